@@ -1,0 +1,116 @@
+"""Assign a batch of requests to deployments, longest expected answer first.
+
+Each request is scored against the load that includes those assigned before it, otherwise
+concurrent requests would herd onto the one instance that looked best to all of them. Long answers
+go first because a misplaced long answer costs most (longest-processing-time-first scheduling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from rb_litellm.core.latency import LatencyCoefficients, LatencyForecast, forecast
+from rb_litellm.core.scoring import QualityNorm, Weights, score
+from rb_litellm.core.types import BoolArray, Decision, FloatArray, InstanceState, Prediction
+
+_TIE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """One request of a batch with what is predicted for it on each of N deployments."""
+
+    input_tokens: float
+    quality: FloatArray
+    """(N,) in [0, 1]."""
+    output_tokens: FloatArray
+    """(N,) expected."""
+    allowed: BoolArray
+    """(N,) deployments that may serve it; at least one."""
+    weights: Weights
+    quality_norm: QualityNorm = "raw"
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The N deployments a batch is assigned to; every array has shape (N,)."""
+
+    coefficients: LatencyCoefficients
+    state: InstanceState
+    """Changed in place: each assigned request is added before the next is scored."""
+    input_usd_per_token: FloatArray
+    output_usd_per_token: FloatArray
+    last_chosen_s: FloatArray
+    """When each was last chosen, on the caller's clock; -inf for never."""
+    slowdown: FloatArray | None = None
+
+
+def assign(bids: Sequence[Bid], fleet: Fleet, now: float, random: Random) -> list[Decision]:
+    """Choose a deployment for every bid; decisions come in the order of `bids`.
+
+    Ties in the score go to the shortest queue, then to the least recently chosen, then to `random`.
+    `fleet.state` and `fleet.last_chosen_s` are updated with what was assigned.
+
+    Raises:
+        ValueError: a bid allows no deployment at all.
+    """
+    decisions: list[Decision | None] = [None] * len(bids)
+    for position in longest_first(bids):
+        bid = bids[position]
+        decisions[position] = _place(bid, fleet, now, random)
+    return [decision for decision in decisions if decision is not None]
+
+
+def longest_first(bids: Sequence[Bid]) -> list[int]:
+    """Positions of the bids by falling expected output length (mean over what each may use)."""
+    if len(bids) == 1:
+        return [0]
+    lengths = [float(np.mean(bid.output_tokens, where=bid.allowed)) for bid in bids]
+    return sorted(range(len(bids)), key=lambda i: -lengths[i])
+
+
+def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision:
+    times = forecast(fleet.coefficients, fleet.state, bid.input_tokens, bid.output_tokens, fleet.slowdown)
+    cost = bid.input_tokens * fleet.input_usd_per_token + bid.output_tokens * fleet.output_usd_per_token
+    scores = score(bid.quality, times.e2e_s, cost, bid.allowed, bid.weights, bid.quality_norm)
+    chosen = _best(scores, fleet, random)
+    prediction = _prediction(chosen, bid, times, cost)
+    fleet.state.in_flight[chosen] += 1.0
+    fleet.state.pending_prefill_tokens[chosen] += bid.input_tokens
+    fleet.state.pending_decode_tokens[chosen] += bid.output_tokens[chosen]
+    fleet.last_chosen_s[chosen] = now
+    return Decision(
+        index=chosen,
+        score=float(scores[chosen]),
+        prediction=prediction,
+        candidates=int(np.count_nonzero(bid.allowed)),
+    )
+
+
+def _best(scores: FloatArray, fleet: Fleet, random: Random) -> int:
+    top = float(scores.max())
+    if not np.isfinite(top):
+        raise ValueError("no deployment is allowed for this request, or its predictions are not finite")
+    tied = np.flatnonzero(scores >= top - _TIE)
+    for key in (fleet.state.in_flight, fleet.last_chosen_s):
+        if tied.size == 1:
+            break
+        values = key[tied]
+        tied = tied[values == values.min()]
+    return int(tied[0] if tied.size == 1 else tied[random.randrange(tied.size)])
+
+
+def _prediction(row: int, bid: Bid, times: LatencyForecast, cost: FloatArray) -> Prediction:
+    return Prediction(
+        quality=float(bid.quality[row]),
+        output_tokens=float(bid.output_tokens[row]),
+        wait_s=float(times.wait_s[row]),
+        ttft_s=float(times.ttft_s[row]),
+        tpot_s=float(times.tpot_s[row]),
+        e2e_s=float(times.e2e_s[row]),
+        cost_usd=float(cost[row]),
+    )

@@ -1,0 +1,109 @@
+"""How long a request takes on one deployment now: TTFT, TPOT and E2E from its load.
+
+The form is that of a continuously batching server. A decode step serves every running sequence, so
+time per output token grows with how many run and shrinks when few do; a prefill of n tokens takes
+time in n; a request beyond the server's slots waits until decoding frees one:
+
+    TPOT(b)  = tpot_idle + tpot_per_running * b
+    TTFT(n)  = ttft_base + prefill_per_token * (pending prefill + n) + TPOT share of the step it joins
+    wait     = 0                                   while the batch has a free slot,
+               (D / max(b, 1)) * TPOT * q / b      else, for D pending decode tokens and q waiting
+    E2E      = wait + TTFT + (L - 1) * TPOT
+
+The waiting term is the reference's queueing form (RouteBalance, arXiv 2606.17949): D / b is what the
+mean running sequence still has to decode. A hosted API shows no queue; there the same form holds
+with coefficients that are flat in load until measurements say otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rb_litellm.core.types import FloatArray, InstanceState, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyPrior:
+    """What is believed of a deployment before anything was measured on it."""
+
+    tpot_s: float
+    """Time per output token at low load."""
+    ttft_s: float
+    """Time to first token of a short prompt at low load."""
+    prefill_s_per_token: float
+    tpot_s_per_running: float
+    """Growth of TPOT with each further running sequence."""
+    slots: float
+    """Sequences that run at once (vLLM's max_num_seqs); inf for a hosted API."""
+
+
+@dataclass(slots=True)
+class LatencyCoefficients:
+    """Coefficients of the model above for N deployments; every array has shape (N,)."""
+
+    tpot_s: FloatArray
+    tpot_s_per_running: FloatArray
+    ttft_s: FloatArray
+    prefill_s_per_token: FloatArray
+    slots: FloatArray
+
+    @classmethod
+    def from_priors(cls, priors: list[LatencyPrior]) -> LatencyCoefficients:
+        """One row per prior."""
+        return cls(
+            np.array([p.tpot_s for p in priors], dtype=np.float64),
+            np.array([p.tpot_s_per_running for p in priors], dtype=np.float64),
+            np.array([p.ttft_s for p in priors], dtype=np.float64),
+            np.array([p.prefill_s_per_token for p in priors], dtype=np.float64),
+            np.array([p.slots for p in priors], dtype=np.float64),
+        )
+
+    def take(self, rows: IntArray) -> LatencyCoefficients:
+        """The coefficients of the given deployments only, in that order."""
+        return LatencyCoefficients(
+            self.tpot_s[rows],
+            self.tpot_s_per_running[rows],
+            self.ttft_s[rows],
+            self.prefill_s_per_token[rows],
+            self.slots[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyForecast:
+    """Seconds for one request on N deployments; every array has shape (N,)."""
+
+    wait_s: FloatArray
+    ttft_s: FloatArray
+    """Time to first token, the wait included."""
+    tpot_s: FloatArray
+    e2e_s: FloatArray
+
+
+def forecast(
+    coefficients: LatencyCoefficients,
+    state: InstanceState,
+    input_tokens: float,
+    output_tokens: FloatArray,
+    slowdown: FloatArray | None = None,
+) -> LatencyForecast:
+    """Predict one request on every deployment under the load of `state`, itself joining it.
+
+    `output_tokens` (N,) is the expected length on each; `slowdown` (N,), at least one, stretches all
+    times of deployments whose open attempts are overdue.
+    """
+    c = coefficients
+    running = np.minimum(state.in_flight + 1.0, c.slots)
+    waiting = np.maximum(state.in_flight + 1.0 - c.slots, 0.0)
+    tpot = c.tpot_s + c.tpot_s_per_running * (running - 1.0)
+    # Time until as many sequences have ended as stand before this one: each of the b running ones
+    # has on average D / b tokens to go, and b of them end within that time.
+    remaining = state.pending_decode_tokens / np.maximum(state.in_flight, 1.0) * tpot
+    wait = np.where(waiting > 0.0, remaining * waiting / np.maximum(running, 1.0), 0.0)
+    ttft = wait + c.ttft_s + c.prefill_s_per_token * (state.pending_prefill_tokens + input_tokens)
+    e2e = ttft + np.maximum(output_tokens - 1.0, 0.0) * tpot
+    if slowdown is None:
+        return LatencyForecast(wait, ttft, tpot, e2e)
+    return LatencyForecast(wait * slowdown, ttft * slowdown, tpot * slowdown, e2e * slowdown)

@@ -1,0 +1,93 @@
+"""One score per candidate over quality, latency and cost: the heart of the joint decision.
+
+    s = w_q * q + w_l * (1 - E2E / max E2E) + w_c * (1 - cost / max cost)
+
+with weights that sum to one and maxima over the candidates of the same request (RouteBalance,
+arXiv 2606.17949). Higher is better. All functions take arrays whose last axis is the N candidates,
+so one request (N,) and a batch (R, N) are scored by the same code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rb_litellm.core.types import BoolArray, FloatArray
+
+QualityNorm = Literal["raw", "minmax", "scaled"]
+
+_SUM_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a request is worth in quality, latency and cost; non-negative, summing to one."""
+
+    quality: float
+    latency: float
+    cost: float
+
+    def __post_init__(self) -> None:
+        for name, value in (("quality", self.quality), ("latency", self.latency), ("cost", self.cost)):
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"weights.{name} is {value!r}; allowed is a number from 0 to 1")
+        total = self.quality + self.latency + self.cost
+        if abs(total - 1.0) > _SUM_TOLERANCE:
+            raise ValueError(
+                f"weights sum to {total:g} (quality {self.quality:g}, latency {self.latency:g}, "
+                f"cost {self.cost:g}); they must sum to 1"
+            )
+
+
+PRESETS: dict[str, Weights] = {
+    "balanced": Weights(1 / 3, 1 / 3, 1 / 3),
+    "quality": Weights(0.8, 0.1, 0.1),
+    "latency": Weights(0.1, 0.8, 0.1),
+    "cost": Weights(0.1, 0.1, 0.8),
+}
+
+
+def normalise_quality(quality: FloatArray, allowed: BoolArray, norm: QualityNorm) -> FloatArray:
+    """Bring quality (..., N) to the scale that the weight applies to.
+
+    `raw` keeps the prediction as it is; `minmax` stretches the candidates of a request over [0, 1];
+    `scaled` divides by the best candidate's, as latency and cost are. Only `allowed` entries count.
+    """
+    if norm == "raw":
+        return quality
+    best = np.max(quality, axis=-1, keepdims=True, where=allowed, initial=0.0)
+    if norm == "scaled":
+        return np.divide(quality, best, out=np.zeros_like(quality), where=best > 0.0)
+    worst = np.min(quality, axis=-1, keepdims=True, where=allowed, initial=np.inf)
+    spread = best - worst
+    # Candidates that are all alike in quality must not differ in score: a spread of zero scores zero.
+    return np.divide(quality - worst, spread, out=np.zeros_like(quality), where=spread > 1e-12)
+
+
+def saving(amount: FloatArray, allowed: BoolArray) -> FloatArray:
+    """1 - amount / max amount over the allowed candidates (..., N); zero where every amount is zero."""
+    largest = np.max(amount, axis=-1, keepdims=True, where=allowed, initial=0.0)
+    share = np.divide(amount, largest, out=np.zeros_like(amount), where=largest > 0.0)
+    return np.where(largest > 0.0, 1.0 - share, 0.0)
+
+
+def score(
+    quality: FloatArray,
+    e2e_s: FloatArray,
+    cost_usd: FloatArray,
+    allowed: BoolArray,
+    weights: Weights,
+    quality_norm: QualityNorm = "raw",
+) -> FloatArray:
+    """Score of every candidate (..., N); -inf where it is not allowed.
+
+    `quality` in [0, 1], `e2e_s` in seconds, `cost_usd` in US dollars, all of shape (..., N).
+    """
+    total = (
+        weights.quality * normalise_quality(quality, allowed, quality_norm)
+        + weights.latency * saving(e2e_s, allowed)
+        + weights.cost * saving(cost_usd, allowed)
+    )
+    return np.where(allowed, total, -np.inf)
