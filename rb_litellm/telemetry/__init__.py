@@ -1,1 +1,1 @@
-
+"""What RouteBalance tells of itself: the decision record, response headers, counters."""

@@ -1,0 +1,185 @@
+"""The joint decision put together: predictions, instance state and latency model in, assignments out.
+
+The LiteLLM adapter and the simulator both run this class; it knows nothing of either, and the
+caller passes in the time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from rb_litellm.core.assign import Bid, Fleet, assign
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.latency_learning import LatencyLearner
+from rb_litellm.core.scoring import QualityNorm, Weights
+from rb_litellm.core.types import BoolArray, Decision, FloatArray, IntArray, Outcome, Prompt
+from rb_litellm.predictors.registry import ModelInfo, PredictionSource
+from rb_litellm.state.reckoning import Reckoner
+
+MAX_SLATES = 256
+"""Sets of candidates whose arrays are kept; the least recently used is made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request to be placed."""
+
+    prompt: Prompt
+    candidates: tuple[Deployment, ...]
+    weights: Weights
+    quality_norm: QualityNorm = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A request's place: the deployment, how it was chosen, and the load it met there."""
+
+    deployment: Deployment
+    decision: Decision
+    in_flight: float
+    """Attempts open there before this one."""
+    pending_prefill_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Slate:
+    """Arrays of one set of N candidates of M models, in the set's order."""
+
+    deployments: tuple[Deployment, ...]
+    rows: IntArray
+    state_rows: IntArray
+    models: tuple[ModelInfo, ...]
+    model_of: IntArray
+    """(N,) column of each candidate's model."""
+    writes: FloatArray
+    """(N,) 1 for models that write tokens, 0 for embeddings."""
+    input_usd_per_token: FloatArray
+    output_usd_per_token: FloatArray
+
+
+class Balancer:
+    """Places requests on deployments and learns from what became of them. Not thread-safe."""
+
+    def __init__(self, reckoner: Reckoner, learner: LatencyLearner, random: Random) -> None:
+        self._reckoner = reckoner
+        self._learner = learner
+        self._random = random
+        self._rows: dict[str, int] = {}
+        self._last_chosen: FloatArray = np.zeros(0)
+        self._slates: OrderedDict[tuple[Deployment, ...], _Slate] = OrderedDict()
+
+    def decide(self, asks: Sequence[Ask], predictions: PredictionSource, now: float) -> list[Assignment]:
+        """Place a batch of requests, each seeing the load of those placed before it.
+
+        The caller records the assignments as open attempts; `now` is on its monotonic clock, in s.
+
+        Raises:
+            ValueError: a request has no candidate.
+        """
+        slate, masks = self._common_slate(asks)
+        state = self._reckoner.state(now).take(slate.state_rows)
+        before = state.copy()
+        predicted = predictions.predict([ask.prompt for ask in asks], slate.models)
+        quality = predicted.quality[:, slate.model_of]
+        output_tokens = predicted.output_tokens[:, slate.model_of] * slate.writes
+        fleet = Fleet(
+            coefficients=self._learner.coefficients.take(slate.rows),
+            state=state,
+            input_usd_per_token=slate.input_usd_per_token,
+            output_usd_per_token=slate.output_usd_per_token,
+            last_chosen_s=self._last_chosen[slate.rows],
+            slowdown=self._reckoner.slowdown(now)[slate.state_rows],
+        )
+        bids = [
+            Bid(ask.prompt.input_tokens, quality[r], output_tokens[r], masks[r], ask.weights, ask.quality_norm)
+            for r, ask in enumerate(asks)
+        ]
+        decisions = assign(bids, fleet, now, self._random)
+        self._last_chosen[slate.rows] = fleet.last_chosen_s
+        return [
+            Assignment(
+                deployment=slate.deployments[decision.index],
+                decision=decision,
+                in_flight=float(before.in_flight[decision.index]),
+                pending_prefill_tokens=float(before.pending_prefill_tokens[decision.index]),
+            )
+            for decision in decisions
+        ]
+
+    def learn(self, outcome: Outcome) -> None:
+        """Let the latency model see a closed attempt; unknown deployments are passed over."""
+        row = self._rows.get(outcome.deployment)
+        if row is not None:
+            self._learner.observe(row, outcome)
+
+    def _common_slate(self, asks: Sequence[Ask]) -> tuple[_Slate, BoolArray]:
+        first = asks[0].candidates
+        if all(ask.candidates == first for ask in asks[1:]):
+            slate = self._slate(first)
+            return slate, np.ones((len(asks), len(first)), dtype=np.bool_)
+        union = tuple(dict.fromkeys(d for ask in asks for d in ask.candidates))
+        position = {deployment: i for i, deployment in enumerate(union)}
+        masks = np.zeros((len(asks), len(union)), dtype=np.bool_)
+        for r, ask in enumerate(asks):
+            masks[r, [position[d] for d in ask.candidates]] = True
+        return self._slate(union), masks
+
+    def _slate(self, deployments: tuple[Deployment, ...]) -> _Slate:
+        slate = self._slates.get(deployments)
+        if slate is None:
+            slate = self._slates[deployments] = self._make_slate(deployments)
+            if len(self._slates) > MAX_SLATES:
+                self._slates.popitem(last=False)
+        else:
+            self._slates.move_to_end(deployments)
+        return slate
+
+    def _make_slate(self, deployments: tuple[Deployment, ...]) -> _Slate:
+        # One group may hold several models, and one model may be described in several ways.
+        columns: dict[ModelInfo, int] = {}
+        model_of = [columns.setdefault(_model_info(d), len(columns)) for d in deployments]
+        input_usd = np.array([d.input_usd_per_token for d in deployments])
+        output_usd = np.array([d.output_usd_per_token for d in deployments])
+        return _Slate(
+            deployments=deployments,
+            rows=np.array([self._row(d) for d in deployments], dtype=np.int64),
+            state_rows=np.array([self._reckoner.row(d.id) for d in deployments], dtype=np.int64),
+            models=tuple(columns),
+            model_of=np.array(model_of, dtype=np.int64),
+            writes=np.array([1.0 if d.generates else 0.0 for d in deployments]),
+            input_usd_per_token=_with_median(input_usd),
+            output_usd_per_token=_with_median(output_usd),
+        )
+
+    def _row(self, deployment: Deployment) -> int:
+        row = self._rows.get(deployment.id)
+        if row is None:
+            row = self._rows[deployment.id] = self._learner.add(deployment.tier, deployment.prior)
+            self._last_chosen = np.append(self._last_chosen, -np.inf)
+        return row
+
+
+def _model_info(deployment: Deployment) -> ModelInfo:
+    prices = [p for p in (deployment.input_usd_per_token, deployment.output_usd_per_token) if not math.isnan(p)]
+    return ModelInfo(
+        key=deployment.group,
+        model=deployment.model,
+        quality=deployment.quality,
+        output_tokens=deployment.output_tokens,
+        usd_per_million_tokens=sum(prices) / len(prices) * 1e6 if prices else None,
+        context_window=deployment.context_window,
+    )
+
+
+def _with_median(prices: FloatArray) -> FloatArray:
+    """Prices (N,) with the unknown ones at the median of the known; zero where none is known."""
+    unknown = np.isnan(prices)
+    if not unknown.any():
+        return prices
+    return np.where(unknown, 0.0 if unknown.all() else np.nanmedian(prices), prices)

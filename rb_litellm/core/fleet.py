@@ -1,0 +1,32 @@
+"""A deployment as the decision sees it, whoever describes it: the LiteLLM adapter or the simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rb_litellm.core.latency import LatencyPrior
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deployment:
+    """What is known of one deployment. Compared by identity: a changed deployment is a new object."""
+
+    id: str
+    group: str
+    """Model group: the name that clients ask for."""
+    model: str
+    """Model name, provider included."""
+    tier: str
+    """Deployments of one tier (one model on one hardware) learn latency from each other."""
+    prior: LatencyPrior
+    input_usd_per_token: float
+    """NaN where nobody states it."""
+    output_usd_per_token: float
+    """NaN where nobody states it."""
+    quality: float | None = None
+    """Mean answer quality as configured, for models that no predictor knows."""
+    output_tokens: float | None = None
+    """Mean answer length as configured, for models that no predictor knows."""
+    context_window: int | None = None
+    generates: bool = True
+    """False for embeddings and the like, which write no tokens."""

@@ -1,0 +1,58 @@
+"""`member_access: key`: keep the members of a group that the caller may also call directly.
+
+LiteLLM checks access on the name that was asked for, before routing; a key that may call `auto` may
+thereby reach every member of it. With `member_access: key` each member is put to LiteLLM's own check
+of key, team, project and customer, and what it refuses is not a candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+async def permitted(
+    router: Any, model: str, deployments: Sequence[dict[str, Any]], request_kwargs: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """The deployments whose model group the caller may call, in their order.
+
+    The name that was asked for needs no second check, and without a caller (the SDK) all may be used.
+
+    Raises:
+        ProxyException: LiteLLM's own refusal (401 or 403) when no member is left.
+    """
+    caller = _caller(request_kwargs)
+    if caller is None:
+        return list(deployments)
+    from litellm.proxy.auth.auth_checks import can_key_call_resolved_model
+
+    names = [_public_name(deployment) for deployment in deployments]
+    verdicts: dict[str, Exception | None] = {}
+    for group in dict.fromkeys(names):
+        if group == model:
+            verdicts[group] = None
+            continue
+        try:
+            await can_key_call_resolved_model(
+                model=group, llm_model_list=None, valid_token=caller, llm_router=router
+            )
+            verdicts[group] = None
+        except Exception as refusal:  # noqa: BLE001  whatever the check says but yes is a no
+            verdicts[group] = refusal
+    allowed = [d for d, name in zip(deployments, names, strict=True) if verdicts[name] is None]
+    if not allowed:
+        raise next(refusal for refusal in verdicts.values() if refusal is not None)
+    return allowed
+
+
+def _public_name(deployment: Mapping[str, Any]) -> str:
+    """The name a caller would ask for; a team's own deployments have another one inside LiteLLM."""
+    return str((deployment.get("model_info") or {}).get("team_public_model_name") or deployment["model_name"])
+
+
+def _caller(request_kwargs: Mapping[str, Any] | None) -> Any:
+    for bucket in ("metadata", "litellm_metadata"):
+        metadata = (request_kwargs or {}).get(bucket)
+        if isinstance(metadata, Mapping) and metadata.get("user_api_key_auth") is not None:
+            return metadata["user_api_key_auth"]
+    return None

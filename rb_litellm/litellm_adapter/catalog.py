@@ -1,0 +1,147 @@
+"""What is known of each deployment: its row, model, prices and tier, read once from its LiteLLM entry.
+
+A pick hands over up to thousands of deployment dicts; reading prices and priors out of each for
+every request would cost more than the decision. Facts are kept per deployment id and read again
+when the entry they came from has changed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from rb_litellm.config import DeploymentSettings, SettingsError, parse_deployment
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.hardware import latency_prior
+
+MAX_DEPLOYMENTS = 65_536
+"""Facts kept at a time; beyond it the oldest are forgotten and read again when met."""
+
+_SELF_HOSTED = frozenset(
+    {"hosted_vllm", "vllm", "ollama", "ollama_chat", "llamafile", "lm_studio", "xinference", "triton", "sglang"}
+)
+_log = logging.getLogger("rb_litellm")
+
+
+class Catalog:
+    """Facts by deployment id, bounded by MAX_DEPLOYMENTS."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[object, object, Deployment]] = {}
+        self._warned: set[str] = set()
+
+    def facts(self, deployments: Sequence[Mapping[str, Any]]) -> list[Deployment]:
+        """Facts of the given LiteLLM entries, in their order. Never raises for an entry with an id."""
+        known = self._known
+        result = []
+        for entry in deployments:
+            info = entry["model_info"]
+            held = known.get(info["id"])
+            # LiteLLM replaces these dicts when a deployment is edited, and hands out the same ones else.
+            if held is None or held[0] is not info or held[1] is not entry["litellm_params"]:
+                held = self._read(entry)
+            result.append(held[2])
+        return result
+
+    def check(self, deployments: Sequence[Mapping[str, Any]]) -> None:
+        """Read all entries strictly, as at start.
+
+        Raises:
+            SettingsError: a deployment's `model_info.routebalance` is wrong; names deployment and setting.
+        """
+        for entry in deployments:
+            info = entry.get("model_info") or {}
+            parse_deployment(info.get("routebalance"), f"model_info.routebalance of {entry.get('model_name')}")
+
+    def _read(self, entry: Mapping[str, Any]) -> tuple[object, object, Deployment]:
+        info, params = entry["model_info"], entry["litellm_params"]
+        held = self._known.get(info["id"])
+        facts = read_deployment(entry, self._warn_once)
+        if len(self._known) >= MAX_DEPLOYMENTS and held is None:
+            self._known.pop(next(iter(self._known)))
+        self._known[info["id"]] = (info, params, facts)
+        return self._known[info["id"]]
+
+    def _warn_once(self, subject: str, message: str) -> None:
+        if subject not in self._warned and len(self._warned) < MAX_DEPLOYMENTS:
+            self._warned.add(subject)
+            _log.warning("%s", message)
+
+
+def read_deployment(entry: Mapping[str, Any], warn: Any) -> Deployment:
+    """Facts of one LiteLLM entry; `warn(subject, message)` is told what had to be guessed."""
+    info: Mapping[str, Any] = entry["model_info"]
+    params: Mapping[str, Any] = entry["litellm_params"]
+    group = str(entry.get("model_name", ""))
+    model = str(params.get("model", group))
+    try:
+        settings = parse_deployment(info.get("routebalance"), f"model_info.routebalance of {group}")
+    except SettingsError as error:
+        warn(f"settings:{info['id']}", f"{error}; these settings are ignored")
+        settings = DeploymentSettings()
+    mapped = _cost_map_entry(model, info)
+    hosted = settings.hosted if settings.hosted is not None else not _self_hosted(model, params)
+    prior = latency_prior(model, hosted, settings.tpot_ms, settings.ttft_ms, settings.max_num_seqs)
+    input_price = _price("input_cost_per_token", params, info, mapped)
+    output_price = _price("output_cost_per_token", params, info, mapped)
+    mode = info.get("mode") or mapped.get("mode")
+    if math.isnan(input_price) or math.isnan(output_price):
+        warn(
+            f"price:{group}:{model}",
+            f"no price is known for {model} (model group {group}): set input_cost_per_token and "
+            "output_cost_per_token in its litellm_params; until then the median of the other candidates is used",
+        )
+    return Deployment(
+        id=str(info["id"]),
+        group=group,
+        model=model,
+        tier=settings.tier or f"{model}|{hosted}|{prior.tpot_s:g}|{prior.slots:g}",
+        prior=prior,
+        input_usd_per_token=input_price,
+        output_usd_per_token=output_price,
+        context_window=_int(info.get("max_input_tokens") or mapped.get("max_input_tokens")),
+        generates=mode not in ("embedding", "rerank", "moderation"),
+        quality=settings.quality,
+        output_tokens=settings.output_tokens,
+    )
+
+
+def _cost_map_entry(model: str, info: Mapping[str, Any]) -> Mapping[str, Any]:
+    import litellm
+
+    for name in (info.get("base_model"), model, model.split("/", 1)[-1]):
+        found = litellm.model_cost.get(name) if name else None
+        if found:
+            return dict(found)
+    return {}
+
+
+def _price(name: str, params: Mapping[str, Any], info: Mapping[str, Any], mapped: Mapping[str, Any]) -> float:
+    for source in (params, info, mapped):
+        value = source.get(name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0.0:
+            return float(value)
+    # Models that write nothing have an input price alone.
+    if name == "output_cost_per_token" and mapped.get("mode") == "embedding":
+        return 0.0
+    return math.nan
+
+
+def _self_hosted(model: str, params: Mapping[str, Any]) -> bool:
+    provider = params.get("custom_llm_provider") or (model.split("/", 1)[0] if "/" in model else "")
+    if provider in _SELF_HOSTED:
+        return True
+    base = params.get("api_base")
+    if not isinstance(base, str):
+        return False
+    parts = urlsplit(base)
+    host = parts.hostname or ""
+    # Plain HTTP, a bare host name or a private suffix is nobody's public API.
+    return parts.scheme == "http" or "." not in host or host.endswith((".local", ".internal", ".svc"))
+
+
+def _int(value: object) -> int | None:
+    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,96 @@
+"""Read a LiteLLM request, of whatever endpoint and however malformed, as a `Prompt`.
+
+Chat and Anthropic messages, completion prompts, Responses items and embedding inputs all end up as
+one text with a few counts. Nothing here may raise: what cannot be read is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from rb_litellm.core.types import Prompt
+from rb_litellm.predictors.features import estimate_tokens
+
+MAX_MESSAGES = 512
+"""Messages that are read of one request: the first and the last half of this many."""
+MAX_PARTS = 256
+"""Content parts that are read of one message."""
+MAX_CHARS = 1_000_000
+"""Characters of text that are kept of one request; the end is kept, where the question stands."""
+
+_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+
+
+def read_prompt(messages: object, input: object, request_kwargs: Mapping[str, Any] | None) -> Prompt:
+    """The prompt of a request as LiteLLM's Router passes it to a strategy; empty where unreadable."""
+    kwargs: Mapping[str, Any] = request_kwargs or {}
+    parts: list[str] = []
+    system_chars = turns = images = 0
+    for role, content in _contents(messages if messages is not None else input, kwargs):
+        texts, pictures = _texts(content)
+        images += pictures
+        turns += role == "user"
+        if role in ("system", "developer"):
+            system_chars += sum(map(len, texts))
+        parts.extend(texts)
+    text = "\n\n".join(parts)[-MAX_CHARS:]
+    tools = kwargs.get("tools")
+    response_format = kwargs.get("response_format")
+    return Prompt(
+        text=text,
+        input_tokens=estimate_tokens(text),
+        system_chars=system_chars,
+        turns=max(turns, 1),
+        tools=len(tools) if isinstance(tools, list) else 0,
+        images=images,
+        max_tokens=output_limit(kwargs),
+        json_output=isinstance(response_format, Mapping) and response_format.get("type") not in (None, "text"),
+    )
+
+
+def output_limit(kwargs: Mapping[str, Any]) -> int | None:
+    """The smallest of the client's limits on output tokens, None without one."""
+    limits = [
+        int(kwargs[name])
+        for name in _LIMITS
+        if isinstance(kwargs.get(name), (int, float)) and not isinstance(kwargs[name], bool) and 0 < kwargs[name] < 1e9
+    ]
+    return min(limits) if limits else None
+
+
+def _contents(body: object, kwargs: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for name in ("system", "instructions"):
+        if kwargs.get(name):
+            yield "system", kwargs[name]
+    if not isinstance(body, list):
+        yield "user", body
+        return
+    half = MAX_MESSAGES // 2
+    for item in body if len(body) <= MAX_MESSAGES else [*body[:half], *body[-half:]]:
+        if isinstance(item, Mapping):
+            role = item.get("role")
+            yield (role if isinstance(role, str) else "user"), item.get("content", item.get("text"))
+        else:
+            yield "user", item
+
+
+def _texts(content: object) -> tuple[list[str], int]:
+    """Texts and number of images of one message's content: a string, bytes, or a list of parts."""
+    if isinstance(content, str):
+        return [content], 0
+    if isinstance(content, (bytes, bytearray)):
+        return [bytes(content[-MAX_CHARS:]).decode("utf-8", errors="replace")], 0
+    if not isinstance(content, list):
+        return [], 0
+    texts: list[str] = []
+    images = 0
+    for part in islice(content, MAX_PARTS):
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, Mapping):
+            if isinstance(part.get("text"), str):
+                texts.append(part["text"])
+            images += "image" in str(part.get("type", ""))
+    return texts, images

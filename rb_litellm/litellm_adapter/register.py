@@ -1,0 +1,247 @@
+"""How the strategy gets into a LiteLLM Router; the one file that holds LiteLLM's private names.
+
+LiteLLM picks a deployment in three steps: it resolves which strategy and selector serve the model,
+filters the deployments down to the healthy and permitted ones, and asks the selector. `register`
+teaches the first and the last step a further strategy and leaves the middle one alone, so every
+filter, cooldown, tag, budget and policy plugin of LiteLLM applies as before. Routing groups, per-key
+overrides and settings updates build their selectors in the same place and need nothing more.
+
+What is wrapped, in the class that holds the Router's logic (`Router` up to 1.108, `PythonCore` from
+1.109), is listed in `_NAMES`; tests/litellm_contract runs against each supported release.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+STRATEGY = "routebalance"
+DESCRIPTION = (
+    "Joint score over predicted answer quality, latency under present load, and cost (RouteBalance). "
+    "Set weights, predictor and more in routing_strategy_args"
+)
+_ATTRIBUTE = "routebalance_selector"
+_MARK = "__routebalance__"
+_log = logging.getLogger("rb_litellm")
+
+# What must exist in the class that routes. A release without one of them is refused by name.
+_NAMES = (
+    "_DEFAULT_SELECTOR_ATTR_BY_STRATEGY",
+    "_OVERRIDABLE_ROUTING_STRATEGIES",
+    "_build_strategy_selector",
+    "_select_deployment_async",
+    "_select_deployment_sync",
+    "_switch_routing_strategy",
+)
+# Names that moved between releases: the first that exists is used.
+_PICK = ("_core_async_get_available_deployment", "_async_get_available_deployment")
+_REPLACE = ("_core_set_custom_routing_strategy", "set_custom_routing_strategy")
+_STRATEGY_OF = ("_core_routing_strategy", "routing_strategy")
+_GROUP_MODULES = ("litellm.litellm_core_utils.routing_groups", "litellm.router_utils.routing_groups")
+
+
+class UnsupportedLiteLLM(RuntimeError):
+    """The installed LiteLLM lacks something that the strategy is built on."""
+
+
+def register() -> None:
+    """Make `routing_strategy: routebalance` known to every Router of this process. Idempotent.
+
+    Raises:
+        UnsupportedLiteLLM: naming the release and what it lacks.
+    """
+    core = _routing_class()
+    if getattr(core, _MARK, False):
+        return
+    groups = _groups_module()
+    pick, replace, strategy_of = (_first(core, names) for names in (_PICK, _REPLACE, ("routing_strategy_init",)))
+    missing = [name for name in _NAMES if not hasattr(core, name)]
+    if missing or groups is None or pick is None or replace is None or strategy_of is None:
+        raise UnsupportedLiteLLM(
+            f"litellm {version('litellm')} is not supported: {core.__name__} lacks "
+            f"{', '.join(missing) or 'its pick or its routing groups'}; see the supported range in the README"
+        )
+    groups.VALID_ROUTING_STRATEGIES = (*groups.VALID_ROUTING_STRATEGIES, STRATEGY)
+    core._DEFAULT_SELECTOR_ATTR_BY_STRATEGY[STRATEGY] = _ATTRIBUTE
+    core._OVERRIDABLE_ROUTING_STRATEGIES = core._OVERRIDABLE_ROUTING_STRATEGIES | {STRATEGY}
+    _wrap(core, "_build_strategy_selector", _build_selector)
+    _wrap(core, "_select_deployment_async", _select_async)
+    _wrap(core, "_select_deployment_sync", _select_sync)
+    _wrap(core, "_switch_routing_strategy", _announce_switch)
+    _wrap(core, pick, _pick_asynchronously)
+    _wrap(core, replace, _announce_replacement)
+    _offer_in_settings()
+    setattr(core, _MARK, True)
+
+
+def router_strategy(router: object) -> str | None:
+    """The strategy that a Router serves its models with where no routing group says otherwise."""
+    for name in _STRATEGY_OF:
+        value = getattr(router, name, None)
+        if value is not None:
+            return str(getattr(value, "value", value))
+    return None
+
+
+def _routing_class() -> Any:
+    import litellm.router
+
+    return getattr(litellm.router, "PythonCore", None) or litellm.router.Router
+
+
+def _groups_module() -> ModuleType | None:
+    from importlib import import_module
+
+    for name in _GROUP_MODULES:
+        try:
+            return import_module(name)
+        except ModuleNotFoundError:
+            continue
+    return None
+
+
+def _first(core: object, names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if hasattr(core, name)), None)
+
+
+def _wrap(core: Any, name: str, around: Callable[..., Any]) -> None:
+    original = inspect.getattr_static(core, name)
+    if not inspect.isfunction(original):
+        raise UnsupportedLiteLLM(f"litellm {version('litellm')} is not supported: {name} is not a method")
+
+    # A coroutine function must stay one: LiteLLM inspects some of these.
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return await around(functools.partial(original, self), self, *args, **kwargs)
+    else:
+
+        @functools.wraps(original)
+        def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return around(functools.partial(original, self), self, *args, **kwargs)
+
+    setattr(core, name, wrapped)
+
+
+def _is_ours(selector: object) -> bool:
+    from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
+
+    return isinstance(selector, RouteBalanceSelector)
+
+
+def _build_selector(
+    original: Callable[..., Any],
+    router: Any,
+    strategy: Any,
+    routing_strategy_args: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> Any:
+    if getattr(strategy, "value", strategy) != STRATEGY:
+        return original(strategy=strategy, routing_strategy_args=routing_strategy_args, **kwargs)
+    from rb_litellm.litellm_adapter.strategy import build_selector
+
+    # `router` may be the core behind LiteLLM's facade; both offer what the strategy asks of it.
+    return build_selector(router, routing_strategy_args)
+
+
+async def _select_async(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:
+    if not _is_ours(kwargs.get("selector")):
+        return await original(**kwargs)
+    return await kwargs["selector"].select(
+        kwargs["model"],
+        kwargs["healthy_deployments"],
+        messages=kwargs.get("messages"),
+        input=kwargs.get("input"),
+        request_kwargs=kwargs.get("request_kwargs"),
+    )
+
+
+def _select_sync(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:
+    if not _is_ours(kwargs.get("selector")):
+        return original(**kwargs)
+    return kwargs["selector"].select_now(
+        kwargs["model"],
+        kwargs["healthy_deployments"],
+        messages=kwargs.get("messages"),
+        input=kwargs.get("input"),
+        request_kwargs=kwargs.get("request_kwargs"),
+    )
+
+
+class _AsynchronousView:
+    """A Router that says of its strategy only that it has an asynchronous selector.
+
+    LiteLLM's asynchronous pick sends every strategy that it does not know by name down the
+    synchronous path, past its policy plugins and pre-routing hooks. The pick therefore runs on this
+    view; whatever it calls on the Router is bound to the Router itself and sees the true strategy.
+    """
+
+    __slots__ = ("_router",)
+    routing_strategy = "simple-shuffle"
+    _core_routing_strategy = "simple-shuffle"
+
+    def __init__(self, router: object) -> None:
+        object.__setattr__(self, "_router", router)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._router, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._router, name, value)
+
+
+async def _pick_asynchronously(original: Callable[..., Any], router: Any, *args: Any, **kwargs: Any) -> Any:
+    if router_strategy(router) != STRATEGY:
+        return await original(*args, **kwargs)
+    return await original.func(_AsynchronousView(router), *args, **kwargs)  # type: ignore[attr-defined]
+
+
+def _announce_switch(original: Callable[..., Any], router: Any, routing_strategy: Any, kwargs: Any) -> Any:
+    before = router_strategy(router)
+    result = original(routing_strategy, kwargs)
+    after = str(getattr(routing_strategy, "value", routing_strategy))
+    if before == STRATEGY and after != STRATEGY:
+        _log.error(
+            "RouteBalance was dropped: the router's routing_strategy was changed from %s to %s. "
+            "Set it back in router_settings or in the Admin UI to route by quality, latency and cost again.",
+            before,
+            after,
+        )
+    elif after == STRATEGY:
+        _log.warning("RouteBalance routes from now on: routing_strategy was changed from %s.", before)
+    return result
+
+
+def _announce_replacement(original: Callable[..., Any], router: Any, *args: Any, **kwargs: Any) -> Any:
+    if router_strategy(router) == STRATEGY:
+        _log.error(
+            "RouteBalance was dropped: a custom routing strategy was registered on a router whose "
+            "routing_strategy is %s; it replaces the whole pick.",
+            STRATEGY,
+        )
+    return original(*args, **kwargs)
+
+
+def _offer_in_settings() -> None:
+    """List the strategy, with its description, where the Admin UI reads what it may offer."""
+    import litellm.router
+    from litellm.types.management_endpoints import ROUTING_STRATEGY_DESCRIPTIONS
+
+    ROUTING_STRATEGY_DESCRIPTIONS[STRATEGY] = DESCRIPTION
+    router = litellm.router.Router
+    signature = inspect.signature(router.__init__)
+    parameter = signature.parameters["routing_strategy"]
+    names = get_args(parameter.annotation)
+    if names and STRATEGY not in names:
+        annotation = Literal[(*names, STRATEGY)]
+        parameters = [
+            p.replace(annotation=annotation) if p.name == parameter.name else p
+            for p in signature.parameters.values()
+        ]
+        router.__init__.__signature__ = signature.replace(parameters=parameters)

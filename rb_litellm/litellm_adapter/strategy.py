@@ -1,0 +1,176 @@
+"""The selector that LiteLLM asks for a deployment: a request in, the jointly best deployment out.
+
+Whatever fails in here, the request is still routed: to the healthy deployment with the fewest open
+attempts. The only exception that may reach a client is LiteLLM's own refusal under
+`member_access: key`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rb_litellm.balancer import Ask, Assignment
+from rb_litellm.config import RouteBalanceSettings, parse_settings
+from rb_litellm.litellm_adapter.access import permitted
+from rb_litellm.litellm_adapter.desk import Desk
+from rb_litellm.litellm_adapter.prompts import read_prompt
+from rb_litellm.litellm_adapter.runtime import Runtime, runtime
+from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.telemetry.decision import DecisionRecord, Reason
+
+_log = logging.getLogger("rb_litellm")
+
+Entry = dict[str, Any]
+"""One deployment as LiteLLM holds it: model_name, litellm_params, model_info."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    ask: Ask
+    entries: Sequence[Entry]
+    call_id: str
+    task: asyncio.Task[Any] | None
+    arrived: float
+
+
+class RouteBalanceSelector:
+    """One strategy instance: a router's own, or a routing group's with settings of its own."""
+
+    def __init__(
+        self, router: Any, settings: RouteBalanceSettings, predictions: PredictionSource, shared: Runtime
+    ) -> None:
+        self._router = router
+        self.settings = settings
+        self._predictions = predictions
+        self._shared = shared
+        self._desk: Desk[_Ticket, Entry] = Desk(self._decide)
+
+    async def select(
+        self,
+        model: str,
+        healthy: Sequence[Entry],
+        messages: Any = None,
+        input: Any = None,
+        request_kwargs: dict[str, Any] | None = None,
+    ) -> Entry:
+        """The deployment for one request, out of those that LiteLLM's filters left.
+
+        Raises:
+            ProxyException: under `member_access: key`, when the caller may call no member.
+        """
+        arrived = time.perf_counter()
+        self._shared.ensure_started()
+        if self.settings.member_access == "key":
+            healthy = await permitted(self._router, model, healthy, request_kwargs)
+        call_id = self._shared.call_id(request_kwargs)
+        try:
+            ticket = self._ticket(healthy, messages, input, request_kwargs, call_id, arrived)
+            return await self._desk.submit(ticket)
+        except Exception as error:  # noqa: BLE001  the request is routed all the same
+            return self._fewest_open(healthy, call_id, arrived, error)
+
+    def select_now(
+        self,
+        model: str,
+        healthy: Sequence[Entry],
+        messages: Any = None,
+        input: Any = None,
+        request_kwargs: dict[str, Any] | None = None,
+    ) -> Entry:
+        """The same for LiteLLM's synchronous calls; `member_access` has no caller to check there."""
+        arrived = time.perf_counter()
+        call_id = self._shared.call_id(request_kwargs)
+        try:
+            return self._decide([self._ticket(healthy, messages, input, request_kwargs, call_id, arrived)])[0]
+        except Exception as error:  # noqa: BLE001  the request is routed all the same
+            return self._fewest_open(healthy, call_id, arrived, error)
+
+    def _ticket(
+        self,
+        healthy: Sequence[Entry],
+        messages: Any,
+        input: Any,
+        request_kwargs: Mapping[str, Any] | None,
+        call_id: str,
+        arrived: float,
+    ) -> _Ticket:
+        entries = self._untried(healthy, call_id)
+        return _Ticket(
+            ask=Ask(
+                prompt=read_prompt(messages, input, request_kwargs),
+                candidates=tuple(self._shared.catalog.facts(entries)),
+                weights=self.settings.weights,
+                quality_norm=self.settings.quality_norm,
+            ),
+            entries=entries,
+            call_id=call_id,
+            task=_current_task(),
+            arrived=arrived,
+        )
+
+    def _untried(self, healthy: Sequence[Entry], call_id: str) -> Sequence[Entry]:
+        """A retry stays away from deployments that this call has failed on while there are others."""
+        tried = self._shared.tried(call_id)
+        if not tried:
+            return healthy
+        return [entry for entry in healthy if entry["model_info"]["id"] not in tried] or healthy
+
+    def _decide(self, tickets: list[_Ticket]) -> list[Entry]:
+        with self._shared.lock:
+            now = time.monotonic()
+            assignments = self._shared.balancer.decide([t.ask for t in tickets], self._predictions, now)
+            return [self._open(ticket, a, now) for ticket, a in zip(tickets, assignments, strict=True)]
+
+    def _open(self, ticket: _Ticket, assignment: Assignment, now: float) -> Entry:
+        chosen = ticket.entries[ticket.ask.candidates.index(assignment.deployment)]
+        self._shared.open_attempt(ticket.call_id, ticket.ask, assignment, ticket.task, ticket.arrived, now)
+        return chosen
+
+    def _fewest_open(
+        self, healthy: Sequence[Entry], call_id: str, arrived: float, error: Exception
+    ) -> Entry:
+        return self._shared.fewest_open(healthy, call_id, arrived, error)
+
+
+def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceSelector:
+    """The selector for a router or routing group with these `routing_strategy_args`.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        PredictorError: the predictor folder is missing, corrupt or of another version.
+    """
+    settings = parse_settings(args, "routing_strategy_args")
+    shared = runtime()
+    shared.catalog.check(getattr(router, "model_list", None) or ())
+    predictions = shared.prediction_source(settings.predictor)
+    shared.adopt(settings, router)
+    return RouteBalanceSelector(router, settings, predictions, shared)
+
+
+def record(
+    call_id: str, attempt: int, assignment: Assignment, arrived: float, reason: Reason
+) -> DecisionRecord:
+    """The record of a decision by the joint score."""
+    return DecisionRecord(
+        call_id=call_id,
+        attempt=attempt,
+        deployment=assignment.deployment.id,
+        model=assignment.deployment.group,
+        candidates=assignment.decision.candidates,
+        reason=reason,
+        duration_s=time.perf_counter() - arrived,
+        score=assignment.decision.score,
+        prediction=assignment.decision.prediction,
+    )
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
