@@ -99,7 +99,8 @@ class Outcome:
 
     deployment: str
     closed_by: str
-    predicted: Prediction
+    predicted: Prediction | None
+    """None where the simple rule placed it, which predicts nothing."""
     input_tokens: int
     in_flight: float
     """Attempts open on the deployment when this one was sent, itself not counted."""

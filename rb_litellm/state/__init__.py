@@ -1,1 +1,1 @@
-
+"""Dead-reckoned load of every deployment: own ledger, other workers' gauges, elapsed time."""

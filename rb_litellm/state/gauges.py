@@ -1,0 +1,115 @@
+"""Gauges: what one worker has open per deployment, as it tells the other workers.
+
+A worker publishes its own sums and nothing else; whoever reads adds up. On the wire a gauge is a
+compact JSON document that names busy deployments only; ids longer than MAX_NAME travel shortened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from rb_litellm.core.types import FloatArray, InstanceState
+from rb_litellm.state.index import DeploymentIndex
+
+WIRE_VERSION = 1
+MAX_NAME = 24
+"""Characters of a deployment id on the wire. LiteLLM's own ids are 64 hex digits."""
+MAX_DEPLOYMENTS = 4_096
+"""Busy deployments in one gauge; those with the most in flight are told, about 130 KB at the bound."""
+MAX_PAYLOAD_BYTES = 1 << 20
+"""A longer gauge is not read."""
+
+
+class Load(NamedTuple):
+    """One worker's load on one deployment."""
+
+    in_flight: float
+    prefill_tokens: float
+    decode_tokens: float
+    decode_rate: float
+    """Tokens per second at which `decode_tokens` falls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A gauge as it came out of the store."""
+
+    origin: str
+    age_s: float
+    """Since its worker wrote it, by the store's own clock."""
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """What one worker told about itself."""
+
+    origin: str
+    age_s: float
+    loads: Mapping[str, Load]
+    """By deployment name on the wire."""
+    up_s: float = 0.0
+    """How long that worker has been running."""
+
+
+class GaugeError(ValueError):
+    """A gauge that cannot be read."""
+
+
+@lru_cache(maxsize=16_384)
+def wire_name(deployment: str) -> str:
+    """A deployment id as published: itself if short, else a readable beginning and a digest of the whole."""
+    if len(deployment) <= MAX_NAME:
+        return deployment
+    digest = blake2b(deployment.encode(), digest_size=5).hexdigest()
+    return f"{deployment[: MAX_NAME - 11]}~{digest}"
+
+
+def encode(index: DeploymentIndex, state: InstanceState, decode_rates: FloatArray, up_s: float) -> bytes:
+    """This worker's gauge; arrays have one row per row of the index."""
+    busy = state.in_flight.nonzero()[0]
+    if busy.size > MAX_DEPLOYMENTS:
+        busy = busy[state.in_flight[busy].argsort()[-MAX_DEPLOYMENTS:]]
+    ids = index.ids
+    loads = {
+        wire_name(ids[row]): (
+            round(float(state.in_flight[row])),
+            round(float(state.pending_prefill_tokens[row])),
+            round(float(state.pending_decode_tokens[row])),
+            round(float(decode_rates[row])),
+        )
+        for row in busy.tolist()
+    }
+    return json.dumps({"v": WIRE_VERSION, "up": round(up_s), "d": loads}, separators=(",", ":")).encode()
+
+
+def decode(heard: Heard) -> Gauge:
+    """Read another worker's gauge.
+
+    Raises:
+        GaugeError: it is no gauge of this version; whoever wrote it is not one of ours.
+    """
+    if len(heard.payload) > MAX_PAYLOAD_BYTES:
+        raise GaugeError(f"gauge of {heard.origin!r} has {len(heard.payload)} bytes")
+    try:
+        document: dict[str, Any] = json.loads(heard.payload)
+        if document["v"] != WIRE_VERSION:
+            raise GaugeError(f"gauge of {heard.origin!r} has version {document['v']!r}")
+        loads = {str(name): Load(*map(_amount, figures)) for name, figures in document["d"].items()}
+        return Gauge(heard.origin, heard.age_s, loads, _amount(document["up"]))
+    except GaugeError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GaugeError(f"gauge of {heard.origin!r} cannot be read: {error}") from error
+
+
+def _amount(value: Any) -> float:
+    amount = float(value)
+    if not 0.0 <= amount < 1e15:
+        raise ValueError(f"{value!r} is no amount")
+    return amount

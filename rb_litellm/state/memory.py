@@ -1,0 +1,38 @@
+"""Gauges in this process: for one worker without Redis, for several in a simulator, and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+from rb_litellm.state.gauges import Heard
+from rb_litellm.state.store import MAX_PEERS
+
+
+class MemoryStore:
+    """A dictionary with ages. `clock` gives monotonic seconds."""
+
+    kind = "memory"
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._gauges: dict[str, tuple[bytes, float, float]] = {}
+
+    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[Heard]:
+        """Leave `origin`'s gauge and get those of all others."""
+        now = self._clock()
+        self._gauges[origin] = (payload, now, now + ttl_s)
+        return [heard for heard in await self.read() if heard.origin != origin][:MAX_PEERS]
+
+    async def remove(self, origin: str) -> None:
+        """Take `origin`'s gauge away."""
+        self._gauges.pop(origin, None)
+
+    async def read(self) -> list[Heard]:
+        """All gauges that have not expired."""
+        now = self._clock()
+        self._gauges = {o: g for o, g in self._gauges.items() if g[2] > now}
+        return [Heard(o, now - written, payload) for o, (payload, written, _) in self._gauges.items()]
+
+    async def close(self) -> None:
+        """Nothing to let go of."""

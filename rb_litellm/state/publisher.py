@@ -1,0 +1,225 @@
+"""The background exchange of gauges with the other workers. No request ever waits for it.
+
+One exchange every interval, sooner when the load has changed, never more than ten a second. When the
+store fails, exchanges are tried at growing intervals until one succeeds; each change of state is logged
+in one line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from time import monotonic
+from typing import Literal
+from uuid import uuid4
+
+from rb_litellm.state.gauges import Gauge, GaugeError, Heard, decode, encode
+from rb_litellm.state.index import DeploymentIndex
+from rb_litellm.state.ledger import Ledger
+from rb_litellm.state.reckoning import Peers
+from rb_litellm.state.store import GaugeStore
+
+MIN_INTERVAL_S = 0.1
+"""Ten round trips a second at most."""
+MAX_BACKOFF_S = 2.0
+"""A failed store is tried again at least this often."""
+MAX_UNREADABLE = 1_000
+"""Workers whose gauges cannot be read that are remembered, to warn of each once."""
+
+_log = logging.getLogger("rb_litellm")
+
+Mode = Literal["memory", "redis", "degraded"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeStatus:
+    """How the exchange with the other workers stands."""
+
+    mode: Mode
+    """memory: there is nobody to exchange with; degraded: the store cannot be used at present."""
+    origin: str
+    peers: int
+    """Other workers in the last answer."""
+    age_s: float | None
+    """Since the last answer; None before the first."""
+    exchanges: int
+    failures: int
+    error: str | None
+    """What the store last failed with; None while it works."""
+
+
+class GaugePublisher:
+    """Publishes the ledger's sums and passes what it hears to `peers`."""
+
+    def __init__(
+        self,
+        index: DeploymentIndex,
+        ledger: Ledger,
+        peers: Peers,
+        store: GaugeStore | None,
+        *,
+        interval_s: float = 0.2,
+        ttl_s: float = 5.0,
+        timeout_s: float = 1.0,
+        shown: str = "",
+        origin: str | None = None,
+        clock: Callable[[], float] = monotonic,
+        random: Random | None = None,
+    ) -> None:
+        """`store` None keeps this worker to itself; `shown` names the store in logs."""
+        self._index = index
+        self._ledger = ledger
+        self._peers = peers
+        self._store = store
+        self._interval_s = max(interval_s, MIN_INTERVAL_S)
+        self._ttl_s = ttl_s
+        self._timeout_s = timeout_s
+        self._shown = shown
+        self._origin = origin or worker_name()
+        self._clock = clock
+        self._random = random or Random()
+        self._since_s = clock()
+        self._task: asyncio.Task[None] | None = None
+        self._degraded = False
+        self._failed_in_a_row = 0
+        self._exchanges = 0
+        self._failures = 0
+        self._last_s: float | None = None
+        self._error: str | None = None
+        self._told_changes = -1
+        self._unreadable: set[str] = set()
+        peers.ttl_s = ttl_s
+
+    @property
+    def origin(self) -> str:
+        """This worker's name among the others."""
+        return self._origin
+
+    def start(self) -> None:
+        """Run in the background of the running event loop. Does nothing where it already runs."""
+        if self._store is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._task is None or self._task.done() or self._task.get_loop() is not loop:
+            if self._task is not None and not self._task.done() and not self._task.get_loop().is_closed():
+                return  # another loop of this process runs it
+            self._task = loop.create_task(self._run(), name="routebalance-gauges")
+
+    async def stop(self) -> None:
+        """End the exchange and take this worker's gauge away, so that its load is gone at once."""
+        task, self._task = self._task, None
+        if task is not None and task.get_loop() is asyncio.get_running_loop():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._store is not None:
+            with contextlib.suppress(Exception):
+                if not self._degraded:
+                    await asyncio.wait_for(self._store.remove(self._origin), self._timeout_s)
+            await self._drop_connection()
+
+    def status(self) -> ExchangeStatus:
+        """How it stands now."""
+        mode: Mode = "redis"
+        if self._store is None or self._store.kind == "memory":
+            mode = "memory"
+        if self._degraded:
+            mode = "degraded"
+        return ExchangeStatus(
+            mode=mode,
+            origin=self._origin,
+            peers=len(self._peers.gauges),
+            age_s=None if self._last_s is None else max(self._clock() - self._last_s, 0.0),
+            exchanges=self._exchanges,
+            failures=self._failures,
+            error=self._error,
+        )
+
+    async def step(self) -> bool:
+        """One exchange; whether it succeeded. Never raises but to be cancelled."""
+        assert self._store is not None
+        try:
+            before = self._clock()
+            self._told_changes = self._ledger.changes
+            payload = encode(
+                self._index, self._ledger.sums(before), self._ledger.decode_rates(), before - self._since_s
+            )
+            self._exchanges += 1
+            heard = await asyncio.wait_for(
+                self._store.exchange(self._origin, payload, self._ttl_s), self._timeout_s
+            )
+            after = self._clock()
+            self._peers.hear(self._readable(heard), (before + after) / 2.0)
+            self._last_s = after
+        except Exception as error:  # noqa: BLE001  whatever the store fails with, routing goes on
+            self._failed(error)
+            await self._drop_connection()
+            return False
+        self._succeeded()
+        return True
+
+    async def _run(self) -> None:
+        while True:
+            began = self._clock()
+            await self.step()
+            spent = self._clock() - began
+            await asyncio.sleep(max(self._pause_s() - spent, 0.001))
+
+    def _pause_s(self) -> float:
+        """From the beginning of one exchange to that of the next, with jitter so that workers spread."""
+        if self._failed_in_a_row:
+            pause = min(self._interval_s * 2.0 ** min(self._failed_in_a_row, 10), MAX_BACKOFF_S)
+            return self._timeout_s * 0.5 + pause * self._random.uniform(0.5, 1.0)
+        changed = self._ledger.changes != self._told_changes
+        pause = self._interval_s / 2.0 if changed else self._interval_s
+        return max(pause * self._random.uniform(0.9, 1.1), MIN_INTERVAL_S)
+
+    def _readable(self, heard: list[Heard]) -> list[Gauge]:
+        return [gauge for gauge in map(self._decoded, heard) if gauge is not None]
+
+    def _decoded(self, heard: Heard) -> Gauge | None:
+        try:
+            return decode(heard)
+        except GaugeError as error:
+            if heard.origin not in self._unreadable and len(self._unreadable) < MAX_UNREADABLE:
+                self._unreadable.add(heard.origin)
+                _log.warning("RouteBalance: a worker's load is not counted: %s", error)
+            return None
+
+    def _succeeded(self) -> None:
+        self._failed_in_a_row = 0
+        self._error = None
+        if self._degraded:
+            self._degraded = False
+            _log.warning("RouteBalance: %s answers again; workers share their load", self._shown)
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        self._failed_in_a_row += 1
+        self._error = f"{type(error).__name__}: {error}".rstrip(": ")
+        # One slow answer is no outage; the first of all failing is.
+        if not self._degraded and (self._failed_in_a_row > 1 or self._last_s is None):
+            self._degraded = True
+            _log.warning(
+                "RouteBalance: %s cannot be used (%s); this worker goes by its own load, and keeps trying",
+                self._shown,
+                self._error,
+            )
+
+    async def _drop_connection(self) -> None:
+        # A connection that failed may be in the middle of a reply.
+        if self._store is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._store.close(), self._timeout_s)
+
+
+def worker_name() -> str:
+    """A name that no other worker has: host, process id, and a few random digits."""
+    host = "".join(c if c.isalnum() or c in "-." else "-" for c in socket.gethostname())[:40]
+    return f"{host}-{os.getpid()}-{uuid4().hex[:6]}"

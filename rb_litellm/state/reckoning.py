@@ -1,0 +1,114 @@
+"""Instance state now: own ledger, what the other workers said, and the time that has passed since.
+
+No instance is asked and no store is read here. Own load is exact. The others' was told some hundred
+milliseconds ago and is advanced: their pending decode tokens have fallen at the rate they told.
+
+While nobody can be heard (the store is down), a worker that last saw k peers counts its own load
+k + 1 times: traffic is spread over workers alike, so its own share is the best estimate of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from rb_litellm.core.types import FloatArray, InstanceState
+from rb_litellm.state.gauges import Gauge, wire_name
+from rb_litellm.state.index import DeploymentIndex
+from rb_litellm.state.ledger import Ledger
+
+_REMAINDER = 1.0 / 16.0
+"""Told decode tokens never fall below this share: the attempts behind them have not been heard to end."""
+
+
+class Peers:
+    """The gauges last heard, added up per row of the index, with the moment they speak of.
+
+    What was heard is replaced as a whole, so that reading it from another thread is safe.
+    """
+
+    def __init__(self, index: DeploymentIndex, ttl_s: float = 5.0) -> None:
+        self._index = index
+        self.ttl_s = ttl_s
+        """Gauges older than this are not gone by."""
+        self._told: tuple[tuple[Gauge, ...], float] = ((), -np.inf)
+        self._added: tuple[tuple[Gauge, ...], FloatArray] | None = None
+
+    def hear(self, gauges: Iterable[Gauge], now: float) -> None:
+        """Replace all that was heard before; the gauges' ages are those at `now`."""
+        self._told = (tuple(gauges), now)
+
+    @property
+    def gauges(self) -> tuple[Gauge, ...]:
+        """What each peer said last; kept while nothing is heard."""
+        return self._told[0]
+
+    def silence_s(self, now: float) -> float:
+        """Seconds since the last answer; inf before the first."""
+        return now - self._told[1]
+
+    def alone(self, now: float) -> bool:
+        """Peers were seen, but what they said is too old to go by."""
+        return bool(self._told[0]) and self.silence_s(now) > self.ttl_s
+
+    def sums(self, now: float, rows: int) -> InstanceState:
+        """The peers' load on the first `rows` rows of the index, advanced to `now`."""
+        gauges, heard_s = self._told
+        if not gauges:
+            return InstanceState.idle(rows)
+        # Added up once per answer (and when a deployment is first met), not once per decision.
+        added = self._added
+        if added is None or added[0] is not gauges or added[1].shape[1] != rows:
+            added = self._added = (gauges, self._add_up(gauges, rows))
+        in_flight, prefill, decode, rate, fallen_before = added[1]
+        fallen = rate * max(now - heard_s, 0.0) + fallen_before
+        return InstanceState(in_flight, prefill, np.maximum(decode - fallen, decode * _REMAINDER))
+
+    def _add_up(self, gauges: tuple[Gauge, ...], rows: int) -> FloatArray:
+        sums = np.zeros((5, rows))
+        by_name = {wire_name(deployment): row for row, deployment in enumerate(self._index.ids[:rows])}
+        for gauge in gauges:
+            for name, load in gauge.loads.items():
+                row = by_name.get(name)
+                if row is not None:
+                    sums[:4, row] += load
+                    sums[4, row] += load.decode_rate * gauge.age_s
+        return sums
+
+
+class Reckoner:
+    """Own ledger and peers -> state of every deployment in the index."""
+
+    def __init__(self, index: DeploymentIndex, ledger: Ledger, peers: Peers) -> None:
+        self._index = index
+        self._ledger = ledger
+        self._peers = peers
+
+    def row(self, deployment: str) -> int:
+        """The deployment's row in the arrays below."""
+        return self._index.row(deployment)
+
+    def state(self, now: float) -> InstanceState:
+        """Load of all deployments at `now` (monotonic s); arrays have one row per row of the index."""
+        own = self._ledger.sums(now)
+        peers = len(self._peers.gauges)
+        if not peers:
+            return own
+        if self._peers.alone(now):
+            factor = peers + 1.0
+            return InstanceState(
+                own.in_flight * factor,
+                own.pending_prefill_tokens * factor,
+                own.pending_decode_tokens * factor,
+            )
+        others = self._peers.sums(now, own.in_flight.size)
+        return InstanceState(
+            own.in_flight + others.in_flight,
+            own.pending_prefill_tokens + others.pending_prefill_tokens,
+            own.pending_decode_tokens + others.pending_decode_tokens,
+        )
+
+    def slowdown(self, now: float) -> FloatArray:
+        """How many times slower than predicted each deployment shows itself to be; at least 1."""
+        return self._ledger.overdue(now)

@@ -1,0 +1,150 @@
+"""Gauges in Redis: every worker writes its own key, with a TTL, and reads the others' in the same round trip.
+
+No key is shared by two writers but the set of names, which heals by itself. Keys carry a version and
+the namespace, and a hash tag that keeps a fleet in one slot of a Redis Cluster:
+
+    rb:1:{NAMESPACE}:workers           names of the workers
+    rb:1:{NAMESPACE}:gauge:WORKER      that worker's gauge, gone when its TTL passes
+
+Works with Redis >= 5 and Valkey, through redis-py's own clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import redis.asyncio as redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
+
+from rb_litellm.state.gauges import WIRE_VERSION, Heard
+from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.store import MAX_PEERS
+
+
+class _Script:
+    """A Lua script that is sent in full only to a server that does not know it."""
+
+    def __init__(self, name: str) -> None:
+        self._source = (files("rb_litellm.state") / "scripts" / name).read_text("utf-8")
+        self._sha: str | None = None
+
+    async def run(self, client: Any, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
+        if self._sha is not None:
+            try:
+                return await client.evalsha(self._sha, len(keys), *keys, *args)
+            except NoScriptError:
+                self._sha = None  # the server was restarted or flushed, or it is another one
+        reply = await client.eval(self._source, len(keys), *keys, *args)
+        self._sha = _sha1(self._source)
+        return reply
+
+
+class RedisStore:
+    """Gauges of one fleet (namespace) in one Redis. Connects when first used; one connection."""
+
+    kind = "redis"
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._settings = settings
+        self._prefix = f"rb:{WIRE_VERSION}:{{{settings.namespace}}}"
+        self._client: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._known: list[str] = []
+        self._exchange = _Script("exchange.lua")
+        self._read = _Script("read.lua")
+
+    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[Heard]:
+        """Leave `origin`'s gauge and get those of the workers seen in the answer before, in one round trip.
+
+        Raises:
+            OSError, redis.RedisError, TimeoutError: as the connection or the server has it.
+        """
+        known = [name for name in self._known if name != origin]
+        names, gauges, ages = await self._exchange.run(
+            self._connected(),
+            [f"{self._prefix}:workers", self._key(origin), *map(self._key, known)],
+            [origin, str(round(ttl_s * 1000)), payload, *known],
+        )
+        self._known = sorted(_text(name) for name in names)[: MAX_PEERS + 1]
+        return _heard(known, gauges, ages)
+
+    async def remove(self, origin: str) -> None:
+        """Take `origin`'s gauge away."""
+        client = self._connected()
+        await client.delete(self._key(origin))
+        await client.srem(f"{self._prefix}:workers", origin)
+
+    async def read(self) -> list[Heard]:
+        """All gauges of the fleet; writes nothing."""
+        client = self._connected()
+        names = sorted(_text(name) for name in await client.smembers(f"{self._prefix}:workers"))
+        if not names:
+            return []
+        gauges, ages = await self._read.run(client, [self._key(name) for name in names], [])
+        return _heard(names, gauges, ages)
+
+    async def close(self) -> None:
+        """Drop the connection; the next call makes a new one."""
+        client, self._client = self._client, None
+        if client is not None and self._loop is asyncio.get_running_loop():
+            await client.aclose()
+
+    def _key(self, origin: str) -> str:
+        return f"{self._prefix}:gauge:{origin}"
+
+    def _connected(self) -> Any:
+        # Connections belong to an event loop; a store that meets another loop starts anew there.
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            self._client, self._loop = connect(self._settings), loop
+        return self._client
+
+
+def connect(settings: RedisSettings) -> Any:
+    """An asyncio client of redis-py for these settings; connects when first used."""
+    s = settings
+    limits: dict[str, Any] = {
+        "socket_timeout": s.timeout_s,
+        "socket_connect_timeout": s.timeout_s,
+        # Retrying is the publisher's business: it knows how long to wait.
+        "retry": Retry(NoBackoff(), 0),
+    }
+    login: dict[str, Any] = {"username": s.username, "password": s.password}
+    security: dict[str, Any] = {"ssl": True, **dict(s.ssl_options)} if s.ssl else {}
+    if s.cluster_nodes:
+        nodes = [ClusterNode(host, port) for host, port in s.cluster_nodes]
+        return RedisCluster(startup_nodes=nodes, **login, **security, **limits)
+    if s.sentinel_nodes and s.service_name is not None:
+        asked = {"password": s.sentinel_password, "socket_timeout": s.timeout_s}
+        sentinel: Any = Sentinel(list(s.sentinel_nodes), sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
+        return sentinel.master_for(s.service_name, db=s.db, **login, **security, **limits)
+    if s.url is not None:
+        return redis.Redis.from_url(s.url, max_connections=2, **limits)
+    return redis.Redis(
+        host=s.host or "localhost", port=s.port, db=s.db, max_connections=2, **login, **security, **limits
+    )
+
+
+def _heard(names: Sequence[str], gauges: Sequence[bytes | None], ages: Sequence[bytes]) -> list[Heard]:
+    return [
+        Heard(name, float(age) / 1000.0, payload)
+        for name, payload, age in zip(names, gauges, ages, strict=True)
+        if payload is not None
+    ]
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+
+
+def _sha1(source: str) -> str:
+    from hashlib import sha1
+
+    return sha1(source.encode(), usedforsecurity=False).hexdigest()
