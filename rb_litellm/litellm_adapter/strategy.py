@@ -21,7 +21,6 @@ from rb_litellm.litellm_adapter.desk import Desk
 from rb_litellm.litellm_adapter.prompts import read_prompt
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.telemetry.decision import DecisionRecord, Reason
 
 _log = logging.getLogger("rb_litellm")
 
@@ -35,6 +34,7 @@ class _Ticket:
     entries: Sequence[Entry]
     call_id: str
     task: asyncio.Task[Any] | None
+    stream: bool
     arrived: float
 
 
@@ -72,7 +72,9 @@ class RouteBalanceSelector:
             ticket = self._ticket(healthy, messages, input, request_kwargs, call_id, arrived)
             return await self._desk.submit(ticket)
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            return self._fewest_open(healthy, call_id, arrived, error)
+            return self._shared.fewest_open(
+                healthy, call_id, _current_task(), _streams(request_kwargs), arrived, error
+            )
 
     def select_now(
         self,
@@ -88,7 +90,9 @@ class RouteBalanceSelector:
         try:
             return self._decide([self._ticket(healthy, messages, input, request_kwargs, call_id, arrived)])[0]
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            return self._fewest_open(healthy, call_id, arrived, error)
+            return self._shared.fewest_open(
+                healthy, call_id, _current_task(), _streams(request_kwargs), arrived, error
+            )
 
     def _ticket(
         self,
@@ -110,6 +114,7 @@ class RouteBalanceSelector:
             entries=entries,
             call_id=call_id,
             task=_current_task(),
+            stream=_streams(request_kwargs),
             arrived=arrived,
         )
 
@@ -122,19 +127,16 @@ class RouteBalanceSelector:
 
     def _decide(self, tickets: list[_Ticket]) -> list[Entry]:
         with self._shared.lock:
-            now = time.monotonic()
+            now = self._shared.clock()
             assignments = self._shared.balancer.decide([t.ask for t in tickets], self._predictions, now)
             return [self._open(ticket, a, now) for ticket, a in zip(tickets, assignments, strict=True)]
 
     def _open(self, ticket: _Ticket, assignment: Assignment, now: float) -> Entry:
         chosen = ticket.entries[ticket.ask.candidates.index(assignment.deployment)]
-        self._shared.open_attempt(ticket.call_id, ticket.ask, assignment, ticket.task, ticket.arrived, now)
+        self._shared.open_attempt(
+            ticket.call_id, ticket.ask, assignment, ticket.task, ticket.stream, ticket.arrived, now
+        )
         return chosen
-
-    def _fewest_open(
-        self, healthy: Sequence[Entry], call_id: str, arrived: float, error: Exception
-    ) -> Entry:
-        return self._shared.fewest_open(healthy, call_id, arrived, error)
 
 
 def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceSelector:
@@ -152,25 +154,12 @@ def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceS
     return RouteBalanceSelector(router, settings, predictions, shared)
 
 
-def record(
-    call_id: str, attempt: int, assignment: Assignment, arrived: float, reason: Reason
-) -> DecisionRecord:
-    """The record of a decision by the joint score."""
-    return DecisionRecord(
-        call_id=call_id,
-        attempt=attempt,
-        deployment=assignment.deployment.id,
-        model=assignment.deployment.group,
-        candidates=assignment.decision.candidates,
-        reason=reason,
-        duration_s=time.perf_counter() - arrived,
-        score=assignment.decision.score,
-        prediction=assignment.decision.prediction,
-    )
-
-
 def _current_task() -> asyncio.Task[Any] | None:
     try:
         return asyncio.current_task()
     except RuntimeError:
         return None
+
+
+def _streams(request_kwargs: Mapping[str, Any] | None) -> bool:
+    return bool((request_kwargs or {}).get("stream"))

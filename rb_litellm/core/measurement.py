@@ -1,0 +1,43 @@
+"""Turn a closed attempt and its reported usage into measured TTFT and TPOT.
+
+A stream shows both. An answer in one piece shows only its total time, which is shared out in the
+proportion that was predicted: then a wrong prediction is corrected in total, and never to a
+negative part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rb_litellm.core.types import Outcome
+
+_LONG_ANSWER = 8
+"""From so many output tokens on, the total time of an answer in one piece speaks of TPOT."""
+
+
+def measured(outcome: Outcome, output_tokens: int, cost_usd: float | None = None) -> Outcome:
+    """The outcome with its output length (tokens) and the times (s) that follow from it.
+
+    With `ttft_s` seen, TPOT = (open - TTFT) / (L - 1). Without, both predictions are stretched by the ratio
+    of measured to predicted time at the true length; a long answer then measures TPOT, a short one TTFT.
+    """
+    steps = max(output_tokens - 1, 0)
+    ttft, tpot = outcome.ttft_s, None
+    if ttft is not None:
+        if steps:
+            tpot = max(outcome.open_s - ttft, 0.0) / steps
+    elif outcome.predicted is not None:
+        predicted = outcome.predicted
+        total = predicted.ttft_s + steps * predicted.tpot_s
+        stretch = outcome.open_s / total if total > 0.0 else 1.0
+        if output_tokens >= _LONG_ANSWER:
+            tpot = predicted.tpot_s * stretch
+        else:
+            ttft = predicted.ttft_s * stretch
+    return replace(
+        outcome,
+        output_tokens=output_tokens,
+        ttft_s=ttft,
+        tpot_s=tpot,
+        cost_usd=outcome.cost_usd if cost_usd is None else cost_usd,
+    )

@@ -1,0 +1,171 @@
+"""LiteLLM's callbacks, as the beginnings and ends of attempts.
+
+The first of these to come closes an attempt: success hook, end of the stream, success or failure event,
+post-call failure hook, the next pick of the same call, the end of the request's task; the lease after
+all of them. No callback raises: LiteLLM would show it to the client or lose other callbacks' events.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from litellm.integrations.custom_logger import CustomLogger
+
+from rb_litellm.litellm_adapter.usage import hidden, output_tokens
+from rb_litellm.telemetry.decision import response_headers
+
+if TYPE_CHECKING:
+    from rb_litellm.litellm_adapter.runtime import Runtime
+
+_log = logging.getLogger("rb_litellm")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _silent(hook: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R | None]]:
+    @functools.wraps(hook)
+    async def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
+        try:
+            return await hook(*args, **kwargs)
+        except Exception:  # noqa: BLE001  bookkeeping must not reach the client
+            _log.exception("RouteBalance: %s failed; the request is not affected", hook.__name__)
+            return None
+
+    return wrapped
+
+
+class Lifecycle(CustomLogger):  # type: ignore[misc]
+    """Reports to the runtime; this is what `litellm_settings.callbacks: [rb_litellm.proxy]` names."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__()
+        self._runtime = runtime
+
+    @_silent
+    async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> None:
+        """An answer in one piece is there."""
+        if isinstance(response, AsyncIterable):
+            return
+        self._runtime.answered(
+            _call_id(data),
+            "success-hook",
+            deployment=hidden(response, "model_id"),
+            output_tokens=output_tokens(response),
+            cost_usd=_number(hidden(response, "response_cost")),
+            cached=bool(hidden(response, "cache_hit")),
+        )
+
+    @_silent
+    async def async_post_call_failure_hook(
+        self, request_data: Any, original_exception: Exception, user_api_key_dict: Any, traceback_str: Any = None
+    ) -> None:
+        """All attempts of the request have failed, or it was refused."""
+        self._runtime.closed(_call_id(request_data), "failure-hook", error=type(original_exception).__name__)
+
+    async def async_post_call_streaming_iterator_hook(
+        self, user_api_key_dict: Any, response: AsyncIterable[Any], request_data: Any
+    ) -> AsyncGenerator[Any, None]:
+        """Pass a stream through, seeing its first chunk and its end, however it ends."""
+        call_id = _call_id(request_data)
+        error: str | None = None
+        waiting = True
+        try:
+            async for chunk in response:
+                if waiting:
+                    waiting = False
+                    self._runtime.first_token(call_id)
+                yield chunk
+        except Exception as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            # A client that leaves (GeneratorExit, CancelledError) has had a good answer so far.
+            self._runtime.closed(call_id, "stream-end", error=error)
+
+    @_silent
+    async def async_post_call_response_headers_hook(
+        self,
+        data: Any,
+        user_api_key_dict: Any,
+        response: Any,
+        request_headers: Any = None,
+        litellm_call_info: Mapping[str, Any] | None = None,
+    ) -> dict[str, str] | None:
+        """The `x-routebalance-*` headers, if it was our choice that answered."""
+        record = self._runtime.decision(_call_id(data))
+        answered_by = (litellm_call_info or {}).get("model_id")
+        if record is None or (answered_by and answered_by != record.deployment):
+            return None
+        return response_headers(record)
+
+    @_silent
+    async def async_log_success_event(
+        self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """The call is over and its usage known."""
+        self._succeeded(kwargs, response_obj, start_time)
+
+    def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """The same for LiteLLM's synchronous calls."""
+        try:
+            self._succeeded(kwargs, response_obj, start_time)
+        except Exception:  # noqa: BLE001  bookkeeping must not reach the client
+            _log.exception("RouteBalance: log_success_event failed; the request is not affected")
+
+    @_silent
+    async def async_log_failure_event(
+        self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """An attempt has failed; told late, and not for every attempt."""
+        self._failed(kwargs)
+
+    def log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """The same for LiteLLM's synchronous calls."""
+        try:
+            self._failed(kwargs)
+        except Exception:  # noqa: BLE001  bookkeeping must not reach the client
+            _log.exception("RouteBalance: log_failure_event failed; the request is not affected")
+
+    def _succeeded(self, kwargs: Mapping[str, Any], response: Any, start_time: Any) -> None:
+        self._runtime.answered(
+            _call_id(kwargs),
+            "success-event",
+            deployment=_deployment(kwargs),
+            output_tokens=output_tokens(response),
+            cost_usd=_number(kwargs.get("response_cost")),
+            cached=bool(kwargs.get("cache_hit")),
+            ttft_s=_seconds(start_time, kwargs.get("completion_start_time")) if kwargs.get("stream") else None,
+        )
+
+    def _failed(self, kwargs: Mapping[str, Any]) -> None:
+        deployment = _deployment(kwargs)
+        if deployment is not None:
+            self._runtime.attempt_failed(
+                _call_id(kwargs), deployment, type(kwargs.get("exception") or Exception()).__name__
+            )
+
+
+def _call_id(holder: Any) -> str | None:
+    call_id = holder.get("litellm_call_id") if isinstance(holder, Mapping) else None
+    return call_id if isinstance(call_id, str) else None
+
+
+def _deployment(kwargs: Mapping[str, Any]) -> str | None:
+    params = kwargs.get("litellm_params")
+    info = params.get("model_info") if isinstance(params, Mapping) else None
+    found = info.get("id") if isinstance(info, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _seconds(start: object, end: object) -> float | None:
+    if isinstance(start, datetime) and isinstance(end, datetime) and (start.tzinfo is None) == (end.tzinfo is None):
+        return max((end - start).total_seconds(), 0.0)
+    return None

@@ -1,0 +1,266 @@
+"""What all selectors of a process share: load, latency model, deployments' facts, callbacks.
+
+A proxy may have several selectors (its own strategy and those of routing groups) and replaces them when
+settings change; the load of its deployments is one and must survive that. So there is one runtime per
+process. Everything here is guarded by one lock that is held for fractions of a millisecond, because
+LiteLLM calls from its event loop and, for synchronous calls, from threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from rb_litellm.balancer import Ask, Assignment, Balancer
+from rb_litellm.config import PredictorSettings, RouteBalanceSettings
+from rb_litellm.core.latency_learning import LatencyLearner
+from rb_litellm.core.types import Outcome
+from rb_litellm.litellm_adapter.attempts import Attempts
+from rb_litellm.litellm_adapter.calls import Calls
+from rb_litellm.litellm_adapter.catalog import Catalog
+from rb_litellm.litellm_adapter.sharing import Sharing
+from rb_litellm.predictors.model import Predictor
+from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.index import DeploymentIndex
+from rb_litellm.state.ledger import LeaseRule, Ledger
+from rb_litellm.state.outcomes import OutcomeRing
+from rb_litellm.state.reckoning import Reckoner
+from rb_litellm.telemetry.counters import Counters
+from rb_litellm.telemetry.decision import DecisionRecord
+
+MAX_RECORDS = 8192
+"""Decisions kept for the headers of their responses; the oldest is forgotten."""
+EXPIRE_EVERY_S = 1.0
+
+_runtime: Runtime | None = None
+_creation = threading.Lock()
+
+
+def runtime() -> Runtime:
+    """The runtime of this process, made at first use."""
+    global _runtime
+    with _creation:
+        if _runtime is None:
+            _runtime = Runtime()
+        return _runtime
+
+
+class Runtime:
+    """See the module. `clock` gives monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, random: Random | None = None) -> None:
+        from rb_litellm.litellm_adapter.lifecycle import Lifecycle
+
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.catalog = Catalog()
+        self.counters = Counters()
+        self.outcomes = OutcomeRing()
+        self.index = DeploymentIndex()
+        self.ledger = Ledger(self.index, LeaseRule())
+        self.sharing = Sharing(self.index, self.ledger)
+        self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers)
+        self._random = random or Random()
+        self.balancer = Balancer(self.reckoner, LatencyLearner(), self._random)
+        self.lifecycle = Lifecycle(self)
+        self._calls = Calls()
+        self._attempts = Attempts(self.ledger, self._learn)
+        self._records: OrderedDict[str, DecisionRecord] = OrderedDict()
+        self._expired_at = clock()
+        self._predictors: dict[str, Predictor] = {}
+
+    # At start
+
+    def adopt(self, settings: RouteBalanceSettings, router: Any) -> None:
+        """Take the process-wide settings of a selector that is being built; the last one given wins."""
+        with self.lock:
+            if settings.seed is not None:
+                self._random.seed(settings.seed)
+            self.ledger.lease = LeaseRule(
+                settings.lease.factor, settings.lease.floor_s, settings.lease.ceiling_s
+            )
+            self.sharing.configure(settings.redis, router)
+        self.ensure_started()
+
+    def prediction_source(self, settings: PredictorSettings | None) -> PredictionSource:
+        """The predictor at the configured folder, read once per process, or priors alone.
+
+        Raises:
+            PredictorError: the folder is missing, corrupt or of another version.
+        """
+        if settings is None:
+            return PredictionSource(on_error=self._predictor_failed)
+        predictor = self._predictors.get(settings.path)
+        if predictor is None:
+            predictor = self._predictors[settings.path] = Predictor.load(settings.path)
+        return PredictionSource(predictor, settings.models, self._predictor_failed)
+
+    def ensure_started(self) -> None:
+        """Hook in the callbacks and start the exchange with other workers, where a loop runs. Cheap."""
+        import litellm
+
+        if not any(callback is self.lifecycle for callback in litellm.callbacks):
+            litellm.logging_callback_manager.add_litellm_callback(self.lifecycle)
+        self.sharing.ensure_started()
+
+    # At a pick
+
+    def call_id(self, request_kwargs: dict[str, Any] | None) -> str:
+        """The id that links the picks and callbacks of one call."""
+        with self.lock:
+            return self._calls.id_of(request_kwargs)
+
+    def tried(self, call_id: str) -> frozenset[str]:
+        """Deployments that this call was sent to before."""
+        with self.lock:
+            return self.ledger.tried(call_id)
+
+    def open_attempt(
+        self,
+        call_id: str,
+        ask: Ask,
+        assignment: Assignment,
+        task: asyncio.Task[Any] | None,
+        stream: bool,
+        arrived: float,
+        now: float,
+    ) -> None:
+        """Count an assigned request as load and keep the record of its decision.
+
+        `arrived` is on `time.perf_counter`, `now` on the runtime's clock.
+        """
+        with self.lock:
+            key = self._attempts.open(call_id, assignment, ask.prompt.input_tokens, now, stream)
+            self._watch(key, task, stream)
+            self.counters.decisions += 1
+            decision = assignment.decision
+            self._keep(
+                DecisionRecord(
+                    call_id=call_id,
+                    attempt=key.attempt,
+                    deployment=assignment.deployment.id,
+                    model=assignment.deployment.group,
+                    candidates=decision.candidates,
+                    reason="joint" if decision.candidates > 1 else "only-candidate",
+                    duration_s=time.perf_counter() - arrived,
+                    score=decision.score,
+                    prediction=decision.prediction,
+                )
+            )
+            if now - self._expired_at >= EXPIRE_EVERY_S:
+                self._expired_at = now
+                self.counters.expired += self._attempts.expire(now)
+
+    def fewest_open(
+        self,
+        healthy: Sequence[dict[str, Any]],
+        call_id: str,
+        task: asyncio.Task[Any] | None,
+        stream: bool,
+        arrived: float,
+        error: Exception,
+    ) -> dict[str, Any]:
+        """The simple rule for when the decision failed: fewest open attempts, ties at random."""
+        self.counters.failure("decision", error, self.clock())
+        with self.lock:
+            counts = [self.ledger.open_count(str(entry["model_info"]["id"])) for entry in healthy]
+            least = min(counts)
+            chosen = self._random.choice([e for e, n in zip(healthy, counts, strict=True) if n == least])
+            deployment = str(chosen["model_info"]["id"])
+            try:
+                key = self._attempts.open_unpredicted(call_id, deployment, self.clock())
+                self._watch(key, task, stream)
+                self._keep(
+                    DecisionRecord(
+                        call_id=call_id,
+                        attempt=key.attempt,
+                        deployment=deployment,
+                        model=str(chosen.get("model_name", "")),
+                        candidates=len(healthy),
+                        reason="fewest-open",
+                        duration_s=time.perf_counter() - arrived,
+                    )
+                )
+            except Exception as failure:  # noqa: BLE001  uncounted is better than unrouted
+                self.counters.failure("bookkeeping", failure, self.clock())
+            return chosen
+
+    # From LiteLLM's callbacks; `call_id` None is a request that was never ours
+
+    def first_token(self, call_id: str | None) -> None:
+        """The first chunk of a stream has come."""
+        if call_id is not None:
+            self._guarded(lambda: self._attempts.first_token(call_id, self.clock()))
+
+    def closed(self, call_id: str | None, closed_by: str, error: str | None = None) -> None:
+        """The call's open attempt is over, its usage not known (yet)."""
+        if call_id is not None:
+            self._guarded(lambda: self._attempts.close(call_id, closed_by, self.clock(), error=error))
+
+    def attempt_failed(self, call_id: str | None, deployment: str, error: str) -> None:
+        """An attempt on this deployment has failed, perhaps a while ago."""
+        if call_id is not None:
+            self._guarded(lambda: self._attempts.failed(call_id, deployment, self.clock(), error))
+
+    def answered(
+        self,
+        call_id: str | None,
+        closed_by: str,
+        deployment: str | None,
+        output_tokens: int | None,
+        cost_usd: float | None,
+        cached: bool,
+        ttft_s: float | None = None,
+    ) -> None:
+        """The call was answered by this deployment, with this usage."""
+        if call_id is None:
+            return
+
+        def note() -> None:
+            self._attempts.close(call_id, closed_by, self.clock(), deployment=deployment, ttft_s=ttft_s)
+            self._attempts.complete(call_id, deployment, output_tokens, cost_usd, cached)
+            self._calls.succeeded(call_id)
+
+        self._guarded(note)
+
+    def decision(self, call_id: str | None) -> DecisionRecord | None:
+        """The record of the last decision of a call."""
+        return None if call_id is None else self._records.get(call_id)
+
+    # Inside
+
+    def _watch(self, key: Any, task: asyncio.Task[Any] | None, stream: bool) -> None:
+        if task is None:
+            return
+
+        def ended(over: Any, error: str | None) -> None:
+            # The task that opens a stream ends when the stream begins.
+            if error is not None or not stream:
+                self._guarded(lambda: self._attempts.close_attempt(over, "task-end", self.clock(), error=error))
+
+        self._attempts.watch(key, task, ended)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            with self.lock:
+                action()
+        except Exception as error:  # noqa: BLE001  bookkeeping must not reach the client
+            self.counters.failure("bookkeeping", error, self.clock())
+
+    def _keep(self, record: DecisionRecord) -> None:
+        self._records[record.call_id] = record
+        if len(self._records) > MAX_RECORDS:
+            self._records.popitem(last=False)
+
+    def _learn(self, outcome: Outcome) -> None:
+        self.outcomes.add(outcome)
+        self.balancer.learn(outcome)
+
+    def _predictor_failed(self, error: Exception) -> None:
+        self.counters.failure("predictor", error, self.clock())
+
