@@ -17,7 +17,6 @@ class Counters:
     """Monotonic counts since the process began."""
 
     decisions: int = 0
-    batches: int = 0
     expired: int = 0
     """Attempts that nothing closed before their lease ran out."""
     failures: Counter[str] = field(default_factory=Counter)
