@@ -49,7 +49,7 @@ def _number(name: str, value: object) -> float:
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 class PredictorSettings(_Settings):
@@ -119,7 +119,9 @@ class DeploymentSettings(_Settings):
     max_num_seqs: int | None = Field(default=None, ge=1, description="Sequences that run at once.")
     tier: str | None = Field(default=None, description="Deployments of one tier learn from each other.")
     hosted: bool | None = Field(default=None, description="true: an API without a visible queue.")
-    scrape_url: str | None = Field(default=None, description="Where its /metrics are, if not beside api_base.")
+    scrape_url: str | None = Field(
+        default=None, description="Where its /metrics are, if not beside api_base."
+    )
 
 
 def parse_settings(args: Mapping[str, Any] | None, where: str) -> RouteBalanceSettings:
@@ -129,7 +131,7 @@ def parse_settings(args: Mapping[str, Any] | None, where: str) -> RouteBalanceSe
         SettingsError: listing every setting that is wrong, its value and what is allowed.
     """
     try:
-        return RouteBalanceSettings.model_validate(dict(args or {}))
+        return RouteBalanceSettings.model_validate({} if args is None else args)
     except ValidationError as error:
         raise SettingsError(explain(error, where, RouteBalanceSettings)) from None
 
@@ -151,12 +153,13 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     lines = []
     for problem in error.errors():
         name = ".".join([where, *map(str, problem["loc"])])
+        value = "hidden" if "password" in name else repr(problem["input"])
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(_fields_at(model, problem["loc"][:-1]))
-            lines.append(f"{name}: unknown setting (value {problem['input']!r}); allowed are {allowed}")
+            lines.append(f"{name}: unknown setting (value {value}); allowed are {allowed}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{name}: {message} (value {problem['input']!r})")
+            lines.append(f"{name}: {message} (value {value})")
     return "\n".join(lines)
 
 

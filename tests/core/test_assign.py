@@ -1,0 +1,176 @@
+"""Assignment of a batch: every request gets one allowed deployment, and sees those placed before it."""
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rb_litellm.core.assign import Bid, Fleet, assign, longest_first
+from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
+from rb_litellm.core.scoring import PRESETS, Weights
+from rb_litellm.core.types import InstanceState
+
+PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.05, prefill_s_per_token=1e-4, tpot_s_per_running=1e-3, slots=8.0)
+LATENCY = Weights(0.0, 1.0, 0.0)
+
+
+def fleet(count, *, priors=None, price=1e-6, in_flight=None, last_chosen=None):
+    state = InstanceState.idle(count)
+    if in_flight is not None:
+        state.in_flight[:] = in_flight
+    return Fleet(
+        coefficients=LatencyCoefficients.from_priors(priors or [PRIOR] * count),
+        state=state,
+        input_usd_per_token=np.full(count, price),
+        output_usd_per_token=np.full(count, price),
+        last_chosen_s=np.array(last_chosen) if last_chosen is not None else np.full(count, -np.inf),
+    )
+
+
+def bid(count, *, quality=0.5, tokens=100.0, allowed=None, weights=PRESETS["balanced"], input_tokens=50.0):
+    return Bid(
+        input_tokens=input_tokens,
+        quality=np.broadcast_to(np.asarray(quality, dtype=float), (count,)),
+        output_tokens=np.broadcast_to(np.asarray(tokens, dtype=float), (count,)),
+        allowed=np.ones(count, bool) if allowed is None else np.array(allowed),
+        weights=weights,
+    )
+
+
+@st.composite
+def batches(draw):
+    n = draw(st.integers(1, 6))
+    bids = []
+    for _ in range(draw(st.integers(1, 12))):
+        allowed = draw(st.lists(st.booleans(), min_size=n, max_size=n).filter(any))
+        bids.append(
+            bid(
+                n,
+                quality=draw(st.lists(st.floats(0, 1), min_size=n, max_size=n)),
+                tokens=draw(st.lists(st.floats(0, 4000), min_size=n, max_size=n)),
+                allowed=allowed,
+                weights=draw(st.sampled_from(list(PRESETS.values()))),
+                input_tokens=draw(st.floats(0, 1e5)),
+            )
+        )
+    return n, bids
+
+
+@given(batches(), st.integers(0, 2**32))
+def test_every_request_is_placed_once_and_only_where_it_may_be(batch, seed):
+    n, bids = batch
+    target = fleet(n)
+    decisions = assign(bids, target, now=1.0, random=Random(seed))
+    assert len(decisions) == len(bids)
+    for decision, asked in zip(decisions, bids, strict=True):
+        assert asked.allowed[decision.index]
+        assert decision.candidates == asked.allowed.sum()
+    placed = np.bincount([d.index for d in decisions], minlength=n)
+    assert target.state.in_flight.tolist() == placed.tolist()
+
+
+@given(batches(), st.integers(0, 2**32))
+def test_what_was_assigned_is_added_to_the_state_token_by_token(batch, seed):
+    n, bids = batch
+    target = fleet(n)
+    decisions = assign(bids, target, now=1.0, random=Random(seed))
+    prefill, decode = np.zeros(n), np.zeros(n)
+    for decision, asked in zip(decisions, bids, strict=True):
+        prefill[decision.index] += asked.input_tokens
+        decode[decision.index] += asked.output_tokens[decision.index]
+    assert np.allclose(target.state.pending_prefill_tokens, prefill)
+    assert np.allclose(target.state.pending_decode_tokens, decode)
+    assert np.array_equal(target.last_chosen_s == 1.0, target.state.in_flight > 0)
+
+
+@given(batches(), st.integers(0, 2**32))
+def test_a_decision_carries_the_prediction_it_was_made_by(batch, seed):
+    n, bids = batch
+    for decision, asked in zip(assign(bids, fleet(n), 1.0, Random(seed)), bids, strict=True):
+        p = decision.prediction
+        assert p.quality == asked.quality[decision.index]
+        assert p.output_tokens == asked.output_tokens[decision.index]
+        assert p.cost_usd == pytest.approx((asked.input_tokens + p.output_tokens) * 1e-6)
+        assert p.e2e_s == pytest.approx(p.ttft_s + max(p.output_tokens - 1.0, 0.0) * p.tpot_s)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=20))
+def test_longest_expected_answers_are_placed_first(lengths):
+    order = longest_first([bid(3, tokens=float(n)) for n in lengths])
+    assert sorted(order) == list(range(len(lengths)))
+    placed = [lengths[i] for i in order]
+    assert placed == sorted(lengths, reverse=True)
+
+
+def test_only_deployments_it_may_use_say_how_long_an_answer_is():
+    long_elsewhere = bid(2, tokens=[10.0, 9000.0], allowed=[True, False])
+    assert longest_first([long_elsewhere, bid(2, tokens=100.0)]) == [1, 0]
+
+
+def test_a_long_answer_gets_the_better_place_though_it_arrived_later():
+    slow = LatencyPrior(0.04, 0.05, 1e-4, 1e-3, 8.0)
+    short, long = bid(2, tokens=10.0, weights=LATENCY), bid(2, tokens=1000.0, weights=LATENCY)
+    decisions = assign([short, long], fleet(2, priors=[PRIOR, slow]), 0.0, Random(0))
+    assert decisions[1].index == 0
+
+
+def test_a_batch_of_identical_requests_spreads_over_identical_deployments():
+    target = fleet(4)
+    assign([bid(4)] * 12, target, 0.0, Random(1))
+    assert target.state.in_flight.tolist() == [3.0, 3.0, 3.0, 3.0]
+
+
+def test_a_batch_leaves_the_fast_deployment_once_it_is_slower_than_the_other():
+    slow = LatencyPrior(0.03, 0.05, 1e-4, 1e-3, 8.0)
+    target = fleet(2, priors=[PRIOR, slow])
+    assign([bid(2, weights=LATENCY)] * 30, target, 0.0, Random(1))
+    fast_share, slow_share = target.state.in_flight
+    assert fast_share > slow_share > 0
+
+
+def test_a_tie_goes_to_the_shortest_queue():
+    flat = LatencyPrior(0.02, 0.05, 0.0, 0.0, np.inf)
+    target = fleet(3, priors=[flat] * 3, in_flight=[4.0, 2.0, 3.0], last_chosen=[0.0, 9.0, 0.0])
+    assert assign([bid(3)], target, 10.0, Random(0))[0].index == 1
+
+
+def test_a_tie_of_queues_goes_to_the_least_recently_chosen():
+    target = fleet(3, in_flight=[1.0, 1.0, 1.0], last_chosen=[5.0, 3.0, 4.0])
+    assert assign([bid(3)], target, 10.0, Random(0))[0].index == 1
+
+
+def test_a_tie_in_everything_goes_to_chance():
+    random = Random(7)
+    assert {assign([bid(3)], fleet(3), 0.0, random)[0].index for _ in range(60)} == {0, 1, 2}
+
+
+@given(st.permutations(range(5)), st.integers(0, 1000))
+def test_the_order_of_the_deployments_does_not_change_who_is_chosen(order, seed):
+    random = np.random.default_rng(seed)
+    quality, prices = random.uniform(0, 1, 5), random.uniform(1e-7, 1e-5, 5)
+    priors = [LatencyPrior(float(t), 0.05, 1e-4, 1e-3, 8.0) for t in random.uniform(0.01, 0.05, 5)]
+
+    def chosen(rows):
+        target = fleet(5, priors=[priors[i] for i in rows])
+        target.input_usd_per_token = target.output_usd_per_token = prices[rows]
+        return rows[assign([bid(5, quality=quality[rows])], target, 0.0, Random(0))[0].index]
+
+    assert chosen(list(order)) == chosen(list(range(5)))
+
+
+def test_a_request_that_may_go_nowhere_is_an_error():
+    with pytest.raises(ValueError, match="no deployment is allowed"):
+        assign([bid(2, allowed=[False, False])], fleet(2), 0.0, Random(0))
+
+
+def test_a_prediction_that_is_no_number_is_an_error_and_no_choice():
+    with pytest.raises(ValueError, match="not finite"):
+        assign([bid(2, quality=np.nan)], fleet(2), 0.0, Random(0))
+
+
+def test_an_overdue_deployment_is_avoided():
+    target = fleet(2)
+    target.slowdown = np.array([6.0, 1.0])
+    assert all(assign([bid(2, weights=LATENCY)], target, 0.0, Random(s))[0].index == 1 for s in range(5))

@@ -1,0 +1,102 @@
+"""The latency form: load, length and overdue attempts only ever make a forecast longer."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior, forecast
+from rb_litellm.core.types import InstanceState
+
+PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.05, prefill_s_per_token=1e-4, tpot_s_per_running=1e-3, slots=4.0)
+
+priors = st.builds(
+    LatencyPrior,
+    tpot_s=st.floats(1e-3, 1.0),
+    ttft_s=st.floats(1e-3, 5.0),
+    prefill_s_per_token=st.floats(0.0, 1e-2),
+    tpot_s_per_running=st.floats(0.0, 1e-2),
+    slots=st.one_of(st.integers(1, 300).map(float), st.just(math.inf)),
+)
+loads = st.tuples(st.integers(0, 500), st.floats(0, 1e5), st.floats(0, 1e5))
+
+
+def at(prior, load, input_tokens=100.0, output_tokens=50.0, slowdown=None):
+    state = InstanceState(*(np.array([float(x)]) for x in load))
+    stretch = None if slowdown is None else np.array([slowdown])
+    return forecast(
+        LatencyCoefficients.from_priors([prior]), state, input_tokens, np.array([output_tokens]), stretch
+    )
+
+
+@given(priors, loads, st.sampled_from([0, 1, 2]), st.floats(1, 1e4))
+def test_more_load_never_shortens_a_forecast(prior, load, which, more):
+    busier = list(load)
+    busier[which] += math.ceil(more)
+    before, after = at(prior, load), at(prior, busier)
+    for name in ("wait_s", "ttft_s", "tpot_s", "e2e_s"):
+        assert getattr(after, name)[0] >= getattr(before, name)[0] * (1.0 - 1e-9)
+
+
+@given(priors, loads, st.floats(0, 1e5), st.floats(0, 1e4), st.floats(0, 1e4))
+def test_longer_prompts_and_answers_take_longer(prior, load, tokens, longer_in, longer_out):
+    before = at(prior, load, tokens, tokens).e2e_s[0]
+    assert at(prior, load, tokens + longer_in, tokens).e2e_s[0] >= before * (1 - 1e-9)
+    assert at(prior, load, tokens, tokens + longer_out).e2e_s[0] >= before * (1 - 1e-9)
+
+
+@given(priors, loads, st.floats(1.0, 50.0))
+def test_overdue_attempts_stretch_every_time_alike(prior, load, slowdown):
+    plain, slow = at(prior, load), at(prior, load, slowdown=slowdown)
+    for name in ("wait_s", "ttft_s", "tpot_s", "e2e_s"):
+        assert getattr(slow, name)[0] == pytest.approx(getattr(plain, name)[0] * slowdown)
+
+
+@given(priors, loads)
+def test_forecasts_are_finite_and_never_negative(prior, load):
+    times = at(prior, load)
+    for name in ("wait_s", "ttft_s", "tpot_s", "e2e_s"):
+        value = getattr(times, name)[0]
+        assert math.isfinite(value)
+        assert value >= 0.0
+
+
+def test_an_idle_deployment_takes_its_prior():
+    times = at(PRIOR, (0, 0, 0), input_tokens=100, output_tokens=11)
+    assert times.wait_s[0] == 0.0
+    assert times.ttft_s[0] == pytest.approx(0.05 + 100 * 1e-4)
+    assert times.tpot_s[0] == pytest.approx(0.02)
+    assert times.e2e_s[0] == pytest.approx(0.06 + 10 * 0.02)
+
+
+def test_nobody_waits_while_a_slot_is_free():
+    assert at(PRIOR, (3, 0, 3000)).wait_s[0] == 0.0
+    assert at(PRIOR, (4, 0, 4000)).wait_s[0] > 0.0
+
+
+def test_the_wait_is_the_references_queueing_form():
+    # Four of four slots run with 100 tokens to go each; one waits: a quarter of the batch has to end.
+    times = at(PRIOR, (4, 0, 400))
+    tpot = 0.02 + 3 * 1e-3
+    assert times.tpot_s[0] == pytest.approx(tpot)
+    assert times.wait_s[0] == pytest.approx(100 * tpot / 4)
+
+
+def test_a_hosted_api_shows_no_queue():
+    hosted = LatencyPrior(0.012, 0.5, 0.0, 0.0, math.inf)
+    idle, busy = at(hosted, (0, 0, 0)), at(hosted, (400, 9000, 90000))
+    assert busy.e2e_s[0] == idle.e2e_s[0]
+
+
+def test_a_request_that_writes_nothing_ends_with_its_first_token():
+    times = at(PRIOR, (0, 0, 0), output_tokens=0.0)
+    assert times.e2e_s[0] == times.ttft_s[0]
+
+
+def test_rows_are_taken_in_the_order_asked_for():
+    others = [LatencyPrior(float(i), float(i), 0.0, 0.0, 1.0) for i in (1, 2, 3)]
+    taken = LatencyCoefficients.from_priors(others).take(np.array([2, 0]))
+    assert taken.tpot_s.tolist() == [3.0, 1.0]
+    assert taken.ttft_s.tolist() == [3.0, 1.0]

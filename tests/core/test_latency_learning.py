@@ -1,0 +1,192 @@
+"""Learning of latency: quick to follow a deployment, hard to fool with one measurement."""
+
+import math
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rb_litellm.core.latency import LatencyPrior, forecast
+from rb_litellm.core.latency_learning import LatencyLearner
+from rb_litellm.core.types import InstanceState, Outcome
+
+PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.1, prefill_s_per_token=1e-4, tpot_s_per_running=1e-4, slots=16.0)
+TOKENS = 100
+
+
+def outcome(tpot=None, ttft=None, in_flight=0.0, input_tokens=TOKENS, pending=0.0, error=None):
+    return Outcome(
+        deployment="d",
+        closed_by="test",
+        predicted=None,
+        input_tokens=input_tokens,
+        in_flight=in_flight,
+        pending_prefill_tokens=pending,
+        open_s=1.0,
+        ttft_s=ttft,
+        tpot_s=tpot,
+        error=error,
+    )
+
+
+def learner(deployments=1, prior=PRIOR, tier="t"):
+    made = LatencyLearner()
+    for _ in range(deployments):
+        made.add(tier, prior)
+    return made
+
+
+def expected(of, row=0, in_flight=0.0, input_tokens=TOKENS):
+    """(TTFT, TPOT) in s that the learner now expects at a row."""
+    state = InstanceState.idle(len(of))
+    state.in_flight[:] = in_flight
+    times = forecast(of.coefficients, state, input_tokens, np.full(len(of), 10.0))
+    return float(times.ttft_s[row]), float(times.tpot_s[row])
+
+
+def test_before_any_measurement_the_prior_stands():
+    ttft, tpot = expected(learner())
+    assert tpot == pytest.approx(0.02)
+    assert ttft == pytest.approx(0.1 + TOKENS * 1e-4)
+
+
+@pytest.mark.parametrize("factor", [3.0, 1 / 3])
+def test_a_threefold_change_is_followed_within_thirty_requests(factor):
+    of, random = learner(3), Random(1)
+
+    def send(times, scale):
+        for _ in range(times):
+            noise = math.exp(random.gauss(0.0, 0.1))
+            of.observe(1, outcome(tpot=0.02 * scale * noise, ttft=0.11 * scale * noise))
+
+    send(200, 1.0)
+    send(30, factor)
+    ttft, tpot = expected(of, row=1)
+    assert tpot == pytest.approx(0.02 * factor, rel=0.25)
+    assert ttft == pytest.approx(0.11 * factor, rel=0.25)
+
+
+def test_a_slow_deployment_does_not_make_its_tier_slow():
+    of = learner(5)
+    for _ in range(100):
+        for row in range(5):
+            of.observe(row, outcome(tpot=0.06 if row == 0 else 0.02))
+    assert expected(of, 0)[1] == pytest.approx(0.06, rel=0.15)
+    assert expected(of, 4)[1] == pytest.approx(0.02, rel=0.15)
+
+
+@pytest.mark.parametrize("factor", [0.001, 1000.0])
+def test_one_outlier_moves_little(factor):
+    of = learner()
+    for _ in range(50):
+        of.observe(0, outcome(tpot=0.02, ttft=0.11))
+    of.observe(0, outcome(tpot=0.02 * factor, ttft=0.11 * factor))
+    ttft, tpot = expected(of)
+    assert tpot == pytest.approx(0.02, rel=0.35)
+    assert ttft == pytest.approx(0.11, rel=0.35)
+
+
+def test_a_tenth_of_wild_outliers_does_not_run_away_with_the_forecast():
+    of, random = learner(), Random(3)
+    for _ in range(500):
+        wild = random.random() < 0.1
+        of.observe(0, outcome(tpot=2.0 if wild else 0.02, ttft=11.0 if wild else 0.11))
+    ttft, tpot = expected(of)
+    assert 0.015 < tpot < 0.04
+    assert 0.08 < ttft < 0.22
+
+
+def test_slow_to_start_and_quick_to_write_are_told_apart():
+    of = learner()
+    for _ in range(100):
+        of.observe(0, outcome(ttft=0.55, tpot=0.01))
+    ttft, tpot = expected(of)
+    assert ttft == pytest.approx(0.55, rel=0.15)
+    assert tpot == pytest.approx(0.01, rel=0.15)
+
+
+def test_a_measurement_of_one_leaves_the_other_alone():
+    of = learner()
+    before = expected(of)
+    for _ in range(20):
+        of.observe(0, outcome(tpot=0.08))
+    assert expected(of)[0] == before[0]
+    before = expected(of)
+    for _ in range(20):
+        of.observe(0, outcome(ttft=0.9))
+    assert expected(of)[1] == before[1]
+
+
+def test_growth_with_load_and_with_prompt_length_is_learned():
+    of, random = learner(2), Random(5)
+    for _ in range(600):
+        load, tokens = random.randrange(16), random.randrange(50, 4000)
+        of.observe(
+            random.randrange(2),
+            outcome(
+                tpot=0.02 + 0.001 * load, ttft=0.1 + 3e-4 * tokens, in_flight=float(load), input_tokens=tokens
+            ),
+        )
+    idle, busy = expected(of, in_flight=0.0)[1], expected(of, in_flight=15.0)[1]
+    assert idle == pytest.approx(0.02, rel=0.15)
+    assert busy == pytest.approx(0.035, rel=0.15)
+    assert expected(of, input_tokens=4000)[0] == pytest.approx(0.1 + 1.2, rel=0.15)
+
+
+def test_a_failed_attempt_teaches_nothing():
+    of = learner()
+    before = expected(of)
+    of.observe(0, outcome(tpot=9.0, ttft=9.0, error="Timeout"))
+    assert expected(of) == before
+
+
+def test_the_first_token_of_a_request_that_queued_says_nothing_of_prefill():
+    of = learner()
+    before = expected(of)[0]
+    of.observe(0, outcome(ttft=30.0, in_flight=16.0))
+    assert expected(of)[0] == before
+
+
+def test_a_new_deployment_starts_from_what_its_tier_has_learned():
+    of = learner(2)
+    for _ in range(300):
+        for row in range(2):
+            of.observe(row, outcome(tpot=0.05))
+    of.add("t", PRIOR)
+    assert expected(of, row=2)[1] == pytest.approx(0.05, rel=0.3)
+
+
+def test_tiers_learn_apart():
+    of = LatencyLearner()
+    of.add("a", PRIOR)
+    of.add("b", PRIOR)
+    for _ in range(50):
+        of.observe(0, outcome(tpot=0.2))
+    assert expected(of, row=1)[1] == pytest.approx(0.02)
+
+
+measurements = st.one_of(st.none(), st.floats(1e-9, 1e9))
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(
+        st.tuples(measurements, measurements, st.floats(0, 1e4), st.floats(0, 1e7), st.integers(0, 10**7)),
+        max_size=60,
+    )
+)
+def test_whatever_is_measured_coefficients_stay_finite_and_positive(seen):
+    of = learner(2)
+    for i, (tpot, ttft, in_flight, pending, tokens) in enumerate(seen):
+        of.observe(i % 2, outcome(tpot, ttft, in_flight, tokens, pending))
+    c = of.coefficients
+    for values, least in (
+        (c.tpot_s, 1e-9),
+        (c.ttft_s, 1e-9),
+        (c.tpot_s_per_running, 0.0),
+        (c.prefill_s_per_token, 0.0),
+    ):
+        assert np.all(np.isfinite(values))
+        assert np.all(values >= least)

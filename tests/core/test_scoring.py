@@ -1,0 +1,149 @@
+"""The score: what makes a candidate better, and what leaves it alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rb_litellm.core.scoring import PRESETS, QualityNorm, Weights, normalise_quality, saving, score
+
+# Two decimals: differences are either none or visible, never an artefact of rounding.
+shares = st.integers(0, 100).map(lambda n: n / 100)
+amounts = st.integers(0, 500).map(lambda n: n / 100)
+norms: st.SearchStrategy[QualityNorm] = st.sampled_from(["raw", "minmax", "scaled"])
+
+
+@st.composite
+def weightings(draw):
+    cuts = sorted([draw(st.integers(0, 100)), draw(st.integers(0, 100))])
+    return Weights(cuts[0] / 100, (cuts[1] - cuts[0]) / 100, (100 - cuts[1]) / 100)
+
+
+@st.composite
+def fields(draw):
+    """Quality, E2E, cost and permission of 2 to 8 candidates, at least one permitted."""
+    n = draw(st.integers(2, 8))
+    column = lambda values: np.array(draw(st.lists(values, min_size=n, max_size=n)), dtype=float)  # noqa: E731
+    quality, e2e, cost = column(shares), column(amounts), column(amounts)
+    allowed = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    allowed[draw(st.integers(0, n - 1))] = True
+    return quality, e2e, cost, allowed
+
+
+@given(fields(), weightings(), norms, st.data())
+def test_a_candidate_that_improves_in_one_thing_gains_on_every_other(field, weights, norm, data):
+    quality, e2e, cost, allowed = field
+    i = data.draw(st.sampled_from(np.flatnonzero(allowed).tolist()))
+    what = data.draw(st.sampled_from(["quality", "latency", "cost"]))
+    before = score(quality, e2e, cost, allowed, weights, norm)
+    better = (quality.copy(), e2e.copy(), cost.copy())
+    if what == "quality":
+        better[0][i] = data.draw(shares.filter(lambda q: q >= quality[i]))
+    else:
+        column = better[1] if what == "latency" else better[2]
+        column[i] *= data.draw(shares)
+    after = score(*better, allowed, weights, norm)
+    others = allowed.copy()
+    others[i] = False
+    assert np.all(after[i] - after[others] >= before[i] - before[others] - 1e-9)
+
+
+@given(fields(), weightings(), norms)
+def test_a_candidate_no_worse_in_anything_scores_no_less(field, weights, norm):
+    quality, e2e, cost, allowed = field
+    scores = score(quality, e2e, cost, allowed, weights, norm)
+    for i in np.flatnonzero(allowed):
+        dominated = allowed & (quality <= quality[i]) & (e2e >= e2e[i]) & (cost >= cost[i])
+        assert np.all(scores[i] >= scores[dominated] - 1e-9)
+
+
+@given(fields(), weightings(), norms, st.randoms(use_true_random=False))
+def test_the_order_of_the_candidates_is_irrelevant(field, weights, norm, random):
+    order = list(range(len(field[0])))
+    random.shuffle(order)
+    straight = score(*field, weights, norm)
+    shuffled = score(*(column[order] for column in field), weights, norm)
+    assert np.allclose(shuffled, straight[order])
+
+
+@given(fields(), weightings(), norms)
+def test_a_score_lies_between_nought_and_one(field, weights, norm):
+    scores = score(*field, weights, norm)[field[3]]
+    assert np.all((scores >= -1e-9) & (scores <= 1.0 + 1e-9))
+
+
+@given(fields(), weightings(), norms)
+def test_a_candidate_that_is_not_allowed_neither_wins_nor_counts(field, weights, norm):
+    quality, e2e, cost, allowed = field
+    scores = score(quality, e2e, cost, allowed, weights, norm)
+    assert np.all(np.isneginf(scores[~allowed]))
+    elsewhere = [np.where(allowed, column, 77.0) for column in (quality, e2e, cost)]
+    assert np.array_equal(score(*elsewhere, allowed, weights, norm)[allowed], scores[allowed])
+
+
+@given(fields(), weightings(), norms)
+def test_units_of_time_and_money_do_not_matter(field, weights, norm):
+    quality, e2e, cost, allowed = field
+    assert np.allclose(
+        score(quality, e2e * 1000.0, cost * 1e-6, allowed, weights, norm)[allowed],
+        score(quality, e2e, cost, allowed, weights, norm)[allowed],
+    )
+
+
+def test_a_batch_is_scored_row_by_row():
+    quality = np.array([[0.2, 0.9], [0.5, 0.5]])
+    e2e = np.array([[1.0, 4.0], [2.0, 1.0]])
+    cost = np.array([[1.0, 3.0], [0.0, 0.0]])
+    allowed = np.array([[True, True], [True, False]])
+    batch = score(quality, e2e, cost, allowed, PRESETS["balanced"])
+    for row in range(2):
+        alone = score(quality[row], e2e[row], cost[row], allowed[row], PRESETS["balanced"])
+        assert np.allclose(batch[row], alone)
+
+
+def test_the_score_is_the_weighted_sum_of_the_design():
+    scores = score(
+        np.array([0.6, 0.8]),
+        np.array([1.0, 4.0]),
+        np.array([0.01, 0.02]),
+        np.array([True, True]),
+        Weights(0.5, 0.3, 0.2),
+    )
+    assert scores == pytest.approx([0.5 * 0.6 + 0.3 * 0.75 + 0.2 * 0.5, 0.5 * 0.8])
+
+
+def test_free_candidates_neither_gain_nor_lose_by_cost():
+    assert saving(np.zeros(3), np.ones(3, bool)).tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("norm", "expected"),
+    [("raw", [0.4, 0.6, 0.8]), ("scaled", [0.5, 0.75, 1.0]), ("minmax", [0.0, 0.5, 1.0])],
+)
+def test_quality_is_brought_to_the_scale_that_was_asked_for(norm, expected):
+    assert normalise_quality(np.array([0.4, 0.6, 0.8]), np.ones(3, bool), norm) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("norm", ["raw", "scaled", "minmax"])
+def test_candidates_of_equal_quality_do_not_differ_by_it(norm):
+    assert len(set(normalise_quality(np.full(3, 0.7), np.ones(3, bool), norm))) == 1
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_the_weights_of_every_preset_sum_to_one(preset):
+    assert preset.quality + preset.latency + preset.cost == pytest.approx(1.0)
+
+
+@given(shares, shares, shares)
+def test_weights_that_do_not_sum_to_one_are_refused_with_the_sum(quality, latency, cost):
+    if abs(quality + latency + cost - 1.0) < 1e-6:
+        assert Weights(quality, latency, cost).quality == quality
+    else:
+        with pytest.raises(ValueError, match="they must sum to 1"):
+            Weights(quality, latency, cost)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_weight_outside_nought_to_one_is_refused_by_name(value):
+    with pytest.raises(ValueError, match=r"weights\.latency is .*; allowed is a number from 0 to 1"):
+        Weights(0.5, value, 0.5)

@@ -1,0 +1,167 @@
+"""Settings: good ones are read, bad ones are named with their value and with what is allowed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rb_litellm.config import (
+    DeploymentSettings,
+    RouteBalanceSettings,
+    SettingsError,
+    parse_deployment,
+    parse_settings,
+)
+from rb_litellm.core.scoring import PRESETS, Weights
+
+WHERE = "routing_strategy_args"
+
+
+def refusal(args):
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(args, WHERE)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("args", [None, {}])
+def test_no_settings_are_the_defaults(args):
+    settings = parse_settings(args, WHERE)
+    assert settings == RouteBalanceSettings()
+    assert settings.weights == PRESETS["balanced"]
+    assert settings.member_access == "group"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_weights_may_be_a_preset(preset):
+    assert parse_settings({"weights": preset}, WHERE).weights == PRESETS[preset]
+
+
+@given(st.integers(0, 100), st.integers(0, 100))
+def test_weights_may_be_three_numbers_that_sum_to_one(a, b):
+    low, high = sorted((a, b))
+    given_weights = {"quality": low / 100, "latency": (high - low) / 100, "cost": (100 - high) / 100}
+    assert parse_settings({"weights": given_weights}, WHERE).weights == Weights(**given_weights)
+
+
+def test_a_full_configuration_is_read():
+    settings = parse_settings(
+        {
+            "weights": {"quality": 0.5, "latency": 0.5, "cost": 0},
+            "quality_norm": "minmax",
+            "member_access": "key",
+            "predictor": {"path": "/somewhere", "models": {"big": "qwen-72b"}},
+            "redis": {"url": "redis://localhost", "namespace": "prod", "interval_ms": 500, "ttl_s": 10},
+            "scrape": {"interval_s": 2},
+            "lease": {"factor": 3, "floor_s": 10, "ceiling_s": 100},
+            "seed": 7,
+        },
+        WHERE,
+    )
+    assert settings.weights == Weights(0.5, 0.5, 0.0)
+    assert settings.predictor is not None
+    assert settings.predictor.models == {"big": "qwen-72b"}
+    assert settings.redis.interval_ms == 500
+    assert settings.seed == 7
+
+
+BAD = [
+    # args, the setting's name, the value as shown, what is allowed
+    ({"wieghts": "cost"}, "wieghts", "'cost'", "weights"),
+    ({"weights": "fast"}, "weights", "'fast'", "balanced, quality, latency, cost"),
+    ({"weights": 3}, "weights", "3", "preset (balanced, quality, latency, cost)"),
+    ({"weights": {"quality": 0.5, "latency": 0.6, "cost": 0.1}}, "weights", "0.6", "must sum to 1"),
+    ({"weights": {"quality": 0.5, "latency": 0.5}}, "weights", "0.5", "missing: cost"),
+    ({"weights": {"quality": 0.5, "latency": 0.5, "price": 0.0}}, "weights", "price", "unknown: price"),
+    (
+        {"weights": {"quality": "a", "latency": 0.5, "cost": 0.5}},
+        "weights.quality",
+        "'a'",
+        "number from 0 to 1",
+    ),
+    (
+        {"weights": {"quality": True, "latency": 0, "cost": 0}},
+        "weights.quality",
+        "True",
+        "number from 0 to 1",
+    ),
+    ({"weights": {"quality": -1, "latency": 1, "cost": 1}}, "weights.quality", "-1", "number from 0 to 1"),
+    ({"quality_norm": "log"}, "quality_norm", "'log'", "'raw', 'minmax' or 'scaled'"),
+    ({"member_access": "team"}, "member_access", "'team'", "'group' or 'key'"),
+    ({"predictor": {}}, "predictor.path", "{}", "Field required"),
+    ({"predictor": {"path": "x", "model": {}}}, "predictor.model", "{}", "path, models"),
+    ({"predictor": "x"}, "predictor", "'x'", "PredictorSettings"),
+    ({"redis": {"host": "h"}}, "redis.host", "'h'", "enabled, url, namespace, interval_ms, ttl_s"),
+    ({"redis": {"interval_ms": 1}}, "redis.interval_ms", "1", "greater than or equal to 100"),
+    ({"redis": {"ttl_s": "soon"}}, "redis.ttl_s", "'soon'", "valid number"),
+    ({"redis": {"namespace": "a b"}}, "redis.namespace", "'a b'", "match pattern"),
+    ({"scrape": {"interval_s": 0}}, "scrape.interval_s", "0", "greater than or equal to 1"),
+    ({"lease": {"factor": 0.5}}, "lease.factor", "0.5", "greater than or equal to 1"),
+    ({"seed": "x"}, "seed", "'x'", "valid integer"),
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "name", "value", "allowed"), BAD, ids=[bad[1] + "=" + bad[2] for bad in BAD]
+)
+def test_a_bad_setting_is_named_with_its_value_and_what_is_allowed(args, name, value, allowed):
+    message = refusal(args)
+    assert message.startswith(f"{WHERE}.{name.split('.')[0]}")
+    assert name in message
+    assert value in message
+    assert allowed in message
+
+
+def test_every_wrong_setting_is_listed_at_once():
+    message = refusal({"weights": "fast", "quality_norm": "log", "colour": "red"})
+    assert len(message.splitlines()) == 3
+
+
+@pytest.mark.parametrize("args", [["weights"], [], "weights: cost", "", 7, False])
+def test_settings_that_are_no_mapping_are_an_error_of_the_same_kind(args):
+    message = refusal(args)
+    assert WHERE in message
+    assert "dictionary" in message
+
+
+def test_settings_cannot_be_changed_afterwards():
+    with pytest.raises(ValueError, match="frozen"):
+        RouteBalanceSettings().seed = 3  # type: ignore[misc]
+
+
+def test_a_password_in_the_wrong_place_is_not_repeated():
+    message = refusal({"redis": {"password": "correct horse"}})
+    assert f"{WHERE}.redis.password" in message
+    assert "horse" not in message
+
+
+def test_a_deployment_of_which_nothing_is_said_has_no_settings():
+    assert parse_deployment(None, "x") == DeploymentSettings()
+
+
+BAD_DEPLOYMENT = [
+    ({"qualty": 0.5}, "qualty", "0.5", "quality, output_tokens, tpot_ms"),
+    ({"quality": 7}, "quality", "7", "less than or equal to 1"),
+    ({"tpot_ms": 0}, "tpot_ms", "0", "greater than 0"),
+    ({"ttft_ms": "fast"}, "ttft_ms", "'fast'", "valid number"),
+    ({"max_num_seqs": 0}, "max_num_seqs", "0", "greater than or equal to 1"),
+    ({"max_num_seqs": 2.5}, "max_num_seqs", "2.5", "valid integer"),
+    ("fast", "model_info.routebalance of big", "'fast'", "dictionary"),
+    ([], "model_info.routebalance of big", "[]", "dictionary"),
+]
+
+
+@pytest.mark.parametrize(("info", "name", "value", "allowed"), BAD_DEPLOYMENT)
+def test_a_bad_setting_of_a_deployment_is_named_too(info, name, value, allowed):
+    with pytest.raises(SettingsError) as caught:
+        parse_deployment(info, "model_info.routebalance of big")
+    message = str(caught.value)
+    assert message.startswith("model_info.routebalance of big")
+    assert name in message
+    assert value in message
+    assert allowed in message
+
+
+@pytest.mark.parametrize("name", ["quality", "output_tokens", "tpot_ms", "ttft_ms"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_figure_of_a_deployment_must_be_finite(name, value):
+    with pytest.raises(SettingsError, match=name):
+        parse_deployment({name: value}, "here")
