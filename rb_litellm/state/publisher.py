@@ -22,13 +22,10 @@ from uuid import uuid4
 from rb_litellm.state.gauges import Gauge, GaugeError, Heard, decode, encode
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
+from rb_litellm.state.pace import pause_s
 from rb_litellm.state.reckoning import Peers
 from rb_litellm.state.store import GaugeStore
 
-MIN_INTERVAL_S = 0.1
-"""Ten round trips a second at most."""
-MAX_BACKOFF_S = 2.0
-"""A failed store is tried again at least this often."""
 MAX_UNREADABLE = 1_000
 """Workers whose gauges cannot be read that are remembered, to warn of each once."""
 
@@ -77,7 +74,7 @@ class GaugePublisher:
         self._ledger = ledger
         self._peers = peers
         self._store = store
-        self._interval_s = max(interval_s, MIN_INTERVAL_S)
+        self._interval_s = interval_s
         self._ttl_s = ttl_s
         self._timeout_s = timeout_s
         self._shown = shown
@@ -168,17 +165,9 @@ class GaugePublisher:
         while True:
             began = self._clock()
             await self.step()
-            spent = self._clock() - began
-            await asyncio.sleep(max(self._pause_s() - spent, 0.001))
-
-    def _pause_s(self) -> float:
-        """From the beginning of one exchange to that of the next, with jitter so that workers spread."""
-        if self._failed_in_a_row:
-            pause = min(self._interval_s * 2.0 ** min(self._failed_in_a_row, 10), MAX_BACKOFF_S)
-            return self._timeout_s * 0.5 + pause * self._random.uniform(0.5, 1.0)
-        changed = self._ledger.changes != self._told_changes
-        pause = self._interval_s / 2.0 if changed else self._interval_s
-        return max(pause * self._random.uniform(0.9, 1.1), MIN_INTERVAL_S)
+            changed = self._ledger.changes != self._told_changes
+            pause = pause_s(self._interval_s, changed, self._failed_in_a_row, self._random)
+            await asyncio.sleep(max(began + pause - self._clock(), 0.001))
 
     def _readable(self, heard: list[Heard]) -> list[Gauge]:
         return [gauge for gauge in map(self._decoded, heard) if gauge is not None]

@@ -1,0 +1,1 @@
+"""Measurements that print themselves: what `routebalance bench` runs."""

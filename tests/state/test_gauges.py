@@ -1,0 +1,89 @@
+"""What travels between workers."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rb_litellm.core.types import InstanceState
+from rb_litellm.state.gauges import (
+    MAX_DEPLOYMENTS,
+    MAX_NAME,
+    GaugeError,
+    Heard,
+    Load,
+    decode,
+    encode,
+    wire_name,
+)
+from rb_litellm.state.index import DeploymentIndex
+
+
+def heard(payload: bytes) -> Heard:
+    return Heard("other", 0.25, payload)
+
+
+def test_a_gauge_says_what_is_open_and_nothing_of_idle_deployments():
+    index = DeploymentIndex()
+    for name in ("idle", "busy"):
+        index.row(name)
+    state = InstanceState(np.array([0.0, 2.0]), np.array([0.0, 30.0]), np.array([0.0, 400.0]))
+    gauge = decode(heard(encode(index, state, np.array([0.0, 100.0]), up_s=12.0)))
+    assert gauge.loads == {"busy": Load(2, 30, 400, 100)}
+    assert (gauge.origin, gauge.age_s, gauge.up_s) == ("other", 0.25, 12.0)
+
+
+def test_short_ids_travel_as_they_are_and_long_ones_shortened_but_distinct():
+    assert wire_name("vllm-a") == "vllm-a"
+    long = ["f" * 63 + digit for digit in "01"]
+    names = {wire_name(name) for name in long}
+    assert len(names) == 2
+    assert all(len(name) <= MAX_NAME and name.startswith("fff") for name in names)
+
+
+def test_a_gauge_is_bounded_and_keeps_the_busiest():
+    index = DeploymentIndex()
+    count = MAX_DEPLOYMENTS + 10
+    for i in range(count):
+        index.row(str(i))
+    load = np.arange(count) + 1.0
+    gauge = decode(heard(encode(index, InstanceState(load, load, load), load, 0.0)))
+    assert len(gauge.loads) == MAX_DEPLOYMENTS
+    assert "0" not in gauge.loads
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"\xff\x00",
+        b"[]",
+        b"{}",
+        b'{"v":99,"up":0,"d":{}}',
+        b'{"v":1,"up":0,"d":{"a":[1,2,3]}}',
+        b'{"v":1,"up":0,"d":{"a":[1,2,3,-4]}}',
+        b'{"v":1,"up":0,"d":{"a":[NaN,2,3,4]}}',
+        b'{"v":1,"up":0,"d":{"a":[1,2,3,Infinity]}}',
+        b'{"v":1,"up":0,"d":[1]}',
+        b" " * ((1 << 20) + 1),
+    ],
+)
+def test_what_is_no_gauge_is_refused(document):
+    with pytest.raises(GaugeError):
+        decode(heard(document))
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    ).map(lambda d: json.dumps({"v": 1, "up": 0, "d": d}).encode())
+)
+def test_no_bytes_do_worse_than_a_gauge_error(document):
+    try:
+        gauge = decode(heard(document))
+    except GaugeError:
+        return
+    assert all(figure >= 0.0 for load in gauge.loads.values() for figure in load)

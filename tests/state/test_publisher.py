@@ -1,0 +1,227 @@
+"""The background exchange: what is told, what is heard, and what happens when the store fails."""
+
+import asyncio
+import logging
+
+import pytest
+from state_samples import prediction
+
+from rb_litellm.state.gauges import Heard
+from rb_litellm.state.index import DeploymentIndex
+from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.memory import MemoryStore
+from rb_litellm.state.publisher import GaugePublisher
+from rb_litellm.state.reckoning import Peers, Reckoner
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Worker:
+    def __init__(self, store, clock, name):
+        self.clock = clock
+        self.index = DeploymentIndex()
+        self.ledger = Ledger(self.index, LeaseRule())
+        self.peers = Peers(self.index)
+        self.reckoner = Reckoner(self.index, self.ledger, self.peers)
+        self.publisher = GaugePublisher(
+            self.index, self.ledger, self.peers, store, shown="the store", origin=name, clock=clock
+        )
+        self.reckoner.row("d")
+
+    def open(self, count=1):
+        for _ in range(count):
+            key = AttemptKey(f"call-{len(self.ledger)}", 0)
+            self.ledger.open(key, "d", now=self.clock(), input_tokens=10, prediction=prediction())
+
+    @property
+    def in_flight(self):
+        return self.reckoner.state(self.clock()).in_flight[0]
+
+
+async def until(true):
+    """Let the event loop run until something has come true."""
+    for _ in range(1000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+class FailingStore(MemoryStore):
+    """A memory store that fails while `error` is set, or never answers while `hangs`."""
+
+    kind = "redis"
+    error: Exception | None = None
+    hangs = False
+
+    async def exchange(self, origin, payload, ttl_s):
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+        return await super().exchange(origin, payload, ttl_s)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def store(clock):
+    return FailingStore(clock)
+
+
+@pytest.fixture
+def workers(store, clock):
+    return [Worker(store, clock, name) for name in ("w1", "w2")]
+
+
+async def test_workers_see_each_others_load(workers):
+    one, two = workers
+    one.open(3)
+    two.open(1)
+    for worker in (one, two, one):
+        assert await worker.publisher.step()
+    assert (one.in_flight, two.in_flight) == (4, 4)
+
+
+async def test_stopping_takes_the_load_away_at_once(workers):
+    one, two = workers
+    two.open(1)
+    await two.publisher.step()
+    await two.publisher.stop()
+    await one.publisher.step()
+    assert one.in_flight == 0
+
+
+async def test_a_killed_workers_load_is_gone_after_its_ttl(workers, clock):
+    one, two = workers
+    two.open(1)
+    await two.publisher.step()
+    await one.publisher.step()
+    assert one.in_flight == 1
+    clock.now += 5.01
+    await one.publisher.step()
+    assert one.in_flight == 0
+
+
+async def test_without_a_store_nothing_runs_and_the_mode_is_memory(clock):
+    worker = Worker(None, clock, "w1")
+    worker.publisher.start()
+    assert worker.publisher.status().mode == "memory"
+    await worker.publisher.stop()
+
+
+async def test_the_status_says_what_is_heard_and_how_long_ago(workers, clock):
+    for worker in workers * 2:
+        await worker.publisher.step()
+    clock.now += 0.5
+    status = workers[0].publisher.status()
+    assert (status.mode, status.peers, status.age_s, status.exchanges) == ("redis", 1, 0.5, 2)
+
+
+async def test_a_failure_never_leaves_the_publisher(workers, store):
+    store.error = RuntimeError("whatever")
+    assert await workers[0].publisher.step() is False
+    assert workers[0].publisher.status().error == "RuntimeError: whatever"
+
+
+async def test_a_store_that_never_answers_is_given_up(store, clock):
+    worker = Worker(store, clock, "w1")
+    worker.publisher._timeout_s = 0.01
+    store.hangs = True
+    assert await worker.publisher.step() is False
+
+
+async def test_each_change_of_state_is_one_line_in_the_log(workers, store, caplog):
+    caplog.set_level(logging.INFO, "rb_litellm")
+    publisher = workers[0].publisher
+    await publisher.step()
+    store.error = OSError("gone")
+    for _ in range(10):
+        await publisher.step()
+    assert publisher.status().mode == "degraded"
+    store.error = None
+    for _ in range(10):
+        await publisher.step()
+    assert publisher.status().mode == "redis"
+    assert [record.message.split(" (")[0] for record in caplog.records] == [
+        "RouteBalance: the store cannot be used",
+        "RouteBalance: the store answers again; workers share their load",
+    ]
+
+
+async def test_a_single_failure_between_answers_is_no_change_of_state(workers, store, caplog):
+    publisher = workers[0].publisher
+    await publisher.step()
+    store.error = OSError("hiccup")
+    await publisher.step()
+    store.error = None
+    await publisher.step()
+    assert not caplog.records
+    assert publisher.status().mode == "redis"
+
+
+async def test_cut_off_and_heard_again(workers, store, clock):
+    one = workers[0]
+    one.open(2)
+    for worker in workers * 2:
+        await worker.publisher.step()
+    store.error = OSError("gone")
+    clock.now += 10.0
+    await one.publisher.step()
+    assert one.in_flight == 4  # its own two, once for each of two workers
+    store.error = None
+    for worker in workers * 2:
+        await worker.publisher.step()
+    assert one.in_flight == 2
+
+
+async def test_a_gauge_that_cannot_be_read_is_passed_over_with_one_warning(workers, store, caplog):
+    await store.exchange("stranger", b"\x00nonsense", 5.0)
+    one, two = workers
+    two.open(1)
+    await two.publisher.step()
+    caplog.clear()
+    for _ in range(5):
+        assert await one.publisher.step()
+    assert one.in_flight == 1
+    assert len(caplog.records) == 1
+
+
+async def test_it_runs_by_itself_once_started_and_starting_twice_is_starting_once(workers):
+    one, two = workers
+    two.open(1)
+    for worker in workers:
+        worker.publisher.start()
+        worker.publisher.start()
+    await until(lambda: one.in_flight == 1 and two.publisher.status().peers == 1)
+    assert sum(task.get_name() == "routebalance-gauges" for task in asyncio.all_tasks()) == 2
+    for worker in workers:
+        await worker.publisher.stop()
+
+
+def test_started_again_in_another_event_loop(workers):
+    one = workers[0]
+
+    async def run():
+        before = one.publisher.status().exchanges
+        one.publisher.start()
+        await until(lambda: one.publisher.status().exchanges > before)
+
+    asyncio.run(run())
+    asyncio.run(run())
+
+
+async def test_more_than_the_payload_bound_of_a_peer_is_not_read(workers, store, caplog):
+    store._gauges["big"] = (b"x" * (1 << 21), store._clock(), store._clock() + 5.0)
+    assert await workers[0].publisher.step()
+    assert [h.origin for h in await store.read() if isinstance(h, Heard)] == ["big", "w1"]
+    assert len(caplog.records) == 1

@@ -1,0 +1,99 @@
+"""Which Redis is used, out of our settings, LiteLLM's, and the environment."""
+
+import pytest
+
+from rb_litellm.config import RedisSettingsArgs, SettingsError
+from rb_litellm.state.redis_settings import RedisSettings
+
+
+def resolve(litellm=None, env=None, **ours):
+    return RedisSettings.resolve(RedisSettingsArgs(**ours), litellm or {}, env or {})
+
+
+def test_nothing_set_up_means_memory_alone():
+    assert resolve() is None
+
+
+def test_switched_off_means_memory_alone():
+    assert resolve({"redis_url": "redis://a"}, {"REDIS_URL": "redis://b"}, enabled=False) is None
+
+
+def test_our_url_outranks_everything():
+    found = resolve({"redis_url": "redis://a"}, {"REDIS_URL": "redis://b"}, url="redis://ours:1/2")
+    assert found.url == "redis://ours:1/2"
+
+
+def test_our_url_may_name_an_environment_variable():
+    assert resolve(env={"GAUGES": "redis://there"}, url="os.environ/GAUGES").url == "redis://there"
+
+
+@pytest.mark.parametrize("url", ["http://a", "localhost:6379", "os.environ/UNSET"])
+def test_a_url_of_another_kind_is_refused_by_name_and_value(url):
+    with pytest.raises(SettingsError, match=r"redis\.url.*redis://.*value"):
+        resolve(url=url)
+
+
+def test_a_refused_url_does_not_show_its_password():
+    with pytest.raises(SettingsError) as refused:
+        resolve(url="http://user:s3cret@host")
+    assert "s3cret" not in str(refused.value)
+
+
+def test_interval_ttl_and_namespace_are_ours():
+    found = resolve({"redis_url": "redis://a"}, interval_ms=500, ttl_s=9.0, namespace="blue")
+    assert (found.interval_s, found.ttl_s, found.namespace) == (0.5, 9.0, "blue")
+
+
+def test_litellms_router_settings():
+    found = resolve({"redis_host": "h", "redis_port": "7000", "redis_password": "p", "redis_username": "u"})
+    assert (found.host, found.port, found.password, found.username) == ("h", 7000, "p", "u")
+
+
+def test_litellms_cache_parameters_and_kwargs():
+    assert resolve({"type": "redis", "host": "h", "port": 7000}).port == 7000
+    assert resolve({"redis_host": "h", "cache_kwargs": {"ssl": True, "db": 3}}).db == 3
+
+
+def test_litellms_values_may_name_environment_variables():
+    assert resolve({"redis_host": "os.environ/WHERE"}, {"WHERE": "there"}).host == "there"
+
+
+def test_litellms_environment():
+    assert resolve(env={"REDIS_URL": "redis://e"}).url == "redis://e"
+    found = resolve(env={"REDIS_HOST": "h", "REDIS_PORT": "7000", "REDIS_SSL": "true", "REDIS_DB": "2"})
+    assert (found.host, found.port, found.ssl, found.db) == ("h", 7000, True, 2)
+
+
+def test_a_host_in_the_settings_outranks_the_environments_url_but_keeps_its_password():
+    found = resolve({"redis_host": "h"}, {"REDIS_URL": "redis://e", "REDIS_PASSWORD": "p"})
+    assert (found.url, found.host, found.password) == (None, "h", "p")
+
+
+def test_sentinel_and_cluster_nodes():
+    sentinel = resolve({"sentinel_nodes": [["s", 26379]], "service_name": "main", "sentinel_password": "p"})
+    assert (sentinel.sentinel_nodes, sentinel.service_name) == ((("s", 26379),), "main")
+    cluster = resolve(env={"REDIS_CLUSTER_NODES": '[{"host": "c", "port": "7001"}]', "REDIS_PASSWORD": "p"})
+    assert (cluster.cluster_nodes, cluster.password) == ((("c", 7001),), "p")
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"redis_host": "h", "redis_port": "many"}, "port"),
+        ({"startup_nodes": "not json"}, "startup_nodes"),
+        ({"startup_nodes": [{"host": "c"}]}, "startup_nodes"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_by_name(settings, name):
+    with pytest.raises(SettingsError, match=name):
+        resolve(settings)
+
+
+def test_what_is_shown_in_logs_has_no_secrets():
+    for found in (
+        resolve(url="rediss://user:s3cret@host:1/2"),
+        resolve({"redis_host": "h", "redis_password": "s3cret"}),
+        resolve(env={"REDIS_CLUSTER_NODES": '[["c", 1]]', "REDIS_PASSWORD": "s3cret"}),
+    ):
+        assert "s3cret" not in found.shown + repr(found).replace(str(found.url), "")
+    assert resolve(url="rediss://user:s3cret@host:1/2").shown == "rediss://host:1/2"

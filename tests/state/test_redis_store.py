@@ -1,0 +1,129 @@
+"""What only Redis can show: keys, round trips, logins, restarts, Sentinel and Cluster."""
+
+import time
+
+import pytest
+import redis
+
+from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.state.redis import RedisStore
+from rb_litellm.state.redis_settings import RedisSettings
+
+
+@pytest.fixture
+async def store_of():
+    made = []
+
+    def make(url, **more):
+        made.append(RedisStore(RedisSettings(url=url, **more)))
+        return made[-1]
+
+    yield make
+    for store in made:
+        await store.close()
+
+
+async def exchange_twice(*stores):
+    answers = []
+    for _ in range(2):
+        answers = [await store.exchange(f"w{i}", b"{}", 5.0) for i, store in enumerate(stores)]
+    return answers
+
+
+async def test_every_key_has_the_version_the_namespace_as_hash_tag_and_a_ttl(redis_server, store_of):
+    await exchange_twice(store_of(redis_server.url, namespace="blue"))
+    with redis_server.client() as client:
+        keys = sorted(client.keys())
+        assert keys == [b"rb:1:{blue}:gauge:w0", b"rb:1:{blue}:workers"]
+        assert all(0 < client.pttl(key) <= 5000 for key in keys)
+
+
+async def test_two_fleets_share_one_redis_without_seeing_each_other(redis_server, store_of):
+    blue, green = (store_of(redis_server.url, namespace=name) for name in ("blue", "green"))
+    assert await exchange_twice(blue, green) == [[], []]
+
+
+async def test_an_exchange_is_one_command_on_the_wire(redis_server, store_of):
+    store, other = store_of(redis_server.url), store_of(redis_server.url)
+    await exchange_twice(store, other)
+    with redis_server.client() as client:
+        before = client.info("commandstats")
+        await store.exchange("w0", b"{}", 5.0)
+        after = client.info("commandstats")
+    calls = {
+        name: figures["calls"] - before.get(name, {"calls": 0})["calls"] for name, figures in after.items()
+    }
+    assert calls["cmdstat_evalsha"] == 1
+    assert calls.get("cmdstat_eval", 0) == 0
+
+
+async def test_a_server_that_forgot_the_script_is_sent_it_again(redis_server, store_of):
+    store = store_of(redis_server.url)
+    await store.exchange("w0", b"{}", 5.0)
+    with redis_server.client() as client:
+        client.script_flush()
+    assert await store.exchange("w0", b"{}", 5.0) == []
+
+
+async def test_ages_are_told_by_the_servers_clock_alone(redis_server, store_of, monkeypatch):
+    store, other = store_of(redis_server.url), store_of(redis_server.url)
+    await exchange_twice(store, other)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    [heard] = await store.exchange("w0", b"{}", 5.0)
+    assert 0.0 <= heard.age_s < 2.0
+
+
+async def test_a_gauge_that_something_else_overwrote_counts_as_none(redis_server, store_of):
+    store, other = store_of(redis_server.url), store_of(redis_server.url)
+    await exchange_twice(store, other)
+    with redis_server.client() as client:
+        client.set("rb:1:{default}:gauge:w1", "nonsense")
+    assert await store.exchange("w0", b"{}", 5.0) == []
+
+
+async def test_password_and_acl_user(store_of):
+    with RedisServer("--requirepass", "s3cret") as server:
+        with server.client() as client:
+            client.acl_setuser(
+                "routing", enabled=True, passwords=["+pa55"], keys=["rb:*"], commands=["+@all"]
+            )
+        for url in (server.url, f"redis://routing:pa55@127.0.0.1:{server.port}/0"):
+            store = store_of(url)
+            await store.exchange("w0", b"{}", 5.0)
+            await store.remove("w0")
+        with pytest.raises(redis.AuthenticationError):
+            await store_of(f"redis://:wrong@127.0.0.1:{server.port}/0").exchange("w0", b"{}", 5.0)
+
+
+async def test_sentinel_leads_to_the_master(tmp_path, redis_server):
+    configuration = tmp_path / "sentinel.conf"
+    configuration.write_text(f"sentinel monitor fleet 127.0.0.1 {redis_server.port} 1\n")
+    with RedisServer(sentinel_file=configuration) as sentinel:
+        settings = RedisSettings(sentinel_nodes=(("127.0.0.1", sentinel.port),), service_name="fleet")
+        store = RedisStore(settings)
+        await store.exchange("w0", b"{}", 5.0)
+        await store.close()
+    with redis_server.client() as client:
+        assert client.exists("rb:1:{default}:gauge:w0")
+
+
+@pytest.fixture
+def cluster():
+    """One server that owns every slot of a cluster."""
+    with RedisServer("--cluster-enabled", "yes") as server, server.client() as client:
+        client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+        while b"cluster_state:ok" not in bytes(client.execute_command("CLUSTER", "INFO")):
+            time.sleep(0.05)
+        yield server
+
+
+async def test_cluster_keeps_a_fleet_in_one_slot(cluster):
+    settings = RedisSettings(cluster_nodes=(("127.0.0.1", cluster.port),))
+    stores = [RedisStore(settings) for _ in range(2)]
+    await exchange_twice(*stores)
+    answers = [await store.exchange(f"w{i}", b"{}", 5.0) for i, store in enumerate(stores)]
+    seen = await stores[0].read()
+    for store in stores:
+        await store.close()
+    assert [[heard.origin for heard in answer] for answer in answers] == [["w1"], ["w0"]]
+    assert {heard.origin for heard in seen} == {"w0", "w1"}

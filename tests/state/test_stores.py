@@ -1,0 +1,91 @@
+"""One suite for both stores: memory and Redis keep the same promises."""
+
+import asyncio
+
+import pytest
+
+from rb_litellm.state.memory import MemoryStore
+from rb_litellm.state.redis import RedisStore
+from rb_litellm.state.redis_settings import RedisSettings
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def stores(request):
+    """Three workers' stores that share one place."""
+    if request.param == "memory":
+        shared = MemoryStore()
+        yield [shared, shared, shared]
+        return
+    server = request.getfixturevalue("redis_server")
+    made = [RedisStore(RedisSettings(url=server.url)) for _ in range(3)]
+    yield made
+    for store in made:
+        await store.close()
+
+
+async def settle(stores, ttl_s=5.0):
+    """Two rounds: after them everybody has met everybody."""
+    for _ in range(2):
+        for number, store in enumerate(stores):
+            await store.exchange(f"w{number}", f"gauge {number}".encode(), ttl_s)
+
+
+async def test_each_worker_gets_the_gauges_of_all_others_and_not_its_own(stores):
+    await settle(stores)
+    heard = await stores[0].exchange("w0", b"new", 5.0)
+    assert {(h.origin, h.payload) for h in heard} == {("w1", b"gauge 1"), ("w2", b"gauge 2")}
+
+
+async def test_a_gauge_replaces_the_one_before(stores):
+    await settle(stores)
+    await stores[0].exchange("w0", b"new", 5.0)
+    heard = await stores[1].exchange("w1", b"", 5.0)
+    assert {h.payload for h in heard if h.origin == "w0"} == {b"new"}
+
+
+async def test_gauges_say_how_old_they_are(stores):
+    await settle(stores)
+    await asyncio.sleep(0.1)
+    [age] = [h.age_s for h in await stores[1].exchange("w1", b"", 5.0) if h.origin == "w0"]
+    assert 0.09 <= age < 2.0
+
+
+async def test_a_worker_that_falls_silent_is_gone_after_its_ttl(stores):
+    await settle(stores, ttl_s=0.15)
+    await asyncio.sleep(0.2)
+    await stores[0].exchange("w0", b"", 5.0)
+    assert await stores[0].exchange("w0", b"", 5.0) == []
+
+
+async def test_a_worker_that_leaves_is_gone_at_once(stores):
+    await settle(stores)
+    await stores[2].remove("w2")
+    assert {h.origin for h in await stores[0].exchange("w0", b"", 5.0)} == {"w1"}
+
+
+async def test_a_worker_that_was_gone_comes_back(stores):
+    await settle(stores)
+    await stores[2].remove("w2")
+    await stores[0].exchange("w0", b"", 5.0)
+    await settle(stores)
+    assert {h.origin for h in await stores[0].exchange("w0", b"", 5.0)} == {"w1", "w2"}
+
+
+async def test_an_onlooker_reads_all_gauges(stores):
+    await settle(stores)
+    assert {(h.origin, h.payload) for h in await stores[0].read()} == {
+        (f"w{i}", f"gauge {i}".encode()) for i in range(3)
+    }
+
+
+async def test_any_bytes_come_back_as_they_went(stores):
+    await settle(stores)
+    await stores[0].exchange("w0", bytes(range(256)), 5.0)
+    [payload] = [h.payload for h in await stores[1].exchange("w1", b"", 5.0) if h.origin == "w0"]
+    assert payload == bytes(range(256))
+
+
+async def test_a_store_is_usable_after_it_was_closed(stores):
+    await settle(stores)
+    await stores[0].close()
+    assert len(await stores[0].exchange("w0", b"", 5.0)) == 2
