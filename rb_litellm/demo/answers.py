@@ -1,0 +1,88 @@
+"""What a mock server writes: as many tokens for the same prompt and model every time, and some words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from hashlib import blake2b, sha256
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+_SIGMA = 0.6
+"""Spread of the log-normal lengths; the answers of one model to AlpacaEval's prompts spread about so."""
+_TEXT = (
+    "a balance is found when each part carries what it can and no more so the whole keeps moving while "
+    "small things wait their turn and large ones are placed first"
+)
+_WORDS = _TEXT.split()
+MAX_MODEL_LEN = 8192
+"""Prompt and answer together, in tokens."""
+_CHARS_PER_TOKEN = 4.0
+
+
+class AnswerLengths:
+    """Output tokens by prompt and model: from a table where it knows the prompt, else drawn by hash.
+
+    The draw is log-normal around `mean_tokens` and depends on nothing but prompt and model, so every
+    strategy and every run meets the same answers.
+    """
+
+    def __init__(self, mean_tokens: float, table: Mapping[str, Mapping[str, int]] | None = None) -> None:
+        self._mu = math.log(mean_tokens) - _SIGMA**2 / 2.0
+        self._table = table or {}
+
+    def output_tokens(self, prompt: str, model: str) -> int:
+        """Length of the model's whole answer, before any limit of the client."""
+        known = self._table.get(prompt_id(prompt), {}).get(model)
+        if known is not None:
+            return max(int(known), 1)
+        digest = blake2b(f"{model}\0{prompt}".encode("utf-8", "replace"), digest_size=8).digest()
+        uniform = (int.from_bytes(digest, "big") + 0.5) / 2.0**64
+        return max(round(math.exp(self._mu + _SIGMA * NormalDist().inv_cdf(uniform))), 1)
+
+
+def read_table(path: Path) -> dict[str, dict[str, int]]:
+    """Lengths from JSON lines of `prompt` (or `prompt_id`), `model`, `output_tokens`."""
+    table: dict[str, dict[str, int]] = {}
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            key = row.get("prompt_id") or prompt_id(row["prompt"])
+            if row.get("output_tokens") is not None:
+                table.setdefault(key, {})[row["model"]] = int(row["output_tokens"])
+    return table
+
+
+def prompt_id(prompt: str) -> str:
+    """A digest that stands for a prompt: the first 16 hex digits of its SHA-256."""
+    return sha256(prompt.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def words(first: int, count: int) -> str:
+    """Words `first` .. `first + count` of an endless answer; one word stands for one token."""
+    size = len(_WORDS)
+    return "".join(f" {_WORDS[n % size]}" for n in range(first, first + count))
+
+
+def text_of(body: Mapping[str, Any]) -> str:
+    """Text of a chat, completion or embedding request."""
+    if "messages" in body:
+        return "\n\n".join(_content(message.get("content")) for message in body["messages"])
+    return _content(body.get("prompt", body.get("input")))
+
+
+def count_tokens(text: str) -> int:
+    """About four characters a token, and a few tokens for the chat template."""
+    return round(len(text) / _CHARS_PER_TOKEN) + 4
+
+
+def _content(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(
+            _content(part.get("text", "") if isinstance(part, Mapping) else part) for part in content
+        )
+    return ""
