@@ -33,13 +33,13 @@ _log = logging.getLogger("rb_litellm")
 _NAMES = (
     "_DEFAULT_SELECTOR_ATTR_BY_STRATEGY",
     "_OVERRIDABLE_ROUTING_STRATEGIES",
+    "_async_get_available_deployment",
     "_build_strategy_selector",
     "_select_deployment_async",
     "_select_deployment_sync",
     "_switch_routing_strategy",
 )
 # Names that moved between releases: the first that exists is used.
-_PICK = ("_core_async_get_available_deployment", "_async_get_available_deployment")
 _REPLACE = ("_core_set_custom_routing_strategy", "set_custom_routing_strategy")
 _STRATEGY_OF = ("_core_routing_strategy", "routing_strategy")
 _GROUP_MODULES = ("litellm.litellm_core_utils.routing_groups", "litellm.router_utils.routing_groups")
@@ -59,12 +59,12 @@ def register() -> None:
     if getattr(core, _MARK, False):
         return
     groups = _groups_module()
-    pick, replace, strategy_of = (_first(core, names) for names in (_PICK, _REPLACE, ("routing_strategy_init",)))
+    replace = _first(core, _REPLACE)
     missing = [name for name in _NAMES if not hasattr(core, name)]
-    if missing or groups is None or pick is None or replace is None or strategy_of is None:
+    if missing or groups is None or replace is None:
         raise UnsupportedLiteLLM(
             f"litellm {version('litellm')} is not supported: {core.__name__} lacks "
-            f"{', '.join(missing) or 'its pick or its routing groups'}; see the supported range in the README"
+            f"{', '.join(missing) or 'its custom strategies or its routing groups'}; see the supported range in the README"
         )
     groups.VALID_ROUTING_STRATEGIES = (*groups.VALID_ROUTING_STRATEGIES, STRATEGY)
     core._DEFAULT_SELECTOR_ATTR_BY_STRATEGY[STRATEGY] = _ATTRIBUTE
@@ -73,7 +73,8 @@ def register() -> None:
     _wrap(core, "_select_deployment_async", _select_async)
     _wrap(core, "_select_deployment_sync", _select_sync)
     _wrap(core, "_switch_routing_strategy", _announce_switch)
-    _wrap(core, pick, _pick_asynchronously)
+    # The innermost one: it alone looks at the strategy's name.
+    _wrap(core, "_async_get_available_deployment", _pick_asynchronously)
     _wrap(core, replace, _announce_replacement)
     _offer_in_settings()
     setattr(core, _MARK, True)
