@@ -150,6 +150,8 @@ def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceS
     shared = runtime()
     shared.catalog.check(getattr(router, "model_list", None) or ())
     predictions = shared.prediction_source(settings.predictor)
+    # The first request must not wait for a vocabulary to be read.
+    predictions.predict([read_prompt("What is this?", None, None)], [])
     shared.adopt(settings, router)
     return RouteBalanceSelector(router, settings, predictions, shared)
 
