@@ -42,7 +42,7 @@ class FaultProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._call(self._set("refused"))
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5.0)
         self._loop.close()
@@ -60,6 +60,13 @@ class FaultProxy:
                 writer.transport.abort()
         elif self._server is None:
             await self._listen()
+
+    async def _end(self) -> None:
+        await self._set("refused")
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import socket
@@ -87,8 +88,11 @@ class RedisServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(below: int = 65_536) -> int:
+    """A TCP port that nobody listens on now (a cluster node also takes the one 10,000 above)."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0 if below > 60_000 else random.randrange(20_000, below)))
+            port = int(probe.getsockname()[1])
+        if port < below:
+            return port

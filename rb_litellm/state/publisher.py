@@ -63,13 +63,16 @@ class GaugePublisher:
         *,
         interval_s: float = 0.2,
         ttl_s: float = 5.0,
-        timeout_s: float = 1.0,
+        timeout_s: float = 2.0,
         shown: str = "",
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
     ) -> None:
-        """`store` None keeps this worker to itself; `shown` names the store in logs."""
+        """`store` None keeps this worker to itself; `shown` names the store in logs.
+
+        `timeout_s` is for one exchange with all that connecting takes; the store's own limits are shorter.
+        """
         self._index = index
         self._ledger = ledger
         self._peers = peers

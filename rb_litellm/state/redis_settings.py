@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from rb_litellm.config import RedisSettingsArgs, SettingsError
 
 TIMEOUT_S = 1.0
-"""Of connecting and of one exchange. No request waits for it; it says when a silent server is given up."""
+"""Of one answer from the server. No request waits for it; it says when a silent server is given up."""
 
 _NAMES = (
     "url",

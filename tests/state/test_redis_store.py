@@ -5,7 +5,7 @@ import time
 import pytest
 import redis
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.redis_server import RedisServer, free_port
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
 
@@ -110,7 +110,10 @@ async def test_sentinel_leads_to_the_master(tmp_path, redis_server):
 @pytest.fixture
 def cluster():
     """One server that owns every slot of a cluster."""
-    with RedisServer("--cluster-enabled", "yes") as server, server.client() as client:
+    with (
+        RedisServer("--cluster-enabled", "yes", port=free_port(below=50_000)) as server,
+        server.client() as client,
+    ):
         client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
         while b"cluster_state:ok" not in bytes(client.execute_command("CLUSTER", "INFO")):
             time.sleep(0.05)
