@@ -7,7 +7,9 @@ from importlib import import_module
 import click
 
 # command -> (module, attribute, one line for --help); a module is imported when its command runs.
-COMMANDS: dict[str, tuple[str, str, str]] = {}
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "state": ("rb_litellm.cli.state", "state", "Show the workers alive and what they have open, from Redis."),
+}
 
 
 class LazyGroup(click.Group):
