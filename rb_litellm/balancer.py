@@ -38,13 +38,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A request's place: the deployment, how it was chosen, and the load it met there."""
+    """A request's place: the deployment, and how it was chosen."""
 
     deployment: Deployment
     decision: Decision
-    in_flight: float
-    """Attempts open there before this one."""
-    pending_prefill_tokens: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,6 @@ class Balancer:
         """
         slate, masks = self._common_slate(asks)
         state = self._reckoner.state(now).take(slate.state_rows)
-        before = state.copy()
         predicted = predictions.predict([ask.prompt for ask in asks], slate.models)
         quality = predicted.quality[:, slate.model_of]
         output_tokens = predicted.output_tokens[:, slate.model_of] * slate.writes
@@ -97,20 +93,14 @@ class Balancer:
             slowdown=self._reckoner.slowdown(now)[slate.state_rows],
         )
         bids = [
-            Bid(ask.prompt.input_tokens, quality[r], output_tokens[r], masks[r], ask.weights, ask.quality_norm)
+            Bid(
+                ask.prompt.input_tokens, quality[r], output_tokens[r], masks[r], ask.weights, ask.quality_norm
+            )
             for r, ask in enumerate(asks)
         ]
         decisions = assign(bids, fleet, now, self._random)
         self._last_chosen[slate.rows] = fleet.last_chosen_s
-        return [
-            Assignment(
-                deployment=slate.deployments[decision.index],
-                decision=decision,
-                in_flight=float(before.in_flight[decision.index]),
-                pending_prefill_tokens=float(before.pending_prefill_tokens[decision.index]),
-            )
-            for decision in decisions
-        ]
+        return [Assignment(slate.deployments[decision.index], decision) for decision in decisions]
 
     def learn(self, outcome: Outcome) -> None:
         """Let the latency model see a closed attempt; unknown deployments are passed over."""
@@ -166,7 +156,9 @@ class Balancer:
 
 
 def _model_info(deployment: Deployment) -> ModelInfo:
-    prices = [p for p in (deployment.input_usd_per_token, deployment.output_usd_per_token) if not math.isnan(p)]
+    prices = [
+        p for p in (deployment.input_usd_per_token, deployment.output_usd_per_token) if not math.isnan(p)
+    ]
     return ModelInfo(
         key=deployment.group,
         model=deployment.model,

@@ -78,17 +78,19 @@ def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision:
     cost = bid.input_tokens * fleet.input_usd_per_token + bid.output_tokens * fleet.output_usd_per_token
     scores = score(bid.quality, times.e2e_s, cost, bid.allowed, bid.weights, bid.quality_norm)
     chosen = _best(scores, fleet, random)
-    prediction = _prediction(chosen, bid, times, cost)
+    decision = Decision(
+        index=chosen,
+        score=float(scores[chosen]),
+        prediction=_prediction(chosen, bid, times, cost),
+        candidates=int(np.count_nonzero(bid.allowed)),
+        in_flight=float(fleet.state.in_flight[chosen]),
+        pending_prefill_tokens=float(fleet.state.pending_prefill_tokens[chosen]),
+    )
     fleet.state.in_flight[chosen] += 1.0
     fleet.state.pending_prefill_tokens[chosen] += bid.input_tokens
     fleet.state.pending_decode_tokens[chosen] += bid.output_tokens[chosen]
     fleet.last_chosen_s[chosen] = now
-    return Decision(
-        index=chosen,
-        score=float(scores[chosen]),
-        prediction=prediction,
-        candidates=int(np.count_nonzero(bid.allowed)),
-    )
+    return decision
 
 
 def _best(scores: FloatArray, fleet: Fleet, random: Random) -> int:

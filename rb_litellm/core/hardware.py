@@ -10,12 +10,21 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 
 from rb_litellm.core.latency import LatencyPrior
 
 DEFAULT_SLOTS = 256.0
 """vLLM's default max_num_seqs on the hardware of the paper."""
-_TPOT_MS_BY_BILLIONS = ((1.0, 6.0), (3.0, 12.0), (8.0, 20.0), (14.0, 26.0), (32.0, 35.0), (72.0, 47.0), (180.0, 60.0))
+_TPOT_MS_BY_BILLIONS = (
+    (1.0, 6.0),
+    (3.0, 12.0),
+    (8.0, 20.0),
+    (14.0, 26.0),
+    (32.0, 35.0),
+    (72.0, 47.0),
+    (180.0, 60.0),
+)
 _UNKNOWN_TPOT_MS = 25.0
 _HOSTED_TPOT_MS = 12.0
 _HOSTED_TTFT_MS = 500.0
@@ -61,7 +70,7 @@ def _tpot_ms(billions: float | None) -> float:
     sizes, times = zip(*_TPOT_MS_BY_BILLIONS, strict=True)
     if billions <= sizes[0]:
         return times[0]
-    for (low, low_ms), (high, high_ms) in zip(_TPOT_MS_BY_BILLIONS, _TPOT_MS_BY_BILLIONS[1:], strict=False):
+    for (low, low_ms), (high, high_ms) in pairwise(_TPOT_MS_BY_BILLIONS):
         if billions <= high:
             share = math.log(billions / low) / math.log(high / low)
             return low_ms + share * (high_ms - low_ms)

@@ -91,6 +91,9 @@ class Decision:
     prediction: Prediction
     candidates: int
     """Deployments that this request could have gone to."""
+    in_flight: float
+    """Attempts that it meets there, those placed before it in its batch included."""
+    pending_prefill_tokens: float
 
 
 @dataclass(frozen=True, slots=True)

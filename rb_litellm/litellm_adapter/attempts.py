@@ -57,8 +57,8 @@ class Attempts:
             now=now,
             input_tokens=input_tokens,
             prediction=assignment.decision.prediction,
-            in_flight=assignment.in_flight,
-            pending_prefill_tokens=assignment.pending_prefill_tokens,
+            in_flight=assignment.decision.in_flight,
+            pending_prefill_tokens=assignment.decision.pending_prefill_tokens,
             streams=streams,
         )
         return key
@@ -113,7 +113,13 @@ class Attempts:
             self.close_attempt(key, "failure-event", now, error=error)
 
     def close_attempt(
-        self, key: AttemptKey, closed_by: str, now: float, *, error: str | None = None, ttft_s: float | None = None
+        self,
+        key: AttemptKey,
+        closed_by: str,
+        now: float,
+        *,
+        error: str | None = None,
+        ttft_s: float | None = None,
     ) -> None:
         """Close one attempt; a second close of the same changes nothing."""
         outcome = self._ledger.close(key, now, closed_by, error=error, ttft_s=ttft_s)
@@ -128,7 +134,12 @@ class Attempts:
             self._finished(self._awaiting.popitem(last=False)[1])
 
     def complete(
-        self, call_id: str, deployment: str | None, output_tokens: int | None, cost_usd: float | None, cached: bool
+        self,
+        call_id: str,
+        deployment: str | None,
+        output_tokens: int | None,
+        cost_usd: float | None,
+        cached: bool,
     ) -> None:
         """Hand on what a successful call used: the outcome is measured and final.
 

@@ -64,7 +64,8 @@ def register() -> None:
     if missing or groups is None or replace is None:
         raise UnsupportedLiteLLM(
             f"litellm {version('litellm')} is not supported: {core.__name__} lacks "
-            f"{', '.join(missing) or 'its custom strategies or its routing groups'}; see the supported range in the README"
+            f"{', '.join(missing) or 'its custom strategies or its routing groups'}; "
+            "see the supported range in the README"
         )
     groups.VALID_ROUTING_STRATEGIES = (*groups.VALID_ROUTING_STRATEGIES, STRATEGY)
     core._DEFAULT_SELECTOR_ATTR_BY_STRATEGY[STRATEGY] = _ATTRIBUTE
@@ -101,7 +102,7 @@ def _groups_module() -> ModuleType | None:
     for name in _GROUP_MODULES:
         try:
             return import_module(name)
-        except ModuleNotFoundError:
+        except ModuleNotFoundError:  # noqa: PERF203  two names at most
             continue
     return None
 

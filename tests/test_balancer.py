@@ -1,0 +1,208 @@
+"""The joint decision put together: candidates, prices and load in, assignments out, and learning back."""
+
+import math
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rb_litellm import balancer as balancer_module
+from rb_litellm.balancer import Ask, Balancer
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.hardware import latency_prior
+from rb_litellm.core.latency_learning import LatencyLearner
+from rb_litellm.core.scoring import PRESETS, Weights
+from rb_litellm.core.types import Outcome, Prompt
+from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.index import DeploymentIndex
+from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.reckoning import Peers, Reckoner
+
+PROMPT = Prompt(text="Why is the sky blue?", input_tokens=6)
+COST, LATENCY, QUALITY = Weights(0, 0, 1), Weights(0, 1, 0), Weights(1, 0, 0)
+
+
+def deployment(id, *, group="auto", model="openai/m-7b", price=1e-6, **facts):
+    facts.setdefault("prior", latency_prior(model, hosted=False))
+    return Deployment(
+        id=id,
+        group=group,
+        model=model,
+        tier=model,
+        input_usd_per_token=price,
+        output_usd_per_token=price,
+        **facts,
+    )
+
+
+class Bench:
+    """A balancer with everything around it."""
+
+    def __init__(self, seed=0):
+        self.index = DeploymentIndex()
+        self.ledger = Ledger(self.index, LeaseRule())
+        self.balancer = Balancer(
+            Reckoner(self.index, self.ledger, Peers(self.index)), LatencyLearner(), Random(seed)
+        )
+
+    def decide(self, *asks, now=0.0):
+        return self.balancer.decide(asks, PredictionSource(), now)
+
+    def send(self, *asks, now=0.0):
+        """Decide and count what was decided as open."""
+        assignments = self.decide(*asks, now=now)
+        for ask, a in zip(asks, assignments, strict=True):
+            self.ledger.open(
+                AttemptKey(f"c{len(self.ledger)}-{now}", 0),
+                a.deployment.id,
+                now=now,
+                input_tokens=ask.prompt.input_tokens,
+                prediction=a.decision.prediction,
+            )
+        return assignments
+
+
+def ask(*candidates, weights=PRESETS["balanced"], prompt=PROMPT):
+    return Ask(prompt=prompt, candidates=candidates, weights=weights)
+
+
+def chosen(assignments):
+    return [a.deployment.id for a in assignments]
+
+
+def test_cost_latency_and_quality_each_choose_their_own():
+    small = deployment("small", model="x/a-3b", price=1e-7, quality=0.4)
+    large = deployment("large", model="x/a-72b", price=1e-6, quality=0.9)
+    bench = Bench()
+    assert chosen(bench.decide(ask(small, large, weights=COST))) == ["small"]
+    assert chosen(bench.decide(ask(small, large, weights=LATENCY))) == ["small"]
+    assert chosen(bench.decide(ask(small, large, weights=QUALITY))) == ["large"]
+
+
+def test_load_moves_requests_from_the_better_model_to_the_quicker_one():
+    small = deployment("small", model="x/a-3b", quality=0.5, price=0.0)
+    slots = latency_prior("x/a-14b", hosted=False, max_num_seqs=4)
+    large = deployment("large", model="x/a-14b", quality=0.9, price=0.0, prior=slots)
+    bench = Bench()
+    weights = Weights(0.7, 0.3, 0.0)
+    where = [chosen(bench.send(ask(small, large, weights=weights)))[0] for _ in range(40)]
+    assert where[0] == "large"
+    assert where[-1] == "small"
+
+
+def test_a_burst_of_identical_requests_spreads():
+    deployments = [deployment(f"d{i}") for i in range(4)]
+    where = chosen(Bench().decide(*[ask(*deployments)] * 16))
+    assert {id: where.count(id) for id in where} == {f"d{i}": 4 for i in range(4)}
+
+
+def test_requests_one_after_another_spread_by_the_load_they_left():
+    deployments = [deployment(f"d{i}") for i in range(4)]
+    bench = Bench()
+    where = [chosen(bench.send(ask(*deployments)))[0] for _ in range(16)]
+    assert {where.count(f"d{i}") for i in range(4)} == {4}
+
+
+def test_requests_of_one_batch_keep_to_their_own_candidates():
+    a, b, c = (deployment(name) for name in "abc")
+    asks = [ask(a), ask(b, c), ask(c), ask(a, b, c)]
+    for seed in range(10):
+        for asked, assignment in zip(asks, Bench(seed).decide(*asks), strict=True):
+            assert assignment.deployment in asked.candidates
+            assert assignment.decision.candidates == len(asked.candidates)
+
+
+@given(st.lists(st.sets(st.integers(0, 5), min_size=1), min_size=1, max_size=10), st.integers(0, 99))
+def test_answers_come_in_the_order_of_the_questions(candidates, seed):
+    deployments = [deployment(f"d{i}") for i in range(6)]
+    asks = [ask(*(deployments[i] for i in sorted(some))) for some in candidates]
+    for asked, assignment in zip(asks, Bench(seed).decide(*asks), strict=True):
+        assert assignment.deployment in asked.candidates
+
+
+def test_an_assignment_tells_the_load_it_met():
+    only = deployment("only")
+    bench = Bench()
+    bench.send(ask(only))
+    assert [a.decision.in_flight for a in bench.decide(ask(only), ask(only))] == [1.0, 2.0]
+    assert bench.decide(ask(only))[0].decision.pending_prefill_tokens == pytest.approx(6.0)
+
+
+def test_an_unknown_price_is_the_median_of_the_others():
+    nan = math.nan
+    deployments = [deployment("a", price=1e-6), deployment("b", price=3e-6), deployment("c", price=nan)]
+    bench = Bench()
+    unknown = bench.decide(ask(deployments[2], weights=COST))[0]
+    assert unknown.decision.prediction.cost_usd == 0.0  # nothing to compare with
+    costs = {}
+    for seed in range(30):
+        for weights in (COST, LATENCY):
+            a = Bench(seed).decide(ask(*deployments, weights=weights))[0]
+            costs[a.deployment.id] = a.decision.prediction.cost_usd
+    assert costs["c"] == pytest.approx(costs["a"] * 2.0)
+
+
+def test_a_model_that_writes_nothing_ends_with_its_prompt():
+    embedding = deployment("e", generates=False, output_tokens=500.0)
+    predicted = Bench().decide(ask(embedding))[0].decision.prediction
+    assert predicted.output_tokens == 0.0
+    assert predicted.e2e_s == predicted.ttft_s
+
+
+def test_the_clients_limit_caps_the_expected_length():
+    short = replace(PROMPT, max_tokens=5)
+    predicted = Bench().decide(ask(deployment("a", output_tokens=400.0), prompt=short))[0].decision.prediction
+    assert predicted.output_tokens == 5.0
+
+
+def outcome(id, tpot):
+    return Outcome(
+        deployment=id,
+        closed_by="t",
+        predicted=None,
+        input_tokens=6,
+        in_flight=0.0,
+        pending_prefill_tokens=0.0,
+        open_s=1.0,
+        tpot_s=tpot,
+        output_tokens=100,
+    )
+
+
+def test_what_is_measured_changes_where_requests_go():
+    a, b = deployment("a"), deployment("b")
+    bench = Bench()
+    bench.decide(ask(a, b))
+    for _ in range(30):
+        bench.balancer.learn(outcome("a", 0.2))
+    assert {chosen(bench.decide(ask(a, b, weights=LATENCY)))[0] for _ in range(5)} == {"b"}
+
+
+def test_an_outcome_of_an_unknown_deployment_is_passed_over():
+    Bench().balancer.learn(outcome("nobody", 1.0))
+
+
+def test_a_request_without_candidates_is_an_error():
+    with pytest.raises(ValueError):  # noqa: PT011  any of its messages; the caller has its own rule then
+        Bench().decide(ask())
+
+
+def test_a_changed_deployment_keeps_its_load_and_takes_its_new_price():
+    old = deployment("a", price=1e-6)
+    bench = Bench()
+    bench.send(ask(old))
+    after = bench.decide(ask(replace(old, input_usd_per_token=1e-3, output_usd_per_token=1e-3)))[0]
+    assert after.decision.in_flight == 1.0
+    assert after.decision.prediction.cost_usd > 1e-3
+
+
+def test_sets_of_candidates_are_bounded(monkeypatch):
+    monkeypatch.setattr(balancer_module, "MAX_SLATES", 3)
+    bench = Bench()
+    deployments = [deployment(f"d{i}") for i in range(10)]
+    for _ in range(2):
+        for d in deployments:
+            assert chosen(bench.decide(ask(d))) == [d.id]
+    assert len(bench.balancer._slates) <= 3
