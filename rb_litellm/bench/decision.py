@@ -1,0 +1,179 @@
+"""What a pick costs: the whole of a Router's choice for every strategy, and RouteBalance's part alone.
+
+All strategies are measured in turns within one run, on Routers with the same deployments: four model
+groups under one routing group. A pick is `Router.async_get_available_deployment`, with all of LiteLLM's
+filters; the decision is everything that RouteBalance does in it: features, prediction, state, score,
+bookkeeping. Run by `routebalance bench decision`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+GROUPS = ("qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "qwen2.5-72b")
+STRATEGIES = (
+    "routebalance",
+    "simple-shuffle",
+    "least-busy",
+    "latency-based-routing",
+    "usage-based-routing-v2",
+    "cost-based-routing",
+)
+SIZES = (13, 128, 1000)
+BATCHES = (1, 32)
+_TURNS = 10
+
+
+def run(
+    predictor: Path | None,
+    sizes: Sequence[int] = SIZES,
+    picks: int = 400,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Measure; `{"rows": [...]}` with times in microseconds per request.
+
+    `picks` are made per strategy and size, after a tenth as many to warm up. `progress` is told each size done.
+    """
+    return asyncio.run(_run(predictor, sizes, picks, seed, progress))
+
+
+async def _run(
+    predictor: Path | None, sizes: Sequence[int], picks: int, seed: int, progress: Callable[[int], None]
+) -> dict[str, Any]:
+    import litellm
+
+    from rb_litellm import register
+
+    register()
+    logging.getLogger("LiteLLM").setLevel(logging.ERROR)
+    random = Random(seed)
+    rows: list[dict[str, Any]] = []
+    for size in sizes:
+        arguments = {} if predictor is None else {"predictor": {"path": str(predictor)}}
+        routers = {
+            name: _router(litellm, name, size, arguments if name == "routebalance" else {})
+            for name in STRATEGIES
+        }
+        measures: dict[tuple[str, str, int], Callable[[dict[str, Any]], Awaitable[float]]] = {
+            (name, "pick", 1): _pick(router) for name, router in routers.items()
+        }
+        for batch in BATCHES:
+            measures["routebalance", "decision", batch] = _decision(routers["routebalance"], arguments, batch)
+        samples: dict[tuple[str, str, int], list[float]] = {key: [] for key in measures}
+        requests = _requests(random)
+        for turn in range(_TURNS + 1):
+            for key in random.sample(list(measures), len(measures)):
+                for _ in range(picks // _TURNS):
+                    took = await measures[key](next(requests))
+                    if turn:  # The first turn warms up.
+                        samples[key].append(took)
+        for (name, part, batch), taken in samples.items():
+            p50, p99 = np.percentile(np.array(taken) * 1e6, (50, 99))
+            rows.append(
+                {"strategy": name, "deployments": size, "part": part, "batch": batch,
+                 "p50_us": round(float(p50), 1), "p99_us": round(float(p99), 1)}
+            )  # fmt: skip
+        progress(size)
+    return {
+        "seed": seed,
+        "picks": picks,
+        "predictor": None if predictor is None else str(predictor),
+        "rows": rows,
+    }
+
+
+def _pick(router: Any) -> Callable[[dict[str, Any]], Awaitable[float]]:
+    async def measure(request: dict[str, Any]) -> float:
+        began = time.perf_counter()
+        await router.async_get_available_deployment(
+            model="auto", request_kwargs=request, messages=request["messages"]
+        )
+        took = time.perf_counter() - began
+        _close(request)
+        return took
+
+    return measure
+
+
+def _decision(
+    router: Any, arguments: dict[str, Any], batch: int
+) -> Callable[[dict[str, Any]], Awaitable[float]]:
+    from rb_litellm.litellm_adapter.strategy import build_selector
+
+    selector = build_selector(router, arguments)
+    entries = list(router.model_list)
+
+    async def measure(request: dict[str, Any]) -> float:
+        requests = [request, *({**request, "litellm_call_id": uuid4().hex} for _ in range(batch - 1))]
+        choices = [selector.select("auto", entries, r["messages"], None, r) for r in requests]
+        began = time.perf_counter()
+        if batch == 1:
+            await choices[0]
+        else:
+            await asyncio.gather(*choices)
+        took = time.perf_counter() - began
+        for one in requests:
+            _close(one)
+        return took / batch
+
+    return measure
+
+
+def _close(request: dict[str, Any]) -> None:
+    from rb_litellm.litellm_adapter.runtime import runtime
+
+    runtime().closed(request["litellm_call_id"], "bench", error="Bench")
+
+
+def _router(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -> Any:
+    deployments = [
+        {
+            "model_name": GROUPS[i % len(GROUPS)],
+            "litellm_params": {
+                "model": f"hosted_vllm/{GROUPS[i % len(GROUPS)]}",
+                "api_base": f"http://10.0.{i // 250}.{i % 250}:8000/v1",
+                "api_key": "none",
+                "input_cost_per_token": 1e-7 * (i % len(GROUPS) + 1),
+                "output_cost_per_token": 1e-7 * (i % len(GROUPS) + 1),
+                "rpm": 1_000_000,
+                "tpm": 1_000_000_000,
+            },
+            "model_info": {"id": f"{strategy}-{size}-{i}"},
+        }
+        for i in range(size)
+    ]
+    return litellm.Router(
+        model_list=deployments,
+        routing_groups=[
+            {
+                "group_name": "auto",
+                "models": list(GROUPS),
+                "routing_strategy": strategy,
+                "routing_strategy_args": arguments,
+            }
+        ],
+    )
+
+
+def _requests(random: Random) -> Iterator[dict[str, Any]]:
+    """Chat requests of about 200 tokens, no two alike."""
+    words = (
+        "the of routing a model system latency how quality why server token batch when queue price".split()
+    )
+    while True:
+        text = " ".join(random.choices(words, k=190)) + "?"
+        yield {
+            "messages": [{"role": "user", "content": text}],
+            "litellm_call_id": uuid4().hex,
+            "metadata": {},
+        }
