@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, InstanceState
+from rb_litellm.state.foreign import Foreign
 from rb_litellm.state.gauges import Gauge, wire_name
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
@@ -80,10 +81,14 @@ class Peers:
 class Reckoner:
     """Own ledger and peers -> state of every deployment in the index."""
 
-    def __init__(self, index: DeploymentIndex, ledger: Ledger, peers: Peers) -> None:
+    def __init__(
+        self, index: DeploymentIndex, ledger: Ledger, peers: Peers, foreign: Foreign | None = None
+    ) -> None:
+        """`foreign` is load that did not pass through any worker, where servers are asked for it."""
         self._index = index
         self._ledger = ledger
         self._peers = peers
+        self._foreign = foreign
 
     def row(self, deployment: str) -> int:
         """The deployment's row in the arrays below."""
@@ -91,6 +96,11 @@ class Reckoner:
 
     def state(self, now: float) -> InstanceState:
         """Load of all deployments at `now` (monotonic s); arrays have one row per row of the index."""
+        known = self.known(now)
+        return known if self._foreign is None else self._foreign.add_to(known, now)
+
+    def known(self, now: float) -> InstanceState:
+        """The part of the load that passed through this worker or its peers."""
         own = self._ledger.sums(now)
         peers = len(self._peers.gauges)
         if not peers:

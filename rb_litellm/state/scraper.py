@@ -1,0 +1,150 @@
+"""Reads `/metrics` of self-hosted servers in the background, for load that does not pass through here.
+
+A server that does not answer is asked ever more seldom and holds up nobody: neither requests, which
+never wait for a scrape, nor the other servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+from time import monotonic
+
+from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.reckoning import Reckoner
+from rb_litellm.state.server_metrics import ServerLoad, read_metrics
+
+MAX_SERVERS = 2_048
+"""Servers that are read; of more, the first."""
+MAX_BYTES = 4 << 20
+"""Of one answer."""
+MAX_BACKOFF_S = 120.0
+_AT_ONCE = 8
+_TIMEOUT_S = 2.0
+_log = logging.getLogger("rb_litellm")
+
+
+@dataclass(slots=True)
+class ServerStatus:
+    """How the reading of one server stands."""
+
+    url: str
+    load: ServerLoad | None = None
+    """What it said last."""
+    told_s: float | None = None
+    """When; monotonic seconds."""
+    failures: int = 0
+    """In a row."""
+    error: str | None = None
+    due_s: float = 0.0
+
+
+class Scraper:
+    """Reads every server once per interval and tells `foreign` what is not ours."""
+
+    def __init__(
+        self,
+        reckoner: Reckoner,
+        foreign: Foreign,
+        targets: Callable[[], Mapping[str, str]],
+        *,
+        interval_s: float = 5.0,
+        fetch: Callable[[str], Awaitable[str]] | None = None,
+        clock: Callable[[], float] = monotonic,
+        random: Random | None = None,
+    ) -> None:
+        """`targets()` gives the metrics URL by deployment id; `fetch` reads one (over HTTP by default)."""
+        self._reckoner = reckoner
+        self._foreign = foreign
+        self._targets = targets
+        self._interval_s = interval_s
+        self._fetch = fetch or _get
+        self._clock = clock
+        self._random = random or Random()
+        self._servers: dict[str, ServerStatus] = {}
+        self._task: asyncio.Task[None] | None = None
+        foreign.interval_s = interval_s
+
+    def start(self) -> None:
+        """Run in the background of the running event loop. Does nothing where it already runs."""
+        if self._task is None or self._task.done() or self._task.get_loop().is_closed():
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="routebalance-scrape")
+
+    async def stop(self) -> None:
+        """End the reading."""
+        task, self._task = self._task, None
+        if task is not None and task.get_loop() is asyncio.get_running_loop():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def status(self) -> tuple[ServerStatus, ...]:
+        """Every server that is read."""
+        return tuple(self._servers.values())
+
+    async def step(self) -> None:
+        """Read the servers that are due. Never raises but to be cancelled."""
+        deployments = self._by_server()
+        now = self._clock()
+        due = [url for url in deployments if self._servers[url].due_s <= now]
+        gate = asyncio.Semaphore(_AT_ONCE)
+        await asyncio.gather(*(self._read(url, deployments[url], gate) for url in due))
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.step()
+            except Exception:  # noqa: BLE001  reading servers is optional, routing is not
+                _log.exception("RouteBalance: the metrics of servers could not be read")
+            # Servers are due at times of their own; look often enough to spread them.
+            await asyncio.sleep(self._interval_s / 4.0)
+
+    def _by_server(self) -> dict[str, list[str]]:
+        deployments: dict[str, list[str]] = {}
+        for deployment, url in islice(self._targets().items(), MAX_SERVERS):
+            deployments.setdefault(url, []).append(deployment)
+        self._servers = {url: self._servers.get(url) or ServerStatus(url) for url in deployments}
+        return deployments
+
+    async def _read(self, url: str, deployments: list[str], gate: asyncio.Semaphore) -> None:
+        server = self._servers[url]
+        async with gate:
+            try:
+                load = read_metrics(await asyncio.wait_for(self._fetch(url), _TIMEOUT_S))
+            except Exception as error:  # noqa: BLE001  a dead server is skipped
+                self._failed(server, error)
+                return
+        now = self._clock()
+        rows = [self._reckoner.row(deployment) for deployment in deployments]
+        known = self._reckoner.known(now).in_flight[rows].sum()
+        self._foreign.tell(rows, load, float(known), now)
+        if server.failures:
+            _log.warning("RouteBalance: %s can be read again", url)
+        server.load, server.told_s, server.failures, server.error = load, now, 0, None
+        server.due_s = now + self._interval_s * self._random.uniform(0.8, 1.0)
+
+    def _failed(self, server: ServerStatus, error: Exception) -> None:
+        server.failures += 1
+        server.error = f"{type(error).__name__}: {error}".rstrip(": ")
+        pause = min(self._interval_s * 2.0 ** min(server.failures, 10), MAX_BACKOFF_S)
+        server.due_s = self._clock() + pause * self._random.uniform(0.8, 1.0)
+        if server.failures == 1:
+            _log.warning(
+                "RouteBalance: %s cannot be read (%s); foreign load there is not seen",
+                server.url,
+                server.error,
+            )
+
+
+async def _get(url: str) -> str:
+    import aiohttp
+
+    async with aiohttp.ClientSession() as session, session.get(url, allow_redirects=False) as answer:
+        answer.raise_for_status()
+        body = await answer.content.read(MAX_BYTES)
+        return body.decode("utf-8", "replace")
