@@ -67,11 +67,11 @@ def latency_prior(
 def _tpot_ms(billions: float | None) -> float:
     if billions is None:
         return _UNKNOWN_TPOT_MS
-    sizes, times = zip(*_TPOT_MS_BY_BILLIONS, strict=True)
-    if billions <= sizes[0]:
-        return times[0]
+    smallest, largest = _TPOT_MS_BY_BILLIONS[0], _TPOT_MS_BY_BILLIONS[-1]
+    if billions <= smallest[0]:
+        return smallest[1]
     for (low, low_ms), (high, high_ms) in pairwise(_TPOT_MS_BY_BILLIONS):
         if billions <= high:
             share = math.log(billions / low) / math.log(high / low)
             return low_ms + share * (high_ms - low_ms)
-    return times[-1]
+    return largest[1]

@@ -57,13 +57,14 @@ def normalise_quality(quality: FloatArray, allowed: BoolArray, norm: QualityNorm
     """
     if norm == "raw":
         return quality
-    best = np.max(quality, axis=-1, keepdims=True, where=allowed, initial=0.0)
+    best: FloatArray = np.max(quality, axis=-1, keepdims=True, where=allowed, initial=0.0)
+    result: FloatArray = np.zeros_like(quality)
     if norm == "scaled":
-        return np.divide(quality, best, out=np.zeros_like(quality), where=best > 0.0)
-    worst = np.min(quality, axis=-1, keepdims=True, where=allowed, initial=np.inf)
+        return np.divide(quality, best, out=result, where=best > 0.0)
+    worst: FloatArray = np.min(quality, axis=-1, keepdims=True, where=allowed, initial=np.inf)
     spread = best - worst
     # Candidates that are all alike in quality must not differ in score: a spread of zero scores zero.
-    return np.divide(quality - worst, spread, out=np.zeros_like(quality), where=spread > 1e-12)
+    return np.divide(quality - worst, spread, out=result, where=spread > 1e-12)
 
 
 def saving(amount: FloatArray, allowed: BoolArray) -> FloatArray:

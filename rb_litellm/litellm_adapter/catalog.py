@@ -21,7 +21,17 @@ MAX_DEPLOYMENTS = 65_536
 """Facts kept at a time; beyond it the oldest are forgotten and read again when met."""
 
 _SELF_HOSTED = frozenset(
-    {"hosted_vllm", "vllm", "ollama", "ollama_chat", "llamafile", "lm_studio", "xinference", "triton", "sglang"}
+    [
+        "hosted_vllm",
+        "vllm",
+        "sglang",
+        "triton",
+        "xinference",
+        "ollama",
+        "ollama_chat",
+        "llamafile",
+        "lm_studio",
+    ]
 )
 _log = logging.getLogger("rb_litellm")
 
@@ -53,8 +63,8 @@ class Catalog:
             SettingsError: a deployment's `model_info.routebalance` is wrong; names deployment and setting.
         """
         for entry in deployments:
-            info = entry.get("model_info") or {}
-            parse_deployment(info.get("routebalance"), f"model_info.routebalance of {entry.get('model_name')}")
+            info, group = entry.get("model_info") or {}, entry.get("model_name")
+            parse_deployment(info.get("routebalance"), f"model_info.routebalance of {group}")
 
     def _read(self, entry: Mapping[str, Any]) -> tuple[object, object, Deployment]:
         info, params = entry["model_info"], entry["litellm_params"]
@@ -92,7 +102,8 @@ def read_deployment(entry: Mapping[str, Any], warn: Any) -> Deployment:
         warn(
             f"price:{group}:{model}",
             f"no price is known for {model} (model group {group}): set input_cost_per_token and "
-            "output_cost_per_token in its litellm_params; until then the median of the other candidates is used",
+            "output_cost_per_token in its litellm_params; until then it is taken for the median of the "
+            "other candidates",
         )
     return Deployment(
         id=str(info["id"]),

@@ -61,7 +61,11 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
 
     @_silent
     async def async_post_call_failure_hook(
-        self, request_data: Any, original_exception: Exception, user_api_key_dict: Any, traceback_str: Any = None
+        self,
+        request_data: Any,
+        original_exception: Exception,
+        user_api_key_dict: Any,
+        traceback_str: Any = None,
     ) -> None:
         """All attempts of the request have failed, or it was refused."""
         self._runtime.closed(_call_id(request_data), "failure-hook", error=type(original_exception).__name__)
@@ -131,6 +135,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             _log.exception("RouteBalance: log_failure_event failed; the request is not affected")
 
     def _succeeded(self, kwargs: Mapping[str, Any], response: Any, start_time: Any) -> None:
+        started = kwargs.get("completion_start_time") if kwargs.get("stream") else None
         self._runtime.answered(
             _call_id(kwargs),
             "success-event",
@@ -138,7 +143,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             output_tokens=output_tokens(response),
             cost_usd=_number(kwargs.get("response_cost")),
             cached=bool(kwargs.get("cache_hit")),
-            ttft_s=_seconds(start_time, kwargs.get("completion_start_time")) if kwargs.get("stream") else None,
+            ttft_s=_seconds(start_time, started),
         )
 
     def _failed(self, kwargs: Mapping[str, Any]) -> None:
@@ -166,6 +171,8 @@ def _number(value: object) -> float | None:
 
 
 def _seconds(start: object, end: object) -> float | None:
-    if isinstance(start, datetime) and isinstance(end, datetime) and (start.tzinfo is None) == (end.tzinfo is None):
-        return max((end - start).total_seconds(), 0.0)
-    return None
+    if not isinstance(start, datetime) or not isinstance(end, datetime):
+        return None
+    if (start.tzinfo is None) != (end.tzinfo is None):
+        return None
+    return max((end - start).total_seconds(), 0.0)

@@ -46,18 +46,16 @@ def read_prompt(messages: object, input: object, request_kwargs: Mapping[str, An
         tools=len(tools) if isinstance(tools, list) else 0,
         images=images,
         max_tokens=output_limit(kwargs),
-        json_output=isinstance(response_format, Mapping) and response_format.get("type") not in (None, "text"),
+        json_output=isinstance(response_format, Mapping)
+        and response_format.get("type") not in (None, "text"),
     )
 
 
 def output_limit(kwargs: Mapping[str, Any]) -> int | None:
     """The smallest of the client's limits on output tokens, None without one."""
-    limits = [
-        int(kwargs[name])
-        for name in _LIMITS
-        if isinstance(kwargs.get(name), (int, float)) and not isinstance(kwargs[name], bool) and 0 < kwargs[name] < 1e9
-    ]
-    return min(limits) if limits else None
+    given = (kwargs.get(name) for name in _LIMITS)
+    numbers = (n for n in given if isinstance(n, (int, float)) and not isinstance(n, bool))
+    return min((int(n) for n in numbers if 1 <= n < 1e9), default=None)
 
 
 def _contents(body: object, kwargs: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

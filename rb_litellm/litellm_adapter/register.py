@@ -17,7 +17,6 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from types import ModuleType
 from typing import Any, Literal, get_args
 
 STRATEGY = "routebalance"
@@ -96,7 +95,7 @@ def _routing_class() -> Any:
     return getattr(litellm.router, "PythonCore", None) or litellm.router.Router
 
 
-def _groups_module() -> ModuleType | None:
+def _groups_module() -> Any:
     from importlib import import_module
 
     for name in _GROUP_MODULES:
@@ -241,7 +240,9 @@ def _offer_in_settings() -> None:
     parameter = signature.parameters["routing_strategy"]
     names = get_args(parameter.annotation)
     if names and STRATEGY not in names:
-        annotation = Literal[(*names, STRATEGY)]
+        choices = (*names, STRATEGY)
+        literal: Any = Literal
+        annotation = literal[choices]
         parameters = [
             p.replace(annotation=annotation) if p.name == parameter.name else p
             for p in signature.parameters.values()

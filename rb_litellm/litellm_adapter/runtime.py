@@ -241,7 +241,9 @@ class Runtime:
         def ended(over: Any, error: str | None) -> None:
             # The task that opens a stream ends when the stream begins.
             if error is not None or not stream:
-                self._guarded(lambda: self._attempts.close_attempt(over, "task-end", self.clock(), error=error))
+                self._guarded(
+                    lambda: self._attempts.close_attempt(over, "task-end", self.clock(), error=error)
+                )
 
         self._attempts.watch(key, task, ended)
 
@@ -263,4 +265,3 @@ class Runtime:
 
     def _predictor_failed(self, error: Exception) -> None:
         self.counters.failure("predictor", error, self.clock())
-

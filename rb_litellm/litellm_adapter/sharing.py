@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Mapping
@@ -43,10 +44,9 @@ class Sharing:
         """
         RedisSettings.resolve(args, litellm_redis(router), os.environ)
         self._args, self._router, self._loop = args, router, None
-        try:
+        # The SDK builds Routers outside of any loop.
+        with contextlib.suppress(RuntimeError):
             asyncio.get_running_loop().call_later(_PATIENCE_S, self.ensure_started)
-        except RuntimeError:
-            pass  # The SDK builds Routers outside of any loop.
 
     def ensure_started(self) -> None:
         """Run the exchange in this loop, unless it runs already in a loop that is alive. Never raises."""

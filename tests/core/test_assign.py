@@ -49,10 +49,10 @@ def batches(draw):
             bid(
                 n,
                 quality=draw(st.lists(st.floats(0, 1), min_size=n, max_size=n)),
-                tokens=draw(st.lists(st.floats(0, 4000), min_size=n, max_size=n)),
+                tokens=draw(st.lists(st.integers(0, 4000), min_size=n, max_size=n)),
                 allowed=allowed,
                 weights=draw(st.sampled_from(list(PRESETS.values()))),
-                input_tokens=draw(st.floats(0, 1e5)),
+                input_tokens=float(draw(st.integers(0, 10**5))),
             )
         )
     return n, bids
