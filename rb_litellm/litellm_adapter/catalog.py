@@ -21,17 +21,8 @@ MAX_DEPLOYMENTS = 65_536
 """Facts kept at a time; beyond it the oldest are forgotten and read again when met."""
 
 _SELF_HOSTED = frozenset(
-    [
-        "hosted_vllm",
-        "vllm",
-        "sglang",
-        "triton",
-        "xinference",
-        "ollama",
-        "ollama_chat",
-        "llamafile",
-        "lm_studio",
-    ]
+    {"hosted_vllm", "vllm", "sglang", "triton", "xinference"}
+    | {"ollama", "ollama_chat", "llamafile", "lm_studio"}
 )
 _log = logging.getLogger("rb_litellm")
 

@@ -35,6 +35,9 @@ class Desk(Generic[Ticket, Answer]):
         """Wait for this ticket's answer."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
+            if self._loop is not None and self._loop.is_closed():
+                # Nobody waits any more for what that loop left here.
+                self._waiting.clear()
             if self._waiting:
                 # Another thread's loop has tickets here: decide alone rather than mix loops.
                 return self._decide([ticket])[0]

@@ -17,6 +17,8 @@ MAX_MESSAGES = 512
 """Messages that are read of one request: the first and the last half of this many."""
 MAX_PARTS = 256
 """Content parts that are read of one message."""
+MAX_DEPTH = 4
+"""Content within content: a tool's result holds parts of its own."""
 MAX_CHARS = 1_000_000
 """Characters of text that are kept of one request; the end is kept, where the question stands."""
 
@@ -26,9 +28,10 @@ _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 def read_prompt(messages: object, input: object, request_kwargs: Mapping[str, Any] | None) -> Prompt:
     """The prompt of a request as LiteLLM's Router passes it to a strategy; empty where unreadable."""
     kwargs: Mapping[str, Any] = request_kwargs or {}
+    body = messages if messages is not None else input
     parts: list[str] = []
     system_chars = turns = images = 0
-    for role, content in _contents(messages if messages is not None else input, kwargs):
+    for role, content in _contents(body, kwargs):
         texts, pictures = _texts(content)
         images += pictures
         turns += role == "user"
@@ -40,7 +43,7 @@ def read_prompt(messages: object, input: object, request_kwargs: Mapping[str, An
     response_format = kwargs.get("response_format")
     return Prompt(
         text=text,
-        input_tokens=estimate_tokens(text),
+        input_tokens=estimate_tokens(text) or _given_tokens(body),
         system_chars=system_chars,
         turns=max(turns, 1),
         tools=len(tools) if isinstance(tools, list) else 0,
@@ -67,20 +70,35 @@ def _contents(body: object, kwargs: Mapping[str, Any]) -> Iterator[tuple[str, ob
         return
     half = MAX_MESSAGES // 2
     for item in body if len(body) <= MAX_MESSAGES else [*body[:half], *body[-half:]]:
-        if isinstance(item, Mapping):
-            role = item.get("role")
-            yield (role if isinstance(role, str) else "user"), item.get("content", item.get("text"))
-        else:
+        if isinstance(item, (str, bytes, bytearray, list)):
             yield "user", item
+            continue
+        role = _get(item, "role")
+        # Chat and Anthropic messages have content; items of the Responses API may have an output.
+        content = next((c for c in (_get(item, n) for n in ("content", "text", "output")) if c), None)
+        yield (role if isinstance(role, str) else "user"), content
 
 
-def _texts(content: object) -> tuple[list[str], int]:
+def _get(item: object, name: str) -> object:
+    """A field of a message, be it a mapping or one of LiteLLM's message objects."""
+    return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
+
+
+def _given_tokens(body: object) -> int:
+    """Length of an input that is token numbers, or lists of them, instead of text."""
+    if not isinstance(body, list):
+        return 0
+    rows = body if body and isinstance(body[0], list) else [body]
+    return sum(len(row) for row in rows if isinstance(row, list) and row and isinstance(row[0], int))
+
+
+def _texts(content: object, depth: int = 0) -> tuple[list[str], int]:
     """Texts and number of images of one message's content: a string, bytes, or a list of parts."""
     if isinstance(content, str):
         return [content], 0
     if isinstance(content, (bytes, bytearray)):
         return [bytes(content[-MAX_CHARS:]).decode("utf-8", errors="replace")], 0
-    if not isinstance(content, list):
+    if not isinstance(content, list) or depth >= MAX_DEPTH:
         return [], 0
     texts: list[str] = []
     images = 0
@@ -90,5 +108,9 @@ def _texts(content: object) -> tuple[list[str], int]:
         elif isinstance(part, Mapping):
             if isinstance(part.get("text"), str):
                 texts.append(part["text"])
+            elif part.get("content"):
+                inner, pictures = _texts(part["content"], depth + 1)
+                texts.extend(inner)
+                images += pictures
             images += "image" in str(part.get("type", ""))
     return texts, images
