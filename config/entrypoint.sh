@@ -12,7 +12,12 @@ if [ -z "${LITELLM_MASTER_KEY:-}" ]; then
     export LITELLM_MASTER_KEY
     echo "The master key is in $key_file: docker compose exec proxy cat $key_file"
 fi
-# LiteLLM connects to whatever DATABASE_URL names.
-[ "${DATABASE:-1}" != 0 ] || unset DATABASE_URL
+# LiteLLM connects to whatever DATABASE_URL names, and needs Prisma's client for it.
+if [ "${DATABASE:-1}" = 0 ]; then
+    unset DATABASE_URL
+elif ! routebalance-python -c 'from prisma import Prisma' 2>/dev/null; then
+    echo "WARNING: no database and no Admin UI: this image has no Prisma engines. Build it on LiteLLM's own image (BASE)." >&2
+    unset DATABASE_URL
+fi
 
 exec routebalance-python -m rb_litellm.launcher "$@"

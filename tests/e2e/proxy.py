@@ -1,14 +1,10 @@
-"""Real proxy processes for tests: LiteLLM's own command lines on a configuration written for the test."""
+"""Real processes for tests: the proxy by each of its command lines, and mock vLLM servers behind it."""
 
 from __future__ import annotations
 
-import os
+import json
 import secrets
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,55 +14,35 @@ from typing import Any
 import httpx
 import yaml
 
-START_S = 120.0
+from rb_litellm.demo.processes import Child, free_port
+from rb_litellm.demo.stage import clean_environment
+
+START_S = 240.0
+"""Two workers import LiteLLM at the same time as whatever else a machine has to do."""
+STARTED = "Application startup complete"
 BIN = Path(sys.executable).parent
+RB_LITELLM = (str(BIN / "rb-litellm"),)
+LITELLM = (str(BIN / "litellm"),)
 
 
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass
+@dataclass(frozen=True)
 class Proxy:
     """A running proxy."""
 
     url: str
     key: str
-    log_file: Path
-    process: subprocess.Popen[bytes]
+    child: Child
 
     def client(self, **kwargs: Any) -> httpx.Client:
         """An HTTP client with the master key."""
-        return httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=60.0, **kwargs
-        )
+        return httpx.Client(base_url=self.url, headers=self._headers(), timeout=120.0, **kwargs)
 
     def async_client(self, **kwargs: Any) -> httpx.AsyncClient:
         """An asynchronous HTTP client with the master key."""
-        return httpx.AsyncClient(
-            base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=60.0, **kwargs
-        )
+        return httpx.AsyncClient(base_url=self.url, headers=self._headers(), timeout=120.0, **kwargs)
 
-    def log(self) -> str:
-        """What the proxy has printed so far."""
-        return self.log_file.read_text(errors="replace")
-
-
-class ProxyDidNotStart(Exception):
-    """Carries what the proxy printed."""
-
-
-def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:
-    """The environment of this process without anything that would steer LiteLLM, plus `extra`."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("REDIS_", "LITELLM_", "DATABASE_", "OPENAI_"))
-    }
-    return {**kept, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **extra}
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
 
 
 @contextmanager
@@ -74,66 +50,97 @@ def running_proxy(
     folder: Path,
     config: Mapping[str, Any],
     *,
-    command: Sequence[str] = ("rb-litellm",),
+    command: Sequence[str] = RB_LITELLM,
     arguments: Sequence[str] = (),
+    workers: int = 1,
     env: Mapping[str, str] = {},
 ) -> Iterator[Proxy]:
-    """Start `command --config ...` and stop it at the end.
+    """Start `command --config ...`, wait until it serves, and end it with all its workers.
 
     Raises:
-        ProxyDidNotStart: it ended or did not answer in time.
+        ChildFailed: it does not start; carries what it printed last.
     """
     port = free_port()
     key = f"sk-{secrets.token_hex(24)}"
     folder.mkdir(parents=True, exist_ok=True)
     config_file = folder / "config.yaml"
     config_file.write_text(yaml.safe_dump(dict(config)))
-    log_file = folder / "proxy.log"
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            [str(BIN / command[0]), *command[1:], "--config", str(config_file), "--host", "127.0.0.1",
-             "--port", str(port), *arguments],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=environment({"LITELLM_MASTER_KEY": key, **env}),
-            start_new_session=True,
-        )  # fmt: skip
-    proxy = Proxy(f"http://127.0.0.1:{port}", key, log_file, process)
+    listen = ("--host", "127.0.0.1", "--port", str(port), "--num_workers", str(workers))
+    environment = {**clean_environment(), "LITELLM_MASTER_KEY": key, **env}
+    with Child(
+        "proxy", [*command, "--config", str(config_file), *listen, *arguments], folder / "proxy.log", environment
+    ) as child:
+        child.wait_until(lambda: _answers(port), START_S)
+        yield Proxy(f"http://127.0.0.1:{port}", key, child)
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Running mock vLLM servers, all of one model."""
+
+    urls: tuple[str, ...]
+
+    def deployment(self, number: int, group: str, **model_info: Any) -> dict[str, Any]:
+        """An entry of `model_list` for the server of that number."""
+        return {
+            "model_name": group,
+            "litellm_params": {
+                "model": "hosted_vllm/mock",
+                "api_base": f"{self.urls[number]}/v1",
+                "api_key": "none",
+                "input_cost_per_token": 1e-7,
+                "output_cost_per_token": 1e-7,
+            },
+            "model_info": {"id": f"{group}-{number}", "routebalance": {"quality": 0.5}, **model_info},
+        }
+
+    def fault(self, number: int, **faults: Any) -> None:
+        """Have a server misbehave, or with no arguments behave again."""
+        httpx.post(f"{self.urls[number]}/admin/faults", json=faults).raise_for_status()
+
+    def served(self, number: int) -> dict[str, int]:
+        """What a server says of itself."""
+        stats: dict[str, int] = httpx.get(f"{self.urls[number]}/admin/stats").json()
+        return stats
+
+
+@contextmanager
+def running_servers(folder: Path, count: int, time_scale: float = 10.0) -> Iterator[Servers]:
+    """Start `count` mock servers in one process."""
+    ports = [free_port() for _ in range(count)]
+    folder.mkdir(parents=True, exist_ok=True)
+    places = [argument for port in ports for argument in ("--port", str(port))]
+    command = [sys.executable, "-m", "rb_litellm.demo.backend", *places]
+    command += ["--model", "mock", "--tier", "paper-3b", "--time-scale", str(time_scale)]
+    with Child("mock servers", command, folder / "servers.log", clean_environment()) as child:
+        child.wait_until(lambda: '"servers"' in child.output(), START_S)
+        yield Servers(tuple(f"http://127.0.0.1:{port}" for port in ports))
+
+
+def chat(model: str, text: str = "What is a balance?", **fields: Any) -> dict[str, Any]:
+    """The body of a chat request."""
+    return {"model": model, "messages": [{"role": "user", "content": text}], **fields}
+
+
+def routed(response: httpx.Response) -> dict[str, str]:
+    """Our headers of a response, without their common beginning."""
+    prefix = "x-routebalance-"
+    return {name[len(prefix) :]: value for name, value in response.headers.items() if name.startswith(prefix)}
+
+
+def shared_state(redis_url: str, namespace: str = "default") -> dict[str, Any]:
+    """What `routebalance state --json` prints."""
+    import subprocess
+
+    command = [str(BIN / "routebalance"), "state", "--redis", redis_url, "--namespace", namespace, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(clean_environment()), timeout=60)
+    assert done.returncode == 0, done.stderr
+    state: dict[str, Any] = json.loads(done.stdout)
+    return state
+
+
+def _answers(port: int) -> bool:
     try:
-        _wait(proxy)
-        yield proxy
-    finally:
-        stop(process)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process and everything it started."""
-    for sign, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        try:
-            os.killpg(process.pid, sign)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            continue
-    # Workers of a dead parent would outlive it in their process group.
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
-def _wait(proxy: Proxy) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if proxy.process.poll() is not None:
-            raise ProxyDidNotStart(proxy.log()[-6000:])
-        try:
-            if httpx.get(f"{proxy.url}/health/liveliness", timeout=2.0).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.2)
-    raise ProxyDidNotStart(f"no answer within {START_S:g} s; it printed:\n{proxy.log()[-6000:]}")
+        return httpx.get(f"http://127.0.0.1:{port}/health/liveliness", timeout=5.0).status_code == 200
+    except httpx.HTTPError:
+        return False
