@@ -115,7 +115,7 @@ def _cost_map_entry(model: str, info: Mapping[str, Any]) -> Mapping[str, Any]:
     import litellm
 
     for name in (info.get("base_model"), model, model.split("/", 1)[-1]):
-        found = litellm.model_cost.get(name) if name else None
+        found = litellm.model_cost.get(name) if isinstance(name, str) else None
         if found:
             return dict(found)
     return {}
@@ -124,7 +124,7 @@ def _cost_map_entry(model: str, info: Mapping[str, Any]) -> Mapping[str, Any]:
 def _price(name: str, params: Mapping[str, Any], info: Mapping[str, Any], mapped: Mapping[str, Any]) -> float:
     for source in (params, info, mapped):
         value = source.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0.0:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 <= value < math.inf:
             return float(value)
     # Models that write nothing have an input price alone.
     if name == "output_cost_per_token" and mapped.get("mode") == "embedding":
@@ -134,16 +134,20 @@ def _price(name: str, params: Mapping[str, Any], info: Mapping[str, Any], mapped
 
 def _self_hosted(model: str, params: Mapping[str, Any]) -> bool:
     provider = params.get("custom_llm_provider") or (model.split("/", 1)[0] if "/" in model else "")
-    if provider in _SELF_HOSTED:
+    if str(provider) in _SELF_HOSTED:
         return True
     base = params.get("api_base")
-    if not isinstance(base, str):
+    if not isinstance(base, str) or not base:
         return False
-    parts = urlsplit(base)
+    try:
+        parts = urlsplit(base)
+    except ValueError:
+        return False
     host = parts.hostname or ""
     # Plain HTTP, a bare host name or a private suffix is nobody's public API.
     return parts.scheme == "http" or "." not in host or host.endswith((".local", ".internal", ".svc"))
 
 
 def _int(value: object) -> int | None:
-    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return int(value) if number and math.isfinite(value) else None
