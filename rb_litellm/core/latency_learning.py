@@ -5,6 +5,7 @@ load or prompt length) is learned slowly, by recursive least squares over all de
 they run one model on one hardware. The *scale* of each deployment against its tier is learned
 fast, as a clipped moving average of log ratios, so that a deployment that turns three times slower
 is priced so within a few dozen of its own requests and one odd measurement moves nothing much.
+How far a difference within a tier is believed is said in `pooling`.
 TTFT and TPOT are learned separately: a deployment can be slow to start and quick to write.
 """
 
@@ -16,7 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
-from rb_litellm.core.types import FloatArray, Outcome
+from rb_litellm.core.pooling import pooled
+from rb_litellm.core.types import FloatArray, IntArray, Outcome
 
 _CLIP = math.log(4.0)
 """One measurement counts for at most a factor of four: outliers are heard, not believed."""
@@ -83,8 +85,8 @@ class LatencyLearner:
     def __init__(self) -> None:
         self._tiers: dict[str, _Tier] = {}
         self._tier_of: list[str] = []
-        self._measured_tpot: list[int] = []
-        self._measured_ttft: list[int] = []
+        self._measured_tpot: IntArray = np.zeros(0, dtype=np.int64)
+        self._measured_ttft: IntArray = np.zeros(0, dtype=np.int64)
         self._log_tpot: FloatArray = np.zeros(0)
         self._log_ttft: FloatArray = np.zeros(0)
         self.coefficients = LatencyCoefficients.from_priors([])
@@ -106,8 +108,8 @@ class LatencyLearner:
             )
         self._tiers[tier].rows.append(row)
         self._tier_of.append(tier)
-        self._measured_tpot.append(0)
-        self._measured_ttft.append(0)
+        self._measured_tpot = np.append(self._measured_tpot, 0)
+        self._measured_ttft = np.append(self._measured_ttft, 0)
         self._log_tpot = np.append(self._log_tpot, 0.0)
         self._log_ttft = np.append(self._log_ttft, 0.0)
         c = self.coefficients
@@ -130,18 +132,18 @@ class LatencyLearner:
         if outcome.tpot_s is not None and outcome.tpot_s > 0.0:
             load = min(outcome.in_flight, slots - 1.0)
             self._measured_tpot[row] += 1
-            _learn(tier.tpot, self._log_tpot, row, load, outcome.tpot_s, self._measured_tpot[row])
+            _learn(tier.tpot, self._log_tpot, row, load, outcome.tpot_s, int(self._measured_tpot[row]))
         # A request that had to queue says nothing of prefill: its TTFT is mostly other people's decoding.
         if outcome.ttft_s is not None and outcome.ttft_s > 0.0 and outcome.in_flight < slots:
             tokens = outcome.pending_prefill_tokens + outcome.input_tokens
             self._measured_ttft[row] += 1
-            _learn(tier.ttft, self._log_ttft, row, tokens, outcome.ttft_s, self._measured_ttft[row])
+            _learn(tier.ttft, self._log_ttft, row, tokens, outcome.ttft_s, int(self._measured_ttft[row]))
         self._refresh(tier)
 
     def _refresh(self, tier: _Tier) -> None:
         rows = np.array(tier.rows)
-        tpot_scale = np.exp(self._log_tpot[rows])
-        ttft_scale = np.exp(self._log_ttft[rows])
+        tpot_scale = np.exp(pooled(self._log_tpot[rows], self._measured_tpot[rows]))
+        ttft_scale = np.exp(pooled(self._log_ttft[rows], self._measured_ttft[rows]))
         c = self.coefficients
         c.tpot_s[rows] = tier.tpot.intercept * tpot_scale
         c.tpot_s_per_running[rows] = tier.tpot.slope * tpot_scale

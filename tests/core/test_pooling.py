@@ -1,0 +1,25 @@
+"""How far a deployment's difference from its tier is believed."""
+
+import numpy as np
+import pytest
+
+from rb_litellm.core.pooling import pooled
+
+
+def test_small_differences_of_equals_vanish_so_that_ties_are_ties():
+    believed = pooled(np.array([0.03, -0.02, 0.01]), np.array([50, 50, 50]))
+    assert believed[0] == believed[1] == believed[2]
+
+
+def test_one_never_tried_is_taken_for_its_siblings_not_for_its_prior():
+    believed = pooled(np.array([-2.0, -2.1, 0.0]), np.array([40, 40, 0]))
+    assert believed[2] == pytest.approx(-2.05)
+
+
+def test_a_large_difference_is_believed_almost_whole():
+    believed = pooled(np.array([0.0, 0.0, np.log(3.0)]), np.array([100, 100, 100]))
+    assert np.exp(believed[2]) == pytest.approx(3.0, rel=0.05)
+
+
+def test_nothing_measured_leaves_the_prior():
+    assert pooled(np.zeros(3), np.zeros(3, dtype=int)).tolist() == [0.0, 0.0, 0.0]
