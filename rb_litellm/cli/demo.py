@@ -12,10 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rb_litellm.core.scoring import PRESETS
 
+_WIDTH = 110
+
 
 @click.command()
 @click.option(
-    "--requests", type=click.IntRange(1, 100_000), default=180, show_default=True, help="Per strategy."
+    "--requests", type=click.IntRange(1, 100_000), default=150, show_default=True, help="Per strategy."
 )
 @click.option(
     "--rate", type=click.FloatRange(0.1, 1000), default=12.0, show_default=True, help="Requests per second."
@@ -80,7 +82,9 @@ def demo(
                 if as_json:
                     click.echo(json.dumps(result.as_json()))
                 else:
-                    result.show(Console())
+                    console = Console()
+                    # Piped into a file, the tables need more than the 80 columns that rich assumes.
+                    result.show(console if console.is_terminal else Console(width=_WIDTH))
                 if keep:
                     notes.print(
                         _invitation(ready.url, ready.key), soft_wrap=True, highlight=False, markup=False

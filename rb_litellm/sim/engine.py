@@ -1,0 +1,240 @@
+"""The discrete-event simulation: arrivals, decisions, network and all servers on one clock.
+
+Events are kept in a heap by time, equal times in the order of their making, and all randomness comes
+from the seed: the same inputs give the same result, bit for bit. Servers run several decode
+iterations as one event while nothing joins them; an arrival cuts that short at the next iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from random import Random
+
+from rb_litellm.sim.cluster import Cluster
+from rb_litellm.sim.instance import Instance, Job
+from rb_litellm.sim.policy import Policy
+from rb_litellm.sim.workload import Request
+
+MAX_STEPS = 4096
+"""Decode iterations taken as one event."""
+RETRY_LIMIT = 2
+"""Further attempts for a request whose server went down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """From `start_s` to `end_s` a deployment is so many times slower, or down (`slowdown` inf)."""
+
+    deployment: int
+    start_s: float
+    end_s: float
+    slowdown: float
+
+
+@dataclass(slots=True)
+class Served:
+    """What became of one request. Times in simulated s, from its arrival where not said otherwise."""
+
+    request: Request
+    worker: int
+    deployment: int = -1
+    decided_s: float = 0.0
+    """On the clock."""
+    met_in_flight: int = 0
+    """Requests on the deployment when this one reached it."""
+    ttft_s: float = float("nan")
+    e2e_s: float = float("nan")
+    output_tokens: int = 0
+    attempts: int = 0
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Requests on each deployment, sampled at even times."""
+
+    every_s: float
+    times_s: list[float] = field(default_factory=list)
+    in_flight: list[list[int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Queue:
+    waiting: list[Served] = field(default_factory=list)
+    busy: bool = False
+
+
+class Simulation:
+    """One run of one policy over one list of requests."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        policy: Policy,
+        requests: Sequence[Request],
+        seed: int = 0,
+        network_s: float = 0.001,
+        incidents: Sequence[Incident] = (),
+        sample_s: float | None = None,
+    ) -> None:
+        self._policy = policy
+        self._network_s = network_s
+        self._now = 0.0
+        self._order = count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self.tier_of = [index for index, tier in enumerate(cluster.tiers) for _ in range(tier.instances)]
+        self.instances = [Instance(tier.hardware) for tier in cluster.tiers for _ in range(tier.instances)]
+        self._started = [0.0] * len(self.instances)
+        self._version = [0] * len(self.instances)
+        self._down = [False] * len(self.instances)
+        random = Random(f"workers {seed}")
+        self.served = [Served(request, random.randrange(policy.workers)) for request in requests]
+        self._open = len(self.served)
+        self._queues = [_Queue() for _ in range(policy.workers)]
+        self.timeline = Timeline(sample_s) if sample_s else None
+        for served in self.served:
+            self._at(served.request.arrival_s, partial(self._arrive, served))
+        for incident in incidents:
+            self._at(incident.start_s, partial(self._strike, incident.deployment, incident.slowdown))
+            self._at(incident.end_s, partial(self._strike, incident.deployment, 1.0))
+
+    def run(self) -> list[Served]:
+        """Run until every request is answered or has failed; what became of each, in order of arrival."""
+        if self._policy.tick_s is not None:
+            self._at(self._policy.tick_s, self._tick)
+        if self.timeline is not None:
+            self._at(0.0, self._sample)
+        events = self._events
+        while self._open:
+            self._now, _, action = heappop(events)
+            action()
+        return self.served
+
+    @property
+    def now(self) -> float:
+        """The simulated time in s."""
+        return self._now
+
+    def _at(self, when: float, action: Callable[[], None]) -> None:
+        heappush(self._events, (when, next(self._order), action))
+
+    # The way of a request: arrive, be decided, reach a server, write, end.
+
+    def _arrive(self, served: Served) -> None:
+        desk = self._policy.desk
+        if desk.kind == "concurrent":
+            self._at(self._now + desk.decision_s, partial(self._decide, [served]))
+            return
+        queue = self._queues[served.worker]
+        queue.waiting.append(served)
+        if not queue.busy:
+            self._serve(queue)
+
+    def _serve(self, queue: _Queue) -> None:
+        if not queue.waiting:
+            queue.busy = False
+            return
+        desk = self._policy.desk
+        taken = len(queue.waiting) if desk.kind == "batch" else 1
+        batch, queue.waiting = queue.waiting[:taken], queue.waiting[taken:]
+        queue.busy = True
+
+        def decided() -> None:
+            self._decide(batch)
+            self._serve(queue)
+
+        self._at(self._now + desk.decision_s + desk.per_request_s * len(batch), decided)
+
+    def _decide(self, batch: list[Served]) -> None:
+        chosen = self._policy.decide(batch[0].worker, [served.request for served in batch], self._now)
+        for served, deployment in zip(batch, chosen, strict=True):
+            served.deployment, served.decided_s = deployment, self._now
+            served.attempts += 1
+            self._at(self._now + self._network_s, partial(self._reach, served))
+
+    def _reach(self, served: Served) -> None:
+        index = served.deployment
+        if self._down[index]:
+            self._fail(served)
+            return
+        instance = self.instances[index]
+        served.met_in_flight = len(instance)
+        tokens = int(served.request.output_tokens[self.tier_of[index]])
+        limit = served.request.prompt.max_tokens
+        instance.add(Job(served.request.prompt.input_tokens, min(tokens, limit) if limit else tokens, served))
+        if not instance.busy:
+            self._begin(index)
+        else:
+            self._schedule(index, instance.cut(self._now - self._started[index]))
+
+    def _begin(self, index: int) -> None:
+        took = self.instances[index].begin(MAX_STEPS)
+        self._started[index] = self._now
+        if took is None:
+            self._version[index] += 1
+        else:
+            self._schedule(index, took)
+
+    def _schedule(self, index: int, took: float) -> None:
+        # A cut makes the event that was scheduled before void; its version tells.
+        self._version[index] += 1
+        version = self._version[index]
+        # Rounding may put the end of the current iteration a hair before now.
+        self._at(max(self._started[index] + took, self._now), partial(self._iterated, index, version))
+
+    def _iterated(self, index: int, version: int) -> None:
+        if version != self._version[index]:
+            return
+        for job, tokens in self.instances[index].finish():
+            served: Served = job.tag
+            if job.written == tokens and served.ttft_s != served.ttft_s:
+                served.ttft_s = self._now + self._network_s - served.request.arrival_s
+                self._at(self._now + self._network_s, partial(self._first_token, served))
+            if job.done:
+                self._at(self._now + self._network_s, partial(self._end, served, job.written))
+        self._begin(index)
+
+    def _first_token(self, served: Served) -> None:
+        self._policy.first_token(served.worker, served.request, served.deployment, self._now)
+
+    def _end(self, served: Served, tokens: int) -> None:
+        served.e2e_s = self._now - served.request.arrival_s
+        served.output_tokens = tokens
+        self._open -= 1
+        self._policy.closed(served.worker, served.request, served.deployment, self._now, tokens)
+
+    def _fail(self, served: Served) -> None:
+        self._policy.closed(served.worker, served.request, served.deployment, self._now, 0)
+        if served.attempts <= RETRY_LIMIT:
+            served.ttft_s = float("nan")
+            self._arrive(served)
+        else:
+            served.failed = True
+            self._open -= 1
+
+    def _strike(self, index: int, slowdown: float) -> None:
+        instance = self.instances[index]
+        self._down[index] = slowdown == float("inf")
+        if self._down[index]:
+            for job in [*instance.running, *instance.waiting]:
+                instance.cancel(job)
+                self._fail(job.tag)
+        else:
+            instance.slowdown = slowdown
+            if instance.busy:
+                self._schedule(index, instance.cut(self._now - self._started[index]))
+
+    def _tick(self) -> None:
+        self._policy.tick(self._now)
+        assert self._policy.tick_s is not None
+        self._at(self._now + self._policy.tick_s, self._tick)
+
+    def _sample(self) -> None:
+        assert self.timeline is not None
+        self.timeline.times_s.append(self._now)
+        self.timeline.in_flight.append([len(instance) for instance in self.instances])
+        self._at(self._now + self.timeline.every_s, self._sample)

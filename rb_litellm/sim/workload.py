@@ -1,0 +1,195 @@
+"""What is asked and when: prompts with the answers that each tier would give, and arrival processes.
+
+Quality and length of all tiers are drawn jointly, as one row of graded data: a prompt that is hard for
+the small model is hard, or not, for the large one as it was measured. Rows whose prompt falls into the
+training part are for predictors and trained routers; simulations draw from the rest.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, count
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from rb_litellm.core.types import FloatArray, Prompt
+from rb_litellm.sim.cluster import Cluster
+from rb_litellm.train.dataset import Dataset
+
+TRAIN_SHARE = 0.6
+"""Share of prompts, by the digits of their id, that trained routers may see."""
+LENGTH_SCALE = 0.342
+"""Factor on the output lengths of AlpacaEval's answers (mean about 470 tokens): brings them to the 160
+tokens that the paper's times imply (2.4 s at about 15 ms a token)."""
+_SPREAD = 0.6
+"""Log-normal spread of lengths that data without lengths are given."""
+STAND_INS = (
+    (
+        "FuseChat-Llama-3.2-1B-Instruct",
+        "FuseChat-Llama-3.2-3B-Instruct",
+        "FuseChat-Qwen-2.5-7B-Instruct",
+        "FuseChat-Gemma-2-9B-Instruct",
+    ),
+    (
+        "llama3-chatqa-1.5-8b",
+        "qwen2.5-7b-instruct",
+        "gemma-2-9b-it",
+        "llama-3.1-nemotron-51b-instruct",
+    ),
+)
+"""Models of the public data sets that stand for the paper's four tiers, small to large."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """P prompts with what M tiers would answer."""
+
+    prompts: tuple[Prompt, ...]
+    ids: tuple[str, ...]
+    quality: FloatArray
+    """(P, M) in [0, 1]."""
+    output_tokens: FloatArray
+    """(P, M), at least 1."""
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def split(self) -> tuple[Corpus, Corpus]:
+        """The training part and the part to simulate with; a prompt is always in the same one."""
+        trains = [int(i[:8], 16) / 16**8 < TRAIN_SHARE for i in self.ids]
+        return self._where(trains), self._where([not t for t in trains])
+
+    def _where(self, wanted: Sequence[bool]) -> Corpus:
+        rows = np.flatnonzero(wanted)
+        return Corpus(
+            tuple(self.prompts[i] for i in rows),
+            tuple(self.ids[i] for i in rows),
+            self.quality[rows],
+            self.output_tokens[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """One request with its truth, which policies must not look at (the oracle alone may)."""
+
+    number: int
+    arrival_s: float
+    prompt: Prompt
+    quality: FloatArray
+    """(M,) by tier."""
+    output_tokens: FloatArray
+    """(M,) by tier."""
+
+
+def corpus(data: Dataset, cluster: Cluster, stand_ins: Sequence[str] | None = None) -> Corpus:
+    """Graded data as the answers of the cluster's tiers, in the cluster's order.
+
+    `stand_ins` names one model of the data per tier; by default tiers' own model names, or those of
+    STAND_INS that the data have. Lengths that the data lack are drawn log-normally around the tier's
+    mean, by the prompt's id; lengths that they have are multiplied by LENGTH_SCALE.
+
+    Raises:
+        ValueError: models are missing in the data; names them and those that are there.
+    """
+    models = tuple(stand_ins or _stand_ins(data, cluster))
+    missing = sorted(set(models) - set(data.models))
+    if missing or len(models) != len(cluster.tiers):
+        raise ValueError(
+            f"the data must hold one model for each of {', '.join(t.name for t in cluster.tiers)}; "
+            f"asked for {', '.join(models)}; missing {', '.join(missing) or 'none'}; "
+            f"there are {', '.join(data.models)}"
+        )
+    chosen = data.for_models(models)
+    rows = np.flatnonzero(np.isfinite(chosen.quality).all(axis=1))
+    chosen = chosen.take(rows)
+    means = np.array([tier.output_tokens for tier in cluster.tiers])
+    tokens = np.where(
+        np.isfinite(chosen.output_tokens),
+        chosen.output_tokens * LENGTH_SCALE,
+        _drawn_lengths(chosen.prompt_ids, means),
+    )
+    return Corpus(chosen.prompts, chosen.prompt_ids, chosen.quality, np.maximum(np.round(tokens), 1.0))
+
+
+def requests(corpus: Corpus, arrivals_s: Iterator[float], number: int, seed: int) -> list[Request]:
+    """`number` requests at the given times; prompts in shuffled rounds through the corpus."""
+    random = Random(f"prompts {seed}")
+    order: list[int] = []
+    while len(order) < number:
+        order.extend(random.sample(range(len(corpus)), len(corpus)))
+    return [
+        Request(n, at, corpus.prompts[row], corpus.quality[row], corpus.output_tokens[row])
+        for n, (at, row) in enumerate(zip(arrivals_s, order[:number], strict=False))
+    ]
+
+
+def arrivals(process: str, rate: float, seed: int) -> Iterator[float]:
+    """Arrival times in s, without end (a file: to its end), at `rate` per second on average.
+
+    `poisson`; `gamma:SHAPE` (gaps of that shape: below 1 in bursts); `square:LO,HI` (Poisson at LO and HI
+    times the rate, 30 s each); a CSV file with a column `arrival_s`, stretched to the rate.
+
+    Raises:
+        ValueError: the process is none of these.
+    """
+    random = Random(f"arrivals {process} {seed}")
+    if process == "poisson":
+        return accumulate(random.expovariate(rate) for _ in count())
+    if found := re.fullmatch(r"gamma:(\d*\.?\d+)", process):
+        shape = float(found[1])
+        if shape > 0.0:
+            return accumulate(random.gammavariate(shape, 1.0 / (shape * rate)) for _ in count())
+    if found := re.fullmatch(r"square:(\d*\.?\d+),(\d*\.?\d+)", process):
+        low, high = float(found[1]), float(found[2])
+        if low + high > 0.0:
+            return _square(random, rate * low, rate * high)
+    if Path(process).is_file():
+        return iter(_from_file(Path(process), rate))
+    raise ValueError(
+        f"arrivals are {process!r}; "
+        "allowed are poisson, gamma:SHAPE, square:LO,HI or a CSV file with arrival_s"
+    )
+
+
+def _square(random: Random, low: float, high: float, half_period_s: float = 30.0) -> Iterator[float]:
+    # Thinning: candidates at the higher rate, kept with the share of the rate that holds at the time.
+    most, now = max(low, high), 0.0
+    while True:
+        now += random.expovariate(most)
+        rate = low if int(now / half_period_s) % 2 == 0 else high
+        if random.random() < rate / most:
+            yield now
+
+
+def _from_file(path: Path, rate: float) -> list[float]:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        times = sorted(float(row["arrival_s"]) for row in csv.DictReader(lines))
+    if len(times) < 2 or times[-1] <= times[0]:
+        raise ValueError(f"{path} holds fewer than two different times under arrival_s")
+    stretch = (len(times) - 1) / rate / (times[-1] - times[0])
+    return [(at - times[0]) * stretch for at in times]
+
+
+def _stand_ins(data: Dataset, cluster: Cluster) -> Sequence[str]:
+    own = [tier.model for tier in cluster.tiers]
+    for models in (own, *STAND_INS):
+        if set(models) <= set(data.models):
+            return models
+    return own
+
+
+def _drawn_lengths(ids: Sequence[str], means: FloatArray) -> FloatArray:
+    lengths = np.empty((len(ids), len(means)))
+    for row, prompt_id in enumerate(ids):
+        normal = np.random.default_rng(int(prompt_id, 16)).standard_normal(len(means) + 1)
+        # Half of the spread is the prompt's own and common to all models.
+        deviation = _SPREAD * np.sqrt(0.5) * (normal[0] + normal[1:])
+        lengths[row] = means * np.exp(deviation - _SPREAD**2 / 2.0)
+    return lengths
