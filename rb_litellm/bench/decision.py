@@ -42,7 +42,8 @@ def run(
 ) -> dict[str, Any]:
     """Measure; `{"rows": [...]}` with times in microseconds per request.
 
-    `picks` are made per strategy and size, after a tenth as many to warm up. `progress` is told each size done.
+    `picks` are made per strategy and size, after a tenth as many to warm up; `progress` is told of each
+    size done.
     """
     return asyncio.run(_run(predictor, sizes, picks, seed, progress))
 
@@ -168,7 +169,18 @@ def _router(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -
 def _requests(random: Random) -> Iterator[dict[str, Any]]:
     """Chat requests of about 200 tokens, no two alike."""
     words = (
-        "the of routing a model system latency how quality why server token batch when queue price".split()
+        "the",
+        "of",
+        "routing",
+        "a",
+        "model",
+        "system",
+        "latency",
+        "how",
+        "quality",
+        "why",
+        "server",
+        "queue",
     )
     while True:
         text = " ".join(random.choices(words, k=190)) + "?"

@@ -23,6 +23,7 @@ from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.attempts import Attempts
 from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
+from rb_litellm.litellm_adapter.preflight import check_names
 from rb_litellm.litellm_adapter.sharing import Sharing
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.registry import PredictionSource
@@ -92,12 +93,15 @@ class Runtime:
 
         Raises:
             PredictorError: the folder is missing, corrupt or of another version.
+            SettingsError: a model is mapped to one that the predictor does not know.
         """
         if settings is None:
             return PredictionSource(on_error=self._predictor_failed)
         predictor = self._predictors.get(settings.path)
         if predictor is None:
             predictor = self._predictors[settings.path] = Predictor.load(settings.path)
+        # Which model groups there will be is not known yet: more may come from a database.
+        check_names(settings, predictor, None, "routing_strategy_args")
         return PredictionSource(predictor, settings.models, self._predictor_failed)
 
     def ensure_started(self) -> None:

@@ -47,4 +47,8 @@ def response_headers(record: DecisionRecord) -> dict[str, str]:
         headers["x-routebalance-e2e-ms"] = f"{predicted.e2e_s * 1000:.1f}"
         headers["x-routebalance-cost-usd"] = f"{predicted.cost_usd:.8f}"
     # A header value that a client or an operator could have shaped must not break the response.
-    return {name: value.encode("ascii", "replace").decode().replace("\n", " ") for name, value in headers.items()}
+    return {name: _printable(value) for name, value in headers.items()}
+
+
+def _printable(value: str) -> str:
+    return value.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")

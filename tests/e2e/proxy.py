@@ -68,7 +68,10 @@ def running_proxy(
     listen = ("--host", "127.0.0.1", "--port", str(port), "--num_workers", str(workers))
     environment = {**clean_environment(), "LITELLM_MASTER_KEY": key, **env}
     with Child(
-        "proxy", [*command, "--config", str(config_file), *listen, *arguments], folder / "proxy.log", environment
+        "proxy",
+        [*command, "--config", str(config_file), *listen, *arguments],
+        folder / "proxy.log",
+        environment,
     ) as child:
         child.wait_until(lambda: _answers(port), START_S)
         yield Proxy(f"http://127.0.0.1:{port}", key, child)
