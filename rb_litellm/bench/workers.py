@@ -29,7 +29,7 @@ from rb_litellm.sim.instance import Instance, Job
 from rb_litellm.state.gauges import Heard, decode, encode
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
-from rb_litellm.state.pace import pause_s
+from rb_litellm.state.pace import pauses_s
 from rb_litellm.state.reckoning import Peers, Reckoner
 
 RATE = 48.0
@@ -168,9 +168,14 @@ class _Fleet:
 
     def _hear(self, worker: _Worker, others: list[Any], asked: float, now: float) -> None:
         worker.peers.hear(others, asked)
-        changed = worker.ledger.changes != worker.told_changes
-        next_s = asked + pause_s(INTERVAL_S, changed, 0, worker.random)
-        self._at(next_s, partial(self._exchange, worker))
+        soonest, latest = pauses_s(INTERVAL_S, 0, worker.random)
+        self._at(asked + soonest, partial(self._exchange_if_changed, worker, asked + latest))
+
+    def _exchange_if_changed(self, worker: _Worker, latest: float, now: float) -> None:
+        if worker.ledger.changes != worker.told_changes:
+            self._exchange(worker, now)
+        else:
+            self._at(latest, partial(self._exchange, worker))
 
 
 def run(

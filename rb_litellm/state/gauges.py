@@ -13,6 +13,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from rb_litellm.core.types import FloatArray, InstanceState
 from rb_litellm.state.index import DeploymentIndex
 
@@ -76,15 +78,9 @@ def encode(index: DeploymentIndex, state: InstanceState, decode_rates: FloatArra
     if busy.size > MAX_DEPLOYMENTS:
         busy = busy[state.in_flight[busy].argsort()[-MAX_DEPLOYMENTS:]]
     ids = index.ids
-    loads = {
-        wire_name(ids[row]): (
-            round(float(state.in_flight[row])),
-            round(float(state.pending_prefill_tokens[row])),
-            round(float(state.pending_decode_tokens[row])),
-            round(float(decode_rates[row])),
-        )
-        for row in busy.tolist()
-    }
+    columns = (state.in_flight, state.pending_prefill_tokens, state.pending_decode_tokens, decode_rates)
+    figures = np.rint(np.stack([column[busy] for column in columns], axis=1)).astype(np.int64).tolist()
+    loads = {wire_name(ids[row]): four for row, four in zip(busy.tolist(), figures, strict=True)}
     return json.dumps({"v": WIRE_VERSION, "up": round(up_s), "d": loads}, separators=(",", ":")).encode()
 
 
@@ -100,12 +96,19 @@ def decode(heard: Heard) -> Gauge:
         document: dict[str, Any] = json.loads(heard.payload)
         if document["v"] != WIRE_VERSION:
             raise GaugeError(f"gauge of {heard.origin!r} has version {document['v']!r}")
-        loads = {str(name): Load(*map(_amount, figures)) for name, figures in document["d"].items()}
+        loads = {str(name): _load(*figures) for name, figures in document["d"].items()}
         return Gauge(heard.origin, heard.age_s, loads, _amount(document["up"]))
     except GaugeError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise GaugeError(f"gauge of {heard.origin!r} cannot be read: {error}") from error
+
+
+def _load(in_flight: float, prefill: float, decode: float, rate: float) -> Load:
+    load = Load(in_flight + 0.0, prefill + 0.0, decode + 0.0, rate + 0.0)
+    if all(0.0 <= figure < 1e15 for figure in load):
+        return load
+    raise ValueError(f"{load} is no load")
 
 
 def _amount(value: Any) -> float:

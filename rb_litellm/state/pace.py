@@ -10,13 +10,14 @@ MAX_PAUSE_S = 3.0
 """A store that fails is tried again at least this often."""
 
 
-def pause_s(interval_s: float, changed: bool, failures: int, random: Random) -> float:
-    """Seconds from the beginning of one exchange to that of the next.
+def pauses_s(interval_s: float, failures: int, random: Random) -> tuple[float, float]:
+    """Seconds from the beginning of one exchange to that of the next: if the load has changed, and if not.
 
-    Half the interval when the load has changed since the last one, doubling with each of `failures`
-    in a row, with jitter so that workers that start together do not stay together.
+    Half the interval and the whole of it, with jitter so that workers that start together do not stay
+    together; after `failures` in a row both are longer, doubling with each.
     """
     if failures:
-        return min(interval_s * 2.0 ** min(failures, 10), MAX_PAUSE_S) * random.uniform(0.7, 1.0)
-    pause = interval_s / 2.0 if changed else interval_s
-    return max(pause * random.uniform(0.9, 1.1), MIN_PAUSE_S)
+        pause = min(interval_s * 2.0 ** min(failures, 10), MAX_PAUSE_S) * random.uniform(0.7, 1.0)
+        return pause, pause
+    jitter = random.uniform(0.9, 1.1)
+    return max(interval_s / 2.0 * jitter, MIN_PAUSE_S), max(interval_s * jitter, MIN_PAUSE_S)

@@ -22,7 +22,7 @@ from uuid import uuid4
 from rb_litellm.state.gauges import Gauge, GaugeError, Heard, decode, encode
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
-from rb_litellm.state.pace import pause_s
+from rb_litellm.state.pace import pauses_s
 from rb_litellm.state.reckoning import Peers
 from rb_litellm.state.store import GaugeStore
 
@@ -168,9 +168,10 @@ class GaugePublisher:
         while True:
             began = self._clock()
             await self.step()
-            changed = self._ledger.changes != self._told_changes
-            pause = pause_s(self._interval_s, changed, self._failed_in_a_row, self._random)
-            await asyncio.sleep(max(began + pause - self._clock(), 0.001))
+            soonest, latest = pauses_s(self._interval_s, self._failed_in_a_row, self._random)
+            await asyncio.sleep(max(began + soonest - self._clock(), 0.001))
+            if self._ledger.changes == self._told_changes:
+                await asyncio.sleep(max(began + latest - self._clock(), 0.0))
 
     def _readable(self, heard: list[Heard]) -> list[Gauge]:
         return [gauge for gauge in map(self._decoded, heard) if gauge is not None]

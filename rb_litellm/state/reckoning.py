@@ -34,6 +34,7 @@ class Peers:
         self.ttl_s = ttl_s
         """Gauges older than this are not gone by."""
         self._told: tuple[tuple[Gauge, ...], float] = ((), -np.inf)
+        self._row_of: dict[str, int] = {}
         self._added: tuple[tuple[Gauge, ...], FloatArray] | None = None
 
     def hear(self, gauges: Iterable[Gauge], now: float) -> None:
@@ -67,15 +68,20 @@ class Peers:
         return InstanceState(in_flight, prefill, np.maximum(decode - fallen, decode * _REMAINDER))
 
     def _add_up(self, gauges: tuple[Gauge, ...], rows: int) -> FloatArray:
-        sums = np.zeros((5, rows))
-        by_name = {wire_name(deployment): row for row, deployment in enumerate(self._index.ids[:rows])}
+        if rows != len(self._row_of):
+            self._row_of = {wire_name(id_): row for row, id_ in enumerate(self._index.ids[:rows])}
+        known, figures = [], []
         for gauge in gauges:
-            for name, load in gauge.loads.items():
-                row = by_name.get(name)
+            age_s = gauge.age_s
+            for name, (in_flight, prefill, decode, rate) in gauge.loads.items():
+                row = self._row_of.get(name)
                 if row is not None:
-                    sums[:4, row] += load
-                    sums[4, row] += load.decode_rate * gauge.age_s
-        return sums
+                    known.append(row)
+                    figures.append((in_flight, prefill, decode, rate, rate * age_s))
+        if not known:
+            return np.zeros((5, rows))
+        columns = np.array(figures, dtype=np.float64).T
+        return np.array([np.bincount(known, column, minlength=rows) for column in columns])
 
 
 class Reckoner:

@@ -1,0 +1,15 @@
+"""What keeping state may cost; times are in `routebalance bench state`, which prints them."""
+
+from rb_litellm.bench.state import memory, run
+
+
+def test_memory_stays_flat_over_many_decisions():
+    assert memory(decisions=20_000, warm_up=20_000)["growth_mb"] < 5.0
+
+
+def test_a_worker_makes_at_most_ten_round_trips_a_second():
+    result = run(decisions=100, seconds=1.0)
+    for row in result["redis"]:
+        assert row["round_trips_per_s"] <= 10.0
+    idle, busy = result["redis"][:2]
+    assert idle["round_trips_per_s"] < busy["round_trips_per_s"]
