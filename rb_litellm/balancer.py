@@ -133,7 +133,7 @@ class Balancer:
     def _make_slate(self, deployments: tuple[Deployment, ...]) -> _Slate:
         # One group may hold several models, and one model may be described in several ways.
         columns: dict[ModelInfo, int] = {}
-        model_of = [columns.setdefault(_model_info(d), len(columns)) for d in deployments]
+        model_of = [columns.setdefault(model_info(d), len(columns)) for d in deployments]
         input_usd = np.array([d.input_usd_per_token for d in deployments])
         output_usd = np.array([d.output_usd_per_token for d in deployments])
         return _Slate(
@@ -155,7 +155,8 @@ class Balancer:
         return row
 
 
-def _model_info(deployment: Deployment) -> ModelInfo:
+def model_info(deployment: Deployment) -> ModelInfo:
+    """What a predictor is told of the deployment's model."""
     prices = [
         p for p in (deployment.input_usd_per_token, deployment.output_usd_per_token) if not math.isnan(p)
     ]

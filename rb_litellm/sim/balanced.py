@@ -13,10 +13,10 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.balancer import Ask, Balancer
+from rb_litellm.balancer import Ask, Balancer, model_info
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
-from rb_litellm.core.scoring import QualityNorm, Weights
+from rb_litellm.core.scoring import QualityNorm, Weights, score
 from rb_litellm.core.types import FloatArray, InstanceState, ModelPredictions, Outcome, Prediction, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.cluster import Cluster
@@ -66,7 +66,7 @@ class RouteBalance:
     ) -> None:
         self.name = name
         self.workers = workers
-        self.tick_s = gauges_s if workers > 1 else 1.0
+        self.tick_s: float | None = gauges_s if workers > 1 else 1.0
         self.desk = Desk("batch" if arms.batching else "concurrent", DECISION_S, PER_REQUEST_S)
         self._deployments = tuple(d for tier in cluster.tiers for d in tier.deployments())
         self._number = {d.id: n for n, d in enumerate(self._deployments)}
@@ -79,7 +79,7 @@ class RouteBalance:
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
         """Place the batch and open an attempt for each request."""
         desk = self._desks[worker]
-        asks = [Ask(r.prompt, self._deployments, self._weights, self._norm) for r in batch]
+        asks = self._asks(batch)
         if self._arms.sequential:
             placed = desk.balancer.decide(asks, self._predictions, now)
         else:
@@ -98,6 +98,9 @@ class RouteBalance:
             )
             desk.predicted[request.number] = decision.prediction
         return [self._number[assignment.deployment.id] for assignment in placed]
+
+    def _asks(self, batch: Sequence[Request]) -> list[Ask]:
+        return [Ask(r.prompt, self._deployments, self._weights, self._norm) for r in batch]
 
     def first_token(self, worker: int, request: Request, deployment: int, now: float) -> None:
         """The ledger hears of it, as from a stream."""
@@ -134,6 +137,30 @@ class RouteBalance:
     def predicted(self, worker: int, request: Request) -> Prediction:
         """What was predicted at the request's last decision."""
         return self._desks[worker].predicted[request.number]
+
+
+class Decoupled(RouteBalance):
+    """First the model, by predicted quality and cost; then its quickest server, by predicted latency.
+
+    The same predictions, state and latency model as RouteBalance: what it lacks is the price of latency
+    at the moment when the model is chosen.
+    """
+
+    def _asks(self, batch: Sequence[Request]) -> list[Ask]:
+        groups = tuple(dict.fromkeys(d.group for d in self._deployments))
+        members = [tuple(d for d in self._deployments if d.group == group) for group in groups]
+        infos = [model_info(of[0]) for of in members]
+        told = self._predictions.predict([r.prompt for r in batch], infos)
+        prices = np.array([(of[0].input_usd_per_token, of[0].output_usd_per_token) for of in members])
+        input_tokens = np.array([[r.prompt.input_tokens] for r in batch], dtype=np.float64)
+        cost = input_tokens * prices[:, 0] + told.output_tokens * prices[:, 1]
+        allowed = np.ones(told.quality.shape, dtype=np.bool_)
+        scores = score(told.quality, np.zeros_like(cost), cost, allowed, self._weights, self._norm)
+        quickest = Weights(0.0, 1.0, 0.0)
+        return [
+            Ask(request.prompt, members[int(best)], quickest, self._norm)
+            for request, best in zip(batch, scores.argmax(axis=1), strict=True)
+        ]
 
 
 class _Worker:

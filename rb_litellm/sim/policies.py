@@ -1,0 +1,141 @@
+"""Policies by name, as `routebalance simulate --policy NAME` takes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rb_litellm.core.scoring import PRESETS, QualityNorm, Weights
+from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.sim.balanced import Arms, Decoupled, OraclePredictions, RouteBalance
+from rb_litellm.sim.cluster import Cluster
+from rb_litellm.sim.policy import Policy
+from rb_litellm.sim.routers import SCORING_S, Classifier, Clusters, ModelChooser, ThenShortestQueue, WinRate
+from rb_litellm.sim.simple import RoundRobin, ShortestQueue
+from rb_litellm.sim.workload import Corpus, Request
+
+_ARMS = {
+    "static": Arms(learning=False),
+    "nobatch": Arms(batching=False),
+    "nosequential": Arms(sequential=False),
+    "noreckoning": Arms(reckoning=False),
+    "noload": Arms(load=False),
+}
+_LITELLM = (
+    "simple-shuffle",
+    "least-busy",
+    "latency-based-routing",
+    "usage-based-routing-v2",
+    "cost-based-routing",
+)
+_CHOOSERS: dict[str, Callable[[Corpus, Cluster, float, int], ModelChooser]] = {
+    "classifier": Classifier,
+    "clusters": Clusters,
+    "winrate": WinRate,
+}
+_ROUTER = re.compile(r"(classifier|clusters|winrate)\+jsq(?:=(\d*\.?\d+))?(:serial)?")
+NAMES = (
+    *(f"routebalance:{preset}" for preset in PRESETS),
+    "routebalance:W_Q,W_L,W_C",
+    *(f"routebalance-{arm}" for arm in (*_ARMS, "priors")),
+    "decoupled-predictive",
+    *(f"litellm:{strategy}" for strategy in _LITELLM),
+    "round-robin",
+    "jsq",
+    "power-of-2",
+    *(f"{router}+jsq[=THRESHOLD][:serial]" for router in _CHOOSERS),
+    "oracle",
+)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What policies are made from."""
+
+    cluster: Cluster
+    train: Corpus
+    """Rows that trained routers may see."""
+    predictions: PredictionSource
+    """What RouteBalance predicts by."""
+    quality_norm: QualityNorm = "raw"
+    workers: int = 1
+    gauges_s: float = 0.2
+    scoring_s: float = SCORING_S
+
+
+def make_policy(name: str, around: Surroundings, requests: Sequence[Request], seed: int) -> Policy:
+    """A new policy for one run; only the oracle looks at `requests`.
+
+    Raises:
+        ValueError: no policy has that name; says which there are.
+    """
+    cluster = around.cluster
+    deployments = sum(tier.instances for tier in cluster.tiers)
+    if name.startswith("routebalance"):
+        return _route_balance(name, around, seed)
+    if name == "decoupled-predictive":
+        balanced = PRESETS["balanced"]
+        return Decoupled(
+            name, cluster, balanced, around.predictions, quality_norm=around.quality_norm, seed=seed
+        )
+    if name == "oracle":
+        truth = OraclePredictions(cluster, requests)
+        return RouteBalance(
+            name, cluster, PRESETS["balanced"], truth, quality_norm=around.quality_norm, seed=seed
+        )
+    if name == "round-robin":
+        return RoundRobin(deployments)
+    if name == "jsq":
+        return ShortestQueue(deployments, seed)
+    if name == "power-of-2":
+        return ShortestQueue(deployments, seed, samples=2)
+    if name.removeprefix("litellm:") in _LITELLM and name.startswith("litellm:"):
+        from rb_litellm.sim.litellm_policies import LiteLLMStrategy
+
+        return LiteLLMStrategy(name.removeprefix("litellm:"), cluster, seed)
+    if found := _ROUTER.fullmatch(name):
+        chooser = _CHOOSERS[found[1]](around.train, cluster, float(found[2] or 0.5), seed)
+        serial = found[3] is not None
+        return ThenShortestQueue(name, chooser, cluster, serial=serial, scoring_s=around.scoring_s, seed=seed)
+    raise _unknown(name)
+
+
+def _route_balance(name: str, around: Surroundings, seed: int) -> RouteBalance:
+    weights, arms, predictions = PRESETS["balanced"], Arms(), around.predictions
+    if name == "routebalance-priors":
+        predictions = PredictionSource()
+    elif name.startswith("routebalance-"):
+        if name.removeprefix("routebalance-") not in _ARMS:
+            raise _unknown(name)
+        arms = _ARMS[name.removeprefix("routebalance-")]
+    elif name != "routebalance":
+        weights = _weights(name)
+    return RouteBalance(
+        name,
+        around.cluster,
+        weights,
+        predictions,
+        quality_norm=around.quality_norm,
+        arms=arms,
+        workers=around.workers,
+        gauges_s=around.gauges_s,
+        seed=seed,
+    )
+
+
+def _weights(name: str) -> Weights:
+    told = name.removeprefix("routebalance:")
+    if told in PRESETS:
+        return PRESETS[told]
+    parts = told.split(",")
+    if len(parts) == 3:
+        try:
+            return Weights(*map(float, parts))
+        except ValueError as error:
+            raise ValueError(f"policy {name!r}: {error}") from None
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> ValueError:
+    return ValueError(f"unknown policy {name!r}; there are {', '.join(NAMES)}")

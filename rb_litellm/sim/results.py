@@ -1,0 +1,89 @@
+"""Figures of a run: what the requests got, what it cost, and how the cluster was used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rb_litellm.core.types import FloatArray, IntArray
+from rb_litellm.sim.cluster import Cluster
+from rb_litellm.sim.engine import Served, Timeline
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run. Arrays have one entry per answered request, in order of arrival; times in s."""
+
+    policy: str
+    rate: float
+    seed: int
+    failed: int
+    e2e_s: FloatArray
+    ttft_s: FloatArray
+    quality: FloatArray
+    cost_usd: FloatArray
+    tier: IntArray
+    deployment: IntArray
+    tiers: tuple[str, ...]
+    sim_s: float
+    wall_s: float
+    timeline: Timeline | None = None
+
+    @classmethod
+    def of(
+        cls,
+        policy: str,
+        rate: float,
+        seed: int,
+        cluster: Cluster,
+        served: Sequence[Served],
+        sim_s: float,
+        wall_s: float,
+        timeline: Timeline | None = None,
+    ) -> RunResult:
+        """Figures of what became of all requests."""
+        tier_of = [n for n, tier in enumerate(cluster.tiers) for _ in range(tier.instances)]
+        whole = [s for s in served if not s.failed]
+        tiers = np.array([tier_of[s.deployment] for s in whole], dtype=np.int64)
+        prices = np.array([(t.input_usd_per_million, t.output_usd_per_million) for t in cluster.tiers]) / 1e6
+        tokens = np.array([(s.request.prompt.input_tokens, s.output_tokens) for s in whole], dtype=np.float64)
+        return cls(
+            policy=policy,
+            rate=rate,
+            seed=seed,
+            failed=len(served) - len(whole),
+            e2e_s=np.array([s.e2e_s for s in whole]),
+            ttft_s=np.array([s.ttft_s for s in whole]),
+            quality=np.array([s.request.quality[t] for s, t in zip(whole, tiers, strict=True)]),
+            cost_usd=(tokens * prices[tiers]).sum(axis=1),
+            tier=tiers,
+            deployment=np.array([s.deployment for s in whole], dtype=np.int64),
+            tiers=tuple(tier.name for tier in cluster.tiers),
+            sim_s=sim_s,
+            wall_s=wall_s,
+            timeline=timeline,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """A row of `routebalance simulate --json`."""
+        count = max(self.e2e_s.size, 1)
+        shares = np.bincount(self.tier, minlength=len(self.tiers)) / count
+        return {
+            "policy": self.policy,
+            "rate": self.rate,
+            "seed": self.seed,
+            "mean_e2e_s": round(float(self.e2e_s.mean()), 4),
+            "p50_e2e_s": round(float(np.quantile(self.e2e_s, 0.5)), 4),
+            "p95_e2e_s": round(float(np.quantile(self.e2e_s, 0.95)), 4),
+            "p50_ttft_s": round(float(np.quantile(self.ttft_s, 0.5)), 4),
+            "p95_ttft_s": round(float(np.quantile(self.ttft_s, 0.95)), 4),
+            "quality": round(float(self.quality.mean()), 5),
+            "cost_usd_per_1k": round(float(self.cost_usd.mean()) * 1000.0, 6),
+            "tier_share": {name: round(float(s), 4) for name, s in zip(self.tiers, shares, strict=True)},
+            "failed": self.failed,
+            "requests_per_s": round(count / self.sim_s, 3),
+            "speed": round(self.sim_s / max(self.wall_s, 1e-9), 1),
+        }
