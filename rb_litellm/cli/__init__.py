@@ -9,6 +9,7 @@ import click
 # command -> (module, attribute, one line for --help); a module is imported when its command runs.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("rb_litellm.cli.demo", "demo", "Route real requests before thirteen simulated servers."),
+    "simulate": ("rb_litellm.cli.simulate", "simulate", "Compare policies on a simulated cluster."),
     "bench": ("rb_litellm.cli.bench", "bench", "Measure costs and behaviour."),
     "state": ("rb_litellm.cli.state", "state", "Show the workers alive and what they have open, from Redis."),
 }

@@ -88,17 +88,17 @@ class Request:
     """(M,) by tier."""
 
 
-def corpus(data: Dataset, cluster: Cluster, stand_ins: Sequence[str] | None = None) -> Corpus:
+def corpus(data: Dataset, cluster: Cluster, models: Sequence[str] | None = None) -> Corpus:
     """Graded data as the answers of the cluster's tiers, in the cluster's order.
 
-    `stand_ins` names one model of the data per tier; by default tiers' own model names, or those of
+    `models` names one model of the data per tier; by default tiers' own model names, or those of
     STAND_INS that the data have. Lengths that the data lack are drawn log-normally around the tier's
     mean, by the prompt's id; lengths that they have are multiplied by LENGTH_SCALE.
 
     Raises:
         ValueError: models are missing in the data; names them and those that are there.
     """
-    models = tuple(stand_ins or _stand_ins(data, cluster))
+    models = tuple(models or stand_ins(data, cluster))
     missing = sorted(set(models) - set(data.models))
     if missing or len(models) != len(cluster.tiers):
         raise ValueError(
@@ -177,7 +177,8 @@ def _from_file(path: Path, rate: float) -> list[float]:
     return [(at - times[0]) * stretch for at in times]
 
 
-def _stand_ins(data: Dataset, cluster: Cluster) -> Sequence[str]:
+def stand_ins(data: Dataset, cluster: Cluster) -> Sequence[str]:
+    """The models of the data that stand for the tiers: their own names, or the first set that is there."""
     own = [tier.model for tier in cluster.tiers]
     for models in (own, *STAND_INS):
         if set(models) <= set(data.models):
