@@ -17,7 +17,7 @@ _WIDTH = 110
 
 @click.command()
 @click.option(
-    "--requests", type=click.IntRange(1, 100_000), default=150, show_default=True, help="Per strategy."
+    "--requests", type=click.IntRange(1, 100_000), default=120, show_default=True, help="Per strategy."
 )
 @click.option(
     "--rate", type=click.FloatRange(0.1, 1000), default=12.0, show_default=True, help="Requests per second."

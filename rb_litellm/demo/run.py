@@ -22,7 +22,7 @@ class DemoOptions:
     """How much load, how fast, of what."""
 
     prompts: Sequence[str]
-    requests: int = 150
+    requests: int = 120
     rate: float = 12.0
     """Requests per second of the cluster's time."""
     time_scale: float = 1.0

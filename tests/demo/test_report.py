@@ -1,0 +1,85 @@
+"""What the demo tells: figures from the answers alone, alike for every strategy, in the promised fields."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from rb_litellm.config import parse_deployment, parse_settings
+from rb_litellm.demo.backend import paper_places
+from rb_litellm.demo.load import Answer, Shot
+from rb_litellm.demo.prompts import BUILT_IN, read_prompts
+from rb_litellm.demo.report import DemoResult, StrategyRun
+from rb_litellm.demo.stage import STRATEGIES, group_name, proxy_config, server_id
+
+
+def answer(deployment: str, e2e_s: float, error: str | None = None) -> Answer:
+    shot = Shot(0.0, "why?")
+    return Answer(
+        shot, 200, error, ttft_s=0.1, e2e_s=e2e_s, input_tokens=100, output_tokens=200, deployment=deployment
+    )
+
+
+RUN = StrategyRun(
+    "routebalance",
+    [answer("qwen2.5-3b-1", 1.0), answer("qwen2.5-72b-2", 3.0), answer("", 9.0, error="500")],
+)
+RESULT = DemoResult(3, 0, 12.0, {"routebalance": RUN})
+
+
+def test_json_has_the_promised_fields_and_leaves_failures_out_of_the_means() -> None:
+    told = RESULT.as_json()["strategies"]["routebalance"]
+    assert told["mean_e2e_s"] == pytest.approx(2.0)
+    assert told["quality"] == pytest.approx((0.30 + 0.71) / 2)
+    # 300 tokens at 0.06, and 100 at 0.38 with 200 at 0.40, each per million.
+    assert told["cost_usd_per_1k"] == pytest.approx((300 * 0.06 + 100 * 0.38 + 200 * 0.40) / 2 / 1e3)
+    assert told["failed"] == 1
+    assert told["share"]["qwen2.5-72b"] == pytest.approx(1 / 3, abs=1e-4)
+    assert set(told) >= {"p95_e2e_s", "p50_ttft_s"}
+
+
+def test_a_run_in_which_all_failed_is_still_told() -> None:
+    broken = DemoResult(1, 0, 1.0, {"least-busy": StrategyRun("least-busy", [answer("", 1.0, error="x")])})
+    assert broken.as_json()["strategies"]["least-busy"]["mean_e2e_s"] is None
+    broken.show(Console(file=io.StringIO()))
+
+
+def test_tables_name_every_server_and_strategy() -> None:
+    text = io.StringIO()
+    RESULT.show(Console(file=text, width=120))
+    for name in ("qwen2.5-3b-1", "qwen2.5-72b-2", "routebalance", "USD per 1,000"):
+        assert name in text.getvalue()
+
+
+def test_configuration_lists_each_server_once_per_strategy_in_groups_of_its_own() -> None:
+    config = proxy_config(paper_places(9001), 6379, "sk-1", 1.0, "balanced", 0)
+    ids = [entry["model_info"]["id"] for entry in config["model_list"]]
+    assert len(ids) == len(set(ids)) == 13 * len(STRATEGIES)
+    assert len({server_id(i) for i in ids}) == 13
+    groups = config["router_settings"]["routing_groups"]
+    assert [group["group_name"] for group in groups] == [group_name(s) for s in STRATEGIES]
+    members = [model for group in groups for model in group["models"]]
+    assert len(members) == len(set(members))
+
+
+def test_configuration_is_one_that_the_strategy_accepts() -> None:
+    config = proxy_config(paper_places(9001), 6379, "sk-1", 2.0, "quality", 0)
+    for entry in config["model_list"]:
+        parse_deployment(entry["model_info"]["routebalance"], "model_info.routebalance")
+    [ours] = [g for g in config["router_settings"]["routing_groups"] if g["group_name"] == "auto"]
+    parse_settings(ours["routing_strategy_args"], "routing_strategy_args")
+
+
+def test_built_in_prompts_are_a_few_dozen_different_ones() -> None:
+    assert len(read_prompts(BUILT_IN)) >= 36
+
+
+def test_file_of_prompts_is_refused_by_line(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.jsonl"
+    file.write_text(json.dumps({"prompt": "one"}) + "\n" + json.dumps({"text": "two"}) + "\n")
+    with pytest.raises(ValueError, match=r"line 2: .*`prompt`"):
+        read_prompts(file)
