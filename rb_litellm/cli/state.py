@@ -84,7 +84,7 @@ def _configured(path: Path | None) -> tuple[Mapping[str, Any], Mapping[str, Any]
     """LiteLLM's Redis settings and our `routing_strategy_args` out of a config.yaml."""
     if path is None:
         return {}, {}
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         config = yaml.safe_load(path.read_text("utf-8")) or {}

@@ -149,5 +149,6 @@ def _self_hosted(model: str, params: Mapping[str, Any]) -> bool:
 
 
 def _int(value: object) -> int | None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return int(value) if number and math.isfinite(value) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return int(value)

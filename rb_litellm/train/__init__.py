@@ -1,1 +1,1 @@
-
+"""From graded answers to a trained predictor: data sets, training, evaluation."""

@@ -18,9 +18,7 @@ NAMESPACE = "proxy"
 
 
 @pytest.fixture(scope="module")
-def proxy(
-    redis: RedisServer, servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Proxy]:
+def proxy(redis: RedisServer, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     def deployment(number: int, group: str, quality: float, **info: Any) -> dict[str, Any]:
         known = {"quality": quality, "tpot_ms": 1.2, "ttft_ms": 5.0}
         return servers.deployment(number, group, routebalance=known, **info)
@@ -48,7 +46,10 @@ def proxy(
                     "group_name": "thrifty",
                     "models": ["embed"],
                     "routing_strategy": "routebalance",
-                    "routing_strategy_args": {"weights": "cost", "redis": {"url": redis.url, "namespace": NAMESPACE}},
+                    "routing_strategy_args": {
+                        "weights": "cost",
+                        "redis": {"url": redis.url, "namespace": NAMESPACE},
+                    },
                 },
                 {"group_name": "shuffled", "models": ["other"], "routing_strategy": "simple-shuffle"},
             ],
@@ -105,7 +106,11 @@ def test_a_stream_carries_the_headers_and_all_its_tokens(proxy: Proxy) -> None:
         ("/v1/responses", {"model": "auto", "input": "What is a balance?", "max_output_tokens": 5}),
         (
             "/v1/messages",
-            {"model": "auto", "max_tokens": 5, "messages": [{"role": "user", "content": "What is a balance?"}]},
+            {
+                "model": "auto",
+                "max_tokens": 5,
+                "messages": [{"role": "user", "content": "What is a balance?"}],
+            },
         ),
         ("/v1/completions", {"model": "auto", "prompt": "What is a balance?", "max_tokens": 5}),
     ],

@@ -1,0 +1,198 @@
+"""Failing upstreams: retries go elsewhere, fallbacks work as before, and nothing stays open."""
+
+import asyncio
+
+import litellm
+import pytest
+
+from tests.litellm_contract.conftest import settled
+from tests.litellm_contract.routers import HELLO, answered_by, ask, deployment, router
+
+BEST, SECOND, THIRD = 0.9, 0.6, 0.3
+ERROR = "litellm.InternalServerError"
+
+
+async def visited(shared):
+    """Deployments in the order in which their attempts ended."""
+    await settled(shared)
+    return [outcome.deployment for outcome in shared.outcomes]
+
+
+async def test_a_retry_avoids_the_deployment_that_just_failed():
+    of = router(deployment("best", BEST, mock_response=ERROR), deployment("second", SECOND), num_retries=1)
+    for _ in range(3):
+        assert await ask(of) == "second"
+
+
+async def test_retries_visit_every_candidate_before_any_twice(shared):
+    of = router(
+        *(deployment(id, q, mock_response=ERROR) for id, q in (("a", BEST), ("b", SECOND), ("c", THIRD))),
+        num_retries=3,
+    )
+    with pytest.raises(litellm.InternalServerError):
+        await ask(of)
+    order = await visited(shared)
+    assert order[:3] == ["a", "b", "c"]
+    assert len(order) == 4
+
+
+def test_a_synchronous_retry_avoids_it_too():
+    of = router(deployment("best", BEST, mock_response=ERROR), deployment("second", SECOND), num_retries=1)
+    assert answered_by(of.completion(model="auto", messages=HELLO)) == "second"
+
+
+async def test_the_only_deployment_is_tried_again(shared):
+    of = router(deployment("only", BEST, mock_response=ERROR), num_retries=2)
+    with pytest.raises(litellm.InternalServerError):
+        await ask(of)
+    assert await visited(shared) == ["only"] * 3
+
+
+async def test_the_next_request_may_use_what_the_last_one_avoided(shared):
+    of = router(deployment("best", BEST), deployment("second", SECOND), num_retries=1)
+    assert [await ask(of) for _ in range(3)] == ["best"] * 3
+
+
+async def test_a_timeout_is_an_error_like_others(shared):
+    of = router(
+        deployment("best", BEST, mock_response=None, mock_timeout=True, timeout=0.05),
+        deployment("second", SECOND),
+        num_retries=1,
+    )
+    assert await ask(of) == "second"
+
+
+async def test_a_stream_that_cannot_be_opened_is_retried_elsewhere():
+    of = router(deployment("best", BEST, mock_response=ERROR), deployment("second", SECOND), num_retries=1)
+    stream = await of.acompletion(model="auto", messages=HELLO, stream=True)
+    assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "from second"
+
+
+async def test_a_fallback_of_a_failing_group_is_routed_too():
+    of = router(
+        deployment("a", BEST, mock_response=ERROR),
+        deployment("b", SECOND, mock_response=ERROR),
+        deployment("backup-worse", SECOND, group="backup"),
+        deployment("backup-better", BEST, group="backup"),
+        fallbacks=[{"auto": ["backup"]}],
+    )
+    assert await ask(of) == "backup-better"
+
+
+async def test_litellms_own_test_of_fallbacks_works():
+    of = router(deployment("a", BEST), deployment("backup", group="backup"), fallbacks=[{"auto": ["backup"]}])
+    assert await ask(of, mock_testing_fallbacks=True) == "backup"
+
+
+async def test_a_fallback_for_prompts_that_are_too_long_works():
+    of = router(
+        deployment("a", BEST, mock_response="litellm.ContextWindowExceededError"),
+        deployment("long", group="long"),
+        context_window_fallbacks=[{"auto": ["long"]}],
+    )
+    assert await ask(of) == "long"
+
+
+async def test_a_fallback_to_a_group_of_another_strategy_closes_our_attempt(shared):
+    of = router(
+        deployment("a", BEST, mock_response=ERROR),
+        deployment("backup", group="backup"),
+        fallbacks=[{"auto": ["backup"]}],
+        routing_groups=[{"group_name": "g", "models": ["backup"], "routing_strategy": "least-busy"}],
+    )
+    assert await ask(of) == "backup"
+    assert await visited(shared) == ["a"]
+
+
+async def test_an_error_of_the_client_is_not_retried_and_is_closed(shared):
+    error = litellm.BadRequestError("no", model="m", llm_provider="openai")
+    of = router(deployment("best", BEST, mock_response=error), deployment("second", SECOND), num_retries=0)
+    with pytest.raises(litellm.BadRequestError):
+        await ask(of)
+    await settled(shared)
+
+
+async def test_many_failing_requests_leave_nothing_open(shared):
+    of = router(
+        deployment("a", BEST, mock_response=ERROR),
+        deployment("b", SECOND, mock_response=ERROR),
+        num_retries=2,
+    )
+    results = await asyncio.gather(*(ask(of) for _ in range(30)), return_exceptions=True)
+    assert all(isinstance(r, litellm.InternalServerError) for r in results)
+    await settled(shared)
+    assert sum(shared.ledger.closed.values()) == 90
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "balancer.decide",
+        "catalog.facts",
+        "call_id",
+        "tried",
+        "open_attempt",
+        "ensure_started",
+        "_attempts.open",
+    ],
+)
+class TestWhateverFailsInside:
+    """The request is routed all the same, to the deployment with the fewest open requests."""
+
+    def break_it(self, shared, monkeypatch, what):
+        *path, name = what.split(".")
+        holder = shared
+        for part in path:
+            holder = getattr(holder, part)
+
+        def broken(*args, **kwargs):
+            raise RuntimeError("broken for the test")
+
+        monkeypatch.setattr(holder, name, broken)
+
+    async def test_requests_are_answered(self, shared, monkeypatch, what):
+        of = router(*(deployment(f"d{i}", mock_delay=0.2) for i in range(3)))
+        self.break_it(shared, monkeypatch, what)
+        answered = await asyncio.gather(*(ask(of) for _ in range(9)))
+        assert {id: answered.count(id) for id in answered} == {"d0": 3, "d1": 3, "d2": 3}
+        assert shared.counters.failures
+
+    def test_synchronous_requests_are_answered(self, shared, monkeypatch, what):
+        of = router(*(deployment(f"d{i}") for i in range(3)))
+        self.break_it(shared, monkeypatch, what)
+        assert answered_by(of.completion(model="auto", messages=HELLO)) in {"d0", "d1", "d2"}
+
+    async def test_a_retry_goes_elsewhere(self, shared, monkeypatch, what):
+        of = router(deployment("bad", mock_response=ERROR), deployment("good"), num_retries=3)
+        self.break_it(shared, monkeypatch, what)
+        assert {await ask(of) for _ in range(3)} == {"good"}
+
+    async def test_policy_still_holds(self, shared, monkeypatch, what):
+        of = router(deployment("best", BEST, info={"blocked": True}), deployment("second", SECOND))
+        self.break_it(shared, monkeypatch, what)
+        assert await ask(of) == "second"
+
+
+async def test_callbacks_that_fail_do_not_reach_the_client(shared, monkeypatch):
+    of = router(deployment("best", BEST), deployment("second", SECOND))
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("broken for the test")
+
+    for name in ("answered", "attempt_failed", "closed", "first_token", "decision"):
+        monkeypatch.setattr(shared, name, broken)
+    assert await ask(of) == "best"
+    stream = await of.acompletion(model="auto", messages=HELLO, stream=True)
+    assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "from best"
+    shared._attempts.expire(shared.clock() + 1e4)
+
+
+async def test_a_prediction_that_is_no_number_does_not_stop_a_request(shared, monkeypatch):
+    import numpy as np
+
+    from rb_litellm.predictors import registry
+
+    of = router(deployment("a"), deployment("b"))
+    monkeypatch.setattr(registry, "prior_quality", lambda *_: np.nan)
+    assert await ask(of) in {"a", "b"}
+    assert shared.decision(None) is None
