@@ -1,0 +1,1 @@
+"""LiteLLM's spend logs, read for training and for replay."""
