@@ -177,6 +177,7 @@ def test_what_is_measured_changes_where_requests_go():
     bench.decide(ask(a, b))
     for _ in range(30):
         bench.balancer.learn(outcome("a", 0.2))
+        bench.balancer.learn(outcome("b", 0.02))
     assert {chosen(bench.decide(ask(a, b, weights=LATENCY)))[0] for _ in range(5)} == {"b"}
 
 
