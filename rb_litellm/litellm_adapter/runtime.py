@@ -24,6 +24,7 @@ from rb_litellm.litellm_adapter.attempts import Attempts
 from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
 from rb_litellm.litellm_adapter.preflight import check_names
+from rb_litellm.litellm_adapter.routes import mount
 from rb_litellm.litellm_adapter.sharing import Sharing
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.registry import PredictionSource
@@ -73,6 +74,7 @@ class Runtime:
         self._attempts = Attempts(self.ledger, self._learn)
         self._records: OrderedDict[str, DecisionRecord] = OrderedDict()
         self._expired_at = clock()
+        self._mounted = False
         self._predictors: dict[str, Predictor] = {}
 
     # At start
@@ -105,9 +107,10 @@ class Runtime:
         return PredictionSource(predictor, settings.models, self._predictor_failed)
 
     def ensure_started(self) -> None:
-        """Hook in the callbacks and start the exchange with other workers, where a loop runs. Cheap."""
+        """Hook in callbacks and endpoints; start the exchange with other workers where a loop runs. Cheap."""
         import litellm
 
+        self._mounted = self._mounted or mount(self)
         if not any(callback is self.lifecycle for callback in litellm.callbacks):
             litellm.logging_callback_manager.add_litellm_callback(self.lifecycle)
         self.sharing.ensure_started()

@@ -1,0 +1,92 @@
+"""Our endpoints on a real proxy: behind LiteLLM's authentication, by header or by the Admin UI's session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import jwt
+import pytest
+
+from tests.e2e.proxy import Proxy, Servers, running_proxy
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    config = {
+        "model_list": [servers.deployment(0, "small"), servers.deployment(1, "large")],
+        "router_settings": {
+            "routing_groups": [
+                {
+                    "group_name": "auto",
+                    "models": ["small", "large"],
+                    "routing_strategy": "routebalance",
+                    "routing_strategy_args": {"weights": "cost"},
+                }
+            ]
+        },
+    }
+    with running_proxy(tmp_path_factory.mktemp("routes"), config) as running:
+        yield running
+
+
+def session(proxy: Proxy, signed_with: str | None = None, **claims: object) -> dict[str, str]:
+    """The cookie of somebody who has signed in to the Admin UI, signed as LiteLLM signs it."""
+    content = {"key": proxy.key, "login_method": "username_password", "exp": time.time() + 600, **claims}
+    return {"token": jwt.encode(content, signed_with or proxy.key, algorithm="HS256")}
+
+
+def test_status_names_the_worker_and_what_it_routes(proxy: Proxy) -> None:
+    with proxy.client() as client:
+        response = client.get("/routebalance/status")
+    assert response.status_code == 200, response.text
+    told = response.json()
+    assert told["strategies"] == [
+        {"group": "auto", "models": ["small", "large"], "arguments": {"weights": "cost"}}
+    ]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer sk-wrong"}], ids=["no-key", "wrong-key"])
+def test_whoever_litellm_does_not_admit_is_answered_as_by_its_own_pages(
+    proxy: Proxy, headers: dict[str, str]
+) -> None:
+    response = httpx.get(f"{proxy.url}/routebalance/status", headers=headers)
+    litellms = httpx.get(f"{proxy.url}/router/settings", headers=headers)
+    assert response.status_code >= 400
+    assert response.status_code == litellms.status_code
+
+
+def test_the_session_of_the_admin_ui_is_enough_to_read(proxy: Proxy) -> None:
+    response = httpx.get(f"{proxy.url}/routebalance/status", cookies=session(proxy))
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({"login_method": None}, id="no-login"),
+        pytest.param({"exp": 1.0}, id="expired"),
+        pytest.param({"key": "sk-of-nobody"}, id="key-of-nobody"),
+        pytest.param({"key": 7}, id="no-key"),
+    ],
+)
+def test_other_tokens_that_litellm_signs_are_no_session(proxy: Proxy, claims: dict[str, object]) -> None:
+    response = httpx.get(f"{proxy.url}/routebalance/status", cookies=session(proxy, **claims))
+    assert response.status_code >= 400
+
+
+def test_a_session_that_somebody_else_signed_is_refused(proxy: Proxy) -> None:
+    response = httpx.get(f"{proxy.url}/routebalance/status", cookies=session(proxy, signed_with="k" * 40))
+    assert response.status_code >= 400
+
+
+def test_a_key_in_a_header_outranks_the_session(proxy: Proxy) -> None:
+    response = httpx.get(
+        f"{proxy.url}/routebalance/status",
+        cookies=session(proxy),
+        headers={"Authorization": "Bearer sk-wrong"},
+    )
+    assert response.status_code >= 400
