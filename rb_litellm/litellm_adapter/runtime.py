@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 from rb_litellm.balancer import Ask, Assignment, Balancer
 from rb_litellm.config import PredictorSettings, RouteBalanceSettings
@@ -166,36 +167,53 @@ class Runtime:
     def fewest_open(
         self,
         healthy: Sequence[dict[str, Any]],
-        call_id: str,
+        call_id: str | None,
         task: asyncio.Task[Any] | None,
         stream: bool,
         arrived: float,
         error: Exception,
     ) -> dict[str, Any]:
-        """The simple rule for when the decision failed: fewest open attempts, ties at random."""
+        """The simple rule for when the decision failed: fewest open attempts, ties at random.
+
+        `call_id` None: not even that could be found out. Never raises.
+        """
         self.counters.failure("decision", error, self.clock())
-        with self.lock:
-            counts = [self.ledger.open_count(str(entry["model_info"]["id"])) for entry in healthy]
-            least = min(counts)
-            chosen = self._random.choice([e for e, n in zip(healthy, counts, strict=True) if n == least])
-            deployment = str(chosen["model_info"]["id"])
-            try:
-                key = self._attempts.open_unpredicted(call_id, deployment, self.clock())
-                self._watch(key, task, stream)
-                self._keep(
-                    DecisionRecord(
-                        call_id=call_id,
-                        attempt=key.attempt,
-                        deployment=deployment,
-                        model=str(chosen.get("model_name", "")),
-                        candidates=len(healthy),
-                        reason="fewest-open",
-                        duration_s=time.perf_counter() - arrived,
-                    )
+        chosen = healthy[0]
+        try:
+            with self.lock:
+                counts = [self.ledger.open_count(str(entry["model_info"]["id"])) for entry in healthy]
+                least = min(counts)
+                chosen = self._random.choice([e for e, n in zip(healthy, counts, strict=True) if n == least])
+                self._open_unpredicted(
+                    chosen, len(healthy), call_id or uuid4().hex, task, stream, time.perf_counter() - arrived
                 )
-            except Exception as failure:  # noqa: BLE001  uncounted is better than unrouted
-                self.counters.failure("bookkeeping", failure, self.clock())
-            return chosen
+        except Exception as failure:  # noqa: BLE001  uncounted is better than unrouted
+            self.counters.failure("bookkeeping", failure, self.clock())
+        return chosen
+
+    def _open_unpredicted(
+        self,
+        entry: dict[str, Any],
+        candidates: int,
+        call_id: str,
+        task: asyncio.Task[Any] | None,
+        stream: bool,
+        duration_s: float,
+    ) -> None:
+        deployment = str(entry["model_info"]["id"])
+        key = self._attempts.open_unpredicted(call_id, deployment, self.clock())
+        self._watch(key, task, stream)
+        self._keep(
+            DecisionRecord(
+                call_id=call_id,
+                attempt=key.attempt,
+                deployment=deployment,
+                model=str(entry.get("model_name", "")),
+                candidates=candidates,
+                reason="fewest-open",
+                duration_s=duration_s,
+            )
+        )
 
     # From LiteLLM's callbacks; `call_id` None is a request that was never ours
 

@@ -64,11 +64,12 @@ class RouteBalanceSelector:
             ProxyException: under `member_access: key`, when the caller may call no member.
         """
         arrived = time.perf_counter()
-        self._shared.ensure_started()
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
-        call_id = self._shared.call_id(request_kwargs)
+        call_id = None
         try:
+            self._shared.ensure_started()
+            call_id = self._shared.call_id(request_kwargs)
             ticket = self._ticket(healthy, messages, input, request_kwargs, call_id, arrived)
             return await self._desk.submit(ticket)
         except Exception as error:  # noqa: BLE001  the request is routed all the same
@@ -86,8 +87,9 @@ class RouteBalanceSelector:
     ) -> Entry:
         """The same for LiteLLM's synchronous calls; `member_access` has no caller to check there."""
         arrived = time.perf_counter()
-        call_id = self._shared.call_id(request_kwargs)
+        call_id = None
         try:
+            call_id = self._shared.call_id(request_kwargs)
             return self._decide([self._ticket(healthy, messages, input, request_kwargs, call_id, arrived)])[0]
         except Exception as error:  # noqa: BLE001  the request is routed all the same
             return self._shared.fewest_open(

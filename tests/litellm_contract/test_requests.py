@@ -125,11 +125,17 @@ async def test_embeddings_of_token_numbers_are_routed():
     ],
     ids=["none", "empty", "null", "unknown part", "image", "tool call", "tool", "surrogate", "200 KB"],
 )
-async def test_odd_messages_are_routed(two, messages):
+async def test_odd_messages_are_routed_unless_litellm_itself_refuses_them(two, messages):
+    plain = router(deployment("best", BEST), routing_strategy="simple-shuffle")
+    assert await outcome(two, messages) == await outcome(plain, messages)
+
+
+async def outcome(of, messages):
+    """Who answered, or what LiteLLM raised: its mock cannot count the tokens of everything."""
     try:
-        assert await ask(two, messages=messages) == "best"
-    except litellm.APIConnectionError as error:  # LiteLLM's mock cannot count tokens of everything
-        assert "best" in str(error) or "token" in str(error)  # noqa: PT017
+        return await ask(of, messages=messages)
+    except litellm.APIConnectionError as error:
+        return str(error)
 
 
 async def test_tools_and_limits_are_routed(two):
