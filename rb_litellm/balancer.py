@@ -15,10 +15,11 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.assign import Bid, Fleet, assign
+from rb_litellm.core.ballot import Decision
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.scoring import QualityNorm, Weights
-from rb_litellm.core.types import BoolArray, Decision, FloatArray, IntArray, Outcome, Prompt
+from rb_litellm.core.scoring import BALANCED, Objective
+from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Outcome, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.state.reckoning import Reckoner
 
@@ -32,8 +33,7 @@ class Ask:
 
     prompt: Prompt
     candidates: tuple[Deployment, ...]
-    weights: Weights
-    quality_norm: QualityNorm = "raw"
+    objective: Objective = BALANCED
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class Assignment:
 
     deployment: Deployment
     decision: Decision
+    deployments: tuple[Deployment, ...]
+    """The N deployments that the arrays of `decision.ballot` speak of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +95,13 @@ class Balancer:
             slowdown=self._reckoner.slowdown(now)[slate.state_rows],
         )
         bids = [
-            Bid(
-                ask.prompt.input_tokens, quality[r], output_tokens[r], masks[r], ask.weights, ask.quality_norm
-            )
+            Bid(ask.prompt.input_tokens, quality[r], output_tokens[r], masks[r], ask.objective)
             for r, ask in enumerate(asks)
         ]
         decisions = assign(bids, fleet, now, self._random)
         self._last_chosen[slate.rows] = fleet.last_chosen_s
-        return [Assignment(slate.deployments[decision.index], decision) for decision in decisions]
+        deployments = slate.deployments
+        return [Assignment(deployments[decision.index], decision, deployments) for decision in decisions]
 
     def learn(self, outcome: Outcome) -> None:
         """Let the latency model see a closed attempt; unknown deployments are passed over."""

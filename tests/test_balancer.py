@@ -13,7 +13,7 @@ from rb_litellm.balancer import Ask, Balancer
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
 from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.scoring import PRESETS, Weights
+from rb_litellm.core.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.index import DeploymentIndex
@@ -65,7 +65,7 @@ class Bench:
 
 
 def ask(*candidates, weights=PRESETS["balanced"], prompt=PROMPT):
-    return Ask(prompt=prompt, candidates=candidates, weights=weights)
+    return Ask(prompt=prompt, candidates=candidates, objective=JointScore(weights))
 
 
 def chosen(assignments):

@@ -18,7 +18,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyPrior
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.core.scoring import PRESETS, JointScore
 from rb_litellm.core.types import Prediction, Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.index import DeploymentIndex
@@ -194,7 +194,7 @@ class _Worker:
             now = self.made * 0.01
             prompt = Prompt(text=f"question {self.made}", input_tokens=200, turns=1)
             [placed] = self.balancer.decide(
-                [Ask(prompt, self.deployments, PRESETS["balanced"])], predictions, now
+                [Ask(prompt, self.deployments, JointScore(PRESETS["balanced"]))], predictions, now
             )
             key = AttemptKey(f"{self.made:032x}", 0)
             decision = placed.decision

@@ -20,7 +20,7 @@ from rb_litellm.balancer import Ask, Balancer
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.core.scoring import PRESETS, JointScore
 from rb_litellm.core.types import Prompt
 from rb_litellm.demo.answers import AnswerLengths
 from rb_litellm.predictors.registry import PredictionSource
@@ -118,7 +118,7 @@ class _Fleet:
     def _arrive(self, arrival: _Arrival, now: float) -> None:
         worker = self.workers[int(arrival.worker * len(self.workers))]
         prompt = Prompt(text=arrival.prompt, input_tokens=arrival.input_tokens, turns=1)
-        ask = Ask(prompt, self.candidates, PRESETS[self.weights])
+        ask = Ask(prompt, self.candidates, JointScore(PRESETS[self.weights]))
         [placed] = worker.balancer.decide([ask], worker.predictions, now)
         key = AttemptKey(str(next(self._order)), 0)
         decision, deployment = placed.decision, placed.deployment

@@ -13,9 +13,10 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.core.latency import LatencyCoefficients, LatencyForecast, forecast
-from rb_litellm.core.scoring import QualityNorm, Weights, score
-from rb_litellm.core.types import BoolArray, Decision, FloatArray, InstanceState, Prediction
+from rb_litellm.core.ballot import Ballot, Decision, Predictions
+from rb_litellm.core.latency import LatencyCoefficients, forecast
+from rb_litellm.core.scoring import BALANCED, Objective, total
+from rb_litellm.core.types import BoolArray, FloatArray, InstanceState
 
 _TIE = 1e-9
 
@@ -31,8 +32,7 @@ class Bid:
     """(N,) expected."""
     allowed: BoolArray
     """(N,) deployments that may serve it; at least one."""
-    weights: Weights
-    quality_norm: QualityNorm = "raw"
+    objective: Objective = BALANCED
 
 
 @dataclass(slots=True)
@@ -74,17 +74,24 @@ def longest_first(bids: Sequence[Bid]) -> list[int]:
 
 
 def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision:
-    times = forecast(fleet.coefficients, fleet.state, bid.input_tokens, bid.output_tokens, fleet.slowdown)
-    cost = bid.input_tokens * fleet.input_usd_per_token + bid.output_tokens * fleet.output_usd_per_token
-    scores = score(bid.quality, times.e2e_s, cost, bid.allowed, bid.weights, bid.quality_norm)
+    predictions = Predictions(
+        quality=bid.quality,
+        output_tokens=bid.output_tokens,
+        times=forecast(fleet.coefficients, fleet.state, bid.input_tokens, bid.output_tokens, fleet.slowdown),
+        cost_usd=bid.input_tokens * fleet.input_usd_per_token
+        + bid.output_tokens * fleet.output_usd_per_token,
+    )
+    terms = bid.objective.terms(predictions, bid.allowed)
+    scores = total(terms, bid.allowed)
     chosen = _best(scores, fleet, random)
     decision = Decision(
         index=chosen,
         score=float(scores[chosen]),
-        prediction=_prediction(chosen, bid, times, cost),
+        prediction=predictions.at(chosen),
         candidates=int(np.count_nonzero(bid.allowed)),
         in_flight=float(fleet.state.in_flight[chosen]),
         pending_prefill_tokens=float(fleet.state.pending_prefill_tokens[chosen]),
+        ballot=Ballot(predictions, bid.allowed, bid.allowed, terms, scores),
     )
     fleet.state.in_flight[chosen] += 1.0
     fleet.state.pending_prefill_tokens[chosen] += bid.input_tokens
@@ -104,15 +111,3 @@ def _best(scores: FloatArray, fleet: Fleet, random: Random) -> int:
         values = key[tied]
         tied = tied[values == values.min()]
     return int(tied[0] if tied.size == 1 else tied[random.randrange(tied.size)])
-
-
-def _prediction(row: int, bid: Bid, times: LatencyForecast, cost: FloatArray) -> Prediction:
-    return Prediction(
-        quality=float(bid.quality[row]),
-        output_tokens=float(bid.output_tokens[row]),
-        wait_s=float(times.wait_s[row]),
-        ttft_s=float(times.ttft_s[row]),
-        tpot_s=float(times.tpot_s[row]),
-        e2e_s=float(times.e2e_s[row]),
-        cost_usd=float(cost[row]),
-    )

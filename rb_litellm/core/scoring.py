@@ -9,11 +9,13 @@ so one request (N,) and a batch (R, N) are scored by the same code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
+from rb_litellm.core.ballot import Predictions, Term
 from rb_litellm.core.types import BoolArray, FloatArray
 
 QualityNorm = Literal["raw", "minmax", "scaled"]
@@ -74,6 +76,37 @@ def saving(amount: FloatArray, allowed: BoolArray) -> FloatArray:
     return np.where(largest > 0.0, 1.0 - share, 0.0)
 
 
+class Objective(Protocol):
+    """What a request is after: turns predictions into the terms whose sum is a candidate's score."""
+
+    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, ...]:
+        """The score's terms over N candidates; only `allowed` ones (N,) count in any comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class JointScore:
+    """The score above: each term is relative to the candidates of the same request."""
+
+    weights: Weights
+    quality_norm: QualityNorm = "raw"
+
+    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, ...]:
+        """Quality as normalised, and what is saved of the largest latency and cost."""
+        p = predictions
+        return _joint(p.quality, p.times.e2e_s, p.cost_usd, allowed, self.weights, self.quality_norm)
+
+
+BALANCED = JointScore(PRESETS["balanced"])
+
+
+def total(terms: Sequence[Term], allowed: BoolArray) -> FloatArray:
+    """Score of every candidate (..., N), the sum of its terms; -inf where it is not allowed."""
+    points = terms[0].points
+    for term in terms[1:]:
+        points = points + term.points
+    return np.where(allowed, points, -np.inf)
+
+
 def score(
     quality: FloatArray,
     e2e_s: FloatArray,
@@ -82,13 +115,23 @@ def score(
     weights: Weights,
     quality_norm: QualityNorm = "raw",
 ) -> FloatArray:
-    """Score of every candidate (..., N); -inf where it is not allowed.
+    """The joint score of every candidate (..., N); -inf where it is not allowed.
 
     `quality` in [0, 1], `e2e_s` in seconds, `cost_usd` in US dollars, all of shape (..., N).
     """
-    total = (
-        weights.quality * normalise_quality(quality, allowed, quality_norm)
-        + weights.latency * saving(e2e_s, allowed)
-        + weights.cost * saving(cost_usd, allowed)
+    return total(_joint(quality, e2e_s, cost_usd, allowed, weights, quality_norm), allowed)
+
+
+def _joint(
+    quality: FloatArray,
+    e2e_s: FloatArray,
+    cost_usd: FloatArray,
+    allowed: BoolArray,
+    weights: Weights,
+    quality_norm: QualityNorm,
+) -> tuple[Term, ...]:
+    return (
+        Term("quality", weights.quality, normalise_quality(quality, allowed, quality_norm)),
+        Term("latency", weights.latency, saving(e2e_s, allowed)),
+        Term("cost", weights.cost, saving(cost_usd, allowed)),
     )
-    return np.where(allowed, total, -np.inf)

@@ -82,21 +82,6 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """The chosen candidate and what it was chosen by."""
-
-    index: int
-    """Row of the chosen deployment among the N that were offered."""
-    score: float
-    prediction: Prediction
-    candidates: int
-    """Deployments that this request could have gone to."""
-    in_flight: float
-    """Attempts that it meets there, those placed before it in its batch included."""
-    pending_prefill_tokens: float
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """Predicted and measured figures of one attempt, made once when the attempt is closed."""
 

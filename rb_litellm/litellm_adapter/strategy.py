@@ -16,6 +16,7 @@ from typing import Any
 
 from rb_litellm.balancer import Ask, Assignment
 from rb_litellm.config import RouteBalanceSettings, parse_settings
+from rb_litellm.core.scoring import JointScore
 from rb_litellm.litellm_adapter.access import permitted
 from rb_litellm.litellm_adapter.desk import Desk
 from rb_litellm.litellm_adapter.prompts import read_prompt
@@ -46,6 +47,7 @@ class RouteBalanceSelector:
     ) -> None:
         self._router = router
         self.settings = settings
+        self._objective = JointScore(settings.weights, settings.quality_norm)
         self._predictions = predictions
         self._shared = shared
         self._desk: Desk[_Ticket, Entry] = Desk(self._decide)
@@ -110,8 +112,7 @@ class RouteBalanceSelector:
             ask=Ask(
                 prompt=read_prompt(messages, input, request_kwargs),
                 candidates=tuple(self._shared.catalog.facts(entries)),
-                weights=self.settings.weights,
-                quality_norm=self.settings.quality_norm,
+                objective=self._objective,
             ),
             entries=entries,
             call_id=call_id,

@@ -16,7 +16,7 @@ import numpy as np
 from rb_litellm.balancer import Ask, Balancer, model_info
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
-from rb_litellm.core.scoring import QualityNorm, Weights, score
+from rb_litellm.core.scoring import JointScore, QualityNorm, Weights, score
 from rb_litellm.core.types import FloatArray, InstanceState, ModelPredictions, Outcome, Prediction, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.cluster import Cluster
@@ -72,6 +72,7 @@ class RouteBalance:
         self._number = {d.id: n for n, d in enumerate(self._deployments)}
         self._weights = weights
         self._norm: QualityNorm = quality_norm
+        self._objective = JointScore(weights, quality_norm)
         self._predictions = predictions
         self._arms = arms
         self._desks = [_Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
@@ -100,7 +101,7 @@ class RouteBalance:
         return [self._number[assignment.deployment.id] for assignment in placed]
 
     def _asks(self, batch: Sequence[Request]) -> list[Ask]:
-        return [Ask(r.prompt, self._deployments, self._weights, self._norm) for r in batch]
+        return [Ask(r.prompt, self._deployments, self._objective) for r in batch]
 
     def first_token(self, worker: int, request: Request, deployment: int, now: float) -> None:
         """The ledger hears of it, as from a stream."""
@@ -156,9 +157,9 @@ class Decoupled(RouteBalance):
         cost = input_tokens * prices[:, 0] + told.output_tokens * prices[:, 1]
         allowed = np.ones(told.quality.shape, dtype=np.bool_)
         scores = score(told.quality, np.zeros_like(cost), cost, allowed, self._weights, self._norm)
-        quickest = Weights(0.0, 1.0, 0.0)
+        quickest = JointScore(Weights(0.0, 1.0, 0.0))
         return [
-            Ask(request.prompt, members[int(best)], quickest, self._norm)
+            Ask(request.prompt, members[int(best)], quickest)
             for request, best in zip(batch, scores.argmax(axis=1), strict=True)
         ]
 

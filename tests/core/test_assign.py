@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rb_litellm.core.assign import Bid, Fleet, assign, longest_first
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
-from rb_litellm.core.scoring import PRESETS, Weights
+from rb_litellm.core.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.types import InstanceState
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.05, prefill_s_per_token=1e-4, tpot_s_per_running=1e-3, slots=8.0)
@@ -35,7 +35,7 @@ def bid(count, *, quality=0.5, tokens=100.0, allowed=None, weights=PRESETS["bala
         quality=np.broadcast_to(np.asarray(quality, dtype=float), (count,)),
         output_tokens=np.broadcast_to(np.asarray(tokens, dtype=float), (count,)),
         allowed=np.ones(count, bool) if allowed is None else np.array(allowed),
-        weights=weights,
+        objective=JointScore(weights),
     )
 
 
@@ -174,3 +174,15 @@ def test_an_overdue_deployment_is_avoided():
     target = fleet(2)
     target.slowdown = np.array([6.0, 1.0])
     assert all(assign([bid(2, weights=LATENCY)], target, 0.0, Random(s))[0].index == 1 for s in range(5))
+
+
+@given(batches(), st.integers(0, 2**32))
+def test_the_ballot_explains_the_choice(batch, seed):
+    n, bids = batch
+    for decision, asked in zip(assign(bids, fleet(n), 1.0, Random(seed)), bids, strict=True):
+        ballot = decision.ballot
+        ranked = ballot.ranked().tolist()
+        assert sorted(ranked) == np.flatnonzero(asked.allowed).tolist()
+        assert ballot.scores[ranked[0]] == ballot.scores[decision.index] == decision.score
+        assert sum(term.points[decision.index] for term in ballot.terms) == pytest.approx(decision.score)
+        assert ballot.prediction(decision.index) == decision.prediction

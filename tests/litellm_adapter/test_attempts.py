@@ -1,15 +1,17 @@
 """Attempts: opened at a pick, closed by the first word of an end, finished when nothing more will come."""
 
 import asyncio
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.balancer import Assignment
+from rb_litellm.core.ballot import Decision
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
-from rb_litellm.core.types import Decision, Prediction
+from rb_litellm.core.types import Prediction
 from rb_litellm.litellm_adapter import attempts as attempts_module
 from rb_litellm.litellm_adapter.attempts import Attempts
 from rb_litellm.state.index import DeploymentIndex
@@ -30,7 +32,8 @@ def to(id):
         input_usd_per_token=0.0,
         output_usd_per_token=0.0,
     )
-    return Assignment(deployment, Decision(0, 1.0, PREDICTED, 3, in_flight=2.0, pending_prefill_tokens=7.0))
+    decision = Decision(0, 1.0, PREDICTED, 3, in_flight=2.0, pending_prefill_tokens=7.0, ballot=Mock())
+    return Assignment(deployment, decision, (deployment,))
 
 
 class Book:

@@ -12,7 +12,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyPrior
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.core.scoring import PRESETS, JointScore
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.index import DeploymentIndex
@@ -55,7 +55,7 @@ class Worker:
         self.calls = 0
 
     def pick(self, prompt=PROMPT):
-        ask = Ask(prompt, self.candidates, PRESETS["latency"])
+        ask = Ask(prompt, self.candidates, JointScore(PRESETS["latency"]))
         [placed] = self.balancer.decide([ask], PredictionSource(), self.now)
         key = AttemptKey(f"call-{self.calls}", 0)
         self.calls += 1

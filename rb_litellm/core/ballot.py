@@ -1,0 +1,119 @@
+"""Everything that one request was decided by, for all N candidates: what explains a decision.
+
+The arrays are those that the decision itself was made from, not copies: reading them costs nothing and
+keeping them keeps N numbers a column alive. Whoever records a decision takes from its ballot what is
+wanted while the decision is fresh, and lets it go. Nobody writes to one.
+
+    for row in ballot.ranked()[:5]:             # candidates by falling score, those left out last
+        deployment = assignment.deployments[row]
+        ballot.prediction(row)                  # quality, tokens, wait, TTFT, TPOT, E2E, cost
+        {t.name: t.points[row] for t in ballot.terms}       # what its score is the sum of
+        [v.name for v in ballot.verdicts if not v.passed[row]]      # what it failed on
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rb_litellm.core.latency import LatencyForecast
+from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What is expected of one request on each of N deployments; every array has shape (N,)."""
+
+    quality: FloatArray
+    """In [0, 1]."""
+    output_tokens: FloatArray
+    times: LatencyForecast
+    """Seconds."""
+    cost_usd: FloatArray
+
+    def at(self, row: int) -> Prediction:
+        """The predictions for one deployment as numbers."""
+        return Prediction(
+            quality=float(self.quality[row]),
+            output_tokens=float(self.output_tokens[row]),
+            wait_s=float(self.times.wait_s[row]),
+            ttft_s=float(self.times.ttft_s[row]),
+            tpot_s=float(self.times.tpot_s[row]),
+            e2e_s=float(self.times.e2e_s[row]),
+            cost_usd=float(self.cost_usd[row]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One summand of the score."""
+
+    name: str
+    """`quality`, `latency`, `cost`; further ones such as `slo` or `affinity` where they are on."""
+    weight: float
+    value: FloatArray
+    """(N,) before the weight; higher is better."""
+
+    @property
+    def points(self) -> FloatArray:
+        """(N,) what it adds to the score."""
+        return self.weight * self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one named filter said of each candidate."""
+
+    name: str
+    """`ttft`, `tpot`, `e2e`, `quality`, `budget`, `affordable`, ..."""
+    passed: BoolArray
+    """(N,)"""
+    limit: float
+    """What was asked: seconds, quality or USD."""
+    level: FloatArray
+    """(N,) what each candidate reaches: P(latency <= limit) for latencies, else the predicted figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """See the module. Every array has shape (N,), in the order of `Assignment.deployments`."""
+
+    predictions: Predictions
+    offered: BoolArray
+    """Deployments that this request could have gone to; others of its batch may have had more."""
+    allowed: BoolArray
+    """Those of them that the filters left."""
+    terms: tuple[Term, ...]
+    scores: FloatArray
+    """Sum of the terms; -inf where not allowed."""
+    verdicts: tuple[Verdict, ...] = field(default=())
+    """Filters in the order in which they were asked; empty where none was set."""
+    relaxed: tuple[str, ...] = field(default=())
+    """Names of the limits that no candidate met and that were therefore loosened."""
+
+    def ranked(self) -> IntArray:
+        """Rows of the offered candidates, the best score first; those that a filter removed come last."""
+        rows = np.flatnonzero(self.offered)
+        order: IntArray = rows[np.argsort(-self.scores[rows], kind="stable")]
+        return order
+
+    def prediction(self, row: int) -> Prediction:
+        """What was predicted for the request on one deployment."""
+        return self.predictions.at(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The chosen candidate and what it was chosen by."""
+
+    index: int
+    """Row of the chosen deployment among the N that were offered."""
+    score: float
+    prediction: Prediction
+    candidates: int
+    """Deployments that this request could have gone to."""
+    in_flight: float
+    """Attempts that it meets there, those placed before it in its batch included."""
+    pending_prefill_tokens: float
+    ballot: Ballot
