@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from math import log1p
 from zlib import crc32
 
@@ -56,9 +57,13 @@ def featurise(prompts: Sequence[Prompt]) -> npt.NDArray[np.float32]:
         words = _WORD.findall(text)
         row[:_STRUCTURE] = _structure(prompt, text, words)
         if words:
-            buckets = [crc32(word.encode("utf-8", "replace")) % WORD_BUCKETS for word in words]
-            row[_STRUCTURE:] = np.log1p(np.bincount(buckets, minlength=WORD_BUCKETS))
+            row[_STRUCTURE:] = np.log1p(np.bincount([*map(_bucket, words)], minlength=WORD_BUCKETS))
     return rows
+
+
+@lru_cache(maxsize=16_384)
+def _bucket(word: str) -> int:
+    return crc32(word.encode("utf-8", "replace")) % WORD_BUCKETS
 
 
 def clip(text: str) -> str:
@@ -76,6 +81,6 @@ def _structure(prompt: Prompt, text: str, words: list[str]) -> list[float]:
         float(prompt.images),
         float(prompt.json_output),
         sum(map(len, words)) / max(len(words), 1),
-        sum(word.isdigit() for word in words) / max(len(words), 1),
+        sum(map(str.isdigit, words)) / max(len(words), 1),
         *(log1p(text.count(sign)) for sign in _COUNTED),
     ]

@@ -20,6 +20,7 @@ import xgboost
 
 from rb_litellm.core.types import FloatArray, ModelPredictions, Prompt
 from rb_litellm.predictors.features import FEATURES, featurise
+from rb_litellm.predictors.forest import evaluator
 from rb_litellm.predictors.priors import KnownModel
 
 FORMAT = 1
@@ -43,7 +44,10 @@ class Predictor:
                 self.models, meta["mean_quality"], meta["mean_output_tokens"], strict=True
             )
         )
-        self._booster = booster
+        self._evaluate = evaluator(booster)
+        outputs = self._evaluate(np.zeros((1, FEATURES), dtype=np.float32)).shape[1]
+        if outputs != 2 * len(self.models):
+            raise ValueError(f"{outputs} outputs for {len(self.models)} models")
         self._has_quality = np.array([q is not None for q in meta["mean_quality"]])
         self._has_length = np.array([q is not None for q in meta["mean_output_tokens"]])
         self._residuals = np.array(meta["length_residuals"], dtype=np.float64).reshape(
@@ -85,8 +89,7 @@ class Predictor:
     def predict(self, prompts: Sequence[Prompt]) -> ModelPredictions:
         """Quality (R, M), output tokens (R, M) and their quantiles (R, M, Q), not capped; NaN: untaught."""
         count = len(self.models)
-        raw = self._booster.inplace_predict(featurise(prompts), validate_features=False)
-        raw = np.asarray(raw, dtype=np.float64).reshape(len(prompts), 2 * count)
+        raw = self._evaluate(featurise(prompts)).astype(np.float64)
         quality: FloatArray = np.where(self._has_quality, np.clip(raw[:, :count], 0.0, 1.0), np.nan)
         quantiles = np.exp(raw[:, count:, None] + self._residuals)
         quantiles = np.where(self._has_length[:, None], quantiles, np.nan)
