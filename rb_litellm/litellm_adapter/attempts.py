@@ -44,13 +44,19 @@ class Attempts:
         self._open: dict[AttemptKey, _Open] = {}
 
     def open(
-        self, call_id: str, assignment: Assignment, input_tokens: int, now: float, streams: bool
+        self,
+        call_id: str,
+        assignment: Assignment,
+        input_tokens: int,
+        now: float,
+        streams: bool,
+        task: asyncio.Task[object] | None = None,
     ) -> AttemptKey:
-        """Count a new attempt; an earlier one of the same call that is still open has failed.
+        """Count a new attempt; an earlier one of the same call and task that is still open has failed.
 
-        `streams` says that its first token will be seen.
+        `streams` says that its first token will be seen; `task` makes the pick.
         """
-        key = self._next(call_id, assignment.deployment.id, now)
+        key = self._next(call_id, assignment.deployment.id, now, task)
         self._ledger.open(
             key,
             assignment.deployment.id,
@@ -63,9 +69,11 @@ class Attempts:
         )
         return key
 
-    def open_unpredicted(self, call_id: str, deployment: str, now: float) -> AttemptKey:
+    def open_unpredicted(
+        self, call_id: str, deployment: str, now: float, task: asyncio.Task[object] | None = None
+    ) -> AttemptKey:
         """Count an attempt that was placed by the simple rule, without a prediction."""
-        key = self._next(call_id, deployment, now)
+        key = self._next(call_id, deployment, now, task)
         self._ledger.open(key, deployment, now=now, input_tokens=0, prediction=None)
         return key
 
@@ -98,7 +106,7 @@ class Attempts:
         ttft_s: float | None = None,
     ) -> None:
         """Close the open attempt of a call, if it has one; `deployment` is who ended it, where known."""
-        key = self._ledger.latest_open(call_id)
+        key = self._ledger.latest_open(call_id, deployment)
         if key is None:
             return
         if deployment is not None and self._open[key].deployment != deployment:
@@ -106,10 +114,18 @@ class Attempts:
             error = "AnsweredElsewhere"
         self.close_attempt(key, closed_by, now, error=error, ttft_s=ttft_s)
 
-    def failed(self, call_id: str, deployment: str, now: float, error: str) -> None:
-        """Close the call's open attempt if it is surely the one that failed: such events come late."""
-        key = self._ledger.latest_open(call_id)
-        if key is not None and self._open[key].deployment == deployment and not self._open[key].again:
+    def failed(self, call_id: str, deployment: str, now: float, error: str, at_once: bool) -> None:
+        """Close the call's open attempt if it is surely the one that failed.
+
+        `at_once` says that nothing can have come in between; other words of a failure come late, when
+        a retry may be under way on the same deployment.
+        """
+        key = self._ledger.latest_open(call_id, deployment)
+        if key is None or self._open[key].deployment != deployment:
+            return
+        if at_once:
+            self.close_attempt(key, "attempt-failed", now, error=error)
+        elif not self._open[key].again:
             self.close_attempt(key, "failure-event", now, error=error)
 
     def close_attempt(
@@ -168,14 +184,23 @@ class Attempts:
                 self._forget(key)
         return len(outcomes)
 
-    def _next(self, call_id: str, deployment: str, now: float) -> AttemptKey:
+    def _next(
+        self, call_id: str, deployment: str, now: float, task: asyncio.Task[object] | None
+    ) -> AttemptKey:
         before = self._ledger.latest_open(call_id)
-        if before is not None:
+        if before is not None and not self._is_anothers(before, task):
             self.close_attempt(before, "next-pick", now, error="Retried")
         again = deployment in self._ledger.tried(call_id)
         key = AttemptKey(call_id, self._ledger.next_attempt(call_id))
         self._open[key] = _Open(deployment, again)
         return key
+
+    def _is_anothers(self, key: AttemptKey, task: asyncio.Task[object] | None) -> bool:
+        # A retry is made by the task whose attempt failed, a fallback in mid-stream after its end. While
+        # that task runs on, a pick by another one is a request of its own under a call id that the client
+        # uses again.
+        its = self._open[key].task
+        return its is not None and not its.done() and its is not task
 
     def _latest_awaiting(self, call_id: str) -> AttemptKey | None:
         for attempt in range(self._ledger.next_attempt(call_id) - 1, -1, -1):

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from rb_litellm.config import DeploymentSettings, SettingsError, parse_deployment
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
+from rb_litellm.state.server_metrics import metrics_url
 
 MAX_DEPLOYMENTS = 65_536
 """Facts kept at a time; beyond it the oldest are forgotten and read again when met."""
@@ -31,21 +32,16 @@ class Catalog:
     """Facts by deployment id, bounded by MAX_DEPLOYMENTS."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[object, object, Deployment]] = {}
+        self._known: dict[str, tuple[object, object, Deployment, str | None]] = {}
         self._warned: set[str] = set()
 
     def facts(self, deployments: Sequence[Mapping[str, Any]]) -> list[Deployment]:
         """Facts of the given LiteLLM entries, in their order. Never raises for an entry with an id."""
-        known = self._known
-        result = []
-        for entry in deployments:
-            info = entry["model_info"]
-            held = known.get(info["id"])
-            # LiteLLM replaces these dicts when a deployment is edited, and hands out the same ones else.
-            if held is None or held[0] is not info or held[1] is not entry["litellm_params"]:
-                held = self._read(entry)
-            result.append(held[2])
-        return result
+        return [held[2] for held in self._held(deployments)]
+
+    def metrics_urls(self, deployments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Where the self-hosted ones among them have their metrics, by deployment id."""
+        return {held[2].id: held[3] for held in self._held(deployments) if held[3] is not None}
 
     def check(self, deployments: Sequence[Mapping[str, Any]]) -> None:
         """Read all entries strictly, as at start.
@@ -57,13 +53,27 @@ class Catalog:
             info, group = entry.get("model_info") or {}, entry.get("model_name")
             parse_deployment(info.get("routebalance"), f"model_info.routebalance of {group}")
 
-    def _read(self, entry: Mapping[str, Any]) -> tuple[object, object, Deployment]:
+    def _held(
+        self, deployments: Sequence[Mapping[str, Any]]
+    ) -> list[tuple[object, object, Deployment, str | None]]:
+        known = self._known
+        result = []
+        for entry in deployments:
+            info = entry["model_info"]
+            held = known.get(info["id"])
+            # LiteLLM replaces these dicts when a deployment is edited, and hands out the same ones else.
+            if held is None or held[0] is not info or held[1] is not entry["litellm_params"]:
+                held = self._read(entry)
+            result.append(held)
+        return result
+
+    def _read(self, entry: Mapping[str, Any]) -> tuple[object, object, Deployment, str | None]:
         info, params = entry["model_info"], entry["litellm_params"]
         held = self._known.get(info["id"])
         facts = read_deployment(entry, self._warn_once)
         if len(self._known) >= MAX_DEPLOYMENTS and held is None:
             self._known.pop(next(iter(self._known)))
-        self._known[info["id"]] = (info, params, facts)
+        self._known[info["id"]] = (info, params, facts, _metrics_url(facts.model, info, params))
         return self._known[info["id"]]
 
     def _warn_once(self, subject: str, message: str) -> None:
@@ -146,6 +156,21 @@ def _self_hosted(model: str, params: Mapping[str, Any]) -> bool:
     host = parts.hostname or ""
     # Plain HTTP, a bare host name or a private suffix is nobody's public API.
     return parts.scheme == "http" or "." not in host or host.endswith((".local", ".internal", ".svc"))
+
+
+def _metrics_url(model: str, info: Mapping[str, Any], params: Mapping[str, Any]) -> str | None:
+    try:
+        settings = parse_deployment(info.get("routebalance"), "")
+    except SettingsError:
+        settings = DeploymentSettings()  # warned of where the facts were read
+    if settings.scrape_url is not None:
+        return settings.scrape_url
+    hosted = settings.hosted if settings.hosted is not None else not _self_hosted(model, params)
+    base = params.get("api_base")
+    try:
+        return None if hosted or not isinstance(base, str) else metrics_url(base)
+    except ValueError:
+        return None
 
 
 def _int(value: object) -> int | None:

@@ -1,8 +1,9 @@
 """LiteLLM's callbacks, as the beginnings and ends of attempts.
 
-The first of these to come closes an attempt: success hook, end of the stream, success or failure event,
-post-call failure hook, the next pick of the same call, the end of the request's task; the lease after
-all of them. No callback raises: LiteLLM would show it to the client or lose other callbacks' events.
+The first of these to come closes an attempt: success hook, end of the stream, the attempt's own failure,
+success or failure event, post-call failure hook, the next pick of the same call, the end of the pick's
+task and of the request's; the lease after all of them. No callback raises: LiteLLM would show it to the
+client or lose other callbacks' events.
 """
 
 from __future__ import annotations
@@ -60,6 +61,17 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         )
 
     @_silent
+    async def async_post_call_failure_deployment_hook(
+        self, request_data: Mapping[str, Any], exception: Exception, call_type: Any
+    ) -> None:
+        """One attempt has failed, just now: before any retry, or the wait for it."""
+        deployment = _id(request_data.get("model_info"))
+        if deployment is not None:
+            self._runtime.attempt_failed(
+                _call_id(request_data), deployment, type(exception).__name__, at_once=True
+            )
+
+    @_silent
     async def async_post_call_failure_hook(
         self,
         request_data: Any,
@@ -100,6 +112,9 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         litellm_call_info: Mapping[str, Any] | None = None,
     ) -> dict[str, str] | None:
         """The `x-routebalance-*` headers, if it was our choice that answered."""
+        if isinstance(response, AsyncIterable):
+            # The wrapper around a stream sees nothing of a client that leaves before it is begun.
+            self._runtime.watch_request(_call_id(data))
         record = self._runtime.decision(_call_id(data))
         answered_by = (litellm_call_info or {}).get("model_id")
         if record is None or (answered_by and answered_by != record.deployment):
@@ -150,7 +165,10 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         deployment = _deployment(kwargs)
         if deployment is not None:
             self._runtime.attempt_failed(
-                _call_id(kwargs), deployment, type(kwargs.get("exception") or Exception()).__name__
+                _call_id(kwargs),
+                deployment,
+                type(kwargs.get("exception") or Exception()).__name__,
+                at_once=False,
             )
 
 
@@ -161,7 +179,10 @@ def _call_id(holder: Any) -> str | None:
 
 def _deployment(kwargs: Mapping[str, Any]) -> str | None:
     params = kwargs.get("litellm_params")
-    info = params.get("model_info") if isinstance(params, Mapping) else None
+    return _id(params.get("model_info")) if isinstance(params, Mapping) else None
+
+
+def _id(info: Any) -> str | None:
     found = info.get("id") if isinstance(info, Mapping) else None
     return found if isinstance(found, str) else None
 

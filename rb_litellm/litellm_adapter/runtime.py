@@ -18,7 +18,12 @@ from typing import Any
 from uuid import uuid4
 
 from rb_litellm.balancer import Ask, Assignment, Balancer
-from rb_litellm.config import PredictorSettings, RouteBalanceSettings
+from rb_litellm.config import (
+    PredictorSettings,
+    RedisSettingsArgs,
+    RouteBalanceSettings,
+    ScrapeSettings,
+)
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.attempts import Attempts
@@ -26,9 +31,12 @@ from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
 from rb_litellm.litellm_adapter.preflight import check_names
 from rb_litellm.litellm_adapter.routes import mount
+from rb_litellm.litellm_adapter.scraping import Scraping
 from rb_litellm.litellm_adapter.sharing import Sharing
+from rb_litellm.litellm_adapter.ticker import Ticker
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.foreign import Foreign
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
 from rb_litellm.state.outcomes import OutcomeRing
@@ -67,7 +75,9 @@ class Runtime:
         self.index = DeploymentIndex()
         self.ledger = Ledger(self.index, LeaseRule())
         self.sharing = Sharing(self.index, self.ledger)
-        self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers)
+        self.foreign = Foreign()
+        self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.foreign)
+        self.scraping = Scraping(self.index, self.catalog, self.foreign)
         self._random = random or Random()
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self._random)
         self.lifecycle = Lifecycle(self)
@@ -76,19 +86,31 @@ class Runtime:
         self._records: OrderedDict[str, DecisionRecord] = OrderedDict()
         self._expired_at = clock()
         self._mounted = False
+        self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._expire))
         self._predictors: dict[str, Predictor] = {}
+        self._redis = RedisSettingsArgs()
+        self._scrape: ScrapeSettings | None = None
 
     # At start
 
     def adopt(self, settings: RouteBalanceSettings, router: Any) -> None:
-        """Take the process-wide settings of a selector that is being built; the last one given wins."""
+        """Take the process-wide settings of a selector that is being built: of each the last one stated.
+
+        What one routing group states holds for all, for their load is one; a group that is silent of it
+        changes nothing.
+        """
         with self.lock:
             if settings.seed is not None:
                 self._random.seed(settings.seed)
-            self.ledger.lease = LeaseRule(
-                settings.lease.factor, settings.lease.floor_s, settings.lease.ceiling_s
-            )
-            self.sharing.configure(settings.redis, router)
+            if "lease" in settings.model_fields_set:
+                lease = settings.lease
+                self.ledger.lease = LeaseRule(lease.factor, lease.floor_s, lease.ceiling_s)
+            if "redis" in settings.model_fields_set:
+                self._redis = settings.redis
+            if "scrape" in settings.model_fields_set:
+                self._scrape = settings.scrape
+            self.sharing.configure(self._redis, router)
+            self.scraping.configure(self._scrape, router)
         self.ensure_started()
 
     def prediction_source(self, settings: PredictorSettings | None) -> PredictionSource:
@@ -115,6 +137,8 @@ class Runtime:
         if not any(callback is self.lifecycle for callback in litellm.callbacks):
             litellm.logging_callback_manager.add_litellm_callback(self.lifecycle)
         self.sharing.ensure_started()
+        self.scraping.ensure_started(self.reckoner)
+        self._housekeeping.ensure_started()
 
     # At a pick
 
@@ -124,9 +148,9 @@ class Runtime:
             return self._calls.id_of(request_kwargs)
 
     def tried(self, call_id: str) -> frozenset[str]:
-        """Deployments that this call was sent to before."""
+        """Deployments that this call has failed on before."""
         with self.lock:
-            return self.ledger.tried(call_id)
+            return self.ledger.failed(call_id)
 
     def open_attempt(
         self,
@@ -143,7 +167,7 @@ class Runtime:
         `arrived` is on `time.perf_counter`, `now` on the runtime's clock.
         """
         with self.lock:
-            key = self._attempts.open(call_id, assignment, ask.prompt.input_tokens, now, stream)
+            key = self._attempts.open(call_id, assignment, ask.prompt.input_tokens, now, stream, task)
             self._watch(key, task, stream)
             self.counters.decisions += 1
             decision = assignment.decision
@@ -160,9 +184,8 @@ class Runtime:
                     prediction=decision.prediction,
                 )
             )
-            if now - self._expired_at >= EXPIRE_EVERY_S:
-                self._expired_at = now
-                self.counters.expired += self._attempts.expire(now)
+            # Threads without an event loop have nobody else to do it.
+            self._expire()
 
     def fewest_open(
         self,
@@ -201,7 +224,7 @@ class Runtime:
         duration_s: float,
     ) -> None:
         deployment = str(entry["model_info"]["id"])
-        key = self._attempts.open_unpredicted(call_id, deployment, self.clock())
+        key = self._attempts.open_unpredicted(call_id, deployment, self.clock(), task)
         self._watch(key, task, stream)
         self._keep(
             DecisionRecord(
@@ -227,10 +250,21 @@ class Runtime:
         if call_id is not None:
             self._guarded(lambda: self._attempts.close(call_id, closed_by, self.clock(), error=error))
 
-    def attempt_failed(self, call_id: str | None, deployment: str, error: str) -> None:
-        """An attempt on this deployment has failed, perhaps a while ago."""
+    def attempt_failed(self, call_id: str | None, deployment: str, error: str, at_once: bool) -> None:
+        """An attempt on this deployment has failed: just now, or perhaps a while ago."""
         if call_id is not None:
-            self._guarded(lambda: self._attempts.failed(call_id, deployment, self.clock(), error))
+            self._guarded(lambda: self._attempts.failed(call_id, deployment, self.clock(), error, at_once))
+
+    def watch_request(self, call_id: str | None) -> None:
+        """Close what is open of the call when the running task ends: it serves the call's whole request."""
+        if call_id is None or (task := asyncio.current_task()) is None:
+            return
+
+        def ended(over: asyncio.Task[Any]) -> None:
+            # Exceptions of this task are the server's to retrieve.
+            self.closed(call_id, "request-end", error="CancelledError" if over.cancelled() else None)
+
+        task.add_done_callback(ended)
 
     def answered(
         self,
@@ -271,6 +305,12 @@ class Runtime:
                 )
 
         self._attempts.watch(key, task, ended)
+
+    def _expire(self) -> None:
+        now = self.clock()
+        if now - self._expired_at >= EXPIRE_EVERY_S:
+            self._expired_at = now
+            self.counters.expired += self._attempts.expire(now)
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:

@@ -13,6 +13,7 @@ MAX_TRIED = 32
 class _Call:
     attempts: int = 0
     tried: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
     open: tuple[int, ...] = ()
 
 
@@ -39,10 +40,12 @@ class CallLog:
         self._closed.pop(call_id, None)
         self._open[call_id] = call
 
-    def closed(self, call_id: str, attempt: int) -> None:
-        """Note the end of an open attempt."""
+    def closed(self, call_id: str, attempt: int, failed_on: str | None = None) -> None:
+        """Note the end of an open attempt; `failed_on` is its deployment if it failed."""
         call = self._open[call_id]
         call.open = tuple(a for a in call.open if a != attempt)
+        if failed_on is not None:
+            call.failed = (*(d for d in call.failed if d != failed_on), failed_on)[-MAX_TRIED:]
         if call.open:
             return
         del self._open[call_id]
@@ -60,10 +63,15 @@ class CallLog:
         call = self._open.get(call_id) or self._closed.get(call_id)
         return frozenset() if call is None else frozenset(call.tried)
 
-    def latest_open(self, call_id: str) -> int | None:
-        """The newest attempt that is still open."""
+    def failed(self, call_id: str) -> frozenset[str]:
+        """Deployments that attempts of the call have failed on."""
+        call = self._open.get(call_id) or self._closed.get(call_id)
+        return frozenset() if call is None else frozenset(call.failed)
+
+    def open_attempts(self, call_id: str) -> tuple[int, ...]:
+        """Its attempts that are still open, oldest first."""
         call = self._open.get(call_id)
-        return None if call is None else call.open[-1]
+        return () if call is None else call.open
 
     def __len__(self) -> int:
         return len(self._open) + len(self._closed)

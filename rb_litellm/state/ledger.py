@@ -194,11 +194,16 @@ class Ledger:
         """Whether the attempt still counts."""
         return key in self._open
 
-    def latest_open(self, call_id: str) -> AttemptKey | None:
-        """The call's newest attempt that is still open."""
+    def latest_open(self, call_id: str, deployment: str | None = None) -> AttemptKey | None:
+        """The call's newest attempt that is still open: on `deployment` if there is one, else at all.
+
+        A call has several at once only where a client gives requests of its own the same id.
+        """
         with self._lock:
-            attempt = self._calls.latest_open(call_id)
-            return None if attempt is None else AttemptKey(call_id, attempt)
+            keys = [AttemptKey(call_id, attempt) for attempt in self._calls.open_attempts(call_id)]
+            there = [key for key in keys if self._open[key].deployment == deployment]
+            found = there or keys
+            return found[-1] if found else None
 
     def next_attempt(self, call_id: str) -> int:
         """The number of the call's next attempt; 0 for a call that is not remembered."""
@@ -209,6 +214,11 @@ class Ledger:
         """Deployments that attempts of the call were sent to, open or closed."""
         with self._lock:
             return self._calls.tried(call_id)
+
+    def failed(self, call_id: str) -> frozenset[str]:
+        """Deployments that attempts of the call have failed on."""
+        with self._lock:
+            return self._calls.failed(call_id)
 
     def open_count(self, deployment: str) -> int:
         """Open attempts on the deployment."""
@@ -253,7 +263,7 @@ class Ledger:
         ttft_s: float | None = None,
     ) -> Outcome:
         del self._open[attempt.key]
-        self._calls.closed(*attempt.key)
+        self._calls.closed(*attempt.key, None if error is None else attempt.deployment)
         last = self._by_slot.pop()
         if last is not attempt:
             self._columns.move(last.slot, attempt.slot)

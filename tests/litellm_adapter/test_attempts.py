@@ -91,20 +91,20 @@ def test_a_retry_closes_the_attempt_before_it_as_failed(book):
 def test_a_failure_event_that_comes_after_the_retry_does_not_close_the_retry(book):
     book.open(id="a")
     book.open(id="b", now=1.0)
-    book.attempts.failed("c", "a", 2.0, "Timeout")
+    book.attempts.failed("c", "a", 2.0, "Timeout", at_once=False)
     assert book.ledger.open_count("b") == 1
 
 
 def test_nor_does_it_where_the_retry_went_to_the_same_deployment(book):
     book.open(id="a")
     book.open(id="a", now=1.0)
-    book.attempts.failed("c", "a", 2.0, "Timeout")
+    book.attempts.failed("c", "a", 2.0, "Timeout", at_once=False)
     assert book.ledger.open_count("a") == 1
 
 
 def test_a_failure_event_in_time_closes_and_finishes(book):
     book.open()
-    book.attempts.failed("c", "a", 1.0, "Timeout")
+    book.attempts.failed("c", "a", 1.0, "Timeout", at_once=False)
     assert len(book.ledger) == 0
     assert [outcome.error for outcome in book.finished] == ["Timeout"]
 
@@ -138,7 +138,7 @@ def test_a_stream_shows_its_first_token(book):
 def test_events_of_calls_that_were_never_ours_change_nothing(book):
     book.attempts.first_token("x", 0.0)
     book.attempts.close("x", "success-hook", 0.0)
-    book.attempts.failed("x", "a", 0.0, "Timeout")
+    book.attempts.failed("x", "a", 0.0, "Timeout", at_once=False)
     book.attempts.complete("x", "a", 5, None, cached=False)
     assert book.finished == []
 
@@ -214,7 +214,7 @@ def test_whatever_comes_in_whatever_order_every_attempt_is_finished_at_most_once
         elif event == "close":
             book.attempts.close(call_id, "hook", float(now))
         elif event == "fail":
-            book.attempts.failed(call_id, id, float(now), "E")
+            book.attempts.failed(call_id, id, float(now), "E", at_once=False)
         elif event == "complete":
             book.attempts.complete(call_id, id, 5, None, cached=False)
         elif event == "cached":
@@ -230,3 +230,48 @@ def test_whatever_comes_in_whatever_order_every_attempt_is_finished_at_most_once
         book.attempts.close(f"c{call}", "end", 1e3)
     assert len(book.ledger) == 0
     assert book.attempts._open == {}
+
+
+def test_a_failure_that_is_told_at_once_closes_even_a_second_attempt_on_the_same_deployment(book):
+    book.open(id="a")
+    book.open(id="a", now=1.0)
+    book.attempts.failed("c", "a", 2.0, "Timeout", at_once=True)
+    assert len(book.ledger) == 0
+    assert [outcome.closed_by for outcome in book.finished] == ["next-pick", "attempt-failed"]
+
+
+class TestRequestsOfOneCallId:
+    """A client may send a call id of its own choice, and the same one with many requests."""
+
+    @pytest.fixture
+    async def tasks(self):
+        running = [asyncio.create_task(asyncio.Event().wait()) for _ in range(2)]
+        yield running
+        for task in running:
+            task.cancel()
+
+    def open(self, book, id, task):
+        key = book.attempts.open("c", to(id), 10, 0.0, False, task)
+        book.attempts.watch(key, task, lambda key, error: None)
+
+    async def test_at_the_same_time_both_count(self, book, tasks):
+        for id, task in zip("ab", tasks, strict=True):
+            self.open(book, id, task)
+        assert (book.ledger.open_count("a"), book.ledger.open_count("b")) == (1, 1)
+
+    async def test_each_end_closes_the_attempt_on_its_own_deployment(self, book, tasks):
+        for id, task in zip("ab", tasks, strict=True):
+            self.open(book, id, task)
+        book.attempts.close("c", "success-hook", 1.0, deployment="a")
+        assert (book.ledger.open_count("a"), book.ledger.open_count("b")) == (0, 1)
+
+    async def test_a_pick_of_the_same_task_is_a_retry(self, book, tasks):
+        for id in "ab":
+            self.open(book, id, tasks[0])
+        assert (book.ledger.open_count("a"), book.ledger.open_count("b")) == (0, 1)
+
+    def test_one_after_the_other_they_avoid_only_what_failed(self, book):
+        for id, error in (("a", None), ("b", "Timeout")):
+            book.open(id=id)
+            book.attempts.close("c", "task-end", 1.0, error=error)
+        assert book.ledger.failed("c") == {"b"}
