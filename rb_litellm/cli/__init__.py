@@ -10,6 +10,7 @@ import click
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("rb_litellm.cli.demo", "demo", "Route real requests before thirteen simulated servers."),
     "simulate": ("rb_litellm.cli.simulate", "simulate", "Compare policies on a simulated cluster."),
+    "replay": ("rb_litellm.cli.replay", "replay", "Try policies on the traffic of LiteLLM's spend logs."),
     "bench": ("rb_litellm.cli.bench", "bench", "Measure costs and behaviour."),
     "state": ("rb_litellm.cli.state", "state", "Show the workers alive and what they have open, from Redis."),
 }

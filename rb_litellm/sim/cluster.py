@@ -53,6 +53,8 @@ class Tier:
     """Mean answer quality, a prior for where no predictor speaks."""
     output_tokens: float
     """Mean length of an answer, likewise."""
+    network_s: float = 0.001
+    """Between the router and a server, one way."""
 
     @property
     def tpot_s(self) -> float:

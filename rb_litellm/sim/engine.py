@@ -77,12 +77,11 @@ class Simulation:
         policy: Policy,
         requests: Sequence[Request],
         seed: int = 0,
-        network_s: float = 0.001,
         incidents: Sequence[Incident] = (),
         sample_s: float | None = None,
     ) -> None:
         self._policy = policy
-        self._network_s = network_s
+        self._network_s = [tier.network_s for tier in cluster.tiers for _ in range(tier.instances)]
         self._now = 0.0
         self._order = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -154,7 +153,7 @@ class Simulation:
         for served, deployment in zip(batch, chosen, strict=True):
             served.deployment, served.decided_s = deployment, self._now
             served.attempts += 1
-            self._at(self._now + self._network_s, partial(self._reach, served))
+            self._at(self._now + self._network_s[deployment], partial(self._reach, served))
 
     def _reach(self, served: Served) -> None:
         index = served.deployment
@@ -189,13 +188,14 @@ class Simulation:
     def _iterated(self, index: int, version: int) -> None:
         if version != self._version[index]:
             return
+        back_s = self._network_s[index]
         for job, tokens in self.instances[index].finish():
             served: Served = job.tag
             if job.written == tokens and served.ttft_s != served.ttft_s:
-                served.ttft_s = self._now + self._network_s - served.request.arrival_s
-                self._at(self._now + self._network_s, partial(self._first_token, served))
+                served.ttft_s = self._now + back_s - served.request.arrival_s
+                self._at(self._now + back_s, partial(self._first_token, served))
             if job.done:
-                self._at(self._now + self._network_s, partial(self._end, served, job.written))
+                self._at(self._now + back_s, partial(self._end, served, job.written))
         self._begin(index)
 
     def _first_token(self, served: Served) -> None:

@@ -95,7 +95,8 @@ def test_workers_with_gauges_answer_everything() -> None:
 @settings(max_examples=10, deadline=None)
 def test_littles_law_holds_over_a_whole_run(rate: float, seed: int) -> None:
     load = asked(200, rate, seed)
-    simulation = Simulation(PAPER_CLUSTER, RoundRobin(13), load, sample_s=0.05, network_s=0.0)
+    at_once = replace(PAPER_CLUSTER, tiers=tuple(replace(t, network_s=0.0) for t in PAPER_CLUSTER.tiers))
+    simulation = Simulation(at_once, RoundRobin(13), load, sample_s=0.05)
     served = simulation.run()
     assert simulation.timeline is not None
     mean_open = np.mean(np.sum(simulation.timeline.in_flight, axis=1))

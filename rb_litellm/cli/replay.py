@@ -1,0 +1,148 @@
+"""`routebalance replay`: what other weights, strategies or clusters would have made of one's own traffic."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+_DEFAULT = (
+    "as-logged",
+    "routebalance:balanced",
+    "routebalance:quality",
+    "routebalance:latency",
+    "routebalance:cost",
+    "litellm:simple-shuffle",
+    "litellm:least-busy",
+    "litellm:latency-based-routing",
+)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--from-spend-logs", "source", required=True, help="postgresql:// URL of LiteLLM's database, or a file."
+)
+@click.option("--policy", "policies", multiple=True, help="Repeatable; a wrong name lists all.")
+@click.option("--without", multiple=True, metavar="DEPLOYMENT", help="Leave a deployment out; repeatable.")
+@click.option(
+    "--price", "prices", multiple=True, metavar="NAME=IN,OUT", help="USD per million tokens; repeatable."
+)
+@click.option("--quality", "qualities", multiple=True, metavar="MODEL=Q", help="Mean quality; repeatable.")
+@click.option("--load", type=click.FloatRange(0.01, 100.0), default=1.0, help="Arrivals so much faster.")
+@click.option("--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--model", "models", multiple=True, metavar="MODEL=NAME", help="The predictor's name for it.")
+@click.option("--max-rows", type=click.IntRange(1, 1_000_000), default=50_000, help="Rows of the log.")
+@click.option("--seed", type=int, default=0)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def replay(
+    source: str,
+    policies: tuple[str, ...],
+    without: tuple[str, ...],
+    prices: tuple[str, ...],
+    qualities: tuple[str, ...],
+    load: float,
+    predictor: Path | None,
+    models: tuple[str, ...],
+    max_rows: int,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Fit a cluster to LiteLLM's spend logs, check the fit, and run policies on the logged arrivals."""
+    from rb_litellm.logs.spend_logs import read_spend_logs
+    from rb_litellm.replay.whatif import AS_LOGGED, Change, Replay
+
+    chosen = policies or tuple(name for name in _DEFAULT if not (without and name == AS_LOGGED))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        change = Change(without, {name: _two(name, told) for name, told in _pairs("price", prices)}, load)
+        quality = {name: _share(name, told) for name, told in _pairs("quality", qualities)}
+        with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
+            task = progress.add_task("reading the log", total=len(chosen) + 2)
+            calls = read_spend_logs(source, max_rows)
+            progress.update(task, advance=1, description="fitting")
+            log = Replay(calls, quality, predictor, dict(_pairs("model", models)))
+            checks = log.check()
+            progress.update(task, advance=1)
+            results = log.run(
+                chosen, change, seed, lambda name: progress.update(task, advance=1, description=name)
+            )
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    document = {
+        "source_calls": len(calls),
+        "replayed_calls": len(log.calls),
+        "failed_calls": log.failed,
+        "expected_quality": {name: round(q, 4) for name, q in sorted(log.quality.items())},
+        "fit": [check.as_json() for check in checks],
+        "runs": [result.as_json() for result in results],
+    }
+    if as_json:
+        click.echo(json.dumps(document))
+        return
+    _show(document, checks[0].median_error)
+
+
+def _show(document: dict[str, Any], median_error: float) -> None:
+    from rb_litellm.replay.check import GOOD_MEDIAN_ERROR
+
+    console = Console()
+    console.print(
+        _table("The fit: logged against simulated, under the policy that was in force", document["fit"])
+    )
+    if median_error > GOOD_MEDIAN_ERROR:
+        console.print(
+            f"[yellow]The median error of E2E is {median_error:.0%}: read the seconds below as a comparison "
+            "of policies, not as a forecast.[/yellow]"
+        )
+    wanted = ("policy", "mean_e2e_s", "p95_e2e_s", "p95_ttft_s", "quality", "cost_usd_per_1k", "failed")
+    rows = [{name: run[name] for name in wanted} for run in document["runs"]]
+    console.print(
+        _table(f"What if: the same {document['replayed_calls']} arrivals; quality is expected", rows)
+    )
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in rows[0]:
+        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    return table
+
+
+def _pairs(option: str, told: tuple[str, ...]) -> list[tuple[str, str]]:
+    pairs = []
+    for text in told:
+        # Deployments may be named by a URL with an = in its query; values hold none.
+        name, mark, value = text.rpartition("=")
+        if not mark or not name:
+            raise ValueError(f"--{option} {text!r}: allowed is NAME=VALUE")
+        pairs.append((name, value))
+    return pairs
+
+
+def _two(name: str, told: str) -> tuple[float, float]:
+    try:
+        first, second = (float(part) for part in told.split(","))
+    except ValueError:
+        first = second = -1.0
+    if not (0.0 <= first < 1e6 and 0.0 <= second < 1e6):
+        raise ValueError(f"--price {name}={told}: allowed is USD per million input and output tokens, IN,OUT")
+    return first, second
+
+
+def _share(name: str, told: str) -> float:
+    try:
+        value = float(told)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"--quality {name}={told}: allowed is a number from 0 to 1")
+    return value
