@@ -9,6 +9,8 @@ import click
 # command -> (module, attribute, one line for --help); a module is imported when its command runs.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("rb_litellm.cli.demo", "demo", "Route real requests before thirteen simulated servers."),
+    "train": ("rb_litellm.cli.train", "train", "Learn answer quality and length from graded answers."),
+    "evaluate": ("rb_litellm.cli.evaluate", "evaluate", "Judge a predictor on graded answers."),
     "simulate": ("rb_litellm.cli.simulate", "simulate", "Compare policies on a simulated cluster."),
     "replay": ("rb_litellm.cli.replay", "replay", "Try policies on the traffic of LiteLLM's spend logs."),
     "bench": ("rb_litellm.cli.bench", "bench", "Measure costs and behaviour."),

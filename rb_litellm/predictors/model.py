@@ -1,8 +1,9 @@
 """A trained predictor: a folder of plain data, checked whole when it is loaded.
 
     manifest.json   format version, SHA-256 of every other file
-    model.json      model names, means, versions
+    model.json      model names, means, the shrinkage of each output
     booster.ubj     XGBoost: one output per model for quality, one for the logarithm of the length
+    card.json       what it was trained on and how well it does; not read here
 
 No file holds code: nothing is unpickled.
 """
@@ -18,12 +19,13 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from rb_litellm.core.types import FloatArray, ModelPredictions, Prompt
+from rb_litellm.core.types import FloatArray, IntArray, ModelPredictions, Prompt
 from rb_litellm.predictors.features import FEATURES, featurise
 from rb_litellm.predictors.forest import evaluator
 from rb_litellm.predictors.priors import KnownModel
 
 FORMAT = 1
+CARD = "card.json"
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantile levels of `ModelPredictions.length_quantiles`."""
 
@@ -44,15 +46,17 @@ class Predictor:
                 self.models, meta["mean_quality"], meta["mean_output_tokens"], strict=True
             )
         )
+        self.length_constants: FloatArray = _matrix(meta["length_quantiles"], len(self.models))
+        """(M, Q) quantiles of each model's lengths in the training data, NaN without any."""
         self._evaluate = evaluator(booster)
-        outputs = self._evaluate(np.zeros((1, FEATURES), dtype=np.float32)).shape[1]
-        if outputs != 2 * len(self.models):
-            raise ValueError(f"{outputs} outputs for {len(self.models)} models")
-        self._has_quality = np.array([q is not None for q in meta["mean_quality"]])
-        self._has_length = np.array([q is not None for q in meta["mean_output_tokens"]])
-        self._residuals = np.array(meta["length_residuals"], dtype=np.float64).reshape(
-            len(self.models), len(LEVELS)
-        )
+        self._outputs: IntArray = np.array(meta["outputs"], dtype=np.int64)
+        """(K,) what the trees give: the models' qualities are outputs 0..M-1, their lengths M..2M-1."""
+        self._offset: FloatArray = np.array(meta["offset"], dtype=np.float64)
+        self._scale: FloatArray = np.array(meta["scale"], dtype=np.float64)
+        given = self._evaluate(np.zeros((1, FEATURES), dtype=np.float32)).shape[1]
+        if not given == len(self._outputs) == len(self._offset) == len(self._scale):
+            raise ValueError(f"{given} outputs, described as {len(self._outputs)}")
+        self._residuals: FloatArray = _matrix(meta["length_residuals"], len(self.models))
 
     @classmethod
     def load(cls, path: str | Path) -> Predictor:
@@ -80,7 +84,9 @@ class Predictor:
                     path,
                     f"was trained on {booster.num_features()} features, here are {FEATURES}; train it again",
                 )
-            return cls(meta, booster, hashlib.sha256(json.dumps(manifest).encode()).hexdigest()[:12])
+            # The card holds the time that training took; the same trees are the same version.
+            told_by = sorted((name, digest) for name, digest in manifest["files"].items() if name != CARD)
+            return cls(meta, booster, hashlib.sha256(json.dumps(told_by).encode()).hexdigest()[:12])
         except PredictorError:
             raise
         except (OSError, ValueError, KeyError, TypeError, AttributeError, xgboost.core.XGBoostError) as error:
@@ -89,10 +95,11 @@ class Predictor:
     def predict(self, prompts: Sequence[Prompt]) -> ModelPredictions:
         """Quality (R, M), output tokens (R, M) and their quantiles (R, M, Q), not capped; NaN: untaught."""
         count = len(self.models)
-        raw = self._evaluate(featurise(prompts)).astype(np.float64)
-        quality: FloatArray = np.where(self._has_quality, np.clip(raw[:, :count], 0.0, 1.0), np.nan)
-        quantiles = np.exp(raw[:, count:, None] + self._residuals)
-        quantiles = np.where(self._has_length[:, None], quantiles, np.nan)
+        raw = self._evaluate(featurise(prompts))
+        outputs = np.full((len(prompts), 2 * count), np.nan)
+        outputs[:, self._outputs] = self._offset + self._scale * raw
+        quality: FloatArray = np.clip(outputs[:, :count], 0.0, 1.0)
+        quantiles: FloatArray = np.exp(outputs[:, count:, None] + self._residuals)
         return ModelPredictions(quality, mean_of_quantiles(quantiles), np.ones_like(quality), quantiles)
 
 
@@ -100,6 +107,11 @@ def mean_of_quantiles(quantiles: FloatArray) -> FloatArray:
     """Mean of a distribution (..., Q) given at LEVELS: each quantile stands for its share of the mass."""
     result: FloatArray = quantiles @ np.array([0.175, 0.2, 0.25, 0.2, 0.175])
     return result
+
+
+def _matrix(rows: Sequence[Sequence[float | None]], count: int) -> FloatArray:
+    """Figures at LEVELS of `count` models, (count, Q); None becomes NaN."""
+    return np.array(rows, dtype=np.float64).reshape(count, len(LEVELS))
 
 
 def _unusable(path: str | Path, why: str) -> PredictorError:

@@ -1,0 +1,101 @@
+"""Judge a predictor on graded prompts it has not seen, each figure beside that of the constant.
+
+The constant is what the predictor's training data say of the model as a whole: its mean quality, its
+median length, its quantiles of length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rb_litellm.core.types import FloatArray
+from rb_litellm.predictors.model import LEVELS, Predictor
+from rb_litellm.train import metrics
+from rb_litellm.train.dataset import DataError, Dataset
+from rb_litellm.train.routing import routing_report
+
+BATCH = 256
+
+
+def evaluate(
+    predictor: Predictor, data: Dataset, prices: Mapping[str, float] | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """The report of `routebalance evaluate`, over the models that predictor and data share.
+
+    Raises:
+        DataError: they share none, or a price is missing.
+    """
+    shared = [name for name in predictor.models if name in data.models]
+    if not shared:
+        raise DataError(
+            f"the data speak of {', '.join(data.models)}; the predictor of {', '.join(predictor.models)}"
+        )
+    data = data.for_models(shared)
+    columns = [predictor.models.index(name) for name in shared]
+    parts = [predictor.predict(data.prompts[at : at + BATCH]) for at in range(0, len(data.prompts), BATCH)]
+    quality = np.concatenate([part.quality for part in parts])[:, columns]
+    quantiles = np.concatenate([part.length_quantiles for part in parts])[:, columns]
+    return {
+        "predictor": predictor.version,
+        "prompts": len(data.prompts),
+        "routing": routing_report(data, quality, prices, seed),
+        "models": {
+            name: model_report(
+                data.quality[:, j],
+                data.output_tokens[:, j],
+                quality[:, j],
+                quantiles[:, j],
+                predictor.known[columns[j]].quality,
+                predictor.length_constants[columns[j]],
+            )
+            for j, name in enumerate(shared)
+        },
+    }
+
+
+def model_report(
+    quality: FloatArray,
+    tokens: FloatArray,
+    predicted_quality: FloatArray,
+    predicted_quantiles: FloatArray,
+    constant_quality: float | None,
+    constant_quantiles: FloatArray,
+) -> dict[str, Any]:
+    """Figures of one model, None where nothing was measured or nothing is predicted."""
+    report: dict[str, Any] = dict.fromkeys(
+        (
+            "quality_rows",
+            "quality_r2",
+            "quality_mae",
+            "quality_mae_constant",
+            "quality_ece",
+            "length_rows",
+            "length_mae",
+            "length_mae_constant",
+            "length_pinball",
+            "length_pinball_constant",
+            "length_coverage_80",
+        )
+    )
+    rows = np.isfinite(quality) & np.isfinite(predicted_quality)
+    report["quality_rows"] = int(rows.sum())
+    if rows.any() and constant_quality is not None:
+        truth, told = quality[rows], predicted_quality[rows]
+        report["quality_r2"] = metrics.r2(truth, told)
+        report["quality_mae"] = metrics.mae(truth, told)
+        report["quality_mae_constant"] = metrics.mae(truth, constant_quality)
+        report["quality_ece"] = metrics.calibration_error(truth, told)
+    rows = np.isfinite(tokens) & np.isfinite(predicted_quantiles).all(axis=1)
+    report["length_rows"] = int(rows.sum())
+    if rows.any():
+        truth, spread = tokens[rows], predicted_quantiles[rows]
+        middle = LEVELS.index(0.5)
+        report["length_mae"] = metrics.mae(truth, spread[:, middle])
+        report["length_mae_constant"] = metrics.mae(truth, float(constant_quantiles[middle]))
+        report["length_pinball"] = metrics.pinball(truth, spread, LEVELS)
+        report["length_pinball_constant"] = metrics.pinball(truth, constant_quantiles, LEVELS)
+        report["length_coverage_80"] = metrics.coverage(truth, spread[:, 0], spread[:, -1])
+    return {name: round(v, 6) if isinstance(v, float) else v for name, v in report.items()}

@@ -1,0 +1,55 @@
+"""Write a predictor's folder: complete or not at all, and never over something that is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from rb_litellm.predictors.model import FORMAT, Predictor
+
+
+def check_free(out: Path) -> None:
+    """Raise FileExistsError if `out` is anything but an empty folder or nothing."""
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() or out.is_symlink():
+        raise FileExistsError(f"{out} exists already; give another --out, or remove it first")
+
+
+def write_folder(out: Path, files: Mapping[str, bytes]) -> Predictor:
+    """Write `files` and their manifest as the folder `out`, and load it as a proxy would.
+
+    The folder appears under its name only when all of it is on disk and has been read back.
+
+    Raises:
+        FileExistsError: `out` holds something.
+        PredictorError: what was written cannot be loaded.
+    """
+    check_free(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        for name, content in files.items():
+            _write(made / name, content)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        _write(made / "manifest.json", json.dumps({"format": FORMAT, "files": digests}, indent=1).encode())
+        made.chmod(0o755)
+        predictor = Predictor.load(made)
+        if out.is_dir():
+            out.rmdir()
+        made.rename(out)
+        return predictor
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,37 @@
+"""One call from graded answers to a predictor's folder, for the command and for whoever has the data."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rb_litellm.predictors.model import CARD, Predictor
+from rb_litellm.train.card import model_card
+from rb_litellm.train.dataset import Dataset
+from rb_litellm.train.fit import fit
+from rb_litellm.train.folder import check_free, write_folder
+
+
+def train_predictor(
+    data: Dataset, out: Path, seed: int = 0, progress: Callable[[int, int], None] = lambda done, of: None
+) -> Predictor:
+    """Train on `data`, write the folder `out` and load it.
+
+    Raises:
+        DataError: too little to learn from.
+        FileExistsError: `out` holds something.
+    """
+    check_free(out)
+    started = time.perf_counter()
+    fitted = fit(data, seed, progress)
+    card = model_card(data, fitted, seed, time.perf_counter() - started)
+    return write_folder(
+        out,
+        {
+            "model.json": json.dumps(fitted.meta).encode(),
+            "booster.ubj": fitted.booster,
+            CARD: json.dumps(card, indent=1).encode(),
+        },
+    )
