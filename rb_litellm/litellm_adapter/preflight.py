@@ -21,15 +21,13 @@ def mistakes(config_file: Path) -> list[str]:
 
     A file that cannot be read as YAML has no mistakes of ours.
     """
-    import yaml
-
     try:
-        config = _resolved(yaml.safe_load(config_file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError):
+        config = read_config(config_file)
+    except ConfigUnreadable:
         return []
     found: list[str] = []
-    names = _model_names(config)
-    for where, members, args in _strategies(config):
+    names = model_names(config)
+    for where, members, args in strategies(config):
         if names is not None and (unknown := [str(m) for m in members if m not in names]):
             found.append(
                 f"{where}.models: unknown model group (value {unknown}); allowed are {_joined(names)}"
@@ -42,7 +40,7 @@ def mistakes(config_file: Path) -> list[str]:
                 check_names(settings.predictor, predictor, names, where)
         except (SettingsError, PredictorError) as error:
             found.append(str(error) if where in str(error) else f"{where}: {error}")
-    for number, entry in enumerate(_list(_mapping(config).get("model_list"))):
+    for number, entry in enumerate(_list(config.get("model_list"))):
         entry = _mapping(entry)
         info = _mapping(entry.get("model_info"))
         try:
@@ -53,6 +51,40 @@ def mistakes(config_file: Path) -> list[str]:
         except SettingsError as error:
             found.append(str(error))
     return found
+
+
+class ConfigUnreadable(ValueError):
+    """A file that LiteLLM could not read as its configuration either."""
+
+
+def read_config(config_file: Path) -> Mapping[str, Any]:
+    """A configuration as LiteLLM sees it: included files merged in, `os.environ/NAME` replaced.
+
+    A variable that is not set stays as it is written.
+
+    Raises:
+        ConfigUnreadable: naming the file and what is wrong with it.
+    """
+    config = dict(_read(config_file))
+    # As LiteLLM merges them: lists grow, everything else is the later file's.
+    for included in _list(config.pop("include", None)):
+        for key, value in _read(config_file.parent / str(included)).items():
+            grows = isinstance(value, list) and isinstance(config.get(key), list)
+            config[key] = [*config[key], *value] if grows else value
+    resolved: Mapping[str, Any] = _resolved(config)
+    return resolved
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigUnreadable(f"{file}: {error}") from error
+    if config is not None and not isinstance(config, Mapping):
+        raise ConfigUnreadable(f"{file}: holds a {type(config).__name__}; a configuration is a mapping")
+    return config or {}
 
 
 def check_names(
@@ -86,17 +118,18 @@ def names_of(entries: Iterable[Any]) -> set[str]:
     return names - {""}
 
 
-def _model_names(config: object) -> set[str] | None:
-    if _mapping(_mapping(config).get("general_settings")).get("store_model_in_db") is True:
+def model_names(config: Mapping[str, Any]) -> set[str] | None:
+    """What a group or mapping may name; None where more models may come from a database."""
+    if _mapping(config.get("general_settings")).get("store_model_in_db") is True:
         return None
     if os.environ.get("STORE_MODEL_IN_DB", "").lower() == "true":
         return None
-    return names_of(_list(_mapping(config).get("model_list")))
+    return names_of(_list(config.get("model_list")))
 
 
-def _strategies(config: object) -> Iterable[tuple[str, list[Any], Any]]:
+def strategies(config: Mapping[str, Any]) -> Iterable[tuple[str, list[Any], Any]]:
     """(name in the file, members, arguments) of the router and the routing groups that are ours."""
-    router = _mapping(_mapping(config).get("router_settings"))
+    router = _mapping(config.get("router_settings"))
     if router.get("routing_strategy") == STRATEGY:
         yield "router_settings", [], _args(router)
     for group in _list(router.get("routing_groups")):

@@ -40,6 +40,7 @@ def snapshot(runtime: Runtime) -> dict[str, Any]:
         "litellm": version("litellm"),
         "worker": None if exchange is None else exchange.origin,
         "strategies": strategies(getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)),
+        "failures": dict(runtime.counters.failures),
         "exchange": None if exchange is None else asdict(exchange),
     }
 

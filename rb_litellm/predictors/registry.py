@@ -56,6 +56,10 @@ class PredictionSource:
         """Version of the predictor in use, None without one."""
         return self._predictor.version if self._predictor else None
 
+    def knows(self, info: ModelInfo) -> bool:
+        """Whether the predictor was trained on this model."""
+        return bool(self._columns((info,)).known.size)
+
     def predict(self, prompts: Sequence[Prompt], models: Sequence[ModelInfo]) -> ModelPredictions:
         """Quality, length (R, M) and its quantiles (R, M, Q): all finite, length capped by `max_tokens`."""
         columns = self._columns(tuple(models))

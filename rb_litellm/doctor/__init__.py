@@ -1,0 +1,1 @@
+"""`routebalance doctor`: whether RouteBalance will do its work with this configuration, in this proxy."""

@@ -1,0 +1,183 @@
+"""What a running proxy says of itself: is the strategy in every worker, what failed there, who may call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from rb_litellm.doctor.configuration import Configuration
+from rb_litellm.doctor.finding import Finding, error, ok, warn
+
+_TRIES = 60
+"""Requests, each on a connection of its own, within which all workers are expected to have answered."""
+_TIMEOUT_S = 10.0
+_SKEW_S = 5.0
+"""The header that tells the proxy's clock has whole seconds, and servers renew it when they come to it."""
+
+
+def check(url: str, key: str | None, config: Configuration | None) -> Iterator[Finding]:
+    """Findings on the proxy at `url`, asked with `key`; `config` is what it is supposed to run."""
+    try:
+        alive = httpx.get(f"{url}/health/liveliness", timeout=_TIMEOUT_S)
+        alive.raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as failure:
+        yield error(
+            "proxy",
+            f"{url} does not answer: {type(failure).__name__}: {failure}",
+            "start it, or correct --url",
+        )
+        return
+    yield ok("proxy", f"{url} answers")
+    yield from _clock(alive)
+    seen, refusal = _ask_workers(url, key)
+    if refusal is not None:
+        yield refusal
+    else:
+        yield from _workers(seen)
+        for name, status in sorted(seen.items()):
+            yield from _worker(name, status)
+        if config is not None and seen:
+            yield from _drift(config, next(iter(seen.values())))
+    yield from _key(url, key, next(iter(seen.values()), None))
+
+
+def _ask_workers(url: str, key: str | None) -> tuple[dict[str, Mapping[str, Any]], Finding | None]:
+    """Status by worker, asked until every worker that they tell of has answered."""
+    seen: dict[str, Mapping[str, Any]] = {}
+    for _ in range(_TRIES):
+        try:
+            answer = httpx.get(f"{url}/routebalance/status", headers=_headers(key), timeout=_TIMEOUT_S)
+        except httpx.HTTPError as failure:
+            return seen, error(
+                "workers", f"/routebalance/status: {type(failure).__name__}: {failure}", "see the proxy's log"
+            )
+        if answer.status_code != 200:
+            return seen, _refused(answer.status_code, key)
+        status = answer.json()
+        seen[str(status["worker"])] = status
+        exchange = status.get("exchange") or {}
+        if len(seen) >= int(exchange.get("peers") or 0) + 1:
+            break
+    return seen, None
+
+
+def _refused(code: int, key: str | None) -> Finding:
+    if code == 404:
+        return error(
+            "workers",
+            "a worker of this proxy has not loaded RouteBalance: it has no /routebalance/status",
+            "start it with rb-litellm, or add rb_litellm.proxy to litellm_settings.callbacks",
+        )
+    return warn(
+        "workers",
+        f"/routebalance/status is refused ({code}){'' if key else ': no key was given'}",
+        "give a proxy admin's key: --key, LITELLM_MASTER_KEY or general_settings.master_key",
+    )
+
+
+def _workers(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    expected = max((int((s.get("exchange") or {}).get("peers") or 0) + 1 for s in seen.values()), default=1)
+    idle = sorted(name for name, status in seen.items() if not status["strategies"])
+    if idle:
+        yield error(
+            "workers",
+            f"RouteBalance routes nothing in {', '.join(idle)}: another strategy is set there",
+            "set routing_strategy: routebalance in the configuration or in the Admin UI's Router Settings",
+        )
+    elif len(seen) < expected:
+        yield warn(
+            "workers",
+            f"{len(seen)} of {expected} workers answered within {_TRIES} requests, all with RouteBalance",
+            "run the doctor again; other proxies of the fleet answer at their own addresses",
+        )
+    else:
+        yield ok("workers", f"RouteBalance is registered in every worker ({len(seen)})")
+    for what in ("version", "litellm"):
+        if len(found := sorted({str(status[what]) for status in seen.values()})) > 1:
+            name = "rb_litellm" if what == "version" else what
+            yield warn(
+                "workers",
+                f"workers run different releases of {name}: {', '.join(found)}",
+                "restart the older",
+            )
+
+
+def _worker(name: str, status: Mapping[str, Any]) -> Iterator[Finding]:
+    exchange = status.get("exchange") or {}
+    if exchange.get("mode") == "degraded":
+        yield error(
+            "exchange",
+            f"{name} cannot reach its Redis: {exchange.get('error')}",
+            "routing goes on by the worker's own load; bring Redis back",
+        )
+    failures = {kind: count for kind, count in (status.get("failures") or {}).items() if count}
+    if failures:
+        listed = ", ".join(f"{kind} {count}" for kind, count in sorted(failures.items()))
+        yield warn(
+            "failures",
+            f"{name} has routed requests by the simple rule or without a measurement: {listed}",
+            "see its log for the cause, and report it",
+        )
+
+
+def _drift(config: Configuration, status: Mapping[str, Any]) -> Iterator[Finding]:
+    """Differences between the file and what runs."""
+    running = {s["group"]: sorted(s["models"]) for s in status["strategies"]}
+    written = {s.group: sorted(s.models) for s in config.strategies}
+    if running != written:
+        yield warn(
+            "drift",
+            f"the proxy runs {_groups(running)}, the file has {_groups(written)}",
+            "restart the proxy, or look whether the Admin UI has saved other router settings",
+        )
+    else:
+        yield ok("drift", "the proxy runs the groups that the file has")
+
+
+def _groups(by_name: Mapping[str | None, list[str]]) -> str:
+    if not by_name:
+        return "no strategy of ours"
+    return "; ".join(
+        f"{name or 'the router itself'} [{', '.join(models)}]" for name, models in by_name.items()
+    )
+
+
+def _key(url: str, key: str | None, status: Mapping[str, Any] | None) -> Iterator[Finding]:
+    if key is None:
+        return
+    try:
+        answer = httpx.get(f"{url}/v1/models", headers=_headers(key), timeout=_TIMEOUT_S)
+    except httpx.HTTPError as failure:
+        yield warn("access", f"/v1/models: {type(failure).__name__}: {failure}", "see the proxy's log")
+        return
+    if answer.status_code != 200:
+        yield error("access", f"the key is refused ({answer.status_code})", "give a key of this proxy")
+        return
+    models = {str(model["id"]) for model in answer.json()["data"]}
+    groups = [s["group"] for s in (status or {}).get("strategies", ()) if s["group"]]
+    missing = sorted(set(groups) - models)
+    if missing:
+        yield warn(
+            "access", f"the key may not call {', '.join(missing)}", "add the group to the key's models"
+        )
+    elif groups:
+        yield ok("access", f"the key may call {', '.join(sorted(groups))}")
+
+
+def _clock(answer: httpx.Response) -> Iterator[Finding]:
+    told = answer.headers.get("date")
+    if told is None:
+        return
+    skew_s = parsedate_to_datetime(told).timestamp() - time.time()
+    if abs(skew_s) > _SKEW_S:
+        yield warn(
+            "clock", f"the proxy's clock is {skew_s:+.0f} s from this machine's", "synchronise both (NTP)"
+        )
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}

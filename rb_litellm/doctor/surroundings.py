@@ -1,0 +1,127 @@
+"""What a proxy with this configuration would stand on: the installed LiteLLM, Redis, the clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Iterator
+from importlib.metadata import requires, version
+from statistics import median
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from rb_litellm.config import RedisSettingsArgs, SettingsError
+from rb_litellm.doctor.configuration import Configuration
+from rb_litellm.doctor.finding import Finding, error, ok, warn
+from rb_litellm.litellm_adapter.register import UnsupportedLiteLLM, register
+from rb_litellm.state.overview import overview
+from rb_litellm.state.redis import RedisStore, connect
+from rb_litellm.state.redis_settings import RedisSettings
+
+_PINGS = 7
+_SLOW_MS = 20.0
+"""A slower Redis still keeps no request waiting, but what is heard from it is older."""
+_SKEW_S = 2.0
+
+
+def check_litellm() -> Iterator[Finding]:
+    """Whether the strategy fits into the installed LiteLLM."""
+    installed = version("litellm")
+    wanted = next(r for r in map(Requirement, requires("rb_litellm") or ()) if r.name == "litellm")
+    remedy = f"pip install 'litellm{wanted.specifier}'"
+    try:
+        register()
+    except UnsupportedLiteLLM as refusal:
+        yield error("litellm", str(refusal), remedy)
+        return
+    if not wanted.specifier.contains(installed, prereleases=True):
+        yield warn("litellm", f"{installed} is outside of the tested range {wanted.specifier}", remedy)
+    else:
+        yield ok("litellm", f"{installed} is supported")
+
+
+def check_redis(config: Configuration) -> Iterator[Finding]:
+    """Whether workers can share their load, how fast, and whether the clocks agree."""
+    arguments = config.strategies[-1].settings.redis if config.strategies else RedisSettingsArgs()
+    cache = (config.content.get("litellm_settings") or {}).get("cache_params") or {}
+    try:
+        settings = RedisSettings.resolve(arguments, {**cache, **config.router}, os.environ)
+    except SettingsError as wrong:
+        yield error("redis", str(wrong), "correct it")
+        return
+    if settings is None:
+        yield warn(
+            "redis",
+            "none is set up" if arguments.enabled else "redis.enabled is false",
+            "nothing to do for one worker; with more, name one (router_settings.redis_host or redis.url): "
+            "without it each worker knows its own load only",
+        )
+        return
+    try:
+        yield from asyncio.run(_ask(settings))
+    except Exception as failure:  # noqa: BLE001  whatever it fails with is the finding
+        yield error(
+            "redis",
+            f"{settings.shown} cannot be used: {type(failure).__name__}: {failure}",
+            "start it, or correct its address and password; until then each worker goes by its own load",
+        )
+
+
+async def _ask(settings: RedisSettings) -> list[Finding]:
+    client = connect(settings)
+    store = RedisStore(settings)
+    try:
+        info = await client.info("server")
+        times = []
+        for _ in range(_PINGS):
+            before = time.perf_counter()
+            await client.ping()
+            times.append((time.perf_counter() - before) * 1000.0)
+        asked = time.time()
+        seconds, microseconds = await client.time()
+        skew_s = seconds + microseconds / 1e6 - (asked + time.time()) / 2.0
+        found = [*_latency(settings, info, median(times)), *_clock(skew_s)]
+        # Writes and takes away a gauge, as a worker does: scripts and keys must be permitted.
+        await store.exchange("doctor", b'{"v":1,"up":0,"d":{}}', 1.0)
+        await store.remove("doctor")
+        found.extend(_fleet(overview(await store.read()), settings))
+        return found
+    finally:
+        await store.close()
+        await client.aclose()
+
+
+def _latency(settings: RedisSettings, info: Any, ping_ms: float) -> Iterator[Finding]:
+    release = info.get("redis_version") or next(iter(info.values())).get("redis_version", "?")
+    if int(str(release).partition(".")[0] or 0) < 5:
+        yield error("redis", f"{settings.shown} is Redis {release}", "use Redis 5 or later, or Valkey")
+    told = f"{settings.shown} (Redis {release}) answers in {ping_ms:.2f} ms"
+    if ping_ms > _SLOW_MS:
+        yield warn("redis", told, "use one nearer by: no request waits for it, but load is known later")
+    else:
+        yield ok("redis", told)
+
+
+def _clock(skew_s: float) -> Iterator[Finding]:
+    if abs(skew_s) > _SKEW_S or not math.isfinite(skew_s):
+        yield warn(
+            "clock",
+            f"Redis's clock is {abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine's",
+            "synchronise both (NTP): loads are aged by Redis's clock alone, but LiteLLM's windows are not",
+        )
+    else:
+        yield ok("clock", f"this machine's and Redis's differ by {abs(skew_s) * 1000:.0f} ms")
+
+
+def _fleet(seen: Any, settings: RedisSettings) -> Iterator[Finding]:
+    if seen.unreadable:
+        yield warn(
+            "fleet",
+            f"namespace {settings.namespace} has workers that cannot be read: {', '.join(seen.unreadable)}",
+            "run one version of rb_litellm in a fleet, or give each fleet its own redis.namespace",
+        )
+    alive = len(seen.workers)
+    yield ok("fleet", f"{alive} worker{'s' if alive != 1 else ''} alive in namespace {settings.namespace}")

@@ -1,0 +1,205 @@
+"""`routebalance doctor --config`: whatever is wrong with a configuration is found and has a remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.cli import main
+from tests.doctor.conftest import Write, auto, model
+
+PAIR = [model("small"), model("large")]
+
+
+def examine(file: Path, *options: str) -> tuple[int, list[dict[str, str]]]:
+    """Exit status and findings."""
+    result = CliRunner().invoke(main, ["doctor", "--config", str(file), "--json", *options])
+    return result.exit_code, json.loads(result.stdout)["findings"]
+
+
+def found(file: Path, check: str) -> list[tuple[str, str]]:
+    """Level and message of the findings of one check; every bad one has a remedy."""
+    findings = [finding for finding in examine(file)[1] if finding["check"] == check]
+    assert all(finding["remedy"] for finding in findings if finding["level"] != "ok")
+    return [(finding["level"], finding["message"]) for finding in findings]
+
+
+def test_a_good_configuration_has_no_errors_and_no_warnings(write: Write, redis: RedisServer) -> None:
+    file = write(model_list=PAIR, router_settings={**auto("small", "large"), "redis_url": redis.url})
+    status, findings = examine(file, "--strict")
+    assert status == 0, findings
+    assert {finding["level"] for finding in findings} == {"ok"}
+    checks = {"litellm", "settings", "loading", "members", "prices", "quality", "policies", "access"}
+    assert checks | {"redis", "clock", "fleet"} == {finding["check"] for finding in findings}
+
+
+def test_a_finding_has_the_fields_that_other_programs_read(write: Write) -> None:
+    _, findings = examine(write(model_list=PAIR))
+    assert all(set(finding) == {"level", "check", "message", "remedy"} for finding in findings)
+
+
+def test_warnings_fail_only_under_strict(write: Write) -> None:
+    file = write(model_list=[model("alone")], router_settings={"routing_strategy": "routebalance"})
+    assert found(file, "members")[0][0] == "warn"
+    assert examine(file)[0] == 0
+    assert examine(file, "--strict")[0] == 1
+
+
+def test_without_our_strategy_it_says_how_to_get_it(write: Write) -> None:
+    file = write(model_list=PAIR, router_settings={"routing_strategy": "least-busy"})
+    status, findings = examine(file)
+    assert status == 1
+    (strategy,) = [finding for finding in findings if finding["check"] == "strategy"]
+    assert "routebalance init" in strategy["remedy"]
+
+
+def test_wrong_settings_are_errors_that_name_them(write: Write) -> None:
+    file = write(
+        model_list=[*PAIR, model("third", routebalance={"quality": 7})],
+        router_settings=auto("small", "lrage", routing_strategy_args={"weights": "fast"}),
+    )
+    messages = [message for level, message in found(file, "settings") if level == "error"]
+    assert len(messages) == 3
+    for part in ("lrage", "'fast'", "model_list.2 (third)"):
+        assert any(part in message for message in messages)
+
+
+def test_a_file_that_litellm_cannot_read_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("model_list: [")
+    assert found(file, "file")[0][0] == "error"
+
+
+def test_included_files_count(write: Write) -> None:
+    write("models.yaml", model_list=PAIR)
+    file = write(include=["models.yaml"], router_settings=auto("small", "large"))
+    assert found(file, "members") == [
+        ("ok", "routing_groups (auto): 2 deployments of 2 models (large, small)")
+    ]
+
+
+def test_a_group_that_mixes_answers_and_embeddings_is_an_error(write: Write) -> None:
+    file = write(
+        model_list=[*PAIR, model("vectors", mode="embedding")],
+        router_settings=auto("small", "vectors"),
+    )
+    assert any(level == "error" and "vectors" in message for level, message in found(file, "members"))
+
+
+def test_models_without_price_are_named(write: Write) -> None:
+    unpriced = {"input_cost_per_token": None, "output_cost_per_token": None}
+    file = write(
+        model_list=[*PAIR, model("secret", params=unpriced)],
+        router_settings={"routing_strategy": "routebalance"},
+    )
+    ((level, message),) = found(file, "prices")
+    assert level == "warn"
+    assert "secret" in message
+    assert "small" not in message
+
+
+def test_a_price_that_yaml_takes_for_a_string_is_a_price(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    entry = {"model_name": "small", "litellm_params": {"model": "hosted_vllm/small-7b"}}
+    entry["litellm_params"] |= {"input_cost_per_token": 6e-08, "output_cost_per_token": 6e-08}
+    # JSON writes 6e-08, which YAML 1.1 reads as a string.
+    document = {"model_list": [entry, entry], "router_settings": {"routing_strategy": "routebalance"}}
+    file.write_text(json.dumps(document))
+    assert found(file, "prices")[0][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "part"),
+    [
+        ("hosted_vllm/qwen2.5-7b", "ok", "guessed from the size"),
+        ("gpt-4o-mini", "ok", "guessed from the price"),
+        ("hosted_vllm/house-model", "warn", "nothing tells how good"),
+    ],
+)
+def test_what_is_known_of_a_models_quality(write: Write, name: str, level: str, part: str) -> None:
+    entry = {"model_name": "m", "litellm_params": {"model": name}}
+    file = write(model_list=[entry, entry], router_settings={"routing_strategy": "routebalance"})
+    ((told, message),) = found(file, "quality")
+    assert told == level
+    assert part in message
+
+
+@pytest.mark.parametrize(
+    ("router", "params", "part"),
+    [
+        ({"optional_pre_call_checks": ["session_affinity"]}, {}, "session_affinity"),
+        ({"disable_cooldowns": True}, {}, "cooldowns are off"),
+        ({}, {"weight": 3}, "`weight`"),
+        ({}, {"rpm": 10}, "`rpm`"),
+    ],
+)
+def test_policies_that_interact_are_named(
+    write: Write, router: dict[str, Any], params: dict[str, Any], part: str
+) -> None:
+    file = write(
+        model_list=[model("small", params=params), model("large")],
+        router_settings={**auto("small", "large"), **router},
+    )
+    ((level, message),) = found(file, "policies")
+    assert level == "warn"
+    assert part in message
+
+
+def test_an_order_of_deployments_leaves_nothing_to_decide(write: Write) -> None:
+    models = [model("small", params={"order": number}) for number in (1, 2)]
+    file = write(model_list=models, router_settings={"routing_strategy": "routebalance"})
+    assert "`order`" in found(file, "policies")[0][1]
+
+
+def test_a_dear_member_that_any_key_may_reach_is_named(write: Write) -> None:
+    dear = model("large", params={"input_cost_per_token": 1e-4})
+    file = write(model_list=[PAIR[0], dear], router_settings=auto("small", "large"))
+    ((level, message),) = found(file, "access")
+    assert (level, "large" in message) == ("warn", True)
+    strict = auto("small", "large", routing_strategy_args={"member_access": "key"})
+    assert found(write(model_list=[PAIR[0], dear], router_settings=strict), "access")[0][0] == "ok"
+
+
+def test_a_redis_that_does_not_answer_is_an_error_without_its_password(write: Write) -> None:
+    router = {"routing_strategy": "routebalance", "redis_url": "redis://:s3cret@127.0.0.1:1/0"}
+    ((level, message),) = found(write(model_list=PAIR, router_settings=router), "redis")
+    assert level == "error"
+    assert "redis://127.0.0.1:1/0" in message
+    assert "s3cret" not in message
+
+
+def test_no_redis_at_all_is_a_warning(write: Write) -> None:
+    file = write(model_list=PAIR, router_settings={"routing_strategy": "routebalance"})
+    assert found(file, "redis")[0][0] == "warn"
+
+
+def test_variables_that_are_not_set_are_named(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    file = write(
+        model_list=[model("small", params={"api_key": "os.environ/NO_SUCH_KEY"}), PAIR[1]],
+        router_settings=auto("small", "large"),
+    )
+    assert "NO_SUCH_KEY" in found(file, "environment")[0][1]
+
+
+def test_a_proxy_that_is_not_there_is_an_error(write: Write) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--url", "http://127.0.0.1:1", "--json"])
+    assert result.exit_code == 1
+    assert "does not answer" in result.stdout
+
+
+def test_nothing_to_check_is_wrong_usage() -> None:
+    assert CliRunner().invoke(main, ["doctor"]).exit_code == 2
+
+
+def test_the_text_has_signs_remedies_and_a_count(write: Write) -> None:
+    file = write(model_list=PAIR, router_settings={"routing_strategy": "least-busy"})
+    result = CliRunner().invoke(main, ["doctor", "--config", str(file)])
+    assert "ERROR" in result.stdout
+    assert "-> routebalance init" in result.stdout
+    assert "1 errors" in result.stdout
