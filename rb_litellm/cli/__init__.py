@@ -13,6 +13,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "evaluate": ("rb_litellm.cli.evaluate", "evaluate", "Judge a predictor on graded answers."),
     "simulate": ("rb_litellm.cli.simulate", "simulate", "Compare policies on a simulated cluster."),
     "replay": ("rb_litellm.cli.replay", "replay", "Try policies on the traffic of LiteLLM's spend logs."),
+    "tune": (
+        "rb_litellm.cli.tune",
+        "tune",
+        "Find the weights that meet limits of latency, cost and quality.",
+    ),
     "bench": ("rb_litellm.cli.bench", "bench", "Measure costs and behaviour."),
     "doctor": ("rb_litellm.cli.doctor", "doctor", "Check a configuration and a running proxy."),
     "state": ("rb_litellm.cli.state", "state", "Show the workers alive and what they have open, from Redis."),

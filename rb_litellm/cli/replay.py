@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def replay(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         change = Change(without, {name: _two(name, told) for name, told in _pairs("price", prices)}, load)
-        quality = {name: _share(name, told) for name, told in _pairs("quality", qualities)}
+        quality = read_qualities(qualities)
         with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
             task = progress.add_task("reading the log", total=len(chosen) + 2)
             calls = read_spend_logs(source, max_rows)
@@ -87,6 +88,15 @@ def replay(
         click.echo(json.dumps(document))
         return
     _show(document, checks[0].median_error)
+
+
+def read_qualities(told: Sequence[str]) -> dict[str, float]:
+    """Mean quality by model out of MODEL=Q options.
+
+    Raises:
+        ValueError: one is not of that form, or not within [0, 1].
+    """
+    return {name: _share(name, value) for name, value in _pairs("quality", told)}
 
 
 def _show(document: dict[str, Any], median_error: float) -> None:
@@ -117,7 +127,7 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _pairs(option: str, told: tuple[str, ...]) -> list[tuple[str, str]]:
+def _pairs(option: str, told: Sequence[str]) -> list[tuple[str, str]]:
     pairs = []
     for text in told:
         # Deployments may be named by a URL with an = in its query; values hold none.

@@ -1,0 +1,179 @@
+"""`routebalance tune`: the weights for one's own limits, and the lines to put into the configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.syntax import Syntax
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rb_litellm.sim.results import RunResult
+    from rb_litellm.sim.tuning import Runner, Tuned
+
+_SHOWN = 12
+_MISSED = 3
+"""Exit status where no weights meet the limits."""
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--max-p95-s", type=click.FloatRange(0, min_open=True), help="Limit on the p95 of E2E.")
+@click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Limit, USD per 1,000 requests.")
+@click.option("--min-quality", type=click.FloatRange(0, 1, min_open=True), help="Limit on mean quality.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Graded answers, as for `train`; simulated on the paper's cluster.",
+)
+@click.option("--from-spend-logs", "source", help="LiteLLM's database or a file instead: your own traffic.")
+@click.option("--quality", "qualities", multiple=True, metavar="MODEL=Q", help="As for `replay`.")
+@click.option("--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--rate", type=click.FloatRange(0.01), default=12.0, help="Requests/s of the simulation.")
+@click.option("--requests", type=click.IntRange(50), default=1000, help="Requests of each run.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="Repeatable; robustness is over all. [0 1 2]")
+@click.option("--group", default="auto", help="Routing group named in the lines for the configuration.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write these lines to a file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def tune(
+    max_p95_s: float | None,
+    max_cost: float | None,
+    min_quality: float | None,
+    data: tuple[Path, ...],
+    source: str | None,
+    qualities: tuple[str, ...],
+    predictor: Path | None,
+    rate: float,
+    requests: int,
+    seeds: tuple[int, ...],
+    group: str,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Search the weights whose simulation is best within the limits; ends with status 3 if none is."""
+    from rb_litellm.sim.tuning import Wishes
+    from rb_litellm.sim.tuning import tune as search
+
+    if bool(data) == bool(source):
+        raise click.UsageError("give either --data or --from-spend-logs")
+    if out is not None and out.exists():
+        raise click.ClickException(f"{out} exists; nothing is overwritten")
+    wishes = Wishes(max_p95_s, max_cost, min_quality)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
+            task = progress.add_task("simulating", total=None)
+
+            def told(result: RunResult) -> None:
+                progress.update(task, advance=1, description=f"{result.policy} at {result.rate:g}/s")
+
+            if source is not None:
+                run, rate = _replayed(source, qualities, predictor, told), 1.0
+            else:
+                run = _simulated(data, predictor, requests, told)
+            found = search(run, wishes, rate, seeds or (0, 1, 2))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    lines = snippet(found, group)
+    if out is not None:
+        out.write_text(lines, encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(_document(found, lines)))
+    else:
+        _show(found, lines, "times the logged load" if source else "requests/s")
+    if not found.meets:
+        raise SystemExit(_MISSED)
+
+
+def snippet(found: Tuned, group: str) -> str:
+    """The routing group's arguments as YAML."""
+    best = found.best.as_json()
+    weights = ", ".join(f"{name}: {value:g}" for name, value in best["weights"].items())
+    return (
+        f"# simulated: quality {best['quality']:.3f}, p95 E2E {best['p95_e2e_s']:.2f} s, "
+        f"{best['cost_usd_per_1k']:.4g} USD per 1,000 requests\n"
+        "router_settings:\n"
+        "  routing_groups:\n"
+        f"    - group_name: {json.dumps(group)}\n"
+        "      routing_strategy: routebalance\n"
+        "      routing_strategy_args:\n"
+        f"        weights: {{{weights}}}\n"
+    )
+
+
+def _simulated(
+    data: Sequence[Path], predictor: Path | None, requests: int, told: Callable[[RunResult], None]
+) -> Runner:
+    from rb_litellm.sim.cluster import PAPER_CLUSTER
+    from rb_litellm.sim.experiment import Experiment
+
+    def run(policies: Sequence[str], rates: Sequence[float], seeds: Sequence[int]) -> Sequence[RunResult]:
+        experiment = Experiment(
+            PAPER_CLUSTER, data, policies, rates, seeds, requests=requests, predictor=predictor
+        )
+        return experiment.run(told)
+
+    return run
+
+
+def _replayed(
+    source: str, qualities: Sequence[str], predictor: Path | None, told: Callable[[RunResult], None]
+) -> Runner:
+    from rb_litellm.cli.replay import read_qualities
+    from rb_litellm.logs.spend_logs import read_spend_logs
+    from rb_litellm.replay.whatif import Change, Replay
+
+    log = Replay(read_spend_logs(source), read_qualities(qualities), predictor)
+
+    def run(policies: Sequence[str], rates: Sequence[float], seeds: Sequence[int]) -> Sequence[RunResult]:
+        results = []
+        for load in rates:
+            for seed in seeds:
+                for result in log.run(policies, Change(load=load), seed):
+                    told(result)
+                    results.append(result)
+        return results
+
+    return run
+
+
+def _document(found: Tuned, lines: str) -> dict[str, Any]:
+    return {
+        "meets": found.meets,
+        "best": found.best.as_json(),
+        "front": [point.as_json() for point in found.front],
+        "robust": [
+            {"rate": round(rate, 4), "met_share": round(met, 4), "seeds": point.runs, **point.as_json()}
+            for rate, point, met in found.robust
+        ],
+        "config": lines,
+    }
+
+
+def _show(found: Tuned, lines: str, unit: str) -> None:
+    console = Console()
+    if not found.meets:
+        console.print("[yellow]No weights meet the limits; these miss them least.[/yellow]")
+    console.print(_table("The front", "weights", [(None, p.as_json(), None) for p in found.front[:_SHOWN]]))
+    rows = [(f"{rate:g}", p.as_json(), f"{met:.0%} of {p.runs}") for rate, p, met in found.robust]
+    console.print(_table(f"The chosen weights at other loads ({unit})", "load", rows))
+    console.print(Syntax(lines, "yaml", background_color="default"))
+
+
+def _table(title: str, first: str, rows: Sequence[tuple[str | None, dict[str, Any], str | None]]) -> Table:
+    table = Table(first, title=title, title_justify="left")
+    for name in ("quality", "mean E2E s", "p95 E2E s", "USD/1k", "seeds within the limits"):
+        table.add_column(name, justify="right")
+    for label, point, met in rows:
+        weights = " ".join(f"{value:g}" for value in point["weights"].values())
+        figures = (point[name] for name in ("quality", "mean_e2e_s", "p95_e2e_s", "cost_usd_per_1k"))
+        table.add_row(label or weights, *(f"{figure:.4g}" for figure in figures), met or "")
+    return table
