@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from litellm.integrations.custom_logger import CustomLogger
+
 from rb_litellm.balancer import Ask, Assignment
 from rb_litellm.config import RouteBalanceSettings, parse_settings
 from rb_litellm.core.scoring import JointScore
@@ -35,12 +37,17 @@ class _Ticket:
     arrival: Arrival
 
 
-class RouteBalanceSelector:
-    """One strategy instance: a router's own, or a routing group's with settings of its own."""
+class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
+    """One strategy instance: a router's own, or a routing group's with settings of its own.
+
+    Where a key or team brings its own `routing_strategy`, LiteLLM treats the selector as one of its
+    callbacks too; there is nothing to do for it there.
+    """
 
     def __init__(
         self, router: Any, settings: RouteBalanceSettings, predictions: PredictionSource, shared: Runtime
     ) -> None:
+        super().__init__()
         self._router = router
         self.settings = settings
         self._objective = JointScore(settings.weights, settings.quality_norm)
