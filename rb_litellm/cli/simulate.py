@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+
+_POLICIES = ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-busy")
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--cluster", type=click.Choice(["paper"]), default="paper", help="Servers to simulate.")
+@click.option("--cluster", default="paper", help="Servers to simulate: paper, or a YAML file of tiers.")
 @click.option("--policy", "policies", multiple=True, help="Repeatable; a wrong name lists all.")
 @click.option("--rate", "rates", type=click.FloatRange(0.01), multiple=True, help="Requests/s; repeatable.")
 @click.option("--requests", type=click.IntRange(1), default=3534, help="Requests of each run.")
@@ -29,13 +31,24 @@ from rich.table import Table
 @click.option(
     "--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of `train`."
 )
+@click.option("--train", "trains", is_flag=True, help="Train a predictor first, on the part kept for it.")
 @click.option("--arrivals", default="poisson", help="poisson, gamma:SHAPE, square:LO,HI or a CSV file.")
+@click.option(
+    "--workload",
+    type=click.Choice(["prompts", "conversations"]),
+    default="prompts",
+    help="Single prompts, or conversations (Poisson) that share system prompts and their past.",
+)
 @click.option("--quality-norm", type=click.Choice(["raw", "minmax", "scaled"]), default="raw")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, help="Proxy workers of RouteBalance.")
 @click.option("--gauge-ms", type=click.FloatRange(1), default=200.0, help="Between exchanges of workers.")
 @click.option(
-    "--scoring-ms", type=click.FloatRange(0), default=9.0, help="Time of a router's model to score a prompt."
+    "--scoring-ms",
+    type=click.FloatRange(0),
+    help="Time of a quality router to score a prompt.  [default: as measured; 9, serial forms 65]",
 )
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for JSON, Parquet, a page and plots.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes to run in.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def simulate(
@@ -46,70 +59,83 @@ def simulate(
     seeds: tuple[int, ...],
     data: tuple[Path, ...],
     predictor: Path | None,
+    trains: bool,
     arrivals: str,
+    workload: Literal["prompts", "conversations"],
     quality_norm: Literal["raw", "minmax", "scaled"],
     workers: int,
     gauge_ms: float,
-    scoring_ms: float,
+    scoring_ms: float | None,
+    out: Path | None,
+    jobs: int,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Run policies on a simulated cluster; every policy meets the same requests."""
-    from rb_litellm.sim.cluster import PAPER_CLUSTER
+    from rb_litellm.sim.cluster_file import load_cluster
     from rb_litellm.sim.experiment import Experiment
+    from rb_litellm.sim.training import train_for
+    from rb_litellm.sim.world import Run
 
-    experiment = Experiment(
-        cluster=PAPER_CLUSTER,
-        data=data,
-        policies=policies or ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-busy"),
-        rates=rates or (12.0,),
-        seeds=seeds or (0,),
-        requests=requests,
-        arrivals=arrivals,
-        predictor=predictor,
-        quality_norm=quality_norm,
-        workers=workers,
-        gauges_s=gauge_ms / 1000.0,
-        scoring_s=scoring_ms / 1000.0,
-    )
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    if trains and predictor:
+        raise click.UsageError("--train makes a predictor, --predictor brings one: give one of them")
     started = time.perf_counter()
-    with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
-        total = len(experiment.policies) * len(experiment.rates) * len(experiment.seeds)
-        task = progress.add_task("simulating", total=total)
+    with tempfile.TemporaryDirectory() as scratch, simulation_progress(quiet) as progress:
+        task = progress.add_task("simulating", total=None)
         try:
-            results = experiment.run(lambda run: progress.update(task, advance=1, description=run.policy))
-        except ValueError as error:
+            servers = load_cluster(cluster)
+            if trains:
+                progress.update(task, description="training")
+                predictor = train_for(data, servers, Path(scratch) / "predictor")
+            experiment = Experiment(
+                cluster=servers,
+                data=data,
+                policies=policies
+                or ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-busy"),
+                rates=rates or (12.0,),
+                seeds=seeds or (0,),
+                requests=requests,
+                like=Run(
+                    "",
+                    1.0,
+                    arrivals=arrivals,
+                    workload=workload,
+                    quality_norm=quality_norm,
+                    workers=workers,
+                    gauges_s=gauge_ms / 1000.0,
+                    scoring_s=None if scoring_ms is None else scoring_ms / 1000.0,
+                    sample_s=1.0 if out else None,
+                ),
+                predictor=predictor,
+            )
+            progress.update(task, total=len(experiment.runs()))
+            results = experiment.run(
+                lambda run: progress.update(task, advance=1, description=run.policy), jobs
+            )
+        except (ValueError, OSError) as error:
             raise click.ClickException(str(error)) from error
     rows = [result.as_json() for result in results]
+    document = {
+        "cluster": cluster,
+        "requests": requests,
+        "runs": rows,
+        "wall_s": round(time.perf_counter() - started, 3),
+        "sim_s": round(sum(result.sim_s for result in results), 3),
+    }
+    if out:
+        from rb_litellm.sim.report.files import write_report
+
+        write_report(out, f"Simulated: {cluster} cluster", results, document)
     if as_json:
-        document = {
-            "cluster": cluster,
-            "requests": requests,
-            "runs": rows,
-            "wall_s": round(time.perf_counter() - started, 3),
-            "sim_s": round(sum(result.sim_s for result in results), 3),
-        }
         click.echo(json.dumps(document))
     else:
-        Console().print(_table(rows))
+        from rb_litellm.sim.report.blocks import Block
+        from rb_litellm.sim.report.tables import runs_table
+
+        Block(runs_table(results)).show(Console())
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="Simulated, times in s")
-    names = (
-        "policy",
-        "rate",
-        "seed",
-        "mean_e2e_s",
-        "p95_e2e_s",
-        "p95_ttft_s",
-        "quality",
-        "cost_usd_per_1k",
-        "failed",
-    )
-    for name in names:
-        table.add_column(name, justify="left" if name == "policy" else "right")
-    for row in rows:
-        table.add_row(*(str(row[name]) for name in names))
-    return table
+def simulation_progress(quiet: bool) -> Progress:
+    """A progress bar on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True)

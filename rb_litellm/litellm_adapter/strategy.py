@@ -7,18 +7,17 @@ attempts. The only exception that may reach a client is LiteLLM's own refusal un
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.balancer import Ask, Assignment
 from rb_litellm.config import RouteBalanceSettings, parse_settings
 from rb_litellm.core.scoring import JointScore
 from rb_litellm.litellm_adapter.access import permitted
-from rb_litellm.litellm_adapter.arrival import Arrival
 from rb_litellm.litellm_adapter.desk import Desk
 from rb_litellm.litellm_adapter.prompts import read_prompt
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
@@ -34,20 +33,18 @@ Entry = dict[str, Any]
 class _Ticket:
     ask: Ask
     entries: Sequence[Entry]
-    arrival: Arrival
+    call_id: str
+    task: asyncio.Task[Any] | None
+    stream: bool
+    arrived: float
 
 
-class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
-    """One strategy instance: a router's own, or a routing group's with settings of its own.
-
-    Where a key or team brings its own `routing_strategy`, LiteLLM treats the selector as one of its
-    callbacks too; there is nothing to do for it there.
-    """
+class RouteBalanceSelector:
+    """One strategy instance: a router's own, or a routing group's with settings of its own."""
 
     def __init__(
         self, router: Any, settings: RouteBalanceSettings, predictions: PredictionSource, shared: Runtime
     ) -> None:
-        super().__init__()
         self._router = router
         self.settings = settings
         self._objective = JointScore(settings.weights, settings.quality_norm)
@@ -68,15 +65,19 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         Raises:
             ProxyException: under `member_access: key`, when the caller may call no member.
         """
-        arrival = Arrival.now(model, request_kwargs)
+        arrived = time.perf_counter()
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
+        call_id = None
         try:
             self._shared.ensure_started()
-            arrival.call_id = self._shared.call_id(request_kwargs)
-            return await self._desk.submit(self._ticket(arrival, healthy, messages, input, request_kwargs))
+            call_id = self._shared.call_id(request_kwargs)
+            ticket = self._ticket(healthy, messages, input, request_kwargs, call_id, arrived)
+            return await self._desk.submit(ticket)
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            return self._shared.fewest_open(arrival, healthy, error)
+            return self._shared.fewest_open(
+                healthy, call_id, _current_task(), _streams(request_kwargs), arrived, error
+            )
 
     def select_now(
         self,
@@ -87,22 +88,26 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         request_kwargs: dict[str, Any] | None = None,
     ) -> Entry:
         """The same for LiteLLM's synchronous calls; `member_access` has no caller to check there."""
-        arrival = Arrival.now(model, request_kwargs)
+        arrived = time.perf_counter()
+        call_id = None
         try:
-            arrival.call_id = self._shared.call_id(request_kwargs)
-            return self._decide([self._ticket(arrival, healthy, messages, input, request_kwargs)])[0]
+            call_id = self._shared.call_id(request_kwargs)
+            return self._decide([self._ticket(healthy, messages, input, request_kwargs, call_id, arrived)])[0]
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            return self._shared.fewest_open(arrival, healthy, error)
+            return self._shared.fewest_open(
+                healthy, call_id, _current_task(), _streams(request_kwargs), arrived, error
+            )
 
     def _ticket(
         self,
-        arrival: Arrival,
         healthy: Sequence[Entry],
         messages: Any,
         input: Any,
         request_kwargs: Mapping[str, Any] | None,
+        call_id: str,
+        arrived: float,
     ) -> _Ticket:
-        entries = self._untried(healthy, arrival.known_id)
+        entries = self._untried(healthy, call_id)
         return _Ticket(
             ask=Ask(
                 prompt=read_prompt(messages, input, request_kwargs),
@@ -110,7 +115,10 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 objective=self._objective,
             ),
             entries=entries,
-            arrival=arrival,
+            call_id=call_id,
+            task=_current_task(),
+            stream=_streams(request_kwargs),
+            arrived=arrived,
         )
 
     def _untried(self, healthy: Sequence[Entry], call_id: str) -> Sequence[Entry]:
@@ -128,7 +136,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
 
     def _open(self, ticket: _Ticket, assignment: Assignment, now: float) -> Entry:
         chosen = ticket.entries[ticket.ask.candidates.index(assignment.deployment)]
-        self._shared.open_attempt(ticket.arrival, ticket.ask, assignment, self._predictions.version, now)
+        self._shared.open_attempt(
+            ticket.call_id, ticket.ask, assignment, ticket.task, ticket.stream, ticket.arrived, now
+        )
         return chosen
 
 
@@ -147,3 +157,14 @@ def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceS
     predictions.predict([read_prompt("What is this?", None, None)], [])
     shared.adopt(settings, router)
     return RouteBalanceSelector(router, settings, predictions, shared)
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _streams(request_kwargs: Mapping[str, Any] | None) -> bool:
+    return bool((request_kwargs or {}).get("stream"))

@@ -34,7 +34,7 @@ _MEASURED_MS = {
     "a40,internlm-20b,4": (18.542, 19.57, 19.743, 20.585, 23.348, 33.496, 56.4, 97.8, 204.962),
     "a100,Qwen-72B,4": (24.883, 26.734, 25.686, 27.289, 32.654, 46.626, 84.531, 184.911, 343.649),
 }
-_LONE_CONTEXT = 256
+LONE_CONTEXT = 256
 """Context at which a lone sequence shows the paper's time per token."""
 _BANDWIDTH_SHARE = 0.6
 
@@ -59,7 +59,7 @@ class Tier:
     @property
     def tpot_s(self) -> float:
         """Time per output token of a lone sequence."""
-        return self.hardware.iteration_s(1, _LONE_CONTEXT)
+        return self.hardware.iteration_s(1, LONE_CONTEXT)
 
     def prior(self) -> LatencyPrior:
         """What an operator would write down for this tier after a glance at its data sheet."""
@@ -70,7 +70,7 @@ class Tier:
             ttft_s=hardware.iteration_s(32),
             prefill_s_per_token=(hardware.iteration_s(full) - hardware.iteration_s(full // 8))
             / (full * 7 / 8),
-            tpot_s_per_running=(hardware.iteration_s(64, 64 * _LONE_CONTEXT) - self.tpot_s) / 63.0,
+            tpot_s_per_running=(hardware.iteration_s(64, 64 * LONE_CONTEXT) - self.tpot_s) / 63.0,
             slots=float(hardware.max_num_seqs),
         )
 
@@ -123,7 +123,7 @@ def _hardware(
 ) -> Hardware:
     measured = _MEASURED_MS[row]
     attention_s = kv_bytes_per_token / (gb_per_s * 1e9 * _BANDWIDTH_SHARE)
-    lone_s = tpot_ms / 1000.0 - attention_s * _LONE_CONTEXT
+    lone_s = tpot_ms / 1000.0 - attention_s * LONE_CONTEXT
     if constant_overhead:
         scale, constant_s = 1.0, lone_s - measured[0] / 1000.0
     else:

@@ -162,9 +162,11 @@ class Simulation:
             return
         instance = self.instances[index]
         served.met_in_flight = len(instance)
-        tokens = int(served.request.output_tokens[self.tier_of[index]])
-        limit = served.request.prompt.max_tokens
-        instance.add(Job(served.request.prompt.input_tokens, min(tokens, limit) if limit else tokens, served))
+        request = served.request
+        tokens = int(request.output_tokens[self.tier_of[index]])
+        limit = request.prompt.max_tokens
+        tokens = min(tokens, limit) if limit else tokens
+        instance.add(Job(request.prompt.input_tokens, tokens, served, request.prefix, request.leaves))
         if not instance.busy:
             self._begin(index)
         else:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from rb_litellm.sim.prefix_cache import BLOCK_TOKENS, PrefixCache
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -61,6 +63,10 @@ class Job:
     """Tokens it will write; at least one."""
     tag: Any = None
     """The driver's own."""
+    prefix: tuple[int, ...] = ()
+    """Names of the blocks that the prompt begins with, for the prefix cache."""
+    leaves: tuple[int, ...] = ()
+    """Names of the blocks that prompt and answer fill, for prompts that go on from there."""
     written: int = 0
     to_prefill: int = field(init=False)
     cached: int = 0
@@ -88,6 +94,7 @@ class Instance:
         self.slowdown = 1.0
         """Factor on the time of iterations begun from now on, for faults."""
         self.preemptions = 0
+        self.prefix_cache = PrefixCache()
         self.waiting: deque[Job] = deque()
         self.running: list[Job] = []
         self.cached_tokens = 0
@@ -135,6 +142,7 @@ class Instance:
         if self._steps:
             raise RuntimeError("an iteration is under way")
         self._make_room()
+        self.prefix_cache.shrink(self.hardware.kv_tokens - self.cached_tokens)
         decoding = [job for job in self.running if not job.to_prefill]
         budget = self.hardware.max_batched_tokens - len(decoding)
         prefilling = self._prefill(budget)
@@ -185,9 +193,11 @@ class Instance:
             if not job.to_prefill:
                 job.written += 1
                 wrote.append((job, 1))
+                self.prefix_cache.keep(job.prefix)
         for job, _ in wrote:
             if job.done:
                 self._leave(job)
+                self.prefix_cache.keep(job.leaves)
         self._steps, self._decoding, self._prefilling = 0, [], []
         return wrote
 
@@ -224,6 +234,10 @@ class Instance:
             self.waiting.popleft()
             self.running.append(job)
             self._hold(job, job.to_prefill)
+            if job.prefix:
+                # At least one token is computed: the first token of the answer comes from it.
+                held = self.prefix_cache.held(job.prefix) * BLOCK_TOKENS
+                job.to_prefill -= min(held, job.input_tokens - 1)
             job.chunk = min(job.to_prefill, budget)
             budget -= job.chunk
             chosen.append(job)

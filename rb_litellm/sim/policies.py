@@ -11,7 +11,7 @@ from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.balanced import Arms, Decoupled, OraclePredictions, RouteBalance
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.policy import Policy
-from rb_litellm.sim.routers import SCORING_S, Classifier, Clusters, ModelChooser, ThenShortestQueue, WinRate
+from rb_litellm.sim.routers import Classifier, Clusters, ModelChooser, ThenShortestQueue, WinRate
 from rb_litellm.sim.simple import RoundRobin, ShortestQueue
 from rb_litellm.sim.workload import Corpus, Request
 
@@ -61,7 +61,8 @@ class Surroundings:
     quality_norm: QualityNorm = "raw"
     workers: int = 1
     gauges_s: float = 0.2
-    scoring_s: float = SCORING_S
+    scoring_s: float | None = None
+    """Time of a router's model to score a prompt; None for what was measured."""
 
 
 def make_policy(name: str, around: Surroundings, requests: Sequence[Request], seed: int) -> Policy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,16 @@ class RunResult:
             timeline=timeline,
         )
 
+    def figure(self, name: str) -> float:
+        """One number of `as_json`."""
+        return float(self._figures[name])
+
     def as_json(self) -> dict[str, Any]:
         """A row of `routebalance simulate --json`."""
+        return dict(self._figures)
+
+    @cached_property
+    def _figures(self) -> dict[str, Any]:
         count = max(self.e2e_s.size, 1)
         shares = np.bincount(self.tier, minlength=len(self.tiers)) / count
         return {

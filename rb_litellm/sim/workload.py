@@ -11,7 +11,7 @@ import csv
 import gzip
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, count
 from pathlib import Path
 from random import Random
@@ -20,7 +20,7 @@ import numpy as np
 
 from rb_litellm.core.types import FloatArray, Prompt
 from rb_litellm.sim.cluster import Cluster
-from rb_litellm.train.dataset import Dataset
+from rb_litellm.train.dataset import Dataset, read_dataset
 
 TRAIN_SHARE = 0.6
 """Share of prompts, by the digits of their id, that trained routers may see."""
@@ -37,13 +37,15 @@ STAND_INS = (
         "FuseChat-Gemma-2-9B-Instruct",
     ),
     (
-        "llama3-chatqa-1.5-8b",
+        "mistral-7b-instruct-v0.3",
         "qwen2.5-7b-instruct",
         "gemma-2-9b-it",
         "llama-3.1-nemotron-51b-instruct",
     ),
 )
-"""Models of the public data sets that stand for the paper's four tiers, small to large."""
+"""Models of the public data sets that stand for the paper's four tiers, small to large. Of the task set's
+small models the second weakest stands for 3B: the weakest was tuned for another purpose and solves a
+third of what the next one solves, while a 3B model solves most of what a 7B model does."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class Corpus:
         """The training part and the part to simulate with; a prompt is always in the same one."""
         trains = [int(i[:8], 16) / 16**8 < TRAIN_SHARE for i in self.ids]
         return self._where(trains), self._where([not t for t in trains])
+
+    def without(self, ids: frozenset[str]) -> Corpus:
+        """The prompts with other ids."""
+        return self._where([i not in ids for i in self.ids]) if ids else self
 
     def _where(self, wanted: Sequence[bool]) -> Corpus:
         rows = np.flatnonzero(wanted)
@@ -86,6 +92,29 @@ class Request:
     """(M,) by tier."""
     output_tokens: FloatArray
     """(M,) by tier."""
+    conversation: int | None = None
+    """Requests of one conversation share this number."""
+    prefix: tuple[int, ...] = ()
+    """Names of the full blocks of the prompt; prompts that begin alike begin with the same names."""
+    leaves: tuple[int, ...] = ()
+    """Names of the full blocks of prompt and answer together."""
+
+
+def read_corpus(paths: Sequence[Path], cluster: Cluster) -> Corpus:
+    """Graded data of one or more files as the answers of the cluster's tiers, file after file.
+
+    Each file brings its own models for the tiers, see `corpus`.
+
+    Raises:
+        ValueError: a file cannot be read, or lacks models; says which.
+    """
+    parts = [corpus(read_dataset([path]), cluster) for path in paths]
+    return Corpus(
+        tuple(prompt for part in parts for prompt in part.prompts),
+        tuple(text_id for part in parts for text_id in part.ids),
+        np.concatenate([part.quality for part in parts]),
+        np.concatenate([part.output_tokens for part in parts]),
+    )
 
 
 def corpus(data: Dataset, cluster: Cluster, models: Sequence[str] | None = None) -> Corpus:
@@ -118,23 +147,46 @@ def corpus(data: Dataset, cluster: Cluster, models: Sequence[str] | None = None)
     return Corpus(chosen.prompts, chosen.prompt_ids, chosen.quality, np.maximum(np.round(tokens), 1.0))
 
 
-def requests(corpus: Corpus, arrivals_s: Iterator[float], number: int, seed: int) -> list[Request]:
-    """`number` requests at the given times; prompts in shuffled rounds through the corpus."""
+def requests(
+    corpus: Corpus,
+    arrivals_s: Iterator[float],
+    number: int,
+    seed: int,
+    lengths: Sequence[tuple[int, int]] = (),
+) -> list[Request]:
+    """`number` requests at the given times; prompts in shuffled rounds through the corpus.
+
+    `lengths`, (input, output) tokens of each request in order, take the place of the prompts' own: the
+    output length is that of the mean tier, and tiers differ as they do on the prompt.
+    """
+    asked = [
+        Request(n, at, corpus.prompts[row], corpus.quality[row], corpus.output_tokens[row])
+        for n, (at, row) in enumerate(zip(arrivals_s, rounds(len(corpus), number, seed), strict=False))
+    ]
+    return [_of_length(r, *tokens) for r, tokens in zip(asked, lengths, strict=False)] if lengths else asked
+
+
+def rounds(size: int, number: int, seed: int) -> list[int]:
+    """`number` rows of a corpus of `size`: all of them in random order, again and again."""
     random = Random(f"prompts {seed}")
     order: list[int] = []
     while len(order) < number:
-        order.extend(random.sample(range(len(corpus)), len(corpus)))
-    return [
-        Request(n, at, corpus.prompts[row], corpus.quality[row], corpus.output_tokens[row])
-        for n, (at, row) in enumerate(zip(arrivals_s, order[:number], strict=False))
-    ]
+        order.extend(random.sample(range(size), size))
+    return order[:number]
+
+
+def _of_length(request: Request, input_tokens: int, output_tokens: int) -> Request:
+    tokens = np.maximum(np.round(request.output_tokens * (output_tokens / request.output_tokens.mean())), 1.0)
+    return replace(
+        request, prompt=replace(request.prompt, input_tokens=max(input_tokens, 1)), output_tokens=tokens
+    )
 
 
 def arrivals(process: str, rate: float, seed: int) -> Iterator[float]:
     """Arrival times in s, without end (a file: to its end), at `rate` per second on average.
 
     `poisson`; `gamma:SHAPE` (gaps of that shape: below 1 in bursts); `square:LO,HI` (Poisson at LO and HI
-    times the rate, 30 s each); a CSV file with a column `arrival_s`, stretched to the rate.
+    times the rate, 30 s each); a CSV file with a column `arrival_s`, stretched to the rate (see `trace`).
 
     Raises:
         ValueError: the process is none of these.
@@ -168,13 +220,33 @@ def _square(random: Random, low: float, high: float, half_period_s: float = 30.0
             yield now
 
 
-def _from_file(path: Path, rate: float) -> list[float]:
+def trace(path: Path) -> tuple[list[float], list[tuple[int, int]]]:
+    """Arrival times (s, from 0) of a CSV file, and (input, output) tokens where it has such columns.
+
+    Raises:
+        ValueError: no column `arrival_s`, or fewer than two different times.
+    """
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        times = sorted(float(row["arrival_s"]) for row in csv.DictReader(lines))
+        rows = list(csv.DictReader(lines))
+    try:
+        rows.sort(key=lambda row: float(row["arrival_s"]))
+        times = [float(row["arrival_s"]) for row in rows]
+        has_lengths = bool(rows) and {"input_tokens", "output_tokens"} <= rows[0].keys()
+        lengths = [(int(r["input_tokens"]), int(r["output_tokens"])) for r in rows if has_lengths]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: each row needs a number `arrival_s`; may have whole numbers `input_tokens` and "
+            f"`output_tokens` ({type(error).__name__}: {error})"
+        ) from None
     if len(times) < 2 or times[-1] <= times[0]:
         raise ValueError(f"{path} holds fewer than two different times under arrival_s")
-    stretch = (len(times) - 1) / rate / (times[-1] - times[0])
-    return [(at - times[0]) * stretch for at in times]
+    return [at - times[0] for at in times], lengths
+
+
+def _from_file(path: Path, rate: float) -> list[float]:
+    times, _ = trace(path)
+    stretch = (len(times) - 1) / rate / times[-1]
+    return [at * stretch for at in times]
 
 
 def stand_ins(data: Dataset, cluster: Cluster) -> Sequence[str]:

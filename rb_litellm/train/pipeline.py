@@ -13,6 +13,9 @@ from rb_litellm.train.dataset import Dataset
 from rb_litellm.train.fit import fit
 from rb_litellm.train.folder import check_free, write_folder
 
+PROMPTS = "prompts.txt"
+"""Ids of the prompts that the predictor has seen, so that nobody judges it by them."""
+
 
 def train_predictor(
     data: Dataset, out: Path, seed: int = 0, progress: Callable[[int, int], None] = lambda done, of: None
@@ -33,5 +36,6 @@ def train_predictor(
             "model.json": json.dumps(fitted.meta).encode(),
             "booster.ubj": fitted.booster,
             CARD: json.dumps(card, indent=1).encode(),
+            PROMPTS: "\n".join(data.prompt_ids).encode(),
         },
     )

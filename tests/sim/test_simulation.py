@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.engine import Incident, Served, Simulation
@@ -19,16 +18,9 @@ from rb_litellm.sim.experiment import Experiment
 from rb_litellm.sim.policies import Surroundings, make_policy
 from rb_litellm.sim.policy import Desk
 from rb_litellm.sim.simple import RoundRobin, ShortestQueue
-from rb_litellm.sim.workload import Corpus, Request, arrivals, requests
+from rb_litellm.sim.workload import Request, arrivals, requests
+from tests.sim.corpus import CORPUS, TEST, TRAIN
 
-random = np.random.default_rng(7)
-CORPUS = Corpus(
-    prompts=tuple(Prompt(f"question {n} " + "why " * (n % 9), 10 + n) for n in range(60)),
-    ids=tuple(f"{n * 71_582_788:08x}" + "0" * 8 for n in range(60)),
-    quality=np.clip(random.normal((0.3, 0.5, 0.65, 0.7), 0.2, (60, 4)), 0.0, 1.0),
-    output_tokens=np.round(random.uniform(5, 300, (60, 4))),
-)
-TRAIN, TEST = CORPUS.split()
 AROUND = Surroundings(PAPER_CLUSTER, TRAIN, PredictionSource())
 POLICIES = (
     "routebalance:balanced",

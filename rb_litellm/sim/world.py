@@ -1,0 +1,182 @@
+"""A world to simulate in: cluster, prompts and predictions, in which single runs are carried out.
+
+A run is described by a few plain figures, so that it can be repeated anywhere: in this process or in others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from rb_litellm.core.scoring import QualityNorm
+from rb_litellm.predictors.model import Predictor
+from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
+from rb_litellm.sim.cluster_file import of_size
+from rb_litellm.sim.conversations import conversations
+from rb_litellm.sim.engine import Incident, Simulation
+from rb_litellm.sim.policies import Surroundings, make_policy
+from rb_litellm.sim.results import RunResult
+from rb_litellm.sim.training import known_prompts, prediction_source
+from rb_litellm.sim.workload import Corpus, Request, arrivals, read_corpus, requests, trace
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: a policy against a load."""
+
+    policy: str
+    rate: float
+    """Requests per second."""
+    seed: int = 0
+    requests: int = 3534
+    arrivals: str = "poisson"
+    workload: Literal["prompts", "conversations"] = "prompts"
+    quality_norm: QualityNorm = "raw"
+    deployments: int | None = None
+    """Servers, where not as many as the cluster has."""
+    workers: int = 1
+    gauges_s: float = 0.2
+    scoring_s: float | None = None
+    """Time of a router's model to score a prompt; None for what was measured."""
+    sample_s: float | None = None
+    """Keep a timeline of the queues with a sample every so often."""
+    incidents: tuple[Incident, ...] = ()
+
+
+@dataclass(frozen=True)
+class World:
+    """What all runs share."""
+
+    cluster: Cluster
+    train: Corpus
+    """Rows that predictors and trained routers may see."""
+    test: Corpus
+    """Rows that are simulated."""
+    predictions: PredictionSource = field(default_factory=PredictionSource)
+
+    def run(self, run: Run) -> RunResult:
+        """Carry out one run.
+
+        Raises:
+            ValueError: the policy or the arrivals are not usable; says what is allowed.
+        """
+        cluster = self.cluster if run.deployments is None else of_size(self.cluster, run.deployments)
+        around = Surroundings(
+            cluster,
+            self.train,
+            self.predictions,
+            quality_norm=run.quality_norm,
+            workers=run.workers,
+            gauges_s=run.gauges_s,
+            scoring_s=run.scoring_s,
+        )
+        asked = self._requests(run)
+        policy = make_policy(run.policy, around, asked, run.seed)
+        simulation = Simulation(
+            cluster, policy, asked, run.seed, incidents=run.incidents, sample_s=run.sample_s
+        )
+        started = time.perf_counter()
+        served = simulation.run()
+        wall_s = time.perf_counter() - started
+        return RunResult.of(
+            run.policy, run.rate, run.seed, cluster, served, simulation.now, wall_s, simulation.timeline
+        )
+
+    def _requests(self, run: Run) -> list[Request]:
+        if run.workload == "conversations":
+            return conversations(self.test, run.rate, run.requests, run.seed)
+        lengths = trace(Path(run.arrivals))[1] if Path(run.arrivals).is_file() else []
+        times = arrivals(run.arrivals, run.rate, run.seed)
+        return requests(self.test, times, run.requests, run.seed, lengths)
+
+
+@dataclass(frozen=True)
+class WorldFiles:
+    """Where a world comes from."""
+
+    data: tuple[Path, ...]
+    cluster: Cluster = PAPER_CLUSTER
+    predictor: Path | None = None
+    """A folder of `routebalance train`; the operator's priors without."""
+
+    def load(self) -> World:
+        """Read everything.
+
+        Prompts are parted by their ids; where a predictor comes along that says which prompts it has
+        seen, those are kept out of the simulated part as well.
+
+        Raises:
+            ValueError: data or predictor are not usable; says why.
+        """
+        everything = read_corpus(self.data, self.cluster)
+        train, test = everything.split()
+        predictor = Predictor.load(self.predictor) if self.predictor else None
+        if self.predictor:
+            test = test.without(known_prompts(self.predictor))
+        if not len(train) or not len(test):
+            raise ValueError(
+                f"the data hold {len(train)} prompts to train on and {len(test)} to simulate with"
+            )
+        cluster = with_means(self.cluster, train)
+        return World(cluster, train, test, prediction_source(predictor, cluster))
+
+
+def run_all(
+    files: WorldFiles,
+    runs: Sequence[Run],
+    jobs: int = 1,
+    on_run: Callable[[RunResult], None] = lambda _: None,
+) -> list[RunResult]:
+    """Carry out all runs, in `jobs` processes; results in the order of `runs`.
+
+    Raises:
+        ValueError: as `WorldFiles.load` and `World.run`.
+    """
+    results = []
+    for result in _results(files, runs, min(jobs, len(runs))):
+        results.append(result)
+        on_run(result)
+    return results
+
+
+def _results(files: WorldFiles, runs: Sequence[Run], jobs: int) -> Iterator[RunResult]:
+    if jobs <= 1:
+        world = files.load()
+        yield from map(world.run, runs)
+        return
+    # Spawned: the threads of XGBoost do not survive a fork.
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _enter, (files,)) as pool:
+        yield from pool.map(_run, runs)
+
+
+_world: World | None = None
+"""The world of this worker process."""
+
+
+def _enter(files: WorldFiles) -> None:
+    global _world
+    _world = files.load()
+
+
+def _run(run: Run) -> RunResult:
+    assert _world is not None
+    return _world.run(run)
+
+
+def with_means(cluster: Cluster, train: Corpus) -> Cluster:
+    """The cluster with each tier's prior quality and length as they are on the training rows."""
+    quality: list[float] = np.mean(train.quality, axis=0).tolist()
+    tokens: list[float] = np.mean(train.output_tokens, axis=0).tolist()
+    tiers = tuple(
+        replace(tier, quality=q, output_tokens=n)
+        for tier, q, n in zip(cluster.tiers, quality, tokens, strict=True)
+    )
+    return replace(cluster, tiers=tiers)

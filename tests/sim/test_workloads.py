@@ -1,0 +1,75 @@
+"""Workloads beside single prompts: traces with their own lengths, and conversations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rb_litellm.sim.cluster import PAPER_CLUSTER
+from rb_litellm.sim.conversations import SYSTEM_TOKENS, conversations
+from rb_litellm.sim.engine import Simulation
+from rb_litellm.sim.prefix_cache import BLOCK_TOKENS
+from rb_litellm.sim.simple import RoundRobin
+from rb_litellm.sim.workload import arrivals, requests, trace
+from tests.sim.corpus import TEST
+
+TRACE = "arrival_s,input_tokens,output_tokens\n5.0,100,40\n3.0,10,20\n9.0,30,60\n"
+
+
+def test_trace_is_stretched_to_the_rate_and_brings_its_lengths(tmp_path: Path) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text(TRACE)
+    times, lengths = trace(file)
+    assert times == [0.0, 2.0, 6.0]
+    asked = requests(TEST, arrivals(str(file), 0.5, 0), 3, 0, lengths)
+    assert [r.arrival_s for r in asked] == pytest.approx([0.0, 4.0 / 3.0, 4.0])
+    assert [r.prompt.input_tokens for r in asked] == [10, 100, 30]
+    assert [float(r.output_tokens.mean()) for r in asked] == pytest.approx([20, 40, 60], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("time\n1\n", "arrival_s"), ("arrival_s\nx\n", "arrival_s"), ("arrival_s\n1\n", "fewer than two")],
+)
+def test_a_file_that_is_no_trace_is_refused(tmp_path: Path, text: str, what: str) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=what):
+        trace(file)
+
+
+def test_turns_go_on_where_the_last_one_ended() -> None:
+    asked = conversations(TEST, 20.0, 400, 3)
+    assert [r.arrival_s for r in asked] == sorted(r.arrival_s for r in asked)
+    seen: dict[int, tuple[str, tuple[int, ...]]] = {}
+    later = 0
+    for request in asked:
+        assert request.conversation is not None
+        assert len(request.prefix) == request.prompt.input_tokens // BLOCK_TOKENS
+        if request.conversation in seen:
+            text, leaves = seen[request.conversation]
+            assert request.prompt.text.startswith(text)
+            assert request.prefix[: len(leaves)] == leaves
+            later += 1
+        seen[request.conversation] = (request.prompt.text, request.leaves)
+    assert later > 100
+
+
+def test_conversations_share_system_prompts() -> None:
+    firsts = [r for r in conversations(TEST, 20.0, 400, 3) if r.prompt.turns == 1]
+    heads = {r.prefix[: SYSTEM_TOKENS // BLOCK_TOKENS] for r in firsts}
+    assert 1 < len(heads) <= 8
+
+
+def test_conversations_keep_the_rate_once_under_way() -> None:
+    times = np.array([r.arrival_s for r in conversations(TEST, 20.0, 6000, 1)])
+    settled = times[times > 150.0]
+    assert (settled.size - 1) / (settled[-1] - settled[0]) == pytest.approx(20.0, rel=0.15)
+
+
+def test_servers_keep_what_conversations_share() -> None:
+    simulation = Simulation(PAPER_CLUSTER, RoundRobin(13), conversations(TEST, 20.0, 300, 0))
+    assert not any(s.failed for s in simulation.run())
+    assert all(len(instance.prefix_cache) for instance in simulation.instances)
