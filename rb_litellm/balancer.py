@@ -18,6 +18,7 @@ from rb_litellm.core.assign import Bid, Fleet, assign
 from rb_litellm.core.ballot import Decision
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency_learning import LatencyLearner
+from rb_litellm.core.residuals import Residuals
 from rb_litellm.core.scoring import BALANCED, Objective
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Outcome, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
@@ -53,6 +54,8 @@ class _Slate:
     deployments: tuple[Deployment, ...]
     rows: IntArray
     state_rows: IntArray
+    tier_rows: IntArray
+    """(N,) rows of the candidates' tiers in the residuals."""
     models: tuple[ModelInfo, ...]
     model_of: IntArray
     """(N,) column of each candidate's model."""
@@ -68,6 +71,8 @@ class Balancer:
     def __init__(self, reckoner: Reckoner, learner: LatencyLearner, random: Random) -> None:
         self._reckoner = reckoner
         self._learner = learner
+        self.residuals = Residuals()
+        """Measured against predicted latency of each tier, for P(latency <= limit)."""
         self._random = random
         self._rows: dict[str, int] = {}
         self._last_chosen: FloatArray = np.zeros(0)
@@ -107,6 +112,7 @@ class Balancer:
         """Let the latency model see a closed attempt; unknown deployments are passed over."""
         row = self._rows.get(outcome.deployment)
         if row is not None:
+            self.residuals.learn(self._learner.tier_row(row), outcome)
             self._learner.observe(row, outcome)
 
     def _common_slate(self, asks: Sequence[Ask]) -> tuple[_Slate, BoolArray]:
@@ -137,9 +143,11 @@ class Balancer:
         model_of = [columns.setdefault(model_info(d), len(columns)) for d in deployments]
         input_usd = np.array([d.input_usd_per_token for d in deployments])
         output_usd = np.array([d.output_usd_per_token for d in deployments])
+        rows = [self._row(d) for d in deployments]
         return _Slate(
             deployments=deployments,
-            rows=np.array([self._row(d) for d in deployments], dtype=np.int64),
+            rows=np.array(rows, dtype=np.int64),
+            tier_rows=np.array([self._learner.tier_row(row) for row in rows], dtype=np.int64),
             state_rows=np.array([self._reckoner.row(d.id) for d in deployments], dtype=np.int64),
             models=tuple(columns),
             model_of=np.array(model_of, dtype=np.int64),

@@ -207,3 +207,24 @@ def test_sets_of_candidates_are_bounded(monkeypatch):
         for d in deployments:
             assert chosen(bench.decide(ask(d))) == [d.id]
     assert len(bench.balancer._slates) <= 3
+
+
+def test_every_outcome_tells_how_far_forecasts_of_its_tier_are_off():
+    fast = deployment("a")
+    bench = Bench()
+    (placed,) = bench.decide(ask(fast))
+    predicted = placed.decision.prediction
+    for _ in range(300):
+        bench.balancer.learn(
+            Outcome(
+                deployment="a",
+                closed_by="success",
+                predicted=predicted,
+                input_tokens=6,
+                in_flight=0.0,
+                pending_prefill_tokens=0.0,
+                open_s=predicted.e2e_s,
+                ttft_s=2.0 * predicted.ttft_s,
+            )
+        )
+    assert bench.balancer.residuals.quantile(0, "ttft", 0.5) == pytest.approx(2.0, rel=0.05)

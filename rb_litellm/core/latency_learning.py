@@ -85,6 +85,7 @@ class LatencyLearner:
     def __init__(self) -> None:
         self._tiers: dict[str, _Tier] = {}
         self._tier_of: list[str] = []
+        self._tier_rows: dict[str, int] = {}
         self._measured_tpot: IntArray = np.zeros(0, dtype=np.int64)
         self._measured_ttft: IntArray = np.zeros(0, dtype=np.int64)
         self._log_tpot: FloatArray = np.zeros(0)
@@ -94,6 +95,10 @@ class LatencyLearner:
     def __len__(self) -> int:
         return len(self._tier_of)
 
+    def tier_row(self, row: int) -> int:
+        """The number of the tier of the deployment at `row`: tiers count from 0 as they are met."""
+        return self._tier_rows[self._tier_of[row]]
+
     def add(self, tier: str, prior: LatencyPrior) -> int:
         """Add the next deployment, of the given tier, and return its row.
 
@@ -102,6 +107,7 @@ class LatencyLearner:
         """
         row = len(self._tier_of)
         if tier not in self._tiers:
+            self._tier_rows[tier] = len(self._tiers)
             self._tiers[tier] = _Tier(
                 tpot=_Line(prior.tpot_s, prior.tpot_s_per_running, x_unit=16.0),
                 ttft=_Line(prior.ttft_s, prior.prefill_s_per_token, x_unit=1000.0),

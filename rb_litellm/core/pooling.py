@@ -19,13 +19,15 @@ _NOISE = 0.1
 def pooled(log_scale: FloatArray, measured: IntArray) -> FloatArray:
     """Believed log scales (K,) of a tier's deployments, from their own (K,) and their counts (K,).
 
-    The tier's centre is the median of those measured. A difference d from it, trusted by n / (n + 3),
-    shrinks to d * max(0, 1 - (noise / d)^2), the non-negative garrote (Breiman, 1995).
+    The tier's centre is the median of those measured and of one that is as the tier's shape says, so that
+    a deployment nobody has tried is not taken to be as slow as the only one that was. A difference d
+    from it, trusted by n / (n + 3), shrinks to d * max(0, 1 - (noise / d)^2), the non-negative garrote
+    (Breiman, 1995).
     """
     seen = measured > 0
     if not seen.any():
         return log_scale
-    centre = float(np.median(log_scale[seen]))
+    centre = float(np.median(np.append(log_scale[seen], 0.0)))
     difference = (log_scale - centre) * measured / (measured + _TRUST)
     kept = np.maximum(0.0, 1.0 - np.square(_NOISE / np.maximum(np.abs(difference), 1e-12)))
     return centre + difference * kept

@@ -104,6 +104,9 @@ class Outcome:
     cost_usd: float | None = None
     error: str | None = None
     """Class name of the exception, for an attempt that failed."""
+    call_id: str = ""
+    attempt: int = 0
+    """With `call_id`, which attempt it was."""
 
 
 @dataclass(frozen=True, slots=True)

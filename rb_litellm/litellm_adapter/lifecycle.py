@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.litellm_adapter.usage import hidden, output_tokens
-from rb_litellm.telemetry.decision import response_headers
+from rb_litellm.telemetry.headers import response_headers
 
 if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.runtime import Runtime

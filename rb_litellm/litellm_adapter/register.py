@@ -34,6 +34,7 @@ _NAMES = (
     "_OVERRIDABLE_ROUTING_STRATEGIES",
     "_async_get_available_deployment",
     "_build_strategy_selector",
+    "_replace_routing_groups",
     "_select_deployment_async",
     "_select_deployment_sync",
     "_switch_routing_strategy",
@@ -41,6 +42,7 @@ _NAMES = (
 # Names that moved between releases: the first that exists is used.
 _REPLACE = ("_core_set_custom_routing_strategy", "set_custom_routing_strategy")
 _STRATEGY_OF = ("_core_routing_strategy", "routing_strategy")
+_GROUPS_OF = ("_core_routing_groups", "routing_groups")
 _GROUP_MODULES = ("litellm.litellm_core_utils.routing_groups", "litellm.router_utils.routing_groups")
 
 
@@ -73,6 +75,7 @@ def register() -> None:
     _wrap(core, "_select_deployment_async", _select_async)
     _wrap(core, "_select_deployment_sync", _select_sync)
     _wrap(core, "_switch_routing_strategy", _announce_switch)
+    _wrap(core, "_replace_routing_groups", _announce_groups)
     # The innermost one: it alone looks at the strategy's name.
     _wrap(core, "_async_get_available_deployment", _pick_asynchronously)
     _wrap(core, replace, _announce_replacement)
@@ -217,6 +220,26 @@ def _announce_switch(original: Callable[..., Any], router: Any, routing_strategy
     elif after == STRATEGY:
         _log.warning("RouteBalance routes from now on: routing_strategy was changed from %s.", before)
     return result
+
+
+def _announce_groups(original: Callable[..., Any], router: Any, *args: Any, **kwargs: Any) -> Any:
+    before = _our_groups(router)
+    result = original(*args, **kwargs)
+    if dropped := sorted(before - _our_groups(router)):
+        _log.error(
+            "RouteBalance was dropped from routing group %s: router_settings.routing_groups was changed.",
+            ", ".join(dropped),
+        )
+    return result
+
+
+def _our_groups(router: Any) -> set[str]:
+    groups: Any = next((getattr(router, name) for name in _GROUPS_OF if hasattr(router, name)), None)
+    return {
+        str(name)
+        for name, group in (groups if isinstance(groups, Mapping) else {}).items()
+        if getattr(group.routing_strategy, "value", group.routing_strategy) == STRATEGY
+    }
 
 
 def _announce_replacement(original: Callable[..., Any], router: Any, *args: Any, **kwargs: Any) -> Any:

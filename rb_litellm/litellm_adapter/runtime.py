@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
@@ -26,6 +25,7 @@ from rb_litellm.config import (
 )
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.types import Outcome
+from rb_litellm.litellm_adapter.arrival import Arrival
 from rb_litellm.litellm_adapter.attempts import Attempts
 from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
@@ -43,9 +43,8 @@ from rb_litellm.state.outcomes import OutcomeRing
 from rb_litellm.state.reckoning import Reckoner
 from rb_litellm.telemetry.counters import Counters
 from rb_litellm.telemetry.decision import DecisionRecord
+from rb_litellm.telemetry.recorder import Recorder
 
-MAX_RECORDS = 8192
-"""Decisions kept for the headers of their responses; the oldest is forgotten."""
 EXPIRE_EVERY_S = 1.0
 
 _runtime: Runtime | None = None
@@ -72,6 +71,7 @@ class Runtime:
         self.catalog = Catalog()
         self.counters = Counters()
         self.outcomes = OutcomeRing()
+        self.recorder = Recorder()
         self.index = DeploymentIndex()
         self.ledger = Ledger(self.index, LeaseRule())
         self.sharing = Sharing(self.index, self.ledger)
@@ -83,7 +83,6 @@ class Runtime:
         self.lifecycle = Lifecycle(self)
         self._calls = Calls()
         self._attempts = Attempts(self.ledger, self._learn)
-        self._records: OrderedDict[str, DecisionRecord] = OrderedDict()
         self._expired_at = clock()
         self._mounted = False
         self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._expire))
@@ -153,89 +152,69 @@ class Runtime:
             return self.ledger.failed(call_id)
 
     def open_attempt(
-        self,
-        call_id: str,
-        ask: Ask,
-        assignment: Assignment,
-        task: asyncio.Task[Any] | None,
-        stream: bool,
-        arrived: float,
-        now: float,
+        self, arrival: Arrival, ask: Ask, assignment: Assignment, predictor: str | None, now: float
     ) -> None:
-        """Count an assigned request as load and keep the record of its decision.
-
-        `arrived` is on `time.perf_counter`, `now` on the runtime's clock.
-        """
+        """Count an assigned request as load and keep the record of its decision; `now` on our clock."""
+        call_id = arrival.known_id
         with self.lock:
-            key = self._attempts.open(call_id, assignment, ask.prompt.input_tokens, now, stream, task)
-            self._watch(key, task, stream)
+            tried = self.ledger.tried(call_id)
+            key = self._attempts.open(
+                call_id, assignment, ask.prompt.input_tokens, now, arrival.stream, arrival.task
+            )
+            self._watch(key, arrival.task, arrival.stream)
             self.counters.decisions += 1
-            decision = assignment.decision
-            self._keep(
-                DecisionRecord(
-                    call_id=call_id,
-                    attempt=key.attempt,
-                    deployment=assignment.deployment.id,
-                    model=assignment.deployment.group,
-                    candidates=decision.candidates,
-                    reason="joint" if decision.candidates > 1 else "only-candidate",
-                    duration_s=time.perf_counter() - arrived,
-                    score=decision.score,
-                    prediction=decision.prediction,
-                )
+            self.recorder.decided(
+                assignment,
+                call_id=call_id,
+                attempt=key.attempt,
+                requested=arrival.requested,
+                weights_from=arrival.weights_from,
+                tried=tried,
+                predictor=predictor,
+                state_age_s=self.sharing.age_s(now),
+                duration_s=time.perf_counter() - arrival.at,
             )
             # Threads without an event loop have nobody else to do it.
             self._expire()
 
     def fewest_open(
-        self,
-        healthy: Sequence[dict[str, Any]],
-        call_id: str | None,
-        task: asyncio.Task[Any] | None,
-        stream: bool,
-        arrived: float,
-        error: Exception,
+        self, arrival: Arrival, healthy: Sequence[dict[str, Any]], error: Exception
     ) -> dict[str, Any]:
         """The simple rule for when the decision failed: fewest open attempts, ties at random.
 
-        `call_id` None: not even that could be found out. Never raises.
+        A deployment that the call has failed on waits for the others. Never raises.
         """
         self.counters.failure("decision", error, self.clock())
         chosen = healthy[0]
         try:
             with self.lock:
-                counts = [self.ledger.open_count(str(entry["model_info"]["id"])) for entry in healthy]
-                least = min(counts)
-                chosen = self._random.choice([e for e, n in zip(healthy, counts, strict=True) if n == least])
-                self._open_unpredicted(
-                    chosen, len(healthy), call_id or uuid4().hex, task, stream, time.perf_counter() - arrived
-                )
+                failed = self.ledger.failed(arrival.call_id) if arrival.call_id else ()
+                ids = {str(entry["model_info"]["id"]): entry for entry in healthy}
+                untried = [id_ for id_ in ids if id_ not in failed] or list(ids)
+                counts = {id_: self.ledger.open_count(id_) for id_ in untried}
+                least = min(counts.values())
+                chosen = ids[self._random.choice([id_ for id_, n in counts.items() if n == least])]
+                self._open_unpredicted(arrival, chosen, len(healthy))
         except Exception as failure:  # noqa: BLE001  uncounted is better than unrouted
             self.counters.failure("bookkeeping", failure, self.clock())
         return chosen
 
-    def _open_unpredicted(
-        self,
-        entry: dict[str, Any],
-        candidates: int,
-        call_id: str,
-        task: asyncio.Task[Any] | None,
-        stream: bool,
-        duration_s: float,
-    ) -> None:
+    def _open_unpredicted(self, arrival: Arrival, entry: dict[str, Any], candidates: int) -> None:
         deployment = str(entry["model_info"]["id"])
-        key = self._attempts.open_unpredicted(call_id, deployment, self.clock(), task)
-        self._watch(key, task, stream)
-        self._keep(
-            DecisionRecord(
-                call_id=call_id,
-                attempt=key.attempt,
-                deployment=deployment,
-                model=str(entry.get("model_name", "")),
-                candidates=candidates,
-                reason="fewest-open",
-                duration_s=duration_s,
-            )
+        # Not even its id may have been found out.
+        arrival.call_id = arrival.call_id or uuid4().hex
+        tried = self.ledger.tried(arrival.call_id)
+        key = self._attempts.open_unpredicted(arrival.call_id, deployment, self.clock(), arrival.task)
+        self._watch(key, arrival.task, arrival.stream)
+        self.recorder.fell_back(
+            deployment=deployment,
+            model=str(entry.get("model_name", "")),
+            candidates=candidates,
+            call_id=arrival.call_id,
+            attempt=key.attempt,
+            requested=arrival.requested,
+            tried=tried,
+            duration_s=time.perf_counter() - arrival.at,
         )
 
     # From LiteLLM's callbacks; `call_id` None is a request that was never ours
@@ -289,7 +268,7 @@ class Runtime:
 
     def decision(self, call_id: str | None) -> DecisionRecord | None:
         """The record of the last decision of a call."""
-        return None if call_id is None else self._records.get(call_id)
+        return None if call_id is None else self.recorder.log.latest(call_id)
 
     # Inside
 
@@ -319,13 +298,9 @@ class Runtime:
         except Exception as error:  # noqa: BLE001  bookkeeping must not reach the client
             self.counters.failure("bookkeeping", error, self.clock())
 
-    def _keep(self, record: DecisionRecord) -> None:
-        self._records[record.call_id] = record
-        if len(self._records) > MAX_RECORDS:
-            self._records.popitem(last=False)
-
     def _learn(self, outcome: Outcome) -> None:
         self.outcomes.add(outcome)
+        self.recorder.finished(outcome)
         self.balancer.learn(outcome)
 
     def _predictor_failed(self, error: Exception) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -70,6 +71,11 @@ class Sharing:
     def status(self) -> ExchangeStatus | None:
         """How the exchange stands; None before the first start."""
         return None if self._publisher is None else self._publisher.status()
+
+    def age_s(self, now: float) -> float | None:
+        """Since the other workers were last heard, in s; None for a worker that never heard any."""
+        silence_s = self.peers.silence_s(now)
+        return silence_s if silence_s < math.inf else None
 
     def _replace(self, settings: RedisSettings | None, loop: asyncio.AbstractEventLoop) -> None:
         if self._publisher is not None:

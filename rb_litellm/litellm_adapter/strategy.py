@@ -7,17 +7,18 @@ attempts. The only exception that may reach a client is LiteLLM's own refusal un
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.balancer import Ask, Assignment
 from rb_litellm.config import RouteBalanceSettings, parse_settings
 from rb_litellm.core.scoring import JointScore
 from rb_litellm.litellm_adapter.access import permitted
+from rb_litellm.litellm_adapter.arrival import Arrival
 from rb_litellm.litellm_adapter.desk import Desk
 from rb_litellm.litellm_adapter.prompts import read_prompt
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
@@ -33,18 +34,20 @@ Entry = dict[str, Any]
 class _Ticket:
     ask: Ask
     entries: Sequence[Entry]
-    call_id: str
-    task: asyncio.Task[Any] | None
-    stream: bool
-    arrived: float
+    arrival: Arrival
 
 
-class RouteBalanceSelector:
-    """One strategy instance: a router's own, or a routing group's with settings of its own."""
+class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
+    """One strategy instance: a router's own, or a routing group's with settings of its own.
+
+    Where a key or team brings its own `routing_strategy`, LiteLLM treats the selector as one of its
+    callbacks too; there is nothing to do for it there.
+    """
 
     def __init__(
         self, router: Any, settings: RouteBalanceSettings, predictions: PredictionSource, shared: Runtime
     ) -> None:
+        super().__init__()
         self._router = router
         self.settings = settings
         self._objective = JointScore(settings.weights, settings.quality_norm)
@@ -65,19 +68,15 @@ class RouteBalanceSelector:
         Raises:
             ProxyException: under `member_access: key`, when the caller may call no member.
         """
-        arrived = time.perf_counter()
+        arrival = Arrival.now(model, request_kwargs)
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
-        call_id = None
         try:
             self._shared.ensure_started()
-            call_id = self._shared.call_id(request_kwargs)
-            ticket = self._ticket(healthy, messages, input, request_kwargs, call_id, arrived)
-            return await self._desk.submit(ticket)
+            arrival.call_id = self._shared.call_id(request_kwargs)
+            return await self._desk.submit(self._ticket(arrival, healthy, messages, input, request_kwargs))
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            return self._shared.fewest_open(
-                healthy, call_id, _current_task(), _streams(request_kwargs), arrived, error
-            )
+            return self._shared.fewest_open(arrival, healthy, error)
 
     def select_now(
         self,
@@ -88,26 +87,22 @@ class RouteBalanceSelector:
         request_kwargs: dict[str, Any] | None = None,
     ) -> Entry:
         """The same for LiteLLM's synchronous calls; `member_access` has no caller to check there."""
-        arrived = time.perf_counter()
-        call_id = None
+        arrival = Arrival.now(model, request_kwargs)
         try:
-            call_id = self._shared.call_id(request_kwargs)
-            return self._decide([self._ticket(healthy, messages, input, request_kwargs, call_id, arrived)])[0]
+            arrival.call_id = self._shared.call_id(request_kwargs)
+            return self._decide([self._ticket(arrival, healthy, messages, input, request_kwargs)])[0]
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            return self._shared.fewest_open(
-                healthy, call_id, _current_task(), _streams(request_kwargs), arrived, error
-            )
+            return self._shared.fewest_open(arrival, healthy, error)
 
     def _ticket(
         self,
+        arrival: Arrival,
         healthy: Sequence[Entry],
         messages: Any,
         input: Any,
         request_kwargs: Mapping[str, Any] | None,
-        call_id: str,
-        arrived: float,
     ) -> _Ticket:
-        entries = self._untried(healthy, call_id)
+        entries = self._untried(healthy, arrival.known_id)
         return _Ticket(
             ask=Ask(
                 prompt=read_prompt(messages, input, request_kwargs),
@@ -115,10 +110,7 @@ class RouteBalanceSelector:
                 objective=self._objective,
             ),
             entries=entries,
-            call_id=call_id,
-            task=_current_task(),
-            stream=_streams(request_kwargs),
-            arrived=arrived,
+            arrival=arrival,
         )
 
     def _untried(self, healthy: Sequence[Entry], call_id: str) -> Sequence[Entry]:
@@ -136,9 +128,7 @@ class RouteBalanceSelector:
 
     def _open(self, ticket: _Ticket, assignment: Assignment, now: float) -> Entry:
         chosen = ticket.entries[ticket.ask.candidates.index(assignment.deployment)]
-        self._shared.open_attempt(
-            ticket.call_id, ticket.ask, assignment, ticket.task, ticket.stream, ticket.arrived, now
-        )
+        self._shared.open_attempt(ticket.arrival, ticket.ask, assignment, self._predictions.version, now)
         return chosen
 
 
@@ -157,14 +147,3 @@ def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceS
     predictions.predict([read_prompt("What is this?", None, None)], [])
     shared.adopt(settings, router)
     return RouteBalanceSelector(router, settings, predictions, shared)
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
-
-
-def _streams(request_kwargs: Mapping[str, Any] | None) -> bool:
-    return bool((request_kwargs or {}).get("stream"))

@@ -139,7 +139,8 @@ def choose(points: Sequence[Point], wishes: Wishes) -> Point:
 
 
 def pareto(points: Sequence[Point]) -> list[Point]:
-    """Points that no other point beats or equals in everything, by falling quality."""
+    """Points that no other point beats, one of those that are alike in everything, by falling quality."""
+    points = list({_figures(point): point for point in reversed(points)}.values())
     figures = np.array([_figures(point) for point in points])
     front = [
         point
@@ -193,4 +194,4 @@ def _neighbours(weights: Weights, step: float) -> list[Weights]:
 def _weights(quality: float, latency: float, cost: float) -> Weights:
     """Weights of at most four digits that sum to one in spite of rounding."""
     quality, latency = round(quality, 4), round(latency, 4)
-    return Weights(quality, latency, max(round(1.0 - quality - latency, 4), 0.0))
+    return Weights(quality, latency, max(0.0, round(1.0 - quality - latency, 4)))

@@ -287,6 +287,8 @@ class Ledger:
             output_tokens=output_tokens,
             cost_usd=cost_usd,
             error=error,
+            call_id=attempt.key.call_id,
+            attempt=attempt.key.attempt,
         )
 
 

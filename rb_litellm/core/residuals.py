@@ -1,0 +1,118 @@
+"""How far measured latency lies from predicted, per tier: what turns a forecast into P(latency <= limit).
+
+A forecast is an expectation; a service level speaks of a tail. The ratio measured / predicted of past
+requests has much the same distribution whatever the request, so it is collected per tier and per
+kind of latency, on a logarithmic scale in narrow bins: bounded, cheap to feed, and read for all
+candidates at once. Old measurements fade, so that the distribution is that of the present model.
+
+Before anything is measured the ratio is taken as log-normal around one, with a generous spread that a
+few dozen measurements outweigh.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from rb_litellm.core.types import FloatArray, IntArray, Outcome
+
+LatencyKind = Literal["ttft", "tpot", "e2e"]
+"""What is compared. `e2e` is measured against the E2E that was predicted at the predicted length, so its
+ratio holds the error of the length too."""
+
+KINDS: dict[LatencyKind, int] = {"ttft": 0, "tpot": 1, "e2e": 2}
+_PRIOR_SPREAD = {"ttft": 0.6, "tpot": 0.35, "e2e": 0.7}
+"""Standard deviation of the log ratio before measurements."""
+_PRIOR_WEIGHT = 12.0
+"""Measurements that the prior counts for."""
+_KEPT = 1.0 - 1.0 / 1000.0
+"""Weight that a measurement keeps with each that follows it in its tier."""
+_REACH = math.log(32.0)
+"""Ratios beyond a factor of 32 are counted as that."""
+_BINS = 140
+_WIDTH = 2.0 * _REACH / _BINS
+_EDGES = np.linspace(-_REACH, _REACH, _BINS + 1)
+
+
+class Residuals:
+    """Distributions of measured / predicted for a growing list of tiers, by the tiers' rows."""
+
+    def __init__(self) -> None:
+        self._weights: FloatArray = np.zeros((0, len(KINDS), _BINS))
+        self._below: FloatArray = np.zeros((0, len(KINDS), _BINS + 1))
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def learn(self, tier_row: int, outcome: Outcome) -> None:
+        """Take in what a closed attempt measured; failed and unpredicted ones say nothing."""
+        predicted = outcome.predicted
+        if predicted is None or outcome.error is not None:
+            return
+        if outcome.ttft_s is not None:
+            self.observe(tier_row, "ttft", predicted.ttft_s, outcome.ttft_s)
+        if outcome.tpot_s is not None:
+            self.observe(tier_row, "tpot", predicted.tpot_s, outcome.tpot_s)
+        if outcome.output_tokens is not None:
+            self.observe(tier_row, "e2e", predicted.e2e_s, outcome.open_s)
+
+    def observe(self, tier_row: int, kind: LatencyKind, predicted_s: float, measured_s: float) -> None:
+        """Count one ratio; times that are not positive and finite are passed over."""
+        if not (0.0 < predicted_s < math.inf and 0.0 < measured_s < math.inf):
+            return
+        self._reach_row(tier_row)
+        ratio = min(max(math.log(measured_s) - math.log(predicted_s), -_REACH), _REACH)
+        weights = self._weights[tier_row, KINDS[kind]]
+        weights *= _KEPT
+        weights[min(int((ratio + _REACH) / _WIDTH), _BINS - 1)] += 1.0
+        below = self._below[tier_row, KINDS[kind]]
+        np.cumsum(weights, out=below[1:])
+        below /= below[-1]
+
+    def probability(
+        self, tier_rows: IntArray, kind: LatencyKind, predicted_s: FloatArray, limit_s: float
+    ) -> FloatArray:
+        """P(latency <= limit_s) for forecasts `predicted_s` (N,) on deployments of `tier_rows` (N,).
+
+        Non-increasing in the forecast and non-decreasing in the limit. A limit of zero or less is
+        never met; a forecast of nothing is met by any other limit.
+        """
+        if limit_s <= 0.0:
+            return np.zeros(len(tier_rows))
+        if len(tier_rows):
+            self._reach_row(int(tier_rows.max()))
+        place = (np.log(limit_s / np.maximum(predicted_s, 1e-9)) + _REACH) / _WIDTH
+        place = np.clip(place, 0.0, float(_BINS))
+        left = np.minimum(place.astype(np.int64), _BINS - 1)
+        below = self._below[:, KINDS[kind]]
+        low = below[tier_rows, left]
+        found: FloatArray = low + (place - left) * (below[tier_rows, left + 1] - low)
+        return found
+
+    def quantile(self, tier_row: int, kind: LatencyKind, share: float) -> float:
+        """The ratio measured / predicted that `share` (in [0, 1]) of measurements stay below."""
+        self._reach_row(tier_row)
+        return math.exp(float(np.interp(share, self._below[tier_row, KINDS[kind]], _EDGES)))
+
+    def _reach_row(self, row: int) -> None:
+        missing = row + 1 - len(self)
+        if missing > 0:
+            self._weights = np.concatenate([self._weights, np.repeat(_PRIOR[None], missing, axis=0)])
+            below = np.concatenate([np.zeros((len(KINDS), 1)), np.cumsum(_PRIOR, axis=-1)], axis=-1)
+            below /= below[:, -1:]
+            self._below = np.concatenate([self._below, np.repeat(below[None], missing, axis=0)])
+
+
+def _prior() -> FloatArray:
+    """Weights (K, bins) of log-normal ratios with median one."""
+    rows = []
+    for kind in KINDS:
+        scale = _PRIOR_SPREAD[kind] * math.sqrt(2.0)
+        below = np.array([0.5 * (1.0 + math.erf(edge / scale)) for edge in _EDGES])
+        rows.append(np.diff(below) * _PRIOR_WEIGHT)
+    return np.array(rows)
+
+
+_PRIOR = _prior()

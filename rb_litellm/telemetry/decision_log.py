@@ -1,0 +1,85 @@
+"""The decisions of this worker: the latest of each call, and the most recent ones with all they weighed.
+
+Not thread-safe by itself; whoever shares it holds a lock while it is written or read.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rb_litellm.core.ballot import Ballot
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.types import Outcome
+from rb_litellm.telemetry.decision import DecisionRecord
+
+MAX_CALLS = 8192
+"""Calls whose latest decision is kept, for the headers of their responses; the oldest is forgotten."""
+MAX_RECENT = 512
+"""Decisions kept with their ballots."""
+MAX_RECENT_CANDIDATES = 65_536
+"""Candidates in the ballots of all recent decisions together, about 10 MB; older ones make room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A recent decision and all that it weighed, so that it can be explained and weighed anew."""
+
+    record: DecisionRecord
+    ballot: Ballot | None
+    """None where the simple rule served."""
+    deployments: tuple[Deployment, ...]
+    """The N deployments that the ballot's arrays speak of."""
+
+
+class DecisionLog:
+    """Bounded by MAX_CALLS, MAX_RECENT and MAX_RECENT_CANDIDATES."""
+
+    def __init__(self) -> None:
+        self._latest: OrderedDict[str, DecisionRecord] = OrderedDict()
+        self._unfinished: OrderedDict[tuple[str, int], DecisionRecord] = OrderedDict()
+        self._recent: deque[Recent] = deque()
+        self._candidates = 0
+        self.total = 0
+        """Decisions ever made."""
+
+    def add(
+        self,
+        record: DecisionRecord,
+        ballot: Ballot | None = None,
+        deployments: tuple[Deployment, ...] = (),
+    ) -> None:
+        """Keep a new decision."""
+        self.total += 1
+        self._latest[record.call_id] = record
+        self._unfinished[record.call_id, record.attempt] = record
+        for held in (self._latest, self._unfinished):
+            if len(held) > MAX_CALLS:
+                held.popitem(last=False)
+        self._recent.append(Recent(record, ballot, deployments))
+        self._candidates += len(deployments)
+        while len(self._recent) > MAX_RECENT or (
+            self._candidates > MAX_RECENT_CANDIDATES and len(self._recent) > 1
+        ):
+            self._candidates -= len(self._recent.popleft().deployments)
+
+    def finish(self, outcome: Outcome) -> DecisionRecord | None:
+        """Add what was measured to the attempt's record and return it; None if it was forgotten."""
+        record = self._unfinished.pop((outcome.call_id, outcome.attempt), None)
+        if record is not None:
+            record.outcome = outcome
+        return record
+
+    def latest(self, call_id: str) -> DecisionRecord | None:
+        """The record of the last decision of a call."""
+        return self._latest.get(call_id)
+
+    def recent(self, count: int = MAX_RECENT) -> Sequence[Recent]:
+        """The last `count` decisions, the newest first."""
+        newest_first = list(self._recent)[::-1]
+        return newest_first[:count]
+
+    def find(self, call_id: str) -> Recent | None:
+        """The last recent decision of a call, with its ballot."""
+        return next((one for one in reversed(self._recent) if one.record.call_id == call_id), None)

@@ -1,0 +1,30 @@
+"""The `x-routebalance-*` headers of a response: where it went and why, for whoever asked."""
+
+from __future__ import annotations
+
+from rb_litellm.telemetry.decision import DecisionRecord
+
+
+def response_headers(record: DecisionRecord) -> dict[str, str]:
+    """The `x-routebalance-*` headers of a response."""
+    headers = {
+        "x-routebalance-deployment": record.deployment,
+        "x-routebalance-model": record.model,
+        "x-routebalance-candidates": str(record.candidates),
+        "x-routebalance-reason": record.reason,
+        "x-routebalance-decision-ms": f"{record.duration_s * 1000:.3f}",
+    }
+    if record.score is not None:
+        headers["x-routebalance-score"] = f"{record.score:.4f}"
+    if record.prediction is not None:
+        predicted = record.prediction
+        headers["x-routebalance-quality"] = f"{predicted.quality:.4f}"
+        headers["x-routebalance-ttft-ms"] = f"{predicted.ttft_s * 1000:.1f}"
+        headers["x-routebalance-e2e-ms"] = f"{predicted.e2e_s * 1000:.1f}"
+        headers["x-routebalance-cost-usd"] = f"{predicted.cost_usd:.8f}"
+    # A header value that a client or an operator could have shaped must not break the response.
+    return {name: _printable(value) for name, value in headers.items()}
+
+
+def _printable(value: str) -> str:
+    return value.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")
