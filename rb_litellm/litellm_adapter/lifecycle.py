@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from litellm.integrations.custom_logger import CustomLogger
 
+from rb_litellm.litellm_adapter.records import add_measured
 from rb_litellm.litellm_adapter.usage import hidden, output_tokens
 from rb_litellm.telemetry.headers import response_headers
 
@@ -120,6 +121,19 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         if record is None or (answered_by and answered_by != record.deployment):
             return None
         return response_headers(record)
+
+    async def async_logging_hook(self, kwargs: Any, result: Any, call_type: str) -> tuple[Any, Any]:
+        """LiteLLM is about to log a success: what was measured goes into the decision that it logs."""
+        try:
+            response = kwargs.get("async_complete_streaming_response") if kwargs.get("stream") else result
+            if response is not None:
+                self._succeeded(kwargs, response, kwargs.get("start_time"))
+                record = self._runtime.decision(_call_id(kwargs))
+                if record is not None:
+                    add_measured(kwargs, record)
+        except Exception:  # noqa: BLE001  bookkeeping must not reach the client
+            _log.exception("RouteBalance: async_logging_hook failed; the request is not affected")
+        return kwargs, result
 
     @_silent
     async def async_log_success_event(

@@ -43,6 +43,8 @@ _NAMES = (
 _REPLACE = ("_core_set_custom_routing_strategy", "set_custom_routing_strategy")
 _STRATEGY_OF = ("_core_routing_strategy", "routing_strategy")
 _GROUPS_OF = ("_core_routing_groups", "routing_groups")
+# How LiteLLM's auto routers leave their decision in a request's metadata; without it none is shown.
+_RECORD = "_record_routing_decision"
 _GROUP_MODULES = ("litellm.litellm_core_utils.routing_groups", "litellm.router_utils.routing_groups")
 
 
@@ -90,6 +92,13 @@ def router_strategy(router: object) -> str | None:
         if value is not None:
             return str(getattr(value, "value", value))
     return None
+
+
+def record_decision(request_kwargs: dict[str, Any], decision: dict[str, Any]) -> None:
+    """Leave a decision in a request's metadata as LiteLLM's own auto routers do; the last attempt's stays."""
+    record = getattr(_routing_class(), _RECORD, None)
+    if record is not None:
+        record(request_kwargs=request_kwargs, routing_decision=decision)
 
 
 def _routing_class() -> Any:

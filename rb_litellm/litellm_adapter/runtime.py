@@ -30,6 +30,8 @@ from rb_litellm.litellm_adapter.attempts import Attempts
 from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
 from rb_litellm.litellm_adapter.preflight import check_names
+from rb_litellm.litellm_adapter.records import routing_decision
+from rb_litellm.litellm_adapter.register import record_decision
 from rb_litellm.litellm_adapter.routes import mount
 from rb_litellm.litellm_adapter.scraping import Scraping
 from rb_litellm.litellm_adapter.sharing import Sharing
@@ -216,6 +218,16 @@ class Runtime:
             tried=tried,
             duration_s=time.perf_counter() - arrival.at,
         )
+
+    def tell_litellm(self, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> None:
+        """Put the decision into the request's own records. Never raises."""
+        record = self.decision(arrival.call_id)
+        if record is None or request_kwargs is None:
+            return
+        try:
+            record_decision(request_kwargs, routing_decision(record, request_kwargs))
+        except Exception as error:  # noqa: BLE001  an unexplained request is better than none
+            self.counters.failure("records", error, self.clock())
 
     # From LiteLLM's callbacks; `call_id` None is a request that was never ours
 

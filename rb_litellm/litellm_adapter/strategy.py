@@ -74,9 +74,11 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         try:
             self._shared.ensure_started()
             arrival.call_id = self._shared.call_id(request_kwargs)
-            return await self._desk.submit(self._ticket(arrival, healthy, messages, input, request_kwargs))
+            chosen = await self._desk.submit(self._ticket(arrival, healthy, messages, input, request_kwargs))
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            return self._shared.fewest_open(arrival, healthy, error)
+            chosen = self._shared.fewest_open(arrival, healthy, error)
+        self._shared.tell_litellm(arrival, request_kwargs)
+        return chosen
 
     def select_now(
         self,
@@ -90,9 +92,11 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         arrival = Arrival.now(model, request_kwargs)
         try:
             arrival.call_id = self._shared.call_id(request_kwargs)
-            return self._decide([self._ticket(arrival, healthy, messages, input, request_kwargs)])[0]
+            chosen = self._decide([self._ticket(arrival, healthy, messages, input, request_kwargs)])[0]
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            return self._shared.fewest_open(arrival, healthy, error)
+            chosen = self._shared.fewest_open(arrival, healthy, error)
+        self._shared.tell_litellm(arrival, request_kwargs)
+        return chosen
 
     def _ticket(
         self,

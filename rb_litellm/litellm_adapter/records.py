@@ -1,0 +1,95 @@
+"""A decision in the shape in which LiteLLM's own auto routers leave theirs, to be shown wherever they are.
+
+LiteLLM carries `routing_decision` of a request's metadata into spend logs, the Admin UI's routing card,
+OpenTelemetry spans and every logging integration. Its fixed fields hold what they are made for; the whole
+record stands beside them under `routebalance`. Where an auto router has chosen the model group and we the
+deployment, its fields stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rb_litellm.telemetry.decision import MAX_NAME, DecisionRecord, Reason, as_json, measured_json
+
+ROUTER_TYPE = "routebalance"
+KEY = "routing_decision"
+_DETAIL = "routebalance"
+_BUCKETS = ("litellm_metadata", "metadata")
+_CAUSES: dict[Reason, str] = {
+    "joint": "joint score of quality, latency and cost",
+    "only-candidate": "only candidate",
+    "fewest-open": "fewest open requests",
+}
+
+
+def routing_decision(record: DecisionRecord, request_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The decision for the metadata of the request that it was made for."""
+    detail = as_json(record)
+    others = _decision_of_another(request_kwargs)
+    if others is not None:
+        return {**others, _DETAIL: detail}
+    told: dict[str, Any] = {
+        "router_model_name": record.requested[:MAX_NAME],
+        "router_type": ROUTER_TYPE,
+        "routed_model": record.model[:MAX_NAME],
+        "cause": _CAUSES[record.reason],
+        "signals": list(_signals(record)),
+        _DETAIL: detail,
+    }
+    if record.score is not None:
+        told["score"] = round(record.score, 4)
+    return told
+
+
+def add_measured(kwargs: Mapping[str, Any], record: DecisionRecord) -> None:
+    """Write what was measured into the decision that LiteLLM is about to log with these call details."""
+    if record.outcome is None:
+        return
+    for holder in _logged(kwargs):
+        decision = holder.get(KEY)
+        detail = decision.get(_DETAIL) if isinstance(decision, Mapping) else None
+        # An earlier attempt's measurement says nothing of this one.
+        if isinstance(detail, dict) and detail.get("attempt") == record.attempt:
+            detail["measured"] = measured_json(record.outcome)
+
+
+def _logged(kwargs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    params = kwargs.get("litellm_params")
+    payload = kwargs.get("standard_logging_object")
+    for holder, names in ((params, _BUCKETS), (payload, ("metadata",))):
+        for name in names:
+            metadata = holder.get(name) if isinstance(holder, Mapping) else None
+            if isinstance(metadata, Mapping):
+                yield metadata
+
+
+def _decision_of_another(request_kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    for bucket in _BUCKETS:
+        metadata = request_kwargs.get(bucket)
+        decision = metadata.get(KEY) if isinstance(metadata, Mapping) else None
+        if isinstance(decision, Mapping) and decision.get("router_type") not in (None, ROUTER_TYPE):
+            return dict(decision)
+    return None
+
+
+def _signals(record: DecisionRecord) -> Iterator[str]:
+    """What weighed, in the few words that fit on the Admin UI's card."""
+    if record.prediction is not None:
+        p = record.prediction
+        yield f"quality {p.quality:.2f}"
+        yield f"latency {p.e2e_s:.2f} s, of it waiting {p.wait_s:.2f} s"
+        yield f"cost ${p.cost_usd:.6f}"
+    if record.weights:
+        yield ", ".join(f"{name} x {weight:.2f}" for name, weight in record.weights.items())
+    yield f"{record.candidates} candidates"
+    runner_up = next((c for c in record.top if c.model != record.model and c.score is not None), None)
+    if runner_up is not None:
+        yield f"next model: {runner_up.model} at {runner_up.score:.2f}"
+    for name, count in record.removed.items():
+        yield f"{name} removed {count}"
+    if record.relaxed:
+        yield f"relaxed: {', '.join(record.relaxed)}"
+    if record.attempt:
+        yield f"attempt {record.attempt + 1}"
