@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Find the weights that meet limits of latency, cost and quality.",
     ),
     "bench": ("rb_litellm.cli.bench", "bench", "Measure costs and behaviour."),
+    "init": ("rb_litellm.cli.init", "init", "Propose the lines that a LiteLLM configuration needs."),
     "doctor": ("rb_litellm.cli.doctor", "doctor", "Check a configuration and a running proxy."),
     "state": ("rb_litellm.cli.state", "state", "Show the workers alive and what they have open, from Redis."),
 }

@@ -12,7 +12,7 @@ from rb_litellm.balancer import model_info
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.finding import Finding, error, ok, warn
-from rb_litellm.litellm_adapter.catalog import read_deployment
+from rb_litellm.litellm_adapter.catalog import mode_of, read_deployment
 from rb_litellm.litellm_adapter.preflight import mistakes, strategies
 from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.priors import size_billions
@@ -32,6 +32,8 @@ class Configuration:
         self.entries = [_mapping(entry) for entry in _list(content.get("model_list"))]
         self.strategies = [Strategy(*found) for found in strategies(content)]
         self.deployments = [_deployment(number, entry) for number, entry in enumerate(self.entries)]
+        self.modes = {d.id: mode_of(e) for d, e in zip(self.deployments, self.entries, strict=True)}
+        """chat, embedding, image_generation, ..., by deployment; None where nobody says."""
 
     def members(self, strategy: Strategy) -> list[Deployment]:
         """The deployments that a strategy chooses among."""
@@ -43,6 +45,13 @@ class Configuration:
             for model in _list(_mapping(group).get("models"))
         }
         return [d for d in self.deployments if d.group not in claimed]
+
+    def quality_known(self, deployment: Deployment) -> bool:
+        """Whether a setting or a predictor says how good it is."""
+        return deployment.quality is not None or any(
+            deployment in self.members(strategy) and _source(strategy.settings).knows(model_info(deployment))
+            for strategy in self.strategies
+        )
 
     def routed(self) -> list[Deployment]:
         """The deployments that any strategy of ours chooses among."""

@@ -121,6 +121,14 @@ def read_deployment(entry: Mapping[str, Any], warn: Any) -> Deployment:
     )
 
 
+def mode_of(entry: Mapping[str, Any]) -> str | None:
+    """What a LiteLLM entry is for (chat, embedding, rerank, ...), None where nobody says."""
+    info = entry.get("model_info") or {}
+    model = str((entry.get("litellm_params") or {}).get("model", ""))
+    mode = info.get("mode") or _cost_map_entry(model, info).get("mode")
+    return None if mode is None else str(mode)
+
+
 def _cost_map_entry(model: str, info: Mapping[str, Any]) -> Mapping[str, Any]:
     import litellm
 

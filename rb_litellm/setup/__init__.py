@@ -1,0 +1,1 @@
+"""`routebalance init`: the few lines that an existing LiteLLM configuration needs."""

@@ -1,0 +1,169 @@
+"""Which lines a configuration needs to be routed by RouteBalance: a group, priors, and the callback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rb_litellm.balancer import model_info
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.doctor.configuration import Configuration
+from rb_litellm.predictors.priors import prior_quality, size_billions
+from rb_litellm.setup.yaml_text import CannotEdit, YamlText
+
+_CALLBACK = "rb_litellm.proxy"
+
+
+class NothingToRoute(ValueError):
+    """The configuration has no deployments that RouteBalance could choose among."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The new text, and what a reader should know of it."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
+def propose(
+    config: Configuration, text: str, group: str | None = None, weights: str = "balanced"
+) -> Proposal:
+    """Add to `text`, which is the file of `config`, what it lacks; the same text if it lacks nothing.
+
+    `group` is the name by which clients shall ask for the choice among all chat models.
+
+    Raises:
+        NothingToRoute: no model writes answers, or other groups have claimed all of them.
+        CannotEdit: the file is laid out in a way that cannot be added to.
+    """
+    edit = YamlText(text)
+    notes: list[str] = []
+    if config.strategies:
+        notes.append("RouteBalance routes here already; only what it lacks is added")
+        chosen = config.routed()
+    else:
+        chosen = _chat(config)
+        _add_strategy(edit, config, chosen, group, weights, notes)
+    _add_priors(edit, config, chosen, notes)
+    _add_callback(edit, config)
+    return Proposal(edit.result(), tuple(notes))
+
+
+def _chat(config: Configuration) -> list[Deployment]:
+    """Deployments of models that write answers to a chat and that no other group has claimed."""
+    claimed = {
+        str(model)
+        for group in config.router.get("routing_groups") or ()
+        if isinstance(group, Mapping) and group.get("routing_strategy") != "priority"
+        for model in group.get("models") or ()
+    }
+    chat = [
+        d
+        for d in config.deployments
+        if config.modes[d.id] in (None, "chat", "responses")
+        and "*" not in d.group
+        and not d.model.startswith("auto_router/")
+    ]
+    if not chat:
+        raise NothingToRoute("model_list has no chat model by name: RouteBalance has nothing to choose among")
+    free = [d for d in chat if d.group not in claimed]
+    if not free:
+        raise NothingToRoute("every chat model belongs to another routing group already; take some out first")
+    return free
+
+
+def _add_strategy(
+    edit: YamlText,
+    config: Configuration,
+    chosen: Iterable[Deployment],
+    group: str | None,
+    weights: str,
+    notes: list[str],
+) -> None:
+    models = list(dict.fromkeys(d.group for d in chosen))
+    arguments = {"weights": weights}
+    if len(models) == 1 and group is None:
+        # Nothing but the deployment is to be chosen, and clients ask for it as before.
+        settings: dict[str, Any] = {"routing_strategy": "routebalance", "routing_strategy_args": arguments}
+        if edit.get(("router_settings",)) is None:
+            edit.set(("router_settings",), settings)
+        else:
+            for key, value in settings.items():
+                edit.set(("router_settings", key), value)
+        notes.append(f"clients go on asking for {models[0]}; each request goes to its best deployment")
+        return
+    name = group or _free_name(config)
+    if name in _taken(config):
+        raise NothingToRoute(f"--group {name}: a model, alias or group of this name is there already")
+    entry = {
+        "group_name": name,
+        "models": models,
+        "routing_strategy": "routebalance",
+        "routing_strategy_args": arguments,
+    }
+    edit.append(("router_settings", "routing_groups"), entry)
+    notes.append(
+        f"clients ask for {name!r} to have the model chosen, or for a model to have its deployment chosen"
+    )
+
+
+def _taken(config: Configuration) -> set[str]:
+    groups = [g for g in config.router.get("routing_groups") or () if isinstance(g, Mapping)]
+    aliases = config.router.get("model_group_alias") or {}
+    return {d.group for d in config.deployments} | {str(g.get("group_name")) for g in groups} | set(aliases)
+
+
+def _free_name(config: Configuration) -> str:
+    names = ("auto", "routebalance", "auto-routebalance")
+    return next((name for name in names if name not in _taken(config)), "auto-routebalance-2")
+
+
+def _add_priors(
+    edit: YamlText, config: Configuration, chosen: Iterable[Deployment], notes: list[str]
+) -> None:
+    wanted = {d.id: d for d in chosen}
+    unknown: list[str] = []
+    skipped: list[str] = []
+    for number in range(len(edit.get(("model_list",)) or ())):
+        deployment = wanted.get(f"model_list.{number}")
+        path = ("model_list", number, "model_info", "routebalance")
+        # An anchor may have given it to an entry that comes later.
+        if deployment is None or config.quality_known(deployment) or edit.get((*path, "quality")) is not None:
+            continue
+        guess = _guess(deployment)
+        if guess is None:
+            unknown.append(deployment.group)
+            continue
+        try:
+            if isinstance(edit.get(path), Mapping):
+                edit.set((*path, "quality"), *guess)
+            else:
+                edit.set(path, {"quality": guess[0]}, guess[1])
+        except CannotEdit as reason:
+            skipped.append(f"{deployment.group} ({reason})")
+    if unknown:
+        listed = ", ".join(dict.fromkeys(unknown))
+        notes.append(f"not recognised: {listed}; set model_info.routebalance.quality (0 to 1) for each")
+    if skipped:
+        notes.append(f"no quality was added to {', '.join(dict.fromkeys(skipped))}: set it by hand")
+
+
+def _guess(deployment: Deployment) -> tuple[float, str] | None:
+    info = model_info(deployment)
+    size = size_billions(info.model) or size_billions(info.key)
+    if size is not None:
+        why = f"guessed from {size:g}B parameters"
+    elif info.usd_per_million_tokens:
+        why = f"guessed from ${info.usd_per_million_tokens:.3g} per million tokens"
+    else:
+        return None
+    return round(prior_quality(info), 2), f"{why}; replace by what you have measured"
+
+
+def _add_callback(edit: YamlText, config: Configuration) -> None:
+    settings = config.content.get("litellm_settings")
+    callbacks = settings.get("callbacks") if isinstance(settings, Mapping) else None
+    if _CALLBACK not in (callbacks if isinstance(callbacks, list) else [callbacks]):
+        edit.append(("litellm_settings", "callbacks"), _CALLBACK)
