@@ -1,10 +1,8 @@
-"""The LiteLLM contract on every release that is supported, each in a virtual environment of its own.
+"""What is checked beside `pytest`: lint, types, and the LiteLLM contract on every supported release.
 
-    nox                      all releases
-    nox -s contract-1.109.1  one of them
-
-Releases from 1.109 on pin packages that not every index carries; an override takes what is there, and
-changes nothing that a pick goes through.
+nox                            everything; each session has a virtual environment of its own
+nox -s 'contract(1.109.1)'     one release: the Router's contract and real proxies
+nox -s lock                    write requirements.lock anew
 """
 
 from __future__ import annotations
@@ -13,25 +11,51 @@ from pathlib import Path
 
 import nox
 
-# The oldest, what a plain installation resolves to (None), and the line with the facade before the router.
+# The oldest, what a plain installation resolves to (None), and the line with a facade before the router.
 RELEASES = {"1.106.2": "1.106.2", "newest": None, "1.109.1": "1.109.1"}
+# 1.109 pins releases of two packages that not every index carries; neither is part of a pick.
 OVERRIDES = {"1.109.1": ("litellm-proxy-extras==0.4.110", "certifi>=2025")}
-TOOLS = ("pytest>=8,<10", "pytest-asyncio>=0.24,<2", "hypothesis>=6.100,<7", "httpx", "pyyaml")
+LOCK = "requirements.lock"
 
 nox.options.default_venv_backend = "uv"
-nox.options.stop_on_first_error = False
+nox.options.sessions = ["lint", "contract"]
+nox.options.reuse_venv = "yes"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff and mypy, at the locked releases of everything that they look at."""
+    session.install("--quiet", "--constraints", LOCK, "-e", ".[dev]")
+    session.run("ruff", "check", "rb_litellm", "tests", "noxfile.py")
+    session.run("ruff", "format", "--check", "rb_litellm", "tests", "noxfile.py")
+    session.run("mypy")
 
 
 @nox.session
 @nox.parametrize("litellm", [nox.param(name, id=name) for name in RELEASES])
 def contract(session: nox.Session, litellm: str) -> None:
-    """Run tests/litellm_contract on one release."""
+    """The tests that touch LiteLLM, on one of its releases."""
     release = RELEASES[litellm]
     wanted = ["litellm[proxy]" if release is None else f"litellm[proxy]=={release}"]
     if litellm in OVERRIDES:
         overrides = Path(session.create_tmp()) / "overrides.txt"
         overrides.write_text("\n".join(OVERRIDES[litellm]))
         wanted += ["--override", str(overrides)]
-    session.run_install("uv", "pip", "install", "--quiet", "-e", ".[demo]", *TOOLS, *wanted)
-    session.run("python", "-c", "from importlib.metadata import version as v; print('litellm', v('litellm'))")
-    session.run("pytest", *(session.posargs or ("tests/litellm_contract",)))
+    session.install("--quiet", "-e", ".[test]", *wanted)
+    session.run(
+        "python", "-c", "from importlib.metadata import version; print('litellm', version('litellm'))"
+    )
+    tests = session.posargs or ("tests/litellm_adapter", "tests/litellm_contract", "tests/e2e")
+    session.run("pytest", "-W", "ignore", *tests)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write the lock file: every package of every extra, for all supported Pythons."""
+    lines = session.run(
+        "uv", "export", "--quiet", "--all-extras", "--no-hashes", "--no-emit-project", "--no-annotate",
+        "--no-header", "--upgrade", silent=True, external=True,
+    )  # fmt: skip
+    Path("uv.lock").unlink()
+    head = "# Releases that lint and types are checked with; written by `nox -s lock`.\n"
+    Path(LOCK).write_text(head + str(lines))
