@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import platform
-import sys
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
+
+from rb_litellm.cli.bench_state import faults, state, workers
+from rb_litellm.cli.figures import machine, show
 
 
 @click.group()
@@ -42,24 +38,5 @@ def decision(
     show(result, as_json)
 
 
-def machine() -> dict[str, str]:
-    """Where and with what a measurement was made."""
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("litellm", "numpy", "xgboost", "redis")},
-    }
-
-
-def show(result: dict[str, Any], as_json: bool) -> None:
-    """Print a result whose `rows` all have the same fields."""
-    if as_json:
-        json.dump(result, sys.stdout, indent=1)
-        sys.stdout.write("\n")
-        return
-    rows = result["rows"]
-    table = Table(*map(str, rows[0]))
-    for row in rows:
-        table.add_row(*(f"{value:,}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)
+for command in (faults, workers, state):
+    bench.add_command(command)

@@ -184,6 +184,10 @@ class Attempts:
                 self._forget(key)
         return len(outcomes)
 
+    def __len__(self) -> int:
+        """Attempts that are held open here: as many as in the ledger."""
+        return len(self._open)
+
     def _next(
         self, call_id: str, deployment: str, now: float, task: asyncio.Task[object] | None
     ) -> AttemptKey:

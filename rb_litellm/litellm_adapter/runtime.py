@@ -278,6 +278,11 @@ class Runtime:
 
         self._guarded(note)
 
+    @property
+    def watched(self) -> int:
+        """Attempts that are followed until their end: as many as the ledger has open."""
+        return len(self._attempts)
+
     def decision(self, call_id: str | None) -> DecisionRecord | None:
         """The record of the last decision of a call."""
         return None if call_id is None else self.recorder.log.latest(call_id)

@@ -13,11 +13,11 @@ MAX_PAUSE_S = 3.0
 def pauses_s(interval_s: float, failures: int, random: Random) -> tuple[float, float]:
     """Seconds from the beginning of one exchange to that of the next: if the load has changed, and if not.
 
-    Half the interval and the whole of it, with jitter so that workers that start together do not stay
-    together; after `failures` in a row both are longer, doubling with each.
+    At most half the interval and the whole of it; jitter shortens them, so that workers that start together
+    do not stay together. After `failures` in a row both are longer, doubling with each.
     """
     if failures:
         pause = min(interval_s * 2.0 ** min(failures, 10), MAX_PAUSE_S) * random.uniform(0.7, 1.0)
         return pause, pause
-    jitter = random.uniform(0.9, 1.1)
+    jitter = random.uniform(0.8, 1.0)
     return max(interval_s / 2.0 * jitter, MIN_PAUSE_S), max(interval_s * jitter, MIN_PAUSE_S)

@@ -12,9 +12,9 @@ SEEDS = st.integers(0, 1000).map(Random)
 
 
 @given(SEEDS)
-def test_at_rest_the_pause_is_the_interval_give_or_take_a_tenth(random):
+def test_at_rest_the_pause_is_at_most_the_interval_and_little_less(random):
     _, unchanged = pauses_s(0.2, failures=0, random=random)
-    assert 0.18 <= unchanged <= 0.22
+    assert 0.16 <= unchanged <= 0.2
 
 
 @given(SEEDS)

@@ -1,0 +1,94 @@
+"""`routebalance bench faults|workers|state`: what shared state withstands, what it brings, what it costs."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rb_litellm.cli.figures import machine, progress, show
+from rb_litellm.core.scoring import PRESETS
+
+
+@click.command()
+@click.option("--requests", type=click.IntRange(200, 1_000_000), default=10_000, show_default=True)
+@click.option("--seconds", type=click.FloatRange(1.0, 600.0), default=10.0, show_default=True)
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(["conservation", "redis"]),
+    multiple=True,
+    default=("conservation", "redis"),
+    help="Only this part; may be given twice.",
+)
+@click.option(
+    "--cancel-on-disconnect", is_flag=True, help="LiteLLM's setting of that name, for conservation."
+)
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep configurations and logs."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def faults(
+    requests: int,
+    seconds: float,
+    parts: tuple[str, ...],
+    cancel_on_disconnect: bool,
+    folder: Path | None,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Send a real proxy through every fault: is every count undone, and is Redis never waited for?
+
+    First `--requests` of a random mix with one worker killed on the way, then each way in which a Redis
+    fails for `--seconds`. Needs the demo's packages; takes some minutes.
+    """
+    from rb_litellm.bench import conservation, outages
+    from rb_litellm.demo.processes import end_on_sigterm
+
+    end_on_sigterm()
+    told = progress(quiet)
+    result: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="rb-faults-") as temporary:
+        where = folder or Path(temporary)
+        for part in parts:
+            (where / part).mkdir(parents=True, exist_ok=True)
+        if "conservation" in parts:
+            result["conservation"] = conservation.run(
+                where / "conservation", requests, seed, cancel_on_disconnect, progress=told
+            )
+        if "redis" in parts:
+            result["redis"] = outages.run(where / "redis", seconds, seed=seed, progress=told)
+    show({**result, "seed": seed, "machine": machine()}, as_json)
+
+
+@click.command()
+@click.option("--requests", type=click.IntRange(100, 1_000_000), default=3000, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 64), multiple=True, default=(1, 4), show_default=True)
+@click.option("--weights", type=click.Choice(list(PRESETS)), default="balanced", show_default=True)
+@click.option("--seed", "seeds", type=int, multiple=True, default=(0, 1, 2), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def workers(
+    requests: int, workers: tuple[int, ...], weights: str, seeds: tuple[int, ...], as_json: bool, quiet: bool
+) -> None:
+    """Send the same arrivals to one worker and to several, with gauges exchanged and without."""
+    from rb_litellm.bench.workers import run
+
+    show({**run(requests, workers, seeds, weights, progress(quiet)), "machine": machine()}, as_json)
+
+
+@click.command()
+@click.option("--decisions", type=click.IntRange(1000), default=200_000, show_default=True)
+@click.option("--seconds", type=click.FloatRange(1.0, 600.0), default=5.0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def state(decisions: int, seconds: float, as_json: bool, quiet: bool) -> None:
+    """Measure what keeping state costs: reckoning, Redis per worker at rest and under load, memory."""
+    from rb_litellm.bench.state import run
+
+    show({**run(decisions, seconds, progress(quiet)), "machine": machine()}, as_json)
