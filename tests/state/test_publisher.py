@@ -158,6 +158,32 @@ async def test_each_change_of_state_is_one_line_in_the_log(workers, store, caplo
     ]
 
 
+async def test_the_breaker_opens_at_the_second_failure_tries_and_closes(workers, store, clock):
+    publisher = workers[0].publisher
+    await publisher.step()
+    store.error = OSError("gone")
+    seen = []
+    for _ in range(2):
+        await publisher.step()
+        seen.append(publisher.status().breaker)
+    store.error, store.hangs = None, True
+    trial = asyncio.create_task(publisher.step())
+    await asyncio.sleep(0)
+    seen.append(publisher.status().breaker)
+    trial.cancel()
+    store.hangs = False
+    await publisher.step()
+    assert [*seen, publisher.status().breaker] == ["closed", "open", "half-open", "closed"]
+
+
+async def test_the_status_says_when_a_worker_counts_its_load_for_its_peers_too(workers, store, clock):
+    for worker in workers * 2:
+        await worker.publisher.step()
+    assert not workers[0].publisher.status().alone
+    clock.now += 5.01
+    assert workers[0].publisher.status().alone
+
+
 async def test_a_single_failure_between_answers_is_no_change_of_state(workers, store, caplog):
     publisher = workers[0].publisher
     await publisher.step()

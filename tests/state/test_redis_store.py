@@ -1,11 +1,16 @@
 """What only Redis can show: keys, round trips, logins, restarts, Sentinel and Cluster."""
 
+import asyncio
+import ssl
 import time
+from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
 
 import pytest
 import redis
 
 from rb_litellm.bench.redis_server import RedisServer, free_port
+from rb_litellm.config import RedisSettingsArgs
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
 
@@ -93,6 +98,74 @@ async def test_password_and_acl_user(store_of):
             await store.remove("w0")
         with pytest.raises(redis.AuthenticationError):
             await store_of(f"redis://:wrong@127.0.0.1:{server.port}/0").exchange("w0", b"{}", 5.0)
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """A certificate for 127.0.0.1 that signs itself: files of certificate and key."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (tmp_path / "certificate.pem").write_bytes(certificate.public_bytes(pem))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return tmp_path / "certificate.pem", tmp_path / "key.pem"
+
+
+@pytest.fixture
+async def tls_port(redis_server, authority):
+    """A port that speaks TLS and passes on to Redis, as servers built without TLS are run."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority)
+
+    async def serve(reader, writer):
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", redis_server.port)
+
+        async def pump(source, sink):
+            while data := await source.read(65_536):
+                sink.write(data)
+            sink.close()
+
+        await asyncio.gather(pump(reader, to_writer), pump(to_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+async def test_tls_by_url_and_by_litellms_settings(tls_port, authority):
+    certificate = str(authority[0])
+    by_url = RedisSettings(url=f"rediss://127.0.0.1:{tls_port}/0?ssl_ca_certs={certificate}")
+    by_litellm = RedisSettings.resolve(
+        RedisSettingsArgs(),
+        {"redis_host": "127.0.0.1", "redis_port": tls_port, "ssl": True, "ssl_ca_certs": certificate},
+        {},
+    )
+    stores = [RedisStore(settings) for settings in (by_url, by_litellm)]
+    await exchange_twice(*stores)
+    answers = [await store.exchange(f"w{i}", b"{}", 5.0) for i, store in enumerate(stores)]
+    for store in stores:
+        await store.close()
+    assert [[heard.origin for heard in answer] for answer in answers] == [["w1"], ["w0"]]
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(tls_port, store_of):
+    with pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+        await store_of(f"rediss://127.0.0.1:{tls_port}/0").exchange("w0", b"{}", 5.0)
 
 
 async def test_sentinel_leads_to_the_master(tmp_path, redis_server):

@@ -1,22 +1,37 @@
-"""One suite for both stores: memory and Redis keep the same promises."""
+"""One suite for all stores: memory, Redis and Valkey keep the same promises."""
 
 import asyncio
+import os
+import shutil
 
 import pytest
 
+from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.state.memory import MemoryStore
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
 
+VALKEY = os.environ.get("VALKEY_SERVER") or shutil.which("valkey-server")
 
-@pytest.fixture(params=["memory", "redis"])
+
+@pytest.fixture(scope="module")
+def valkey_server():
+    if VALKEY is None:
+        pytest.skip("no valkey-server on PATH or in VALKEY_SERVER")
+    with RedisServer(executable=VALKEY) as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "redis", "valkey"])
 async def stores(request):
     """Three workers' stores that share one place."""
     if request.param == "memory":
         shared = MemoryStore()
         yield [shared, shared, shared]
         return
-    server = request.getfixturevalue("redis_server")
+    server = request.getfixturevalue(f"{request.param}_server")
+    with server.client() as client:
+        client.flushall()
     made = [RedisStore(RedisSettings(url=server.url)) for _ in range(3)]
     yield made
     for store in made:
