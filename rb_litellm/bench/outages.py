@@ -83,7 +83,7 @@ async def _run(
 
 
 class _Seen:
-    """What a span of load showed: the clients' requests, those that failed, and the decisions' percentiles."""
+    """What a span of load showed: clients' requests, those that failed, percentiles of the decisions."""
 
     def __init__(self, requests: int, failed: int, decisions_s: Sequence[float]) -> None:
         self.requests = requests
