@@ -108,6 +108,12 @@ class Balancer:
         deployments = slate.deployments
         return [Assignment(deployments[decision.index], decision, deployments) for decision in decisions]
 
+    def first_token(self, outcome: Outcome) -> None:
+        """Let the latency model see the first token of an attempt that is still open."""
+        row = self._rows.get(outcome.deployment)
+        if row is not None:
+            self._learner.first_token(row, outcome)
+
     def learn(self, outcome: Outcome) -> None:
         """Let the latency model see a closed attempt; unknown deployments are passed over."""
         row = self._rows.get(outcome.deployment)

@@ -148,7 +148,9 @@ class _Fleet:
         for job, _ in server.finish():
             request: _Request = job.tag
             if job.written == 1:
-                request.worker.ledger.first_token(request.key, now)
+                begun = request.worker.ledger.first_token(request.key, now)
+                if begun is not None:
+                    request.worker.balancer.first_token(begun)
             if job.done:
                 outcome = request.worker.ledger.close(request.key, now, "stream-end")
                 if outcome is not None:

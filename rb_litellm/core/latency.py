@@ -5,14 +5,15 @@ time per output token grows with how many run and shrinks when few do; a prefill
 time in n; a request beyond the server's slots waits until decoding frees one:
 
     TPOT(b)  = tpot_idle + tpot_per_running * b
-    TTFT(n)  = ttft_base + prefill_per_token * (pending prefill + n) + TPOT share of the step it joins
+    TTFT(n)  = ttft_base + prefill_per_token * (pending prefill + n) + ttft_per_running * b
     wait     = 0                                   while the batch has a free slot,
                (D / max(b, 1)) * TPOT * q / b      else, for D pending decode tokens and q waiting
     E2E      = wait + TTFT + (L - 1) * TPOT
 
-The waiting term is the reference's queueing form (RouteBalance, arXiv 2606.17949): D / b is what the
-mean running sequence still has to decode. A hosted API shows no queue; there the same form holds
-with coefficients that are flat in load until measurements say otherwise.
+TTFT grows with the batch because the first token comes at the end of a step that serves it too, after
+the one under way has ended. The waiting term is the reference's queueing form (RouteBalance, arXiv
+2606.17949): D / b is what the mean running sequence still has to decode. A hosted API shows no queue;
+there the same form holds with coefficients that are flat in load until measurements say otherwise.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class LatencyCoefficients:
     tpot_s: FloatArray
     tpot_s_per_running: FloatArray
     ttft_s: FloatArray
+    ttft_s_per_running: FloatArray
     prefill_s_per_token: FloatArray
     slots: FloatArray
 
@@ -56,8 +58,17 @@ class LatencyCoefficients:
             np.array([p.tpot_s for p in priors], dtype=np.float64),
             np.array([p.tpot_s_per_running for p in priors], dtype=np.float64),
             np.array([p.ttft_s for p in priors], dtype=np.float64),
+            # The step that writes the first token is as long as any other.
+            np.array([p.tpot_s_per_running for p in priors], dtype=np.float64),
             np.array([p.prefill_s_per_token for p in priors], dtype=np.float64),
             np.array([p.slots for p in priors], dtype=np.float64),
+        )
+
+    def with_row(self, prior: LatencyPrior) -> LatencyCoefficients:
+        """These and one more deployment at the end."""
+        more = LatencyCoefficients.from_priors([prior])
+        return LatencyCoefficients(
+            *(np.append(getattr(self, name), getattr(more, name)) for name in self.__dataclass_fields__)
         )
 
     def take(self, rows: IntArray) -> LatencyCoefficients:
@@ -66,6 +77,7 @@ class LatencyCoefficients:
             self.tpot_s[rows],
             self.tpot_s_per_running[rows],
             self.ttft_s[rows],
+            self.ttft_s_per_running[rows],
             self.prefill_s_per_token[rows],
             self.slots[rows],
         )
@@ -102,7 +114,8 @@ def forecast(
     # has on average D / b tokens to go, and b of them end within that time.
     remaining = state.pending_decode_tokens / np.maximum(state.in_flight, 1.0) * tpot
     wait = np.where(waiting > 0.0, remaining * waiting / np.maximum(running, 1.0), 0.0)
-    ttft = wait + c.ttft_s + c.prefill_s_per_token * (state.pending_prefill_tokens + input_tokens)
+    ttft = wait + c.ttft_s + c.ttft_s_per_running * (running - 1.0)
+    ttft += c.prefill_s_per_token * (state.pending_prefill_tokens + input_tokens)
     e2e = ttft + np.maximum(output_tokens - 1.0, 0.0) * tpot
     if slowdown is None:
         return LatencyForecast(wait, ttft, tpot, e2e)

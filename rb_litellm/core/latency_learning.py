@@ -1,83 +1,54 @@
 """Learn the latency coefficients of deployments from what is measured on them, starting from priors.
 
 Two speeds, which is partial pooling in its simplest form. The *shape* (idle time and its growth with
-load or prompt length) is learned slowly, by recursive least squares over all deployments of a tier:
-they run one model on one hardware. The *scale* of each deployment against its tier is learned
-fast, as a clipped moving average of log ratios, so that a deployment that turns three times slower
-is priced so within a few dozen of its own requests and one odd measurement moves nothing much.
-How far a difference within a tier is believed is said in `pooling`.
-TTFT and TPOT are learned separately: a deployment can be slow to start and quick to write.
+load or prompt length) is learned slowly, by a regression over all deployments of a tier: they run
+one model on one hardware. The *scale* of each deployment against its tier is learned fast, as a
+clipped moving average of log ratios, so that a deployment that turns three times slower is priced so
+within a few dozen of its own requests and one odd measurement moves nothing much. How far a difference
+within a tier is believed is said in `pooling`.
+
+TTFT and TPOT are learned separately: a deployment can be slow to start and quick to write. But the first
+token is the first sign of a change, often long before any answer is complete: its time is learned
+when it comes, and moves the scale of TPOT a little too, until answers tell more.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 import numpy as np
 
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
 from rb_litellm.core.pooling import pooled
+from rb_litellm.core.regression import Regression
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
 
 _CLIP = math.log(4.0)
 """One measurement counts for at most a factor of four: outliers are heard, not believed."""
 _GAIN_FLOOR = 0.12
+_HINT = 0.06
+"""Gain with which the residual of a first token moves the scale of TPOT."""
 _SHRINK = 0.002
 """Pull of a deployment's scale back to its tier's, per measurement."""
-_FORGETTING = 0.998
-_BOUNDS = (0.05, 50.0)
-"""Learned figures stay within these multiples of the prior."""
 _MAX_SCALE = math.log(200.0)
-
-
-class _Line:
-    """Recursive least squares of y = a + b * x with forgetting, started at a prior (a, b > 0)."""
-
-    def __init__(self, intercept: float, slope: float, x_unit: float) -> None:
-        self._prior = np.array([intercept, slope * x_unit])
-        self._x_unit = x_unit
-        self._weights = self._prior.copy()
-        # Relative trust: the prior weighs as much as a few measurements with its own size of error.
-        self._covariance = np.diag(np.square(np.maximum(self._prior, intercept * 0.05)))
-        self._noise = (0.5 * intercept) ** 2
-
-    def observe(self, x: float, y: float) -> None:
-        features = np.array([1.0, x / self._x_unit])
-        expected = float(features @ self._weights)
-        y = min(max(y, expected / 4.0), expected * 4.0)
-        spread = self._covariance @ features
-        gain = spread / (self._noise * _FORGETTING + float(features @ spread))
-        self._weights = self._weights + gain * (y - expected)
-        covariance = (self._covariance - np.outer(gain, spread)) / _FORGETTING
-        # Forgetting without new information would let the covariance grow without end.
-        limit = np.square(np.maximum(self._prior, self._prior[0] * 0.05))
-        shrink = np.sqrt(np.minimum(1.0, limit / np.maximum(np.diag(covariance), 1e-300)))
-        self._covariance = covariance * np.outer(shrink, shrink)
-        low = np.array([self._prior[0] * _BOUNDS[0], 0.0])
-        self._weights = np.clip(self._weights, low, np.maximum(self._prior, low + 1e-12) * _BOUNDS[1])
-
-    @property
-    def intercept(self) -> float:
-        return float(self._weights[0])
-
-    @property
-    def slope(self) -> float:
-        return float(self._weights[1]) / self._x_unit
-
-    def at(self, x: float) -> float:
-        return self.intercept + self.slope * x
+_RUNNING_UNIT, _PREFILL_UNIT = 16.0, 1000.0
+_TPOT: Final = 0
+_TTFT: Final = 1
 
 
 @dataclass(slots=True)
 class _Tier:
-    tpot: _Line
-    ttft: _Line
-    rows: list[int] = field(default_factory=list)
+    tpot: Regression
+    """Of 1 and the running sequences."""
+    ttft: Regression
+    """Of 1, the tokens to be prefilled, and the running sequences."""
+    rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 class LatencyLearner:
-    """Latency coefficients of a growing list of deployments, kept current by `observe`.
+    """Latency coefficients of a growing list of deployments, kept current by what is measured.
 
     Rows are those of the caller's deployment index. Bounded by the number of deployments.
     """
@@ -86,10 +57,8 @@ class LatencyLearner:
         self._tiers: dict[str, _Tier] = {}
         self._tier_of: list[str] = []
         self._tier_rows: dict[str, int] = {}
-        self._measured_tpot: IntArray = np.zeros(0, dtype=np.int64)
-        self._measured_ttft: IntArray = np.zeros(0, dtype=np.int64)
-        self._log_tpot: FloatArray = np.zeros(0)
-        self._log_ttft: FloatArray = np.zeros(0)
+        self._measured: IntArray = np.zeros((2, 0), dtype=np.int64)
+        self._log_scale: FloatArray = np.zeros((2, 0))
         self.coefficients = LatencyCoefficients.from_priors([])
 
     def __len__(self) -> int:
@@ -107,60 +76,82 @@ class LatencyLearner:
         """
         row = len(self._tier_of)
         if tier not in self._tiers:
+            growth = prior.tpot_s_per_running * _RUNNING_UNIT
             self._tier_rows[tier] = len(self._tiers)
             self._tiers[tier] = _Tier(
-                tpot=_Line(prior.tpot_s, prior.tpot_s_per_running, x_unit=16.0),
-                ttft=_Line(prior.ttft_s, prior.prefill_s_per_token, x_unit=1000.0),
+                tpot=Regression((prior.tpot_s, growth)),
+                ttft=Regression((prior.ttft_s, prior.prefill_s_per_token * _PREFILL_UNIT, growth)),
             )
-        self._tiers[tier].rows.append(row)
         self._tier_of.append(tier)
-        self._measured_tpot = np.append(self._measured_tpot, 0)
-        self._measured_ttft = np.append(self._measured_ttft, 0)
-        self._log_tpot = np.append(self._log_tpot, 0.0)
-        self._log_ttft = np.append(self._log_ttft, 0.0)
-        c = self.coefficients
-        self.coefficients = LatencyCoefficients(
-            np.append(c.tpot_s, 0.0),
-            np.append(c.tpot_s_per_running, 0.0),
-            np.append(c.ttft_s, 0.0),
-            np.append(c.prefill_s_per_token, 0.0),
-            np.append(c.slots, prior.slots),
-        )
-        self._refresh(self._tiers[tier])
+        found = self._tiers[tier]
+        found.rows = np.append(found.rows, row)
+        self._measured = np.append(self._measured, np.zeros((2, 1), dtype=np.int64), axis=1)
+        self._log_scale = np.append(self._log_scale, np.zeros((2, 1)), axis=1)
+        self.coefficients = self.coefficients.with_row(prior)
+        self._refresh(found, _TPOT)
+        self._refresh(found, _TTFT)
         return row
+
+    def first_token(self, row: int, outcome: Outcome) -> None:
+        """Learn from the first token of an attempt that is still open; `observe` then leaves it out."""
+        tier = self._tiers[self._tier_of[row]]
+        residual = self._learn_ttft(tier, row, outcome)
+        if residual is not None:
+            self._move(_TPOT, row, _HINT * residual)
+            self._refresh(tier, _TPOT)
 
     def observe(self, row: int, outcome: Outcome) -> None:
         """Learn from one closed attempt on the deployment at `row`; failures teach nothing here."""
         if outcome.error is not None:
             return
         tier = self._tiers[self._tier_of[row]]
-        slots = float(self.coefficients.slots[row])
         if outcome.tpot_s is not None and outcome.tpot_s > 0.0:
-            load = min(outcome.in_flight, slots - 1.0)
-            self._measured_tpot[row] += 1
-            _learn(tier.tpot, self._log_tpot, row, load, outcome.tpot_s, int(self._measured_tpot[row]))
+            running = min(outcome.in_flight, float(self.coefficients.slots[row]) - 1.0)
+            self._learn(_TPOT, tier, row, (1.0, running / _RUNNING_UNIT), outcome.tpot_s)
+        if not outcome.first_token_told:
+            self._learn_ttft(tier, row, outcome)
+
+    def _learn_ttft(self, tier: _Tier, row: int, outcome: Outcome) -> float | None:
         # A request that had to queue says nothing of prefill: its TTFT is mostly other people's decoding.
-        if outcome.ttft_s is not None and outcome.ttft_s > 0.0 and outcome.in_flight < slots:
-            tokens = outcome.pending_prefill_tokens + outcome.input_tokens
-            self._measured_ttft[row] += 1
-            _learn(tier.ttft, self._log_ttft, row, tokens, outcome.ttft_s, int(self._measured_ttft[row]))
-        self._refresh(tier)
+        if outcome.ttft_s is None or outcome.ttft_s <= 0.0:
+            return None
+        if outcome.in_flight >= float(self.coefficients.slots[row]):
+            return None
+        tokens = outcome.pending_prefill_tokens + outcome.input_tokens
+        features = (1.0, tokens / _PREFILL_UNIT, outcome.in_flight / _RUNNING_UNIT)
+        return self._learn(_TTFT, tier, row, features, outcome.ttft_s)
 
-    def _refresh(self, tier: _Tier) -> None:
-        rows = np.array(tier.rows)
-        tpot_scale = np.exp(pooled(self._log_tpot[rows], self._measured_tpot[rows]))
-        ttft_scale = np.exp(pooled(self._log_ttft[rows], self._measured_ttft[rows]))
-        c = self.coefficients
-        c.tpot_s[rows] = tier.tpot.intercept * tpot_scale
-        c.tpot_s_per_running[rows] = tier.tpot.slope * tpot_scale
-        c.ttft_s[rows] = tier.ttft.intercept * ttft_scale
-        c.prefill_s_per_token[rows] = tier.ttft.slope * ttft_scale
+    def _learn(
+        self, kind: Literal[0, 1], tier: _Tier, row: int, features: tuple[float, ...], measured_s: float
+    ) -> float:
+        """Learn one time; returns the log of measured / expected before, within the clip."""
+        shape = tier.ttft if kind == _TTFT else tier.tpot
+        scale = math.exp(self._log_scale[kind, row])
+        before = shape.at(features) * scale
+        shape.observe(features, measured_s / scale)
+        self._measured[kind, row] += 1
+        gain = max(_GAIN_FLOOR, 1.0 / (float(self._measured[kind, row]) + 3.0))
+        self._move(kind, row, gain * _clipped(measured_s / (shape.at(features) * scale)))
+        self._refresh(tier, kind)
+        return _clipped(measured_s / before)
+
+    def _move(self, kind: Literal[0, 1], row: int, step: float) -> None:
+        moved = (float(self._log_scale[kind, row]) + step) * (1.0 - _SHRINK)
+        self._log_scale[kind, row] = min(max(moved, -_MAX_SCALE), _MAX_SCALE)
+
+    def _refresh(self, tier: _Tier, kind: Literal[0, 1]) -> None:
+        rows, c = tier.rows, self.coefficients
+        scale = np.exp(pooled(self._log_scale[kind, rows], self._measured[kind, rows]))
+        if kind == _TPOT:
+            idle, growth = tier.tpot.weights
+            c.tpot_s[rows] = idle * scale
+            c.tpot_s_per_running[rows] = growth / _RUNNING_UNIT * scale
+        else:
+            base, prefill, growth = tier.ttft.weights
+            c.ttft_s[rows] = base * scale
+            c.prefill_s_per_token[rows] = prefill / _PREFILL_UNIT * scale
+            c.ttft_s_per_running[rows] = growth / _RUNNING_UNIT * scale
 
 
-def _learn(line: _Line, log_scale: FloatArray, row: int, x: float, measured: float, count: int) -> None:
-    scale = math.exp(log_scale[row])
-    line.observe(x, measured / scale)
-    residual = math.log(measured / (line.at(x) * scale))
-    gain = max(_GAIN_FLOOR, 1.0 / (count + 3.0))
-    step = gain * min(max(residual, -_CLIP), _CLIP)
-    log_scale[row] = min(max((log_scale[row] + step) * (1.0 - _SHRINK), -_MAX_SCALE), _MAX_SCALE)
+def _clipped(ratio: float) -> float:
+    return min(max(math.log(ratio), -_CLIP), _CLIP)

@@ -104,6 +104,8 @@ class Outcome:
     cost_usd: float | None = None
     error: str | None = None
     """Class name of the exception, for an attempt that failed."""
+    first_token_told: bool = False
+    """The first token was noted when it came, so that its time has been learned from already."""
     call_id: str = ""
     attempt: int = 0
     """With `call_id`, which attempt it was."""

@@ -33,12 +33,19 @@ class _Open:
 class Attempts:
     """The attempts of this process. Guard with the runtime's lock; times in s on its clock.
 
-    `finished(outcome)` is called once for every attempt, when no more will be learned of it.
+    `finished(outcome)` is called once for every attempt, when no more will be learned of it;
+    `begun(outcome)` before that, when its first token comes.
     """
 
-    def __init__(self, ledger: Ledger, finished: Callable[[Outcome], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        finished: Callable[[Outcome], None],
+        begun: Callable[[Outcome], None] = lambda _: None,
+    ) -> None:
         self._ledger = ledger
         self._finished = finished
+        self._begun = begun
         self._awaiting: OrderedDict[AttemptKey, Outcome] = OrderedDict()
         # Bounded by the ledger's open attempts.
         self._open: dict[AttemptKey, _Open] = {}
@@ -92,8 +99,9 @@ class Attempts:
     def first_token(self, call_id: str, now: float) -> None:
         """The first chunk of an answer has come."""
         key = self._ledger.latest_open(call_id)
-        if key is not None:
-            self._ledger.first_token(key, now)
+        outcome = None if key is None else self._ledger.first_token(key, now)
+        if outcome is not None:
+            self._begun(outcome)
 
     def close(
         self,

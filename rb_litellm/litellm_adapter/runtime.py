@@ -84,7 +84,7 @@ class Runtime:
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self._random)
         self.lifecycle = Lifecycle(self)
         self._calls = Calls()
-        self._attempts = Attempts(self.ledger, self._learn)
+        self._attempts = Attempts(self.ledger, self._learn, self.balancer.first_token)
         self._expired_at = clock()
         self._mounted = False
         self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._expire))

@@ -107,8 +107,9 @@ class RouteBalance:
         """The ledger hears of it, as from a stream."""
         desk = self._desks[worker]
         key = desk.ledger.latest_open(str(request.number))
-        if key is not None:
-            desk.ledger.first_token(key, now)
+        begun = None if key is None else desk.ledger.first_token(key, now)
+        if begun is not None and self._arms.learning:
+            desk.balancer.first_token(begun)
 
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """Close the attempt and learn from it."""

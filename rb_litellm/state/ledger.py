@@ -139,15 +139,30 @@ class Ledger:
             self._columns.write(attempt, self._index.row(deployment), now + lease_s, streams)
             self.changes += 1
 
-    def first_token(self, key: AttemptKey, now: float) -> None:
-        """The attempt's first token has come: its prefill is done. Only the first call counts."""
+    def first_token(self, key: AttemptKey, now: float) -> Outcome | None:
+        """The attempt's first token has come: its prefill is done. Only the first call counts.
+
+        What is known of the attempt by then, its TTFT measured, or None where it does not count.
+        """
         with self._lock:
             attempt = self._open.get(key)
             if attempt is None or attempt.first_token_s is not None:
-                return
+                return None
             attempt.first_token_s = now
             self._columns.first_token(attempt, now)
             self.changes += 1
+            ttft_s = max(now - attempt.sent_s, 0.0)
+            return Outcome(
+                deployment=attempt.deployment,
+                closed_by="first-token",
+                predicted=attempt.prediction,
+                input_tokens=attempt.input_tokens,
+                in_flight=attempt.in_flight,
+                pending_prefill_tokens=attempt.pending_prefill_tokens,
+                open_s=ttft_s,
+                ttft_s=ttft_s,
+                first_token_told=True,
+            )
 
     def close(
         self,

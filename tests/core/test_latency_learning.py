@@ -1,6 +1,7 @@
 """Learning of latency: quick to follow a deployment, hard to fool with one measurement."""
 
 import math
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -147,6 +148,36 @@ def test_the_first_token_of_a_request_that_queued_says_nothing_of_prefill():
     before = expected(of)[0]
     of.observe(0, outcome(ttft=30.0, in_flight=16.0))
     assert expected(of)[0] == before
+
+
+def test_a_first_token_is_learned_when_it_comes_and_once():
+    early, late = learner(), learner()
+    for _ in range(20):
+        early.first_token(0, outcome(ttft=0.4))
+        early.observe(0, replace(outcome(ttft=0.4), first_token_told=True))
+        late.observe(0, outcome(ttft=0.4))
+    assert expected(early)[0] == pytest.approx(expected(late)[0])
+
+
+def test_late_first_tokens_hint_at_slow_writing_before_any_answer_is_complete():
+    of = learner(2)
+    for _ in range(200):
+        for row in range(2):
+            of.first_token(row, outcome(ttft=0.11))
+            of.observe(row, replace(outcome(tpot=0.02, ttft=0.11), first_token_told=True))
+    for _ in range(30):
+        of.first_token(0, outcome(ttft=0.33))
+    assert 0.026 < expected(of, 0)[1] < 0.06
+    assert expected(of, 1)[1] == pytest.approx(0.02, rel=0.1)
+
+
+def test_the_first_token_comes_later_on_a_full_server():
+    of, random = learner(2), Random(7)
+    for _ in range(600):
+        load = random.randrange(16)
+        of.observe(random.randrange(2), outcome(ttft=0.1 + 0.003 * load, in_flight=float(load)))
+    assert expected(of, in_flight=0.0)[0] == pytest.approx(0.1, rel=0.15)
+    assert expected(of, in_flight=15.0)[0] == pytest.approx(0.145, rel=0.1)
 
 
 def test_a_new_deployment_starts_from_what_its_tier_has_learned():

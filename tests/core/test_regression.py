@@ -1,0 +1,49 @@
+"""The online regression under the latency model."""
+
+import math
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rb_litellm.core.regression import Regression
+
+
+def test_it_starts_at_its_prior():
+    assert Regression((0.02, 0.001)).at((1.0, 2.0)) == pytest.approx(0.022)
+
+
+def test_it_finds_coefficients_through_noise_and_outliers():
+    of, random = Regression((0.02, 0.001)), Random(1)
+    for _ in range(1500):
+        x = random.random() * 3.0
+        y = (0.03 + 0.01 * x) * math.exp(random.gauss(0.0, 0.2))
+        of.observe((1.0, x), y * 50.0 if random.random() < 0.03 else y)
+    assert of.at((1.0, 0.0)) == pytest.approx(0.03, rel=0.1)
+    assert of.at((1.0, 3.0)) == pytest.approx(0.06, rel=0.1)
+
+
+def test_it_follows_a_change():
+    of = Regression((0.02, 0.0))
+    for y in (0.02, 0.05):
+        for _ in range(2000):
+            of.observe((1.0, 0.0), y)
+    assert of.at((1.0, 0.0)) == pytest.approx(0.05, rel=0.1)
+
+
+def test_a_slope_without_a_prior_is_learned_where_it_shows():
+    of, random = Regression((0.5, 0.0)), Random(2)
+    for _ in range(2000):
+        x = random.random() * 2.0
+        of.observe((1.0, x), 0.5 + 0.1 * x)
+    assert of.weights[1] == pytest.approx(0.1, rel=0.2)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(1e-9, 1e9)), max_size=80))
+def test_whatever_is_measured_it_stays_within_its_bounds(seen):
+    of = Regression((0.02, 0.001))
+    for x, y in seen:
+        of.observe((1.0, x), y)
+    assert 0.001 <= of.weights[0] <= 1.0
+    assert 0.0 <= of.weights[1] <= 0.05
