@@ -37,7 +37,7 @@ def test_more_load_never_shortens_a_forecast(prior, load, which, more):
     busier[which] += math.ceil(more)
     before, after = at(prior, load), at(prior, busier)
     for name in ("wait_s", "ttft_s", "tpot_s", "e2e_s"):
-        assert getattr(after, name)[0] >= getattr(before, name)[0] * (1.0 - 1e-9)
+        assert getattr(after, name)[0] >= getattr(before, name)[0] * (1.0 - 1e-9) - 1e-12
 
 
 @given(priors, loads, st.floats(0, 1e5), st.floats(0, 1e4), st.floats(0, 1e4))
