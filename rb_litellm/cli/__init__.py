@@ -18,6 +18,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "tune",
         "Find the weights that meet limits of latency, cost and quality.",
     ),
+    "experiment": (
+        "rb_litellm.cli.experiment",
+        "experiment",
+        "Carry out a published experiment and check its claims.",
+    ),
     "bench": ("rb_litellm.cli.bench", "bench", "Measure costs and behaviour."),
     "init": ("rb_litellm.cli.init", "init", "Propose the lines that a LiteLLM configuration needs."),
     "doctor": ("rb_litellm.cli.doctor", "doctor", "Check a configuration and a running proxy."),

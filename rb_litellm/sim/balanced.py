@@ -46,6 +46,8 @@ class Arms:
     """Latency is learned from what is measured; without, the prior stays."""
     load: bool = True
     """The balancer sees load at all; without, it prices latency on idle servers."""
+    window_s: float = 0.0
+    """Time for which a batch is collected before it is decided, as the reference does (50-200 ms)."""
 
 
 class RouteBalance:
@@ -67,7 +69,9 @@ class RouteBalance:
         self.name = name
         self.workers = workers
         self.tick_s: float | None = gauges_s if workers > 1 else 1.0
-        self.desk = Desk("batch" if arms.batching else "concurrent", DECISION_S, PER_REQUEST_S)
+        self.desk = Desk(
+            "batch" if arms.batching else "concurrent", DECISION_S + arms.window_s, PER_REQUEST_S
+        )
         self._deployments = tuple(d for tier in cluster.tiers for d in tier.deployments())
         self._number = {d.id: n for n, d in enumerate(self._deployments)}
         self._weights = weights

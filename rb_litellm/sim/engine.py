@@ -13,6 +13,7 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
+from time import perf_counter
 
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.instance import Instance, Job
@@ -81,6 +82,8 @@ class Simulation:
         sample_s: float | None = None,
     ) -> None:
         self._policy = policy
+        self.deciding_wall_s = 0.0
+        """Real time that the policy's decisions took."""
         self._network_s = [tier.network_s for tier in cluster.tiers for _ in range(tier.instances)]
         self._now = 0.0
         self._order = count()
@@ -149,7 +152,9 @@ class Simulation:
         self._at(self._now + desk.decision_s + desk.per_request_s * len(batch), decided)
 
     def _decide(self, batch: list[Served]) -> None:
+        started = perf_counter()
         chosen = self._policy.decide(batch[0].worker, [served.request for served in batch], self._now)
+        self.deciding_wall_s += perf_counter() - started
         for served, deployment in zip(batch, chosen, strict=True):
             served.deployment, served.decided_s = deployment, self._now
             served.attempts += 1

@@ -21,6 +21,7 @@ _ARMS = {
     "nosequential": Arms(sequential=False),
     "noreckoning": Arms(reckoning=False),
     "noload": Arms(load=False),
+    "window": Arms(window_s=0.1),
 }
 _LITELLM = (
     "simple-shuffle",

@@ -32,6 +32,10 @@ class RunResult:
     sim_s: float
     wall_s: float
     timeline: Timeline | None = None
+    deciding_wall_s: float = 0.0
+    """Real time of all decisions, for what one costs."""
+    instances: tuple[int, ...] = ()
+    """Deployments of each tier, numbered tier by tier."""
 
     @classmethod
     def of(
@@ -44,6 +48,7 @@ class RunResult:
         sim_s: float,
         wall_s: float,
         timeline: Timeline | None = None,
+        deciding_wall_s: float = 0.0,
     ) -> RunResult:
         """Figures of what became of all requests."""
         tier_of = [n for n, tier in enumerate(cluster.tiers) for _ in range(tier.instances)]
@@ -63,9 +68,11 @@ class RunResult:
             tier=tiers,
             deployment=np.array([s.deployment for s in whole], dtype=np.int64),
             tiers=tuple(tier.name for tier in cluster.tiers),
+            instances=tuple(tier.instances for tier in cluster.tiers),
             sim_s=sim_s,
             wall_s=wall_s,
             timeline=timeline,
+            deciding_wall_s=deciding_wall_s,
         )
 
     def figure(self, name: str) -> float:
@@ -94,5 +101,19 @@ class RunResult:
             "tier_share": {name: round(float(s), 4) for name, s in zip(self.tiers, shares, strict=True)},
             "failed": self.failed,
             "requests_per_s": round(count / self.sim_s, 3),
+            "decision_us": round(self.deciding_wall_s / count * 1e6, 1),
+            "max_share_ratio": round(self._max_share_ratio(), 3),
             "speed": round(self.sim_s / max(self.wall_s, 1e-9), 1),
         }
+
+    def _max_share_ratio(self) -> float:
+        """The busiest deployment's share of its tier over the mean share there: herding, at least 1.
+
+        Tiers with too little traffic to tell (below ten requests a deployment) are left out.
+        """
+        worst = 1.0
+        every = np.bincount(self.deployment, minlength=sum(self.instances))
+        for counts in np.split(every, np.cumsum(self.instances)[:-1]):
+            if counts.size and counts.sum() >= 10 * counts.size:
+                worst = max(worst, float(counts.max() / counts.mean()))
+        return worst

@@ -87,7 +87,15 @@ class World:
         served = simulation.run()
         wall_s = time.perf_counter() - started
         return RunResult.of(
-            run.policy, run.rate, run.seed, cluster, served, simulation.now, wall_s, simulation.timeline
+            run.policy,
+            run.rate,
+            run.seed,
+            cluster,
+            served,
+            simulation.now,
+            wall_s,
+            simulation.timeline,
+            simulation.deciding_wall_s,
         )
 
     def _requests(self, run: Run) -> list[Request]:

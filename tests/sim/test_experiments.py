@@ -1,0 +1,69 @@
+"""The named experiments: each runs, reads its own results, and says what holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rb_litellm.cli.experiment import experiment
+from rb_litellm.sim.cluster import PAPER_CLUSTER
+from rb_litellm.sim.experiments import scale as scale_experiment
+from rb_litellm.sim.experiments.front import upper_hull
+from rb_litellm.sim.experiments.measured import Measured, Scale
+from rb_litellm.sim.experiments.registry import NAMES, named
+from rb_litellm.sim.world import World
+from tests.sim.corpus import TEST, TRAIN
+from tests.sim.test_report import data_file
+
+WORLD = World(PAPER_CLUSTER, TRAIN, TEST)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_experiment_reads_its_own_runs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scale_experiment, "SIZES", (4, 13))
+    monkeypatch.setattr(scale_experiment, "SECONDS_EACH", {4: 4.0, 13: 3.0})
+    trace = tmp_path / "trace.csv"
+    trace.write_text("arrival_s,input_tokens,output_tokens\n" + "".join(f"{n},50,9\n" for n in range(60)))
+    chosen = named(name)
+    runs = chosen.runs(Scale((0,), 50, trace))
+    assert len(set(runs)) == len(runs)
+    blocks = chosen.blocks(Measured([(run, WORLD.run(run)) for run in runs]))
+    assert blocks
+    for block in blocks:
+        assert block.as_markdown()
+        assert json.dumps(block.as_json())
+
+
+def test_front_is_the_rising_part_of_the_upper_hull() -> None:
+    points = [(1.0, 0.2), (2.0, 0.6), (3.0, 0.65), (4.0, 0.9), (3.5, 0.5), (5.0, 0.8)]
+    assert upper_hull(points) == [(1.0, 0.2), (2.0, 0.6), (4.0, 0.9)]
+
+
+def test_command_prints_claims_and_settings(tmp_path: Path) -> None:
+    args = [
+        "bursts",
+        "--data",
+        str(data_file(tmp_path)),
+        "--requests",
+        "50",
+        "--seeds",
+        "1",
+        "--json",
+        "--quiet",
+    ]
+    result = CliRunner().invoke(experiment, args)
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["experiment"] == "bursts"
+    assert {run["arrivals"] for run in document["runs"]} == {"poisson", "gamma:0.3", "square:0.5,1.5"}
+    assert all({"claim", "measured", "holds"} <= c.keys() for b in document["blocks"] for c in b["claims"])
+
+
+def test_unknown_experiment_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    result = CliRunner().invoke(experiment, ["best", "--data", str(data_file(tmp_path)), "--quiet"])
+    assert "unknown experiment 'best'; there are paper-table" in result.output
