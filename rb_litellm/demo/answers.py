@@ -67,10 +67,11 @@ def words(first: int, count: int) -> str:
 
 
 def text_of(body: Mapping[str, Any]) -> str:
-    """Text of a chat, completion or embedding request."""
-    if "messages" in body:
-        return "\n\n".join(_content(message.get("content")) for message in body["messages"])
-    return _content(body.get("prompt", body.get("input")))
+    """Text of a chat, completion, Responses or embedding request."""
+    turns = body.get("messages", body.get("input"))
+    if isinstance(turns, list) and all(isinstance(turn, Mapping) for turn in turns):
+        return "\n\n".join(_content(turn.get("content")) for turn in turns)
+    return _content(body.get("prompt", turns))
 
 
 def count_tokens(text: str) -> int:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from random import Random
 from typing import Any
-from uuid import uuid4
 
 from aiohttp import web
 from pydantic import ValidationError
 
-from rb_litellm.demo.answers import MAX_MODEL_LEN, AnswerLengths, count_tokens, text_of, words
+from rb_litellm.demo.answers import MAX_MODEL_LEN, AnswerLengths, count_tokens, text_of
 from rb_litellm.demo.faults import HEADER, NO_FAULTS, Faults, asked_for
 from rb_litellm.demo.live import LiveInstance
+from rb_litellm.demo.shapes import Answer, ResponsesAnswer
 from rb_litellm.sim.instance import Job
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 _EMBEDDING_SIZE = 64
+_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
 @dataclass
@@ -49,6 +49,7 @@ class MockServer:
                 web.get("/metrics", self.metrics),
                 web.post("/v1/chat/completions", self.chat),
                 web.post("/v1/completions", self.complete),
+                web.post("/v1/responses", self.respond),
                 web.post("/v1/embeddings", self.embed),
                 web.get("/admin/faults", self.show_faults),
                 web.post("/admin/faults", self.set_faults),
@@ -76,6 +77,10 @@ class MockServer:
     async def complete(self, request: web.Request) -> web.StreamResponse:
         """OpenAI's text completions, streamed or whole."""
         return await self._generate(request, "text_completion")
+
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        """OpenAI's Responses, streamed or whole."""
+        return await self._generate(request, "response")
 
     async def embed(self, request: web.Request) -> web.StreamResponse:
         """OpenAI's embeddings: unit-free vectors that depend on the text alone."""
@@ -181,9 +186,9 @@ class MockServer:
                 f"However, your request has {input_tokens} input tokens.",
             )
         whole = self.lengths.output_tokens(prompt, self.model)
-        asked = body.get("max_completion_tokens") or body.get("max_tokens")
+        asked = next((body[name] for name in _LIMITS if body.get(name)), None)
         limit = min(int(asked) if asked else MAX_MODEL_LEN, MAX_MODEL_LEN - input_tokens)
-        answer = _Answer(
+        answer = (ResponsesAnswer if kind == "response" else Answer)(
             kind=kind,
             model=self.model,
             input_tokens=input_tokens,
@@ -211,10 +216,12 @@ class MockServer:
         return response
 
     async def _stream(
-        self, request: web.Request, job: Job, answer: _Answer, include_usage: bool
+        self, request: web.Request, job: Job, answer: Answer, include_usage: bool
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
+        for event in answer.opening():
+            await response.write(event)
         break_after = self.faults.break_after_tokens
         sent = 0
         while sent < answer.output_tokens:
@@ -226,62 +233,12 @@ class MockServer:
                 assert request.transport is not None
                 request.transport.abort()
                 return response
-            await response.write(_event(answer.chunk(sent, tokens)))
+            await response.write(answer.chunk(sent, tokens))
             sent += tokens
-        if include_usage:
-            await response.write(_event(answer.usage_chunk()))
-        await response.write(b"data: [DONE]\n\n")
+        for event in answer.closing(include_usage):
+            await response.write(event)
         await response.write_eof()
         return response
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """One answer in OpenAI's words."""
-
-    kind: str
-    model: str
-    input_tokens: int
-    output_tokens: int
-    finish_reason: str
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
-    created: int = field(default_factory=lambda: int(time.time()))
-
-    def whole(self) -> dict[str, Any]:
-        text = words(0, self.output_tokens)
-        said = {"message": {"role": "assistant", "content": text}} if self._chats else {"text": text}
-        choice = {"index": 0, **said, "logprobs": None, "finish_reason": self.finish_reason}
-        return {**self._head(self.kind), "choices": [choice], "usage": self._usage()}
-
-    def chunk(self, first: int, count: int) -> dict[str, Any]:
-        text = words(first, count)
-        delta = {"role": "assistant", "content": text} if first == 0 else {"content": text}
-        said = {"delta": delta} if self._chats else {"text": text}
-        ended = self.finish_reason if first + count >= self.output_tokens else None
-        choice = {"index": 0, **said, "logprobs": None, "finish_reason": ended}
-        return {**self._head(self._chunk_kind), "choices": [choice]}
-
-    def usage_chunk(self) -> dict[str, Any]:
-        return {**self._head(self._chunk_kind), "choices": [], "usage": self._usage()}
-
-    @property
-    def _chats(self) -> bool:
-        return self.kind == "chat.completion"
-
-    @property
-    def _chunk_kind(self) -> str:
-        return f"{self.kind}.chunk" if self._chats else self.kind
-
-    def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
-
-    def _usage(self) -> dict[str, int]:
-        total = self.input_tokens + self.output_tokens
-        return {
-            "prompt_tokens": self.input_tokens,
-            "completion_tokens": self.output_tokens,
-            "total_tokens": total,
-        }
 
 
 class _Counted:
@@ -306,10 +263,6 @@ async def _json(request: web.Request) -> Mapping[str, Any]:
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(text=json.dumps({"error": {"message": "the body must be a JSON object"}}))
     return body
-
-
-def _event(document: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(document, separators=(",", ":")).encode() + b"\n\n"
 
 
 def _error(status: int, message: str) -> web.Response:

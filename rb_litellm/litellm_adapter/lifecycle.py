@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.litellm_adapter.records import add_measured
+from rb_litellm.litellm_adapter.streams import begins_answer
 from rb_litellm.litellm_adapter.usage import hidden, output_tokens
 from rb_litellm.telemetry.headers import response_headers
 
@@ -86,13 +87,13 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
     async def async_post_call_streaming_iterator_hook(
         self, user_api_key_dict: Any, response: AsyncIterable[Any], request_data: Any
     ) -> AsyncGenerator[Any, None]:
-        """Pass a stream through, seeing its first chunk and its end, however it ends."""
+        """Pass a stream through, seeing its first token and its end, however it ends."""
         call_id = _call_id(request_data)
         error: str | None = None
         waiting = True
         try:
             async for chunk in response:
-                if waiting:
+                if waiting and begins_answer(chunk):
                     waiting = False
                     self._runtime.first_token(call_id)
                 yield chunk
@@ -164,7 +165,14 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             _log.exception("RouteBalance: log_failure_event failed; the request is not affected")
 
     def _succeeded(self, kwargs: Mapping[str, Any], response: Any, start_time: Any) -> None:
-        started = kwargs.get("completion_start_time") if kwargs.get("stream") else None
+        # Of other streams LiteLLM notes the first event, which may come long before the first token.
+        chats = kwargs.get("call_type") in (
+            "acompletion",
+            "completion",
+            "atext_completion",
+            "text_completion",
+        )
+        started = kwargs.get("completion_start_time") if kwargs.get("stream") and chats else None
         self._runtime.answered(
             _call_id(kwargs),
             "success-event",
