@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
-from tests.e2e.proxy import LITELLM, RB_LITELLM, Servers, chat, routed, running_proxy, shared_state
+from tests.e2e.proxy import LITELLM, RB_LITELLM, START_S, Servers, chat, routed, running_proxy, shared_state
 
 # A worker that imports LiteLLM on a busy machine answers its supervisor later than after the usual 5 s.
 PATIENT = ("--timeout_worker_healthcheck", "120")
@@ -57,7 +57,7 @@ def test_every_worker_routes_with_routebalance(
             seen.append(routed(response))
         assert {headers.get("reason") for headers in seen} == {"joint"}
         assert {headers["deployment"] for headers in seen} == {"small-0", "small-1"}
-        proxy.child.wait_until(lambda: len(_workers(redis.url, namespace)) == workers, 30.0)
+        proxy.child.wait_until(lambda: len(_workers(redis.url, namespace)) == workers, START_S)
 
 
 def _workers(url: str, namespace: str) -> list[Any]:
