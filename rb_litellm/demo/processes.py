@@ -54,6 +54,17 @@ class Child:
                 raise ChildFailed(f"{self.name} was not ready after {timeout_s:g} s:\n{self.tail()}")
             time.sleep(0.1)
 
+    def wait(self, timeout_s: float) -> int:
+        """The exit code, once the program has ended by itself.
+
+        Raises:
+            ChildFailed: it has not ended in time.
+        """
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ChildFailed(f"{self.name} still runs after {timeout_s:g} s:\n{self.tail()}") from None
+
     def output(self) -> str:
         """All that it has printed."""
         return self._log.read_text(errors="replace")

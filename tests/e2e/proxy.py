@@ -12,6 +12,7 @@ from rb_litellm.bench.stand import (
     BIN,
     LITELLM,
     RB_LITELLM,
+    START_S,
     Proxy,
     Servers,
     running_proxy,
@@ -22,6 +23,7 @@ from rb_litellm.demo.stage import clean_environment
 __all__ = [
     "LITELLM",
     "RB_LITELLM",
+    "START_S",
     "Proxy",
     "Servers",
     "chat",

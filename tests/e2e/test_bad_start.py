@@ -1,0 +1,79 @@
+"""What a wrong configuration does to the start of a proxy, and what does not stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from rb_litellm.demo.processes import Child, free_port
+from rb_litellm.demo.stage import clean_environment
+from tests.e2e.proxy import LITELLM, RB_LITELLM, START_S, chat, routed, running_proxy
+from tests.litellm_contract.routers import deployment
+
+pytestmark = pytest.mark.slow
+
+
+def config_of(args: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "model_list": [deployment("a"), deployment("b")],
+        "router_settings": {"routing_strategy": "routebalance", "routing_strategy_args": args},
+        **more,
+    }
+
+
+def refusal(folder: Path, config: dict[str, Any], command: Sequence[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and output of a proxy that does not start."""
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    asked = [*command, "--config", str(file), "--port", str(free_port()), *arguments]
+    with Child("proxy", asked, folder / "proxy.log", clean_environment()) as child:
+        return child.wait(START_S), child.output()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_launcher_names_every_mistake_and_starts_no_worker(tmp_path: Path, workers: int) -> None:
+    config = config_of(
+        {"weights": "fastest", "wieghts": "cost", "predictor": {"path": str(tmp_path / "none")}}
+    )
+    config["router_settings"]["routing_groups"] = [
+        {"group_name": "g", "models": ["auto", "nobody"], "routing_strategy": "routebalance"},
+        {
+            "group_name": "h",
+            "models": ["auto"],
+            "routing_strategy": "routebalance",
+            "routing_strategy_args": {"weights": {"quality": 1, "latency": 1, "cost": 1}},
+        },
+    ]
+    code, said = refusal(tmp_path, config, RB_LITELLM, "--num_workers", str(workers))
+    assert code == 1
+    for words in (
+        "routing_strategy_args.weights: unknown preset 'fastest'; allowed are balanced, quality, latency,",
+        "routing_strategy_args.wieghts: unknown setting (value 'cost'); allowed are weights",
+        "routing_groups (g).models: unknown model group (value ['nobody']); allowed are",
+        "weights sum to 3",
+    ):
+        assert words in said
+    assert "Traceback" not in said
+    assert "Started server process" not in said
+
+
+def test_the_stock_command_ends_with_the_same_words(tmp_path: Path) -> None:
+    config = config_of({"weights": "fastest"}, litellm_settings={"callbacks": ["rb_litellm.proxy"]})
+    code, said = refusal(tmp_path, config, LITELLM)
+    assert code != 0
+    assert "unknown preset 'fastest'; allowed are balanced, quality, latency, cost" in said
+
+
+def test_a_redis_that_does_not_answer_is_warned_of_and_stops_nothing(tmp_path: Path) -> None:
+    url = f"redis://:secret@127.0.0.1:{free_port()}/0"
+    with running_proxy(tmp_path, config_of({"redis": {"url": url}})) as proxy:
+        with proxy.client() as client:
+            response: httpx.Response = client.post("/v1/chat/completions", json=chat("auto"))
+        assert routed(response)["reason"] == "joint"
+        proxy.child.wait_until(lambda: "this worker goes by its own load" in proxy.child.output(), 30.0)
+        assert "secret" not in proxy.child.output()
