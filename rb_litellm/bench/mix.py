@@ -1,14 +1,14 @@
 """A random mix of all that clients and upstreams do to a proxy: answers, streams, faults and departures.
 
-The proxy of `configuration` has an upstream for each: three sound servers, a broken one, a deployment whose
-budget is spent.
+The proxy of `configuration` has an upstream for each: three sound servers, a broken one, one that breaks its
+streams off, a deployment whose budget is spent.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -17,13 +17,12 @@ import aiohttp
 from rb_litellm.bench.stand import Servers
 from rb_litellm.demo.answers import MAX_MODEL_LEN
 
-SERVERS = 4
-"""Of which the last is broken."""
-_BROKEN = SERVERS - 1
+SERVERS = 5
+_BROKEN, _CUTTING = 3, 4
 _GIVE_UP_S = 60.0
 _HELD_UP = '[[fault {"delay_first_token_s": 2.5}]]'
 _LEFT = "left"
-_RELEASE_S = 0.3
+_Ends = frozenset[int | str]
 
 
 def configuration(
@@ -34,15 +33,21 @@ def configuration(
     Leases are far longer than a run, so that none can end what an event should have ended.
     """
     servers.fault(_BROKEN, error_rate=1.0, status=500)
+    servers.fault(_CUTTING, break_after_tokens=3)
     poor = servers.deployment(0, "poor")
     poor["litellm_params"] |= {"max_budget": 1e-6, "budget_duration": "1d", "output_cost_per_token": 1.0}
+    # A provider whose Responses API LiteLLM makes of chat completions.
+    bridged = servers.deployment(0, "bridged")
+    bridged["litellm_params"] |= {"model": "deepinfra/mock"}
     return {
         "model_list": [
             *(servers.deployment(number, "main") for number in range(_BROKEN)),
             servers.deployment(0, "flaky"),
             servers.deployment(_BROKEN, "flaky"),
             servers.deployment(_BROKEN, "broken"),
+            servers.deployment(_CUTTING, "cutting"),
             poor,
+            bridged,
         ],
         "router_settings": {
             "routing_strategy": "routebalance",
@@ -75,10 +80,12 @@ class Kind:
 
     weight: int
     body: Callable[[Random], dict[str, Any]]
-    expected: frozenset[int | str]
+    expected: _Ends
     """Statuses, or `left` where the client goes away."""
     leaves: Callable[[Random], float | None] = lambda _: None
     """Seconds after which the client goes away; inf for at the first chunk of a stream."""
+    path: str = "/v1/chat/completions"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def _chat(
@@ -96,6 +103,26 @@ def _chat(
     return body
 
 
+def _responses(random: Random) -> dict[str, Any]:
+    chat = _chat("main", tokens=400, stream=True)(random)
+    return {
+        "model": "bridged",
+        "input": chat["messages"][0]["content"],
+        "max_output_tokens": chat["max_tokens"],
+        "stream": True,
+    }
+
+
+def _text(random: Random) -> dict[str, Any]:
+    chat = _chat("main", tokens=400, stream=True)(random)
+    question = chat.pop("messages")[0]["content"]
+    return {**chat, "prompt": question}
+
+
+def _perhaps_at_first_chunk(random: Random) -> float | None:
+    return _AT_FIRST_CHUNK if random.random() < 0.5 else None
+
+
 def _cached(random: Random) -> dict[str, Any]:
     body = _chat("main")(random)
     question = f"A question that is asked often, number {random.randrange(5)}."
@@ -108,13 +135,15 @@ def _cached(random: Random) -> dict[str, Any]:
     }
 
 
-_OK, _GONE = frozenset({200}), frozenset({_LEFT})
+_OK: _Ends = frozenset({200})
+_GONE: _Ends = frozenset({_LEFT})
+_EITHER: _Ends = _OK | _GONE
 _AT_FIRST_CHUNK = float("inf")
 KINDS: Mapping[str, Kind] = {
     "success": Kind(26, _chat("main"), _OK),
     "stream": Kind(16, _chat("main", tokens=12, stream=True), _OK),
     "client_gone_in_stream": Kind(
-        10, _chat("main", tokens=2000, stream=True), frozenset({_LEFT, 200}), lambda _: _AT_FIRST_CHUNK
+        10, _chat("main", tokens=2000, stream=True), _EITHER, lambda _: _AT_FIRST_CHUNK
     ),
     "client_gone_before_first_token": Kind(
         5, _chat("main", text=_HELD_UP, stream=True), _GONE, lambda random: random.uniform(0.05, 1.0)
@@ -134,6 +163,14 @@ KINDS: Mapping[str, Kind] = {
     # Every worker lets the first one pass, which spends the budget.
     "rejected_by_budget": Kind(2, _chat("poor"), frozenset({429, 200})),
     "oversized_prompt": Kind(2, _chat("main", text="word " * MAX_MODEL_LEN), frozenset({400})),
+    "stream_breaks_off": Kind(2, _chat("cutting", tokens=20, stream=True), frozenset({200, 500})),
+    # Clients may choose a call's id, and give it to many requests at a time.
+    "call_id_of_many": Kind(2, _chat("main", stream=True), _OK, headers={"x-litellm-call-id": "always"}),
+    "responses_stream": Kind(1, _responses, _EITHER, _perhaps_at_first_chunk, "/v1/responses"),
+    "messages_stream": Kind(
+        1, _chat("main", tokens=400, stream=True), _EITHER, _perhaps_at_first_chunk, "/v1/messages"
+    ),
+    "text_stream": Kind(1, _text, _EITHER, _perhaps_at_first_chunk, "/v1/completions"),
 }
 
 
@@ -146,7 +183,7 @@ class Client:
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
             timeout=aiohttp.ClientTimeout(total=_GIVE_UP_S),
         )
-        self._url = f"{url}/v1/chat/completions"
+        self._url = url
 
     async def __aenter__(self) -> Client:
         return self
@@ -160,8 +197,8 @@ class Client:
         body = kind.body(random)
         try:
             if leaves is None or leaves == _AT_FIRST_CHUNK:
-                return await self._ask(body, leaves is not None)
-            return await asyncio.wait_for(self._ask(body, False), leaves)
+                return await self._ask(kind, body, leaves is not None)
+            return await asyncio.wait_for(self._ask(kind, body, False), leaves)
         except asyncio.TimeoutError:
             return _LEFT if leaves is not None else "TimeoutError"
         except aiohttp.ClientError as error:
@@ -171,7 +208,7 @@ class Client:
         """Keep a stream open, unread after its first chunk, until it is released or breaks."""
         body = _chat("main", stream=True)(Random(0)) | {"max_tokens": tokens}
         try:
-            async with self._session.post(self._url, json=body) as response:
+            async with self._session.post(f"{self._url}{KINDS['stream'].path}", json=body) as response:
                 await response.content.readline()
                 began()
                 await release
@@ -179,8 +216,9 @@ class Client:
         except aiohttp.ClientError:
             return
 
-    async def _ask(self, body: dict[str, Any], at_first_chunk: bool) -> int | str:
-        async with self._session.post(self._url, json=body) as response:
+    async def _ask(self, kind: Kind, body: dict[str, Any], at_first_chunk: bool) -> int | str:
+        address = f"{self._url}{kind.path}"
+        async with self._session.post(address, json=body, headers=kind.headers) as response:
             if at_first_chunk and response.status == 200:
                 await response.content.readline()
                 response.close()
