@@ -15,10 +15,11 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.assign import Bid, Fleet, assign
-from rb_litellm.core.ballot import Decision
+from rb_litellm.core.ballot import Decision, Refusal
+from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.residuals import Residuals
+from rb_litellm.core.residuals import FleetOdds, Residuals
 from rb_litellm.core.scoring import BALANCED, Objective
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Outcome, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
@@ -35,6 +36,7 @@ class Ask:
     prompt: Prompt
     candidates: tuple[Deployment, ...]
     objective: Objective = BALANCED
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class _Slate:
     """(N,) 1 for models that write tokens, 0 for embeddings."""
     input_usd_per_token: FloatArray
     output_usd_per_token: FloatArray
+    price_known: BoolArray
+    """(N,) whether somebody states both prices."""
 
 
 class Balancer:
@@ -78,10 +82,13 @@ class Balancer:
         self._last_chosen: FloatArray = np.zeros(0)
         self._slates: OrderedDict[tuple[Deployment, ...], _Slate] = OrderedDict()
 
-    def decide(self, asks: Sequence[Ask], predictions: PredictionSource, now: float) -> list[Assignment]:
+    def decide(
+        self, asks: Sequence[Ask], predictions: PredictionSource, now: float
+    ) -> list[Assignment | Refusal]:
         """Place a batch of requests, each seeing the load of those placed before it.
 
-        The caller records the assignments as open attempts; `now` is on its monotonic clock, in s.
+        Only a request with limits is ever refused. The caller records the assignments as open
+        attempts; `now` is on its monotonic clock, in s.
 
         Raises:
             ValueError: a request has no candidate.
@@ -96,17 +103,22 @@ class Balancer:
             state=state,
             input_usd_per_token=slate.input_usd_per_token,
             output_usd_per_token=slate.output_usd_per_token,
+            price_known=slate.price_known,
             last_chosen_s=self._last_chosen[slate.rows],
             slowdown=self._reckoner.slowdown(now)[slate.state_rows],
+            odds=FleetOdds(self.residuals, slate.tier_rows),
         )
         bids = [
-            Bid(ask.prompt.input_tokens, quality[r], output_tokens[r], masks[r], ask.objective)
+            Bid(ask.prompt.input_tokens, quality[r], output_tokens[r], masks[r], ask.objective, ask.limits)
             for r, ask in enumerate(asks)
         ]
         decisions = assign(bids, fleet, now, self._random)
         self._last_chosen[slate.rows] = fleet.last_chosen_s
         deployments = slate.deployments
-        return [Assignment(deployments[decision.index], decision, deployments) for decision in decisions]
+        return [
+            d if isinstance(d, Refusal) else Assignment(deployments[d.index], d, deployments)
+            for d in decisions
+        ]
 
     def first_token(self, outcome: Outcome) -> None:
         """Let the latency model see the first token of an attempt that is still open."""
@@ -160,6 +172,7 @@ class Balancer:
             writes=np.array([1.0 if d.generates else 0.0 for d in deployments]),
             input_usd_per_token=_with_median(input_usd),
             output_usd_per_token=_with_median(output_usd),
+            price_known=~(np.isnan(input_usd) | np.isnan(output_usd)),
         )
 
     def _row(self, deployment: Deployment) -> int:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from rb_litellm.core.admission import wait_limit
 from rb_litellm.core.scoring import PRESETS, Weights
+from rb_litellm.core.slo import RELAX, STEPS, LimitName, Mode
 
 
 class SettingsError(ValueError):
@@ -22,9 +24,15 @@ def _weights(value: object) -> object:
     if isinstance(value, Weights):
         return value
     if isinstance(value, str):
-        if value not in PRESETS:
-            raise ValueError(f"unknown preset {value!r}; allowed are {', '.join(PRESETS)}")
-        return PRESETS[value]
+        if value in PRESETS:
+            return PRESETS[value]
+        parts = value.split(",")
+        if len(parts) != 3:
+            raise ValueError(
+                f"unknown preset {value!r}; allowed are {', '.join(PRESETS)}, "
+                "or three numbers QUALITY,LATENCY,COST"
+            )
+        value = dict(zip(("quality", "latency", "cost"), map(_parsed, parts), strict=True))
     if isinstance(value, Mapping):
         unknown = sorted(set(map(str, value)) - {"quality", "latency", "cost"})
         missing = sorted({"quality", "latency", "cost"} - set(value))
@@ -40,6 +48,13 @@ def _weights(value: object) -> object:
         f"weights are {value!r}; allowed is a preset ({', '.join(PRESETS)}) "
         "or a mapping of quality, latency and cost that sums to 1"
     )
+
+
+def _parsed(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _number(name: str, value: object) -> float:
@@ -89,14 +104,143 @@ class LeaseSettings(_Settings):
     ceiling_s: float = Field(default=900.0, gt=0.0)
 
 
+Milliseconds = Annotated[float, Field(gt=0.0, le=86_400_000.0)]
+Usd = Annotated[float, Field(gt=0.0, le=1e6)]
+WeightsSetting = Annotated[Weights, BeforeValidator(_weights)]
+QualityNormSetting = Literal["raw", "minmax", "scaled"]
+ObjectiveName = Literal["score", "priced"]
+
+
+class PriceSettings(_Settings):
+    """What the `priced` objective takes quality and time to be worth."""
+
+    usd_per_quality: float = Field(
+        default=0.001, ge=0.0, le=1e6, description="An answer of quality 1 above one of quality 0."
+    )
+    usd_per_second: float = Field(
+        default=0.00002, ge=0.0, le=1e6, description="Waiting for the whole answer."
+    )
+
+
+class SloSettings(_Settings):
+    """Limits that hold for every request that sets no others, and what is done when none keeps them."""
+
+    ttft_ms: Milliseconds | None = None
+    tpot_ms: Milliseconds | None = None
+    e2e_ms: Milliseconds | None = None
+    quality_min: float | None = Field(default=None, ge=0.0, le=1.0)
+    theta: float = Field(
+        default=0.9, gt=0.0, lt=1.0, description="Probability with which latencies are kept."
+    )
+    mode: Mode = Field(default="tiered", description="strict: refuse. tiered: loosen. prefer: price a miss.")
+    relax: tuple[LimitName, ...] = Field(default=RELAX, description="`tiered`: what is given up first.")
+    steps: tuple[Annotated[float, Field(gt=1.0, le=100.0)], ...] = Field(
+        default=STEPS, max_length=8, description="`tiered`: multiples of a limit, rising."
+    )
+    penalty: float = Field(default=1.0, ge=0.0, le=1e6, description="`prefer`: score lost for a whole miss.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SloSettings:
+        if len(set(self.relax)) < len(self.relax):
+            raise ValueError(f"relax names a limit twice: {', '.join(self.relax)}")
+        if list(self.steps) != sorted(self.steps):
+            raise ValueError(f"steps must rise: {self.steps}")
+        return self
+
+
+class PriorityWait(_Settings):
+    """The wait of one LiteLLM priority, 0 being the most important, and of all below it up to the next."""
+
+    priority: int = Field(ge=0)
+    max_wait_s: float = Field(gt=0.0, le=86_400.0)
+
+
+class AdmissionSettings(_Settings):
+    """Refusing requests that would have to wait too long everywhere."""
+
+    max_wait_s: float = Field(gt=0.0, le=86_400.0, description="Predicted wait before the first token.")
+    by_priority: tuple[PriorityWait, ...] = Field(
+        default=(), max_length=64, description="Other waits for some of LiteLLM's priorities."
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> AdmissionSettings:
+        levels = [entry.priority for entry in self.by_priority]
+        if levels != sorted(set(levels)):
+            raise ValueError(f"by_priority must rise in priority: {levels}")
+        return self
+
+    def wait_limit_s(self, priority: object) -> float:
+        """The longest wait of a request with this LiteLLM priority, or without one."""
+        number = priority if isinstance(priority, int) and not isinstance(priority, bool) else None
+        levels = [(entry.priority, entry.max_wait_s) for entry in self.by_priority]
+        return wait_limit(self.max_wait_s, levels, number)
+
+
+class Cap(_Settings):
+    """Bounds of one control as a client may set it."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+ControlName = Literal[
+    "weights",
+    "quality_norm",
+    "objective",
+    "usd_per_quality",
+    "usd_per_second",
+    "ttft_ms",
+    "tpot_ms",
+    "e2e_ms",
+    "quality_min",
+    "theta",
+    "slo_mode",
+    "max_cost_usd",
+]
+CapName = Literal[
+    "weights.quality",
+    "weights.latency",
+    "weights.cost",
+    "usd_per_quality",
+    "usd_per_second",
+    "ttft_ms",
+    "tpot_ms",
+    "e2e_ms",
+    "quality_min",
+    "theta",
+    "max_cost_usd",
+]
+
+
+class OverrideSettings(_Settings):
+    """Who may set which control above these settings: a team, a key (by their metadata), a request."""
+
+    team: Literal["all"] | tuple[ControlName, ...] = "all"
+    key: Literal["all"] | tuple[ControlName, ...] = "all"
+    request: Literal["all"] | tuple[ControlName, ...] = "all"
+    refused: Literal["reject", "ignore"] = Field(
+        default="reject", description="What happens to a request that sets what it may not: 403, or unheard."
+    )
+    caps: dict[CapName, Cap] = Field(default_factory=dict, description="Bounds of what a request may set.")
+
+
 class RouteBalanceSettings(_Settings):
     """`routing_strategy_args` of a router or routing group with `routing_strategy: routebalance`."""
 
-    weights: Annotated[Weights, BeforeValidator(_weights)] = Field(
+    weights: WeightsSetting = Field(
         default=PRESETS["balanced"],
         description="A preset (balanced, quality, latency, cost) or {quality, latency, cost} summing to 1.",
     )
-    quality_norm: Literal["raw", "minmax", "scaled"] = "raw"
+    quality_norm: QualityNormSetting = "raw"
+    objective: ObjectiveName = Field(
+        default="score", description="score: relative to the candidates. priced: in US dollars."
+    )
+    prices: PriceSettings = PriceSettings()
+    slo: SloSettings = SloSettings()
+    max_cost_usd: Usd | None = Field(default=None, description="The most that one request may cost.")
+    admission: AdmissionSettings | None = None
+    overrides: OverrideSettings = OverrideSettings()
     member_access: Literal["group", "key"] = Field(
         default="group",
         description="group: who may call the routing group may be sent to any member. "

@@ -102,6 +102,11 @@ class Servers:
         """Have a server misbehave, or with no arguments behave again."""
         httpx.post(f"{self.urls[number]}/admin/faults", json=faults).raise_for_status()
 
+    def last(self, number: int) -> dict[str, Any]:
+        """Headers and body of the last completion that a server was asked for."""
+        last: dict[str, Any] = httpx.get(f"{self.urls[number]}/admin/last").json()
+        return last
+
     def served(self, number: int) -> dict[str, int]:
         """What a server says of itself."""
         stats: dict[str, int] = httpx.get(f"{self.urls[number]}/admin/stats").json()

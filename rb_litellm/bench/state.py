@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.balancer import Ask, Balancer
+from rb_litellm.balancer import Ask, Assignment, Balancer
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyPrior
@@ -196,6 +196,7 @@ class _Worker:
             [placed] = self.balancer.decide(
                 [Ask(prompt, self.deployments, JointScore(PRESETS["balanced"]))], predictions, now
             )
+            assert isinstance(placed, Assignment)
             key = AttemptKey(f"{self.made:032x}", 0)
             decision = placed.decision
             self.ledger.open(

@@ -13,9 +13,11 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.core.ballot import Ballot, Decision, Predictions
+from rb_litellm.core.ballot import Ballot, Decision, Predictions, Refusal
+from rb_litellm.core.filters import Filtered, Limits, apply
 from rb_litellm.core.latency import LatencyCoefficients, forecast
 from rb_litellm.core.scoring import BALANCED, Objective, total
+from rb_litellm.core.slo import Odds
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState
 
 _TIE = 1e-9
@@ -33,6 +35,8 @@ class Bid:
     allowed: BoolArray
     """(N,) deployments that may serve it; at least one."""
     objective: Objective = BALANCED
+    limits: Limits | None = None
+    """Service levels, budget, admission; None costs nothing."""
 
 
 @dataclass(slots=True)
@@ -47,10 +51,14 @@ class Fleet:
     last_chosen_s: FloatArray
     """When each was last chosen, on the caller's clock; -inf for never."""
     slowdown: FloatArray | None = None
+    price_known: BoolArray | None = None
+    """Where False, the prices above are guesses, and a request with a budget does not go there."""
+    odds: Odds | None = None
+    """Needed where a bid has limits."""
 
 
-def assign(bids: Sequence[Bid], fleet: Fleet, now: float, random: Random) -> list[Decision]:
-    """Choose a deployment for every bid; decisions come in the order of `bids`.
+def assign(bids: Sequence[Bid], fleet: Fleet, now: float, random: Random) -> list[Decision | Refusal]:
+    """Choose a deployment for every bid, or refuse it by its own limits; in the order of `bids`.
 
     Ties in the score go to the shortest queue, then to the least recently chosen, then to `random`.
     `fleet.state` and `fleet.last_chosen_s` are updated with what was assigned.
@@ -58,7 +66,7 @@ def assign(bids: Sequence[Bid], fleet: Fleet, now: float, random: Random) -> lis
     Raises:
         ValueError: a bid allows no deployment at all.
     """
-    decisions: list[Decision | None] = [None] * len(bids)
+    decisions: list[Decision | Refusal | None] = [None] * len(bids)
     for position in longest_first(bids):
         bid = bids[position]
         decisions[position] = _place(bid, fleet, now, random)
@@ -73,17 +81,22 @@ def longest_first(bids: Sequence[Bid]) -> list[int]:
     return sorted(range(len(bids)), key=lambda i: -lengths[i])
 
 
-def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision:
-    predictions = Predictions(
-        quality=bid.quality,
-        output_tokens=bid.output_tokens,
-        times=forecast(fleet.coefficients, fleet.state, bid.input_tokens, bid.output_tokens, fleet.slowdown),
-        cost_usd=bid.input_tokens * fleet.input_usd_per_token
-        + bid.output_tokens * fleet.output_usd_per_token,
-    )
-    terms = bid.objective.terms(predictions, bid.allowed)
-    scores = total(terms, bid.allowed)
+def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision | Refusal:
+    predictions = _predict(bid, fleet, fleet.state)
+    if bid.limits is None:
+        filtered, allowed = _UNFILTERED, bid.allowed
+    else:
+        filtered = _filter(bid, bid.limits, fleet, predictions)
+        allowed = filtered.allowed
+    terms = bid.objective.terms(predictions, allowed)
+    if filtered.penalty is not None:
+        terms = (*terms, filtered.penalty)
+    scores = total(terms, allowed)
+    ballot = Ballot(predictions, bid.allowed, allowed, terms, scores, filtered.verdicts, filtered.relaxed)
+    if filtered.refused is not None:
+        return Refusal(filtered.refused, ballot, filtered.needed, filtered.retry_after_s)
     chosen = _best(scores, fleet, random)
+    affordable = filtered.affordable_tokens
     decision = Decision(
         index=chosen,
         score=float(scores[chosen]),
@@ -91,13 +104,42 @@ def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision:
         candidates=int(np.count_nonzero(bid.allowed)),
         in_flight=float(fleet.state.in_flight[chosen]),
         pending_prefill_tokens=float(fleet.state.pending_prefill_tokens[chosen]),
-        ballot=Ballot(predictions, bid.allowed, bid.allowed, terms, scores),
+        ballot=ballot,
+        affordable_tokens=None if affordable is None else float(affordable[chosen]),
     )
     fleet.state.in_flight[chosen] += 1.0
     fleet.state.pending_prefill_tokens[chosen] += bid.input_tokens
     fleet.state.pending_decode_tokens[chosen] += bid.output_tokens[chosen]
     fleet.last_chosen_s[chosen] = now
     return decision
+
+
+_UNFILTERED = Filtered(np.zeros(0, dtype=np.bool_))
+
+
+def _predict(bid: Bid, fleet: Fleet, state: InstanceState) -> Predictions:
+    return Predictions(
+        quality=bid.quality,
+        output_tokens=bid.output_tokens,
+        times=forecast(fleet.coefficients, state, bid.input_tokens, bid.output_tokens, fleet.slowdown),
+        cost_usd=bid.input_tokens * fleet.input_usd_per_token
+        + bid.output_tokens * fleet.output_usd_per_token,
+    )
+
+
+def _filter(bid: Bid, limits: Limits, fleet: Fleet, predictions: Predictions) -> Filtered:
+    if fleet.odds is None:
+        raise ValueError("a bid has limits, and the fleet no odds to hold them against")
+    return apply(
+        limits,
+        predictions,
+        lambda: _predict(bid, fleet, InstanceState.idle(bid.allowed.size)),
+        bid.allowed,
+        fleet.input_usd_per_token,
+        fleet.output_usd_per_token,
+        fleet.price_known,
+        fleet.odds,
+    )
 
 
 def _best(scores: FloatArray, fleet: Fleet, random: Random) -> int:

@@ -13,7 +13,9 @@ wanted while the decision is fresh, and lets it go. Nobody writes to one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -117,3 +119,19 @@ class Decision:
     """Attempts that it meets there, those placed before it in its batch included."""
     pending_prefill_tokens: float
     ballot: Ballot
+    affordable_tokens: float | None = None
+    """Output tokens that the request's budget pays for there; None without a budget, inf where free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that is sent nowhere, and why."""
+
+    reason: Literal["slo", "budget", "load"]
+    """No candidate keeps its limits; none can be paid; or every queue is too long."""
+    ballot: Ballot
+    """Without any allowed candidate."""
+    needed: Mapping[str, float]
+    """The limits that could be kept, each by itself: s, quality or USD by the limit's name."""
+    retry_after_s: float | None = None
+    """When it may go through; None where waiting will not help."""

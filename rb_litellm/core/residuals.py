@@ -12,6 +12,7 @@ few dozen measurements outweigh.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -103,6 +104,26 @@ class Residuals:
             below = np.concatenate([np.zeros((len(KINDS), 1)), np.cumsum(_PRIOR, axis=-1)], axis=-1)
             below /= below[:, -1:]
             self._below = np.concatenate([self._below, np.repeat(below[None], missing, axis=0)])
+
+
+@dataclass(frozen=True, slots=True)
+class FleetOdds:
+    """The residuals as they hold for N deployments of the given tiers."""
+
+    residuals: Residuals
+    tier_rows: IntArray
+    """(N,)"""
+
+    def probability(self, kind: LatencyKind, predicted_s: FloatArray, limit_s: float) -> FloatArray:
+        """(N,) P(latency <= limit_s) for forecasts (N,)."""
+        return self.residuals.probability(self.tier_rows, kind, predicted_s, limit_s)
+
+    def attainable(self, kind: LatencyKind, predicted_s: FloatArray, share: float) -> FloatArray:
+        """(N,) the limit in s that `share` of requests with these forecasts (N,) keep."""
+        tiers, of = np.unique(self.tier_rows, return_inverse=True)
+        ratios = np.array([self.residuals.quantile(int(tier), kind, share) for tier in tiers])
+        limits: FloatArray = predicted_s * ratios[of]
+        return limits
 
 
 def _prior() -> FloatArray:

@@ -9,6 +9,7 @@ so one request (N,) and a batch (R, N) are scored by the same code.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -94,6 +95,40 @@ class JointScore:
         """Quality as normalised, and what is saved of the largest latency and cost."""
         p = predictions
         return _joint(p.quality, p.times.e2e_s, p.cost_usd, allowed, self.weights, self.quality_norm)
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What an answer is worth less what it takes, in US dollars.
+
+        s = usd_per_quality * q - usd_per_second * E2E - cost
+
+    A candidate's score depends on nobody else's: which of two is better does not change when a third
+    joins the set, as it may where the largest latency or cost of the set is the measure. In return somebody
+    has to say what quality and time are worth, and scores are comparable within one pair of prices only.
+    """
+
+    usd_per_quality: float
+    """What an answer of quality 1 is worth above one of quality 0."""
+    usd_per_second: float
+    """What waiting for the whole answer costs."""
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("usd_per_quality", self.usd_per_quality),
+            ("usd_per_second", self.usd_per_second),
+        ):
+            if not 0.0 <= value < math.inf:
+                raise ValueError(f"prices.{name} is {value!r}; allowed is a number from 0 up, in USD")
+
+    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, ...]:
+        """The three sums of money; nothing is compared with other candidates."""
+        p = predictions
+        return (
+            Term("quality", self.usd_per_quality, p.quality),
+            Term("latency", self.usd_per_second, -p.times.e2e_s),
+            Term("cost", 1.0, -p.cost_usd),
+        )
 
 
 BALANCED = JointScore(PRESETS["balanced"])

@@ -33,6 +33,7 @@ class MockServer:
     lengths: AnswerLengths
     random: Random
     faults: Faults = NO_FAULTS
+    last: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
             ("requests", "succeeded", "failed", "aborted", "prompt_tokens", "generation_tokens", "open"), 0
@@ -55,6 +56,7 @@ class MockServer:
                 web.post("/admin/faults", self.set_faults),
                 web.delete("/admin/faults", self.clear_faults),
                 web.get("/admin/stats", self.stats),
+                web.get("/admin/last", self.show_last),
             ]
         )
         return app
@@ -131,6 +133,10 @@ class MockServer:
         now = {"running": len(engine.running), "waiting": len(engine.waiting)}
         return web.json_response({"model": self.model, **self.counts, **now})
 
+    async def show_last(self, request: web.Request) -> web.Response:
+        """Headers and body of the last request for a completion, as they arrived."""
+        return web.json_response(self.last)
+
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus text under vLLM's names (those of its first engine for the cache as well)."""
         engine = self.live.instance
@@ -175,6 +181,7 @@ class MockServer:
 
     async def _generate(self, request: web.Request, kind: str) -> web.StreamResponse:
         body = await _json(request)
+        self.last = {"headers": dict(request.headers), "body": body}
         if body.get("model") != self.model:
             return _error(404, f"The model `{body.get('model')}` does not exist.")
         prompt = text_of(body)

@@ -24,6 +24,9 @@ class Arrival:
     """What links the picks and callbacks of one call; None until it is found out."""
     weights_from: str = "settings"
     """Who set the weights that it is decided by."""
+    budget_usd: float | None = None
+    max_tokens: int | None = None
+    """The limit on its output that was set so that the budget holds."""
 
     @classmethod
     def now(cls, requested: str, request_kwargs: Mapping[str, Any] | None) -> Arrival:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from litellm.integrations.custom_logger import CustomLogger
 
+from rb_litellm.litellm_adapter.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.records import add_measured
 from rb_litellm.litellm_adapter.streams import begins_answer
 from rb_litellm.litellm_adapter.usage import hidden, output_tokens
@@ -47,6 +48,23 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
     def __init__(self, runtime: Runtime) -> None:
         super().__init__()
         self._runtime = runtime
+
+    async def async_pre_call_hook(
+        self, user_api_key_dict: Any, cache: Any, data: Any, call_type: Any
+    ) -> None:
+        """A request has come: take its controls out of it and refuse it if they are wrong.
+
+        Raises:
+            HTTPException: 400 or 403, naming the control.
+        """
+        try:
+            take_in(data, user_api_key_dict, lambda: self._runtime.planner_for(data))
+        except BadControls as error:
+            from fastapi import HTTPException
+
+            raise HTTPException(status_code=error.status, detail={"error": str(error)}) from None
+        except Exception as error:  # noqa: BLE001  without its controls a request is still routed
+            self._runtime.counters.failure("controls", error, self._runtime.clock())
 
     @_silent
     async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> None:
@@ -121,7 +139,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         answered_by = (litellm_call_info or {}).get("model_id")
         if record is None or (answered_by and answered_by != record.deployment):
             return None
-        return response_headers(record)
+        return response_headers(record, _number(hidden(response, "response_cost")))
 
     async def async_logging_hook(self, kwargs: Any, result: Any, call_type: str) -> tuple[Any, Any]:
         """LiteLLM is about to log a success: what was measured goes into the decision that it logs."""

@@ -101,6 +101,15 @@ def record_decision(request_kwargs: dict[str, Any], decision: dict[str, Any]) ->
         record(request_kwargs=request_kwargs, routing_decision=decision)
 
 
+def selector_for(router: object, model: object, request_kwargs: Mapping[str, Any]) -> Any:
+    """Our selector that will decide a request for this model name; None where another strategy will."""
+    resolve = getattr(router, "_get_routing_context", None)
+    if resolve is None or not isinstance(model, str):
+        return None
+    _, selector = resolve(model, request_kwargs)
+    return selector if _is_ours(selector) else None
+
+
 def _routing_class() -> Any:
     import litellm.router
 

@@ -9,9 +9,10 @@ LiteLLM calls from its event loop and, for synchronous calls, from threads.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -23,6 +24,7 @@ from rb_litellm.config import (
     RouteBalanceSettings,
     ScrapeSettings,
 )
+from rb_litellm.controls import Planner
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.arrival import Arrival
@@ -31,7 +33,7 @@ from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
 from rb_litellm.litellm_adapter.preflight import check_names
 from rb_litellm.litellm_adapter.records import routing_decision
-from rb_litellm.litellm_adapter.register import record_decision
+from rb_litellm.litellm_adapter.register import record_decision, selector_for
 from rb_litellm.litellm_adapter.routes import mount
 from rb_litellm.litellm_adapter.scraping import Scraping
 from rb_litellm.litellm_adapter.sharing import Sharing
@@ -141,7 +143,13 @@ class Runtime:
         self.scraping.ensure_started(self.reckoner)
         self._housekeeping.ensure_started()
 
-    # At a pick
+    # Before and at a pick
+
+    def planner_for(self, data: Mapping[str, Any]) -> Planner | None:
+        """Who decides a request of the proxy in this process; None if that is not one of our selectors."""
+        router = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
+        selector = selector_for(router, data.get("model"), data)
+        return None if selector is None else selector.planner
 
     def call_id(self, request_kwargs: dict[str, Any] | None) -> str:
         """The id that links the picks and callbacks of one call."""
@@ -175,6 +183,8 @@ class Runtime:
                 predictor=predictor,
                 state_age_s=self.sharing.age_s(now),
                 duration_s=time.perf_counter() - arrival.at,
+                budget_usd=arrival.budget_usd,
+                max_tokens=arrival.max_tokens,
             )
             # Threads without an event loop have nobody else to do it.
             self._expire()
@@ -221,11 +231,10 @@ class Runtime:
 
     def tell_litellm(self, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> None:
         """Put the decision into the request's own records. Never raises."""
-        record = self.decision(arrival.call_id)
-        if record is None or request_kwargs is None:
-            return
         try:
-            record_decision(request_kwargs, routing_decision(record, request_kwargs))
+            record = self.decision(arrival.call_id)
+            if record is not None and request_kwargs is not None:
+                record_decision(request_kwargs, routing_decision(record, request_kwargs))
         except Exception as error:  # noqa: BLE001  an unexplained request is better than none
             self.counters.failure("records", error, self.clock())
 

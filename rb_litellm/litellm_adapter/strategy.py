@@ -1,8 +1,8 @@
 """The selector that LiteLLM asks for a deployment: a request in, the jointly best deployment out.
 
 Whatever fails in here, the request is still routed: to the healthy deployment with the fewest open
-attempts. The only exception that may reach a client is LiteLLM's own refusal under
-`member_access: key`.
+attempts. The only exceptions that may reach a client are LiteLLM's own refusal under
+`member_access: key`, and a refusal by limits that the request or the operator has set.
 """
 
 from __future__ import annotations
@@ -16,12 +16,19 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.balancer import Ask, Assignment
 from rb_litellm.config import RouteBalanceSettings, parse_settings
-from rb_litellm.core.scoring import JointScore
+from rb_litellm.controls import Plan, Planner
+from rb_litellm.core.admission import Admission
+from rb_litellm.core.ballot import Refusal
+from rb_litellm.core.filters import Limits
+from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.access import permitted
 from rb_litellm.litellm_adapter.arrival import Arrival
+from rb_litellm.litellm_adapter.controls import given_to
 from rb_litellm.litellm_adapter.desk import Desk
 from rb_litellm.litellm_adapter.prompts import read_prompt
+from rb_litellm.litellm_adapter.refusals import error_for
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
+from rb_litellm.litellm_adapter.spending import budget_of, clamp
 from rb_litellm.predictors.registry import PredictionSource
 
 _log = logging.getLogger("rb_litellm")
@@ -35,6 +42,9 @@ class _Ticket:
     ask: Ask
     entries: Sequence[Entry]
     arrival: Arrival
+    request_kwargs: dict[str, Any] | None
+    responses: bool
+    """Whether it is a request of the Responses API, or of embeddings."""
 
 
 class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
@@ -50,10 +60,10 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         super().__init__()
         self._router = router
         self.settings = settings
-        self._objective = JointScore(settings.weights, settings.quality_norm)
+        self.planner = Planner(settings)
         self._predictions = predictions
         self._shared = shared
-        self._desk: Desk[_Ticket, Entry] = Desk(self._decide)
+        self._desk: Desk[_Ticket, Entry | Refusal] = Desk(self._decide)
 
     async def select(
         self,
@@ -67,6 +77,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
 
         Raises:
             ProxyException: under `member_access: key`, when the caller may call no member.
+            RateLimitError, ServiceUnavailableError, BadRequestError: no deployment keeps the request's own
+                limits, or admission control refuses it.
         """
         arrival = Arrival.now(model, request_kwargs)
         if self.settings.member_access == "key":
@@ -74,11 +86,10 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         try:
             self._shared.ensure_started()
             arrival.call_id = self._shared.call_id(request_kwargs)
-            chosen = await self._desk.submit(self._ticket(arrival, healthy, messages, input, request_kwargs))
+            placed = await self._desk.submit(self._ticket(arrival, healthy, messages, input, request_kwargs))
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            chosen = self._shared.fewest_open(arrival, healthy, error)
-        self._shared.tell_litellm(arrival, request_kwargs)
-        return chosen
+            placed = self._shared.fewest_open(arrival, healthy, error)
+        return self._entry(placed, arrival, request_kwargs)
 
     def select_now(
         self,
@@ -92,11 +103,18 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         arrival = Arrival.now(model, request_kwargs)
         try:
             arrival.call_id = self._shared.call_id(request_kwargs)
-            chosen = self._decide([self._ticket(arrival, healthy, messages, input, request_kwargs)])[0]
+            (placed,) = self._decide([self._ticket(arrival, healthy, messages, input, request_kwargs)])
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            chosen = self._shared.fewest_open(arrival, healthy, error)
+            placed = self._shared.fewest_open(arrival, healthy, error)
+        return self._entry(placed, arrival, request_kwargs)
+
+    def _entry(
+        self, placed: Entry | Refusal, arrival: Arrival, request_kwargs: dict[str, Any] | None
+    ) -> Entry:
+        if isinstance(placed, Refusal):
+            raise error_for(placed, arrival.requested)
         self._shared.tell_litellm(arrival, request_kwargs)
-        return chosen
+        return placed
 
     def _ticket(
         self,
@@ -104,17 +122,41 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         healthy: Sequence[Entry],
         messages: Any,
         input: Any,
-        request_kwargs: Mapping[str, Any] | None,
+        request_kwargs: dict[str, Any] | None,
     ) -> _Ticket:
         entries = self._untried(healthy, arrival.known_id)
+        prompt = read_prompt(messages, input, request_kwargs)
+        plan = self.planner.plan(given_to(request_kwargs))
+        arrival.budget_usd = plan.max_cost_usd
+        arrival.weights_from = plan.sources.get("weights", "settings")
+        responses = messages is None and input is not None
+        body = input if responses else messages
         return _Ticket(
             ask=Ask(
-                prompt=read_prompt(messages, input, request_kwargs),
+                prompt=prompt,
                 candidates=tuple(self._shared.catalog.facts(entries)),
-                objective=self._objective,
+                objective=plan.objective,
+                limits=self._limits(plan, prompt, body, request_kwargs or {}, responses),
             ),
             entries=entries,
             arrival=arrival,
+            request_kwargs=request_kwargs,
+            responses=responses,
+        )
+
+    def _limits(
+        self, plan: Plan, prompt: Prompt, body: object, request_kwargs: Mapping[str, Any], responses: bool
+    ) -> Limits | None:
+        admission = self.settings.admission
+        if plan.slo is None and plan.max_cost_usd is None and admission is None:
+            return None
+        budget = None
+        if plan.max_cost_usd is not None:
+            budget = budget_of(plan.max_cost_usd, prompt, body, request_kwargs, responses)
+        return Limits(
+            plan.slo,
+            budget,
+            None if admission is None else Admission(admission.wait_limit_s(request_kwargs.get("priority"))),
         )
 
     def _untried(self, healthy: Sequence[Entry], call_id: str) -> Sequence[Entry]:
@@ -124,15 +166,21 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             return healthy
         return [entry for entry in healthy if entry["model_info"]["id"] not in tried] or healthy
 
-    def _decide(self, tickets: list[_Ticket]) -> list[Entry]:
+    def _decide(self, tickets: list[_Ticket]) -> list[Entry | Refusal]:
         with self._shared.lock:
             now = self._shared.clock()
-            assignments = self._shared.balancer.decide([t.ask for t in tickets], self._predictions, now)
-            return [self._open(ticket, a, now) for ticket, a in zip(tickets, assignments, strict=True)]
+            placed = self._shared.balancer.decide([t.ask for t in tickets], self._predictions, now)
+            return [self._open(ticket, p, now) for ticket, p in zip(tickets, placed, strict=True)]
 
-    def _open(self, ticket: _Ticket, assignment: Assignment, now: float) -> Entry:
-        chosen = ticket.entries[ticket.ask.candidates.index(assignment.deployment)]
-        self._shared.open_attempt(ticket.arrival, ticket.ask, assignment, self._predictions.version, now)
+    def _open(self, ticket: _Ticket, placed: Assignment | Refusal, now: float) -> Entry | Refusal:
+        if isinstance(placed, Refusal):
+            self._shared.counters.refusals[placed.reason] += 1
+            return placed
+        affordable = placed.decision.affordable_tokens
+        if affordable is not None and ticket.request_kwargs is not None and placed.deployment.generates:
+            ticket.arrival.max_tokens = clamp(ticket.request_kwargs, affordable, ticket.responses)
+        chosen = ticket.entries[ticket.ask.candidates.index(placed.deployment)]
+        self._shared.open_attempt(ticket.arrival, ticket.ask, placed, self._predictions.version, now)
         return chosen
 
 

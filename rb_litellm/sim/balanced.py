@@ -14,13 +14,14 @@ from random import Random
 import numpy as np
 
 from rb_litellm.balancer import Ask, Balancer, model_info
+from rb_litellm.core.ballot import Refusal
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
 from rb_litellm.core.scoring import JointScore, QualityNorm, Weights, score
 from rb_litellm.core.types import FloatArray, InstanceState, ModelPredictions, Outcome, Prediction, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.cluster import Cluster
-from rb_litellm.sim.policy import Desk
+from rb_litellm.sim.policy import REFUSED, Desk
 from rb_litellm.sim.workload import Request
 from rb_litellm.state.gauges import Heard, decode, encode
 from rb_litellm.state.index import DeploymentIndex
@@ -90,6 +91,8 @@ class RouteBalance:
         else:
             placed = [desk.balancer.decide([ask], self._predictions, now)[0] for ask in asks]
         for request, assignment in zip(batch, placed, strict=True):
+            if isinstance(assignment, Refusal):
+                continue
             decision = assignment.decision
             desk.ledger.open(
                 desk.attempt(request),
@@ -102,7 +105,10 @@ class RouteBalance:
                 streams=True,
             )
             desk.predicted[request.number] = decision.prediction
-        return [self._number[assignment.deployment.id] for assignment in placed]
+        return [
+            REFUSED if isinstance(assignment, Refusal) else self._number[assignment.deployment.id]
+            for assignment in placed
+        ]
 
     def _asks(self, batch: Sequence[Request]) -> list[Ask]:
         return [Ask(r.prompt, self._deployments, self._objective) for r in batch]

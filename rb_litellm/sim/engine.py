@@ -17,7 +17,7 @@ from time import perf_counter
 
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.instance import Instance, Job
-from rb_litellm.sim.policy import Policy
+from rb_litellm.sim.policy import REFUSED, Policy
 from rb_litellm.sim.workload import Request
 
 MAX_STEPS = 4096
@@ -52,6 +52,8 @@ class Served:
     output_tokens: int = 0
     attempts: int = 0
     failed: bool = False
+    refused: bool = False
+    """Failed because the policy sent it nowhere."""
 
 
 @dataclass(slots=True)
@@ -158,6 +160,10 @@ class Simulation:
         for served, deployment in zip(batch, chosen, strict=True):
             served.deployment, served.decided_s = deployment, self._now
             served.attempts += 1
+            if deployment == REFUSED:
+                served.failed = served.refused = True
+                self._open -= 1
+                continue
             self._at(self._now + self._network_s[deployment], partial(self._reach, served))
 
     def _reach(self, served: Served) -> None:

@@ -8,6 +8,9 @@ from typing import Literal, Protocol
 
 from rb_litellm.sim.workload import Request
 
+REFUSED = -1
+"""In the place of a deployment: the request is sent nowhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -36,7 +39,7 @@ class Policy(Protocol):
     """Interval at which `tick` is called; None for never."""
 
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
-        """A deployment for every request of the batch."""
+        """A deployment, or REFUSED, for every request of the batch."""
 
     def first_token(self, worker: int, request: Request, deployment: int, now: float) -> None:
         """The request's first token has come."""

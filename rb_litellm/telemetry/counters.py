@@ -19,6 +19,8 @@ class Counters:
     decisions: int = 0
     expired: int = 0
     """Attempts that nothing closed before their lease ran out."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    """Requests refused by their own limits or by admission control, by reason."""
     failures: Counter[str] = field(default_factory=Counter)
     """Failures inside, by what failed: the requests were routed all the same."""
     _logged: dict[str, float] = field(default_factory=dict)

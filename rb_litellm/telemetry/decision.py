@@ -74,6 +74,10 @@ class DecisionRecord:
     """How many candidates each filter removed; LiteLLM's own filters come before and are not in it."""
     relaxed: tuple[str, ...] = ()
     """Limits that nobody met and that were therefore loosened."""
+    budget_usd: float | None = None
+    """What the request may cost at most."""
+    max_tokens: int | None = None
+    """The limit on its output that was lowered to what the budget pays for."""
     tried: tuple[str, ...] = ()
     """Deployments that earlier attempts of the request were sent to."""
     predictor: str | None = None
@@ -140,6 +144,8 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         "top": [candidate_json(candidate) for candidate in record.top],
         "removed": dict(record.removed),
         "relaxed": list(record.relaxed),
+        "budget_usd": record.budget_usd,
+        "max_tokens": record.max_tokens,
         "tried": [name[:MAX_NAME] for name in record.tried[:MAX_CANDIDATES]],
         "predictor": record.predictor,
         "state_age_s": _rounded(record.state_age_s),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rb_litellm.telemetry.decision import DecisionRecord
 
 
-def response_headers(record: DecisionRecord) -> dict[str, str]:
-    """The `x-routebalance-*` headers of a response."""
+def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> dict[str, str]:
+    """The `x-routebalance-*` headers of a response; `spent_usd` is what it cost, where that is known yet."""
     headers = {
         "x-routebalance-deployment": record.deployment,
         "x-routebalance-model": record.model,
@@ -22,6 +22,14 @@ def response_headers(record: DecisionRecord) -> dict[str, str]:
         headers["x-routebalance-ttft-ms"] = f"{predicted.ttft_s * 1000:.1f}"
         headers["x-routebalance-e2e-ms"] = f"{predicted.e2e_s * 1000:.1f}"
         headers["x-routebalance-cost-usd"] = f"{predicted.cost_usd:.8f}"
+    if record.budget_usd is not None:
+        headers["x-routebalance-budget-usd"] = f"{record.budget_usd:.10g}"
+        if spent_usd is not None:
+            headers["x-routebalance-spent-usd"] = f"{spent_usd:.10f}".rstrip("0")
+    if record.max_tokens is not None:
+        headers["x-routebalance-max-tokens"] = str(record.max_tokens)
+    if record.relaxed:
+        headers["x-routebalance-relaxed"] = ",".join(record.relaxed)
     # A header value that a client or an operator could have shaped must not break the response.
     return {name: _printable(value) for name, value in headers.items()}
 

@@ -32,6 +32,8 @@ class Recorder:
         predictor: str | None,
         state_age_s: float | None,
         duration_s: float,
+        budget_usd: float | None = None,
+        max_tokens: int | None = None,
     ) -> DecisionRecord:
         """Record a joint decision."""
         decision = assignment.decision
@@ -53,6 +55,8 @@ class Recorder:
             weights_from=weights_from,
             removed=removed_by(ballot),
             relaxed=ballot.relaxed,
+            budget_usd=budget_usd,
+            max_tokens=max_tokens,
             tried=tuple(tried),
             predictor=predictor,
             state_age_s=state_age_s,

@@ -1,5 +1,6 @@
 """Assignment of a batch: every request gets one allowed deployment, and sees those placed before it."""
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -7,10 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rb_litellm.core.admission import Admission
 from rb_litellm.core.assign import Bid, Fleet, assign, longest_first
+from rb_litellm.core.ballot import Decision, Refusal
+from rb_litellm.core.budget import Budget
+from rb_litellm.core.filters import Limits
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
 from rb_litellm.core.scoring import PRESETS, JointScore, Weights
+from rb_litellm.core.slo import Slo
 from rb_litellm.core.types import InstanceState
+from tests.core.odds import LogUniform
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.05, prefill_s_per_token=1e-4, tpot_s_per_running=1e-3, slots=8.0)
 LATENCY = Weights(0.0, 1.0, 0.0)
@@ -186,3 +193,50 @@ def test_the_ballot_explains_the_choice(batch, seed):
         assert ballot.scores[ranked[0]] == ballot.scores[decision.index] == decision.score
         assert sum(term.points[decision.index] for term in ballot.terms) == pytest.approx(decision.score)
         assert ballot.prediction(decision.index) == decision.prediction
+
+
+def test_a_bid_whose_limits_nobody_keeps_is_refused_and_adds_no_load():
+    target = replace(fleet(2), odds=LogUniform())
+    strict = Limits(slo=Slo(ttft_s=1e-6, mode="strict"))
+    refusal, placed = assign([replace(bid(2), limits=strict), bid(2)], target, 0.0, Random(0))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "slo"
+    assert refusal.needed["ttft"] > 1e-6
+    assert refusal.retry_after_s is None, "no waiting makes an idle server faster"
+    assert not refusal.ballot.allowed.any()
+    assert isinstance(placed, Decision)
+    assert target.state.in_flight.sum() == 1
+
+
+def test_a_limit_that_only_the_load_breaks_says_when_to_come_back():
+    busy = replace(fleet(2, in_flight=[8.0, 8.0]), odds=LogUniform())
+    busy.state.pending_decode_tokens[:] = 8 * 500.0
+    (refusal,) = assign(
+        [replace(bid(2), limits=Limits(slo=Slo(ttft_s=0.5, mode="strict")))], busy, 0.0, Random(0)
+    )
+    assert isinstance(refusal, Refusal)
+    assert refusal.retry_after_s is not None
+
+
+def test_an_overloaded_fleet_refuses_by_its_shortest_queue():
+    busy = replace(fleet(2, in_flight=[9.0, 20.0]), odds=LogUniform())
+    busy.state.pending_decode_tokens[:] = 9 * 1000.0, 20 * 1000.0
+    (refusal,) = assign([replace(bid(2), limits=Limits(admission=Admission(0.5)))], busy, 0.0, Random(0))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "load"
+    assert refusal.retry_after_s == pytest.approx(refusal.needed["wait"] - 0.5)
+
+
+def test_a_budget_keeps_away_from_where_not_even_the_shortest_answer_is_paid():
+    target = replace(
+        fleet(2),
+        odds=LogUniform(),
+        input_usd_per_token=np.array([1e-6, 1e-3]),
+        output_usd_per_token=np.array([1e-6, 1e-3]),
+    )
+    for quality in ([0.1, 0.9], [0.9, 0.1]):
+        asked = replace(bid(2, quality=quality), limits=Limits(budget=Budget(1e-3, 50)))
+        (decision,) = assign([asked], target, 0.0, Random(0))
+        assert isinstance(decision, Decision)
+        assert decision.index == 0
+        assert decision.affordable_tokens == 950

@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.scoring import PRESETS, QualityNorm, Weights, normalise_quality, saving, score
+from rb_litellm.core.ballot import Predictions
+from rb_litellm.core.latency import LatencyForecast
+from rb_litellm.core.scoring import (
+    PRESETS,
+    JointScore,
+    Priced,
+    QualityNorm,
+    Weights,
+    normalise_quality,
+    saving,
+    score,
+    total,
+)
 
 # Two decimals: differences are either none or visible, never an artefact of rounding.
 shares = st.integers(0, 100).map(lambda n: n / 100)
@@ -147,3 +159,58 @@ def test_weights_that_do_not_sum_to_one_are_refused_with_the_sum(quality, latenc
 def test_a_weight_outside_nought_to_one_is_refused_by_name(value):
     with pytest.raises(ValueError, match=r"weights\.latency is .*; allowed is a number from 0 to 1"):
         Weights(0.5, value, 0.5)
+
+
+def predicted(quality, e2e, cost):
+    n = len(quality)
+    zeros = np.zeros(n)
+    times = LatencyForecast(zeros, zeros, zeros, np.array(e2e, dtype=float))
+    return Predictions(np.array(quality, dtype=float), zeros, times, np.array(cost, dtype=float))
+
+
+def ranks(objective, p, rows=None):
+    allowed = np.ones(p.quality.size, bool)
+    scores = total(objective.terms(p, allowed), allowed)
+    order = np.argsort(-scores, kind="stable").tolist()
+    return [row for row in order if rows is None or row in rows]
+
+
+def test_a_priced_score_is_the_worth_of_the_answer_less_what_it_takes():
+    p = predicted([0.5, 0.9], [2.0, 4.0], [0.001, 0.01])
+    (quality, latency, cost) = Priced(0.02, 0.001).terms(p, np.ones(2, bool))
+    assert quality.points.tolist() == pytest.approx([0.01, 0.018])
+    assert latency.points.tolist() == pytest.approx([-0.002, -0.004])
+    assert cost.points.tolist() == pytest.approx([-0.001, -0.01])
+
+
+finite = st.floats(0, 100)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), finite, finite), min_size=2, max_size=6),
+    st.tuples(st.floats(0, 1), finite, finite),
+    finite,
+    finite,
+)
+def test_a_priced_ranking_does_not_change_when_another_candidate_joins(
+    rows, joining, per_quality, per_second
+):
+    objective = Priced(per_quality, per_second)
+    before = ranks(objective, predicted(*zip(*rows, strict=True)))
+    after = ranks(objective, predicted(*zip(*rows, joining, strict=True)), set(range(len(rows))))
+    assert after == before
+
+
+def test_a_relative_score_may_change_its_mind_when_another_candidate_joins():
+    # A third server that nobody would choose makes the second's latency look small.
+    weights = JointScore(Weights(0.5, 0.5, 0.0))
+    two = predicted([0.5, 0.9], [1.0, 2.0], [0.0, 0.0])
+    three = predicted([0.5, 0.9, 0.0], [1.0, 2.0, 50.0], [0.0, 0.0, 0.0])
+    assert ranks(weights, two)[0] == 0
+    assert ranks(weights, three)[0] == 1
+
+
+@pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
+def test_prices_are_finite_and_not_negative(price):
+    with pytest.raises(ValueError, match="usd_per_quality"):
+        Priced(price, 0.0)

@@ -1,0 +1,247 @@
+"""What a team, a key or a request asks of routing, and what comes of it under the operator's settings.
+
+Levels, the later wins: router or routing group (`routing_strategy_args`), team and key (their LiteLLM
+metadata), request (body, then headers). `overrides` in the settings says who may set what and within which
+bounds; a team or key may in turn fix what it sets against everything more specific.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rb_litellm.config import (
+    ControlName,
+    Milliseconds,
+    ObjectiveName,
+    OverrideSettings,
+    QualityNormSetting,
+    RouteBalanceSettings,
+    SettingsError,
+    Usd,
+    WeightsSetting,
+    explain,
+)
+from rb_litellm.core.scoring import JointScore, Objective, Priced, Weights
+from rb_litellm.core.slo import Mode, Slo
+
+Level = Literal["team", "key", "request"]
+_Fixed = Mapping[ControlName, Level]
+NAMES: tuple[ControlName, ...] = get_args(ControlName)
+MAX_PLANS = 1024
+"""Combinations of controls whose outcome is kept; the least recently used is worked out anew."""
+
+
+class Controls(BaseModel):
+    """What a request may ask, by the names of its headers and of its body; None asks nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+    weights: WeightsSetting | None = None
+    quality_norm: QualityNormSetting | None = None
+    objective: ObjectiveName | None = None
+    usd_per_quality: float | None = Field(default=None, ge=0.0, le=1e6)
+    usd_per_second: float | None = Field(default=None, ge=0.0, le=1e6)
+    ttft_ms: Milliseconds | None = None
+    tpot_ms: Milliseconds | None = None
+    e2e_ms: Milliseconds | None = None
+    quality_min: float | None = Field(default=None, ge=0.0, le=1.0)
+    theta: float | None = Field(default=None, gt=0.0, lt=1.0)
+    slo_mode: Mode | None = None
+    max_cost_usd: Usd | None = None
+
+    def given(self) -> dict[ControlName, Any]:
+        """What is asked, by name."""
+        return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
+
+
+class LevelControls(Controls):
+    """What the metadata of a team or key may hold under `routebalance`."""
+
+    fixed: Literal["all"] | tuple[ControlName, ...] = Field(
+        default=(), description="Controls that nothing more specific may change."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The controls that apply to one request, by level."""
+
+    team: LevelControls | None = None
+    key: LevelControls | None = None
+    request: Controls | None = None
+
+
+NOTHING = Given()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a request is to be decided."""
+
+    objective: Objective
+    slo: Slo | None
+    """None where no limit is set."""
+    max_cost_usd: float | None
+    sources: Mapping[ControlName, Level] = field(default_factory=dict)
+    """Where each control comes from that does not come from the settings."""
+    refused: tuple[str, ...] = ()
+    """What was asked and may not be, one message each."""
+
+
+class Planner:
+    """Makes plans under one set of settings; keeps the last MAX_PLANS."""
+
+    def __init__(self, settings: RouteBalanceSettings) -> None:
+        self._settings = settings
+        self._plans: OrderedDict[Given, Plan] = OrderedDict()
+        self.default = _plan(settings, NOTHING)
+        """The plan of a request that asks nothing."""
+        self.rejects = settings.overrides.refused == "reject"
+        """Whether a request that sets what it may not is refused rather than unheard."""
+
+    def plan(self, given: Given | None) -> Plan:
+        """The plan for these controls; what may not be set is left out and told in `refused`."""
+        if given is None or given is NOTHING:
+            return self.default
+        plan = self._plans.get(given)
+        if plan is None:
+            plan = self._plans[given] = _plan(self._settings, given)
+            if len(self._plans) > MAX_PLANS:
+                self._plans.popitem(last=False)
+        else:
+            self._plans.move_to_end(given)
+        return plan
+
+
+def parse_controls(raw: object, where: str, model: type[Controls] = Controls) -> Controls:
+    """Validate what was given as controls; `where` names it in an error.
+
+    Raises:
+        SettingsError: listing every control that is wrong, its value and what is allowed.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise SettingsError(explain(error, where, model)) from None
+
+
+def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
+    values: dict[ControlName, Any] = {
+        "weights": settings.weights,
+        "quality_norm": settings.quality_norm,
+        "objective": settings.objective,
+        "usd_per_quality": settings.prices.usd_per_quality,
+        "usd_per_second": settings.prices.usd_per_second,
+        "ttft_ms": settings.slo.ttft_ms,
+        "tpot_ms": settings.slo.tpot_ms,
+        "e2e_ms": settings.slo.e2e_ms,
+        "quality_min": settings.slo.quality_min,
+        "theta": settings.slo.theta,
+        "slo_mode": settings.slo.mode,
+        "max_cost_usd": settings.max_cost_usd,
+    }
+    sources: dict[ControlName, Level] = {}
+    refused: list[str] = []
+    fixed: dict[ControlName, Level] = {}
+    levels: tuple[tuple[Level, Controls | None], ...] = (
+        ("team", given.team),
+        ("key", given.key),
+        ("request", given.request),
+    )
+    for level, controls in levels:
+        if controls is None:
+            continue
+        for name, value in controls.given().items():
+            problem = _problem(settings.overrides, level, name, value, fixed)
+            if problem is not None:
+                refused.append(problem)
+                value = _held(settings.overrides, level, name, value, fixed)
+            if value is not None:
+                values[name], sources[name] = value, level
+        if isinstance(controls, LevelControls):
+            named = NAMES if controls.fixed == "all" else controls.fixed
+            fixed.update({name: level for name in named if name not in fixed})
+    return Plan(_objective(values), _slo(settings, values), values["max_cost_usd"], sources, tuple(refused))
+
+
+def _problem(
+    overrides: OverrideSettings,
+    level: Level,
+    name: ControlName,
+    value: Any,
+    fixed: Mapping[ControlName, Level],
+) -> str | None:
+    """Why this level may not set the control to this value; None if it may."""
+    if name in fixed:
+        return f"{name}: fixed by the {fixed[name]} (value {_shown(value)})"
+    allowed = getattr(overrides, level)
+    if allowed != "all" and name not in allowed:
+        may = ", ".join(allowed) or "nothing"
+        return f"{name}: a {level} may not set it (value {_shown(value)}); it may set {may}"
+    if level == "request":
+        for part, number in _numbers(name, value):
+            cap = overrides.caps.get(part)  # type: ignore[call-overload]
+            if cap is not None and cap.min is not None and number < cap.min:
+                return f"{part}: must be at least {cap.min:g} here (value {number:g})"
+            if cap is not None and cap.max is not None and number > cap.max:
+                return f"{part}: must be at most {cap.max:g} here (value {number:g})"
+    return None
+
+
+def _held(
+    overrides: OverrideSettings,
+    level: Level,
+    name: ControlName,
+    value: Any,
+    fixed: Mapping[ControlName, Level],
+) -> Any:
+    """What is taken instead where refused controls are ignored: a number beyond its cap becomes the cap."""
+    allowed = getattr(overrides, level)
+    if name in fixed or (allowed != "all" and name not in allowed) or not isinstance(value, float):
+        return None
+    cap = overrides.caps[name]  # type: ignore[index]
+    low = value if cap.min is None else max(value, cap.min)
+    return low if cap.max is None else min(low, cap.max)
+
+
+def _numbers(name: ControlName, value: Any) -> list[tuple[str, float]]:
+    if isinstance(value, Weights):
+        return [(f"weights.{part}", getattr(value, part)) for part in ("quality", "latency", "cost")]
+    return [(name, value)] if isinstance(value, float) else []
+
+
+def _objective(values: Mapping[ControlName, Any]) -> Objective:
+    if values["objective"] == "priced":
+        return Priced(values["usd_per_quality"], values["usd_per_second"])
+    return JointScore(values["weights"], values["quality_norm"])
+
+
+def _slo(settings: RouteBalanceSettings, values: Mapping[ControlName, Any]) -> Slo | None:
+    slo = Slo(
+        ttft_s=_seconds(values["ttft_ms"]),
+        tpot_s=_seconds(values["tpot_ms"]),
+        e2e_s=_seconds(values["e2e_ms"]),
+        quality_min=values["quality_min"],
+        max_cost_usd=values["max_cost_usd"],
+        theta=values["theta"],
+        mode=values["slo_mode"],
+        relax=settings.slo.relax,
+        steps=settings.slo.steps,
+        penalty=settings.slo.penalty,
+    )
+    return slo if slo.asks else None
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000.0
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Weights):
+        return f"{value.quality:g},{value.latency:g},{value.cost:g}"
+    return str(value)

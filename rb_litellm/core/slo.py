@@ -1,0 +1,230 @@
+"""Service levels of one request: which candidates keep them, and what to do when none does.
+
+A latency limit is kept by a candidate when P(latency <= limit) >= theta, by the residuals of its tier:
+a forecast is an expectation, and half of all requests are slower than that. Quality and cost are
+compared as predicted. Modes:
+
+- `strict`: only candidates that keep every limit; none left is a refusal.
+- `tiered`: if none is left, limits are loosened by steps in the order of `relax`, the first through all its
+  steps before the second is touched; after the last step the least bad are taken. A limit that is not
+  named in `relax` is never given up.
+- `prefer`: nobody is removed; a candidate loses `penalty` points of score for each limit that it misses
+  altogether, and a part of it for a near miss.
+
+All functions are pure and work on N candidates at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from rb_litellm.core.ballot import Predictions, Term, Verdict
+from rb_litellm.core.types import BoolArray, FloatArray
+
+Latency = Literal["ttft", "tpot", "e2e"]
+LimitName = Literal["ttft", "tpot", "e2e", "quality", "budget"]
+Mode = Literal["strict", "tiered", "prefer"]
+
+RELAX: tuple[LimitName, ...] = ("tpot", "ttft", "e2e", "quality", "budget")
+"""Default order: what a reader notices least is given up first."""
+STEPS = (1.25, 1.5, 2.0)
+"""Default multiples of a limit at which it is tried again."""
+
+
+class Odds(Protocol):
+    """What is known of the error of latency forecasts for N deployments."""
+
+    def probability(self, kind: Latency, predicted_s: FloatArray, limit_s: float) -> FloatArray:
+        """(N,) P(latency <= limit) for forecasts (N,)."""
+
+    def attainable(self, kind: Latency, predicted_s: FloatArray, share: float) -> FloatArray:
+        """(N,) the limit in s that `share` of requests with these forecasts keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """What a request asks of its answer; None asks nothing."""
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    e2e_s: float | None = None
+    quality_min: float | None = None
+    max_cost_usd: float | None = None
+    """Limit on the expected cost. What an answer may really cost is held by the budget's clamp."""
+    theta: float = 0.9
+    mode: Mode = "tiered"
+    relax: tuple[LimitName, ...] = RELAX
+    steps: tuple[float, ...] = STEPS
+    penalty: float = 1.0
+
+    @property
+    def asks(self) -> bool:
+        """Whether any limit is set."""
+        return any(
+            limit is not None
+            for limit in (self.ttft_s, self.tpot_s, self.e2e_s, self.quality_min, self.max_cost_usd)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the limits of a request leave of its candidates."""
+
+    allowed: BoolArray
+    """(N,); empty of candidates where the request must be refused."""
+    verdicts: tuple[Verdict, ...]
+    relaxed: tuple[str, ...] = ()
+    penalty: Term | None = None
+    """Mode `prefer`: the score term of the misses."""
+
+
+def judge(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> Judgement:
+    """Hold the offered candidates (N,) against the request's limits."""
+    checks = _checks(slo, predictions, odds)
+    verdicts = tuple(check.verdict() for check in checks)
+    if slo.mode == "prefer":
+        missed = np.zeros(offered.size)
+        for check in checks:
+            missed += check.misses(1.0)
+        return Judgement(offered, verdicts, penalty=Term("slo", slo.penalty, -missed))
+    kept = offered.copy()
+    for verdict in verdicts:
+        kept &= verdict.passed
+    if slo.mode == "strict" or kept.any():
+        return Judgement(kept, verdicts)
+    return _relaxed(slo, checks, verdicts, offered)
+
+
+def needed(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> dict[str, float]:
+    """The limits that the best offered candidate could keep, each by itself: s, quality or USD."""
+    best: dict[str, float] = {}
+    for check in _checks(slo, predictions, odds):
+        within = check.attainable()[offered]
+        if within.size:
+            best[check.name] = float(within.max() if check.name == "quality" else within.min())
+    return best
+
+
+def _relaxed(
+    slo: Slo, checks: Sequence[_Check], verdicts: tuple[Verdict, ...], offered: BoolArray
+) -> Judgement:
+    by_name = {check.name: check for check in checks}
+    allowed = offered.copy()
+    for verdict in verdicts:
+        if verdict.name not in slo.relax:
+            allowed &= verdict.passed
+    if not allowed.any():
+        return Judgement(allowed, verdicts)
+    # One number says how far down the list of (limit, step) pairs a candidate has to go.
+    depth = np.zeros(offered.size)
+    stride = len(slo.steps) + 2.0
+    for position, name in enumerate(slo.relax):
+        if name in by_name:
+            steps = _steps_needed(by_name[name], slo.steps)
+            depth = np.where(steps > 0.0, position * stride + steps, depth)
+    least = depth[allowed].min()
+    allowed &= depth <= least + 1e-9
+    loosened = tuple(v.name for v in verdicts if not v.passed[allowed].all())
+    return Judgement(allowed, verdicts, relaxed=loosened)
+
+
+def _steps_needed(check: _Check, steps: Sequence[float]) -> FloatArray:
+    """(N,) 0 where the limit is kept, k where its k-th step is; beyond the last, more by what is missed."""
+    needed = np.zeros(check.predicted.size)
+    missed = check.misses(1.0)
+    for step in steps:
+        needed = np.where(missed > 0.0, needed + 1.0, needed)
+        missed = np.where(missed > 0.0, check.misses(step), missed)
+    return np.where(missed > 0.0, needed + 1.0 + missed, needed)
+
+
+class _Check(Protocol):
+    """One limit over N candidates."""
+
+    @property
+    def name(self) -> LimitName: ...
+
+    @property
+    def predicted(self) -> FloatArray: ...
+
+    def verdict(self) -> Verdict: ...
+
+    def misses(self, step: float) -> FloatArray:
+        """(N,) how far the limit, loosened by `step`, is missed: 0 where it is kept, at most 1."""
+
+    def attainable(self) -> FloatArray:
+        """(N,) the limit that each candidate would keep."""
+
+
+def _checks(slo: Slo, predictions: Predictions, odds: Odds) -> list[_Check]:
+    times = predictions.times
+    checks: list[_Check] = []
+    if slo.ttft_s is not None:
+        checks.append(_LatencyCheck("ttft", slo.ttft_s, times.ttft_s, slo.theta, odds))
+    if slo.tpot_s is not None:
+        checks.append(_LatencyCheck("tpot", slo.tpot_s, times.tpot_s, slo.theta, odds))
+    if slo.e2e_s is not None:
+        checks.append(_LatencyCheck("e2e", slo.e2e_s, times.e2e_s, slo.theta, odds))
+    if slo.quality_min is not None:
+        checks.append(_QualityCheck("quality", slo.quality_min, predictions.quality))
+    if slo.max_cost_usd is not None:
+        checks.append(_CostCheck("budget", slo.max_cost_usd, predictions.cost_usd))
+    return checks
+
+
+@dataclass(frozen=True, slots=True)
+class _LatencyCheck:
+    name: Latency
+    limit: float
+    predicted: FloatArray
+    theta: float
+    odds: Odds
+
+    def verdict(self) -> Verdict:
+        probability = self.odds.probability(self.name, self.predicted, self.limit)
+        return Verdict(self.name, probability >= self.theta, self.limit, probability)
+
+    def misses(self, step: float) -> FloatArray:
+        probability = self.odds.probability(self.name, self.predicted, self.limit * step)
+        return np.where(probability >= self.theta, 0.0, 1.0 - probability / self.theta)
+
+    def attainable(self) -> FloatArray:
+        return self.odds.attainable(self.name, self.predicted, self.theta)
+
+
+@dataclass(frozen=True, slots=True)
+class _QualityCheck:
+    name: LimitName
+    limit: float
+    predicted: FloatArray
+
+    def verdict(self) -> Verdict:
+        return Verdict(self.name, self.predicted >= self.limit, self.limit, self.predicted)
+
+    def misses(self, step: float) -> FloatArray:
+        reached = np.minimum(self.predicted * step, self.limit)
+        return 1.0 - reached / self.limit if self.limit > 0.0 else np.zeros_like(reached)
+
+    def attainable(self) -> FloatArray:
+        return self.predicted
+
+
+@dataclass(frozen=True, slots=True)
+class _CostCheck:
+    name: LimitName
+    limit: float
+    predicted: FloatArray
+
+    def verdict(self) -> Verdict:
+        return Verdict(self.name, self.predicted <= self.limit, self.limit, self.predicted)
+
+    def misses(self, step: float) -> FloatArray:
+        over = self.predicted > self.limit * step
+        return np.where(over, 1.0 - self.limit * step / np.where(over, self.predicted, 1.0), 0.0)
+
+    def attainable(self) -> FloatArray:
+        return self.predicted

@@ -1,0 +1,19 @@
+"""Odds for tests: latencies within a known factor of their forecast."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class LogUniform:
+    """log(measured / forecast) is uniform in [-log(spread), log(spread)] for every candidate and kind."""
+
+    def __init__(self, spread=2.0):
+        self.reach = np.log(spread)
+
+    def probability(self, kind, predicted_s, limit_s):
+        ratio = np.log(np.maximum(limit_s, 1e-300) / np.maximum(predicted_s, 1e-300))
+        return np.clip((ratio + self.reach) / (2 * self.reach), 0.0, 1.0)
+
+    def attainable(self, kind, predicted_s, share):
+        return predicted_s * np.exp(self.reach * (2 * share - 1))

@@ -1,0 +1,191 @@
+"""Controls by level: the most specific wins, within what the operator leaves open."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rb_litellm.config import ControlName, SettingsError, parse_settings
+from rb_litellm.controls import NAMES, NOTHING, Controls, Given, LevelControls, Planner, parse_controls
+from rb_litellm.core.scoring import PRESETS, JointScore, Priced, Weights
+
+
+def planner(**args):
+    return Planner(parse_settings(args, "routing_strategy_args"))
+
+
+def controls(**raw):
+    return parse_controls(raw, "x-routebalance")
+
+
+def level(**raw):
+    parsed = parse_controls(raw, "key metadata.routebalance", LevelControls)
+    assert isinstance(parsed, LevelControls)
+    return parsed
+
+
+def test_a_request_that_asks_nothing_is_decided_by_the_settings():
+    plan = planner(weights="cost").plan(NOTHING)
+    assert plan.objective == JointScore(PRESETS["cost"])
+    assert plan.slo is None
+    assert plan.max_cost_usd is None
+    assert plan.sources == {}
+
+
+def test_the_most_specific_level_wins():
+    given = Given(level(weights="latency"), level(weights="quality"), None)
+    plan = planner(weights="cost").plan(given)
+    assert plan.objective == JointScore(PRESETS["quality"])
+    assert plan.sources == {"weights": "key"}
+    asked = Given(given.team, given.key, controls(weights="0.2,0.3,0.5"))
+    assert planner(weights="cost").plan(asked).objective == JointScore(Weights(0.2, 0.3, 0.5))
+
+
+def test_levels_that_set_different_things_add_up():
+    plan = planner(slo={"tpot_ms": 50, "theta": 0.8}).plan(
+        Given(level(e2e_ms=4000), level(quality_min=0.4), controls(ttft_ms=300, slo_mode="strict"))
+    )
+    assert plan.slo is not None
+    assert (plan.slo.tpot_s, plan.slo.e2e_s, plan.slo.quality_min, plan.slo.ttft_s) == (0.05, 4.0, 0.4, 0.3)
+    assert (plan.slo.theta, plan.slo.mode) == (0.8, "strict")
+
+
+def test_a_budget_is_a_limit_on_the_expected_cost_too():
+    plan = planner().plan(Given(request=controls(max_cost_usd=0.01)))
+    assert plan.max_cost_usd == 0.01
+    assert plan.slo is not None
+    assert plan.slo.max_cost_usd == 0.01
+
+
+def test_prices_make_another_objective():
+    plan = planner(prices={"usd_per_second": 0.5}).plan(
+        Given(request=controls(objective="priced", usd_per_quality=2.0))
+    )
+    assert plan.objective == Priced(2.0, 0.5)
+
+
+def test_what_a_request_may_not_set_is_left_out_and_told():
+    strict = planner(overrides={"request": ["ttft_ms"]})
+    plan = strict.plan(Given(request=controls(weights="quality", ttft_ms=300)))
+    assert plan.objective == JointScore(PRESETS["balanced"])
+    assert plan.slo is not None
+    assert plan.refused == ("weights: a request may not set it (value 0.8,0.1,0.1); it may set ttft_ms",)
+
+
+def test_what_a_key_fixes_no_request_changes():
+    plan = planner().plan(
+        Given(key=level(max_cost_usd=0.01, fixed=["max_cost_usd"]), request=controls(max_cost_usd=5))
+    )
+    assert plan.max_cost_usd == 0.01
+    assert plan.refused == ("max_cost_usd: fixed by the key (value 5.0)",)
+
+
+def test_what_a_team_fixes_no_key_changes():
+    plan = planner().plan(
+        Given(team=level(weights="cost", fixed="all"), key=level(weights="quality", theta=0.5))
+    )
+    assert plan.objective == JointScore(PRESETS["cost"])
+    assert len(plan.refused) == 2
+
+
+@pytest.mark.parametrize(
+    ("caps", "asked", "said"),
+    [
+        ({"max_cost_usd": {"max": 0.5}}, {"max_cost_usd": 0.6}, "max_cost_usd: must be at most 0.5"),
+        ({"ttft_ms": {"min": 200}}, {"ttft_ms": 100}, "ttft_ms: must be at least 200"),
+        ({"weights.quality": {"max": 0.5}}, {"weights": "quality"}, "weights.quality: must be at most 0.5"),
+    ],
+)
+def test_a_request_is_held_within_caps(caps, asked, said):
+    plan = planner(overrides={"caps": caps}).plan(Given(request=controls(**asked)))
+    assert said in plan.refused[0]
+
+
+def test_an_ignored_number_beyond_its_cap_becomes_the_cap():
+    plan = planner(overrides={"refused": "ignore", "caps": {"max_cost_usd": {"max": 0.5}}}).plan(
+        Given(request=controls(max_cost_usd=0.6))
+    )
+    assert plan.max_cost_usd == 0.5
+
+
+def test_keys_and_teams_are_the_operators_and_know_no_caps():
+    plan = planner(overrides={"caps": {"max_cost_usd": {"max": 0.5}}}).plan(
+        Given(key=level(max_cost_usd=2.0))
+    )
+    assert plan.max_cost_usd == 2.0
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({"weights": "fastest"}, "x-routebalance.weights: unknown preset 'fastest'; allowed are balanced"),
+        ({"weights": "0.5,0.5"}, "three numbers"),
+        ({"weights": "a,b,c"}, "weights.quality is 'a'"),
+        ({"weights": "0.5,0.5,0.5"}, "must sum to 1"),
+        ({"ttft_ms": "soon"}, "x-routebalance.ttft_ms: Input should be a valid number"),
+        ({"ttft_ms": "-1"}, "x-routebalance.ttft_ms: Input should be greater than 0"),
+        ({"theta": "nan"}, "x-routebalance.theta: Input should be a finite number"),
+        ({"max_cost_usd": "1e9"}, "x-routebalance.max_cost_usd"),
+        ({"slo_mode": "lax"}, "'strict', 'tiered' or 'prefer'"),
+        ({"colour": "red"}, "x-routebalance.colour: unknown setting (value 'red'); allowed are weights"),
+        ("quality", "x-routebalance"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(raw, said):
+    with pytest.raises(SettingsError) as error:
+        parse_controls(raw, "x-routebalance")
+    assert said in str(error.value)
+
+
+def test_names_of_controls_and_of_the_settings_about_them_agree():
+    assert set(NAMES) == set(Controls.model_fields)
+
+
+def test_plans_are_bounded(monkeypatch):
+    from rb_litellm import controls as module
+
+    monkeypatch.setattr(module, "MAX_PLANS", 3)
+    one = planner()
+    for n in range(1, 20):
+        one.plan(Given(request=controls(ttft_ms=n)))
+    assert len(one._plans) <= 3
+
+
+values = st.fixed_dictionaries(
+    {},
+    optional={
+        "weights": st.sampled_from(["quality", "cost", "0.2,0.3,0.5"]),
+        "ttft_ms": st.floats(1, 1e5),
+        "quality_min": st.floats(0, 1),
+        "theta": st.floats(0.01, 0.99),
+        "max_cost_usd": st.floats(1e-6, 1e3),
+        "slo_mode": st.sampled_from(["strict", "tiered", "prefer"]),
+    },
+)
+names = st.lists(st.sampled_from(NAMES), unique=True)
+reactions = st.sampled_from(["reject", "ignore"])
+
+
+@settings(max_examples=200)
+@given(
+    team=values,
+    key=values,
+    request=values,
+    fixed=names,
+    may=names,
+    refused=st.sampled_from(["reject", "ignore"]),
+)
+def test_no_request_changes_what_an_operator_fixed(team, key, request, fixed, may, refused):
+    operator = planner(overrides={"request": may, "refused": refused})
+    without = Given(level(**team), level(**key, fixed=fixed))
+    before = operator.plan(without)
+    after = operator.plan(Given(without.team, without.key, controls(**request)))
+    changed = {name for name, source in after.sources.items() if source == "request"}
+    open_to_it: set[ControlName] = set(may) - set(fixed)
+    assert changed <= open_to_it
+    if not changed:
+        assert (after.objective, after.slo, after.max_cost_usd) == (
+            before.objective,
+            before.slo,
+            before.max_cost_usd,
+        )
+    assert {message.split(":")[0] for message in after.refused} == set(request) - open_to_it
