@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rb_litellm.core.scoring import PRESETS, QualityNorm, Weights
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.balanced import Arms, Decoupled, OraclePredictions, RouteBalance
 from rb_litellm.sim.cluster import Cluster
+from rb_litellm.sim.memory import Trained
 from rb_litellm.sim.policy import Policy
 from rb_litellm.sim.routers import Classifier, Clusters, ModelChooser, ThenShortestQueue, WinRate
 from rb_litellm.sim.simple import RoundRobin, ShortestQueue
@@ -64,6 +65,8 @@ class Surroundings:
     gauges_s: float = 0.2
     scoring_s: float | None = None
     """Time of a router's model to score a prompt; None for what was measured."""
+    trained: Trained = field(default_factory=Trained)
+    """Routers are trained once for all runs, and not by the seed of a run."""
 
 
 def make_policy(name: str, around: Surroundings, requests: Sequence[Request], seed: int) -> Policy:
@@ -97,7 +100,11 @@ def make_policy(name: str, around: Surroundings, requests: Sequence[Request], se
 
         return LiteLLMStrategy(name.removeprefix("litellm:"), cluster, seed)
     if found := _ROUTER.fullmatch(name):
-        chooser = _CHOOSERS[found[1]](around.train, cluster, float(found[2] or 0.5), seed)
+        kind, threshold = _CHOOSERS[found[1]], float(found[2] or 0.5)
+        prices = tuple(tier.output_usd_per_million for tier in cluster.tiers)
+        chooser = around.trained.get(
+            (found[1], threshold, prices), lambda: kind(around.train, cluster, threshold, 0)
+        )
         serial = found[3] is not None
         return ThenShortestQueue(name, chooser, cluster, serial=serial, scoring_s=around.scoring_s, seed=seed)
     raise _unknown(name)

@@ -40,7 +40,7 @@ def as_dataset(corpus: Corpus, cluster: Cluster) -> Dataset:
     return Dataset(
         prompts=corpus.prompts,
         prompt_ids=corpus.ids,
-        tasks=("",) * len(corpus),
+        tasks=corpus.tasks or ("",) * len(corpus),
         models=tuple(tier.model for tier in cluster.tiers),
         quality=corpus.quality,
         output_tokens=corpus.output_tokens,

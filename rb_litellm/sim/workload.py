@@ -58,6 +58,8 @@ class Corpus:
     """(P, M) in [0, 1]."""
     output_tokens: FloatArray
     """(P, M), at least 1."""
+    tasks: tuple[str, ...] = ()
+    """Name of each prompt's task, where the data have them; for predictors to learn from."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -78,6 +80,7 @@ class Corpus:
             tuple(self.ids[i] for i in rows),
             self.quality[rows],
             self.output_tokens[rows],
+            tuple(self.tasks[i] for i in rows) if self.tasks else (),
         )
 
 
@@ -114,6 +117,7 @@ def read_corpus(paths: Sequence[Path], cluster: Cluster) -> Corpus:
         tuple(text_id for part in parts for text_id in part.ids),
         np.concatenate([part.quality for part in parts]),
         np.concatenate([part.output_tokens for part in parts]),
+        tuple(task for part in parts for task in part.tasks),
     )
 
 
@@ -144,7 +148,8 @@ def corpus(data: Dataset, cluster: Cluster, models: Sequence[str] | None = None)
         chosen.output_tokens * LENGTH_SCALE,
         _drawn_lengths(chosen.prompt_ids, means),
     )
-    return Corpus(chosen.prompts, chosen.prompt_ids, chosen.quality, np.maximum(np.round(tokens), 1.0))
+    tokens = np.maximum(np.round(tokens), 1.0)
+    return Corpus(chosen.prompts, chosen.prompt_ids, chosen.quality, tokens, chosen.tasks)
 
 
 def requests(

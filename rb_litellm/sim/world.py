@@ -22,6 +22,7 @@ from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.cluster_file import of_size
 from rb_litellm.sim.conversations import conversations
 from rb_litellm.sim.engine import Incident, Simulation
+from rb_litellm.sim.memory import RememberedPredictions, Trained
 from rb_litellm.sim.policies import Surroundings, make_policy
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.training import known_prompts, prediction_source
@@ -61,6 +62,7 @@ class World:
     test: Corpus
     """Rows that are simulated."""
     predictions: PredictionSource = field(default_factory=PredictionSource)
+    trained: Trained = field(default_factory=Trained)
 
     def run(self, run: Run) -> RunResult:
         """Carry out one run.
@@ -77,6 +79,7 @@ class World:
             workers=run.workers,
             gauges_s=run.gauges_s,
             scoring_s=run.scoring_s,
+            trained=self.trained,
         )
         asked = self._requests(run)
         policy = make_policy(run.policy, around, asked, run.seed)
@@ -134,7 +137,7 @@ class WorldFiles:
                 f"the data hold {len(train)} prompts to train on and {len(test)} to simulate with"
             )
         cluster = with_means(self.cluster, train)
-        return World(cluster, train, test, prediction_source(predictor, cluster))
+        return World(cluster, train, test, RememberedPredictions(prediction_source(predictor, cluster)))
 
 
 def run_all(
