@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+
+from rb_litellm.bench.stand_in import train_stand_in
 
 GROUPS = ("qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "qwen2.5-72b")
 STRATEGIES = (
@@ -42,15 +45,20 @@ def run(
 ) -> dict[str, Any]:
     """Measure; `{"rows": [...]}` with times in microseconds per request.
 
-    `picks` are made per strategy and size, after a tenth as many to warm up; `progress` is told of each
-    size done.
+    `predictor` is a trained folder; without one, a stand-in of the usual size is trained. `picks` are made
+    per strategy and size, after a tenth as many to warm up; `progress` is told of each size done.
     """
-    return asyncio.run(_run(predictor, sizes, picks, seed, progress))
+    with tempfile.TemporaryDirectory(prefix="routebalance-bench-") as folder:
+        if predictor is None:
+            train_stand_in(GROUPS, Path(folder) / "stand-in")
+        rows = asyncio.run(_run(predictor or Path(folder) / "stand-in", sizes, picks, seed, progress))
+    used = "stand-in" if predictor is None else str(predictor)
+    return {"seed": seed, "picks": picks, "predictor": used, "rows": rows}
 
 
 async def _run(
-    predictor: Path | None, sizes: Sequence[int], picks: int, seed: int, progress: Callable[[int], None]
-) -> dict[str, Any]:
+    predictor: Path, sizes: Sequence[int], picks: int, seed: int, progress: Callable[[int], None]
+) -> list[dict[str, Any]]:
     import litellm
 
     from rb_litellm import register
@@ -59,8 +67,8 @@ async def _run(
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     random = Random(seed)
     rows: list[dict[str, Any]] = []
+    arguments = {"predictor": {"path": str(predictor)}}
     for size in sizes:
-        arguments = {} if predictor is None else {"predictor": {"path": str(predictor)}}
         routers = {
             name: _router(litellm, name, size, arguments if name == "routebalance" else {})
             for name in STRATEGIES
@@ -85,12 +93,7 @@ async def _run(
                  "p50_us": round(float(p50), 1), "p99_us": round(float(p99), 1)}
             )  # fmt: skip
         progress(size)
-    return {
-        "seed": seed,
-        "picks": picks,
-        "predictor": None if predictor is None else str(predictor),
-        "rows": rows,
-    }
+    return rows
 
 
 def _pick(router: Any) -> Callable[[dict[str, Any]], Awaitable[float]]:

@@ -17,7 +17,9 @@ def bench() -> None:
 
 @bench.command()
 @click.option(
-    "--predictor", type=click.Path(path_type=Path, exists=True, file_okay=False), help="A trained folder."
+    "--predictor",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A trained folder; without one, a stand-in of the usual size.",
 )
 @click.option("--deployments", "sizes", type=int, multiple=True, default=(13, 128, 1000), show_default=True)
 @click.option("--picks", type=click.IntRange(20, 100_000), default=400, show_default=True)
