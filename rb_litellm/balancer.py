@@ -18,10 +18,11 @@ from rb_litellm.core.assign import Bid, Fleet, assign
 from rb_litellm.core.ballot import Decision, Refusal
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.latency import LatencyForecast, forecast
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.residuals import FleetOdds, Residuals
 from rb_litellm.core.scoring import BALANCED, Objective
-from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Outcome, Prompt
+from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray, Outcome, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.state.reckoning import Reckoner
 
@@ -47,6 +48,19 @@ class Assignment:
     decision: Decision
     deployments: tuple[Deployment, ...]
     """The N deployments that the arrays of `decision.ballot` speak of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """N deployments at one moment; every array has shape (N,)."""
+
+    deployments: tuple[Deployment, ...]
+    state: InstanceState
+    """Load of all workers."""
+    times: LatencyForecast
+    """Of a request without tokens: the wait, the TTFT of an empty prompt, the TPOT."""
+    slowdown: FloatArray
+    """How many times slower than predicted each shows itself; at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +139,15 @@ class Balancer:
         row = self._rows.get(outcome.deployment)
         if row is not None:
             self._learner.first_token(row, outcome)
+
+    def outlook(self, deployments: Sequence[Deployment], now: float) -> Outlook:
+        """How a short request would fare on each of N deployments now: for those who look on."""
+        slate = self._slate(tuple(deployments))
+        state = self._reckoner.state(now).take(slate.state_rows)
+        slowdown = self._reckoner.slowdown(now)[slate.state_rows]
+        coefficients = self._learner.coefficients.take(slate.rows)
+        times = forecast(coefficients, state, 0.0, np.zeros(len(slate.deployments)), slowdown)
+        return Outlook(slate.deployments, state, times, slowdown)
 
     def learn(self, outcome: Outcome) -> None:
         """Let the latency model see a closed attempt; unknown deployments are passed over."""

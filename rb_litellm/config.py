@@ -247,6 +247,9 @@ class RouteBalanceSettings(_Settings):
         "key: only to members that the key and team may call directly.",
     )
     predictor: PredictorSettings | None = None
+    baseline: str | None = Field(
+        default=None, description="Model group that costs, quality and latency are compared with in reports."
+    )
     redis: RedisSettingsArgs = RedisSettingsArgs()
     scrape: ScrapeSettings | None = None
     lease: LeaseSettings = LeaseSettings()

@@ -7,19 +7,24 @@ are spawned import it again before they first answer their supervisor, who does 
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
 _HOOKS = "LITELLM_WORKER_STARTUP_HOOKS"
 _OURS = "rb_litellm:register"
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def main() -> None:
     """Run `litellm` with the arguments of this command."""
     others = [hook for hook in os.environ.get(_HOOKS, "").split(",") if hook.strip() not in ("", _OURS)]
     os.environ[_HOOKS] = ",".join([_OURS, *others])
+    _share_metrics(sys.argv[1:])
     from litellm.proxy.proxy_cli import run_server
 
     from rb_litellm import register
@@ -33,10 +38,26 @@ def main() -> None:
     sys.exit(run_server())
 
 
+def _share_metrics(arguments: list[str]) -> None:
+    """Give several workers one directory for their Prometheus figures, so that any of them answers for all.
+
+    LiteLLM does so itself where its `prometheus` callback is on, and then takes this directory.
+    """
+    wanted = [value for value in _values(arguments, "--num_workers") if value.isdigit()]
+    workers = int(wanted[-1] if wanted else os.environ.get("NUM_WORKERS", "").strip() or 1)
+    if workers > 1 and not os.environ.get(_METRICS):
+        directory = tempfile.mkdtemp(prefix="routebalance-metrics-")
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        os.environ[_METRICS] = directory
+
+
+def _values(arguments: list[str], *names: str) -> list[str]:
+    values = [after for name, after in pairwise(arguments) if name in names]
+    return values + [a.partition("=")[2] for a in arguments if a.startswith(f"{names[0]}=")]
+
+
 def _config_files(arguments: list[str]) -> list[Path]:
-    values = [after for name, after in pairwise(arguments) if name in ("--config", "-c")]
-    values += [name.partition("=")[2] for name in arguments if name.startswith("--config=")]
-    return [Path(value) for value in values]
+    return [Path(value) for value in _values(arguments, "--config", "-c")]
 
 
 if __name__ == "__main__":

@@ -94,6 +94,18 @@ def router_strategy(router: object) -> str | None:
     return None
 
 
+def routed_by_us(router: Any) -> frozenset[str | None]:
+    """Model names that a Router serves with our strategy; None: all that no routing group claims."""
+    groups: Any = next((getattr(router, name) for name in _GROUPS_OF if hasattr(router, name)), None)
+    models: set[str | None] = set()
+    for group in (groups if isinstance(groups, Mapping) else {}).values():
+        if getattr(group.routing_strategy, "value", group.routing_strategy) == STRATEGY:
+            models |= set(group.models)
+    if router_strategy(router) == STRATEGY:
+        models.add(None)
+    return frozenset(models)
+
+
 def record_decision(request_kwargs: dict[str, Any], decision: dict[str, Any]) -> None:
     """Leave a decision in a request's metadata as LiteLLM's own auto routers do; the last attempt's stays."""
     record = getattr(_routing_class(), _RECORD, None)

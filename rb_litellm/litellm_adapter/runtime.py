@@ -34,6 +34,7 @@ from rb_litellm.litellm_adapter.catalog import Catalog
 from rb_litellm.litellm_adapter.preflight import check_names
 from rb_litellm.litellm_adapter.records import routing_decision
 from rb_litellm.litellm_adapter.register import record_decision, selector_for
+from rb_litellm.litellm_adapter.reporting import Reporting
 from rb_litellm.litellm_adapter.routes import mount
 from rb_litellm.litellm_adapter.scraping import Scraping
 from rb_litellm.litellm_adapter.sharing import Sharing
@@ -75,7 +76,8 @@ class Runtime:
         self.catalog = Catalog()
         self.counters = Counters()
         self.outcomes = OutcomeRing()
-        self.recorder = Recorder()
+        self.reporting = Reporting(self)
+        self.recorder = Recorder(self.reporting.meter)
         self.index = DeploymentIndex()
         self.ledger = Ledger(self.index, LeaseRule())
         self.sharing = Sharing(self.index, self.ledger)
@@ -108,6 +110,8 @@ class Runtime:
             if "lease" in settings.model_fields_set:
                 lease = settings.lease
                 self.ledger.lease = LeaseRule(lease.factor, lease.floor_s, lease.ceiling_s)
+            if "baseline" in settings.model_fields_set:
+                self.recorder.baseline.model = settings.baseline
             if "redis" in settings.model_fields_set:
                 self._redis = settings.redis
             if "scrape" in settings.model_fields_set:
@@ -132,6 +136,10 @@ class Runtime:
         check_names(settings, predictor, None, "routing_strategy_args")
         return PredictionSource(predictor, settings.models, self._predictor_failed)
 
+    def predictor_versions(self) -> list[str]:
+        """Versions of the predictors that were read."""
+        return [predictor.version for predictor in self._predictors.values()]
+
     def ensure_started(self) -> None:
         """Hook in callbacks and endpoints; start the exchange with other workers where a loop runs. Cheap."""
         import litellm
@@ -142,6 +150,7 @@ class Runtime:
         self.sharing.ensure_started()
         self.scraping.ensure_started(self.reckoner)
         self._housekeeping.ensure_started()
+        self.reporting.ensure_started()
 
     # Before and at a pick
 

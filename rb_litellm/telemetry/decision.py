@@ -8,7 +8,7 @@ at most MAX_NAME characters, so its JSON stays below 8 KB.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +26,9 @@ _LOOK_AT = 64
 Reason = Literal["joint", "only-candidate", "fewest-open"]
 """How the deployment was found: by the joint score, because there was no other, or by the simple rule
 that serves when something inside failed."""
+
+Fallback = Literal["none", "retry", "fallback"]
+"""A request's first attempt; a further one under the same model name; one under another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ class DecisionRecord:
     """What the request may cost at most."""
     max_tokens: int | None = None
     """The limit on its output that was lowered to what the budget pays for."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """What the filters asked for, by their names: s, quality or USD."""
+    fallback: Fallback = "none"
     tried: tuple[str, ...] = ()
     """Deployments that earlier attempts of the request were sent to."""
     predictor: str | None = None
@@ -88,6 +94,15 @@ class DecisionRecord:
     """What was predicted for the baseline model, where one is configured and was a candidate."""
     outcome: Outcome | None = None
     """What was measured; None until the attempt is over."""
+
+    def service_levels(self) -> Iterator[tuple[str, float, float]]:
+        """Latency limits of the request with what was measured against them: name, limit and time in s."""
+        if self.outcome is None:
+            return
+        measured = {"ttft": self.outcome.ttft_s, "tpot": self.outcome.tpot_s, "e2e": self.outcome.open_s}
+        for name, measured_s in measured.items():
+            if name in self.limits and measured_s is not None:
+                yield name, self.limits[name], measured_s
 
 
 def top_candidates(
@@ -142,10 +157,12 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         "weights": {name: _rounded(weight) for name, weight in record.weights.items()},
         "weights_from": record.weights_from,
         "top": [candidate_json(candidate) for candidate in record.top],
+        "limits": {name: _rounded(limit) for name, limit in record.limits.items()},
         "removed": dict(record.removed),
         "relaxed": list(record.relaxed),
         "budget_usd": record.budget_usd,
         "max_tokens": record.max_tokens,
+        "fallback": record.fallback if record.fallback != "none" else None,
         "tried": [name[:MAX_NAME] for name in record.tried[:MAX_CANDIDATES]],
         "predictor": record.predictor,
         "state_age_s": _rounded(record.state_age_s),

@@ -6,17 +6,22 @@ import time
 from collections.abc import Callable, Collection
 
 from rb_litellm.balancer import Assignment
+from rb_litellm.core.ballot import Ballot
+from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.baseline import Baseline
-from rb_litellm.telemetry.decision import DecisionRecord, removed_by, top_candidates
+from rb_litellm.telemetry.decision import DecisionRecord, Fallback, removed_by, top_candidates
 from rb_litellm.telemetry.decision_log import DecisionLog
+from rb_litellm.telemetry.meter import Meter
 
 
 class Recorder:
     """One per worker. Guard with the runtime's lock. `wall` gives Unix time in s."""
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, meter: Meter | None = None, wall: Callable[[], float] = time.time) -> None:
+        """`meter` counts for Prometheus; None where nobody can scrape."""
         self.log = DecisionLog()
+        self.meter = meter
         self.baseline = Baseline()
         self._wall = wall
 
@@ -57,12 +62,14 @@ class Recorder:
             relaxed=ballot.relaxed,
             budget_usd=budget_usd,
             max_tokens=max_tokens,
+            limits={verdict.name: verdict.limit for verdict in ballot.verdicts},
+            fallback=self._fallback(call_id, attempt, requested),
             tried=tuple(tried),
             predictor=predictor,
             state_age_s=state_age_s,
             baseline=self.baseline.prediction(ballot, assignment.deployments),
         )
-        self.log.add(record, ballot, assignment.deployments)
+        self._add(record, ballot, assignment.deployments)
         return record
 
     def fell_back(
@@ -88,11 +95,30 @@ class Recorder:
             duration_s=duration_s,
             requested=requested,
             at_s=self._wall(),
+            fallback=self._fallback(call_id, attempt, requested),
             tried=tuple(tried),
         )
-        self.log.add(record)
+        self._add(record)
         return record
 
     def finished(self, outcome: Outcome) -> None:
         """An attempt is over and all is known of it that will be."""
-        self.log.finish(outcome)
+        record = self.log.finish(outcome)
+        if record is not None and self.meter is not None:
+            self.meter.finished(record)
+
+    def _add(
+        self,
+        record: DecisionRecord,
+        ballot: Ballot | None = None,
+        deployments: tuple[Deployment, ...] = (),
+    ) -> None:
+        self.log.add(record, ballot, deployments)
+        if self.meter is not None:
+            self.meter.decided(record)
+
+    def _fallback(self, call_id: str, attempt: int, requested: str) -> Fallback:
+        if attempt == 0:
+            return "none"
+        before = self.log.latest(call_id)
+        return "retry" if before is None or before.requested == requested else "fallback"

@@ -1,0 +1,174 @@
+"""Turns decisions, outcomes and the state of things into Prometheus' figures, away from the request path.
+
+A decision or an outcome costs the request one append to a queue; a chore in the event loop works the queue
+off once a second, MAX_AT_ONCE at a time so that it holds nobody up. Nothing is lost at the queue's bound:
+whoever fills it works it off.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from rb_litellm.telemetry.calibration import Calibration
+from rb_litellm.telemetry.decision import DecisionRecord
+
+if TYPE_CHECKING:
+    from rb_litellm.telemetry.metrics import Metrics
+
+MAX_QUEUE = 4096
+"""Decisions and outcomes that wait to be counted."""
+MAX_AT_ONCE = 200
+"""Of those, how many one call of the chore counts: about 5 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFigures:
+    """One deployment now, as this worker has it."""
+
+    deployment: str
+    model: str
+    in_flight: float = 0.0
+    """This worker's own open attempts; so are the tokens."""
+    prefill_tokens: float = 0.0
+    decode_tokens: float = 0.0
+    wait_s: float = 0.0
+    """Predicted, by the load of all workers."""
+    slowdown: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFigures:
+    """One worker now; counts are since it began."""
+
+    deployments: Sequence[DeploymentFigures] = ()
+    open_attempts: int = 0
+    closed: Mapping[str, int] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
+    state_age_s: float = 0.0
+    peers: int = 0
+    redis_up: bool = True
+    redis_errors: int = 0
+    strategy_active: bool = True
+    predictors: Sequence[str] = ()
+    version: str = ""
+    litellm: str = ""
+
+
+class Meter:
+    """One per worker; `metrics` are the process's series."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._queue: deque[tuple[DecisionRecord, bool]] = deque()
+        self._calibration = Calibration()
+        self._told: Counter[tuple[str, str]] = Counter()
+        self._predictors: set[str] = set()
+        self._shown: set[tuple[str, str]] = set()
+        self._working = Lock()
+
+    def decided(self, record: DecisionRecord) -> None:
+        """A decision was made."""
+        self._put(record, False)
+
+    def finished(self, record: DecisionRecord) -> None:
+        """Its attempt is over: `record.outcome` says how."""
+        self._put(record, True)
+
+    def work_off(self, at_once: int = MAX_AT_ONCE) -> bool:
+        """Count what waits; whether more is left."""
+        with self._working:
+            for _ in range(min(at_once, len(self._queue))):
+                record, over = self._queue.popleft()
+                (self._count_outcome if over else self._count_decision)(record)
+        return bool(self._queue)
+
+    def show(self, now: WorkerFigures) -> None:
+        """Set the gauges, and bring counters that others keep up to date."""
+        m = self._metrics
+        named = {(d.model, d.deployment): d for d in now.deployments}
+        gone = [DeploymentFigures(name, model) for model, name in self._shown - named.keys()]
+        self._shown = set(named)
+        for d in (*gone, *now.deployments):
+            labels = m.model(d.model), m.deployment(d.deployment)
+            m.in_flight.labels(*labels).set(d.in_flight)
+            m.pending_tokens.labels(*labels, "prefill").set(d.prefill_tokens)
+            m.pending_tokens.labels(*labels, "decode").set(d.decode_tokens)
+            m.wait_s.labels(*labels).set(d.wait_s)
+            m.slowdown.labels(*labels).set(d.slowdown)
+        for (model, figure), score in self._calibration.drift().items():
+            m.drift.labels(model, figure).set(score)
+        m.open_attempts.set(now.open_attempts)
+        for cause, count in now.closed.items():
+            m.closed.labels(cause).inc(self._more("closed", cause, count))
+        for what, count in now.failures.items():
+            m.failures.labels(what).inc(self._more("failures", what, count))
+        m.state_age_s.set(now.state_age_s)
+        m.peers.set(now.peers)
+        m.redis_up.set(float(now.redis_up))
+        m.redis_errors.inc(self._more("redis", "", now.redis_errors))
+        m.strategy_active.set(float(now.strategy_active))
+        for version in self._predictors - set(now.predictors):
+            m.predictor.labels(version).set(0.0)
+        for version in now.predictors:
+            m.predictor.labels(version).set(1.0)
+        self._predictors |= set(now.predictors)
+        m.build.labels(now.version, now.litellm).set(1.0)
+
+    def _put(self, record: DecisionRecord, over: bool) -> None:
+        self._queue.append((record, over))
+        if len(self._queue) >= MAX_QUEUE:
+            self.work_off()
+
+    def _more(self, series: str, label: str, count: int) -> int:
+        """How much a count that somebody else keeps has grown since it was last told."""
+        more = count - self._told[series, label]
+        # Whoever keeps it may have begun anew.
+        more = count if more < 0 else more
+        self._told[series, label] = count
+        return more
+
+    def _count_decision(self, record: DecisionRecord) -> None:
+        m = self._metrics
+        model = m.model(record.model)
+        m.decisions.labels(model, m.deployment(record.deployment), record.reason, record.fallback).inc()
+        m.decision_s.observe(record.duration_s)
+        if record.prediction is not None:
+            m.quality.labels(model).observe(record.prediction.quality)
+
+    def _count_outcome(self, record: DecisionRecord) -> None:
+        m, outcome, predicted = self._metrics, record.outcome, record.prediction
+        # An answer of which nothing is known (a client that left) says nothing of predictions.
+        if outcome is None or outcome.error is not None or outcome.output_tokens is None:
+            return
+        model = m.model(record.model)
+        cost_usd = outcome.cost_usd
+        if predicted is not None:
+            cost_usd = predicted.cost_usd if cost_usd is None else cost_usd
+            m.predicted_e2e_s.labels(model).observe(predicted.e2e_s)
+            m.measured_e2e_s.labels(model).observe(outcome.open_s)
+            m.predicted_tokens.labels(model).observe(predicted.output_tokens)
+            m.measured_tokens.labels(model).observe(outcome.output_tokens)
+            if outcome.ttft_s is not None:
+                m.predicted_ttft_s.labels(model).observe(predicted.ttft_s)
+                m.measured_ttft_s.labels(model).observe(outcome.ttft_s)
+            self._calibration.learn(model, predicted, outcome)
+        if cost_usd is not None and cost_usd >= 0.0:
+            m.cost_usd.labels(model).inc(cost_usd)
+            self._compare(record, cost_usd)
+        for slo, limit_s, measured_s in record.service_levels():
+            m.slo_attempts.labels(model, slo).inc()
+            if measured_s <= limit_s:
+                m.slo_met.labels(model, slo).inc()
+
+    def _compare(self, record: DecisionRecord, cost_usd: float) -> None:
+        baseline = record.baseline
+        if baseline is not None and baseline.cost_usd >= 0.0:
+            m = self._metrics
+            m.compared_cost_usd.inc(cost_usd)
+            m.baseline_cost_usd.inc(baseline.cost_usd)
+            m.baseline_quality.observe(baseline.quality)
+            m.baseline_e2e_s.observe(baseline.e2e_s)

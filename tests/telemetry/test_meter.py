@@ -1,0 +1,182 @@
+"""What Prometheus is told: counted once, in bounded labels, from the records alone."""
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from rb_litellm.telemetry import meter as meter_module
+from rb_litellm.telemetry import metrics as metrics_module
+from rb_litellm.telemetry.meter import DeploymentFigures, Meter, WorkerFigures
+from rb_litellm.telemetry.metrics import Metrics
+from rb_litellm.telemetry.recorder import Recorder
+from tests.telemetry.decisions import LARGE, SMALL, deployment, outcome, record
+
+
+class Scrape:
+    """A recorder, its meter, and what a scrape of it says."""
+
+    def __init__(self):
+        self.registry = CollectorRegistry()
+        self.meter = Meter(Metrics(self.registry))
+        self.recorder = Recorder(self.meter)
+
+    def __getitem__(self, wanted):
+        """The sum of a series' samples, of those with the given labels if any: `scrape["name", {...}]`."""
+        name, labels = wanted if isinstance(wanted, tuple) else (wanted, {})
+        while self.meter.work_off():
+            pass
+        return sum(
+            sample.value
+            for family in self.registry.collect()
+            for sample in family.samples
+            if sample.name == f"routebalance_{name}" and labels.items() <= sample.labels.items()
+        )
+
+    def serve(self, candidates=SMALL, call_id="c", attempt=0, requested="auto", **measured):
+        made = record(self.recorder, candidates, call_id=call_id, attempt=attempt, requested=requested)
+        self.recorder.finished(outcome(call_id, attempt, **measured))
+        return made
+
+
+@pytest.fixture
+def scrape():
+    return Scrape()
+
+
+def test_every_decision_is_counted_by_model_deployment_and_reason(scrape):
+    for i in range(7):
+        record(scrape.recorder, [SMALL[0], *LARGE], call_id=str(i), weights="cost")
+    assert scrape["decisions_total"] == 7
+    assert scrape["decisions_total", {"model": "small", "deployment": "small-0", "reason": "joint"}] == 7
+    assert scrape["decision_seconds_count"] == 7
+
+
+def test_a_retry_and_a_fallback_to_another_model_are_told_apart(scrape):
+    scrape.serve(attempt=0, requested="auto", error="Timeout")
+    scrape.serve(attempt=1, requested="auto", error="Timeout")
+    scrape.serve(attempt=2, requested="large")
+    assert [scrape["decisions_total", {"fallback": kind}] for kind in ("none", "retry", "fallback")] == [
+        1,
+        1,
+        1,
+    ]
+
+
+def test_predicted_and_measured_are_told_of_the_same_requests(scrape):
+    scrape.serve(call_id="stream", output_tokens=90, ttft_s=0.2)
+    scrape.serve(call_id="one piece", output_tokens=90)
+    scrape.serve(call_id="failed", error="Timeout")
+    scrape.serve(call_id="client left")
+    for figure, count in (("ttft_seconds", 1), ("e2e_seconds", 2), ("output_tokens", 2)):
+        assert scrape[f"predicted_{figure}_count"] == scrape[f"measured_{figure}_count"] == count
+    assert scrape["measured_e2e_seconds_sum"] == 4.0
+
+
+def test_cost_is_what_was_measured_else_what_was_predicted(scrape):
+    scrape.serve(call_id="a", output_tokens=10, cost_usd=0.5)
+    predicted = scrape.serve(call_id="b", output_tokens=10).prediction.cost_usd
+    assert scrape["cost_usd_total"] == pytest.approx(0.5 + predicted)
+
+
+def test_the_baseline_is_compared_with_the_same_requests_only(scrape):
+    scrape.recorder.baseline.model = "large"
+    made = scrape.serve([*SMALL, *LARGE], call_id="a", output_tokens=10, cost_usd=1e-4)
+    scrape.serve(SMALL, call_id="no baseline among them", output_tokens=10, cost_usd=1e-4)
+    assert scrape["compared_cost_usd_total"] == pytest.approx(1e-4)
+    assert scrape["baseline_cost_usd_total"] == pytest.approx(made.baseline.cost_usd)
+    assert scrape["cost_usd_total"] == pytest.approx(2e-4)
+    assert scrape["baseline_quality_sum"] == pytest.approx(0.9)
+
+
+def test_service_levels_are_held_against_what_was_measured(scrape):
+    for call, e2e in (("a", 0.5), ("b", 2.0)):
+        made = record(scrape.recorder, SMALL, call_id=call)
+        made.limits = {"e2e": 1.0, "quality": 0.4}
+        scrape.recorder.finished(outcome(call, open_s=e2e, output_tokens=5))
+    assert scrape["slo_attempts_total", {"slo": "e2e"}] == 2
+    assert scrape["slo_met_total", {"slo": "e2e"}] == 1
+    assert scrape["slo_attempts_total", {"slo": "quality"}] == 0
+
+
+def test_drift_is_silent_at_first_and_then_tells_by_how_much(scrape):
+    for i in range(19):
+        made = scrape.serve(call_id=str(i), output_tokens=100, open_s=1.0)
+    scrape.meter.work_off()
+    scrape.meter.show(WorkerFigures())
+    assert scrape["drift_score", {"figure": "e2e"}] == 0.0
+    for i in range(100):
+        scrape.serve(call_id=f"slow{i}", output_tokens=100, open_s=made.prediction.e2e_s * 2)
+    scrape.meter.work_off(1000)
+    scrape.meter.show(WorkerFigures())
+    assert scrape["drift_score", {"figure": "e2e"}] == pytest.approx(0.69, abs=0.15)
+
+
+def figures(**known):
+    return DeploymentFigures(
+        **{
+            "deployment": "d",
+            "model": "m",
+            "in_flight": 3.0,
+            "prefill_tokens": 10.0,
+            "decode_tokens": 20.0,
+            "wait_s": 0.5,
+            "slowdown": 2.0,
+            **known,
+        }
+    )
+
+
+def test_gauges_show_the_load_of_deployments_and_zero_for_those_that_are_gone(scrape):
+    scrape.meter.show(WorkerFigures(deployments=[figures()]))
+    assert scrape["deployment_in_flight"] == 3
+    assert scrape["deployment_pending_tokens", {"phase": "decode"}] == 20
+    assert scrape["deployment_predicted_wait_seconds"] == 0.5
+    scrape.meter.show(WorkerFigures(deployments=[]))
+    assert scrape["deployment_in_flight"] == 0
+    assert scrape["deployment_slowdown_ratio"] == 1
+
+
+def test_counts_that_others_keep_are_told_as_they_stand(scrape):
+    for closed in ({"lease": 2}, {"lease": 2, "stream-end": 5}, {"lease": 3, "stream-end": 5}):
+        scrape.meter.show(WorkerFigures(closed=closed, redis_errors=sum(closed.values())))
+    assert scrape["attempts_closed_total", {"cause": "lease"}] == 3
+    assert scrape["attempts_closed_total", {"cause": "stream-end"}] == 5
+    assert scrape["redis_errors_total"] == 8
+
+
+def test_a_count_that_began_anew_goes_on_from_where_it_was(scrape):
+    for errors in (5, 2, 3):
+        scrape.meter.show(WorkerFigures(redis_errors=errors))
+    assert scrape["redis_errors_total"] == 8
+
+
+def test_a_predictor_that_was_replaced_is_no_longer_in_use(scrape):
+    scrape.meter.show(WorkerFigures(predictors=["one"]))
+    scrape.meter.show(WorkerFigures(predictors=["two"]))
+    assert scrape["predictor_info", {"version": "one"}] == 0
+    assert scrape["predictor_info", {"version": "two"}] == 1
+
+
+def test_labels_are_bounded_and_nothing_is_lost_beyond_the_bound(monkeypatch):
+    monkeypatch.setattr(metrics_module, "MAX_DEPLOYMENTS", 10)
+    monkeypatch.setattr(metrics_module, "MAX_MODELS", 4)
+    scrape = Scrape()
+    for i in range(50):
+        record(scrape.recorder, [deployment(f"d{i}", f"m{i}")], call_id=str(i))
+    assert scrape["decisions_total"] == 50
+    assert scrape["decisions_total", {"deployment": "other"}] == 40
+    assert scrape["decisions_total", {"model": "other"}] == 46
+
+
+def test_the_queue_is_bounded_and_nothing_is_lost_at_the_bound(monkeypatch, scrape):
+    monkeypatch.setattr(meter_module, "MAX_QUEUE", 10)
+    for i in range(1000):
+        record(scrape.recorder, SMALL[:1], call_id=str(i))
+    assert len(scrape.meter._queue) <= 10
+    assert scrape["decisions_total"] == 1000
+
+
+def test_no_prompt_reaches_the_metrics(scrape):
+    scrape.serve(output_tokens=5)
+    while scrape.meter.work_off():
+        pass
+    assert b"secret" not in generate_latest(scrape.registry)
