@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal
+
+import numpy as np
 
 from rb_litellm.core.ballot import Ballot
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.types import Outcome, Prediction
+from rb_litellm.core.types import FloatArray, Outcome, Prediction
 
 MAX_CANDIDATES = 5
 """Candidates told in a record."""
@@ -22,6 +25,20 @@ MAX_NAME = 128
 """Characters of a deployment's or model's name in a record."""
 _LOOK_AT = 64
 """So many of the best candidates are looked through for models that are not told yet."""
+
+_FIGURES = {
+    "quality": 4,
+    "output_tokens": 1,
+    "wait_s": 4,
+    "ttft_s": 4,
+    "tpot_s": 6,
+    "e2e_s": 4,
+    "cost_usd": 10,
+}
+"""Fields of a prediction with the decimals they are told in."""
+_SCORE_SCALE = 1e4
+_SCALE = (*(10.0**decimals for decimals in _FIGURES.values()), _SCORE_SCALE)
+"""What figures and score are multiplied by before they are rounded."""
 
 Reason = Literal["joint", "only-candidate", "fewest-open"]
 """How the deployment was found: by the joint score, because there was no other, or by the simple rule
@@ -31,20 +48,26 @@ Fallback = Literal["none", "retry", "fallback"]
 """A request's first attempt; a further one under the same model name; one under another name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CandidateRecord:
-    """One candidate as it stood at the decision."""
+    """One candidate as it stood at the decision. Figures are rounded to what they are good for."""
 
     deployment: str
     model: str
     """Its model group."""
     score: float | None
     """None for a candidate that a filter removed."""
-    prediction: Prediction
-    terms: Mapping[str, float]
+    figures: dict[str, float]
+    """Its prediction, by the names of `Prediction`'s fields."""
+    terms: dict[str, float]
     """What its score is the sum of, by name."""
     failed: tuple[str, ...] = ()
     """Filters that it did not pass."""
+
+    @property
+    def prediction(self) -> Prediction:
+        """What was predicted for it."""
+        return Prediction(**self.figures)
 
 
 @dataclass(slots=True)
@@ -112,7 +135,7 @@ def top_candidates(
 
     The best of each model is told before further ones of a model, to show what the others were worth.
     """
-    rows = ballot.ranked()[:_LOOK_AT].tolist()
+    rows = _leading(ballot)
     if len(rows) > MAX_CANDIDATES:
         best = {deployments[chosen].group: chosen}
         for row in rows:
@@ -121,19 +144,53 @@ def top_candidates(
         further = [row for row in rows if row not in leading]
         told = {*leading, *further[: MAX_CANDIDATES - len(leading)]}
         rows = [row for row in (rows if chosen in rows else [chosen, *rows]) if row in told]
-    return tuple(_candidate(ballot, deployments[row], row) for row in rows)
+    return _candidates(ballot, deployments, rows)
 
 
-def _candidate(ballot: Ballot, deployment: Deployment, row: int) -> CandidateRecord:
-    allowed = bool(ballot.allowed[row])
-    return CandidateRecord(
-        deployment=deployment.id[:MAX_NAME],
-        model=deployment.group[:MAX_NAME],
-        score=float(ballot.scores[row]) if allowed else None,
-        prediction=ballot.prediction(row),
-        terms={term.name: term.weight * float(term.value[row]) for term in ballot.terms},
-        failed=tuple(verdict.name for verdict in ballot.verdicts if not verdict.passed[row]),
+def _leading(ballot: Ballot) -> list[int]:
+    """Rows of the _LOOK_AT best candidates, the best first."""
+    scores = ballot.scores
+    if scores.size <= _LOOK_AT:
+        ranked: list[int] = ballot.ranked().tolist()
+        return ranked
+    # Sorting thousands for the sake of a few would cost more than deciding among them.
+    some = np.argpartition(scores, -_LOOK_AT)[-_LOOK_AT:]
+    some = some[ballot.offered[some]]
+    ordered: list[int] = some[np.argsort(-scores[some], kind="stable")].tolist()
+    return ordered
+
+
+def _candidates(
+    ballot: Ballot, deployments: Sequence[Deployment], rows: list[int]
+) -> tuple[CandidateRecord, ...]:
+    terms = ballot.terms
+    names = [term.name for term in terms]
+    scale = np.array([*_SCALE, *[_SCORE_SCALE] * len(terms)])
+    factor = np.array([*_SCALE, *[_SCORE_SCALE * term.weight for term in terms]])
+    figures = np.rint(_table(ballot, rows) * factor) / scale
+    return tuple(
+        CandidateRecord(
+            deployment=deployments[row].id[:MAX_NAME],
+            model=deployments[row].group[:MAX_NAME],
+            score=told[7] if ballot.allowed[row] else None,
+            figures=dict(zip(_FIGURES, told, strict=False)),
+            terms=dict(zip(names, told[8:], strict=True)),
+            failed=tuple(v.name for v in ballot.verdicts if not v.passed[row]),
+        )
+        for row, told in zip(rows, figures.tolist(), strict=True)
     )
+
+
+def _table(ballot: Ballot, rows: list[int]) -> FloatArray:
+    """(rows, columns): predictions, score and values of the terms, in one go for the sake of speed."""
+    p, t = ballot.predictions, ballot.predictions.times
+    columns = [p.quality, p.output_tokens, t.wait_s, t.ttft_s, t.tpot_s, t.e2e_s, p.cost_usd, ballot.scores]
+    columns += [term.value for term in ballot.terms]
+    if ballot.scores.size > _LOOK_AT:
+        some: FloatArray = np.concatenate([c[rows] for c in columns]).reshape(len(columns), -1).T
+        return some
+    table: FloatArray = np.concatenate(columns).reshape(len(columns), -1)[:, rows].T
+    return table
 
 
 def removed_by(ballot: Ballot) -> dict[str, int]:
@@ -152,25 +209,40 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         "model": record.model[:MAX_NAME],
         "reason": record.reason,
         "candidates": record.candidates,
-        "score": _rounded(record.score),
-        "predicted": None if record.prediction is None else prediction_json(record.prediction),
-        "weights": {name: _rounded(weight) for name, weight in record.weights.items()},
-        "weights_from": record.weights_from,
-        "top": [candidate_json(candidate) for candidate in record.top],
-        "limits": {name: _rounded(limit) for name, limit in record.limits.items()},
-        "removed": dict(record.removed),
-        "relaxed": list(record.relaxed),
-        "budget_usd": record.budget_usd,
-        "max_tokens": record.max_tokens,
-        "fallback": record.fallback if record.fallback != "none" else None,
-        "tried": [name[:MAX_NAME] for name in record.tried[:MAX_CANDIDATES]],
-        "predictor": record.predictor,
-        "state_age_s": _rounded(record.state_age_s),
         "decision_ms": round(record.duration_s * 1e3, 3),
-        "baseline": None if record.baseline is None else prediction_json(record.baseline),
-        "measured": None if record.outcome is None else measured_json(record.outcome),
     }
-    return {name: value for name, value in told.items() if value not in (None, {}, [], "")}
+    if record.score is not None:
+        told["score"] = round(record.score, 4)
+    if record.prediction is not None:
+        told["predicted"] = prediction_json(record.prediction)
+    if record.weights:
+        told["weights"] = {name: round(weight, 4) for name, weight in record.weights.items()}
+        told["weights_from"] = record.weights_from
+    if record.top:
+        told["top"] = [candidate_json(candidate) for candidate in record.top]
+    if record.limits:
+        told["limits"] = {n: round(limit, 6) for n, limit in record.limits.items() if isfinite(limit)}
+    if record.removed:
+        told["removed"] = dict(record.removed)
+    if record.relaxed:
+        told["relaxed"] = list(record.relaxed)
+    if record.budget_usd is not None:
+        told["budget_usd"] = record.budget_usd
+    if record.max_tokens is not None:
+        told["max_tokens"] = record.max_tokens
+    if record.fallback != "none":
+        told["fallback"] = record.fallback
+    if record.tried:
+        told["tried"] = [name[:MAX_NAME] for name in record.tried[:MAX_CANDIDATES]]
+    if record.predictor is not None:
+        told["predictor"] = record.predictor[:MAX_NAME]
+    if record.state_age_s is not None:
+        told["state_age_s"] = round(record.state_age_s, 3)
+    if record.baseline is not None:
+        told["baseline"] = prediction_json(record.baseline)
+    if record.outcome is not None:
+        told["measured"] = measured_json(record.outcome)
+    return told
 
 
 def candidate_json(candidate: CandidateRecord) -> dict[str, Any]:
@@ -178,9 +250,9 @@ def candidate_json(candidate: CandidateRecord) -> dict[str, Any]:
     told: dict[str, Any] = {
         "deployment": candidate.deployment,
         "model": candidate.model,
-        "score": _rounded(candidate.score),
-        **prediction_json(candidate.prediction),
-        "terms": {name: _rounded(points) for name, points in candidate.terms.items()},
+        "score": candidate.score,
+        **candidate.figures,
+        "terms": candidate.terms,
     }
     if candidate.failed:
         told["failed"] = list(candidate.failed)
@@ -189,16 +261,7 @@ def candidate_json(candidate: CandidateRecord) -> dict[str, Any]:
 
 def prediction_json(prediction: Prediction) -> dict[str, float]:
     """A prediction as plain JSON values."""
-    p = prediction
-    return {
-        "quality": round(p.quality, 4),
-        "output_tokens": round(p.output_tokens, 1),
-        "wait_s": round(p.wait_s, 4),
-        "ttft_s": round(p.ttft_s, 4),
-        "tpot_s": round(p.tpot_s, 6),
-        "e2e_s": round(p.e2e_s, 4),
-        "cost_usd": round(p.cost_usd, 10),
-    }
+    return {name: round(getattr(prediction, name), decimals) for name, decimals in _FIGURES.items()}
 
 
 def measured_json(outcome: Outcome) -> dict[str, Any]:
@@ -206,14 +269,10 @@ def measured_json(outcome: Outcome) -> dict[str, Any]:
     told: dict[str, Any] = {
         "closed_by": outcome.closed_by,
         "open_s": round(outcome.open_s, 4),
-        "ttft_s": _rounded(outcome.ttft_s),
+        "ttft_s": None if outcome.ttft_s is None else round(outcome.ttft_s, 4),
         "tpot_s": None if outcome.tpot_s is None else round(outcome.tpot_s, 6),
         "output_tokens": outcome.output_tokens,
         "cost_usd": None if outcome.cost_usd is None else round(outcome.cost_usd, 10),
         "error": outcome.error,
     }
     return {name: value for name, value in told.items() if value is not None}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
