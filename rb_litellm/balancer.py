@@ -107,6 +107,22 @@ class Balancer:
         Raises:
             ValueError: a request has no candidate.
         """
+        slate, fleet, bids = self._setting(asks, predictions, now)
+        decisions = assign(bids, fleet, now, self._random)
+        self._last_chosen[slate.rows] = fleet.last_chosen_s
+        return [_assignment(decision, slate.deployments) for decision in decisions]
+
+    def preview(
+        self, ask: Ask, predictions: PredictionSource, now: float
+    ) -> tuple[Assignment | Refusal, tuple[Deployment, ...]]:
+        """What `decide` would say of a lone request, and the deployments of its ballot; changes nothing."""
+        slate, fleet, bids = self._setting([ask], predictions, now)
+        (decision,) = assign(bids, fleet, now, Random(0))
+        return _assignment(decision, slate.deployments), slate.deployments
+
+    def _setting(
+        self, asks: Sequence[Ask], predictions: PredictionSource, now: float
+    ) -> tuple[_Slate, Fleet, list[Bid]]:
         slate, masks = self._common_slate(asks)
         state = self._reckoner.state(now).take(slate.state_rows)
         predicted = predictions.predict([ask.prompt for ask in asks], slate.models)
@@ -126,13 +142,7 @@ class Balancer:
             Bid(ask.prompt.input_tokens, quality[r], output_tokens[r], masks[r], ask.objective, ask.limits)
             for r, ask in enumerate(asks)
         ]
-        decisions = assign(bids, fleet, now, self._random)
-        self._last_chosen[slate.rows] = fleet.last_chosen_s
-        deployments = slate.deployments
-        return [
-            d if isinstance(d, Refusal) else Assignment(deployments[d.index], d, deployments)
-            for d in decisions
-        ]
+        return slate, fleet, bids
 
     def first_token(self, outcome: Outcome) -> None:
         """Let the latency model see the first token of an attempt that is still open."""
@@ -204,6 +214,12 @@ class Balancer:
             row = self._rows[deployment.id] = self._learner.add(deployment.tier, deployment.prior)
             self._last_chosen = np.append(self._last_chosen, -np.inf)
         return row
+
+
+def _assignment(decision: Decision | Refusal, deployments: tuple[Deployment, ...]) -> Assignment | Refusal:
+    if isinstance(decision, Refusal):
+        return decision
+    return Assignment(deployments[decision.index], decision, deployments)
 
 
 def model_info(deployment: Deployment) -> ModelInfo:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "bench": ("rb_litellm.cli.bench", "bench", "Measure costs and behaviour."),
     "init": ("rb_litellm.cli.init", "init", "Propose the lines that a LiteLLM configuration needs."),
     "doctor": ("rb_litellm.cli.doctor", "doctor", "Check a configuration and a running proxy."),
+    "explain": ("rb_litellm.cli.explain", "explain", "Show where a request would go now, and why."),
     "state": ("rb_litellm.cli.state", "state", "Show the workers alive and what they have open, from Redis."),
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from rb_litellm.cli.bench_proxy import proxy
 from rb_litellm.cli.bench_state import faults, state, workers
 from rb_litellm.cli.figures import machine, show
 
@@ -40,5 +41,5 @@ def decision(
     show(result, as_json)
 
 
-for command in (faults, workers, state):
+for command in (proxy, faults, workers, state):
     bench.add_command(command)

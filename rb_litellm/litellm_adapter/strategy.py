@@ -25,6 +25,7 @@ from rb_litellm.litellm_adapter.access import permitted
 from rb_litellm.litellm_adapter.arrival import Arrival
 from rb_litellm.litellm_adapter.controls import given_to
 from rb_litellm.litellm_adapter.desk import Desk
+from rb_litellm.litellm_adapter.explaining import current_inquiry, explanation
 from rb_litellm.litellm_adapter.prompts import read_prompt
 from rb_litellm.litellm_adapter.refusals import error_for
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
@@ -83,6 +84,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         arrival = Arrival.now(model, request_kwargs)
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
+        if (asked := current_inquiry()) is not None:
+            asked.answer = self._explained(arrival, healthy, messages, input, request_kwargs)
+            return healthy[0]
         try:
             self._shared.ensure_started()
             arrival.call_id = self._shared.call_id(request_kwargs)
@@ -115,6 +119,29 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             raise error_for(placed, arrival.requested)
         self._shared.tell_litellm(arrival, request_kwargs)
         return placed
+
+    def _explained(
+        self,
+        arrival: Arrival,
+        healthy: Sequence[Entry],
+        messages: Any,
+        input: Any,
+        request_kwargs: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        arrival.call_id = self._shared.call_id(request_kwargs)
+        ticket = self._ticket(arrival, healthy, messages, input, request_kwargs)
+        with self._shared.lock:
+            now = self._shared.clock()
+            placed, deployments = self._shared.balancer.preview(ticket.ask, self._predictions, now)
+        if isinstance(placed, Assignment):
+            self._hold_budget(ticket, placed)
+        return {
+            **explanation(
+                placed, deployments, self.planner.plan(given_to(request_kwargs)), arrival.max_tokens
+            ),
+            "predictor": self._predictions.version,
+            "state_age_s": self._shared.sharing.age_s(now),
+        }
 
     def _ticket(
         self,
@@ -176,12 +203,16 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if isinstance(placed, Refusal):
             self._shared.counters.refusals[placed.reason] += 1
             return placed
-        affordable = placed.decision.affordable_tokens
-        if affordable is not None and ticket.request_kwargs is not None and placed.deployment.generates:
-            ticket.arrival.max_tokens = clamp(ticket.request_kwargs, affordable, ticket.responses)
+        self._hold_budget(ticket, placed)
         chosen = ticket.entries[ticket.ask.candidates.index(placed.deployment)]
         self._shared.open_attempt(ticket.arrival, ticket.ask, placed, self._predictions.version, now)
         return chosen
+
+    @staticmethod
+    def _hold_budget(ticket: _Ticket, placed: Assignment) -> None:
+        affordable = placed.decision.affordable_tokens
+        if affordable is not None and ticket.request_kwargs is not None and placed.deployment.generates:
+            ticket.arrival.max_tokens = clamp(ticket.request_kwargs, affordable, ticket.responses)
 
 
 def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceSelector:

@@ -99,6 +99,7 @@ def said(response: httpx.Response) -> str:
     return str(response.json()["error"]["message"])
 
 
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 CHEAP, GOOD = {"x-routebalance-weights": "cost"}, {"x-routebalance-weights": "quality"}
 
 
@@ -236,13 +237,14 @@ def test_a_budget_holds_for_a_stream_and_for_the_other_endpoints(proxy: Proxy, s
         for path, body in (
             ("/v1/chat/completions", chat("auto", stream=True)),
             ("/v1/completions", {"model": "auto", "prompt": "What is a balance?"}),
+            ("/v1/responses", {"model": "auto", "input": "What is a balance?"}),
             ("/v1/messages", {"max_tokens": 4000, **chat("auto")}),
         ):
             response = client.post(path, json=body, headers=budget)
             assert response.status_code == 200, f"{path}: {response.text}"
             assert routed(response)["model"] == "small-auto"
             arrived = servers.last(SMALL)["body"]
-            limit = arrived.get("max_tokens") or arrived.get("max_completion_tokens")
+            limit = next((arrived[name] for name in LIMITS if name in arrived), None)
             assert limit is not None, f"{path}: {arrived}"
             assert 0 < limit <= 100
 

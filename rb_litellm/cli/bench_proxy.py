@@ -1,0 +1,44 @@
+"""`routebalance bench proxy`: requests per second of whole proxies, by strategy."""
+
+from __future__ import annotations
+
+import click
+
+from rb_litellm.cli.figures import machine, show
+
+
+@click.command(name="proxy")
+@click.option("--workers", type=click.IntRange(1, 16), multiple=True, default=(1, 2), show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Of each strategy.")
+@click.option("--seconds", type=click.FloatRange(0.5, 60), default=4.0, show_default=True, help="Of a round.")
+@click.option(
+    "--clients", type=click.IntRange(1, 512), default=16, show_default=True, help="At the same time."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order within a round.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def proxy(
+    workers: tuple[int, ...],
+    rounds: int,
+    seconds: float,
+    clients: int,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Requests per second and latency through real proxies before upstreams that answer at once."""
+    try:
+        from rb_litellm.bench.proxy import run
+        from rb_litellm.demo.processes import ChildFailed
+    except ImportError as error:
+        raise click.ClickException(f"{error}; install with: pip install 'rb_litellm[demo]'") from error
+
+    def told(what: str) -> None:
+        if not quiet:
+            click.echo(what, err=True)
+
+    try:
+        result = run(workers, rounds, seconds, clients, seed, told)
+    except (ChildFailed, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
+    show({**result, "machine": machine()}, as_json)
