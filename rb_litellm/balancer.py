@@ -58,7 +58,7 @@ class Outlook:
     state: InstanceState
     """Load of all workers."""
     times: LatencyForecast
-    """Of a request without tokens: the wait, the TTFT of an empty prompt, the TPOT."""
+    """Of a request of the size that was asked for; without tokens: wait, TTFT of an empty prompt, TPOT."""
     slowdown: FloatArray
     """How many times slower than predicted each shows itself; at least 1."""
 
@@ -150,13 +150,19 @@ class Balancer:
         if row is not None:
             self._learner.first_token(row, outcome)
 
-    def outlook(self, deployments: Sequence[Deployment], now: float) -> Outlook:
-        """How a short request would fare on each of N deployments now: for those who look on."""
+    def outlook(
+        self,
+        deployments: Sequence[Deployment],
+        now: float,
+        input_tokens: float = 0.0,
+        output_tokens: float = 0.0,
+    ) -> Outlook:
+        """How a request of this size would fare on each of N deployments now: for those who look on."""
         slate = self._slate(tuple(deployments))
         state = self._reckoner.state(now).take(slate.state_rows)
         slowdown = self._reckoner.slowdown(now)[slate.state_rows]
         coefficients = self._learner.coefficients.take(slate.rows)
-        times = forecast(coefficients, state, 0.0, np.zeros(len(slate.deployments)), slowdown)
+        times = forecast(coefficients, state, input_tokens, output_tokens * slate.writes, slowdown)
         return Outlook(slate.deployments, state, times, slowdown)
 
     def learn(self, outcome: Outcome) -> None:

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "init": ("rb_litellm.cli.init", "init", "Propose the lines that a LiteLLM configuration needs."),
     "doctor": ("rb_litellm.cli.doctor", "doctor", "Check a configuration and a running proxy."),
     "explain": ("rb_litellm.cli.explain", "explain", "Show where a request would go now, and why."),
+    "top": ("rb_litellm.cli.top", "top", "Watch the cluster and its decisions in the terminal."),
     "state": ("rb_litellm.cli.state", "state", "Show the workers alive and what they have open, from Redis."),
 }
 

@@ -40,7 +40,7 @@ def state(
     """
     if watch and as_json:
         raise click.UsageError("--watch redraws a table; it does not go with --json")
-    settings = _settings(config, url, namespace)
+    settings = redis_settings(config, url, namespace)
     try:
         if watch:
             asyncio.run(_watch(settings))
@@ -55,12 +55,17 @@ def state(
     if as_json:
         click.echo(json.dumps(asdict(seen)))
         return
-    Console().print(_tables(seen))
+    Console().print(tables(seen))
     if not seen.workers and not quiet:
         click.echo(f"No worker is alive in namespace {settings.namespace!r} of {settings.shown}.", err=True)
 
 
-def _settings(config: Path | None, url: str | None, namespace: str | None) -> RedisSettings:
+def redis_settings(config: Path | None, url: str | None, namespace: str | None) -> RedisSettings:
+    """The Redis that a command's options name.
+
+    Raises:
+        click.ClickException: none is named, or what is named cannot be understood.
+    """
     router, arguments = _configured(config)
     redis_arguments = dict(arguments.get("redis") or {})
     if url is not None:
@@ -111,13 +116,14 @@ async def _watch(settings: RedisSettings) -> None:
     try:
         with Live(console=Console(), screen=False, auto_refresh=False) as live:
             while True:
-                live.update(_tables(overview(await store.read())), refresh=True)
+                live.update(tables(overview(await store.read())), refresh=True)
                 await asyncio.sleep(1.0)
     finally:
         await store.close()
 
 
-def _tables(seen: Overview) -> Group:
+def tables(seen: Overview) -> Group:
+    """Workers and deployments as two tables."""
     workers = Table("worker", title="Workers", title_justify="left")
     for heading in ("open", "age s", "up s"):
         workers.add_column(heading, justify="right")

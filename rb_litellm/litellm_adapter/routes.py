@@ -79,6 +79,21 @@ def authenticated() -> Any:
     return check
 
 
+def admission() -> Any:
+    """The same check as a dependency that says whether LiteLLM admits the request, and refuses nothing."""
+    check = authenticated()
+
+    @functools.wraps(check)
+    async def ask(**given: Any) -> bool:
+        try:
+            await check(**given)
+        except Exception:  # noqa: BLE001  whatever the check says but yes is a no
+            return False
+        return True
+
+    return ask
+
+
 def session_key(request: Request) -> str | None:
     """The key in a session cookie of the Admin UI, None unless it is signed, unexpired and from a login."""
     cookie = request.cookies.get(_COOKIE)

@@ -68,6 +68,11 @@ class Sharing:
         except Exception:  # noqa: BLE001  without an exchange every worker goes by its own load
             _log.exception("RouteBalance: the exchange with other workers could not be started")
 
+    @property
+    def origin(self) -> str:
+        """This worker's name among the others."""
+        return f"pid-{os.getpid()}" if self._publisher is None else self._publisher.origin
+
     def status(self) -> ExchangeStatus | None:
         """How the exchange stands; None before the first start."""
         return None if self._publisher is None else self._publisher.status()

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import httpx
 import jwt
 import pytest
+from click.testing import CliRunner
 
-from tests.e2e.proxy import Proxy, Servers, running_proxy
+from rb_litellm.cli import main
+from tests.e2e.proxy import Proxy, Servers, chat, running_proxy
 
 pytestmark = pytest.mark.slow
 
@@ -90,3 +92,29 @@ def test_a_key_in_a_header_outranks_the_session(proxy: Proxy) -> None:
         headers={"Authorization": "Bearer sk-wrong"},
     )
     assert response.status_code >= 400
+
+
+def test_top_shows_the_cluster_and_the_decisions_of_a_running_proxy(proxy: Proxy) -> None:
+    with proxy.client() as client:
+        assert client.post("/v1/chat/completions", json=chat("auto", max_tokens=3)).status_code == 200
+    shown = CliRunner().invoke(main, ["top", "--once", "--url", proxy.url, "--key", proxy.key])
+    assert shown.exit_code == 0
+    for part in ("RouteBalance", "small-0", "large-1", "a random candidate", "auto"):
+        assert part in shown.stdout
+
+
+def test_top_says_what_is_wrong_with_a_key_and_with_an_address(proxy: Proxy) -> None:
+    refused = CliRunner().invoke(main, ["top", "--once", "--url", proxy.url, "--key", "sk-wrong"])
+    assert "admin" in refused.stdout
+    away = CliRunner().invoke(main, ["top", "--once", "--url", "http://127.0.0.1:1"])
+    assert "does not answer" in away.stdout
+
+
+def test_status_tells_the_last_decisions_with_their_candidates(proxy: Proxy) -> None:
+    with proxy.client() as client:
+        client.post("/v1/chat/completions", json=chat("auto", max_tokens=3))
+        told = client.get("/routebalance/status?decisions=1").json()
+    (decision,) = told["latest"]
+    assert {candidate["deployment"] for candidate in decision["top"]} == {"small-0", "large-1"}
+    assert {d["id"] for tier in told["tiers"] for d in tier["deployments"]} == {"small-0", "large-1"}
+    assert told["recent"]["random"] is not None

@@ -1,0 +1,112 @@
+"""What other weights would have chosen: recent decisions weighed anew, nothing applied.
+
+Each decision is taken again by itself, with the predictions and against the load that it was made with.
+What the other choices would have done to the load of the next ones is not followed: that takes a
+simulation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rb_litellm.core.ballot import Ballot
+from rb_litellm.core.scoring import Weights
+from rb_litellm.core.types import FloatArray
+from rb_litellm.telemetry.decision_log import Recent
+
+_TIE = 1e-9
+
+
+@dataclass(slots=True)
+class Tally:
+    """Choices added up: how many went to each model, and what was predicted of them."""
+
+    count: int
+    models: Counter[str]
+    quality: float = 0.0
+    e2e_s: float = 0.0
+    cost_usd: float = 0.0
+
+    @classmethod
+    def empty(cls) -> Tally:
+        """Nothing chosen yet."""
+        return cls(0, Counter())
+
+    def add(self, model: str, quality: float, e2e_s: float, cost_usd: float) -> None:
+        """Count one choice."""
+        self.count += 1
+        self.models[model] += 1
+        self.quality += quality
+        self.e2e_s += e2e_s
+        self.cost_usd += cost_usd
+
+    def as_json(self) -> dict[str, Any]:
+        """Shares and means."""
+        n = max(self.count, 1)
+        return {
+            "share": {model: round(count / n, 4) for model, count in self.models.most_common()},
+            **means(self.quality / n, self.e2e_s / n, self.cost_usd / n),
+        }
+
+
+def means(quality: float, e2e_s: float, cost_usd: float) -> dict[str, float]:
+    """Mean figures of a request, as everywhere on the page."""
+    return {
+        "quality": round(quality, 4),
+        "e2e_s": round(e2e_s, 4),
+        "cost_usd_per_1k": round(cost_usd * 1000.0, 6),
+    }
+
+
+def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:
+    """How the recent decisions that weighed anything would have come out under other weights.
+
+    `then` tells the choices under `weights` as `now` tells those that were made.
+    """
+    now, then, changed = Tally.empty(), Tally.empty(), 0
+    for one in recent:
+        ballot = one.ballot
+        if ballot is None:
+            continue
+        made = next((i for i, d in enumerate(one.deployments) if d.id == one.record.deployment), None)
+        if made is None:
+            continue
+        chosen = _best(ballot, weights, made)
+        changed += chosen != made
+        for tally, row in ((now, made), (then, chosen)):
+            p = ballot.predictions
+            tally.add(
+                one.deployments[row].group,
+                float(p.quality[row]),
+                float(p.times.e2e_s[row]),
+                float(p.cost_usd[row]),
+            )
+    return {
+        "decisions": now.count,
+        "changed": changed,
+        "weights": {
+            "quality": round(weights.quality, 4),
+            "latency": round(weights.latency, 4),
+            "cost": round(weights.cost, 4),
+        },
+        "now": now.as_json(),
+        "then": then.as_json(),
+    }
+
+
+def _best(ballot: Ballot, weights: Weights, made: int) -> int:
+    """The row of the best score; the one that was chosen where it is as good as any."""
+    of = {"quality": weights.quality, "latency": weights.latency, "cost": weights.cost}
+    scores: FloatArray = np.zeros(ballot.allowed.size)
+    for term in ballot.terms:
+        # Terms that a weight of these three does not stand for keep their own.
+        scores = scores + of.get(term.name, term.weight) * term.value
+    scores = np.where(ballot.allowed, scores, -np.inf)
+    if scores[made] >= scores.max() - _TIE:
+        return made
+    return int(np.argmax(scores))

@@ -1,0 +1,217 @@
+"""The status page in a real Chromium, on the demo's proxy of two workers and thirteen servers, under load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from rb_litellm.demo.pictures import SIZES, browser, chromium, load, signed_in
+from rb_litellm.demo.stage import Stage, stage
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None, reason="no Chromium is installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    pytest.importorskip("playwright", reason="pip install playwright")
+    with stage(tmp_path_factory.mktemp("page"), 4.0, 0, "balanced") as running:
+        # A connection of its own for each, so that both workers have decided something.
+        for _ in range(40):
+            body = {"model": "auto", "max_tokens": 8, "messages": [{"role": "user", "content": "A river?"}]}
+            httpx.post(f"{running.url}/v1/chat/completions", json=body, headers=key_of(running), timeout=60.0)
+        yield running
+
+
+def key_of(ready: Stage) -> dict[str, str]:
+    return {"Authorization": f"Bearer {ready.key}"}
+
+
+@pytest.fixture(scope="module")
+def chrome(ready: Stage) -> Iterator[Any]:
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture
+def page(chrome: Any, ready: Stage) -> Iterator[Any]:
+    """The page, signed in to; it fails the test if the browser's console shows an error."""
+    page = signed_in(chrome, ready.url, ready.key, SIZES["wide"])
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    page.context.close()
+    assert errors == []
+
+
+def test_live_numbers_change_under_load(page: Any, ready: Stage) -> None:
+    def in_flight() -> int:
+        return int(
+            page.locator("#facts div", has_text="In flight").locator("dd").inner_text().replace(",", "")
+        )
+
+    page.wait_for_function("document.querySelectorAll('#tiers tbody tr').length === 13")
+    with load(ready, requests=120, rate=60.0):
+        page.wait_for_function(
+            "[...document.querySelectorAll('#tiers .load span:first-child')]"
+            ".some((cell) => Number(cell.textContent) > 0)",
+            timeout=60_000,
+        )
+        assert in_flight() > 0
+        before = page.locator("#decisions tr").first.inner_text()
+        page.wait_for_function(
+            "(before) => document.querySelector('#decisions tr').innerText !== before",
+            arg=before,
+            timeout=60_000,
+        )
+    # What has been answered is told as measured.
+    page.wait_for_function(
+        "[...document.querySelectorAll('#decisions td:nth-child(7)')]"
+        ".some((cell) => /\\d/.test(cell.textContent))",
+        timeout=60_000,
+    )
+
+
+def test_the_drawer_explains_a_decision_by_keyboard_alone(page: Any) -> None:
+    why = page.locator("#decisions button").first
+    why.focus()
+    page.keyboard.press("Enter")
+    drawer = page.get_by_role("dialog", name="Decision")
+    drawer.wait_for()
+    text = drawer.inner_text()
+    for part in ("(chosen)", "quality", "latency", "cost", "Weights from", "settings"):
+        assert part in text
+    page.keyboard.press("Escape")
+    assert not drawer.is_visible()
+    assert "why" in page.evaluate("document.activeElement.textContent")
+
+
+def test_sliders_answer_and_apply_nothing(page: Any, ready: Stage) -> None:
+    before = httpx.get(f"{ready.url}/routebalance/status", headers=key_of(ready)).json()["strategies"]
+    page.get_by_label("Quality", exact=True).fill("100")
+    page.get_by_label("Latency", exact=True).fill("0")
+    page.get_by_label("Cost", exact=True).fill("0")
+    page.locator("#whatif").wait_for()
+    assert page.locator("#o-quality").inner_text() == "100%"
+    # The best model by quality alone is the largest.
+    rows = page.locator("#whatif-rows tr", has_text="qwen2.5-72b")
+    rows.wait_for()
+    assert rows.locator("td").nth(1).inner_text() == "100%"
+    page.get_by_role("button", name="cost", exact=True).click()
+    page.wait_for_function("document.getElementById('o-cost').textContent === '80%'")
+    assert page.get_by_role("button", name="cost", exact=True).get_attribute("aria-pressed") == "true"
+    assert httpx.get(f"{ready.url}/routebalance/status", headers=key_of(ready)).json()["strategies"] == before
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing(chrome: Any, ready: Stage, scheme: str, size: str) -> None:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
+    ).Axe()
+    page = signed_in(chrome, ready.url, ready.key, SIZES[size], scheme)
+    page.locator("#decisions tr").first.wait_for()
+    page.get_by_role("button", name="latency", exact=True).click()
+    page.locator("#whatif").wait_for()
+    assert violations(axe, page) == []
+    page.locator("#decisions button").first.click()
+    assert violations(axe, page) == []
+    page.context.close()
+
+
+def violations(axe: Any, page: Any) -> list[str]:
+    found = axe.run(page).response["violations"]
+    return [f"{v['id']}: {v['help']}: {v['nodes'][0]['html'][:200]}" for v in found]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_runs_over_the_edge(chrome: Any, ready: Stage, size: str) -> None:
+    page = signed_in(chrome, ready.url, ready.key, SIZES[size])
+    page.locator("#decisions tr").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
+    page.context.close()
+
+
+def test_the_theme_can_be_chosen_and_is_kept(page: Any) -> None:
+    page.get_by_role("button", name="Theme").click()
+    page.get_by_role("button", name="Theme").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_wrong_key_is_told_so_and_shows_nothing(chrome: Any, ready: Stage) -> None:
+    page = chrome.new_context().new_page()
+    page.goto(f"{ready.url}/routebalance/")
+    page.get_by_label("Key").fill("sk-wrong")
+    page.get_by_role("button", name="Open").click()
+    page.get_by_text("does not admit this key").wait_for()
+    assert page.locator("#tiers").inner_text() == ""
+    page.context.close()
+
+
+def test_names_are_shown_as_text_whatever_they_hold(chrome: Any, ready: Stage) -> None:
+    page = signed_in(chrome, ready.url, ready.key, SIZES["wide"])
+    page.route(
+        "**/routebalance/events", lambda route: route.fulfill(content_type="text/event-stream", body=hostile)
+    )
+    page.reload()
+    page.locator("#decisions tr").first.wait_for()
+    assert "<img src=x onerror=alert(1)>" in page.locator("#decisions").inner_text()
+    assert page.locator("#decisions img").count() == 0
+    page.context.close()
+
+
+hostile = "event: decisions\ndata: " + json.dumps(
+    {
+        "worker": "w",
+        "decisions": [
+            {
+                "call_id": "c",
+                "attempt": 0,
+                "at_s": 1.0,
+                "deployment": "<img src=x onerror=alert(1)>",
+                "model": "m",
+            }
+        ],
+    }
+)
+hostile += "\n\n"
+
+
+def test_the_policy_allows_nothing_but_the_page_itself(ready: Stage) -> None:
+    response = httpx.get(f"{ready.url}/routebalance/")
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert response.status_code == 401
+    assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "quality=0&latency=0&cost=0",
+        "quality=-1&latency=1&cost=1",
+        "quality=nan&latency=1&cost=1",
+        "quality=1",
+    ],
+)
+def test_weights_that_cannot_be_are_refused(ready: Stage, query: str) -> None:
+    response = httpx.get(f"{ready.url}/routebalance/whatif?{query}", headers=key_of(ready))
+    assert 400 <= response.status_code < 500, response.text
+
+
+def test_events_end_by_themselves_so_that_a_proxy_can_stop(ready: Stage) -> None:
+    with httpx.stream(
+        "GET", f"{ready.url}/routebalance/events", headers=key_of(ready), timeout=30.0
+    ) as response:
+        names = [line for line in response.iter_lines() if line.startswith("event: ")]
+    assert names.count("event: status") == 15
