@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
 from rb_litellm.demo.pictures import SIZES, browser, chromium, load, signed_in
 from rb_litellm.demo.stage import Stage, stage
 
+expect = pytest.importorskip("playwright.sync_api", reason="pip install playwright").expect
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(chromium() is None, reason="no Chromium is installed"),
@@ -20,7 +24,6 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    pytest.importorskip("playwright", reason="pip install playwright")
     with stage(tmp_path_factory.mktemp("page"), 4.0, 0, "balanced") as running:
         # A connection of its own for each, so that both workers have decided something.
         for _ in range(40):
@@ -41,42 +44,36 @@ def chrome(ready: Stage) -> Iterator[Any]:
 
 @pytest.fixture
 def page(chrome: Any, ready: Stage) -> Iterator[Any]:
-    """The page, signed in to; it fails the test if the browser's console shows an error."""
-    page = signed_in(chrome, ready.url, ready.key, SIZES["wide"])
+    """The page of somebody signed in to the Admin UI; an error in the console fails the test."""
+    context = chrome.new_context(viewport={"width": 1600, "height": 1000})
+    claims = {"key": ready.key, "login_method": "username_password", "exp": time.time() + 3600}
+    session = jwt.encode(claims, ready.key, algorithm="HS256")
+    context.add_cookies([{"name": "token", "value": session, "url": ready.url}])
+    page = context.new_page()
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{ready.url}/routebalance/")
+    expect(page.locator("#decisions tr")).not_to_have_count(0, timeout=30_000)
     yield page
-    page.context.close()
+    context.close()
     assert errors == []
 
 
 def test_live_numbers_change_under_load(page: Any, ready: Stage) -> None:
-    def in_flight() -> int:
-        return int(
-            page.locator("#facts div", has_text="In flight").locator("dd").inner_text().replace(",", "")
-        )
-
-    page.wait_for_function("document.querySelectorAll('#tiers tbody tr').length === 13")
+    expect(page.locator("#tiers tbody tr")).to_have_count(13)
+    busy = page.locator("#tiers .load span:first-child").filter(has_text=re.compile("[1-9]"))
+    expect(busy).to_have_count(0, timeout=30_000)
+    newest = page.locator("#decisions tr").first
+    before = newest.locator("button").get_attribute("aria-label")
     with load(ready, requests=120, rate=60.0):
-        page.wait_for_function(
-            "[...document.querySelectorAll('#tiers .load span:first-child')]"
-            ".some((cell) => Number(cell.textContent) > 0)",
-            timeout=60_000,
-        )
-        assert in_flight() > 0
-        before = page.locator("#decisions tr").first.inner_text()
-        page.wait_for_function(
-            "(before) => document.querySelector('#decisions tr').innerText !== before",
-            arg=before,
-            timeout=60_000,
-        )
+        expect(busy).not_to_have_count(0, timeout=60_000)
+        in_flight = page.locator("#facts div").filter(has_text="In flight").locator("dd")
+        expect(in_flight).to_have_text(re.compile("[1-9]"))
+        expect(newest.locator("button")).not_to_have_attribute("aria-label", before, timeout=60_000)
     # What has been answered is told as measured.
-    page.wait_for_function(
-        "[...document.querySelectorAll('#decisions td:nth-child(7)')]"
-        ".some((cell) => /\\d/.test(cell.textContent))",
-        timeout=60_000,
-    )
+    expect(newest.locator("td").nth(6)).to_have_text(re.compile(r"\d"), timeout=60_000)
+    expect(page.locator("#shares li")).not_to_have_count(0)
 
 
 def test_the_drawer_explains_a_decision_by_keyboard_alone(page: Any) -> None:
@@ -101,12 +98,11 @@ def test_sliders_answer_and_apply_nothing(page: Any, ready: Stage) -> None:
     page.locator("#whatif").wait_for()
     assert page.locator("#o-quality").inner_text() == "100%"
     # The best model by quality alone is the largest.
-    rows = page.locator("#whatif-rows tr", has_text="qwen2.5-72b")
-    rows.wait_for()
-    assert rows.locator("td").nth(1).inner_text() == "100%"
+    row = page.locator("#whatif-rows tr").filter(has_text="qwen2.5-72b")
+    expect(row.locator("td").nth(1)).to_have_text("100%")
     page.get_by_role("button", name="cost", exact=True).click()
-    page.wait_for_function("document.getElementById('o-cost').textContent === '80%'")
-    assert page.get_by_role("button", name="cost", exact=True).get_attribute("aria-pressed") == "true"
+    expect(page.locator("#o-cost")).to_have_text("80%")
+    expect(page.get_by_role("button", name="cost", exact=True)).to_have_attribute("aria-pressed", "true")
     assert httpx.get(f"{ready.url}/routebalance/status", headers=key_of(ready)).json()["strategies"] == before
 
 
