@@ -162,6 +162,8 @@ KINDS: Mapping[str, Kind] = {
     "cache_hit": Kind(5, _cached, _OK),
     # Every worker lets the first one pass, which spends the budget.
     "rejected_by_budget": Kind(2, _chat("poor"), frozenset({429, 200})),
+    "rejected_by_own_budget": Kind(2, _chat("main", routebalance={"max_cost_usd": 1e-12}), frozenset({400})),
+    "wrong_control": Kind(1, _chat("main", routebalance={"weights": "nonsense"}), frozenset({400})),
     "oversized_prompt": Kind(2, _chat("main", text="word " * MAX_MODEL_LEN), frozenset({400})),
     "stream_breaks_off": Kind(2, _chat("cutting", tokens=20, stream=True), frozenset({200, 500})),
     # Clients may choose a call's id, and give it to many requests at a time.

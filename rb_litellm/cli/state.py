@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console, Group
+from redis.exceptions import RedisError
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
@@ -19,6 +20,9 @@ from rb_litellm.config import SettingsError, parse_settings
 from rb_litellm.state.overview import Overview, overview
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
+
+_EVERY_S = 1.0
+"""Between two looks of --watch."""
 
 
 @click.command(name="state")
@@ -116,10 +120,19 @@ async def _watch(settings: RedisSettings) -> None:
     try:
         with Live(console=Console(), screen=False, auto_refresh=False) as live:
             while True:
-                live.update(tables(overview(await store.read())), refresh=True)
-                await asyncio.sleep(1.0)
+                live.update(await _sight(store, settings.shown), refresh=True)
+                await asyncio.sleep(_EVERY_S)
     finally:
         await store.close()
+
+
+async def _sight(store: RedisStore, shown: str) -> RenderableType:
+    """What is to be seen now; whoever watches wants to see an outage through, not to be thrown out by it."""
+    try:
+        return tables(overview(await store.read()))
+    except (OSError, RedisError, asyncio.TimeoutError) as error:
+        await store.close()
+        return f"{shown} cannot be read, trying again: {type(error).__name__}: {error}"
 
 
 def tables(seen: Overview) -> Group:

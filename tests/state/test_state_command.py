@@ -72,6 +72,30 @@ def test_the_table_names_workers_and_deployments(fleet):
     assert all(text in result.stdout for text in ("w1", "w2", "600", "300"))
 
 
+@pytest.fixture
+def three_looks(monkeypatch):
+    """Interrupts a watch at its third look."""
+    looks = iter(range(2))
+
+    async def sleep(seconds):
+        if next(looks, None) is None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("rb_litellm.cli.state.asyncio.sleep", sleep)
+
+
+def test_watching_goes_on_until_it_is_interrupted(fleet, three_looks):
+    result = run("--redis", fleet.url, "--namespace", "blue", "--watch")
+    assert result.exit_code == 0
+    assert "w1" in result.stdout
+
+
+def test_watching_sees_an_outage_through(three_looks):
+    result = run("--redis", "redis://127.0.0.1:1", "--watch")
+    assert result.exit_code == 0
+    assert "cannot be read, trying again" in result.stdout
+
+
 def test_the_redis_of_litellms_configuration_is_found(fleet, tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text(
