@@ -9,17 +9,20 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
 
+from rb_litellm.core.affinity import AffinityRule, Held
 from rb_litellm.core.assign import Bid, Fleet, assign
 from rb_litellm.core.ballot import Decision, Refusal
+from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyForecast, forecast
 from rb_litellm.core.latency_learning import LatencyLearner
+from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.residuals import FleetOdds, Residuals
 from rb_litellm.core.scoring import BALANCED, Objective
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray, Outcome, Prompt
@@ -38,6 +41,10 @@ class Ask:
     candidates: tuple[Deployment, ...]
     objective: Objective = BALANCED
     limits: Limits | None = None
+    affinity: AffinityRule | None = None
+    """How much a probably cached prefix counts for; None for nothing."""
+    exploration: ExplorationRule | None = None
+    """How it may be sent where little is known; None for never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,8 @@ class _Slate:
     state_rows: IntArray
     tier_rows: IntArray
     """(N,) rows of the candidates' tiers in the residuals."""
+    groups: tuple[str, ...]
+    """(N,) model groups."""
     models: tuple[ModelInfo, ...]
     model_of: IntArray
     """(N,) column of each candidate's model."""
@@ -86,7 +95,13 @@ class _Slate:
 class Balancer:
     """Places requests on deployments and learns from what became of them. Not thread-safe."""
 
-    def __init__(self, reckoner: Reckoner, learner: LatencyLearner, random: Random) -> None:
+    def __init__(
+        self,
+        reckoner: Reckoner,
+        learner: LatencyLearner,
+        random: Random,
+        memory: PrefixMemory | None = None,
+    ) -> None:
         self._reckoner = reckoner
         self._learner = learner
         self.residuals = Residuals()
@@ -95,6 +110,8 @@ class Balancer:
         self._rows: dict[str, int] = {}
         self._last_chosen: FloatArray = np.zeros(0)
         self._slates: OrderedDict[tuple[Deployment, ...], _Slate] = OrderedDict()
+        self.memory = memory or PrefixMemory()
+        """What deployments have probably cached."""
 
     def decide(
         self, asks: Sequence[Ask], predictions: PredictionSource, now: float
@@ -110,13 +127,17 @@ class Balancer:
         slate, fleet, bids = self._setting(asks, predictions, now)
         decisions = assign(bids, fleet, now, self._random)
         self._last_chosen[slate.rows] = fleet.last_chosen_s
+        for ask, bid, decision in zip(asks, bids, decisions, strict=True):
+            if bid.held is not None and isinstance(decision, Decision):
+                row, group = int(slate.state_rows[decision.index]), slate.groups[decision.index]
+                self.memory.sent(bid.held, ask.prompt, row, group, now)
         return [_assignment(decision, slate.deployments) for decision in decisions]
 
     def preview(
         self, ask: Ask, predictions: PredictionSource, now: float
     ) -> tuple[Assignment | Refusal, tuple[Deployment, ...]]:
         """What `decide` would say of a lone request, and the deployments of its ballot; changes nothing."""
-        slate, fleet, bids = self._setting([ask], predictions, now)
+        slate, fleet, bids = self._setting([replace(ask, exploration=None)], predictions, now)
         (decision,) = assign(bids, fleet, now, Random(0))
         return _assignment(decision, slate.deployments), slate.deployments
 
@@ -136,10 +157,20 @@ class Balancer:
             price_known=slate.price_known,
             last_chosen_s=self._last_chosen[slate.rows],
             slowdown=self._reckoner.slowdown(now)[slate.state_rows],
+            measured=self._learner.measured[slate.rows] if any(ask.exploration for ask in asks) else None,
             odds=FleetOdds(self.residuals, slate.tier_rows),
         )
         bids = [
-            Bid(ask.prompt.input_tokens, quality[r], output_tokens[r], masks[r], ask.objective, ask.limits)
+            Bid(
+                ask.prompt.input_tokens,
+                quality[r],
+                output_tokens[r],
+                masks[r],
+                ask.objective,
+                ask.limits,
+                self._held(ask, slate, now),
+                ask.exploration,
+            )
             for r, ask in enumerate(asks)
         ]
         return slate, fleet, bids
@@ -171,6 +202,12 @@ class Balancer:
         if row is not None:
             self.residuals.learn(self._learner.tier_row(row), outcome)
             self._learner.observe(row, outcome)
+
+    def _held(self, ask: Ask, slate: _Slate, now: float) -> Held | None:
+        if ask.affinity is None:
+            return None
+        rows, tiers = slate.state_rows, slate.tier_rows
+        return self.memory.held(ask.prompt, ask.affinity, rows, tiers, slate.groups, now)
 
     def _common_slate(self, asks: Sequence[Ask]) -> tuple[_Slate, BoolArray]:
         first = asks[0].candidates
@@ -206,6 +243,7 @@ class Balancer:
             rows=np.array(rows, dtype=np.int64),
             tier_rows=np.array([self._learner.tier_row(row) for row in rows], dtype=np.int64),
             state_rows=np.array([self._reckoner.row(d.id) for d in deployments], dtype=np.int64),
+            groups=tuple(d.group for d in deployments),
             models=tuple(columns),
             model_of=np.array(model_of, dtype=np.int64),
             writes=np.array([1.0 if d.generates else 0.0 for d in deployments]),

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from rb_litellm.core.admission import wait_limit
+from rb_litellm.core.affinity import AffinityRule
+from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.scoring import PRESETS, Weights
 from rb_litellm.core.slo import RELAX, STEPS, LimitName, Mode
 
@@ -177,6 +179,37 @@ class AdmissionSettings(_Settings):
         return wait_limit(self.max_wait_s, levels, number)
 
 
+class AffinitySettings(_Settings):
+    """Preferring, other things equal, the deployment that has probably cached a prompt's beginning."""
+
+    max_bonus_ms: float = Field(default=500.0, ge=0.0, le=60_000.0, description="Most that it is worth.")
+    imbalance: float = Field(
+        default=2.0,
+        ge=0.0,
+        le=1_000.0,
+        description="No bonus with so many more in flight than an equal.",
+    )
+    ttl_s: float = Field(default=300.0, gt=0.0, le=86_400.0, description="A prefix unused so long is gone.")
+    switch_cost: float = Field(
+        default=0.02, ge=0.0, le=1.0, description="Score another model must offer more in a conversation."
+    )
+
+    def rule(self) -> AffinityRule:
+        """The same as the decision wants it."""
+        return AffinityRule(self.max_bonus_ms / 1000.0, self.imbalance, self.ttl_s, self.switch_cost)
+
+
+class ExplorationSettings(_Settings):
+    """Sending a small share of requests where little is known of the latency."""
+
+    method: Literal["epsilon", "thompson"] = "epsilon"
+    share: float = Field(default=0.02, gt=0.0, le=0.2, description="Of the requests, at most.")
+
+    def rule(self) -> ExplorationRule:
+        """The same as the decision wants it."""
+        return ExplorationRule(self.method, self.share)
+
+
 class Cap(_Settings):
     """Bounds of one control as a client may set it."""
 
@@ -240,6 +273,8 @@ class RouteBalanceSettings(_Settings):
     slo: SloSettings = SloSettings()
     max_cost_usd: Usd | None = Field(default=None, description="The most that one request may cost.")
     admission: AdmissionSettings | None = None
+    affinity: AffinitySettings | None = None
+    exploration: ExplorationSettings | None = None
     overrides: OverrideSettings = OverrideSettings()
     member_access: Literal["group", "key"] = Field(
         default="group",

@@ -8,17 +8,19 @@ go first because a misplaced long answer costs most (longest-processing-time-fir
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
 
-from rb_litellm.core.ballot import Ballot, Decision, Predictions, Refusal
+from rb_litellm.core.affinity import Held
+from rb_litellm.core.ballot import Ballot, Decision, Predictions, Refusal, Term
+from rb_litellm.core.exploration import ExplorationRule, drawn_latency, explores, longest_ago
 from rb_litellm.core.filters import Filtered, Limits, apply
 from rb_litellm.core.latency import LatencyCoefficients, forecast
 from rb_litellm.core.scoring import BALANCED, Objective, total
 from rb_litellm.core.slo import Odds
-from rb_litellm.core.types import BoolArray, FloatArray, InstanceState
+from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
 _TIE = 1e-9
 
@@ -37,6 +39,10 @@ class Bid:
     objective: Objective = BALANCED
     limits: Limits | None = None
     """Service levels, budget, admission; None costs nothing."""
+    held: Held | None = None
+    """What is probably cached of its prompt, where affinity is on."""
+    exploration: ExplorationRule | None = None
+    """How it may be sent where little is known; None for never."""
 
 
 @dataclass(slots=True)
@@ -53,6 +59,8 @@ class Fleet:
     slowdown: FloatArray | None = None
     price_known: BoolArray | None = None
     """Where False, the prices above are guesses, and a request with a budget does not go there."""
+    measured: IntArray | None = None
+    """Answers whose latency was measured; needed where a bid explores."""
     odds: Odds | None = None
     """Needed where a bid has limits."""
 
@@ -82,20 +90,24 @@ def longest_first(bids: Sequence[Bid]) -> list[int]:
 
 
 def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision | Refusal:
-    predictions = _predict(bid, fleet, fleet.state)
+    prefill_tokens = _prefill_tokens(bid, fleet)
+    predictions = _predict(bid, fleet, fleet.state, prefill_tokens)
     if bid.limits is None:
         filtered, allowed = _UNFILTERED, bid.allowed
     else:
-        filtered = _filter(bid, bid.limits, fleet, predictions)
+        filtered = _filter(bid, bid.limits, fleet, predictions, prefill_tokens)
         allowed = filtered.allowed
     terms = bid.objective.terms(predictions, allowed)
     if filtered.penalty is not None:
         terms = (*terms, filtered.penalty)
+    if bid.held is not None and bid.held.switches is not None:
+        terms = (*terms, Term("switch", -bid.held.rule.switch_cost, bid.held.switches))
     scores = total(terms, allowed)
     ballot = Ballot(predictions, bid.allowed, allowed, terms, scores, filtered.verdicts, filtered.relaxed)
     if filtered.refused is not None:
         return Refusal(filtered.refused, ballot, filtered.needed, filtered.retry_after_s)
-    chosen = _best(scores, fleet, random)
+    explored = _explore(bid, fleet, predictions, allowed, now, random)
+    chosen = _best(scores, fleet, random) if explored is None else explored
     affordable = filtered.affordable_tokens
     decision = Decision(
         index=chosen,
@@ -104,11 +116,13 @@ def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision | Ref
         candidates=int(np.count_nonzero(bid.allowed)),
         in_flight=float(fleet.state.in_flight[chosen]),
         pending_prefill_tokens=float(fleet.state.pending_prefill_tokens[chosen]),
+        prefill_tokens=float(prefill_tokens[chosen]),
         ballot=ballot,
+        explored=explored is not None,
         affordable_tokens=None if affordable is None else float(affordable[chosen]),
     )
     fleet.state.in_flight[chosen] += 1.0
-    fleet.state.pending_prefill_tokens[chosen] += bid.input_tokens
+    fleet.state.pending_prefill_tokens[chosen] += prefill_tokens[chosen]
     fleet.state.pending_decode_tokens[chosen] += bid.output_tokens[chosen]
     fleet.last_chosen_s[chosen] = now
     return decision
@@ -117,23 +131,50 @@ def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision | Ref
 _UNFILTERED = Filtered(np.zeros(0, dtype=np.bool_))
 
 
-def _predict(bid: Bid, fleet: Fleet, state: InstanceState) -> Predictions:
+def _explore(
+    bid: Bid, fleet: Fleet, predictions: Predictions, allowed: BoolArray, now: float, random: Random
+) -> int | None:
+    """Where to look, for a request that is one of the share that looks; never one with a strict SLO."""
+    rule = bid.exploration
+    if rule is None or not explores(rule, random):
+        return None
+    if bid.limits is not None and bid.limits.slo is not None and bid.limits.slo.mode == "strict":
+        return None
+    if rule.method == "epsilon" or fleet.measured is None:
+        return longest_ago(fleet.last_chosen_s, allowed)
+    times = predictions.times
+    drawn = drawn_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
+    imagined = replace(predictions, times=replace(times, e2e_s=drawn))
+    return _best(total(bid.objective.terms(imagined, allowed), allowed), fleet, random)
+
+
+def _prefill_tokens(bid: Bid, fleet: Fleet) -> FloatArray:
+    if bid.held is None:
+        return np.full(bid.allowed.size, bid.input_tokens)
+    return bid.held.tokens_to_prefill(
+        bid.input_tokens, fleet.coefficients.prefill_s_per_token, fleet.state.in_flight, bid.allowed
+    )
+
+
+def _predict(bid: Bid, fleet: Fleet, state: InstanceState, prefill_tokens: FloatArray) -> Predictions:
     return Predictions(
         quality=bid.quality,
         output_tokens=bid.output_tokens,
-        times=forecast(fleet.coefficients, state, bid.input_tokens, bid.output_tokens, fleet.slowdown),
+        times=forecast(fleet.coefficients, state, prefill_tokens, bid.output_tokens, fleet.slowdown),
         cost_usd=bid.input_tokens * fleet.input_usd_per_token
         + bid.output_tokens * fleet.output_usd_per_token,
     )
 
 
-def _filter(bid: Bid, limits: Limits, fleet: Fleet, predictions: Predictions) -> Filtered:
+def _filter(
+    bid: Bid, limits: Limits, fleet: Fleet, predictions: Predictions, prefill_tokens: FloatArray
+) -> Filtered:
     if fleet.odds is None:
         raise ValueError("a bid has limits, and the fleet no odds to hold them against")
     return apply(
         limits,
         predictions,
-        lambda: _predict(bid, fleet, InstanceState.idle(bid.allowed.size)),
+        lambda: _predict(bid, fleet, InstanceState.idle(bid.allowed.size), prefill_tokens),
         bid.allowed,
         fleet.input_usd_per_token,
         fleet.output_usd_per_token,

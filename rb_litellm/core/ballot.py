@@ -118,7 +118,11 @@ class Decision:
     in_flight: float
     """Attempts that it meets there, those placed before it in its batch included."""
     pending_prefill_tokens: float
+    prefill_tokens: float
+    """Tokens of its own input that the deployment has to compute: those that it has not cached."""
     ballot: Ballot
+    explored: bool = False
+    """It was chosen to learn about it, and not as the best."""
     affordable_tokens: float | None = None
     """Output tokens that the request's budget pays for there; None without a budget, inf where free."""
 

@@ -97,12 +97,13 @@ class LatencyForecast:
 def forecast(
     coefficients: LatencyCoefficients,
     state: InstanceState,
-    input_tokens: float,
+    prefill_tokens: float | FloatArray,
     output_tokens: FloatArray,
     slowdown: FloatArray | None = None,
 ) -> LatencyForecast:
     """Predict one request on every deployment under the load of `state`, itself joining it.
 
+    `prefill_tokens` are those of its input that are to be computed, on all or (N,) on each;
     `output_tokens` (N,) is the expected length on each; `slowdown` (N,), at least one, stretches all
     times of deployments whose open attempts are overdue.
     """
@@ -115,7 +116,7 @@ def forecast(
     remaining = state.pending_decode_tokens / np.maximum(state.in_flight, 1.0) * tpot
     wait = np.where(waiting > 0.0, remaining * waiting / np.maximum(running, 1.0), 0.0)
     ttft = wait + c.ttft_s + c.ttft_s_per_running * (running - 1.0)
-    ttft += c.prefill_s_per_token * (state.pending_prefill_tokens + input_tokens)
+    ttft += c.prefill_s_per_token * (state.pending_prefill_tokens + prefill_tokens)
     e2e = ttft + np.maximum(output_tokens - 1.0, 0.0) * tpot
     if slowdown is None:
         return LatencyForecast(wait, ttft, tpot, e2e)

@@ -100,6 +100,12 @@ class LatencyLearner:
             self._move(_TPOT, row, _HINT * residual)
             self._refresh(tier, _TPOT)
 
+    @property
+    def measured(self) -> IntArray:
+        """Answers (N,) by row of which TPOT or TTFT was measured."""
+        either: IntArray = np.maximum(self._measured[_TPOT], self._measured[_TTFT])
+        return either
+
     def observe(self, row: int, outcome: Outcome) -> None:
         """Learn from one closed attempt on the deployment at `row`; failures teach nothing here."""
         if outcome.error is not None:

@@ -34,6 +34,8 @@ class Prompt:
     """The client's limit on output tokens."""
     json_output: bool = False
     """A response format other than text was asked for."""
+    session: str = ""
+    """The client's name for the conversation that this is a turn of, empty where it gives none."""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,8 @@ MAX_MESSAGES = 512
 """Messages that are read of one request: the first and the last half of this many."""
 MAX_PARTS = 256
 """Content parts that are read of one message."""
+MAX_SESSION = 128
+"""Characters of a session's name that tell it from others."""
 MAX_DEPTH = 4
 """Content within content: a tool's result holds parts of its own."""
 MAX_CHARS = 1_000_000
@@ -51,7 +53,17 @@ def read_prompt(messages: object, input: object, request_kwargs: Mapping[str, An
         max_tokens=output_limit(kwargs),
         json_output=isinstance(response_format, Mapping)
         and response_format.get("type") not in (None, "text"),
+        session=_session(kwargs),
     )
+
+
+def _session(kwargs: Mapping[str, Any]) -> str:
+    """The client's session, as LiteLLM takes it from body or headers; empty without one."""
+    metadata = kwargs.get("metadata")
+    given = kwargs.get("litellm_session_id") or (
+        metadata.get("session_id") if isinstance(metadata, Mapping) else None
+    )
+    return given[:MAX_SESSION] if isinstance(given, str) else ""
 
 
 def output_limit(kwargs: Mapping[str, Any]) -> int | None:

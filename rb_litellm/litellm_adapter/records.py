@@ -20,6 +20,7 @@ _BUCKETS = ("litellm_metadata", "metadata")
 _CAUSES: dict[Reason, str] = {
     "joint": "joint score of quality, latency and cost",
     "only-candidate": "only candidate",
+    "exploration": "exploration of a seldom chosen deployment",
     "fewest-open": "fewest open requests",
 }
 

@@ -26,11 +26,13 @@ from rb_litellm.config import (
 )
 from rb_litellm.controls import Planner
 from rb_litellm.core.latency_learning import LatencyLearner
+from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.arrival import Arrival
 from rb_litellm.litellm_adapter.attempts import Attempts
 from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
+from rb_litellm.litellm_adapter.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.preflight import check_names
 from rb_litellm.litellm_adapter.records import routing_decision
 from rb_litellm.litellm_adapter.register import record_decision, selector_for
@@ -80,12 +82,13 @@ class Runtime:
         self.recorder = Recorder(self.reporting.meter)
         self.index = DeploymentIndex()
         self.ledger = Ledger(self.index, LeaseRule())
-        self.sharing = Sharing(self.index, self.ledger)
+        memory = PrefixMemory()
+        self.sharing = Sharing(self.index, self.ledger, GuardedPrefixes(memory.index, self.lock))
         self.foreign = Foreign()
         self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.foreign)
         self.scraping = Scraping(self.index, self.catalog, self.foreign)
         self._random = random or Random()
-        self.balancer = Balancer(self.reckoner, LatencyLearner(), self._random)
+        self.balancer = Balancer(self.reckoner, LatencyLearner(), self._random, memory)
         self.lifecycle = Lifecycle(self)
         self._calls = Calls()
         self._attempts = Attempts(self.ledger, self._learn, self.balancer.first_token)
@@ -116,6 +119,9 @@ class Runtime:
                 self._redis = settings.redis
             if "scrape" in settings.model_fields_set:
                 self._scrape = settings.scrape
+            # What other workers tell of a deployment is understood once it has a row here.
+            for entry in getattr(router, "model_list", None) or ():
+                self.index.row(str(entry["model_info"]["id"]))
             self.sharing.configure(self._redis, router)
             self.scraping.configure(self._scrape, router)
         self.ensure_started()
@@ -178,7 +184,12 @@ class Runtime:
         with self.lock:
             tried = self.ledger.tried(call_id)
             key = self._attempts.open(
-                call_id, assignment, ask.prompt.input_tokens, now, arrival.stream, arrival.task
+                call_id,
+                assignment,
+                round(assignment.decision.prefill_tokens),
+                now,
+                arrival.stream,
+                arrival.task,
             )
             self._watch(key, arrival.task, arrival.stream)
             self.counters.decisions += 1

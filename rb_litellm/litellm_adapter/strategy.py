@@ -62,6 +62,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._router = router
         self.settings = settings
         self.planner = Planner(settings)
+        self._affinity = None if settings.affinity is None else settings.affinity.rule()
+        self._exploration = None if settings.exploration is None else settings.exploration.rule()
         self._predictions = predictions
         self._shared = shared
         self._desk: Desk[_Ticket, Entry | Refusal] = Desk(self._decide)
@@ -164,6 +166,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 candidates=tuple(self._shared.catalog.facts(entries)),
                 objective=plan.objective,
                 limits=self._limits(plan, prompt, body, request_kwargs or {}, responses),
+                affinity=self._affinity,
+                exploration=self._exploration,
             ),
             entries=entries,
             arrival=arrival,

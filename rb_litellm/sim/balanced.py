@@ -14,6 +14,7 @@ from random import Random
 import numpy as np
 
 from rb_litellm.balancer import Ask, Balancer, model_info
+from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.ballot import Refusal
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
@@ -49,6 +50,8 @@ class Arms:
     """The balancer sees load at all; without, it prices latency on idle servers."""
     window_s: float = 0.0
     """Time for which a batch is collected before it is decided, as the reference does (50-200 ms)."""
+    affinity: AffinityRule | None = None
+    """Not left out but added: prompts go, other things equal, where their beginning is cached."""
 
 
 class RouteBalance:
@@ -98,7 +101,7 @@ class RouteBalance:
                 desk.attempt(request),
                 assignment.deployment.id,
                 now=now,
-                input_tokens=request.prompt.input_tokens,
+                input_tokens=round(decision.prefill_tokens),
                 prediction=decision.prediction,
                 in_flight=decision.in_flight,
                 pending_prefill_tokens=decision.pending_prefill_tokens,
@@ -111,7 +114,8 @@ class RouteBalance:
         ]
 
     def _asks(self, batch: Sequence[Request]) -> list[Ask]:
-        return [Ask(r.prompt, self._deployments, self._objective) for r in batch]
+        affinity = self._arms.affinity
+        return [Ask(r.prompt, self._deployments, self._objective, affinity=affinity) for r in batch]
 
     def first_token(self, worker: int, request: Request, deployment: int, now: float) -> None:
         """The ledger hears of it, as from a stream."""

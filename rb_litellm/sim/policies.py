@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.scoring import PRESETS, QualityNorm, Weights
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.balanced import Arms, Decoupled, OraclePredictions, RouteBalance
@@ -23,6 +24,7 @@ _ARMS = {
     "noreckoning": Arms(reckoning=False),
     "noload": Arms(load=False),
     "window": Arms(window_s=0.1),
+    "affinity": Arms(affinity=AffinityRule()),
 }
 _LITELLM = (
     "simple-shuffle",

@@ -7,8 +7,9 @@ compact JSON document that names busy deployments only; ids longer than MAX_NAME
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -23,6 +24,9 @@ MAX_NAME = 24
 """Characters of a deployment id on the wire. LiteLLM's own ids are 64 hex digits."""
 MAX_DEPLOYMENTS = 4_096
 """Busy deployments in one gauge; those with the most in flight are told, about 130 KB at the bound."""
+PREFIX_BYTES = 8
+MAX_PREFIXES = 64
+"""Names of prefixes in one gauge, about 700 bytes; none where affinity is off."""
 MAX_PAYLOAD_BYTES = 1 << 20
 """A longer gauge is not read."""
 
@@ -57,6 +61,8 @@ class Gauge:
     """By deployment name on the wire."""
     up_s: float = 0.0
     """How long that worker has been running."""
+    prefixes: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """Names of prefixes that it lately sent to a deployment, by the deployment's name on the wire."""
 
 
 class GaugeError(ValueError):
@@ -72,8 +78,17 @@ def wire_name(deployment: str) -> str:
     return f"{deployment[: MAX_NAME - 11]}~{digest}"
 
 
-def encode(index: DeploymentIndex, state: InstanceState, decode_rates: FloatArray, up_s: float) -> bytes:
-    """This worker's gauge; arrays have one row per row of the index."""
+def encode(
+    index: DeploymentIndex,
+    state: InstanceState,
+    decode_rates: FloatArray,
+    up_s: float,
+    prefixes: Mapping[int, Sequence[bytes]] = {},
+) -> bytes:
+    """This worker's gauge; arrays have one row per row of the index.
+
+    `prefixes` are the names of prefixes lately sent to a row, of PREFIX_BYTES each.
+    """
     busy = state.in_flight.nonzero()[0]
     if busy.size > MAX_DEPLOYMENTS:
         busy = busy[state.in_flight[busy].argsort()[-MAX_DEPLOYMENTS:]]
@@ -81,7 +96,10 @@ def encode(index: DeploymentIndex, state: InstanceState, decode_rates: FloatArra
     columns = (state.in_flight, state.pending_prefill_tokens, state.pending_decode_tokens, decode_rates)
     figures = np.rint(np.stack([column[busy] for column in columns], axis=1)).astype(np.int64).tolist()
     loads = {wire_name(ids[row]): four for row, four in zip(busy.tolist(), figures, strict=True)}
-    return json.dumps({"v": WIRE_VERSION, "up": round(up_s), "d": loads}, separators=(",", ":")).encode()
+    document: dict[str, Any] = {"v": WIRE_VERSION, "up": round(up_s), "d": loads}
+    if prefixes:
+        document["p"] = {wire_name(ids[row]): _packed(names) for row, names in prefixes.items()}
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def decode(heard: Heard) -> Gauge:
@@ -97,11 +115,23 @@ def decode(heard: Heard) -> Gauge:
         if document["v"] != WIRE_VERSION:
             raise GaugeError(f"gauge of {heard.origin!r} has version {document['v']!r}")
         loads = {str(name): _load(*figures) for name, figures in document["d"].items()}
-        return Gauge(heard.origin, heard.age_s, loads, _amount(document["up"]))
+        prefixes = {str(name): _unpacked(packed) for name, packed in document.get("p", {}).items()}
+        return Gauge(heard.origin, heard.age_s, loads, _amount(document["up"]), prefixes)
     except GaugeError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise GaugeError(f"gauge of {heard.origin!r} cannot be read: {error}") from error
+
+
+def _packed(names: Sequence[bytes]) -> str:
+    return b64encode(b"".join(names)).decode()
+
+
+def _unpacked(packed: str) -> tuple[bytes, ...]:
+    names = b64decode(packed, validate=True)
+    if len(names) % PREFIX_BYTES or len(names) > MAX_PREFIXES * PREFIX_BYTES:
+        raise ValueError(f"{len(names)} bytes are no names of prefixes")
+    return tuple(names[at : at + PREFIX_BYTES] for at in range(0, len(names), PREFIX_BYTES))
 
 
 def _load(in_flight: float, prefill: float, decode: float, rate: float) -> Load:

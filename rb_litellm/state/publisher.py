@@ -15,14 +15,14 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from time import monotonic
-from typing import Literal
+from typing import Literal, Protocol
 from uuid import uuid4
 
-from rb_litellm.state.gauges import Gauge, GaugeError, Heard, decode, encode
+from rb_litellm.state.gauges import Gauge, GaugeError, Heard, decode, encode, wire_name
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.pace import pauses_s
@@ -59,6 +59,16 @@ class ExchangeStatus:
     """What the store last failed with; None while it works."""
 
 
+class PrefixShare(Protocol):
+    """What workers tell each other of prompts that deployments have probably cached."""
+
+    def recent(self, now: float) -> Mapping[int, Sequence[bytes]]:
+        """Names of prefixes sent from here in the last seconds, by row of the index."""
+
+    def heard(self, names: Sequence[bytes], row: int, now: float) -> None:
+        """Another worker lately sent prompts with these prefixes to the deployment at `row`."""
+
+
 class GaugePublisher:
     """Publishes the ledger's sums and passes what it hears to `peers`."""
 
@@ -73,6 +83,7 @@ class GaugePublisher:
         ttl_s: float = 5.0,
         timeout_s: float = 2.0,
         shown: str = "",
+        prefixes: PrefixShare | None = None,
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
@@ -89,6 +100,7 @@ class GaugePublisher:
         self._ttl_s = ttl_s
         self._timeout_s = timeout_s
         self._shown = shown
+        self._prefixes = prefixes
         self._origin = origin or worker_name()
         self._clock = clock
         self._random = random or Random()
@@ -161,14 +173,20 @@ class GaugePublisher:
             before = self._clock()
             self._told_changes = self._ledger.changes
             payload = encode(
-                self._index, self._ledger.sums(before), self._ledger.decode_rates(), before - self._since_s
+                self._index,
+                self._ledger.sums(before),
+                self._ledger.decode_rates(),
+                before - self._since_s,
+                {} if self._prefixes is None else self._prefixes.recent(before),
             )
             self._exchanges += 1
             heard = await asyncio.wait_for(
                 self._store.exchange(self._origin, payload, self._ttl_s), self._timeout_s
             )
             after = self._clock()
-            self._peers.hear(self._readable(heard), (before + after) / 2.0)
+            gauges = self._readable(heard)
+            self._peers.hear(gauges, (before + after) / 2.0)
+            self._hear_prefixes(gauges, after)
             self._last_s = after
         except Exception as error:  # noqa: BLE001  whatever the store fails with, routing goes on
             self._failed(error)
@@ -187,6 +205,15 @@ class GaugePublisher:
             await asyncio.sleep(max(began + soonest - self._clock(), 0.001))
             if self._ledger.changes == self._told_changes:
                 await asyncio.sleep(max(began + latest - self._clock(), 0.0))
+
+    def _hear_prefixes(self, gauges: list[Gauge], now: float) -> None:
+        if self._prefixes is None or not any(gauge.prefixes for gauge in gauges):
+            return
+        rows = {wire_name(id_): row for row, id_ in enumerate(self._index.ids)}
+        for gauge in gauges:
+            for name, names in gauge.prefixes.items():
+                if name in rows:
+                    self._prefixes.heard(names, rows[name], now - gauge.age_s)
 
     def _readable(self, heard: list[Heard]) -> list[Gauge]:
         return [gauge for gauge in map(self._decoded, heard) if gauge is not None]

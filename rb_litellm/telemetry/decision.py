@@ -40,9 +40,9 @@ _SCORE_SCALE = 1e4
 _SCALE = (*(10.0**decimals for decimals in _FIGURES.values()), _SCORE_SCALE)
 """What figures and score are multiplied by before they are rounded."""
 
-Reason = Literal["joint", "only-candidate", "fewest-open"]
-"""How the deployment was found: by the joint score, because there was no other, or by the simple rule
-that serves when something inside failed."""
+Reason = Literal["joint", "only-candidate", "exploration", "fewest-open"]
+"""How the deployment was found: by the joint score, because there was no other, to learn about it, or by the
+simple rule that serves when something inside failed."""
 
 Fallback = Literal["none", "retry", "fallback"]
 """A request's first attempt; a further one under the same model name; one under another name."""

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Collection
 
 from rb_litellm.balancer import Assignment
-from rb_litellm.core.ballot import Ballot
+from rb_litellm.core.ballot import Ballot, Decision
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.baseline import Baseline
-from rb_litellm.telemetry.decision import DecisionRecord, Fallback, removed_by, top_candidates
+from rb_litellm.telemetry.decision import DecisionRecord, Fallback, Reason, removed_by, top_candidates
 from rb_litellm.telemetry.decision_log import DecisionLog
 from rb_litellm.telemetry.meter import Meter
 
@@ -49,7 +49,7 @@ class Recorder:
             deployment=assignment.deployment.id,
             model=assignment.deployment.group,
             candidates=decision.candidates,
-            reason="joint" if decision.candidates > 1 else "only-candidate",
+            reason=_reason(decision),
             duration_s=duration_s,
             requested=requested,
             at_s=self._wall(),
@@ -122,3 +122,9 @@ class Recorder:
             return "none"
         before = self.log.latest(call_id)
         return "retry" if before is None or before.requested == requested else "fallback"
+
+
+def _reason(decision: Decision) -> Reason:
+    if decision.candidates == 1:
+        return "only-candidate"
+    return "exploration" if decision.explored else "joint"

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.admission import Admission
+from rb_litellm.core.affinity import AffinityRule, Held
 from rb_litellm.core.assign import Bid, Fleet, assign, longest_first
 from rb_litellm.core.ballot import Decision, Refusal
 from rb_litellm.core.budget import Budget
+from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
 from rb_litellm.core.scoring import PRESETS, JointScore, Weights
@@ -240,3 +242,63 @@ def test_a_budget_keeps_away_from_where_not_even_the_shortest_answer_is_paid():
         assert isinstance(decision, Decision)
         assert decision.index == 0
         assert decision.affordable_tokens == 950
+
+
+class TestExploration:
+    def explored(self, of, **facts):
+        rule = ExplorationRule("epsilon", 1.0)
+        asked = replace(bid(3, quality=[0.9, 0.5, 0.1], **facts), exploration=rule)
+        return assign([asked], of, 9.0, Random(0))[0]
+
+    def test_it_goes_where_nobody_was_for_longest(self):
+        decision = self.explored(fleet(3, last_chosen=[8.0, 7.0, 1.0]))
+        assert (decision.index, decision.explored) == (2, True)
+
+    def test_it_keeps_to_what_is_allowed(self):
+        decision = self.explored(fleet(3, last_chosen=[8.0, 7.0, 1.0]), allowed=[True, True, False])
+        assert decision.index == 1
+
+    def test_a_strict_slo_is_never_explored_with(self):
+        of = replace(fleet(3, last_chosen=[8.0, 7.0, 1.0]), odds=LogUniform())
+        rule, limits = ExplorationRule("epsilon", 1.0), Limits(slo=Slo(e2e_s=100.0, mode="strict"))
+        asked = replace(bid(3, quality=[0.9, 0.5, 0.1]), exploration=rule, limits=limits)
+        assert not assign([asked], of, 9.0, Random(0))[0].explored
+
+    def test_thompson_tries_the_unmeasured_more_often_than_the_well_measured(self):
+        rule = ExplorationRule("thompson", 1.0)
+        # The last is a little slower than the first two, as far as is known.
+        priors = [PRIOR, PRIOR, replace(PRIOR, tpot_s=0.022)]
+        asked = replace(bid(3, weights=LATENCY), exploration=rule)
+        chosen = []
+        for seed in range(300):
+            of = fleet(3, priors=priors, last_chosen=[9.0, 9.0, 9.0])
+            of = replace(of, measured=np.array([900, 900, 0]))
+            chosen.append(assign([asked], of, 9.0, Random(seed))[0].index)
+        assert 0.2 < chosen.count(2) / 300 < 0.6
+
+
+class TestAffinity:
+    def held(self, *seen, switches=None):
+        return Held(np.array(seen, dtype=float), np.zeros(len(seen), dtype=int), switches, AffinityRule(), ())
+
+    def test_a_cached_prefix_decides_among_equals(self):
+        asked = replace(bid(3, input_tokens=1000.0), held=self.held(0, 900, 0))
+        decision = assign([asked], fleet(3), 0.0, Random(0))[0]
+        assert decision.index == 1
+        assert decision.prefill_tokens == 100.0
+        assert decision.prediction.ttft_s == pytest.approx(0.05 + 100 * 1e-4)
+
+    def test_only_what_must_be_computed_is_pending(self):
+        of = fleet(3)
+        assign([replace(bid(3, input_tokens=1000.0), held=self.held(0, 900, 0))], of, 0.0, Random(0))
+        assert of.state.pending_prefill_tokens.tolist() == [0.0, 100.0, 0.0]
+
+    def test_load_beats_a_cached_prefix(self):
+        asked = replace(bid(3, input_tokens=1000.0), held=self.held(0, 900, 0))
+        assert assign([asked], fleet(3, in_flight=[0, 5, 0]), 0.0, Random(0))[0].index != 1
+
+    def test_a_conversation_stays_with_its_model_for_a_small_difference(self):
+        switches = np.array([0.0, 1.0])
+        near = replace(bid(2, quality=[0.5, 0.54]), held=self.held(0, 0, switches=switches))
+        far = replace(bid(2, quality=[0.5, 0.9]), held=self.held(0, 0, switches=switches))
+        assert [assign([b], fleet(2), 0.0, Random(0))[0].index for b in (near, far)] == [0, 1]

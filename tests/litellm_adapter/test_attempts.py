@@ -32,7 +32,9 @@ def to(id):
         input_usd_per_token=0.0,
         output_usd_per_token=0.0,
     )
-    decision = Decision(0, 1.0, PREDICTED, 3, in_flight=2.0, pending_prefill_tokens=7.0, ballot=Mock())
+    decision = Decision(
+        0, 1.0, PREDICTED, 3, in_flight=2.0, pending_prefill_tokens=7.0, prefill_tokens=0.0, ballot=Mock()
+    )
     return Assignment(deployment, decision, (deployment,))
 
 

@@ -217,3 +217,18 @@ def test_nothing_that_a_client_sends_raises(messages, input, kwargs):
 )
 def test_the_clients_limit_on_output_is_its_smallest(kwargs, limit):
     assert output_limit(kwargs) == limit
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "session"),
+    [
+        ({"litellm_session_id": "s1"}, "s1"),
+        ({"metadata": {"session_id": "s2"}}, "s2"),
+        ({"litellm_session_id": "s1", "metadata": {"session_id": "s2"}}, "s1"),
+        ({"litellm_session_id": "s" * 500}, "s" * 128),
+        ({"litellm_session_id": 7, "metadata": []}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_clients_session_is_read_where_it_gives_one(kwargs, session):
+    assert read_prompt("Hi", None, kwargs).session == session

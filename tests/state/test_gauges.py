@@ -89,3 +89,17 @@ def test_no_bytes_do_worse_than_a_gauge_error(document):
     except GaugeError:
         return
     assert all(figure >= 0.0 for load in gauge.loads.values() for figure in load)
+
+
+def test_prefixes_travel_with_the_gauge():
+    index = DeploymentIndex()
+    index.row("d")
+    idle = InstanceState.idle(1)
+    gauge = decode(heard(encode(index, idle, np.zeros(1), 0.0, {0: [b"12345678", b"abcdefgh"]})))
+    assert gauge.prefixes == {"d": (b"12345678", b"abcdefgh")}
+
+
+@pytest.mark.parametrize("packed", ["no base 64!", "YWJj", "QUFB" * 1000])
+def test_odd_prefixes_make_an_unreadable_gauge(packed):
+    with pytest.raises(GaugeError):
+        decode(heard(json.dumps({"v": 1, "up": 1, "d": {}, "p": {"d": packed}}).encode()))

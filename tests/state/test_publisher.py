@@ -6,6 +6,7 @@ import logging
 import pytest
 from state_samples import prediction
 
+from rb_litellm.core.prefix_memory import PrefixIndex, block_names
 from rb_litellm.state.gauges import Heard
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
@@ -251,3 +252,18 @@ async def test_more_than_the_payload_bound_of_a_peer_is_not_read(workers, store,
     assert await workers[0].publisher.step()
     assert [h.origin for h in await store.read() if isinstance(h, Heard)] == ["big", "w1"]
     assert len(caplog.records) == 1
+
+
+async def test_workers_hear_of_each_others_prefixes():
+    clock, store = Clock(), MemoryStore()
+    names = block_names("Be brief. " * 100)
+    memories = []
+    for name in "ab":
+        worker = Worker(store, clock, name)
+        memories.append((PrefixIndex(), worker.index.row("d")))
+        parts = (worker.index, worker.ledger, worker.peers, store)
+        worker.publisher = GaugePublisher(*parts, prefixes=memories[-1][0], origin=name, clock=clock)
+        memories[0][0].sent(names, memories[0][1], clock())
+        await worker.publisher.step()
+    memory, row = memories[1]
+    assert memory.seen(names, clock(), 60.0) == {row: len(names)}

@@ -1,0 +1,59 @@
+"""A conversation stays, through a real proxy with two workers, where its beginning is cached."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rb_litellm.bench.redis_server import RedisServer
+from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy
+
+pytestmark = pytest.mark.slow
+SYSTEM = "You are a patient teacher of physics. Say what is known and what is not. " * 40
+EXCHANGE_S = 1.0
+"""Several exchanges of gauges: after that, each worker knows what the other one sent."""
+
+
+@pytest.fixture(scope="module")
+def proxy(redis: RedisServer, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    arguments = {
+        "redis": {"url": redis.url, "namespace": "affinity"},
+        "affinity": {"imbalance": 4, "switch_cost": 0.2},
+    }
+    group = {"group_name": "auto", "models": ["a", "b"], "routing_strategy": "routebalance"}
+    config = {
+        "model_list": [servers.deployment(number, "ab"[number % 2]) for number in range(5)],
+        "router_settings": {"routing_groups": [{**group, "routing_strategy_args": arguments}]},
+    }
+    with running_proxy(tmp_path_factory.mktemp("proxy"), config, workers=2) as running:
+        yield running
+
+
+def ask(proxy: Proxy, *turns: str, **fields: object) -> dict[str, str]:
+    body = chat("auto", max_tokens=3, **fields)
+    roles = ["user", "assistant"] * len(turns)
+    body["messages"] = [{"role": role, "content": text} for role, text in zip(roles, turns, strict=False)]
+    # A connection of its own for each request, so that both workers get some.
+    with proxy.client() as client:
+        response = client.post("/v1/chat/completions", json=body)
+    response.raise_for_status()
+    return routed(response)
+
+
+def test_the_turns_of_a_conversation_stay_on_one_deployment_whichever_worker_decides(proxy: Proxy) -> None:
+    first = ask(proxy, SYSTEM + "What is light?")
+    time.sleep(EXCHANGE_S)
+    turns = [SYSTEM + "What is light?", "A wave, and a particle.", "How can it be both?"]
+    assert {ask(proxy, *turns)["deployment"] for _ in range(8)} == {first["deployment"]}
+
+
+def test_a_named_session_stays_with_its_model_though_it_is_short(proxy: Proxy) -> None:
+    with proxy.client() as client:
+        models = []
+        for _ in range(6):
+            # One connection: sessions are remembered by the worker that serves them.
+            body = chat("auto", "Hi", max_tokens=3, metadata={"session_id": "short"})
+            models.append(routed(client.post("/v1/chat/completions", json=body))["model"])
+    assert len(set(models)) == 1
