@@ -41,5 +41,27 @@ def decision(
     show(result, as_json)
 
 
+@bench.command()
+@click.option(
+    "--rate", "rates", type=click.FloatRange(0.1), multiple=True, default=(12, 30), show_default=True
+)
+@click.option("--requests", type=click.IntRange(500), default=6000, show_default=True, help="Of each run.")
+@click.option("--seed", "seeds", type=int, multiple=True, default=(0, 1, 2), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def latency(
+    rates: tuple[float, ...], requests: int, seeds: tuple[int, ...], as_json: bool, quiet: bool
+) -> None:
+    """Compare latency forecasts with what is measured, on the simulated cluster under changing load."""
+    from rb_litellm.bench.latency import run
+
+    def told(message: str) -> None:
+        if not quiet:
+            click.echo(message, err=True)
+
+    result = {**run(rates, seeds, requests, told), "machine": machine()}
+    show(result, as_json)
+
+
 for command in (proxy, faults, workers, state):
     bench.add_command(command)

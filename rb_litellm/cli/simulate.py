@@ -32,7 +32,9 @@ _POLICIES = ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-b
     "--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of `train`."
 )
 @click.option("--train", "trains", is_flag=True, help="Train a predictor first, on the part kept for it.")
-@click.option("--arrivals", default="poisson", help="poisson, gamma:SHAPE, square:LO,HI or a CSV file.")
+@click.option(
+    "--arrivals", default="poisson", help="poisson, gamma:SHAPE, square:LO,HI, ramp:LO,HI or a CSV file."
+)
 @click.option(
     "--workload",
     type=click.Choice(["prompts", "conversations"]),

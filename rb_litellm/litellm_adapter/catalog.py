@@ -39,6 +39,11 @@ class Catalog:
         """Facts of the given LiteLLM entries, in their order. Never raises for an entry with an id."""
         return [held[2] for held in self._held(deployments)]
 
+    def group_of(self, deployment: str) -> str | None:
+        """Model group of a deployment that was met, by its id."""
+        held = self._known.get(deployment)
+        return None if held is None else held[2].group
+
     def metrics_urls(self, deployments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Where the self-hosted ones among them have their metrics, by deployment id."""
         return {held[2].id: held[3] for held in self._held(deployments) if held[3] is not None}

@@ -9,6 +9,7 @@ LiteLLM calls from its event loop and, for synchronous calls, from threads.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from rb_litellm.config import (
     ScrapeSettings,
 )
 from rb_litellm.controls import Planner
+from rb_litellm.core.drift import Drift
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.types import Outcome
@@ -54,6 +56,7 @@ from rb_litellm.telemetry.recorder import Recorder
 
 EXPIRE_EVERY_S = 1.0
 
+_log = logging.getLogger("rb_litellm")
 _runtime: Runtime | None = None
 _creation = threading.Lock()
 
@@ -80,6 +83,8 @@ class Runtime:
         self.outcomes = OutcomeRing()
         self.reporting = Reporting(self)
         self.recorder = Recorder(self.reporting.meter)
+        self.drift = Drift()
+        """How surely each deployment and model has left what is predicted of it."""
         self.index = DeploymentIndex()
         self.ledger = Ledger(self.index, LeaseRule())
         memory = PrefixMemory()
@@ -348,6 +353,8 @@ class Runtime:
         self.outcomes.add(outcome)
         self.recorder.finished(outcome)
         self.balancer.learn(outcome)
+        for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
+            _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", change)
 
     def _predictor_failed(self, error: Exception) -> None:
         self.counters.failure("predictor", error, self.clock())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, count
 from pathlib import Path
@@ -191,7 +191,8 @@ def arrivals(process: str, rate: float, seed: int) -> Iterator[float]:
     """Arrival times in s, without end (a file: to its end), at `rate` per second on average.
 
     `poisson`; `gamma:SHAPE` (gaps of that shape: below 1 in bursts); `square:LO,HI` (Poisson at LO and HI
-    times the rate, 30 s each); a CSV file with a column `arrival_s`, stretched to the rate (see `trace`).
+    times the rate, 30 s each); `ramp:LO,HI` (rising evenly from one to the other in 30 s, and back); a CSV
+    file with a column `arrival_s`, stretched to the rate (see `trace`).
 
     Raises:
         ValueError: the process is none of these.
@@ -203,24 +204,32 @@ def arrivals(process: str, rate: float, seed: int) -> Iterator[float]:
         shape = float(found[1])
         if shape > 0.0:
             return accumulate(random.gammavariate(shape, 1.0 / (shape * rate)) for _ in count())
-    if found := re.fullmatch(r"square:(\d*\.?\d+),(\d*\.?\d+)", process):
-        low, high = float(found[1]), float(found[2])
+    if found := re.fullmatch(r"(square|ramp):(\d*\.?\d+),(\d*\.?\d+)", process):
+        low, high = float(found[2]), float(found[3])
         if low + high > 0.0:
-            return _square(random, rate * low, rate * high)
+            return _wave(random, rate * low, rate * high, _SHAPES[found[1]])
     if Path(process).is_file():
         return iter(_from_file(Path(process), rate))
     raise ValueError(
         f"arrivals are {process!r}; "
-        "allowed are poisson, gamma:SHAPE, square:LO,HI or a CSV file with arrival_s"
+        "allowed are poisson, gamma:SHAPE, square:LO,HI, ramp:LO,HI or a CSV file with arrival_s"
     )
 
 
-def _square(random: Random, low: float, high: float, half_period_s: float = 30.0) -> Iterator[float]:
+_HALF_PERIOD_S = 30.0
+_SHAPES: dict[str, Callable[[float], float]] = {
+    "square": lambda periods: float(periods % 1.0 >= 0.5),
+    "ramp": lambda periods: 1.0 - abs(2.0 * (periods % 1.0) - 1.0),
+}
+"""Place between the low and the high rate, in [0, 1], after so many periods."""
+
+
+def _wave(random: Random, low: float, high: float, shape: Callable[[float], float]) -> Iterator[float]:
     # Thinning: candidates at the higher rate, kept with the share of the rate that holds at the time.
     most, now = max(low, high), 0.0
     while True:
         now += random.expovariate(most)
-        rate = low if int(now / half_period_s) % 2 == 0 else high
+        rate = low + (high - low) * shape(now / (2.0 * _HALF_PERIOD_S))
         if random.random() < rate / most:
             yield now
 

@@ -1,0 +1,21 @@
+"""The process's runtime tells the operator of drift, by one log line."""
+
+import logging
+
+from rb_litellm.core.types import Outcome, Prediction
+from rb_litellm.litellm_adapter.runtime import Runtime
+
+PREDICTED = Prediction(0.5, 50.0, 0.0, 0.2, 0.02, 1.2, 0.0)
+
+
+def test_a_slow_deployment_is_logged_once_with_what_to_do(caplog):
+    runtime = Runtime(clock=lambda: 0.0)
+    slow = Outcome("gpu-3", "success", PREDICTED, 10, 0.0, 0.0, open_s=3.6, ttft_s=0.2, tpot_s=0.07)
+    with caplog.at_level(logging.WARNING, logger="rb_litellm"):
+        for _ in range(50):
+            runtime._learn(slow)
+    (line,) = caplog.messages
+    assert "gpu-3" in line
+    assert "If it stays" in line
+    scores = {(name, kind): track.score for name, kind, track in runtime.drift}
+    assert scores[("gpu-3", "tpot")] > scores[("gpu-3", "ttft")] == 0.0
