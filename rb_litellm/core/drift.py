@@ -37,7 +37,10 @@ _USUAL = 0.35
 """Usual size of a log residual before measurements; and never below"""
 _LEAST_USUAL = 0.1
 _USUAL_GAIN = 1.0 / 200.0
+_REACH = math.log(100.0)
+"""The ratio that is told counts a measurement for at most a factor of 100,"""
 _RATIO_GAIN = 1.0 / 16.0
+"""and is the mean since the score left zero, of the last dozen or so."""
 _WORDS = {"ttft": "time to first token", "tpot": "time per output token", "output_tokens": "output length"}
 
 
@@ -49,6 +52,8 @@ class Track:
     down: float = 0.0
     usual: float = _USUAL
     log_ratio: float = 0.0
+    since: int = 0
+    """Measurements since the score left zero."""
     drifting: bool = False
 
     @property
@@ -58,7 +63,7 @@ class Track:
 
     @property
     def ratio(self) -> float:
-        """Measured / predicted, averaged over the last dozen or so."""
+        """Measured / predicted, the geometric mean since the score left zero, of the last dozen or so."""
         return math.exp(self.log_ratio)
 
     def observe(self, predicted: float, measured: float) -> bool:
@@ -67,7 +72,12 @@ class Track:
         unit = min(max(residual / self.usual, -_CLIP), _CLIP)
         self.up = min(max(self.up + unit - _ALLOWANCE, 0.0), _MOST)
         self.down = min(max(self.down - unit - _ALLOWANCE, 0.0), _MOST)
-        self.log_ratio += _RATIO_GAIN * (unit * self.usual - self.log_ratio)
+        self.since = self.since + 1 if self.score > 0.0 else 0
+        if self.since:
+            gain = max(_RATIO_GAIN, 1.0 / self.since)
+            self.log_ratio += gain * (min(max(residual, -_REACH), _REACH) - self.log_ratio)
+        else:
+            self.log_ratio = 0.0
         self.usual += _USUAL_GAIN * (1.25 * abs(unit) * self.usual - self.usual)
         self.usual = max(self.usual, _LEAST_USUAL)
         before = self.drifting

@@ -35,6 +35,7 @@ def test_a_threefold_change_is_said_within_ten_measurements(factor):
     (change,) = feed(of, noise(10, centre=factor))
     assert change.drifting
     assert change.score >= ALARM
+    assert change.ratio == pytest.approx(factor, rel=0.5)
 
 
 def test_it_is_said_once_however_long_it_lasts_and_once_when_it_is_over():
