@@ -49,6 +49,7 @@ _POLICIES = ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-b
     type=click.FloatRange(0),
     help="Time of a quality router to score a prompt.  [default: as measured; 9, serial forms 65]",
 )
+@click.option("--slo-e2e-ms", type=click.FloatRange(1), help="Judge every request by this E2E.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for JSON, Parquet, a page and plots.")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes to run in.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -68,6 +69,7 @@ def simulate(
     workers: int,
     gauge_ms: float,
     scoring_ms: float | None,
+    slo_e2e_ms: float | None,
     out: Path | None,
     jobs: int,
     as_json: bool,
@@ -107,6 +109,7 @@ def simulate(
                     gauges_s=gauge_ms / 1000.0,
                     scoring_s=None if scoring_ms is None else scoring_ms / 1000.0,
                     sample_s=1.0 if out else None,
+                    slo_e2e_s=None if slo_e2e_ms is None else slo_e2e_ms / 1000.0,
                 ),
                 predictor=predictor,
             )

@@ -16,9 +16,10 @@ import numpy as np
 from rb_litellm.balancer import Ask, Balancer, model_info
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.ballot import Refusal
+from rb_litellm.core.filters import Limits
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
-from rb_litellm.core.scoring import JointScore, QualityNorm, Weights, score
+from rb_litellm.core.scoring import JointScore, Objective, QualityNorm, Weights, score
 from rb_litellm.core.types import FloatArray, InstanceState, ModelPredictions, Outcome, Prediction, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.cluster import Cluster
@@ -69,6 +70,8 @@ class RouteBalance:
         workers: int = 1,
         gauges_s: float = 0.2,
         seed: int = 0,
+        objective: Objective | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.name = name
         self.workers = workers
@@ -80,7 +83,8 @@ class RouteBalance:
         self._number = {d.id: n for n, d in enumerate(self._deployments)}
         self._weights = weights
         self._norm: QualityNorm = quality_norm
-        self._objective = JointScore(weights, quality_norm)
+        self._objective = objective or JointScore(weights, quality_norm)
+        self._limits = limits
         self._predictions = predictions
         self._arms = arms
         self._desks = [_Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
@@ -115,7 +119,9 @@ class RouteBalance:
 
     def _asks(self, batch: Sequence[Request]) -> list[Ask]:
         affinity = self._arms.affinity
-        return [Ask(r.prompt, self._deployments, self._objective, affinity=affinity) for r in batch]
+        return [
+            Ask(r.prompt, self._deployments, self._objective, self._limits, affinity=affinity) for r in batch
+        ]
 
     def first_token(self, worker: int, request: Request, deployment: int, now: float) -> None:
         """The ledger hears of it, as from a stream."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.scoring import PRESETS, QualityNorm, Weights
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.sim import controlled
 from rb_litellm.sim.balanced import Arms, Decoupled, OraclePredictions, RouteBalance
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.memory import Trained
@@ -43,6 +44,7 @@ NAMES = (
     *(f"routebalance:{preset}" for preset in PRESETS),
     "routebalance:W_Q,W_L,W_C",
     *(f"routebalance-{arm}" for arm in (*_ARMS, "priors")),
+    *controlled.NAMES,
     "decoupled-predictive",
     *(f"litellm:{strategy}" for strategy in _LITELLM),
     "round-robin",
@@ -114,13 +116,14 @@ def make_policy(name: str, around: Surroundings, requests: Sequence[Request], se
 
 def _route_balance(name: str, around: Surroundings, seed: int) -> RouteBalance:
     weights, arms, predictions = PRESETS["balanced"], Arms(), around.predictions
+    objective, limits = controlled.controls(name) or (None, None)
     if name == "routebalance-priors":
         predictions = PredictionSource()
-    elif name.startswith("routebalance-"):
+    elif name.startswith("routebalance-") and objective is None:
         if name.removeprefix("routebalance-") not in _ARMS:
             raise _unknown(name)
         arms = _ARMS[name.removeprefix("routebalance-")]
-    elif name != "routebalance":
+    elif name != "routebalance" and objective is None:
         weights = _weights(name)
     return RouteBalance(
         name,
@@ -132,6 +135,8 @@ def _route_balance(name: str, around: Surroundings, seed: int) -> RouteBalance:
         workers=around.workers,
         gauges_s=around.gauges_s,
         seed=seed,
+        objective=objective,
+        limits=limits,
     )
 
 

@@ -34,6 +34,8 @@ class RunResult:
     timeline: Timeline | None = None
     deciding_wall_s: float = 0.0
     """Real time of all decisions, for what one costs."""
+    slo_e2e_s: float | None = None
+    """The E2E by which requests are judged."""
     instances: tuple[int, ...] = ()
     """Deployments of each tier, numbered tier by tier."""
 
@@ -49,6 +51,7 @@ class RunResult:
         wall_s: float,
         timeline: Timeline | None = None,
         deciding_wall_s: float = 0.0,
+        slo_e2e_s: float | None = None,
     ) -> RunResult:
         """Figures of what became of all requests."""
         tier_of = [n for n, tier in enumerate(cluster.tiers) for _ in range(tier.instances)]
@@ -73,6 +76,7 @@ class RunResult:
             wall_s=wall_s,
             timeline=timeline,
             deciding_wall_s=deciding_wall_s,
+            slo_e2e_s=slo_e2e_s,
         )
 
     def figure(self, name: str) -> float:
@@ -100,11 +104,19 @@ class RunResult:
             "cost_usd_per_1k": round(float(self.cost_usd.mean()) * 1000.0, 6),
             "tier_share": {name: round(float(s), 4) for name, s in zip(self.tiers, shares, strict=True)},
             "failed": self.failed,
+            **self._attained(),
             "requests_per_s": round(count / self.sim_s, 3),
             "decision_us": round(self.deciding_wall_s / count * 1e6, 1),
             "max_share_ratio": round(self._max_share_ratio(), 3),
             "speed": round(self.sim_s / max(self.wall_s, 1e-9), 1),
         }
+
+    def _attained(self) -> dict[str, float]:
+        """Share of all requests that were answered within the limit, and how many of them in a second."""
+        if self.slo_e2e_s is None:
+            return {}
+        share = float((self.e2e_s <= self.slo_e2e_s).sum()) / (self.e2e_s.size + self.failed)
+        return {"slo_attainment": round(share, 4), "goodput_per_s": round(share * self.rate, 3)}
 
     def _max_share_ratio(self) -> float:
         """The busiest deployment's share of its tier over the mean share there: herding, at least 1.

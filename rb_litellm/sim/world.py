@@ -50,6 +50,8 @@ class Run:
     sample_s: float | None = None
     """Keep a timeline of the queues with a sample every so often."""
     incidents: tuple[Incident, ...] = ()
+    slo_e2e_s: float | None = None
+    """Judge every request by this E2E."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class World:
             wall_s,
             simulation.timeline,
             simulation.deciding_wall_s,
+            run.slo_e2e_s,
         )
 
     def _requests(self, run: Run) -> list[Request]:
