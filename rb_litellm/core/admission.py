@@ -1,5 +1,6 @@
 """Admission: refuse a request now rather than let it wait beyond use, the least important first.
 
+A queue that is longer than the request may wait is not joined; where all are, the request is refused.
 Every queue works off one second of its wait in a second, so a request that finds more than its limit
 everywhere can come back when the shortest queue has fallen to it: that is the `Retry-After`.
 """

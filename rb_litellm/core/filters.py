@@ -62,18 +62,13 @@ def apply(
     verdicts: tuple[Verdict, ...] = ()
     tokens: FloatArray | None = None
     if limits.admission is not None:
-        drain = limits.admission.drain_s(predictions.times.wait_s, offered)
+        limit, wait = limits.admission.max_wait_s, predictions.times.wait_s
+        short = Verdict("wait", wait <= limit, limit, wait)
+        allowed, verdicts = offered & short.passed, (short,)
+        drain = limits.admission.drain_s(wait, offered)
         if drain is not None:
-            wait = predictions.times.wait_s
-            verdict = Verdict("wait", wait <= limits.admission.max_wait_s, limits.admission.max_wait_s, wait)
             least = {"wait": float(wait[offered].min())}
-            return Filtered(
-                offered & verdict.passed,
-                (verdict,),
-                refused="load",
-                needed=least,
-                retry_after_s=_bounded(drain),
-            )
+            return Filtered(allowed, verdicts, refused="load", needed=least, retry_after_s=_bounded(drain))
     if limits.budget is not None:
         tokens = limits.budget.affordable_tokens(input_usd, output_usd)
         if price_known is not None:
@@ -84,7 +79,7 @@ def apply(
             limits.budget.max_cost_usd,
             limits.budget.input_tokens * input_usd + limits.budget.min_output_tokens * output_usd,
         )
-        allowed, verdicts = allowed & verdict.passed, (verdict,)
+        allowed, verdicts = allowed & verdict.passed, (*verdicts, verdict)
         if not allowed.any():
             dearest = {"budget": float(verdict.level[offered].min())}
             return Filtered(allowed, verdicts, refused="budget", needed=dearest)

@@ -302,3 +302,13 @@ class TestAffinity:
         near = replace(bid(2, quality=[0.5, 0.54]), held=self.held(0, 0, switches=switches))
         far = replace(bid(2, quality=[0.5, 0.9]), held=self.held(0, 0, switches=switches))
         assert [assign([b], fleet(2), 0.0, Random(0))[0].index for b in (near, far)] == [0, 1]
+
+
+def test_a_queue_that_is_too_long_is_not_joined_while_another_is_short():
+    busy = replace(fleet(2, in_flight=[20.0, 0.0]), odds=LogUniform())
+    busy.state.pending_decode_tokens[0] = 20 * 1000.0
+    better_but_full = bid(2, quality=[1.0, 0.0], weights=Weights(1.0, 0.0, 0.0))
+    asked = replace(better_but_full, limits=Limits(admission=Admission(0.5)))
+    (decision,) = assign([asked], busy, 0.0, Random(0))
+    assert isinstance(decision, Decision)
+    assert decision.index == 1
