@@ -162,7 +162,9 @@ def _known_of(tier: Tier, time_scale: float) -> dict[str, Any]:
 
 
 def _proxy_command(config: Path, port: int) -> Sequence[str]:
-    listen = ("--host", "127.0.0.1", "--port", str(port), "--num_workers", str(WORKERS))
+    # A worker that imports LiteLLM on a busy machine answers its supervisor later than after the usual 5 s.
+    patience = ("--timeout_worker_healthcheck", "120")
+    listen = ("--host", "127.0.0.1", "--port", str(port), "--num_workers", str(WORKERS), *patience)
     # The console script `rb-litellm` by its module, which is found whatever PATH says.
     return (sys.executable, "-m", "rb_litellm.launcher", "--config", str(config), *listen)
 

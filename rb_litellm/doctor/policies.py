@@ -10,6 +10,7 @@ from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, ok, warn
 
 _PINS = ("prompt_caching", "deployment_affinity", "session_affinity", "encrypted_content_affinity")
+_PROCESS_WIDE = ("redis", "lease", "seed", "scrape", "baseline")
 _SPREAD = 3.0
 """Members whose prices differ by more are worth a word on who may reach them."""
 
@@ -101,12 +102,15 @@ def _outranked(config: Configuration) -> Iterator[Finding]:
 
 
 def _shared(config: Configuration) -> Iterator[Finding]:
-    for name in ("redis", "lease", "seed", "scrape"):
-        if len({repr(getattr(strategy.settings, name)) for strategy in config.strategies}) > 1:
+    for name in _PROCESS_WIDE:
+        stated = {
+            repr(getattr(s.settings, name)) for s in config.strategies if name in s.settings.model_fields_set
+        }
+        if len(stated) > 1:
             yield warn(
                 "policies",
                 f"`{name}` differs between routing groups, but is one for the process: the last one holds",
-                f"give every routebalance group the same `{name}`",
+                f"state `{name}` once, or everywhere alike",
             )
 
 

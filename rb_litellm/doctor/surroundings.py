@@ -45,7 +45,8 @@ def check_litellm() -> Iterator[Finding]:
 
 def check_redis(config: Configuration) -> Iterator[Finding]:
     """Whether workers can share their load, how fast, and whether the clocks agree."""
-    arguments = config.strategies[-1].settings.redis if config.strategies else RedisSettingsArgs()
+    stated = [s.settings.redis for s in config.strategies if "redis" in s.settings.model_fields_set]
+    arguments = stated[-1] if stated else RedisSettingsArgs()
     cache = (config.content.get("litellm_settings") or {}).get("cache_params") or {}
     try:
         settings = RedisSettings.resolve(arguments, {**cache, **config.router}, os.environ)

@@ -83,6 +83,7 @@ class Status:
             "expired": runtime.counters.expired,
             "exchange": None if exchange is None else asdict(exchange),
             "peers": self._peers(now),
+            "own_in_flight": self._own_in_flight(now),
             "predictors": runtime.predictor_versions(),
             "recent": summary,
             **self._tiers(deployments, recent, summary["deployments"], now),
@@ -99,6 +100,10 @@ class Status:
             }
             for gauge in self._runtime.sharing.peers.gauges
         ]
+
+    def _own_in_flight(self, now: float) -> int:
+        with self._runtime.lock:
+            return round(float(self._runtime.ledger.sums(now).in_flight.sum()))
 
     def _tiers(
         self,

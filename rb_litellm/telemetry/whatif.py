@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.ballot import Ballot
-from rb_litellm.core.scoring import Weights
+from rb_litellm.core.scoring import JointScore, Weights
 from rb_litellm.core.types import FloatArray
 from rb_litellm.telemetry.decision_log import Recent
 
@@ -102,10 +102,16 @@ def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:
 def _best(ballot: Ballot, weights: Weights, made: int) -> int:
     """The row of the best score; the one that was chosen where it is as good as any."""
     of = {"quality": weights.quality, "latency": weights.latency, "cost": weights.cost}
+    joint = [term for term in ballot.terms if term.name in of]
+    others = [term for term in ballot.terms if term.name not in of]
+    if len(joint) < len(of) or any((term.value < 0.0).any() for term in joint):
+        # Decided by another objective, in dollars say, whose terms these weights do not weigh.
+        joint = list(JointScore(weights).terms(ballot.predictions, ballot.allowed))
     scores: FloatArray = np.zeros(ballot.allowed.size)
-    for term in ballot.terms:
-        # Terms that a weight of these three does not stand for keep their own.
-        scores = scores + of.get(term.name, term.weight) * term.value
+    for term in joint:
+        scores = scores + of[term.name] * term.value
+    for term in others:
+        scores = scores + term.points
     scores = np.where(ballot.allowed, scores, -np.inf)
     if scores[made] >= scores.max() - _TIE:
         return made

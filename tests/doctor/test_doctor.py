@@ -156,6 +156,23 @@ def test_an_order_of_deployments_leaves_nothing_to_decide(write: Write) -> None:
     assert "`order`" in found(file, "policies")[0][1]
 
 
+def test_a_setting_of_the_process_is_stated_alike_or_once(write: Write) -> None:
+    def settings(*stated: dict[str, Any]) -> dict[str, Any]:
+        groups = [auto(name, group_name=f"g-{name}") for name in ("small", "large")]
+        for group, arguments in zip(groups, stated, strict=True):
+            group["routing_groups"][0]["routing_strategy_args"] = arguments
+        return {"routing_groups": [group["routing_groups"][0] for group in groups]}
+
+    pair = [entry for entry in PAIR for _ in range(2)]
+    alike = write(model_list=pair, router_settings=settings({"redis": {"namespace": "a"}}, {}))
+    assert found(alike, "policies")[0][0] == "ok"
+    unlike = write(
+        model_list=pair,
+        router_settings=settings({"redis": {"namespace": "a"}}, {"redis": {"namespace": "b"}}),
+    )
+    assert "`redis` differs" in found(unlike, "policies")[0][1]
+
+
 def test_a_dear_member_that_any_key_may_reach_is_named(write: Write) -> None:
     dear = model("large", params={"input_cost_per_token": 1e-4})
     file = write(model_list=[PAIR[0], dear], router_settings=auto("small", "large"))

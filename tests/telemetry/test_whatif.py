@@ -9,7 +9,7 @@ from rb_litellm.core.ballot import Ballot, Predictions
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
 from rb_litellm.core.latency import LatencyForecast
-from rb_litellm.core.scoring import PRESETS, JointScore, Weights, total
+from rb_litellm.core.scoring import PRESETS, JointScore, Priced, Weights, total
 from rb_litellm.telemetry.decision import DecisionRecord
 from rb_litellm.telemetry.decision_log import Recent
 from rb_litellm.telemetry.summary import summarise
@@ -24,13 +24,17 @@ DEPLOYMENTS = tuple(
 )
 
 
-def decided(weights: Weights, offered: tuple[bool, ...] = (True, True, True), at_s: float = 0.0) -> Recent:
-    """A decision under these weights over the three deployments."""
+def decided(
+    objective: Weights | Priced, offered: tuple[bool, ...] = (True, True, True), at_s: float = 0.0
+) -> Recent:
+    """A decision under these weights, or another objective, over the three deployments."""
     predictions = Predictions(
         QUALITY, np.full(3, 100.0), LatencyForecast(E2E * 0, E2E / 10, E2E / 100, E2E), COST
     )
     allowed = np.array(offered)
-    terms = JointScore(weights).terms(predictions, allowed)
+    if isinstance(objective, Weights):
+        objective = JointScore(objective)
+    terms = objective.terms(predictions, allowed)
     scores = total(terms, allowed)
     ballot = Ballot(predictions, allowed, allowed, terms, scores)
     chosen = int(np.argmax(scores))
@@ -70,6 +74,15 @@ def test_a_single_weight_takes_the_best_in_it(weights: Weights, model: str) -> N
 def test_what_was_not_allowed_then_is_not_chosen_now() -> None:
     told = what_if([decided(PRESETS["cost"], offered=(True, True, False))], Weights(1, 0, 0))
     assert told["then"]["share"] == {"middle": 1.0}
+
+
+def test_a_decision_by_prices_is_weighed_by_weights() -> None:
+    by_price = decided(Priced(usd_per_quality=1.0, usd_per_second=0.0))
+    assert by_price.record.deployment == "large"
+    assert what_if([by_price], PRESETS["cost"]) == {
+        **what_if([decided(PRESETS["quality"])], PRESETS["cost"]),
+        "changed": 1,
+    }
 
 
 def test_means_are_those_of_the_choices() -> None:

@@ -109,6 +109,7 @@
     models = [...new Set(status.tiers.flatMap((tier) => tier.models))].sort(byName);
     tellLink("live", `live, worker ${status.worker}`);
     showFacts(status);
+    showWorkers(status);
     showTiers(status);
     showTraffic(status.recent);
     startWeights(status);
@@ -138,6 +139,14 @@
     else if (exchange.mode === "degraded") text = `Redis cannot be used (${exchange.error || "no answer"}): each worker goes by its own load and what it last heard.`;
     notice.hidden = !text;
     if (notice.textContent !== text) notice.textContent = text;
+  }
+
+  function showWorkers(status) {
+    const own = { worker: status.worker, in_flight: status.own_in_flight, age_s: null, up_s: status.up_s };
+    const all = [own, ...status.peers.slice(0, 15)];
+    $("workers").replaceChildren(...all.map((w) => h("tr", {}, h("th", { scope: "row" }, w.worker, w === own ? h("small", {}, " answers this page") : null),
+      h("td", {}, whole(w.in_flight)), h("td", {}, w === own ? "–" : `${seconds(w.age_s)} ago`), h("td", {}, duration(w.up_s)))));
+    $("workers-note").textContent = status.peers.length > 15 ? `${status.peers.length - 15} more not shown` : "";
   }
 
   // Cluster: tables are made once and their cells updated, so that nothing flickers or loses its place
