@@ -21,6 +21,8 @@ START_S = 240.0
 BIN = Path(sys.executable).parent
 RB_LITELLM = (str(BIN / "rb-litellm"),)
 LITELLM = (str(BIN / "litellm"),)
+PATIENT = ("--timeout_worker_healthcheck", "120")
+"""A worker that imports LiteLLM on a busy machine answers its supervisor later than after the usual 5 s."""
 
 
 @dataclass(frozen=True)

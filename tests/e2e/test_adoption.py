@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.stand import PATIENT
 from tests.e2e.proxy import LITELLM, RB_LITELLM, START_S, Servers, chat, routed, running_proxy, shared_state
 
-# A worker that imports LiteLLM on a busy machine answers its supervisor later than after the usual 5 s.
-PATIENT = ("--timeout_worker_healthcheck", "120")
 CALLBACK = {"litellm_settings": {"callbacks": ["rb_litellm.proxy"]}}
 WAYS = [
     pytest.param(RB_LITELLM, {}, (), 1, id="rb-litellm"),
