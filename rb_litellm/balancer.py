@@ -141,6 +141,35 @@ class Balancer:
         (decision,) = assign(bids, fleet, now, Random(0))
         return _assignment(decision, slate.deployments), slate.deployments
 
+    def witness(
+        self, ask: Ask, chosen: Deployment, predictions: PredictionSource, now: float
+    ) -> tuple[Assignment, Assignment | Refusal]:
+        """A choice that somebody else has made, and what `decide` would have said instead.
+
+        The first is that choice with all that was predicted of it, for the caller to record as open.
+
+        Raises:
+            ValueError: `chosen` is no candidate.
+        """
+        slate, fleet, bids = self._setting([replace(ask, exploration=None)], predictions, now)
+        row = slate.deployments.index(chosen)
+        in_flight = float(fleet.state.in_flight[row])
+        pending_prefill = float(fleet.state.pending_prefill_tokens[row])
+        (decision,) = assign(bids, fleet, now, Random(0))
+        self._last_chosen[slate.rows[row]] = now
+        ballot = decision.ballot
+        theirs = Decision(
+            index=row,
+            score=float(ballot.scores[row]),
+            prediction=ballot.prediction(row),
+            candidates=len(slate.deployments),
+            in_flight=in_flight,
+            pending_prefill_tokens=pending_prefill,
+            prefill_tokens=float(ask.prompt.input_tokens),
+            ballot=ballot,
+        )
+        return Assignment(chosen, theirs, slate.deployments), _assignment(decision, slate.deployments)
+
     def _setting(
         self, asks: Sequence[Ask], predictions: PredictionSource, now: float
     ) -> tuple[_Slate, Fleet, list[Bid]]:

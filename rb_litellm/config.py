@@ -265,6 +265,17 @@ class RouteBalanceSettings(_Settings):
         default=PRESETS["balanced"],
         description="A preset (balanced, quality, latency, cost) or {quality, latency, cost} summing to 1.",
     )
+    mode: Literal["active", "shadow"] = Field(
+        default="active",
+        description="shadow: `base_strategy` serves; what would have been chosen is only recorded.",
+    )
+    base_strategy: Literal[
+        "simple-shuffle",
+        "least-busy",
+        "latency-based-routing",
+        "usage-based-routing-v2",
+        "cost-based-routing",
+    ] = Field(default="simple-shuffle", description="LiteLLM's strategy that serves in shadow mode.")
     quality_norm: QualityNormSetting = "raw"
     objective: ObjectiveName = Field(
         default="score", description="score: relative to the candidates. priced: in US dollars."

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "experiment",
         "Carry out a published experiment and check its claims.",
     ),
+    "shadow-report": ("rb_litellm.cli.shadow_report", "shadow_report", "Say what shadow mode would change."),
     "bench": ("rb_litellm.cli.bench", "bench", "Measure costs and behaviour."),
     "init": ("rb_litellm.cli.init", "init", "Propose the lines that a LiteLLM configuration needs."),
     "doctor": ("rb_litellm.cli.doctor", "doctor", "Check a configuration and a running proxy."),

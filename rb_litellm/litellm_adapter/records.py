@@ -22,6 +22,7 @@ _CAUSES: dict[Reason, str] = {
     "only-candidate": "only candidate",
     "exploration": "exploration of a seldom chosen deployment",
     "fewest-open": "fewest open requests",
+    "shadow": "LiteLLM's own strategy; RouteBalance only watches",
 }
 
 

@@ -24,6 +24,9 @@ DESCRIPTION = (
     "Joint score over predicted answer quality, latency under present load, and cost (RouteBalance). "
     "Set weights, predictor and more in routing_strategy_args"
 )
+_ALIAS = ("_core_get_model_from_alias", "get_model_from_alias")
+_BASES = "routebalance_bases"
+"""Where a Router keeps the selectors of LiteLLM's own strategies that serve in shadow mode."""
 _ATTRIBUTE = "routebalance_selector"
 _MARK = "__routebalance__"
 _log = logging.getLogger("rb_litellm")
@@ -181,12 +184,50 @@ def _build_selector(
     from rb_litellm.litellm_adapter.strategy import build_selector
 
     # `router` may be the core behind LiteLLM's facade; both offer what the strategy asks of it.
-    return build_selector(router, routing_strategy_args)
+    selector = build_selector(router, routing_strategy_args)
+    if selector.settings.mode == "shadow":
+        # Kept with the router: a selector that was replaced would go on hearing of every request.
+        bases = router.__dict__.setdefault(_BASES, {})
+        base = selector.settings.base_strategy
+        if base not in bases:
+            bases[base] = original(strategy=base, routing_strategy_args={}, **kwargs)
+    return selector
+
+
+def _watched(selector: Any, chosen: Any, kwargs: Mapping[str, Any]) -> Any:
+    """What LiteLLM's own strategy has chosen in shadow mode, after we have looked on."""
+    if chosen is not None:
+        selector.watch(
+            chosen,
+            kwargs["model"],
+            kwargs["healthy_deployments"],
+            messages=kwargs.get("messages"),
+            input=kwargs.get("input"),
+            request_kwargs=kwargs.get("request_kwargs"),
+        )
+    return chosen
+
+
+def _shuffled(router: Any, kwargs: Mapping[str, Any]) -> Any:
+    from litellm.router_strategy.simple_shuffle import simple_shuffle
+
+    alias = _first(router, _ALIAS)
+    return simple_shuffle(
+        resolve_model_alias=getattr(router, alias) if alias else lambda _: None,
+        healthy_deployments=kwargs["healthy_deployments"],
+        model=kwargs["model"],
+        request_kwargs=kwargs.get("request_kwargs"),
+    )
 
 
 async def _select_async(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:
-    if not _is_ours(kwargs.get("selector")):
+    selector = kwargs.get("selector")
+    if not _is_ours(selector):
         return await original(**kwargs)
+    if selector.settings.mode == "shadow":  # type: ignore[union-attr]
+        base = selector.settings.base_strategy  # type: ignore[union-attr]
+        chosen = await original(**{**kwargs, "strategy": base, "selector": router.__dict__[_BASES][base]})
+        return _watched(selector, chosen or _shuffled(router, kwargs), kwargs)
     return await kwargs["selector"].select(
         kwargs["model"],
         kwargs["healthy_deployments"],
@@ -197,8 +238,13 @@ async def _select_async(original: Callable[..., Any], router: Any, **kwargs: Any
 
 
 def _select_sync(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:
-    if not _is_ours(kwargs.get("selector")):
+    selector = kwargs.get("selector")
+    if not _is_ours(selector):
         return original(**kwargs)
+    if selector.settings.mode == "shadow":  # type: ignore[union-attr]
+        base = selector.settings.base_strategy  # type: ignore[union-attr]
+        chosen = original(**{**kwargs, "strategy": base, "selector": router.__dict__[_BASES][base]})
+        return _watched(selector, chosen or _shuffled(router, kwargs), kwargs)
     return kwargs["selector"].select_now(
         kwargs["model"],
         kwargs["healthy_deployments"],

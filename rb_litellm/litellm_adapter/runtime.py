@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 from uuid import uuid4
 
-from rb_litellm.balancer import Ask, Assignment, Balancer
+from rb_litellm.balancer import Assignment, Balancer
 from rb_litellm.config import (
     PredictorSettings,
     RedisSettingsArgs,
@@ -26,6 +26,7 @@ from rb_litellm.config import (
     ScrapeSettings,
 )
 from rb_litellm.controls import Planner
+from rb_litellm.core.ballot import Refusal
 from rb_litellm.core.drift import Drift
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
@@ -182,9 +183,17 @@ class Runtime:
             return self.ledger.failed(call_id)
 
     def open_attempt(
-        self, arrival: Arrival, ask: Ask, assignment: Assignment, predictor: str | None, now: float
+        self,
+        arrival: Arrival,
+        assignment: Assignment,
+        predictor: str | None,
+        now: float,
+        would: Assignment | Refusal | None = None,
     ) -> None:
-        """Count an assigned request as load and keep the record of its decision; `now` on our clock."""
+        """Count an assigned request as load and keep the record of its decision; `now` on our clock.
+
+        In shadow mode, `would` is what would have been decided.
+        """
         call_id = arrival.known_id
         with self.lock:
             tried = self.ledger.tried(call_id)
@@ -210,6 +219,7 @@ class Runtime:
                 duration_s=time.perf_counter() - arrival.at,
                 budget_usd=arrival.budget_usd,
                 max_tokens=arrival.max_tokens,
+                would=would,
             )
             # Threads without an event loop have nobody else to do it.
             self._expire()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
@@ -114,6 +114,38 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             placed = self._shared.fewest_open(arrival, healthy, error)
         return self._entry(placed, arrival, request_kwargs)
 
+    def watch(
+        self,
+        chosen: Entry,
+        model: str,
+        healthy: Sequence[Entry],
+        messages: Any = None,
+        input: Any = None,
+        request_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """Shadow mode: LiteLLM's own strategy has chosen; record what would have been chosen here.
+
+        Nothing of the request is changed. Never raises.
+        """
+        arrival = Arrival.now(model, request_kwargs)
+        try:
+            self._shared.ensure_started()
+            arrival.call_id = self._shared.call_id(request_kwargs)
+            ticket = self._ticket(arrival, healthy, messages, input, request_kwargs)
+            (facts,) = self._shared.catalog.facts([chosen])
+            with self._shared.lock:
+                now = self._shared.clock()
+                theirs, ours = self._shared.balancer.witness(
+                    replace(ticket.ask, candidates=tuple(self._shared.catalog.facts(healthy))),
+                    facts,
+                    self._predictions,
+                    now,
+                )
+                self._shared.open_attempt(arrival, theirs, self._predictions.version, now, ours)
+            self._shared.tell_litellm(arrival, request_kwargs)
+        except Exception as error:  # noqa: BLE001  whoever only watches must not be in the way
+            self._shared.counters.failure("shadow", error, self._shared.clock())
+
     def _entry(
         self, placed: Entry | Refusal, arrival: Arrival, request_kwargs: dict[str, Any] | None
     ) -> Entry:
@@ -209,7 +241,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             return placed
         self._hold_budget(ticket, placed)
         chosen = ticket.entries[ticket.ask.candidates.index(placed.deployment)]
-        self._shared.open_attempt(ticket.arrival, ticket.ask, placed, self._predictions.version, now)
+        self._shared.open_attempt(ticket.arrival, placed, self._predictions.version, now)
         return chosen
 
     @staticmethod

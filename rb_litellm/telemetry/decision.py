@@ -40,9 +40,9 @@ _SCORE_SCALE = 1e4
 _SCALE = (*(10.0**decimals for decimals in _FIGURES.values()), _SCORE_SCALE)
 """What figures and score are multiplied by before they are rounded."""
 
-Reason = Literal["joint", "only-candidate", "exploration", "fewest-open"]
-"""How the deployment was found: by the joint score, because there was no other, to learn about it, or by the
-simple rule that serves when something inside failed."""
+Reason = Literal["joint", "only-candidate", "exploration", "fewest-open", "shadow"]
+"""How the deployment was found: by the joint score, because there was no other, to learn about it, by the
+simple rule that serves when something inside failed, or by LiteLLM's own strategy while we only watch."""
 
 Fallback = Literal["none", "retry", "fallback"]
 """A request's first attempt; a further one under the same model name; one under another name."""
@@ -115,6 +115,8 @@ class DecisionRecord:
     """Since the other workers were last heard; None for a worker by itself."""
     baseline: Prediction | None = None
     """What was predicted for the baseline model, where one is configured and was a candidate."""
+    would: CandidateRecord | None = None
+    """In shadow mode, what would have been chosen; None where it would have been refused."""
     outcome: Outcome | None = None
     """What was measured; None until the attempt is over."""
 
@@ -145,6 +147,12 @@ def top_candidates(
         told = {*leading, *further[: MAX_CANDIDATES - len(leading)]}
         rows = [row for row in (rows if chosen in rows else [chosen, *rows]) if row in told]
     return _candidates(ballot, deployments, rows)
+
+
+def candidate(ballot: Ballot, deployments: Sequence[Deployment], row: int) -> CandidateRecord:
+    """One of the N candidates."""
+    (told,) = _candidates(ballot, deployments, [row])
+    return told
 
 
 def _leading(ballot: Ballot) -> list[int]:
@@ -240,6 +248,8 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         told["state_age_s"] = round(record.state_age_s, 3)
     if record.baseline is not None:
         told["baseline"] = prediction_json(record.baseline)
+    if record.would is not None:
+        told["would"] = candidate_json(record.would)
     if record.outcome is not None:
         told["measured"] = measured_json(record.outcome)
     return told

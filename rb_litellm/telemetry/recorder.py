@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from math import isfinite
 
 from rb_litellm.balancer import Assignment
-from rb_litellm.core.ballot import Ballot, Decision
+from rb_litellm.core.ballot import Ballot, Decision, Refusal
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.baseline import Baseline
-from rb_litellm.telemetry.decision import DecisionRecord, Fallback, Reason, removed_by, top_candidates
+from rb_litellm.telemetry.decision import (
+    DecisionRecord,
+    Fallback,
+    Reason,
+    candidate,
+    removed_by,
+    top_candidates,
+)
 from rb_litellm.telemetry.decision_log import DecisionLog
 from rb_litellm.telemetry.meter import Meter
 
@@ -39,8 +47,9 @@ class Recorder:
         duration_s: float,
         budget_usd: float | None = None,
         max_tokens: int | None = None,
+        would: Assignment | Refusal | None = None,
     ) -> DecisionRecord:
-        """Record a joint decision."""
+        """Record a joint decision, or with `would` the choice of another beside it."""
         decision = assignment.decision
         ballot = decision.ballot
         record = DecisionRecord(
@@ -49,11 +58,11 @@ class Recorder:
             deployment=assignment.deployment.id,
             model=assignment.deployment.group,
             candidates=decision.candidates,
-            reason=_reason(decision),
+            reason=_reason(decision) if would is None else "shadow",
             duration_s=duration_s,
             requested=requested,
             at_s=self._wall(),
-            score=decision.score,
+            score=decision.score if isfinite(decision.score) else None,
             prediction=decision.prediction,
             top=top_candidates(ballot, assignment.deployments, decision.index),
             weights={term.name: term.weight for term in ballot.terms},
@@ -68,6 +77,9 @@ class Recorder:
             predictor=predictor,
             state_age_s=state_age_s,
             baseline=self.baseline.prediction(ballot, assignment.deployments),
+            would=candidate(ballot, would.deployments, would.decision.index)
+            if isinstance(would, Assignment)
+            else None,
         )
         self._add(record, ballot, assignment.deployments)
         return record

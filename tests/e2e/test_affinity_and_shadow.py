@@ -1,4 +1,4 @@
-"""A conversation stays, through a real proxy with two workers, where its beginning is cached."""
+"""Through a real proxy: a conversation stays where its beginning is cached; shadow mode only watches."""
 
 from __future__ import annotations
 
@@ -23,9 +23,21 @@ def proxy(redis: RedisServer, servers: Servers, tmp_path_factory: pytest.TempPat
         "affinity": {"imbalance": 4, "switch_cost": 0.2},
     }
     group = {"group_name": "auto", "models": ["a", "b"], "routing_strategy": "routebalance"}
+    shadow = {"mode": "shadow", "weights": "quality", "redis": arguments["redis"]}
+    watched = {**group, "group_name": "watched", "models": ["good", "bad"]}
+    known = {"tpot_ms": 1.2, "ttft_ms": 5.0}
     config = {
-        "model_list": [servers.deployment(number, "ab"[number % 2]) for number in range(5)],
-        "router_settings": {"routing_groups": [{**group, "routing_strategy_args": arguments}]},
+        "model_list": [
+            *(servers.deployment(number, "ab"[number % 2]) for number in range(5)),
+            servers.deployment(0, "good", routebalance={"quality": 0.9, **known}),
+            servers.deployment(1, "bad", routebalance={"quality": 0.1, **known}),
+        ],
+        "router_settings": {
+            "routing_groups": [
+                {**group, "routing_strategy_args": arguments},
+                {**watched, "routing_strategy_args": shadow},
+            ]
+        },
     }
     with running_proxy(tmp_path_factory.mktemp("proxy"), config, workers=2) as running:
         yield running
@@ -57,3 +69,16 @@ def test_a_named_session_stays_with_its_model_though_it_is_short(proxy: Proxy) -
             body = chat("auto", "Hi", max_tokens=3, metadata={"session_id": "short"})
             models.append(routed(client.post("/v1/chat/completions", json=body))["model"])
     assert len(set(models)) == 1
+
+
+def test_shadow_mode_serves_with_litellms_strategy_and_tells_what_it_would_have_done(proxy: Proxy) -> None:
+    with proxy.client() as client:
+        told = [
+            routed(client.post("/v1/chat/completions", json=chat("watched", max_tokens=3))) for _ in range(20)
+        ]
+        report = client.get("/routebalance/shadow").json()
+    assert {headers["reason"] for headers in told} == {"shadow"}
+    assert {headers["model"] for headers in told} == {"good", "bad"}
+    assert {headers["would-model"] for headers in told} == {"good"}
+    # One connection was served by one worker, which may answer the report as well.
+    assert report["decisions"] in (0, 20)

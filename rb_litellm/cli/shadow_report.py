@@ -1,0 +1,90 @@
+"""`routebalance shadow-report`: what would have changed had RouteBalance served and not only watched."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+
+@click.command(name="shadow-report", context_settings={"show_default": True})
+@click.option("--from-spend-logs", "source", help="LiteLLM's database or a file: all workers, all logged.")
+@click.option("--url", help="A running proxy instead: the recent decisions of one of its workers.")
+@click.option("--key", envvar="LITELLM_MASTER_KEY", help="A LiteLLM key that may ask; with --url.")
+@click.option("--max-rows", type=click.IntRange(1, 1_000_000), default=100_000, help="Rows of the log.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="Only the table.")
+def shadow_report(
+    source: str | None, url: str | None, key: str | None, max_rows: int, as_json: bool, quiet: bool
+) -> None:
+    """Compare, over decisions of shadow mode, what was served with what would have been chosen."""
+    if bool(source) == bool(url):
+        raise click.UsageError("give either --from-spend-logs or --url")
+    summary = _logged(source, max_rows) if source else _asked(str(url), key)
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    if not summary["decisions"]:
+        raise click.ClickException("no decision of shadow mode was found; is `mode: shadow` set?")
+    _show(summary, quiet)
+
+
+def _logged(source: str, max_rows: int) -> dict[str, Any]:
+    from rb_litellm.logs.spend_logs import SpendLogsError, read_spend_logs
+    from rb_litellm.telemetry.shadow import summarise
+
+    try:
+        calls = read_spend_logs(source, max_rows)
+    except SpendLogsError as error:
+        raise click.ClickException(str(error)) from error
+    details = ((call.metadata.get("routing_decision") or {}).get("routebalance") for call in calls)
+    return summarise(detail for detail in details if isinstance(detail, dict))
+
+
+def _asked(url: str, key: str | None) -> dict[str, Any]:
+    if not key:
+        raise click.UsageError("--url needs --key, or LITELLM_MASTER_KEY in the environment")
+    try:
+        response = httpx.get(
+            f"{url.rstrip('/')}/routebalance/shadow", headers={"Authorization": f"Bearer {key}"}, timeout=30.0
+        )
+    except httpx.HTTPError as error:
+        raise click.ClickException(f"{url} does not answer: {error}") from error
+    if response.status_code != 200:
+        raise click.ClickException(f"{url} answers {response.status_code}: {response.text[:300]}")
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def _show(summary: dict[str, Any], quiet: bool) -> None:
+    console = Console()
+    table = Table("predicted, mean per request", "as served", "as RouteBalance", "change")
+    for name, label, figure in (
+        ("quality", "quality", "{:.4f}"),
+        ("e2e_s", "E2E, s", "{:.3f}"),
+        ("ttft_s", "TTFT, s", "{:.3f}"),
+        ("cost_usd", "cost, USD", "{:.7f}"),
+    ):
+        change = summary["change"].get(name)
+        told = "" if change is None else (f"{change:+.4f}" if name == "quality" else f"{change:+.1%}")
+        before, after = summary["as_served"][name], summary["as_routebalance"][name]
+        table.add_row(label, figure.format(before), figure.format(after), told)
+    console.print(table)
+    if quiet:
+        return
+    console.print(
+        f"{summary['decisions']} decisions, {summary['moved_share']:.0%} would have gone elsewhere."
+    )
+    if summary["measured_e2e_s"] is not None:
+        console.print(
+            f"E2E of what served: predicted {summary['predicted_e2e_s']:.3f} s, "
+            f"measured {summary['measured_e2e_s']:.3f} s."
+        )
+    moves = Table("served by", "would have been", "requests")
+    for move in summary["moves"]:
+        moves.add_row(move["from"], move["to"], str(move["requests"]))
+    console.print(moves)

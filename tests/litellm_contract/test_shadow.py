@@ -1,0 +1,100 @@
+"""Shadow mode: LiteLLM's own strategy serves, what would have been chosen is recorded, and that is all."""
+
+import asyncio
+
+import pytest
+
+from rb_litellm.telemetry.decision import as_json
+from tests.litellm_contract.conftest import settled
+from tests.litellm_contract.routers import HELLO, QUALITY_ONLY, answered_by, ask, deployment, router
+
+SHADOW = {**QUALITY_ONLY, "mode": "shadow"}
+
+
+def shadowing(*deployments, base="simple-shuffle", **settings):
+    return router(*deployments, routing_strategy_args={**SHADOW, "base_strategy": base}, **settings)
+
+
+def records(shared):
+    return [one.record for one in shared.recorder.log.recent()]
+
+
+async def test_the_base_strategy_serves(shared):
+    of = shadowing(deployment("best", 0.9), deployment("worst", 0.1))
+    served = {await ask(of) for _ in range(40)}
+    assert served == {"best", "worst"}
+
+
+async def test_what_would_have_been_chosen_is_recorded(shared):
+    of = shadowing(deployment("best", 0.9), deployment("worst", 0.1))
+    served = [await ask(of) for _ in range(10)]
+    told = [as_json(record) for record in records(shared)][::-1]
+    assert [one["deployment"] for one in told] == served
+    assert {one["would"]["deployment"] for one in told} == {"best"}
+    assert {one["reason"] for one in told} == {"shadow"}
+    quality = {"best": 0.9, "worst": 0.1}
+    assert [one["predicted"]["quality"] for one in told] == [quality[id] for id in served]
+
+
+async def test_load_is_counted_where_it_went(shared):
+    of = shadowing(deployment("a", mock_delay=0.3), deployment("b", mock_delay=0.3))
+    asked = [asyncio.create_task(ask(of)) for _ in range(12)]
+    await asyncio.sleep(0.15)
+    counts = {id: shared.ledger.open_count(id) for id in ("a", "b")}
+    served = await asyncio.gather(*asked)
+    assert counts == {id: served.count(id) for id in ("a", "b")}
+    await settled(shared)
+
+
+@pytest.mark.parametrize(
+    "base", ["least-busy", "latency-based-routing", "usage-based-routing-v2", "cost-based-routing"]
+)
+async def test_every_strategy_of_litellm_can_serve(shared, base):
+    of = shadowing(deployment("a", 0.9), deployment("b", 0.1, input_cost_per_token=0.0), base=base)
+    for _ in range(5):
+        assert await ask(of) in ("a", "b")
+    assert len(records(shared)) == 5
+
+
+async def test_the_cheapest_serves_where_cost_decides(shared):
+    cheap = deployment("cheap", 0.1, input_cost_per_token=1e-9, output_cost_per_token=1e-9)
+    of = shadowing(deployment("best", 0.9), cheap, base="cost-based-routing")
+    assert {await ask(of) for _ in range(5)} == {"cheap"}
+    assert {record.would.deployment for record in records(shared)} == {"best"}
+
+
+def test_synchronous_requests_are_watched_too(shared):
+    of = shadowing(deployment("best", 0.9), deployment("worst", 0.1))
+    served = answered_by(of.completion(model="auto", messages=HELLO))
+    (record,) = records(shared)
+    assert (record.deployment, record.would.deployment) == (served, "best")
+
+
+async def test_a_failure_of_ours_changes_nothing(shared, monkeypatch):
+    of = shadowing(deployment("best", 0.9), deployment("worst", 0.1))
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("broken for the test")
+
+    monkeypatch.setattr(shared.balancer, "witness", broken)
+    assert {await ask(of) for _ in range(40)} == {"best", "worst"}
+    assert shared.counters.failures
+
+
+async def test_an_unknown_base_strategy_stops_the_start():
+    with pytest.raises(ValueError, match=r"base_strategy.*simple-shuffle.*'fastest'"):
+        shadowing(deployment("a"), base="fastest")
+
+
+async def test_a_routing_group_may_be_watched_beside_an_active_one(shared):
+    group = {"routing_strategy": "routebalance"}
+    of = router(
+        deployment("a", 0.9, group="x"),
+        deployment("b", 0.1, group="x"),
+        routing_strategy="simple-shuffle",
+        routing_groups=[
+            {"group_name": "watched", "models": ["x"], "routing_strategy_args": SHADOW, **group},
+        ],
+    )
+    assert {await ask(of, model="watched") for _ in range(40)} == {"a", "b"}
+    assert {record.would.deployment for record in records(shared)} == {"a"}
