@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
-from rb_litellm.core.scoring import Weights
 from rb_litellm.litellm_adapter.routes import admission, authenticated
 from rb_litellm.litellm_adapter.status import Status, current_router
 from rb_litellm.telemetry.decision import as_json
 from rb_litellm.telemetry.decision_log import MAX_RECENT
 from rb_litellm.telemetry.page import page, security_headers
-from rb_litellm.telemetry.whatif import what_if
+from rb_litellm.telemetry.whatif import weights_of, what_if
 
 if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.runtime import Runtime
@@ -55,18 +53,19 @@ def endpoints(runtime: Runtime) -> APIRouter:
 
     @router.get("/whatif", dependencies=checked)
     async def get_what_if(
-        quality: Annotated[float, Query(ge=0.0, le=1e6)],
-        latency: Annotated[float, Query(ge=0.0, le=1e6)],
-        cost: Annotated[float, Query(ge=0.0, le=1e6)],
+        quality: float,
+        latency: float,
+        cost: float,
         last: Annotated[int, Query(ge=1, le=MAX_RECENT)] = 200,
     ) -> JSONResponse:
         """What these weights, brought to a sum of one, would have chosen in the last decisions."""
-        total = quality + latency + cost
-        if not math.isfinite(total) or total <= 0.0:
-            raise HTTPException(400, "quality, latency and cost are all 0; at least one must be greater")
-        weights = Weights(quality / total, latency / total, 1.0 - quality / total - latency / total)
-        told = {"worker": status.worker, **what_if(status.recent(last), weights)}
-        return JSONResponse(told, headers=_PRIVATE)
+        try:
+            weights = weights_of(quality, latency, cost)
+        except ValueError as wrong:
+            raise HTTPException(400, str(wrong)) from wrong
+        # Some ms of arithmetic; requests go on meanwhile.
+        told = await asyncio.to_thread(what_if, status.recent(last), weights)
+        return JSONResponse({"worker": status.worker, **told}, headers=_PRIVATE)
 
     @router.get("/events", dependencies=checked)
     async def get_events() -> StreamingResponse:

@@ -57,8 +57,8 @@ def _at_random(one: Recent) -> tuple[float, float, float] | None:
     """Quality, E2E and cost that a random candidate of the request was expected to have."""
     if one.ballot is None or not one.ballot.offered.any():
         return None
-    p, offered = one.ballot.predictions, one.ballot.offered
-    return tuple(float(np.mean(a, where=offered)) for a in (p.quality, p.times.e2e_s, p.cost_usd))  # type: ignore[return-value]
+    p, each = one.ballot.predictions, one.ballot.offered / one.ballot.offered.sum()
+    return float(each @ p.quality), float(each @ p.times.e2e_s), float(each @ p.cost_usd)
 
 
 def _measured(records: Iterable[DecisionRecord]) -> dict[str, Any]:

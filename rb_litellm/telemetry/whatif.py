@@ -7,6 +7,7 @@ simulation.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,21 @@ def means(quality: float, e2e_s: float, cost_usd: float) -> dict[str, float]:
         "e2e_s": round(e2e_s, 4),
         "cost_usd_per_1k": round(cost_usd * 1000.0, 6),
     }
+
+
+def weights_of(quality: float, latency: float, cost: float) -> Weights:
+    """Weights in these proportions.
+
+    Raises:
+        ValueError: one is negative or not finite, or all are 0.
+    """
+    given = {"quality": quality, "latency": latency, "cost": cost}
+    if any(not 0.0 <= amount < math.inf for amount in given.values()):
+        raise ValueError(f"weights are {given}; allowed are numbers from 0 up")
+    total = quality + latency + cost
+    if not 0.0 < total < math.inf:
+        raise ValueError(f"weights are {given}; at least one must be greater than 0")
+    return Weights(*(min(amount / total, 1.0) for amount in given.values()))
 
 
 def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rb_litellm.core.ballot import Ballot, Predictions
 from rb_litellm.core.fleet import Deployment
@@ -13,7 +15,7 @@ from rb_litellm.core.scoring import PRESETS, JointScore, Priced, Weights, total
 from rb_litellm.telemetry.decision import DecisionRecord
 from rb_litellm.telemetry.decision_log import Recent
 from rb_litellm.telemetry.summary import summarise
-from rb_litellm.telemetry.whatif import what_if
+from rb_litellm.telemetry.whatif import weights_of, what_if
 
 QUALITY = np.array([0.3, 0.6, 0.9])
 E2E = np.array([1.0, 2.0, 6.0])
@@ -83,6 +85,25 @@ def test_a_decision_by_prices_is_weighed_by_weights() -> None:
         **what_if([decided(PRESETS["quality"])], PRESETS["cost"]),
         "changed": 1,
     }
+
+
+AMOUNT = st.floats(0.0, 1e300)
+
+
+@given(AMOUNT, AMOUNT, AMOUNT)
+def test_any_proportions_make_weights_or_are_refused(quality: float, latency: float, cost: float) -> None:
+    if not 0.0 < quality + latency + cost < float("inf"):
+        with pytest.raises(ValueError, match="greater than 0"):
+            weights_of(quality, latency, cost)
+        return
+    weights = weights_of(quality, latency, cost)
+    assert weights.quality + weights.latency + weights.cost == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("amount", [-1.0, float("nan"), float("inf")])
+def test_amounts_that_are_no_weight_are_refused(amount: float) -> None:
+    with pytest.raises(ValueError, match="from 0 up"):
+        weights_of(amount, 1.0, 1.0)
 
 
 def test_means_are_those_of_the_choices() -> None:
