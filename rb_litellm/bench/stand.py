@@ -16,6 +16,8 @@ import httpx
 from rb_litellm.demo.processes import Child, free_port
 from rb_litellm.demo.stage import clean_environment
 
+PATIENT = ("--timeout_worker_healthcheck", "120")
+"""Uvicorn takes a worker that does not answer for 5 s for dead; on a busy machine it may just be waiting."""
 START_S = 240.0
 """Two workers import LiteLLM at the same time as whatever else a machine has to do."""
 BIN = Path(sys.executable).parent
@@ -68,7 +70,7 @@ def running_proxy(
     config_file = folder / "config.yaml"
     # JSON is YAML, and needs no further library.
     config_file.write_text(json.dumps(dict(config), indent=1))
-    listen = ("--host", "127.0.0.1", "--port", str(port), "--num_workers", str(workers))
+    listen = ("--host", "127.0.0.1", "--port", str(port), "--num_workers", str(workers), *PATIENT)
     environment = {**clean_environment(), "LITELLM_MASTER_KEY": key, **env}
     with Child(
         "proxy",

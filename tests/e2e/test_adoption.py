@@ -18,7 +18,7 @@ WAYS = [
     pytest.param(RB_LITELLM, {}, ("--run_gunicorn",), 2, id="rb-litellm-gunicorn-2"),
     pytest.param(RB_LITELLM, {}, ("--run_granian",), 2, id="rb-litellm-granian-2"),
     pytest.param(LITELLM, CALLBACK, (), 1, id="litellm"),
-    pytest.param(LITELLM, CALLBACK, PATIENT, 2, id="litellm-uvicorn-2"),
+    pytest.param(LITELLM, CALLBACK, (), 2, id="litellm-uvicorn-2"),
     pytest.param(LITELLM, CALLBACK, ("--run_gunicorn",), 2, id="litellm-gunicorn-2"),
     pytest.param(LITELLM, CALLBACK, ("--run_granian",), 2, id="litellm-granian-2"),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -234,6 +234,27 @@ async def test_clients_that_leave_leave_nothing_open(proxy: Proxy, redis: RedisS
     await asyncio.to_thread(proxy.child.wait_until, lambda: nothing_open(redis), 60.0)
 
 
+class View(NamedTuple):
+    """Open requests as one worker knows them: its own, and all."""
+
+    own: int
+    total: float
+
+
+def seen_by_both(proxy: Proxy) -> list[View]:
+    """Ask for the status by one new connection after another, until both workers have answered."""
+    views: dict[str, View] = {}
+    for _ in range(200):
+        with proxy.client() as client:
+            told = client.get("/routebalance/status").json()
+        rows = [row for tier in told["tiers"] for row in tier["deployments"]]
+        own, total = (sum(row[name] for row in rows) for name in ("own_in_flight", "in_flight"))
+        views[told["worker"]] = View(own, total)
+        if len(views) == 2:
+            break
+    return list(views.values())
+
+
 async def test_workers_see_each_others_load(proxy: Proxy, redis: RedisServer, servers: Servers) -> None:
     for number in (0, 1):
         servers.fault(number, slowdown=200)  # nothing ends while we look
@@ -259,6 +280,9 @@ async def test_workers_see_each_others_load(proxy: Proxy, redis: RedisServer, se
             return len(workers) == 2 and sum(worker["in_flight"] for worker in workers) == 16
 
         await asyncio.to_thread(proxy.child.wait_until, told, 20.0)
+        views = await asyncio.to_thread(seen_by_both, proxy)
+        assert all(view.total == 16 for view in views)
+        assert sum(view.own for view in views) == 16
     finally:
         for number in (0, 1):
             servers.fault(number)
