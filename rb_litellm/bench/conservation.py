@@ -22,7 +22,7 @@ from typing import Any
 from rb_litellm.bench import probe
 from rb_litellm.bench.mix import KINDS, SERVERS, Client, configuration
 from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.stand import PATIENT, Proxy, running_proxy, running_servers
+from rb_litellm.bench.stand import Proxy, running_proxy, running_servers
 from rb_litellm.state.overview import Overview, overview
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
@@ -90,7 +90,7 @@ def _stand(folder: Path, seed: int, cancels: bool) -> Iterator[_Run]:
             cancels=cancels,
         )
         environment = {"LITELLM_WORKER_STARTUP_HOOKS": probe.HOOK, probe.FOLDER: str(folder)}
-        with running_proxy(folder, config, arguments=PATIENT, workers=WORKERS, env=environment) as proxy:
+        with running_proxy(folder, config, workers=WORKERS, env=environment) as proxy:
             yield _Run(proxy, redis, folder, "conservation", Random(seed))
 
 

@@ -21,7 +21,7 @@ from rb_litellm.bench import picker
 from rb_litellm.bench.fault_proxy import FaultProxy
 from rb_litellm.bench.redis_faults import FAULTS, injected
 from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.stand import PATIENT, Proxy, running_proxy, running_servers
+from rb_litellm.bench.stand import Proxy, running_proxy, running_servers
 from rb_litellm.demo.load import fire, poisson
 
 CONTROL = "none"
@@ -55,7 +55,7 @@ def run(
             },
         }
         environment = {"LITELLM_WORKER_STARTUP_HOOKS": picker.HOOK, picker.FOLDER: str(folder)}
-        with running_proxy(folder, config, arguments=PATIENT, workers=workers, env=environment) as proxy:
+        with running_proxy(folder, config, workers=workers, env=environment) as proxy:
             load = _Load(proxy, folder, seconds)
             return asyncio.run(_run(load, redis, wire, faults, seed, progress))
 

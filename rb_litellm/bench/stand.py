@@ -16,8 +16,6 @@ import httpx
 from rb_litellm.demo.processes import Child, free_port
 from rb_litellm.demo.stage import clean_environment
 
-PATIENT = ("--timeout_worker_healthcheck", "120")
-"""Uvicorn takes a worker that does not answer for 5 s for dead; on a busy machine it may just be waiting."""
 START_S = 240.0
 """Two workers import LiteLLM at the same time as whatever else a machine has to do."""
 BIN = Path(sys.executable).parent

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.stand import PATIENT
 from tests.e2e.proxy import LITELLM, RB_LITELLM, START_S, Servers, chat, routed, running_proxy, shared_state
 
 CALLBACK = {"litellm_settings": {"callbacks": ["rb_litellm.proxy"]}}
