@@ -87,6 +87,31 @@ def _read(file: Path) -> Mapping[str, Any]:
     return config or {}
 
 
+def our_settings(config_file: Path) -> dict[str, Any] | None:
+    """What of a LiteLLM configuration file's `router_settings` may change at run time and concerns us.
+
+    As `Router.update_settings` takes it; None where the file cannot be read (yet).
+    """
+    import yaml
+
+    try:
+        config = _resolved(yaml.safe_load(config_file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    if not isinstance(config, Mapping):
+        return None
+    router = _mapping(config.get("router_settings"))
+    settings: dict[str, Any] = {}
+    if router.get("routing_strategy") == STRATEGY:
+        settings["routing_strategy"] = STRATEGY
+        settings["routing_strategy_args"] = _args(router)
+    if any(
+        _mapping(group).get("routing_strategy") == STRATEGY for group in _list(router.get("routing_groups"))
+    ):
+        settings["routing_groups"] = _list(router.get("routing_groups"))
+    return settings
+
+
 def check_names(
     settings: PredictorSettings, predictor: Predictor, names: Collection[str] | None, where: str
 ) -> None:

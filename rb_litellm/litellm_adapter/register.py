@@ -48,6 +48,10 @@ _STRATEGY_OF = ("_core_routing_strategy", "routing_strategy")
 _GROUPS_OF = ("_core_routing_groups", "routing_groups")
 # How LiteLLM's auto routers leave their decision in a request's metadata; without it none is shown.
 _RECORD = "_record_routing_decision"
+# Settings that change at run time; LiteLLM builds selectors from them without a second look.
+_UPDATE = "update_settings"
+_MAY_WRITE = "reject_config_owned_writes"
+_APPLY_STORED = "_add_router_settings_from_db_config"
 _GROUP_MODULES = ("litellm.litellm_core_utils.routing_groups", "litellm.router_utils.routing_groups")
 
 
@@ -84,6 +88,8 @@ def register() -> None:
     # The innermost one: it alone looks at the strategy's name.
     _wrap(core, "_async_get_available_deployment", _pick_asynchronously)
     _wrap(core, replace, _announce_replacement)
+    if hasattr(core, _UPDATE):
+        _wrap(core, _UPDATE, _keep_what_works)
     _offer_in_settings()
     setattr(core, _MARK, True)
 
@@ -280,6 +286,72 @@ async def _pick_asynchronously(original: Callable[..., Any], router: Any, *args:
     if router_strategy(router) != STRATEGY:
         return await original(*args, **kwargs)
     return await original.func(_AsynchronousView(router), *args, **kwargs)  # type: ignore[attr-defined]
+
+
+def wrong_settings(settings: Mapping[str, Any], router: Any) -> dict[str, list[str]]:
+    """What is wrong with our part of new router settings, by the setting's name; empty if nothing."""
+    from rb_litellm.litellm_adapter.strategy import check_settings
+
+    wrong: dict[str, list[str]] = {}
+    strategy = settings.get("routing_strategy") or router_strategy(router)
+    if getattr(strategy, "value", strategy) == STRATEGY and "routing_strategy_args" in settings:
+        args = settings["routing_strategy_args"]
+        wrong["routing_strategy_args"] = check_settings(args, "routing_strategy_args")
+    wrong["routing_groups"] = []
+    for group in settings.get("routing_groups") or ():
+        entry = group if isinstance(group, Mapping) else group.model_dump()
+        if getattr(entry.get("routing_strategy"), "value", entry.get("routing_strategy")) == STRATEGY:
+            where = f"routing_groups ({entry.get('group_name')}).routing_strategy_args"
+            wrong["routing_groups"] += check_settings(entry.get("routing_strategy_args"), where)
+    return {name: messages for name, messages in wrong.items() if messages}
+
+
+def _keep_what_works(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:
+    """Let an update through without those of our settings that are wrong: for them the old ones stay."""
+    for name, messages in wrong_settings(kwargs, router).items():
+        del kwargs[name]
+        _log.error("RouteBalance: new %s are refused, the old ones stay:\n%s", name, "\n".join(messages))
+    return original(**kwargs)
+
+
+async def stored_settings(server: Any) -> object:
+    """The router settings in LiteLLM's database; None without a database."""
+    client = getattr(server, "prisma_client", None)
+    if client is None:
+        return None
+    row = await client.db.litellm_config.find_first(where={"param_name": "router_settings"})
+    return getattr(row, "param_value", None)
+
+
+def guard_stored_settings(server: Any, router: Any) -> None:
+    """Have `POST /config/update` refuse wrong settings of ours by 400, before they are stored. Idempotent.
+
+    LiteLLM asks its proxy configuration there whether the settings may be written at all.
+    """
+    config = getattr(server, "proxy_config", None)
+    may_write = getattr(config, _MAY_WRITE, None)
+    if may_write is None or hasattr(may_write, _MARK):
+        return
+    from fastapi import HTTPException
+
+    @functools.wraps(may_write)
+    def checked(section_name: str, changed_keys: Any) -> Any:
+        if section_name == "router_settings" and isinstance(changed_keys, Mapping):
+            wrong = wrong_settings(changed_keys, getattr(server, "llm_router", None) or router)
+            if wrong:
+                told = "\n".join(message for messages in wrong.values() for message in messages)
+                raise HTTPException(status_code=400, detail={"error": told})
+        return may_write(section_name=section_name, changed_keys=changed_keys)
+
+    setattr(checked, _MARK, True)
+    setattr(config, _MAY_WRITE, checked)
+
+
+async def apply_stored_settings(server: Any, router: Any) -> None:
+    """Have LiteLLM take over the router settings of its database now, as it does at long intervals."""
+    apply = getattr(getattr(server, "proxy_config", None), _APPLY_STORED, None)
+    if apply is not None:
+        await apply(llm_router=router, prisma_client=server.prisma_client)
 
 
 def _announce_switch(original: Callable[..., Any], router: Any, routing_strategy: Any, kwargs: Any) -> Any:

@@ -39,6 +39,7 @@ from rb_litellm.litellm_adapter.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.preflight import check_names
 from rb_litellm.litellm_adapter.records import routing_decision
 from rb_litellm.litellm_adapter.register import record_decision, selector_for
+from rb_litellm.litellm_adapter.reloading import Reloading
 from rb_litellm.litellm_adapter.reporting import Reporting
 from rb_litellm.litellm_adapter.routes import mount
 from rb_litellm.litellm_adapter.scraping import Scraping
@@ -100,6 +101,7 @@ class Runtime:
         self._attempts = Attempts(self.ledger, self._learn, self.balancer.first_token)
         self._expired_at = clock()
         self._mounted = False
+        self._reloading = Reloading()
         self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._expire))
         self._predictors: dict[str, Predictor] = {}
         self._redis = RedisSettingsArgs()
@@ -162,6 +164,7 @@ class Runtime:
         self.sharing.ensure_started()
         self.scraping.ensure_started(self.reckoner)
         self._housekeeping.ensure_started()
+        self._reloading.ensure_started()
         self.reporting.ensure_started()
 
     # Before and at a pick

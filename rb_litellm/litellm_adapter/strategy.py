@@ -15,7 +15,7 @@ from typing import Any
 from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.balancer import Ask, Assignment
-from rb_litellm.config import RouteBalanceSettings, parse_settings
+from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.controls import Plan, Planner
 from rb_litellm.core.admission import Admission
 from rb_litellm.core.ballot import Refusal
@@ -30,6 +30,7 @@ from rb_litellm.litellm_adapter.prompts import read_prompt
 from rb_litellm.litellm_adapter.refusals import error_for
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
 from rb_litellm.litellm_adapter.spending import budget_of, clamp
+from rb_litellm.predictors.model import PredictorError
 from rb_litellm.predictors.registry import PredictionSource
 
 _log = logging.getLogger("rb_litellm")
@@ -249,6 +250,15 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         affordable = placed.decision.affordable_tokens
         if affordable is not None and ticket.request_kwargs is not None and placed.deployment.generates:
             ticket.arrival.max_tokens = clamp(ticket.request_kwargs, affordable, ticket.responses)
+
+
+def check_settings(args: Mapping[str, Any] | None, where: str) -> list[str]:
+    """What is wrong with `routing_strategy_args`, its predictor included; empty if nothing."""
+    try:
+        runtime().prediction_source(parse_settings(args, where).predictor)
+    except (SettingsError, PredictorError) as error:
+        return [str(error)]
+    return []
 
 
 def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceSelector:
