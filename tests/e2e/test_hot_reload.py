@@ -54,11 +54,11 @@ def proxy(servers: Servers, folder: Path) -> Iterator[Proxy]:
         yield running
 
 
-def change(folder: Path, weights: Any, **group: Any) -> None:
+def change(folder: Path, weights: str, of_group: str | None = None) -> None:
     file = folder / "config.yaml"
     config = json.loads(file.read_text())
     config["router_settings"]["routing_strategy_args"]["weights"] = weights
-    config["router_settings"]["routing_groups"][0]["routing_strategy_args"] = group or {"weights": weights}
+    config["router_settings"]["routing_groups"][0]["routing_strategy_args"] = {"weights": of_group or weights}
     file.write_text(json.dumps(config))
 
 
@@ -83,7 +83,7 @@ def test_a_changed_file_is_in_force_in_every_worker(proxy: Proxy, folder: Path) 
 
 
 def test_wrong_settings_are_refused_whole_with_the_reason(proxy: Proxy, folder: Path) -> None:
-    change(folder, "cost", weights="best")
+    change(folder, "cost", of_group="best")
     time.sleep(WITHIN_S)
     assert (answers(proxy, "both"), answers(proxy, "auto")) == ({"good"}, {"large-3"})
     assert "unknown preset 'best'" in proxy.child.output()
