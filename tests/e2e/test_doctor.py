@@ -55,7 +55,7 @@ def test_every_worker_of_a_good_proxy_is_seen(redis: RedisServer, servers: Serve
         assert refused["workers"][0][0] == "warn"
 
         other = tmp_path / "other.yaml"
-        other.write_text(Path(file).read_text().replace("group_name: auto", "group_name: any"))
+        other.write_text(Path(file).read_text().replace('"group_name": "auto"', '"group_name": "any"'))
         assert (
             examine("--config", str(other), "--url", proxy.url, "--key", proxy.key)[1]["drift"][0][0]
             == "warn"
