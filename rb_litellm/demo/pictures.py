@@ -112,7 +112,7 @@ def main(folder: Path) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="routebalance-pictures-") as work,
         stage(Path(work), 1.0, 0, "balanced") as ready,
-        load(ready, requests=1500, rate=24.0),
+        load(ready, requests=900, rate=12.0),
     ):
         for picture in photograph(ready, folder):
             print(picture)

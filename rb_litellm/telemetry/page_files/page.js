@@ -212,6 +212,7 @@
   function versus(figures, chosen, name) {
     if (!figures || !chosen || !chosen[name]) return null;
     const change = figures[name] / chosen[name] - 1;
+    if (Math.abs(change) < 0.005) return null;
     return h("small", {}, ` ${change >= 0 ? "+" : "−"}${Math.abs(change * 100).toFixed(0)}%`);
   }
 
