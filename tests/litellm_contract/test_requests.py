@@ -81,6 +81,7 @@ async def test_an_anthropic_request_is_answered(two):
 
 
 async def test_an_embedding_goes_by_latency_and_cost():
+    # Names of their own: LiteLLM remembers for the whole process that a model only embeds.
     def embedding(id, price, ttft_ms):
         return deployment(
             id,
@@ -90,14 +91,14 @@ async def test_an_embedding_goes_by_latency_and_cost():
         )
 
     of = router(
-        embedding("dear", 1e-5, 100),
-        embedding("slow", 1e-6, 900),
-        embedding("good", 1e-6, 100),
+        embedding("embed-dear", 1e-5, 100),
+        embedding("embed-slow", 1e-6, 900),
+        embedding("embed-good", 1e-6, 100),
         routing_strategy_args={"weights": "balanced"},
     )
     texts = {"model": "auto", "input": ["one", "two"]}
-    assert {answered_by(await of.aembedding(**texts)) for _ in range(3)} == {"good"}
-    assert answered_by(of.embedding(model="auto", input="one")) == "good"
+    assert {answered_by(await of.aembedding(**texts)) for _ in range(3)} == {"embed-good"}
+    assert answered_by(of.embedding(model="auto", input="one")) == "embed-good"
 
 
 async def test_embeddings_of_token_numbers_are_routed():
