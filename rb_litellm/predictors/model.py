@@ -2,7 +2,8 @@
 
     manifest.json   format version, SHA-256 of every other file
     model.json      model names, means, the shrinkage of each output
-    booster.ubj     XGBoost: one output per model for quality, one for the logarithm of the length
+    encoder.npz     what each n-gram says, as plain arrays
+    booster.ubj     XGBoost: scores of the kind of prompt, then one output per model for quality and length
     card.json       what it was trained on and how well it does; not read here
 
 No file holds code: nothing is unpickled.
@@ -20,11 +21,12 @@ import numpy as np
 import xgboost
 
 from rb_litellm.core.types import FloatArray, IntArray, ModelPredictions, Prompt
-from rb_litellm.predictors.features import FEATURES, featurise
+from rb_litellm.predictors.blend import Blend
+from rb_litellm.predictors.encoder import Encoder
 from rb_litellm.predictors.forest import evaluator
 from rb_litellm.predictors.priors import KnownModel
 
-FORMAT = 1
+FORMAT = 2
 CARD = "card.json"
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantile levels of `ModelPredictions.length_quantiles`."""
@@ -37,7 +39,9 @@ class PredictorError(ValueError):
 class Predictor:
     """Quality and output length of the models it was trained on."""
 
-    def __init__(self, meta: dict[str, Any], booster: xgboost.Booster, version: str) -> None:
+    def __init__(
+        self, meta: dict[str, Any], encoder: Encoder, booster: xgboost.Booster, version: str
+    ) -> None:
         self.models: tuple[str, ...] = tuple(meta["models"])
         self.version = version
         self.known = tuple(
@@ -49,13 +53,16 @@ class Predictor:
         self.length_constants: FloatArray = _matrix(meta["length_quantiles"], len(self.models))
         """(M, Q) quantiles of each model's lengths in the training data, NaN without any."""
         self._evaluate = evaluator(booster)
+        self._encoder = encoder
+        self._blend = Blend.from_json(meta["blend"])
         self._outputs: IntArray = np.array(meta["outputs"], dtype=np.int64)
-        """(K,) what the trees give: the models' qualities are outputs 0..M-1, their lengths M..2M-1."""
-        self._offset: FloatArray = np.array(meta["offset"], dtype=np.float64)
-        self._scale: FloatArray = np.array(meta["scale"], dtype=np.float64)
-        given = self._evaluate(np.zeros((1, FEATURES), dtype=np.float32)).shape[1]
-        if not given == len(self._outputs) == len(self._offset) == len(self._scale):
-            raise ValueError(f"{given} outputs, described as {len(self._outputs)}")
+        """(O,) what is told: the models' qualities are outputs 0..M-1, their lengths M..2M-1."""
+        given = self._evaluate(np.zeros((1, encoder.width), dtype=np.float32)).shape[1]
+        told = len(self._blend.log_prior) + len(self._outputs)
+        if given != told or len(self._blend.offset) != len(self._outputs):
+            raise ValueError(f"{given} outputs, described as {told}")
+        self._confidence: FloatArray = np.array(meta["confidence"], dtype=np.float64)
+        self._mean_factor: FloatArray = np.array(meta["length_mean_factor"], dtype=np.float64)
         self._residuals: FloatArray = _matrix(meta["length_residuals"], len(self.models))
 
     @classmethod
@@ -79,14 +86,16 @@ class Predictor:
             meta = json.loads((folder / "model.json").read_text(encoding="utf-8"))
             booster = xgboost.Booster({"nthread": 1})
             booster.load_model(folder / "booster.ubj")
-            if booster.num_features() != FEATURES:
+            encoder = Encoder.from_bytes((folder / "encoder.npz").read_bytes())
+            if booster.num_features() != encoder.width:
                 raise _unusable(
                     path,
-                    f"was trained on {booster.num_features()} features, here are {FEATURES}; train it again",
+                    f"was trained on {booster.num_features()} features, here are {encoder.width}; "
+                    "train it again",
                 )
             # The card holds the time that training took; the same trees are the same version.
             told_by = sorted((name, digest) for name, digest in manifest["files"].items() if name != CARD)
-            return cls(meta, booster, hashlib.sha256(json.dumps(told_by).encode()).hexdigest()[:12])
+            return cls(meta, encoder, booster, hashlib.sha256(json.dumps(told_by).encode()).hexdigest()[:12])
         except PredictorError:
             raise
         except (OSError, ValueError, KeyError, TypeError, AttributeError, xgboost.core.XGBoostError) as error:
@@ -95,12 +104,15 @@ class Predictor:
     def predict(self, prompts: Sequence[Prompt]) -> ModelPredictions:
         """Quality (R, M), output tokens (R, M) and their quantiles (R, M, Q), not capped; NaN: untaught."""
         count = len(self.models)
-        raw = self._evaluate(featurise(prompts))
+        features, familiarity = self._encoder.encode(prompts)
         outputs = np.full((len(prompts), 2 * count), np.nan)
-        outputs[:, self._outputs] = self._offset + self._scale * raw
+        raw = self._evaluate(features).astype(np.float64)
+        outputs[:, self._outputs] = self._blend.outputs(raw, familiarity)
         quality: FloatArray = np.clip(outputs[:, :count], 0.0, 1.0)
         quantiles: FloatArray = np.exp(outputs[:, count:, None] + self._residuals)
-        return ModelPredictions(quality, mean_of_quantiles(quantiles), np.ones_like(quality), quantiles)
+        tokens = mean_of_quantiles(quantiles) * self._mean_factor
+        confidence = np.broadcast_to(self._confidence, quality.shape) * familiarity[:, None]
+        return ModelPredictions(quality, tokens, np.asarray(confidence), quantiles)
 
 
 def mean_of_quantiles(quantiles: FloatArray) -> FloatArray:

@@ -34,6 +34,7 @@ def train_predictor(
         out,
         {
             "model.json": json.dumps(fitted.meta).encode(),
+            "encoder.npz": fitted.encoder,
             "booster.ubj": fitted.booster,
             CARD: json.dumps(card, indent=1).encode(),
             PROMPTS: "\n".join(data.prompt_ids).encode(),

@@ -1,0 +1,101 @@
+"""From what the trees say of a prompt to figures per model: the kind of prompt first, then the prompt itself.
+
+The trees give C scores of the kind of prompt (the tasks of the training data) and, for each of O outputs
+(quality or log length of a model), its deviation from the output's mean. What an output is for prompts of a
+kind is known well; what it is for one prompt is mostly noise. So
+
+    kind      sum over kinds of p(kind | prompt) * mean deviation of that kind
+    own       the trees' own deviation
+    deviation kind + weight * (own - kind), times worth, times familiarity
+
+Among qualities the deviation common to all models and the differences between models have weights of
+their own: only differences decide a route, and they carry less signal. All weights are found at training by
+what served best on unseen prompts; worth is 0 where nothing was found, and the mean remains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rb_litellm.core.types import FloatArray
+from rb_litellm.predictors.lexicon import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blend:
+    """Parameters, all found at training."""
+
+    qualities: int
+    """The first so many outputs are qualities, the others logarithms of lengths."""
+    offset: FloatArray
+    """(O,) mean of each output."""
+    scale: FloatArray
+    """(O,) unit of the trees' deviations."""
+    log_prior: FloatArray
+    """(C,) of each kind; C may be 0."""
+    kind_deviation: FloatArray
+    """(C, O) mean deviation among prompts of a kind."""
+    own_common: float
+    own_differences: float
+    own_lengths: float
+    worth: FloatArray
+    """(O,) in [0, 1]."""
+    familiar: float
+    """Share of known n-grams from which a prompt counts as familiar."""
+
+    def outputs(self, raw: FloatArray, familiarity: Floats) -> FloatArray:
+        """Outputs (R, O) from the trees' raw figures (R, C + O) and the prompts' familiarity (R,)."""
+        known = np.minimum(familiarity / max(self.familiar, 1e-9), 1.0) ** 2
+        return self.offset + self.worth * known[:, None] * self.deviations(raw)
+
+    def deviations(self, raw: FloatArray) -> FloatArray:
+        """Blended deviations (R, O), before worth and familiarity."""
+        count = len(self.log_prior)
+        own = raw[:, count:] * self.scale
+        if not count:
+            return own
+        kind = self.kinds(raw) @ self.kind_deviation
+        rest = own - kind
+        q = self.qualities
+        if q:
+            common = rest[:, :q].mean(axis=1, keepdims=True)
+            rest[:, :q] = self.own_common * common + self.own_differences * (rest[:, :q] - common)
+        rest[:, q:] *= self.own_lengths
+        return np.asarray(kind + rest)
+
+    def kinds(self, raw: FloatArray) -> FloatArray:
+        """Probability of each kind, (R, C)."""
+        scores = raw[:, : len(self.log_prior)] + self.log_prior
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return np.asarray(scores / scores.sum(axis=1, keepdims=True))
+
+    def but(self, **changes: Any) -> Blend:
+        """The same with other parameters."""
+        return replace(self, **changes)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
+            for name in self.__slots__
+        }
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Blend:
+        """The opposite of `as_json`.
+
+        Raises:
+            ValueError, KeyError, TypeError: the data are not those of a blend.
+        """
+        scalars = {n: float(told[n]) for n in ("own_common", "own_differences", "own_lengths", "familiar")}
+        arrays = {n: np.array(told[n], dtype=np.float64) for n in ("offset", "scale", "log_prior", "worth")}
+        kinds, outputs = len(arrays["log_prior"]), len(arrays["offset"])
+        deviation = np.array(told["kind_deviation"], dtype=np.float64).reshape(kinds, outputs)
+        if not len(arrays["scale"]) == len(arrays["worth"]) == outputs:
+            raise ValueError(
+                f"{outputs} offsets, {len(arrays['scale'])} scales, {len(arrays['worth'])} worths"
+            )
+        return cls(qualities=int(told["qualities"]), kind_deviation=deviation, **arrays, **scalars)
