@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 
@@ -16,8 +17,7 @@ from rich.table import Table
 @click.option(
     "--model",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder of `train`.",
+    help="Folder of `train`; needed but for --study.",
 )
 @click.option(
     "--data",
@@ -31,20 +31,50 @@ from rich.table import Table
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON file: {MODEL: USD per million tokens}.",
 )
+@click.option(
+    "--study",
+    type=click.Choice(["splits", "tasks"]),
+    help="Train anew and judge: on five splits by prompt, or leaving one task out at a time.",
+)
 @click.option("--seed", type=int, default=0, help="Of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def evaluate(model: Path, data: tuple[Path, ...], prices: Path | None, seed: int, as_json: bool) -> None:
+@click.option("--quiet", is_flag=True, help="No progress.")
+def evaluate(
+    model: Path | None,
+    data: tuple[Path, ...],
+    prices: Path | None,
+    study: Literal["splits", "tasks"] | None,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Judge a predictor: per model beside the constant, and routing by it."""
     from rb_litellm.predictors.model import Predictor, PredictorError
     from rb_litellm.train.dataset import DataError, read_dataset
     from rb_litellm.train.evaluation import evaluate as judge
+    from rb_litellm.train.studies import study as run_study
 
+    if (model is None) == (study is None):
+        raise click.UsageError("give either --model DIR or --study splits|tasks")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        report = judge(Predictor.load(model), read_dataset(data), _prices(prices), seed)
+        if model is not None:
+            report = judge(Predictor.load(model), read_dataset(data), _prices(prices), seed)
+        elif study is not None:
+            with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
+                task = progress.add_task(study, total=None)
+                report = run_study(
+                    study,
+                    read_dataset(data),
+                    _prices(prices),
+                    progress=lambda done, of: progress.update(task, completed=done, total=of),
+                )
     except (DataError, PredictorError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps(report))
+    elif study is not None:
+        Console().print(_study(report))
     else:
         console = Console()
         console.print(_models(report["models"]))
@@ -110,6 +140,20 @@ def _routing(routing: dict[str, Any]) -> Table:
             table.add_row(
                 name.replace("_", " "), _shown(routing[name], 4), f"{interval[0]:.4f} .. {interval[1]:.4f}"
             )
+    return table
+
+
+def _study(report: dict[str, Any]) -> Table:
+    part = report["study"].removesuffix("s")
+    figures = [name for name in report["mean"] if name != "curve_area"]
+    table = Table(title=f"Trained anew and judged: {report['study']}")
+    table.add_column(part)
+    for name in figures:
+        table.add_column(name.replace("_", " "), justify="right")
+    for run in report["runs"]:
+        table.add_row(str(run[part]), *(_shown(run["routing"].get(name), 4) for name in figures))
+    table.add_section()
+    table.add_row("mean", *(_shown(report["mean"][name], 4) for name in figures))
     return table
 
 

@@ -49,7 +49,7 @@ class Blend:
     def outputs(self, raw: FloatArray, familiarity: Floats) -> FloatArray:
         """Outputs (R, O) from the trees' raw figures (R, C + O) and the prompts' familiarity (R,)."""
         known = np.minimum(familiarity / max(self.familiar, 1e-9), 1.0) ** 2
-        return self.offset + self.worth * known[:, None] * self.deviations(raw)
+        return np.asarray(self.offset + self.worth * known[:, None] * self.deviations(raw))
 
     def deviations(self, raw: FloatArray) -> FloatArray:
         """Blended deviations (R, O), before worth and familiarity."""
@@ -90,12 +90,24 @@ class Blend:
         Raises:
             ValueError, KeyError, TypeError: the data are not those of a blend.
         """
-        scalars = {n: float(told[n]) for n in ("own_common", "own_differences", "own_lengths", "familiar")}
-        arrays = {n: np.array(told[n], dtype=np.float64) for n in ("offset", "scale", "log_prior", "worth")}
-        kinds, outputs = len(arrays["log_prior"]), len(arrays["offset"])
-        deviation = np.array(told["kind_deviation"], dtype=np.float64).reshape(kinds, outputs)
-        if not len(arrays["scale"]) == len(arrays["worth"]) == outputs:
+
+        def array(name: str) -> FloatArray:
+            return np.array(told[name], dtype=np.float64)
+
+        made = cls(
+            qualities=int(told["qualities"]),
+            offset=array("offset"),
+            scale=array("scale"),
+            log_prior=array("log_prior"),
+            kind_deviation=array("kind_deviation").reshape(len(told["log_prior"]), len(told["offset"])),
+            own_common=float(told["own_common"]),
+            own_differences=float(told["own_differences"]),
+            own_lengths=float(told["own_lengths"]),
+            worth=array("worth"),
+            familiar=float(told["familiar"]),
+        )
+        if not len(made.scale) == len(made.worth) == len(made.offset):
             raise ValueError(
-                f"{outputs} offsets, {len(arrays['scale'])} scales, {len(arrays['worth'])} worths"
+                f"{len(made.offset)} offsets, {len(made.scale)} scales, {len(made.worth)} worths"
             )
-        return cls(qualities=int(told["qualities"]), kind_deviation=deviation, **arrays, **scalars)
+        return made
