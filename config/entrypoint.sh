@@ -11,6 +11,9 @@ if [ -z "${LITELLM_MASTER_KEY:-}" ]; then
     LITELLM_MASTER_KEY=$(cat "$key_file")
     export LITELLM_MASTER_KEY
     echo "The master key is in $key_file: docker compose exec proxy cat $key_file"
+else
+    # Prometheus of the `monitoring` profile reads it there.
+    (umask 077 && printf '%s' "$LITELLM_MASTER_KEY" > "$key_file")
 fi
 # LiteLLM connects to whatever DATABASE_URL names, and needs Prisma's client for it.
 if [ "${DATABASE:-1}" = 0 ]; then

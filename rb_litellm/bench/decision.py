@@ -3,7 +3,8 @@
 All strategies are measured in turns within one run, on Routers with the same deployments: four model
 groups under one routing group. A pick is `Router.async_get_available_deployment`, with all of LiteLLM's
 filters; the decision is everything that RouteBalance does in it: features, prediction, state, score,
-bookkeeping. Run by `routebalance bench decision`.
+bookkeeping. Telemetry is the part of it that records the decision and tells LiteLLM, by its difference to a
+decision without. Run by `routebalance bench decision`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ STRATEGIES = (
 SIZES = (13, 128, 1000)
 BATCHES = (1, 32)
 _TURNS = 10
+_UNTOLD = "decision without telemetry"
 
 
 def run(
@@ -78,6 +80,7 @@ async def _run(
         }
         for batch in BATCHES:
             measures["routebalance", "decision", batch] = _decision(routers["routebalance"], arguments, batch)
+        measures["routebalance", _UNTOLD, 1] = _untold(measures["routebalance", "decision", 1])
         samples: dict[tuple[str, str, int], list[float]] = {key: [] for key in measures}
         requests = _requests(random)
         for turn in range(_TURNS + 1):
@@ -86,8 +89,10 @@ async def _run(
                     took = await measures[key](next(requests))
                     if turn:  # The first turn warms up.
                         samples[key].append(took)
-        for (name, part, batch), taken in samples.items():
-            p50, p99 = np.percentile(np.array(taken) * 1e6, (50, 99))
+        times = {key: np.percentile(np.array(taken) * 1e6, (50, 99)) for key, taken in samples.items()}
+        told = times["routebalance", "decision", 1] - times.pop(("routebalance", _UNTOLD, 1))
+        times["routebalance", "telemetry", 1] = told
+        for (name, part, batch), (p50, p99) in times.items():
             rows.append(
                 {"strategy": name, "deployments": size, "part": part, "batch": batch,
                  "p50_us": round(float(p50), 1), "p99_us": round(float(p99), 1)}
@@ -129,6 +134,33 @@ def _decision(
         for one in requests:
             _close(one)
         return took / batch
+
+    return measure
+
+
+def _untold(
+    decide: Callable[[dict[str, Any]], Awaitable[float]],
+) -> Callable[[dict[str, Any]], Awaitable[float]]:
+    """The same decision, with nothing recorded or told of it: the difference is what telemetry costs."""
+    from rb_litellm.litellm_adapter.runtime import runtime
+    from rb_litellm.telemetry.recorder import Recorder
+
+    class Silent(Recorder):
+        def decided(self, *_: Any, **__: Any) -> Any:
+            return None
+
+        def finished(self, *_: Any) -> None:
+            return None
+
+    silent = Silent()
+
+    async def measure(request: dict[str, Any]) -> float:
+        shared = runtime()
+        telling, shared.recorder = shared.recorder, silent
+        try:
+            return await decide(request)
+        finally:
+            shared.recorder = telling
 
     return measure
 

@@ -1,0 +1,181 @@
+"""LiteLLM's Admin UI with a real PostgreSQL: what its pages read and write, over two workers and a restart.
+
+Needs DATABASE_URL of a PostgreSQL with LiteLLM's tables and Prisma's engine (LiteLLM's image carries one).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rb_litellm.bench.redis_server import RedisServer
+from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.environ.get("DATABASE_URL"), reason="DATABASE_URL names no PostgreSQL"),
+    pytest.mark.skipif(importlib.util.find_spec("prisma") is None, reason="prisma is not installed"),
+]
+PASSED_ON = ("DATABASE_URL", "DISABLE_SCHEMA_UPDATE", "STORE_MODEL_IN_DB", "UI_USERNAME", "UI_PASSWORD")
+# Workers read the database every 30 s.
+EVERY_WORKER_S = 90.0
+Start = Callable[[], AbstractContextManager[Proxy]]
+
+
+@pytest.fixture(scope="module")
+def start(redis: RedisServer, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts the proxy; what is edited in the Admin UI must not be fixed in the file, so it is not there."""
+    known = {"tpot_ms": 1.2, "ttft_ms": 5.0}
+    config = {
+        "model_list": [
+            servers.deployment(0, "small", routebalance={"quality": 0.3, **known}),
+            servers.deployment(1, "large", routebalance={"quality": 0.9, **known}),
+        ],
+        "general_settings": {"store_model_in_db": True, "proxy_batch_write_at": 2},
+    }
+    env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    env |= {name: value for name, value in os.environ.items() if name.startswith("PRISMA_")}
+    env["REDIS_URL"] = redis.url
+    return lambda: running_proxy(tmp_path_factory.mktemp("admin"), config, workers=2, env=env)
+
+
+@pytest.fixture(scope="module")
+def proxy(start: Start) -> Iterator[Proxy]:
+    with start() as running:
+        save(running, "simple-shuffle", {})
+        yield running
+
+
+GROUP = {"group_name": "auto", "models": ["small", "large"], "routing_strategy": "routebalance"}
+
+
+def save(proxy: Proxy, strategy: str, args: dict[str, Any]) -> None:
+    """What the Router Settings page does when it is saved."""
+    groups = [GROUP] if strategy == "routebalance" else []
+    settings = {"routing_strategy": strategy, "routing_strategy_args": args, "routing_groups": groups}
+    with proxy.client() as client:
+        response = client.post("/config/update", json={"router_settings": settings})
+    assert response.status_code == 200, response.text
+
+
+def arguments(proxy: Proxy) -> dict[str, Any]:
+    """What each of the workers that answer routes by: our arguments, or None."""
+    found = {}
+    for _ in range(16):
+        with proxy.client() as client:
+            response = client.get("/routebalance/status")
+        if response.status_code == 200:
+            told = response.json()
+            own = [one["arguments"] for one in told["strategies"] if one["group"] is None]
+            found[told["worker"]] = own[0] if own else None
+    return found
+
+
+def both(proxy: Proxy, wanted: Any) -> None:
+    def reached() -> bool:
+        found = arguments(proxy)
+        return len(found) == 2 and all(one == wanted for one in found.values())
+
+    proxy.child.wait_until(reached, EVERY_WORKER_S)
+
+
+def get(proxy: Proxy, path: str, **params: Any) -> Any:
+    with proxy.client() as client:
+        response = client.get(path, params=params)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+WEIGHTS = {"weights": {"quality": 0.7, "latency": 0.2, "cost": 0.1}}
+
+
+def test_router_settings_offer_the_strategy_with_its_description(proxy: Proxy) -> None:
+    for path in ("/router/fields", "/router/settings"):
+        told = get(proxy, path)
+        (field,) = [f for f in told["fields"] if f["field_name"] == "routing_strategy"]
+        assert "quality" in told["routing_strategy_descriptions"]["routebalance"]
+        assert "routebalance" in told["routing_group_strategies"]
+        if path == "/router/settings":
+            assert "routebalance" in field["options"]
+
+
+def test_saving_it_reaches_both_workers(proxy: Proxy) -> None:
+    save(proxy, "routebalance", WEIGHTS)
+    both(proxy, WEIGHTS)
+    assert get(proxy, "/router/settings")["current_values"]["routing_strategy_args"] == WEIGHTS
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_requests_row_and_its_detail_carry_the_decision(proxy: Proxy, stream: bool) -> None:
+    body = chat("auto", max_tokens=12, stream=stream, user=f"reader-{stream}-{time.time_ns()}")
+    with proxy.client() as client:
+        response = client.post("/v1/chat/completions", json=body)
+    assert routed(response)["reason"] == "joint"
+    rows: list[dict[str, Any]] = []
+
+    def written() -> bool:
+        day = "%Y-%m-%d"
+        told = get(
+            proxy,
+            "/spend/logs/ui",
+            start_date=time.strftime(day, time.gmtime(time.time() - 86400)) + " 00:00:00",
+            end_date=time.strftime(day, time.gmtime(time.time() + 86400)) + " 00:00:00",
+            page_size=50,
+        )
+        rows[:] = [row for row in told["data"] if row["end_user"] == body["user"]]
+        return bool(rows)
+
+    proxy.child.wait_until(written, 60.0)
+    decision = rows[0]["metadata"]["routing_decision"]
+    assert decision["router_type"] == "routebalance"
+    assert decision["router_model_name"] == "auto"
+    assert decision["routed_model"] == routed(response)["model"]
+    detail = decision["routebalance"]
+    assert detail["deployment"] == rows[0]["model_id"]
+    assert detail["measured"]["output_tokens"] == 12
+    assert len(detail["top"]) == 2
+
+
+def test_models_show_the_group_and_what_is_known_of_a_deployment(proxy: Proxy) -> None:
+    known = {m["model_info"]["id"]: m["model_info"] for m in get(proxy, "/v1/model/info")["data"]}
+    assert known["large-1"]["routebalance"]["quality"] == 0.9
+    assert "auto" in {m["id"] for m in get(proxy, "/v1/models")["data"]}
+
+
+def test_another_strategy_and_back(proxy: Proxy) -> None:
+    save(proxy, "simple-shuffle", {})
+    both(proxy, None)
+    with proxy.client() as client:
+        assert routed(client.post("/v1/chat/completions", json=chat("small", max_tokens=3))) == {}
+    save(proxy, "routebalance", {"weights": "cost"})
+    both(proxy, {"weights": "cost"})
+    with proxy.client() as client:
+        response = client.post("/v1/chat/completions", json=chat("small", max_tokens=3))
+    assert routed(response)["reason"] == "only-candidate"
+
+
+def test_it_survives_a_restart(proxy: Proxy, start: Start) -> None:
+    save(proxy, "routebalance", WEIGHTS)
+    with start() as again:
+        both(again, WEIGHTS)
+
+
+def test_a_wrong_setting_is_not_taken_up_and_requests_go_on(proxy: Proxy, tmp_path: Path) -> None:
+    save(proxy, "routebalance", WEIGHTS)
+    both(proxy, WEIGHTS)
+    save(proxy, "routebalance", {"wieghts": "cost"})
+    try:
+        proxy.child.wait_until(lambda: "wieghts: unknown setting" in proxy.child.output(), EVERY_WORKER_S)
+        for _ in range(8):
+            with proxy.client() as client:
+                response = client.post("/v1/chat/completions", json=chat("auto", max_tokens=3))
+            assert routed(response)["reason"] == "joint"
+    finally:
+        save(proxy, "simple-shuffle", {})
