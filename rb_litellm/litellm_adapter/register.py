@@ -21,8 +21,7 @@ from typing import Any, Literal, get_args
 
 STRATEGY = "routebalance"
 DESCRIPTION = (
-    "Joint score over predicted answer quality, latency under present load, and cost (RouteBalance). "
-    "Set weights, predictor and more in routing_strategy_args"
+    "Routes to the jointly best deployment by predicted quality, latency under present load, and cost."
 )
 _ALIAS = ("_core_get_model_from_alias", "get_model_from_alias")
 _BASES = "routebalance_bases"
