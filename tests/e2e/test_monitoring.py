@@ -139,7 +139,8 @@ def test_every_query_of_the_dashboard_returns_data(
 def test_no_alert_fires_while_all_is_well(prometheus: Prometheus) -> None:
     told = httpx.get(f"{prometheus.url}/api/v1/rules").json()
     rules = told["data"]["groups"][0]["rules"]
-    assert {rule["state"] for rule in rules} == {"inactive"}, rules
+    # One that was evaluated before the first scrape may still be pending.
+    assert "firing" not in {rule["state"] for rule in rules}, rules
     assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
 
 
