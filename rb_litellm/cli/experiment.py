@@ -34,6 +34,7 @@ from rb_litellm.cli.simulate import simulation_progress
 @click.option("--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="For `azure`.")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes to run in.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for JSON, Parquet, a page and plots.")
+@click.option("--plots", type=click.Path(path_type=Path), help="Folder for the plots alone, as PNGs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print tables for a README.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -47,11 +48,15 @@ def experiment(
     trace: Path | None,
     jobs: int,
     out: Path | None,
+    plots: Path | None,
     as_json: bool,
     as_markdown: bool,
     quiet: bool,
 ) -> None:
-    """Carry out an experiment: paper-table, front, litellm, bursts, scale, azure or ablations."""
+    """Carry out an experiment.
+
+    NAME is cluster, paper-table, front, litellm, bursts, scale, azure or ablations.
+    """
     from rb_litellm.sim.cluster_file import load_cluster
     from rb_litellm.sim.experiments.measured import Scale
     from rb_litellm.sim.experiments.registry import carry_out, named
@@ -92,11 +97,14 @@ def experiment(
         "wall_s": round(time.perf_counter() - started, 1),
         "sim_s": round(sum(result.sim_s for result in results), 1),
     }
-    if out:
-        from rb_litellm.sim.report.files import write_report
+    if out or plots:
+        from rb_litellm.sim.report.files import write_plots, write_report
 
         try:
-            write_report(out, chosen.title, results, document, blocks)
+            if out:
+                write_report(out, chosen.title, results, document, blocks)
+            if plots:
+                write_plots(plots, results, f"{name}-")
         except (ValueError, OSError) as error:
             raise click.ClickException(str(error)) from error
     if as_json:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.report.blocks import Block
 from rb_litellm.sim.report.statistics import Spread, difference, ratio, spread
 from rb_litellm.sim.results import RunResult
@@ -27,6 +28,7 @@ class Measured:
     """Runs with their results."""
 
     pairs: Sequence[tuple[Run, RunResult]]
+    cluster: Cluster = PAPER_CLUSTER
 
     def results(self, policy: str, **where: object) -> list[RunResult]:
         """The results of a policy's runs with these settings, one per seed.

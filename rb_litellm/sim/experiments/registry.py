@@ -9,7 +9,7 @@ from rb_litellm.sim.experiments.measured import Measured, Named, Scale
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.world import WorldFiles, run_all
 
-NAMES = ("paper-table", "front", "litellm", "bursts", "scale", "azure", "ablations")
+NAMES = ("cluster", "paper-table", "front", "litellm", "bursts", "scale", "azure", "ablations")
 
 
 def named(name: str) -> Named:
@@ -37,4 +37,5 @@ def carry_out(
         ValueError: as `run_all`.
     """
     runs = experiment.runs(scale)
-    return Measured(list(zip(runs, run_all(files, runs, jobs, on_run), strict=True)))
+    results = run_all(files, runs, jobs, on_run)
+    return Measured(list(zip(runs, results, strict=True)), files.cluster)

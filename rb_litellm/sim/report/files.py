@@ -39,12 +39,25 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     write_requests(out / "requests.parquet", results)
-    plots = all_plots(results)
-    (out / "plots").mkdir(exist_ok=True)
-    for name, figure in plots.items():
-        (out / "plots" / f"{slug(name)}.png").write_bytes(as_bytes(figure, "png"))
-    drawn = {name: as_bytes(figure, "svg").decode() for name, figure in plots.items()}
+    write_plots(out / "plots", results)
+    drawn = {name: as_bytes(figure, "svg").decode() for name, figure in all_plots(results).items()}
     (out / "report.html").write_text(page(title, results, drawn, blocks), encoding="utf-8")
+
+
+def write_plots(folder: Path, results: Sequence[RunResult], prefix: str = "") -> None:
+    """Every plot as a PNG.
+
+    Raises:
+        ValueError: matplotlib is missing.
+        OSError: the folder cannot be written.
+    """
+    try:
+        from rb_litellm.sim.report.plots import all_plots, as_bytes
+    except ImportError as error:
+        raise ValueError(f"plots need {error.name}; install 'rb_litellm[sim]'") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in all_plots(results).items():
+        (folder / f"{prefix}{slug(name)}.png").write_bytes(as_bytes(figure, "png"))
 
 
 def write_requests(path: Path, results: Sequence[RunResult]) -> None:

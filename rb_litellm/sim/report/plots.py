@@ -6,6 +6,7 @@ display, no global state but the style of this module.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from typing import Any
@@ -55,7 +56,7 @@ def all_plots(results: Sequence[RunResult]) -> dict[str, Figure]:
 
 
 def pareto(results: Sequence[RunResult]) -> Figure:
-    """Three panels, each policy a point (median over seeds), at the highest rate."""
+    """Three panels, each policy a point (median over seeds), at the highest rate; one color a family."""
     rate = max(r.rate for r in results)
     figure, axes = _figure(3, f"at {rate:g} requests/s")
     planes = (
@@ -64,16 +65,20 @@ def pareto(results: Sequence[RunResult]) -> Figure:
         ("cost_usd_per_1k", "mean_e2e_s"),
     )
     groups = _by_policy(r for r in results if r.rate == rate)
+    families: dict[str, list[str]] = {}
+    for policy in groups:
+        families.setdefault(_family(policy), []).append(policy)
     for axis, (x, y) in zip(axes, planes, strict=True):
-        for n, (policy, runs) in enumerate(groups.items()):
-            ours = policy.startswith(_OURS)
+        for n, (family, policies) in enumerate(families.items()):
+            ours = family == _OURS
             axis.plot(
-                spread(runs, x).median,
-                spread(runs, y).median,
-                _MARKERS[n // 10 % len(_MARKERS)] if not ours else "*",
-                color=_color(n),
-                markersize=9 if ours else 5,
-                label=policy,
+                [spread(groups[p], x).median for p in policies],
+                [spread(groups[p], y).median for p in policies],
+                "*" if ours else _MARKERS[n % len(_MARKERS)],
+                color="crimson" if ours else _CYCLE[2 * n % len(_CYCLE)],
+                markersize=8 if ours else 5,
+                zorder=3 if ours else 2,
+                label=f"{family} ({len(policies)} settings)" if len(policies) > 1 else family,
             )
         axis.set(xlabel=_LABELS[x], ylabel=_LABELS[y])
         axis.xaxis.set_major_locator(MaxNLocator(5))
@@ -209,6 +214,11 @@ def _by_policy(results: Iterable[RunResult]) -> dict[str, list[RunResult]]:
     for result in results:
         groups.setdefault(result.policy, []).append(result)
     return groups
+
+
+def _family(policy: str) -> str:
+    """`routebalance` for all its weights, `classifier+jsq` for all its thresholds, `litellm`."""
+    return re.split(r"[:=]", policy)[0]
 
 
 def _color(n: int) -> tuple[float, float, float]:
