@@ -9,6 +9,11 @@ time in n; a request beyond the server's slots waits until decoding frees one:
     wait     = 0                                   while the batch has a free slot,
                (D / max(b, 1)) * TPOT * q / b      else, for D pending decode tokens and q waiting
     E2E      = wait + TTFT + (L - 1) * TPOT
+    burden   = b * prefill_per_token * n + tpot_per_running * min(D, L * b)
+
+The burden is what those already running lose by the newcomer: its prefill holds each of them up, and
+each token that they write beside it takes longer. Its own E2E does not feel that, the users do; a choice
+that leaves it out fills the fastest servers until they are as slow as the others.
 
 TTFT grows with the batch because the first token comes at the end of a step that serves it too, after
 the one under way has ended. The waiting term is the reference's queueing form (RouteBalance, arXiv
@@ -92,6 +97,13 @@ class LatencyForecast:
     """Time to first token, the wait included."""
     tpot_s: FloatArray
     e2e_s: FloatArray
+    burden_s: FloatArray | float = 0.0
+    """Seconds that the requests already there lose by this one, all together."""
+
+    @property
+    def priced_s(self) -> FloatArray:
+        """The time that a choice costs everybody: what a score takes for latency."""
+        return self.e2e_s + self.burden_s
 
 
 def forecast(
@@ -118,6 +130,11 @@ def forecast(
     ttft = wait + c.ttft_s + c.ttft_s_per_running * (running - 1.0)
     ttft += c.prefill_s_per_token * (state.pending_prefill_tokens + prefill_tokens)
     e2e = ttft + np.maximum(output_tokens - 1.0, 0.0) * tpot
+    beside = np.minimum(state.in_flight, c.slots)
+    burden = beside * c.prefill_s_per_token * prefill_tokens
+    burden += c.tpot_s_per_running * np.minimum(state.pending_decode_tokens, output_tokens * beside)
     if slowdown is None:
-        return LatencyForecast(wait, ttft, tpot, e2e)
-    return LatencyForecast(wait * slowdown, ttft * slowdown, tpot * slowdown, e2e * slowdown)
+        return LatencyForecast(wait, ttft, tpot, e2e, burden)
+    return LatencyForecast(
+        wait * slowdown, ttft * slowdown, tpot * slowdown, e2e * slowdown, burden * slowdown
+    )

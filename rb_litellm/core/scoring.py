@@ -1,10 +1,11 @@
 """One score per candidate over quality, latency and cost: the heart of the joint decision.
 
-    s = w_q * q + w_l * (1 - E2E / max E2E) + w_c * (1 - cost / max cost)
+    s = w_q * q + w_l * (1 - T / max T) + w_c * (1 - cost / max cost)
 
 with weights that sum to one and maxima over the candidates of the same request (RouteBalance,
-arXiv 2606.17949). Higher is better. All functions take arrays whose last axis is the N candidates,
-so one request (N,) and a batch (R, N) are scored by the same code.
+arXiv 2606.17949). T is the predicted E2E and, beyond the paper, what the requests already there lose by
+this one (`burden` in `latency`). Higher is better. All functions take arrays whose last axis is the N
+candidates, so one request (N,) and a batch (R, N) are scored by the same code.
 """
 
 from __future__ import annotations
@@ -94,14 +95,14 @@ class JointScore:
     def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, ...]:
         """Quality as normalised, and what is saved of the largest latency and cost."""
         p = predictions
-        return _joint(p.quality, p.times.e2e_s, p.cost_usd, allowed, self.weights, self.quality_norm)
+        return _joint(p.quality, p.times.priced_s, p.cost_usd, allowed, self.weights, self.quality_norm)
 
 
 @dataclass(frozen=True, slots=True)
 class Priced:
     """What an answer is worth less what it takes, in US dollars.
 
-        s = usd_per_quality * q - usd_per_second * E2E - cost
+        s = usd_per_quality * q - usd_per_second * T - cost
 
     A candidate's score depends on nobody else's: which of two is better does not change when a third
     joins the set, as it may where the largest latency or cost of the set is the measure. In return somebody
@@ -126,7 +127,7 @@ class Priced:
         p = predictions
         return (
             Term("quality", self.usd_per_quality, p.quality),
-            Term("latency", self.usd_per_second, -p.times.e2e_s),
+            Term("latency", self.usd_per_second, -p.times.priced_s),
             Term("cost", 1.0, -p.cost_usd),
         )
 

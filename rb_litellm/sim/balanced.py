@@ -8,19 +8,27 @@ workers exchange encoded gauges at every tick, as they do through Redis.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
 
 from rb_litellm.balancer import Ask, Balancer, model_info
 from rb_litellm.core.affinity import AffinityRule
-from rb_litellm.core.ballot import Refusal
+from rb_litellm.core.ballot import Predictions, Refusal, Term
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
 from rb_litellm.core.scoring import JointScore, Objective, QualityNorm, Weights, score
-from rb_litellm.core.types import FloatArray, InstanceState, ModelPredictions, Outcome, Prediction, Prompt
+from rb_litellm.core.types import (
+    BoolArray,
+    FloatArray,
+    InstanceState,
+    ModelPredictions,
+    Outcome,
+    Prediction,
+    Prompt,
+)
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.policy import REFUSED, Desk
@@ -49,6 +57,8 @@ class Arms:
     """Latency is learned from what is measured; without, the prior stays."""
     load: bool = True
     """The balancer sees load at all; without, it prices latency on idle servers."""
+    burden: bool = True
+    """What the requests already running lose by a new one is priced too."""
     window_s: float = 0.0
     """Time for which a batch is collected before it is decided, as the reference does (50-200 ms)."""
     affinity: AffinityRule | None = None
@@ -83,7 +93,8 @@ class RouteBalance:
         self._number = {d.id: n for n, d in enumerate(self._deployments)}
         self._weights = weights
         self._norm: QualityNorm = quality_norm
-        self._objective = objective or JointScore(weights, quality_norm)
+        joint = JointScore(weights, quality_norm)
+        self._objective: Objective = objective or (joint if arms.burden else _Selfish(joint))
         self._limits = limits
         self._predictions = predictions
         self._arms = arms
@@ -205,6 +216,17 @@ class _Worker:
         """The key of the request's next attempt."""
         call = str(request.number)
         return AttemptKey(call, self.ledger.next_attempt(call))
+
+
+@dataclass(frozen=True, slots=True)
+class _Selfish:
+    """The objective of a request that cares for its own time only."""
+
+    objective: Objective
+
+    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, ...]:
+        own = replace(predictions.times, burden_s=0.0)
+        return self.objective.terms(replace(predictions, times=own), allowed)
 
 
 class _Idle(Reckoner):

@@ -24,6 +24,7 @@ _ARMS = {
     "nosequential": Arms(sequential=False),
     "noreckoning": Arms(reckoning=False),
     "noload": Arms(load=False),
+    "selfish": Arms(burden=False),
     "window": Arms(window_s=0.1),
     "affinity": Arms(affinity=AffinityRule()),
 }

@@ -100,3 +100,20 @@ def test_rows_are_taken_in_the_order_asked_for():
     taken = LatencyCoefficients.from_priors(others).take(np.array([2, 0]))
     assert taken.tpot_s.tolist() == [3.0, 1.0]
     assert taken.ttft_s.tolist() == [3.0, 1.0]
+
+
+def test_burden_is_what_those_already_running_lose():
+    c = LatencyCoefficients.from_priors([LatencyPrior(0.02, 0.05, 0.0001, 0.0004, 256.0)] * 2)
+    state = InstanceState(np.array([0.0, 10.0]), np.zeros(2), np.array([0.0, 500.0]))
+    burden = np.asarray(forecast(c, state, 1000.0, np.array([100.0, 100.0])).burden_s)
+    assert burden[0] == 0.0
+    # Ten requests are held up by 0.1 s of prefill, and write 500 tokens 0.4 ms slower each.
+    assert burden[1] == pytest.approx(10 * 0.1 + 500 * 0.0004)
+
+
+def test_burden_ends_with_the_newcomer():
+    c = LatencyCoefficients.from_priors([LatencyPrior(0.02, 0.05, 0.0, 0.0004, 256.0)])
+    state = InstanceState(np.array([10.0]), np.zeros(1), np.array([5000.0]))
+    times = forecast(c, state, 1000.0, np.array([20.0]))
+    assert np.asarray(times.burden_s)[0] == pytest.approx(20 * 10 * 0.0004)
+    assert times.priced_s[0] == pytest.approx(times.e2e_s[0] + 20 * 10 * 0.0004)

@@ -16,6 +16,7 @@ ARMS = {
     "routebalance-nosequential": "a batch decided on one and the same state",
     "routebalance-noreckoning": "open requests count in full until they end",
     "routebalance-noload": "idle servers assumed",
+    "routebalance-selfish": "what others lose by a request is not priced",
     "decoupled-predictive": "model first, then its quickest server",
     "oracle": "true quality and length",
 }

@@ -13,9 +13,8 @@ FASTER = (1.0, 4.0)
 """The trace's own rate, and so many times that."""
 POLICIES = (
     "routebalance:balanced",
-    "routebalance:quality",
+    "routebalance-selfish",
     "routebalance:latency",
-    "routebalance:cost",
     "litellm:simple-shuffle",
     "litellm:least-busy",
     "litellm:latency-based-routing",
