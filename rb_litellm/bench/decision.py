@@ -32,6 +32,15 @@ STRATEGIES = (
     "usage-based-routing-v2",
     "cost-based-routing",
 )
+ALL_ON = "routebalance, all on"
+EVERYTHING = {
+    "slo": {"ttft_ms": 2000, "tpot_ms": 200, "e2e_ms": 60_000, "quality_min": 0.1},
+    "max_cost_usd": 1.0,
+    "admission": {"max_wait_s": 60.0},
+    "affinity": {},
+    "exploration": {"method": "thompson"},
+}
+"""Every feature that can be on in a decision."""
 SIZES = (13, 128, 1000)
 BATCHES = (1, 32)
 _TURNS = 10
@@ -80,6 +89,8 @@ async def _run(
         }
         for batch in BATCHES:
             measures["routebalance", "decision", batch] = _decision(routers["routebalance"], arguments, batch)
+            everything = {**arguments, **EVERYTHING}
+            measures[ALL_ON, "decision", batch] = _decision(routers["routebalance"], everything, batch)
         measures["routebalance", _UNTOLD, 1] = _untold(measures["routebalance", "decision", 1])
         samples: dict[tuple[str, str, int], list[float]] = {key: [] for key in measures}
         requests = _requests(random)
