@@ -48,7 +48,7 @@ _GROUPS_OF = ("_core_routing_groups", "routing_groups")
 # How LiteLLM's auto routers leave their decision in a request's metadata; without it none is shown.
 _RECORD = "_record_routing_decision"
 # Settings that change at run time; LiteLLM builds selectors from them without a second look.
-_UPDATE = "update_settings"
+_UPDATE = ("_core_update_settings", "update_settings")
 _MAY_WRITE = "reject_config_owned_writes"
 _APPLY_STORED = "_add_router_settings_from_db_config"
 _GROUP_MODULES = ("litellm.litellm_core_utils.routing_groups", "litellm.router_utils.routing_groups")
@@ -68,12 +68,12 @@ def register() -> None:
     if getattr(core, _MARK, False):
         return
     groups = _groups_module()
-    replace = _first(core, _REPLACE)
+    replace, update = _first(core, _REPLACE), _first(core, _UPDATE)
     missing = [name for name in _NAMES if not hasattr(core, name)]
-    if missing or groups is None or replace is None:
+    if missing or groups is None or replace is None or update is None:
         raise UnsupportedLiteLLM(
             f"litellm {version('litellm')} is not supported: {core.__name__} lacks "
-            f"{', '.join(missing) or 'its custom strategies or its routing groups'}; "
+            f"{', '.join(missing) or 'its custom strategies, its routing groups or its settings'}; "
             "see the supported range in the README"
         )
     groups.VALID_ROUTING_STRATEGIES = (*groups.VALID_ROUTING_STRATEGIES, STRATEGY)
@@ -87,8 +87,7 @@ def register() -> None:
     # The innermost one: it alone looks at the strategy's name.
     _wrap(core, "_async_get_available_deployment", _pick_asynchronously)
     _wrap(core, replace, _announce_replacement)
-    if hasattr(core, _UPDATE):
-        _wrap(core, _UPDATE, _keep_what_works)
+    _wrap(core, update, _keep_what_works)
     _offer_in_settings()
     setattr(core, _MARK, True)
 

@@ -11,6 +11,11 @@ from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import HELLO, ask, deployment, router
 
 ERROR = "litellm.InternalServerError"
+CORE = register_module._routing_class()
+PRE_ROUTING_HOOK = (
+    CORE,
+    next(n for n in ("_core_async_pre_routing_hook", "async_pre_routing_hook") if hasattr(CORE, n)),
+)
 
 
 class Payloads(CustomLogger):
@@ -134,7 +139,7 @@ async def test_an_auto_routers_own_decision_stays_and_ours_stands_beside_it(payl
     async def hook(self, model, request_kwargs, **_):
         request_kwargs["metadata"]["routing_decision"] = complexity
 
-    monkeypatch.setattr(type(of), "async_pre_routing_hook", hook)
+    monkeypatch.setattr(*PRE_ROUTING_HOOK, hook)
     await ask(of)
     decision = await payloads.decision()
     assert {name: decision[name] for name in complexity} == complexity
@@ -156,12 +161,12 @@ async def test_with_message_logging_off_the_decision_is_still_whole(payloads, mo
 
 
 async def test_records_that_fail_leave_the_request_alone(shared, monkeypatch):
-    def broken(**_):
+    def broken(*_, **__):
         raise RuntimeError("broken for the test")
 
     of = router(deployment("best", 0.9), deployment("second", 0.4))
     monkeypatch.setattr(register_module._routing_class(), register_module._RECORD, broken)
     # The hook that clears it before each pick is LiteLLM's own and not ours to guard.
-    monkeypatch.setattr(type(of), "async_pre_routing_hook", lambda *_, **__: asyncio.sleep(0))
+    monkeypatch.setattr(*PRE_ROUTING_HOOK, lambda *_, **__: asyncio.sleep(0))
     assert await ask(of) == "best"
     assert shared.counters.failures["records:RuntimeError"] == 1
