@@ -39,6 +39,8 @@ class _Carried:
 
 
 _carried: ContextVar[_Carried | None] = ContextVar("routebalance_controls", default=None)
+_priority: ContextVar[tuple[object, object] | None] = ContextVar("routebalance_priority", default=None)
+"""Call id and LiteLLM priority: LiteLLM's scheduler takes the priority out of the request before the pick."""
 
 
 def take_in(data: MutableMapping[str, Any], caller: Any, planner: Callable[[], Planner | None]) -> None:
@@ -50,6 +52,8 @@ def take_in(data: MutableMapping[str, Any], caller: Any, planner: Callable[[], P
     Raises:
         BadControls: naming what is wrong, its value and what is allowed.
     """
+    if data.get("priority") is not None:
+        _priority.set((data.get("litellm_call_id"), data["priority"]))
     try:
         given = _given(caller, _taken(data))
     except SettingsError as error:
@@ -86,6 +90,14 @@ def given_to(request_kwargs: Mapping[str, Any] | None) -> Given:
     except SettingsError as error:
         _log.warning("RouteBalance: the controls of a request are ignored: %s", error)
         return NOTHING
+
+
+def priority_of(request_kwargs: Mapping[str, Any]) -> object:
+    """LiteLLM's priority as the request of a pick was sent with it, None where it has none."""
+    carried = _priority.get()
+    if carried is not None and carried[0] == request_kwargs.get("litellm_call_id"):
+        return carried[1]
+    return request_kwargs.get("priority")
 
 
 def _given(caller: Any, raw: list[tuple[str, Mapping[str, Any]]]) -> Given:

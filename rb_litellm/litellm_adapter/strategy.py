@@ -23,7 +23,7 @@ from rb_litellm.core.filters import Limits
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.access import permitted
 from rb_litellm.litellm_adapter.arrival import Arrival
-from rb_litellm.litellm_adapter.controls import given_to
+from rb_litellm.litellm_adapter.controls import given_to, priority_of
 from rb_litellm.litellm_adapter.desk import Desk
 from rb_litellm.litellm_adapter.explaining import current_inquiry, explanation
 from rb_litellm.litellm_adapter.prompts import read_prompt
@@ -220,7 +220,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         return Limits(
             plan.slo,
             budget,
-            None if admission is None else Admission(admission.wait_limit_s(request_kwargs.get("priority"))),
+            None if admission is None else Admission(admission.wait_limit_s(priority_of(request_kwargs))),
         )
 
     def _untried(self, healthy: Sequence[Entry], call_id: str) -> Sequence[Entry]:

@@ -9,7 +9,7 @@ import pytest
 from rb_litellm.config import parse_settings
 from rb_litellm.controls import NOTHING, Planner
 from rb_litellm.core.scoring import PRESETS
-from rb_litellm.litellm_adapter.controls import BadControls, given_to, take_in
+from rb_litellm.litellm_adapter.controls import BadControls, given_to, priority_of, take_in
 
 
 def caller(key=None, team=None):
@@ -163,3 +163,10 @@ def test_what_a_key_fixed_holds_where_no_hook_was_called():
     )
     assert given.key is not None
     assert given.key.max_cost_usd == 0.1
+
+
+def test_the_priority_is_known_at_the_pick_though_litellms_scheduler_takes_it_out():
+    take_in({"priority": 3, "litellm_call_id": "c1"}, None, lambda: None)
+    assert priority_of({"litellm_call_id": "c1"}) == 3
+    assert priority_of({"litellm_call_id": "another"}) is None
+    assert priority_of({"litellm_call_id": "another", "priority": 5}) == 5
