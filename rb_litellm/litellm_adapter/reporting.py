@@ -14,7 +14,7 @@ from rb_litellm import __version__
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.register import routed_by_us
 from rb_litellm.litellm_adapter.ticker import Ticker
-from rb_litellm.telemetry.meter import DeploymentFigures, Meter, WorkerFigures
+from rb_litellm.telemetry.meter import DeploymentFigures, DriftFigure, Meter, WorkerFigures
 
 if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.runtime import Runtime
@@ -67,8 +67,10 @@ class Reporting:
         router = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
         with runtime.lock:
             exchange = runtime.sharing.status()
+            served = self._served(router)
             return WorkerFigures(
-                deployments=self._deployments(router, now),
+                deployments=self._deployments(served, now),
+                drift=self._drift(served),
                 open_attempts=len(runtime.ledger),
                 closed=dict(runtime.ledger.closed),
                 failures=dict(runtime.counters.failures),
@@ -82,9 +84,8 @@ class Reporting:
                 litellm=version("litellm"),
             )
 
-    def _deployments(self, router: Any, now: float) -> list[DeploymentFigures]:
+    def _deployments(self, deployments: Sequence[Deployment], now: float) -> list[DeploymentFigures]:
         runtime = self._runtime
-        deployments = self._served(router)
         if not deployments:
             return []
         outlook = runtime.balancer.outlook(deployments, now)
@@ -102,6 +103,19 @@ class Reporting:
             )
             for i, (deployment, row) in enumerate(zip(deployments, rows, strict=True))
         ]
+
+    def _drift(self, deployments: Sequence[Deployment]) -> list[DriftFigure]:
+        """Scores of those served now: times by deployment, lengths by model."""
+        group_of = {deployment.id: deployment.group for deployment in deployments}
+        groups = set(group_of.values())
+        found = []
+        for name, kind, track in self._runtime.drift:
+            if kind == "output_tokens":
+                if name in groups:
+                    found.append(DriftFigure(name, "", kind, track.score))
+            elif name in group_of:
+                found.append(DriftFigure(group_of[name], name, kind, track.score))
+        return found
 
     def _served(self, router: Any) -> Sequence[Deployment]:
         """Deployments of the models that we route, in LiteLLM's order."""

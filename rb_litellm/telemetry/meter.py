@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from rb_litellm.telemetry.calibration import Calibration
 from rb_litellm.telemetry.decision import DecisionRecord
 
 if TYPE_CHECKING:
@@ -41,10 +40,22 @@ class DeploymentFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftFigure:
+    """How surely one figure of a deployment, or of a model's answers, has left what is predicted of it."""
+
+    model: str
+    deployment: str
+    """Empty for a figure of the model's answers, whichever deployment gives them."""
+    figure: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFigures:
     """One worker now; counts are since it began."""
 
     deployments: Sequence[DeploymentFigures] = ()
+    drift: Sequence[DriftFigure] = ()
     open_attempts: int = 0
     closed: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
@@ -64,10 +75,10 @@ class Meter:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._queue: deque[tuple[DecisionRecord, bool]] = deque()
-        self._calibration = Calibration()
         self._told: Counter[tuple[str, str]] = Counter()
         self._predictors: set[str] = set()
         self._shown: set[tuple[str, str]] = set()
+        self._drifts: set[tuple[str, str, str]] = set()
         self._working = Lock()
 
     def decided(self, record: DecisionRecord) -> None:
@@ -99,8 +110,7 @@ class Meter:
             m.pending_tokens.labels(*labels, "decode").set(d.decode_tokens)
             m.wait_s.labels(*labels).set(d.wait_s)
             m.slowdown.labels(*labels).set(d.slowdown)
-        for (model, figure), score in self._calibration.drift().items():
-            m.drift.labels(model, figure).set(score)
+        self._show_drift(now.drift)
         m.open_attempts.set(now.open_attempts)
         for cause, count in now.closed.items():
             m.closed.labels(cause).inc(self._more("closed", cause, count))
@@ -117,6 +127,17 @@ class Meter:
             m.predictor.labels(version).set(1.0)
         self._predictors |= set(now.predictors)
         m.build.labels(now.version, now.litellm).set(1.0)
+
+    def _show_drift(self, drift: Sequence[DriftFigure]) -> None:
+        m = self._metrics
+        scores = dict.fromkeys(self._drifts, 0.0)
+        for d in drift:
+            labels = m.model(d.model), m.deployment(d.deployment) if d.deployment else "", d.figure
+            # Those beyond the bound share their labels; the worst is told.
+            scores[labels] = max(scores.get(labels, 0.0), d.score)
+        self._drifts = set(scores)
+        for labels, score in scores.items():
+            m.drift.labels(*labels).set(score)
 
     def _put(self, record: DecisionRecord, over: bool) -> None:
         self._queue.append((record, over))
@@ -155,7 +176,6 @@ class Meter:
             if outcome.ttft_s is not None:
                 m.predicted_ttft_s.labels(model).observe(predicted.ttft_s)
                 m.measured_ttft_s.labels(model).observe(outcome.ttft_s)
-            self._calibration.learn(model, predicted, outcome)
         if cost_usd is not None and cost_usd >= 0.0:
             m.cost_usd.labels(model).inc(cost_usd)
             self._compare(record, cost_usd)

@@ -135,8 +135,9 @@ class Metrics:
         )
         self.drift = gauge(
             "drift_score",
-            "How far measurements lately are from predictions: |mean log ratio|; 0.7 is a factor of two",
-            ("model", "figure"),
+            "How surely ttft and tpot of a deployment, and output_tokens of a model (no deployment) have "
+            "left what is predicted; from 12 on it drifts and the log says what to do, at most 24",
+            (*by_deployment, "figure"),
         )
 
         self.slo_attempts = counter(

@@ -1,7 +1,9 @@
-"""The process's runtime tells the operator of drift, by one log line."""
+"""The process's runtime tells the operator of drift, by one log line, and Prometheus by the same score."""
 
 import logging
 
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.hardware import latency_prior
 from rb_litellm.core.types import Outcome, Prediction
 from rb_litellm.litellm_adapter.runtime import Runtime
 
@@ -20,3 +22,16 @@ def test_a_slow_deployment_is_logged_once_with_what_to_do(caplog):
     assert "If it stays" in line
     scores = {(name, kind): track.score for name, kind, track in runtime.drift}
     assert scores[("gpu-3", "tpot")] > scores[("gpu-3", "ttft")] == 0.0
+
+
+def test_prometheus_is_told_the_score_of_those_that_are_served():
+    runtime = Runtime(clock=lambda: 0.0)
+    for name in ("gpu-3", "gone"):
+        for _ in range(50):
+            runtime._learn(
+                Outcome(name, "success", PREDICTED, 10, 0.0, 0.0, open_s=3.6, ttft_s=0.2, tpot_s=0.07)
+            )
+    served = Deployment("gpu-3", "m", "hosted_vllm/m", "t", latency_prior("m", hosted=False), 0.0, 0.0)
+    told = {(d.model, d.deployment, d.figure): d.score for d in runtime.reporting._drift([served])}
+    scores = {(name, kind): track.score for name, kind, track in runtime.drift}
+    assert told == {("m", "gpu-3", kind): scores[("gpu-3", kind)] for kind in ("ttft", "tpot")}

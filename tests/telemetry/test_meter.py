@@ -1,14 +1,20 @@
 """What Prometheus is told: counted once, in bounded labels, from the records alone."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
+from rb_litellm.core.drift import ALARM
 from rb_litellm.telemetry import meter as meter_module
 from rb_litellm.telemetry import metrics as metrics_module
-from rb_litellm.telemetry.meter import DeploymentFigures, Meter, WorkerFigures
+from rb_litellm.telemetry.meter import DeploymentFigures, DriftFigure, Meter, WorkerFigures
 from rb_litellm.telemetry.metrics import Metrics
 from rb_litellm.telemetry.recorder import Recorder
 from tests.telemetry.decisions import LARGE, SMALL, deployment, outcome, record
+
+CONFIG = Path(__file__).parents[2] / "config"
 
 
 class Scrape:
@@ -97,17 +103,36 @@ def test_service_levels_are_held_against_what_was_measured(scrape):
     assert scrape["slo_attempts_total", {"slo": "quality"}] == 0
 
 
-def test_drift_is_silent_at_first_and_then_tells_by_how_much(scrape):
-    for i in range(19):
-        made = scrape.serve(call_id=str(i), output_tokens=100, open_s=1.0)
-    scrape.meter.work_off()
+def test_drift_is_told_of_a_deployments_times_and_of_a_models_lengths(scrape):
+    scrape.meter.show(
+        WorkerFigures(
+            drift=[DriftFigure("m", "d", "tpot", 13.0), DriftFigure("m", "", "output_tokens", 2.0)],
+        )
+    )
+    assert scrape["drift_score", {"model": "m", "deployment": "d", "figure": "tpot"}] == 13.0
+    assert scrape["drift_score", {"model": "m", "deployment": "", "figure": "output_tokens"}] == 2.0
+
+
+def test_what_is_gone_drifts_no_longer(scrape):
+    scrape.meter.show(WorkerFigures(drift=[DriftFigure("m", "d", "tpot", 13.0)]))
     scrape.meter.show(WorkerFigures())
-    assert scrape["drift_score", {"figure": "e2e"}] == 0.0
-    for i in range(100):
-        scrape.serve(call_id=f"slow{i}", output_tokens=100, open_s=made.prediction.e2e_s * 2)
-    scrape.meter.work_off(1000)
-    scrape.meter.show(WorkerFigures())
-    assert scrape["drift_score", {"figure": "e2e"}] == pytest.approx(0.69, abs=0.15)
+    assert scrape["drift_score"] == 0.0
+
+
+def test_deployments_beyond_the_bound_tell_the_worst_of_their_drifts(monkeypatch):
+    monkeypatch.setattr(metrics_module, "MAX_DEPLOYMENTS", 1)
+    scrape = Scrape()
+    scores = {"first": 1.0, "second": 9.0, "third": 3.0}
+    scrape.meter.show(WorkerFigures(drift=[DriftFigure("m", d, "ttft", s) for d, s in scores.items()]))
+    assert scrape["drift_score", {"deployment": "other"}] == 9.0
+    scrape.meter.show(WorkerFigures(drift=[DriftFigure("m", "third", "ttft", 3.0)]))
+    assert scrape["drift_score", {"deployment": "other"}] == 3.0
+
+
+def test_the_alert_fires_where_the_log_line_is_written():
+    rules = yaml.safe_load((CONFIG / "prometheus/alerts.yml").read_text())["groups"][0]["rules"]
+    (rule,) = [rule for rule in rules if rule["alert"] == "RouteBalanceDrift"]
+    assert rule["expr"].endswith(f"(routebalance_drift_score) >= {ALARM:g}")
 
 
 def figures(**known):
