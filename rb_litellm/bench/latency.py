@@ -25,7 +25,7 @@ from rb_litellm.core.scoring import PRESETS
 from rb_litellm.core.types import FloatArray, IntArray, Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.balanced import Arms, RouteBalance
-from rb_litellm.sim.cluster import PAPER_CLUSTER
+from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.engine import Incident, Served, Simulation
 from rb_litellm.sim.workload import Request, arrivals
 
@@ -103,18 +103,19 @@ def simulate(
     count: int,
     learning: bool = True,
     incidents: Sequence[Incident] = (),
+    cluster: Cluster = PAPER_CLUSTER,
 ) -> Forecasts:
     """One run of `count` requests at `rate` per second on average over all servers."""
-    asked = _requests(process, rate, seed, count)
+    asked = _requests(process, rate, seed, count, cluster)
     policy = Spread(
         "spread",
-        PAPER_CLUSTER,
+        cluster,
         PRESETS["balanced"],
         PredictionSource(),
         arms=Arms(learning=learning),
         seed=seed,
     )
-    simulation = Simulation(PAPER_CLUSTER, policy, asked, seed, incidents=incidents)
+    simulation = Simulation(cluster, policy, asked, seed, incidents=incidents)
     served = sorted(simulation.run(), key=lambda s: s.decided_s)
     return _forecasts(policy, served, simulation.tier_of)
 
@@ -199,10 +200,10 @@ def _summary(slowed: Sequence[tuple[int | None, int | None]]) -> dict[str, Any]:
     }
 
 
-def _requests(process: str, rate: float, seed: int, count: int) -> list[Request]:
+def _requests(process: str, rate: float, seed: int, count: int, cluster: Cluster) -> list[Request]:
     """Prompts around 120 tokens (mean about 250, up to 6,000) and answers around the tiers' means."""
     random = np.random.default_rng(seed)
-    means = np.array([tier.output_tokens for tier in PAPER_CLUSTER.tiers])
+    means = np.array([tier.output_tokens for tier in cluster.tiers])
     inputs = np.clip(np.exp(random.normal(math.log(120.0), 1.2, count)), 4.0, 6000.0).astype(int)
     common = random.standard_normal((count, 1))
     own = random.standard_normal((count, len(means)))

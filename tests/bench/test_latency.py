@@ -8,7 +8,32 @@ from click.testing import CliRunner
 
 from rb_litellm.bench.latency import SLOWER, WARM, simulate
 from rb_litellm.cli import main
+from rb_litellm.core.hardware import latency_prior
+from rb_litellm.sim.cluster import Cluster, Tier
 from rb_litellm.sim.engine import Incident
+from rb_litellm.sim.instance import Hardware
+
+
+class HostedApi(Tier):
+    """Known to us as a hosted API is: by name only, so that it starts from the table's prior."""
+
+    def prior(self):
+        return latency_prior(self.model, hosted=True)
+
+
+def hosted(ttft_s, tpot_s):
+    """Two deployments of an API that is far away and as fast as ever, whatever we send."""
+    flat = Hardware(((1, tpot_s), (100_000, tpot_s)), 0.0, 10**9, 10_000, 100_000)
+    return Cluster(
+        "hosted",
+        (HostedApi("api", "some-api", 2, flat, 1.0, 1.0, 0.8, 150.0, network_s=(ttft_s - tpot_s) / 2.0),),
+    )
+
+
+def answers_before(found, deployment, since_s=0.0):
+    """Requests of the deployment sent since then, and how many of these were answered before each."""
+    own = np.flatnonzero((found.deployment == deployment) & (found.sent_s >= since_s))
+    return own, np.searchsorted(np.sort(found.sent_s[own] + found.e2e_s[own]), found.sent_s[own])
 
 
 @pytest.mark.parametrize("process", ["square:0.3,1.7", "ramp:0.1,1.9"])
@@ -29,11 +54,31 @@ def test_a_server_turned_three_times_slower_is_followed_within_thirty_answers():
     found = simulate(
         "square:0.3,1.7", rate=12.0, seed=9, count=1800, incidents=[Incident(0, 60.0, float("inf"), SLOWER)]
     )
-    own = np.flatnonzero((found.deployment == 0) & (found.sent_s >= 60.0))
-    answers = np.searchsorted(np.sort(found.sent_s[own] + found.e2e_s[own]), found.sent_s[own])
+    own, answers = answers_before(found, 0, since_s=60.0)
     following = own[(answers >= 30) & (answers < 50)]
     assert following.size > 10
     assert np.median(found.error("e2e")[following]) <= 0.25
+
+
+@pytest.mark.parametrize(("ttft_s", "tpot_s"), [(0.8, 0.020), (1.5, 0.008)])
+@pytest.mark.parametrize("rate", [4.0, 40.0])
+def test_a_hosted_api_is_known_within_two_dozen_answers_and_does_not_seem_slower_under_load(
+    ttft_s, tpot_s, rate
+):
+    found = simulate("square:0.3,1.7", rate, seed=3, count=1000, cluster=hosted(ttft_s, tpot_s))
+    for deployment in (0, 1):
+        own, answers = answers_before(found, deployment)
+        known = answers >= 24
+        assert known.sum() > 200
+        # A long answer that is overdue makes its deployment look slow for a moment: one request in a hundred.
+        assert np.percentile(found.error("e2e")[own[known]], 95) <= 0.10
+        assert np.percentile(found.error("ttft")[own[known]], 95) <= 0.10
+        open_then = np.arange(own.size) - answers
+        few, many = np.percentile(open_then[known], [10, 90])
+        assert many > 2 * few
+        busy = found.predicted_ttft_s[own[known & (open_then >= many)]]
+        quiet = found.predicted_ttft_s[own[known & (open_then <= few)]]
+        assert np.median(busy) / np.median(quiet) == pytest.approx(1.0, abs=0.02)
 
 
 def test_the_command_prints_errors_of_both_models_and_how_soon_slow_servers_are_followed():
