@@ -33,6 +33,7 @@ WARM = 200
 """Requests of a deployment from which on its forecasts count as warm."""
 COLD = (12, 24, 50)
 """First requests of a deployment that are looked at by themselves."""
+PROCESSES = ("square:0.3,1.7", "ramp:0.1,1.9")
 SLOWER = 3.0
 CLOSE = 0.25
 """A forecast follows once the median of ten in a row is this close."""
@@ -40,6 +41,23 @@ CLOSE = 0.25
 
 class Spread(RouteBalance):
     """Sends each request to a server drawn at random, forecast as RouteBalance forecasts."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.met: dict[int, tuple[float, float, float]] = {}
+        """By request: in-flight, pending prefill and pending decode tokens of its server before its batch."""
+
+    def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
+        """As ever, noting the load."""
+        desk = self._desks[worker]
+        rows = [desk.index.row(deployment.id) for deployment in self._deployments]
+        load = desk.ledger.sums(now).take(np.array(rows))
+        columns = (load.in_flight, load.pending_prefill_tokens, load.pending_decode_tokens)
+        chosen = super().decide(worker, batch, now)
+        for request, number in zip(batch, chosen, strict=True):
+            in_flight, prefill, decode = (float(column[number]) for column in columns)
+            self.met[request.number] = in_flight, prefill, decode
+        return chosen
 
     def _asks(self, batch: Sequence[Request]) -> list[Ask]:
         return [
@@ -62,6 +80,8 @@ class Forecasts:
     predicted_ttft_s: FloatArray
     predicted_e2e_s: FloatArray
     """At the true output length."""
+    features: FloatArray
+    """(R, 5): in-flight, pending prefill and decode tokens of the server, input and output tokens."""
 
     def error(self, kind: str) -> FloatArray:
         """|predicted - measured| / measured, of `ttft` or `e2e`."""
@@ -79,7 +99,7 @@ def run(
     """Rows of errors per load, and how soon a slowed server is followed."""
     rows, slowed = [], []
     for rate in rates:
-        for process in ("square:0.3,1.7", "ramp:0.1,1.9"):
+        for process in PROCESSES:
             for model, learning in (("learned", True), ("static", False)):
                 runs = [simulate(process, rate, seed, requests, learning) for seed in seeds]
                 rows.append(_row(process, rate, model, runs))
@@ -139,6 +159,10 @@ def _forecasts(policy: Spread, served: Sequence[Served], tier_of: Sequence[int])
         e2e_s=np.array([s.e2e_s for s in served]) - before,
         predicted_ttft_s=ttft_s,
         predicted_e2e_s=ttft_s + steps * np.array([p.tpot_s for p in told]),
+        features=np.array(
+            [(*policy.met[s.request.number], s.request.prompt.input_tokens, s.output_tokens) for s in served],
+            dtype=np.float64,
+        ),
     )
 
 

@@ -47,19 +47,26 @@ def decision(
 )
 @click.option("--requests", type=click.IntRange(500), default=6000, show_default=True, help="Of each run.")
 @click.option("--seed", "seeds", type=int, multiple=True, default=(0, 1, 2), show_default=True)
+@click.option("--head", is_flag=True, help="Beside an XGBoost head, trained on the first seed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def latency(
-    rates: tuple[float, ...], requests: int, seeds: tuple[int, ...], as_json: bool, quiet: bool
+    rates: tuple[float, ...], requests: int, seeds: tuple[int, ...], head: bool, as_json: bool, quiet: bool
 ) -> None:
     """Compare latency forecasts with what is measured, on the simulated cluster under changing load."""
-    from rb_litellm.bench.latency import run
+    from rb_litellm.bench import latency as online
+    from rb_litellm.bench import latency_head as boosted
+
+    if head and len(seeds) < 2:
+        raise click.UsageError(
+            "--head is trained on the first seed and held against others: give --seed twice"
+        )
 
     def told(message: str) -> None:
         if not quiet:
             click.echo(message, err=True)
 
-    result = {**run(rates, seeds, requests, told), "machine": machine()}
+    result = {**(boosted if head else online).run(rates, seeds, requests, told), "machine": machine()}
     show(result, as_json)
 
 

@@ -90,3 +90,13 @@ def test_the_command_prints_errors_of_both_models_and_how_soon_slow_servers_are_
         (process, model) for process in ("square:0.3,1.7", "ramp:0.1,1.9") for model in ("learned", "static")
     }
     assert told["followed"]["servers"] == 4
+
+
+def test_a_boosted_head_is_measured_on_seeds_that_it_was_not_trained_on():
+    arguments = ["bench", "latency", "--head", "--json", "--quiet", "--rate", "30", "--requests", "3000"]
+    refused = CliRunner().invoke(main, [*arguments, "--seed", "0"])
+    assert refused.exit_code == 2
+    told = json.loads(CliRunner().invoke(main, [*arguments, "--seed", "0", "--seed", "1"]).stdout)
+    for row in told["rows"]:
+        assert row["requests"] > 0
+        assert {"e2e_mape_online", "e2e_mape_head", "ttft_mape_online", "ttft_mape_head"} <= row.keys()
