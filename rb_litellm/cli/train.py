@@ -16,38 +16,72 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    required=True,
     help="Graded answers: JSON lines, CSV or Parquet. Repeatable.",
+)
+@click.option(
+    "--from-spend-logs",
+    "logs",
+    help="LiteLLM's spend logs, beside or in place of --data: postgresql:// URL, or a file.",
+)
+@click.option(
+    "--feedback",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Grades of logged calls: rows of call_id and score, as the setting `feedback` keeps them.",
+)
+@click.option(
+    "--max-rows", type=click.IntRange(1, 1_000_000), default=200_000, help="Rows of the log, the latest."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make; must not exist.")
 @click.option("--seed", type=int, default=0, help="The same data and seed give the same predictor.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def train(data: tuple[Path, ...], out: Path, seed: int, as_json: bool, quiet: bool) -> None:
+def train(
+    data: tuple[Path, ...],
+    logs: str | None,
+    feedback: Path | None,
+    max_rows: int,
+    out: Path,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Train a predictor of answer quality and output length.
 
     A row of the data has `prompt` or `messages`, `model`, `quality` from 0 to 1 and `output_tokens`;
-    either label may be missing. The model card beside the predictor says how well it does on prompts
-    that it had not seen.
+    either label may be missing. Spend logs tell the output length of each call whose prompt LiteLLM stored
+    (`store_prompts_in_spend_logs`), and with --feedback its quality. The model card beside the predictor
+    says how well it does on prompts that it had not seen.
     """
+    from rb_litellm.logs.feedback import read_feedback
+    from rb_litellm.logs.spend_logs import read_spend_logs
     from rb_litellm.predictors.model import PredictorError
-    from rb_litellm.train.dataset import DataError, read_dataset
+    from rb_litellm.train.dataset import Answer, read_dataset
     from rb_litellm.train.folder import check_free
+    from rb_litellm.train.logged import answers_of_calls
     from rb_litellm.train.pipeline import train_predictor
 
+    if not (data or logs):
+        raise click.UsageError("give --data, --from-spend-logs, or both")
+    if feedback and not logs:
+        raise click.UsageError("--feedback grades logged calls; it needs --from-spend-logs")
     started = time.perf_counter()
+    answers: list[Answer] = []
+    counts = None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True, quiet=quiet)
     try:
         check_free(out)
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("reading", total=None)
-            graded = read_dataset(data)
+            if logs:
+                scores = read_feedback(feedback) if feedback else {}
+                answers, counts = answers_of_calls(read_spend_logs(logs, max_rows), scores)
+            graded = read_dataset(data, answers)
             progress.update(task, description="training")
             predictor = train_predictor(
                 graded, out, seed, lambda done, of: progress.update(task, completed=done, total=of)
             )
-    except (DataError, PredictorError, OSError) as error:
+    except (ValueError, PredictorError, OSError) as error:
         raise click.ClickException(str(error)) from error
     seconds = round(time.perf_counter() - started, 2)
     if as_json:
@@ -59,8 +93,12 @@ def train(data: tuple[Path, ...], out: Path, seed: int, as_json: bool, quiet: bo
             "models": list(predictor.models),
             "version": predictor.version,
         }
+        if counts is not None:
+            document["log"] = counts.as_json()
         click.echo(json.dumps(document))
     else:
+        if counts is not None:
+            click.echo(f"log: {counts}")
         click.echo(
             f"{out}: version {predictor.version}, {len(predictor.models)} models, "
             f"{graded.rows} rows of {len(graded.prompts)} prompts, {seconds} s; card in {out / 'card.json'}"

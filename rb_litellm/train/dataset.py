@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,18 @@ _JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 class DataError(ValueError):
     """Training data that cannot be used; names every bad row by file and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One model's answer to one prompt, graded or not."""
+
+    prompt: Prompt
+    model: str
+    quality: float | None
+    """In [0, 1], None where nobody graded it."""
+    output_tokens: float | None
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +98,8 @@ class Dataset:
         )
 
 
-def read_dataset(paths: Sequence[str | Path]) -> Dataset:
-    """Read and check all rows of all files.
+def read_dataset(paths: Sequence[str | Path], answers: Iterable[Answer] = ()) -> Dataset:
+    """Read and check all rows of all files; `answers` of a log count like rows.
 
     Raises:
         DataError: a file that cannot be read, or rows that are wrong, each named as `file:line`.
@@ -96,6 +108,9 @@ def read_dataset(paths: Sequence[str | Path]) -> Dataset:
     digest = hashlib.sha256()
     for path in map(Path, paths):
         digest.update(_read_file(path, builder))
+    for answer in answers:
+        builder.hold("spend logs", answer)
+        digest.update(repr(answer).encode("utf-8", "surrogatepass"))
     return builder.build(digest.hexdigest())
 
 
@@ -151,7 +166,7 @@ class _Builder:
 
     def add(self, where: str, row: object) -> None:
         try:
-            text_id, prompt = _prompt(row)
+            prompt = _prompt(row)
             model, quality, tokens = _labels(row)
         except ValueError as error:
             self.problems.append(f"{where}: {error}")
@@ -159,14 +174,18 @@ class _Builder:
                 self.complain()
             return
         assert isinstance(row, Mapping)
-        self.rows += 1
         task = row.get("task")
-        self.prompts.setdefault(text_id, (prompt, task if isinstance(task, str) else ""))
-        self.models[model] = None
+        self.hold(where, Answer(prompt, model, quality, tokens, task if isinstance(task, str) else ""))
+
+    def hold(self, where: str, answer: Answer) -> None:
+        self.rows += 1
+        text_id = _id_of(answer.prompt)
+        self.prompts.setdefault(text_id, (answer.prompt, answer.task))
+        self.models[answer.model] = None
         if len(self.models) > MAX_MODELS:
             raise DataError(f"{where}: more than {MAX_MODELS} different models")
-        held = self.labels.setdefault((text_id, model), ([], []))
-        for labels, value in zip(held, (quality, tokens), strict=True):
+        held = self.labels.setdefault((text_id, answer.model), ([], []))
+        for labels, value in zip(held, (answer.quality, answer.output_tokens), strict=True):
             if value is not None:
                 labels.append(value)
 
@@ -203,7 +222,11 @@ class _Builder:
         )
 
 
-def _prompt(row: object) -> tuple[str, Prompt]:
+def _id_of(prompt: Prompt) -> str:
+    return hashlib.sha256(prompt.text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _prompt(row: object) -> Prompt:
     if isinstance(row, ValueError):
         raise row
     if not isinstance(row, Mapping):
@@ -222,8 +245,7 @@ def _prompt(row: object) -> tuple[str, Prompt]:
     elif not isinstance(messages, list):
         raise ValueError(f"messages is {_short(messages)}; allowed is a list of messages")
     limit = row.get("max_tokens")
-    read = read_prompt(messages, None, {"max_tokens": limit, **_extras(row)})
-    return hashlib.sha256(read.text.encode("utf-8", "surrogatepass")).hexdigest()[:16], read
+    return read_prompt(messages, None, {"max_tokens": limit, **_extras(row)})
 
 
 def _extras(row: Mapping[str, Any]) -> dict[str, Any]:
