@@ -70,5 +70,27 @@ def latency(
     show(result, as_json)
 
 
+@bench.command()
+@click.option(
+    "--predictor",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A trained folder; without one, a stand-in of the usual size.",
+)
+@click.option("--repeats", type=click.IntRange(10, 100_000), default=300, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def predictor(folder: Path | None, repeats: int, seed: int, as_json: bool) -> None:
+    """Time features and prediction: for one prompt, for each of a batch, for a very long one."""
+    from rb_litellm.bench.predictor import run
+    from rb_litellm.predictors.model import PredictorError
+
+    try:
+        result = run(folder, repeats, seed)
+    except PredictorError as error:
+        raise click.ClickException(str(error)) from error
+    show({**result, "machine": machine()}, as_json)
+
+
 for command in (proxy, faults, workers, state):
     bench.add_command(command)
