@@ -78,8 +78,8 @@ def _rows(
         parts["all", batch, size] = (predicted, texts)
     samples: dict[tuple[str, int, int], list[float]] = {key: [] for key in parts}
     for turn in range(-(repeats // 10), repeats):
-        for key, (measure, texts) in parts.items():
-            given = texts()
+        for key, (measure, made) in parts.items():
+            given = made()
             began = time.perf_counter()
             measure(given)
             took = time.perf_counter() - began
@@ -88,10 +88,9 @@ def _rows(
     rows = []
     for (part, batch, size), taken in samples.items():
         p50, p99 = np.percentile(np.array(taken) * 1e3, (50, 99))
-        rows.append(
-            {"prompt": f"{size // 1000} KB" if size >= 1000 else f"{size} tokens", "batch": batch, "part": part,
-             "p50_ms": round(float(p50), 4), "p99_ms": round(float(p99), 4)}
-        )  # fmt: skip
+        asked = f"{size // 1000} KB" if size >= 1000 else f"{size} tokens"
+        times = {"p50_ms": round(float(p50), 4), "p99_ms": round(float(p99), 4)}
+        rows.append({"prompt": asked, "batch": batch, "part": part, **times})
     return rows
 
 
