@@ -121,6 +121,25 @@ def mean_of_quantiles(quantiles: FloatArray) -> FloatArray:
     return result
 
 
+def mean_below(quantiles: FloatArray, mean: FloatArray, caps: FloatArray) -> FloatArray:
+    """Mean of min(X, cap) for a distribution X given at LEVELS, (..., Q), and caps (...), inf for none.
+
+    The quantile function is taken as straight between LEVELS and flat beyond them, which is what
+    `mean_of_quantiles` integrates; X is scaled to have the `mean` (...), for quantiles say little of the
+    longest answers. The mean of what is cut off at the cap is less than the mean cut off at the cap.
+    """
+    scale = mean / np.maximum(mean_of_quantiles(quantiles), 1e-9)
+    at, cap = quantiles * scale[..., None], caps[..., None]
+    low, high = at[..., :-1], at[..., 1:]
+    # Share of each stretch between two levels that is under the cap.
+    under = np.clip((cap - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
+    capped_high = np.minimum(high, cap)
+    stretches = under * (np.minimum(low, cap) + capped_high) / 2 + (1 - under) * capped_high
+    ends = LEVELS[0] * np.minimum(at[..., 0], caps) + (1 - LEVELS[-1]) * np.minimum(at[..., -1], caps)
+    result: FloatArray = ends + stretches @ np.diff(LEVELS)
+    return np.minimum(np.minimum(result, mean), caps)
+
+
 def _matrix(rows: Sequence[Sequence[float | None]], count: int) -> FloatArray:
     """Figures at LEVELS of `count` models, (count, Q); None becomes NaN."""
     return np.array(rows, dtype=np.float64).reshape(count, len(LEVELS))

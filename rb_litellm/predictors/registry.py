@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, IntArray, ModelPredictions, Prompt
-from rb_litellm.predictors.model import LEVELS, Predictor
+from rb_litellm.predictors.model import LEVELS, Predictor, mean_below
 from rb_litellm.predictors.priors import ModelInfo, prior_output_tokens, prior_quality
 
 __all__ = ["LEVELS", "ModelInfo", "PredictionSource"]
@@ -77,7 +77,7 @@ class PredictionSource:
                     self._on_error(error)
         caps = np.array([np.inf if p.max_tokens is None else float(p.max_tokens) for p in prompts])
         if np.isfinite(caps).any():
-            tokens = np.minimum(tokens, caps[:, None])
+            tokens = mean_below(quantiles, tokens, np.broadcast_to(caps[:, None], shape))
             quantiles = np.minimum(quantiles, caps[:, None, None])
         return ModelPredictions(quality, tokens, confidence, quantiles)
 
