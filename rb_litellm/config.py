@@ -98,6 +98,15 @@ class ScrapeSettings(_Settings):
     interval_s: float = Field(default=5.0, ge=1.0, le=300.0)
 
 
+class FeedbackSettings(_Settings):
+    """Where grades of answers are kept that come by `POST /routebalance/feedback`."""
+
+    path: str = Field(min_length=1, description="JSON-lines file; workers of one machine share it.")
+    max_bytes: int = Field(
+        default=100_000_000, ge=1_000, le=10_000_000_000, description="At this size nothing is added."
+    )
+
+
 class LeaseSettings(_Settings):
     """When an attempt that nothing ever closed stops counting: predicted E2E x factor, within bounds."""
 
@@ -298,6 +307,7 @@ class RouteBalanceSettings(_Settings):
     )
     redis: RedisSettingsArgs = RedisSettingsArgs()
     scrape: ScrapeSettings | None = None
+    feedback: FeedbackSettings | None = None
     lease: LeaseSettings = LeaseSettings()
     seed: int | None = Field(default=None, description="Fixes the tie breaking, for tests.")
 

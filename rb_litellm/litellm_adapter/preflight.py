@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rb_litellm.config import PredictorSettings, SettingsError, parse_deployment, parse_settings
+from rb_litellm.litellm_adapter.feedback import check_feedback
 from rb_litellm.litellm_adapter.register import STRATEGY
 from rb_litellm.predictors.model import Predictor, PredictorError
 
@@ -35,6 +36,7 @@ def mistakes(config_file: Path) -> list[str]:
         where += ".routing_strategy_args"
         try:
             settings = parse_settings(args, where)
+            check_feedback(settings.feedback, where)
             if settings.predictor is not None:
                 predictor = Predictor.load(settings.predictor.path)
                 check_names(settings.predictor, predictor, names, where)

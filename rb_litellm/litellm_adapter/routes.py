@@ -50,10 +50,16 @@ def mount(runtime: Runtime) -> bool:
 def _router(runtime: Runtime) -> Any:
     from fastapi import APIRouter
 
-    from rb_litellm.litellm_adapter import explain_routes, metrics_routes, shadow_routes, status_routes
+    from rb_litellm.litellm_adapter import (
+        explain_routes,
+        feedback_routes,
+        metrics_routes,
+        shadow_routes,
+        status_routes,
+    )
 
     router = APIRouter(prefix=PREFIX, tags=["routebalance"])
-    for group in (status_routes, metrics_routes, explain_routes, shadow_routes):
+    for group in (status_routes, metrics_routes, explain_routes, shadow_routes, feedback_routes):
         router.include_router(group.endpoints(runtime))
     return router
 

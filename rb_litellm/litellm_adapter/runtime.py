@@ -35,6 +35,7 @@ from rb_litellm.litellm_adapter.arrival import Arrival
 from rb_litellm.litellm_adapter.attempts import Attempts
 from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
+from rb_litellm.litellm_adapter.feedback import FeedbackBox
 from rb_litellm.litellm_adapter.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.preflight import check_names
 from rb_litellm.litellm_adapter.records import routing_decision
@@ -85,6 +86,7 @@ class Runtime:
         self.outcomes = OutcomeRing()
         self.reporting = Reporting(self)
         self.recorder = Recorder(self.reporting.meter)
+        self.feedback = FeedbackBox()
         self.drift = Drift()
         """How surely each deployment and model has left what is predicted of it."""
         self.index = DeploymentIndex()
@@ -127,6 +129,8 @@ class Runtime:
                 self._redis = settings.redis
             if "scrape" in settings.model_fields_set:
                 self._scrape = settings.scrape
+            if "feedback" in settings.model_fields_set:
+                self.feedback.settings = settings.feedback
             # What other workers tell of a deployment is understood once it has a row here.
             for entry in getattr(router, "model_list", None) or ():
                 self.index.row(str(entry["model_info"]["id"]))

@@ -26,6 +26,7 @@ from rb_litellm.litellm_adapter.arrival import Arrival
 from rb_litellm.litellm_adapter.controls import given_to, priority_of
 from rb_litellm.litellm_adapter.desk import Desk
 from rb_litellm.litellm_adapter.explaining import current_inquiry, explanation
+from rb_litellm.litellm_adapter.feedback import check_feedback
 from rb_litellm.litellm_adapter.prompts import read_prompt
 from rb_litellm.litellm_adapter.refusals import error_for
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
@@ -269,6 +270,7 @@ def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceS
         PredictorError: the predictor folder is missing, corrupt or of another version.
     """
     settings = parse_settings(args, "routing_strategy_args")
+    check_feedback(settings.feedback, "routing_strategy_args")
     shared = runtime()
     shared.catalog.check(getattr(router, "model_list", None) or ())
     predictions = shared.prediction_source(settings.predictor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import jwt
@@ -11,13 +12,19 @@ import pytest
 from click.testing import CliRunner
 
 from rb_litellm.cli import main
+from rb_litellm.logs.feedback import read_feedback
 from tests.e2e.proxy import Proxy, Servers, chat, running_proxy
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def feedback_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("feedback") / "feedback.jsonl"
+
+
+@pytest.fixture(scope="module")
+def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory, feedback_file: Path) -> Iterator[Proxy]:
     config = {
         "model_list": [servers.deployment(0, "small"), servers.deployment(1, "large")],
         "router_settings": {
@@ -26,7 +33,7 @@ def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                     "group_name": "auto",
                     "models": ["small", "large"],
                     "routing_strategy": "routebalance",
-                    "routing_strategy_args": {"weights": "cost"},
+                    "routing_strategy_args": {"weights": "cost", "feedback": {"path": str(feedback_file)}},
                 }
             ]
         },
@@ -41,13 +48,17 @@ def session(proxy: Proxy, signed_with: str | None = None, **claims: object) -> d
     return {"token": jwt.encode(content, signed_with or proxy.key, algorithm="HS256")}
 
 
-def test_status_names_the_worker_and_what_it_routes(proxy: Proxy) -> None:
+def test_status_names_the_worker_and_what_it_routes(proxy: Proxy, feedback_file: Path) -> None:
     with proxy.client() as client:
         response = client.get("/routebalance/status")
     assert response.status_code == 200, response.text
     told = response.json()
     assert told["strategies"] == [
-        {"group": "auto", "models": ["small", "large"], "arguments": {"weights": "cost"}}
+        {
+            "group": "auto",
+            "models": ["small", "large"],
+            "arguments": {"weights": "cost", "feedback": {"path": str(feedback_file)}},
+        }
     ]
 
 
@@ -118,3 +129,21 @@ def test_status_tells_the_last_decisions_with_their_candidates(proxy: Proxy) -> 
     assert {candidate["deployment"] for candidate in decision["top"]} == {"small-0", "large-1"}
     assert {d["id"] for tier in told["tiers"] for d in tier["deployments"]} == {"small-0", "large-1"}
     assert told["recent"]["random"] is not None
+
+
+def test_feedback_is_kept_by_the_id_of_the_answer(proxy: Proxy, feedback_file: Path) -> None:
+    with proxy.client() as client:
+        answer = client.post("/v1/chat/completions", json=chat("auto", max_tokens=3))
+        call_id = answer.headers["x-litellm-call-id"]
+        given = client.post("/routebalance/feedback", json={"call_id": call_id, "score": 0.75})
+        wrong = client.post("/routebalance/feedback", json={"call_id": call_id, "score": 7})
+    assert (given.status_code, wrong.status_code) == (201, 400)
+    assert "score is 7; allowed is a number from 0 to 1" in wrong.text
+    assert read_feedback(feedback_file) == {call_id: 0.75}
+
+
+def test_feedback_is_taken_from_nobody_without_a_key(proxy: Proxy) -> None:
+    sent = {"call_id": "c1", "score": 1}
+    assert httpx.post(f"{proxy.url}/routebalance/feedback", json=sent).status_code >= 400
+    in_browser = httpx.post(f"{proxy.url}/routebalance/feedback", json=sent, cookies=session(proxy))
+    assert in_browser.status_code >= 400

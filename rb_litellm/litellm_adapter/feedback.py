@@ -1,0 +1,55 @@
+"""Where this worker's feedback goes: the configured file, and the latest in memory."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from pathlib import Path
+
+from rb_litellm.config import FeedbackSettings, SettingsError
+from rb_litellm.logs.feedback import Feedback, append_feedback
+
+MAX_RECENT = 512
+"""Grades kept in memory."""
+
+
+class FeedbackBox:
+    """One per process; `settings` None is off."""
+
+    def __init__(self) -> None:
+        self.settings: FeedbackSettings | None = None
+        self.recent: deque[Feedback] = deque(maxlen=MAX_RECENT)
+        """The latest that this worker took, oldest first."""
+
+    def keep(self, settings: FeedbackSettings, one: Feedback) -> None:
+        """Append to the file, then remember.
+
+        Raises:
+            FeedbackFull: the file is at its bound.
+            OSError: it cannot be written.
+        """
+        append_feedback(Path(settings.path), settings.max_bytes, one)
+        self.recent.append(one)
+
+
+def check_feedback(settings: FeedbackSettings | None, where: str) -> None:
+    """Whether the file can be kept where the setting says.
+
+    Raises:
+        SettingsError: its folder is missing or not writable, or the path is a folder itself.
+    """
+    if settings is None:
+        return
+    path = Path(settings.path)
+    wrong = None
+    if path.is_dir():
+        wrong = "is a folder"
+    elif not path.parent.is_dir():
+        wrong = "stands in a folder that does not exist"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        wrong = "cannot be written"
+    if wrong:
+        raise SettingsError(
+            f"{where}.feedback.path: {wrong} (value {settings.path!r}); "
+            "allowed is a file in a folder that the proxy may write to"
+        )
