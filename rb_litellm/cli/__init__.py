@@ -10,6 +10,7 @@ import click
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("rb_litellm.cli.demo", "demo", "Route real requests before thirteen simulated servers."),
     "train": ("rb_litellm.cli.train", "train", "Learn answer quality and length from graded answers."),
+    "label": ("rb_litellm.cli.label", "label", "Grade answers by a judge model, or from thumbs."),
     "evaluate": ("rb_litellm.cli.evaluate", "evaluate", "Judge a predictor on graded answers."),
     "simulate": ("rb_litellm.cli.simulate", "simulate", "Compare policies on a simulated cluster."),
     "replay": ("rb_litellm.cli.replay", "replay", "Try policies on the traffic of LiteLLM's spend logs."),

@@ -166,7 +166,7 @@ class _Builder:
 
     def add(self, where: str, row: object) -> None:
         try:
-            prompt = _prompt(row)
+            prompt = prompt_of_row(row)
             model, quality, tokens = _labels(row)
         except ValueError as error:
             self.problems.append(f"{where}: {error}")
@@ -226,7 +226,12 @@ def _id_of(prompt: Prompt) -> str:
     return hashlib.sha256(prompt.text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _prompt(row: object) -> Prompt:
+def prompt_of_row(row: object) -> Prompt:
+    """The prompt of a row with `prompt` or `messages`.
+
+    Raises:
+        ValueError: it has neither; says what is there and what is allowed.
+    """
     if isinstance(row, ValueError):
         raise row
     if not isinstance(row, Mapping):
