@@ -52,7 +52,7 @@ async def label(
     concurrency: int,
     progress: Callable[[], None] = lambda: None,
 ) -> Labelling:
-    """Grade all tasks, `concurrency` at a time; failures are counted and may be asked again by a later run."""
+    """Grade all tasks, `concurrency` at a time; what fails is counted, for a later run to ask again."""
     done, left = Labelling(), iter(tasks)
 
     async def work(left: Iterator[Task]) -> None:
