@@ -36,8 +36,8 @@ from rb_litellm.litellm_adapter.attempts import Attempts
 from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
 from rb_litellm.litellm_adapter.feedback import FeedbackBox
+from rb_litellm.litellm_adapter.predictors import Predictors
 from rb_litellm.litellm_adapter.prefix_share import GuardedPrefixes
-from rb_litellm.litellm_adapter.preflight import check_names
 from rb_litellm.litellm_adapter.records import routing_decision
 from rb_litellm.litellm_adapter.register import record_decision, selector_for
 from rb_litellm.litellm_adapter.reloading import Reloading
@@ -46,7 +46,6 @@ from rb_litellm.litellm_adapter.routes import mount
 from rb_litellm.litellm_adapter.scraping import Scraping
 from rb_litellm.litellm_adapter.sharing import Sharing
 from rb_litellm.litellm_adapter.ticker import Ticker
-from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.foreign import Foreign
 from rb_litellm.state.index import DeploymentIndex
@@ -105,7 +104,7 @@ class Runtime:
         self._mounted = False
         self._reloading = Reloading()
         self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._expire))
-        self._predictors: dict[str, Predictor] = {}
+        self._predictors = Predictors(self._predictor_failed)
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None
 
@@ -139,24 +138,17 @@ class Runtime:
         self.ensure_started()
 
     def prediction_source(self, settings: PredictorSettings | None) -> PredictionSource:
-        """The predictor at the configured folder, read once per process, or priors alone.
+        """The predictor at the configured folder, read once per process and again when it changes.
 
         Raises:
             PredictorError: the folder is missing, corrupt or of another version.
             SettingsError: a model is mapped to one that the predictor does not know.
         """
-        if settings is None:
-            return PredictionSource(on_error=self._predictor_failed)
-        predictor = self._predictors.get(settings.path)
-        if predictor is None:
-            predictor = self._predictors[settings.path] = Predictor.load(settings.path)
-        # Which model groups there will be is not known yet: more may come from a database.
-        check_names(settings, predictor, None, "routing_strategy_args")
-        return PredictionSource(predictor, settings.models, self._predictor_failed)
+        return self._predictors.source(settings)
 
     def predictor_versions(self) -> list[str]:
-        """Versions of the predictors that were read."""
-        return [predictor.version for predictor in self._predictors.values()]
+        """Versions of the predictors in use."""
+        return self._predictors.versions()
 
     def ensure_started(self) -> None:
         """Hook in callbacks and endpoints; start the exchange with other workers where a loop runs. Cheap."""
@@ -169,6 +161,7 @@ class Runtime:
         self.scraping.ensure_started(self.reckoner)
         self._housekeeping.ensure_started()
         self._reloading.ensure_started()
+        self._predictors.ensure_started()
         self.reporting.ensure_started()
 
     # Before and at a pick

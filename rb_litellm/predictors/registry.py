@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,6 +37,14 @@ class _Columns:
     output_tokens: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class _InUse:
+    """A predictor and what was worked out for it: replaced together, so that a call never sees two."""
+
+    predictor: Predictor | None
+    sets: OrderedDict[tuple[ModelInfo, ...], _Columns] = field(default_factory=OrderedDict)
+
+
 class PredictionSource:
     """Predictions for the models of a proxy, by the predictor's names where a mapping says so."""
 
@@ -46,31 +54,39 @@ class PredictionSource:
         mapping: Mapping[str, str] | None = None,
         on_error: Callable[[Exception], None] | None = None,
     ) -> None:
-        self._predictor = predictor
         self._mapping = dict(mapping or {})
         self._on_error = on_error
-        self._sets: OrderedDict[tuple[ModelInfo, ...], _Columns] = OrderedDict()
+        self._in_use = _InUse(predictor)
 
     @property
     def version(self) -> str | None:
         """Version of the predictor in use, None without one."""
-        return self._predictor.version if self._predictor else None
+        predictor = self._in_use.predictor
+        return predictor.version if predictor else None
+
+    def replace(self, predictor: Predictor) -> None:
+        """Predict by this predictor from the next call on; calls that have begun end with the old one.
+
+        From any thread.
+        """
+        self._in_use = _InUse(predictor)
 
     def knows(self, info: ModelInfo) -> bool:
         """Whether the predictor was trained on this model."""
-        return bool(self._columns((info,)).known.size)
+        return bool(self._columns(self._in_use, (info,)).known.size)
 
     def predict(self, prompts: Sequence[Prompt], models: Sequence[ModelInfo]) -> ModelPredictions:
         """Quality, length (R, M) and its quantiles (R, M, Q): all finite, length capped by `max_tokens`."""
-        columns = self._columns(tuple(models))
+        in_use = self._in_use
+        columns = self._columns(in_use, tuple(models))
         shape = (len(prompts), len(columns.quality))
         quality = np.broadcast_to(columns.quality, shape).copy()
         tokens = np.broadcast_to(columns.output_tokens, shape).copy()
         quantiles = tokens[:, :, None] * _PRIOR_SPREAD
         confidence = np.zeros(shape)
-        if self._predictor is not None and columns.known.size:
+        if in_use.predictor is not None and columns.known.size:
             try:
-                trained = self._predictor.predict(prompts)
+                trained = in_use.predictor.predict(prompts)
                 self._fill(columns, trained, quality, tokens, quantiles, confidence)
             except Exception as error:  # noqa: BLE001 - whatever fails in there, the request is answered from priors
                 if self._on_error is not None:
@@ -102,12 +118,12 @@ class PredictionSource:
         quantiles[:, at] = np.where(has_length[:, :, None], new_quantiles, quantiles[:, at])
         confidence[:, at] = np.where(has_quality, new_confidence, 0.0)
 
-    def _columns(self, models: tuple[ModelInfo, ...]) -> _Columns:
-        columns = self._sets.get(models)
+    def _columns(self, in_use: _InUse, models: tuple[ModelInfo, ...]) -> _Columns:
+        sets, predictor = in_use.sets, in_use.predictor
+        columns = sets.get(models)
         if columns is not None:
-            self._sets.move_to_end(models)
+            sets.move_to_end(models)
             return columns
-        predictor = self._predictor
         names = {name: i for i, name in enumerate(predictor.models)} if predictor else {}
         known = predictor.known if predictor else ()
         of = [self._find(names, info) for info in models]
@@ -117,9 +133,9 @@ class PredictionSource:
             quality=np.array([prior_quality(info, known) for info in models], dtype=np.float64),
             output_tokens=np.array([prior_output_tokens(info, known) for info in models], dtype=np.float64),
         )
-        self._sets[models] = made
-        if len(self._sets) > MAX_SETS:
-            self._sets.popitem(last=False)
+        sets[models] = made
+        if len(sets) > MAX_SETS:
+            sets.popitem(last=False)
         return made
 
     def _find(self, names: Mapping[str, int], info: ModelInfo) -> int:
