@@ -140,8 +140,8 @@ def test_a_scraper_needs_a_key(proxy: Proxy, path: str) -> None:
 def test_a_worker_that_was_killed_leaves_no_load_behind(proxy: Proxy, path: str) -> None:
     pid = _worker(proxy).split("-")[-2]
     os.kill(int(pid), signal.SIGKILL)
-    # The supervisor starts another one, which drops what the dead one said of its load. If it was just waiting
-    # for the dead one to answer, it goes on waiting for as long as `--timeout_worker_healthcheck` lets it.
+    # The supervisor starts another one, which drops what the dead one said of its load. If it was just
+    # waiting for the dead one to answer, it goes on for as long as `--timeout_worker_healthcheck` lets it.
     proxy.child.wait_until(lambda: _restarted(proxy, pid), 300.0)
     assert scrape(proxy, path).total("deployment_in_flight") == 0
     assert scrape(proxy, path).total("decisions_total") > 36
