@@ -139,8 +139,11 @@ def _call(row: Mapping[str, Any]) -> LoggedCall:
     first = None if row.get("completionStartTime") in (None, "") else _time(row, "completionStartTime")
     # LiteLLM writes the end of the call where there was no stream.
     streamed = first is not None and start <= first < end
+    metadata = _object(row.get("metadata"))
+    # Tables of older releases have no column for it; `request_id` is the id of the response there.
+    call_id = row.get("litellm_call_id") or metadata.get("litellm_call_id") or row.get("request_id")
     return LoggedCall(
-        call_id=str(row.get("litellm_call_id") or row.get("request_id") or ""),
+        call_id=str(call_id or ""),
         start_s=start,
         end_s=end,
         first_token_s=first if streamed else None,
@@ -153,7 +156,7 @@ def _call(row: Mapping[str, Any]) -> LoggedCall:
         failed=str(row.get("status") or "success") != "success",
         session=str(row.get("session_id") or ""),
         body=_object(row.get("proxy_server_request")) or _messages(row.get("messages")),
-        metadata=_object(row.get("metadata")),
+        metadata=metadata,
     )
 
 

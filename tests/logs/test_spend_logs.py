@@ -37,6 +37,12 @@ def test_a_row_becomes_a_call(tmp_path):
     assert call.first_token_s - call.start_s == pytest.approx(0.5)
 
 
+def test_the_calls_id_is_found_where_the_table_has_no_column_for_it(tmp_path):
+    old = {name: value for name, value in ROW.items() if name != "litellm_call_id"}
+    rows = [old, {**old, "metadata": json.dumps({"litellm_call_id": "c9"})}]
+    assert {call.call_id for call in read_spend_logs(written(tmp_path, rows))} == {"r1", "c9"}
+
+
 def test_calls_come_by_start_time(tmp_path):
     later = {**ROW, "request_id": "r2", "litellm_call_id": "c2", "startTime": "2026-11-01T10:00:01+00:00"}
     assert [call.call_id for call in read_spend_logs(written(tmp_path, [later, ROW]))] == ["c1", "c2"]
