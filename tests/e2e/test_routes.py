@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
@@ -46,6 +47,19 @@ def session(proxy: Proxy, signed_with: str | None = None, **claims: object) -> d
     """The cookie of somebody who has signed in to the Admin UI, signed as LiteLLM signs it."""
     content = {"key": proxy.key, "login_method": "username_password", "exp": time.time() + 600, **claims}
     return {"token": jwt.encode(content, signed_with or proxy.key, algorithm="HS256")}
+
+
+def status_of_a_decision(proxy: Proxy) -> dict[str, Any]:
+    """The status once it counts a decision: one snapshot serves all who ask within half a second."""
+    told: dict[str, Any] = {}
+
+    def counted() -> bool:
+        with proxy.client() as client:
+            told.update(client.get("/routebalance/status?decisions=1").json())
+        return bool(told["recent"]["decisions"])
+
+    proxy.child.wait_until(counted, 30.0)
+    return told
 
 
 def test_status_names_the_worker_and_what_it_routes(proxy: Proxy, feedback_file: Path) -> None:
@@ -108,6 +122,7 @@ def test_a_key_in_a_header_outranks_the_session(proxy: Proxy) -> None:
 def test_top_shows_the_cluster_and_the_decisions_of_a_running_proxy(proxy: Proxy) -> None:
     with proxy.client() as client:
         assert client.post("/v1/chat/completions", json=chat("auto", max_tokens=3)).status_code == 200
+    status_of_a_decision(proxy)
     shown = CliRunner().invoke(main, ["top", "--once", "--url", proxy.url, "--key", proxy.key])
     assert shown.exit_code == 0
     for part in ("RouteBalance", "small-0", "large-1", "a random candidate", "auto"):
@@ -124,7 +139,7 @@ def test_top_says_what_is_wrong_with_a_key_and_with_an_address(proxy: Proxy) -> 
 def test_status_tells_the_last_decisions_with_their_candidates(proxy: Proxy) -> None:
     with proxy.client() as client:
         client.post("/v1/chat/completions", json=chat("auto", max_tokens=3))
-        told = client.get("/routebalance/status?decisions=1").json()
+    told = status_of_a_decision(proxy)
     (decision,) = told["latest"]
     assert {candidate["deployment"] for candidate in decision["top"]} == {"small-0", "large-1"}
     assert {d["id"] for tier in told["tiers"] for d in tier["deployments"]} == {"small-0", "large-1"}
