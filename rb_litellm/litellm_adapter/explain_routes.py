@@ -1,7 +1,8 @@
 """`POST /routebalance/explain`: how a request would be decided now, without sending it anywhere.
 
-The body is that of the request, its controls included; headers count as they would there. Whoever asks
-sees what their key may reach: LiteLLM's own checks of the key's models and of the group's members hold.
+The body is that of the request, its controls included; headers count as they would there. Any key may ask
+about the models that it may call, as it may have LiteLLM count the tokens of a request; of a group it sees
+the members that the request would see.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from rb_litellm.litellm_adapter.runtime import Runtime
 
+_LIKE = "/utils/token_counter"
+"""LiteLLM's own question about a request that is not sent: open to every key, nothing is reserved for it."""
+
 
 def endpoints(runtime: Runtime) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
@@ -26,7 +30,7 @@ def endpoints(runtime: Runtime) -> APIRouter:
     from rb_litellm.litellm_adapter.routes import authenticated
 
     router = APIRouter()
-    sent, check = Body(), Depends(authenticated())
+    sent, check = Body(), Depends(authenticated(like=_LIKE))
 
     # FastAPI reads annotations, which are strings here; its own types are given as they are.
     async def explain(request: Any, body: Any = sent, caller: Any = check) -> dict[str, Any]:

@@ -103,11 +103,9 @@ def router_strategy(router: object) -> str | None:
 
 def routed_by_us(router: Any) -> frozenset[str | None]:
     """Model names that a Router serves with our strategy; None: all that no routing group claims."""
-    groups: Any = next((getattr(router, name) for name in _GROUPS_OF if hasattr(router, name)), None)
     models: set[str | None] = set()
-    for group in (groups if isinstance(groups, Mapping) else {}).values():
-        if getattr(group.routing_strategy, "value", group.routing_strategy) == STRATEGY:
-            models |= set(group.models)
+    for group in _our_groups(router).values():
+        models |= set(group.models)
     if router_strategy(router) == STRATEGY:
         models.add(None)
     return frozenset(models)
@@ -170,6 +168,10 @@ def _wrap(core: Any, name: str, around: Callable[..., Any]) -> None:
     setattr(core, name, wrapped)
 
 
+def _is_strategy(name: object) -> bool:
+    return getattr(name, "value", name) == STRATEGY
+
+
 def _is_ours(selector: object) -> bool:
     from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 
@@ -183,7 +185,7 @@ def _build_selector(
     routing_strategy_args: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
-    if getattr(strategy, "value", strategy) != STRATEGY:
+    if not _is_strategy(strategy):
         return original(strategy=strategy, routing_strategy_args=routing_strategy_args, **kwargs)
     from rb_litellm.litellm_adapter.strategy import build_selector
 
@@ -292,13 +294,13 @@ def wrong_settings(settings: Mapping[str, Any], router: Any) -> dict[str, list[s
 
     wrong: dict[str, list[str]] = {}
     strategy = settings.get("routing_strategy") or router_strategy(router)
-    if getattr(strategy, "value", strategy) == STRATEGY and "routing_strategy_args" in settings:
+    if _is_strategy(strategy) and "routing_strategy_args" in settings:
         args = settings["routing_strategy_args"]
         wrong["routing_strategy_args"] = check_settings(args, "routing_strategy_args")
     wrong["routing_groups"] = []
     for group in settings.get("routing_groups") or ():
         entry = group if isinstance(group, Mapping) else group.model_dump()
-        if getattr(entry.get("routing_strategy"), "value", entry.get("routing_strategy")) == STRATEGY:
+        if _is_strategy(entry.get("routing_strategy")):
             where = f"routing_groups ({entry.get('group_name')}).routing_strategy_args"
             wrong["routing_groups"] += check_settings(entry.get("routing_strategy_args"), where)
     return {name: messages for name, messages in wrong.items() if messages}
@@ -324,7 +326,8 @@ async def stored_settings(server: Any) -> object:
 def guard_stored_settings(server: Any, router: Any) -> None:
     """Have `POST /config/update` refuse wrong settings of ours by 400, before they are stored. Idempotent.
 
-    LiteLLM asks its proxy configuration there whether the settings may be written at all.
+    LiteLLM asks its proxy configuration there whether the settings may be written at all, with the very
+    mapping that it then stores.
     """
     config = getattr(server, "proxy_config", None)
     may_write = getattr(config, _MAY_WRITE, None)
@@ -335,14 +338,32 @@ def guard_stored_settings(server: Any, router: Any) -> None:
     @functools.wraps(may_write)
     def checked(section_name: str, changed_keys: Any) -> Any:
         if section_name == "router_settings" and isinstance(changed_keys, Mapping):
-            wrong = wrong_settings(changed_keys, getattr(server, "llm_router", None) or router)
-            if wrong:
+            current = getattr(server, "llm_router", None) or router
+            _keep_arguments(changed_keys, current)
+            if wrong := wrong_settings(changed_keys, current):
                 told = "\n".join(message for messages in wrong.values() for message in messages)
                 raise HTTPException(status_code=400, detail={"error": told})
         return may_write(section_name=section_name, changed_keys=changed_keys)
 
     setattr(checked, _MARK, True)
     setattr(config, _MAY_WRITE, checked)
+
+
+def _keep_arguments(settings: Mapping[str, Any], router: Any) -> None:
+    """Give groups that come without arguments those that they have.
+
+    The Admin UI's editor of routing groups has no field for arguments of ours and sends null for them;
+    whoever wants the defaults sends {}.
+    """
+    known = _our_groups(router)
+    for entry in settings.get("routing_groups") or ():
+        group = known.get(str(entry.get("group_name"))) if isinstance(entry, dict) else None
+        if (
+            group is not None
+            and _is_strategy(entry.get("routing_strategy"))
+            and entry.get("routing_strategy_args") is None
+        ):
+            entry["routing_strategy_args"] = group.routing_strategy_args
 
 
 async def apply_stored_settings(server: Any, router: Any) -> None:
@@ -369,9 +390,9 @@ def _announce_switch(original: Callable[..., Any], router: Any, routing_strategy
 
 
 def _announce_groups(original: Callable[..., Any], router: Any, *args: Any, **kwargs: Any) -> Any:
-    before = _our_groups(router)
+    before = set(_our_groups(router))
     result = original(*args, **kwargs)
-    if dropped := sorted(before - _our_groups(router)):
+    if dropped := sorted(before - set(_our_groups(router))):
         _log.error(
             "RouteBalance was dropped from routing group %s: router_settings.routing_groups was changed.",
             ", ".join(dropped),
@@ -379,12 +400,13 @@ def _announce_groups(original: Callable[..., Any], router: Any, *args: Any, **kw
     return result
 
 
-def _our_groups(router: Any) -> set[str]:
+def _our_groups(router: Any) -> dict[str, Any]:
+    """A Router's routing groups with our strategy, by name."""
     groups: Any = next((getattr(router, name) for name in _GROUPS_OF if hasattr(router, name)), None)
     return {
-        str(name)
+        str(name): group
         for name, group in (groups if isinstance(groups, Mapping) else {}).items()
-        if getattr(group.routing_strategy, "value", group.routing_strategy) == STRATEGY
+        if _is_strategy(group.routing_strategy)
     }
 
 

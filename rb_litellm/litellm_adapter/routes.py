@@ -2,7 +2,7 @@
 
 A further group of endpoints is a function `endpoints(runtime) -> APIRouter` in a file of its own, named
 in `mount`. Its paths are below /routebalance, and every one of them asks for a key first: LiteLLM admits
-proxy admins alone to paths that it does not know.
+proxy admins alone to paths that it does not know, unless a path is checked like one that it does know.
 """
 
 from __future__ import annotations
@@ -64,12 +64,14 @@ def _router(runtime: Runtime) -> Any:
     return router
 
 
-def authenticated() -> Any:
+def authenticated(like: str | None = None) -> Any:
     """LiteLLM's own check of a request as a FastAPI dependency; its result is LiteLLM's `UserAPIKeyAuth`.
 
     A browser that is signed in to the Admin UI needs no header to read: the key in its session is checked
     as if it had been sent. What changes something asks for a header, which no other site can have sent.
     Write `dependencies=[Depends(authenticated())]`.
+
+    With `like`, whoever may send this very body to that path of LiteLLM's is admitted, and nobody else.
     """
     from litellm.proxy.auth.user_api_key_auth import user_api_key_auth
 
@@ -80,9 +82,24 @@ def authenticated() -> Any:
         headers = [value for name, value in given.items() if name != "request"]
         if not any(headers) and request.method == "GET" and (key := session_key(request)) is not None:
             given["api_key"] = f"Bearer {key}"
+        if like is not None:
+            given["request"] = await _sent_to(like, request)
         return await user_api_key_auth(**given)
 
     return check
+
+
+async def _sent_to(path: str, request: Request) -> Request:
+    """The same request with another path. What LiteLLM leaves on its state stays with the true one."""
+    from fastapi import Request
+
+    body = await request.body()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    request.scope.setdefault("state", {})
+    return Request({**request.scope, "path": path, "root_path": "", "app_root_path": ""}, receive)
 
 
 def admission() -> Any:

@@ -13,9 +13,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.stand_in import train_stand_in
 from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy
 
 pytestmark = [
@@ -24,8 +26,9 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("prisma") is None, reason="prisma is not installed"),
 ]
 PASSED_ON = ("DATABASE_URL", "DISABLE_SCHEMA_UPDATE", "STORE_MODEL_IN_DB", "UI_USERNAME", "UI_PASSWORD")
-# Workers read the database every 30 s.
+# LiteLLM reads its database every 30 s; a worker that RouteBalance has once served in does so every 2 s.
 EVERY_WORKER_S = 90.0
+WITHIN_S = 5.0
 Start = Callable[[], AbstractContextManager[Proxy]]
 
 
@@ -33,11 +36,10 @@ Start = Callable[[], AbstractContextManager[Proxy]]
 def start(redis: RedisServer, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Start:
     """Starts the proxy; what is edited in the Admin UI must not be fixed in the file, so it is not there."""
     known = {"tpot_ms": 1.2, "ttft_ms": 5.0}
+    large = servers.deployment(1, "large", routebalance={"quality": 0.9, **known})
+    large["litellm_params"] |= {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}
     config = {
-        "model_list": [
-            servers.deployment(0, "small", routebalance={"quality": 0.3, **known}),
-            servers.deployment(1, "large", routebalance={"quality": 0.9, **known}),
-        ],
+        "model_list": [servers.deployment(0, "small", routebalance={"quality": 0.3, **known}), large],
         "general_settings": {"store_model_in_db": True, "proxy_batch_write_at": 2},
     }
     env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -56,12 +58,17 @@ def proxy(start: Start) -> Iterator[Proxy]:
 GROUP = {"group_name": "auto", "models": ["small", "large"], "routing_strategy": "routebalance"}
 
 
-def save(proxy: Proxy, strategy: str, args: dict[str, Any]) -> None:
+def update(proxy: Proxy, strategy: str, args: dict[str, Any], of_group: Any = None) -> httpx.Response:
     """What the Router Settings page does when it is saved."""
-    groups = [GROUP] if strategy == "routebalance" else []
+    group = {**GROUP, "routing_strategy_args": args if of_group is None else of_group}
+    groups = [group] if strategy == "routebalance" else []
     settings = {"routing_strategy": strategy, "routing_strategy_args": args, "routing_groups": groups}
     with proxy.client() as client:
-        response = client.post("/config/update", json={"router_settings": settings})
+        return client.post("/config/update", json={"router_settings": settings})
+
+
+def save(proxy: Proxy, strategy: str, args: dict[str, Any]) -> None:
+    response = update(proxy, strategy, args)
     assert response.status_code == 200, response.text
 
 
@@ -79,11 +86,28 @@ def arguments(proxy: Proxy) -> dict[str, Any]:
 
 
 def both(proxy: Proxy, wanted: Any) -> None:
+    """Wait until each of the two workers routes by these arguments, or, with None, not by us."""
+
     def reached() -> bool:
         found = arguments(proxy)
         return len(found) == 2 and all(one == wanted for one in found.values())
 
     proxy.child.wait_until(reached, EVERY_WORKER_S)
+
+
+def answers(proxy: Proxy, count: int = 16) -> list[dict[str, str]]:
+    """Our headers of answers to `auto`, over connections of their own, so that both workers are asked."""
+    found = []
+    for _ in range(count):
+        with proxy.client() as client:
+            response = client.post("/v1/chat/completions", json=chat("auto", max_tokens=3))
+        assert response.status_code == 200, response.text
+        found.append(routed(response))
+    return found
+
+
+def models(proxy: Proxy) -> set[str]:
+    return {headers["model"] for headers in answers(proxy)}
 
 
 def get(proxy: Proxy, path: str, **params: Any) -> Any:
@@ -167,15 +191,75 @@ def test_it_survives_a_restart(proxy: Proxy, start: Start) -> None:
         both(again, WEIGHTS)
 
 
-def test_a_wrong_setting_is_not_taken_up_and_requests_go_on(proxy: Proxy, tmp_path: Path) -> None:
-    save(proxy, "routebalance", WEIGHTS)
-    both(proxy, WEIGHTS)
-    save(proxy, "routebalance", {"wieghts": "cost"})
-    try:
-        proxy.child.wait_until(lambda: "wieghts: unknown setting" in proxy.child.output(), EVERY_WORKER_S)
-        for _ in range(8):
-            with proxy.client() as client:
-                response = client.post("/v1/chat/completions", json=chat("auto", max_tokens=3))
-            assert routed(response)["reason"] == "joint"
-    finally:
-        save(proxy, "simple-shuffle", {})
+@pytest.fixture
+def ours(proxy: Proxy) -> Iterator[Proxy]:
+    """Both workers route by cost; afterwards as well."""
+    save(proxy, "routebalance", {"weights": "cost"})
+    both(proxy, {"weights": "cost"})
+    yield proxy
+    save(proxy, "routebalance", {"weights": "cost"})
+
+
+def test_other_weights_decide_in_every_worker_within_5_s(ours: Proxy) -> None:
+    assert models(ours) == {"small"}
+    save(ours, "routebalance", {"weights": "quality"})
+    time.sleep(WITHIN_S)
+    assert models(ours) == {"large"}
+
+
+def test_a_default_slo_decides_in_every_worker_within_5_s(ours: Proxy) -> None:
+    save(ours, "routebalance", {"weights": "cost", "slo": {"quality_min": 0.5, "mode": "strict"}})
+    time.sleep(WITHIN_S)
+    assert models(ours) == {"large"}
+
+
+def test_the_mode_changes_in_every_worker_within_5_s_and_back(ours: Proxy) -> None:
+    shadow = {"weights": "cost", "mode": "shadow", "base_strategy": "simple-shuffle"}
+    save(ours, "routebalance", shadow)
+    time.sleep(WITHIN_S)
+    assert {headers["reason"] for headers in answers(ours)} == {"shadow"}
+    save(ours, "routebalance", {"weights": "cost"})
+    time.sleep(WITHIN_S)
+    assert {headers["reason"] for headers in answers(ours)} == {"joint"}
+
+
+def test_a_predictor_is_taken_up_in_every_worker_within_5_s_and_given_up(ours: Proxy, tmp_path: Path) -> None:
+    version = train_stand_in(["small", "large"], tmp_path / "predictor").version
+    save(ours, "routebalance", {"weights": "cost", "predictor": {"path": str(tmp_path / "predictor")}})
+    time.sleep(WITHIN_S)
+    assert predictors(ours) == {version}
+    save(ours, "routebalance", {"weights": "cost"})
+    time.sleep(WITHIN_S)
+    assert predictors(ours) == {None}
+
+
+def predictors(proxy: Proxy) -> set[str | None]:
+    """By what each of 16 decisions to come would be predicted."""
+    found = set()
+    for _ in range(16):
+        with proxy.client() as client:
+            response = client.post("/routebalance/explain", json=chat("auto"))
+        assert response.status_code == 200, response.text
+        found.add(response.json()["predictor"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("args", "of_group", "told"),
+    [
+        ({"wieghts": "cost"}, {"weights": "quality"}, "wieghts: unknown setting"),
+        ({"weights": "quality"}, {"weights": "best"}, "unknown preset 'best'"),
+        ({"weights": "quality"}, {"predictor": {"path": "/nowhere"}}, "/nowhere"),
+        ({"weights": "quality"}, {"slo": {"theta": 2}}, "theta"),
+    ],
+)
+def test_an_update_with_a_mistake_is_refused_whole_with_the_reason_and_the_old_one_stays(
+    ours: Proxy, args: dict[str, Any], of_group: dict[str, Any], told: str
+) -> None:
+    response = update(ours, "routebalance", args, of_group)
+    assert response.status_code == 400, response.text
+    assert told in response.text
+    time.sleep(WITHIN_S)
+    assert models(ours) == {"small"}
+    stored = get(ours, "/router/settings")["current_values"]
+    assert stored["routing_strategy_args"] == {"weights": "cost"}

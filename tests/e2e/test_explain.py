@@ -50,6 +50,7 @@ def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "custom_auth": "keys.authenticate",
             "custom_auth_run_common_checks": True,
         },
+        "litellm_settings": {"enable_post_custom_auth_checks": True},
     }
     with running_proxy(folder, config) as running:
         yield running
@@ -120,13 +121,52 @@ def test_wrong_controls_and_other_strategies_are_a_400(proxy: Proxy) -> None:
     assert "not routed by RouteBalance" in other.text
 
 
-def test_whoever_litellm_does_not_admit_is_answered_as_by_its_own_pages(proxy: Proxy) -> None:
-    # LiteLLM admits proxy admins alone to paths that are not its own, whatever models a key may call.
-    for headers in ({}, {"Authorization": "Bearer sk-wrong"}, key(models=["auto", "small"])):
-        response = httpx.post(f"{proxy.url}/routebalance/explain", json=chat("auto"), headers=headers)
-        litellms = httpx.post(f"{proxy.url}/config/update", json={}, headers=headers)
-        assert response.status_code == litellms.status_code >= 400
-        assert "candidates" not in response.text
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer sk-wrong"}], ids=["none", "wrong"])
+def test_without_a_key_nothing_is_explained(proxy: Proxy, headers: dict[str, str]) -> None:
+    assert answer(proxy, "auto", headers) == sent(proxy, "auto", headers)
+    assert answer(proxy, "auto", headers)[0] >= 400
+
+
+def test_a_key_sees_what_it_may_call(proxy: Proxy) -> None:
+    all_of_it, part = key(models=["auto", "small", "large"]), key(models=["auto", "small"])
+    assert answer(proxy, "auto", all_of_it) == (200, {"small-0", "large-1"})
+    assert answer(proxy, "auto", part) == (200, {"small-0"})
+    assert answer(proxy, "small", part) == (200, {"small-0"})
+
+
+@pytest.mark.parametrize("model", ["large", "auto"])
+def test_a_key_is_refused_what_it_may_not_call_as_its_request_would_be(proxy: Proxy, model: str) -> None:
+    other = key(models=["small"])
+    assert answer(proxy, model, other) == sent(proxy, model, other)
+    assert answer(proxy, model, other)[0] in (401, 403)
+
+
+def test_a_keys_own_controls_and_limits_hold(proxy: Proxy) -> None:
+    thrifty = key(models=["auto", "small", "large"], key={"routebalance": {"weights": "cost"}})
+    told = httpx.post(f"{proxy.url}/routebalance/explain", json=chat("auto"), headers=thrifty).json()
+    assert told["set_by"] == {"weights": "key"}
+    assert told["chosen"] == "small-0"
+
+
+def test_to_explain_opens_none_of_the_admins_pages(proxy: Proxy) -> None:
+    with httpx.Client(base_url=proxy.url, headers=key(models=["auto", "small"])) as client:
+        for path in ("status", "whatif?quality=1&latency=0&cost=0", "events"):
+            assert client.get(f"/routebalance/{path}").status_code >= 400
+        assert client.post("/routebalance/feedback", json={"call_id": "c", "score": 1}).status_code >= 400
+
+
+def answer(proxy: Proxy, model: str, headers: dict[str, str]) -> tuple[int, set[str]]:
+    """Status of an explanation, and the deployments that it names."""
+    response = httpx.post(f"{proxy.url}/routebalance/explain", json=chat(model), headers=headers)
+    told = response.json().get("candidates", ()) if response.status_code == 200 else ()
+    return response.status_code, {candidate["deployment"] for candidate in told}
+
+
+def sent(proxy: Proxy, model: str, headers: dict[str, str]) -> tuple[int, set[str]]:
+    """Status of the request itself, where it is refused."""
+    body = chat(model, max_tokens=3)
+    response = httpx.post(f"{proxy.url}/v1/chat/completions", json=body, headers=headers)
+    return response.status_code, set()
 
 
 def command(proxy: Proxy, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,7 @@
 """`Router.update_settings` with settings of ours: applied at once, or refused with the old ones kept."""
 
 import logging
+from contextlib import contextmanager
 
 import pytest
 
@@ -46,20 +47,38 @@ async def test_wrong_arguments_are_refused_with_the_reason_and_the_old_ones_stay
     ],
 )
 def test_wrong_settings_are_not_stored_by_the_proxy(settings):
-    server = pytest.importorskip("litellm.proxy.proxy_server")
     from fastapi import HTTPException
 
-    if not hasattr(server.proxy_config, "reject_config_owned_writes"):
-        pytest.skip("this release asks nobody before it stores settings")
-    of = router(deployment("a"))
-    guard_stored_settings(server, of)
-    try:
+    with asked_before_storing(router(deployment("a"))) as may_write:
         with pytest.raises(HTTPException, match=r"best|/nowhere") as error:
-            server.proxy_config.reject_config_owned_writes(
-                section_name="router_settings", changed_keys=settings
-            )
+            may_write(section_name="router_settings", changed_keys=settings)
         assert error.value.status_code == 400
         good = {"routing_strategy_args": {"weights": "cost"}}
-        server.proxy_config.reject_config_owned_writes(section_name="router_settings", changed_keys=good)
+        may_write(section_name="router_settings", changed_keys=good)
+
+
+@pytest.mark.parametrize("sent", [{"routing_strategy_args": None}, {}])
+def test_a_group_edited_in_the_admin_ui_keeps_the_arguments_that_it_has_no_field_for(sent):
+    group = {"group_name": "auto", "models": ["small"], "routing_strategy": "routebalance"}
+    of = router(
+        deployment("a", group="small"), routing_groups=[{**group, "routing_strategy_args": weights(1, 0, 0)}]
+    )
+    with asked_before_storing(of) as may_write:
+        edited = {**group, "models": ["small", "large"], **sent}
+        reset = {**group, "routing_strategy_args": {}}
+        for entry, kept in [(edited, weights(1, 0, 0)), (reset, {})]:
+            may_write(section_name="router_settings", changed_keys={"routing_groups": [entry]})
+            assert entry["routing_strategy_args"] == kept
+
+
+@contextmanager
+def asked_before_storing(of):
+    """Whom LiteLLM's proxy asks before it stores settings."""
+    server = pytest.importorskip("litellm.proxy.proxy_server")
+    if not hasattr(server.proxy_config, "reject_config_owned_writes"):
+        pytest.skip("this release asks nobody before it stores settings")
+    guard_stored_settings(server, of)
+    try:
+        yield server.proxy_config.reject_config_owned_writes
     finally:
         del server.proxy_config.reject_config_owned_writes
