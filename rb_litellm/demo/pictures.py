@@ -1,13 +1,12 @@
 """Pictures of the status page of a real proxy under load: `python -m rb_litellm.demo.pictures DIR`.
 
-Starts what the demo runs on, sends it a load, and photographs the page in Chromium, light and dark, on a
-wide screen and on a telephone. Needs `pip install playwright` and a Chromium of the system.
+Starts what the demo runs on, sends it a load until all is done, and photographs the page in Chromium, light
+and dark, on a wide screen and on a telephone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import tempfile
 import threading
@@ -16,47 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rb_litellm.demo.chromium import browser
 from rb_litellm.demo.load import fire, poisson
+from rb_litellm.demo.processes import end_on_sigterm
 from rb_litellm.demo.prompts import BUILT_IN, read_prompts
 from rb_litellm.demo.stage import Stage, stage
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-    "--no-first-run",
-)
 SIZES = {"wide": (1600, 1000), "phone": (400, 860)}
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-def chromium() -> str | None:
-    """Where the system's Chromium is, None without one."""
-    return next((path for path in map(shutil.which, _NAMES) if path is not None), None)
-
-
-@contextmanager
-def browser() -> Iterator[Any]:
-    """A headless Chromium under Playwright.
-
-    Raises:
-        RuntimeError: the system has no Chromium.
-    """
-    from playwright.sync_api import sync_playwright
-
-    path = chromium()
-    if path is None:
-        raise RuntimeError(f"no Chromium is installed: looked for {', '.join(_NAMES)}")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        try:
-            yield running
-        finally:
-            running.close()
+_RATE = 8.0
+"""Requests/s: in-flight requests everywhere, and time left to a small machine for the browser."""
+_LONG_ENOUGH_S = 900.0
+_PATIENCE_MS = 120_000
+"""Proxy, servers and browser share the machine."""
 
 
 def signed_in(running: Any, url: str, key: str, size: tuple[int, int], scheme: str = "light") -> Any:
@@ -83,39 +53,38 @@ def load(ready: Stage, requests: int, rate: float) -> Iterator[None]:
     yield
 
 
-def photograph(ready: Stage, folder: Path) -> list[Path]:
-    """Write all pictures to `folder`."""
+def photograph(ready: Stage, folder: Path) -> Iterator[Path]:
+    """Write all pictures to `folder`, one by one."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-
-    def shoot(page: Any, name: str, whole: bool) -> None:
-        written.append(folder / f"{name}.png")
-        page.evaluate("scrollTo(0, 0)")
-        page.screenshot(path=str(written[-1]), full_page=whole)
-
     with browser() as running:
         for scheme in ("light", "dark"):
             for size_name, size in SIZES.items():
                 page = signed_in(running, ready.url, ready.key, size, scheme)
-                page.locator("#decisions tr").nth(8).wait_for(timeout=60_000)
+                page.set_default_timeout(_PATIENCE_MS)
+                page.locator("#decisions tr").nth(8).wait_for()
                 page.get_by_role("button", name="quality", exact=True).click()
                 page.locator("#whatif").wait_for()
-                shoot(page, f"status-{scheme}-{size_name}", whole=True)
+                page.evaluate("scrollTo(0, 0)")
+                status = folder / f"status-{scheme}-{size_name}.png"
+                page.screenshot(path=str(status), full_page=True)
+                yield status
                 page.locator("#decisions button").nth(3).click()
-                shoot(page, f"decision-{scheme}-{size_name}", whole=False)
+                decision = folder / f"decision-{scheme}-{size_name}.png"
+                page.screenshot(path=str(decision))
+                yield decision
                 page.context.close()
-    return written
 
 
 def main(folder: Path) -> None:
     """Everything from an empty machine to the pictures."""
+    end_on_sigterm()
     with (
         tempfile.TemporaryDirectory(prefix="routebalance-pictures-") as work,
         stage(Path(work), 1.0, 0, "balanced") as ready,
-        load(ready, requests=900, rate=12.0),
+        load(ready, requests=int(_RATE * _LONG_ENOUGH_S), rate=_RATE),
     ):
         for picture in photograph(ready, folder):
-            print(picture)
+            print(picture, flush=True)
 
 
 if __name__ == "__main__":

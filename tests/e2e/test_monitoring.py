@@ -164,6 +164,44 @@ def test_promtool_accepts_the_alerts_and_their_tests(arguments: tuple[str, ...])
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_grafanas_own_types_read_the_dashboard_and_write_it_back_unchanged() -> None:
+    pytest.importorskip("grafana_foundation_sdk", reason="needs Python 3.11")
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.cog.plugins import register_default_plugins
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+    register_default_plugins()
+    written = json.loads((CONFIG / "grafana/dashboards/routebalance.json").read_text())
+    read = json.loads(json.dumps(Dashboard.from_json(written), cls=JSONEncoder))
+    assert held(written, read) == written
+
+
+def held(asked: Any, given: Any) -> Any:
+    """`given` without what is not in `asked`: defaults that were filled in."""
+    if isinstance(asked, dict):
+        return {name: held(value, given.get(name)) for name, value in asked.items()}
+    if isinstance(asked, list) and len(asked) == len(given):
+        return [held(one, other) for one, other in zip(asked, given, strict=True)]
+    return given
+
+
+def test_provisioning_leads_grafana_to_the_dashboard_and_the_dashboard_to_its_data() -> None:
+    compose = yaml.safe_load((CONFIG.parent / "docker-compose.yml").read_text())["services"]
+    grafana = compose["grafana"]
+    mounts = dict(volume.split(":")[:2][::-1] for volume in grafana["volumes"])
+    (provider,) = yaml.safe_load((CONFIG / "grafana/provisioning/dashboards/routebalance.yml").read_text())[
+        "providers"
+    ]
+    folder = CONFIG.parent / mounts[provider["options"]["path"]]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    board = json.loads((folder / Path(home).name).read_text())
+    (source,) = yaml.safe_load((CONFIG / "grafana/provisioning/datasources/prometheus.yml").read_text())[
+        "datasources"
+    ]
+    assert {panel["datasource"]["uid"] for panel in board["panels"]} == {source["uid"]}
+    assert source["url"] == f"http://prometheus:{compose['prometheus']['ports'][0].rpartition(':')[2]}"
+
+
 def test_alerts_and_dashboard_name_only_series_that_exist() -> None:
     pytest.importorskip("prometheus_client")
     from prometheus_client import CollectorRegistry

@@ -12,7 +12,8 @@ import httpx
 import jwt
 import pytest
 
-from rb_litellm.demo.pictures import SIZES, browser, chromium, load, signed_in
+from rb_litellm.demo.chromium import browser, chromium
+from rb_litellm.demo.pictures import SIZES, load, signed_in
 from rb_litellm.demo.stage import Stage, stage
 
 expect = pytest.importorskip("playwright.sync_api", reason="pip install playwright").expect

@@ -349,7 +349,9 @@
       showWhatIf(await (await ask("whatif?" + query, asking.signal)).json());
     } catch (error) {
       if (error.name !== "AbortError" && !refused(error)) $("whatif-note").textContent = "The proxy did not answer.";
+      if (error.name === "AbortError") return;
     }
+    asking = null;
   }
   function showWhatIf(told) {
     if (!told.decisions) { $("whatif-note").textContent = "There is no decision to weigh anew yet."; $("whatif").hidden = true; return; }
@@ -362,7 +364,7 @@
     $("whatif").hidden = false;
   }
   for (const [, slider] of sliders) slider.addEventListener("input", () => { showWeights(); weighAnew(200); });
-  setInterval(() => { if (touched && !document.hidden && !$("signin").open) askWhatIf(); }, 10000);
+  setInterval(() => { if (touched && !asking && !document.hidden && !$("signin").open) askWhatIf(); }, 10000);
 
   // Signing in, theme, drawer
 
