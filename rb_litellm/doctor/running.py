@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, error, ok, warn
 
@@ -134,16 +135,40 @@ def _drift(config: Configuration, status: Mapping[str, Any]) -> Iterator[Finding
             f"the proxy runs {_groups(running)}, the file has {_groups(written)}",
             "restart the proxy, or look whether the Admin UI has saved other router settings",
         )
+        return
+    arguments = {s["group"]: s["arguments"] for s in status["strategies"]}
+    differing = {s.group: _differing(s.settings, arguments[s.group]) for s in config.strategies}
+    if any(differing.values()):
+        told = "; ".join(
+            f"{', '.join(names)} of {_name(group)}" for group, names in differing.items() if names
+        )
+        yield warn(
+            "drift",
+            f"the proxy runs with other settings than the file has: {told}",
+            "see its log for why it has refused the file's, or whether the Admin UI has saved others",
+        )
     else:
-        yield ok("drift", "the proxy runs the groups that the file has")
+        yield ok("drift", "the proxy runs the groups and settings that the file has")
+
+
+def _differing(written: RouteBalanceSettings, arguments: Mapping[str, Any]) -> list[str]:
+    """Settings that are not as written; Redis aside, whose address is not told."""
+    try:
+        running = parse_settings({k: v for k, v in arguments.items() if k != "redis"}, "arguments")
+    except SettingsError:  # of another release, which `workers` tells
+        return []
+    names = sorted(set(type(written).model_fields) - {"redis"})
+    return [name for name in names if getattr(running, name) != getattr(written, name)]
 
 
 def _groups(by_name: Mapping[str | None, list[str]]) -> str:
     if not by_name:
         return "no strategy of ours"
-    return "; ".join(
-        f"{name or 'the router itself'} [{', '.join(models)}]" for name, models in by_name.items()
-    )
+    return "; ".join(f"{_name(name)} [{', '.join(models)}]" for name, models in by_name.items())
+
+
+def _name(group: str | None) -> str:
+    return group or "the router itself"
 
 
 def _key(url: str, key: str | None, status: Mapping[str, Any] | None) -> Iterator[Finding]:

@@ -135,15 +135,16 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             arrival.call_id = self._shared.call_id(request_kwargs)
             ticket = self._ticket(arrival, healthy, messages, input, request_kwargs)
             (facts,) = self._shared.catalog.facts([chosen])
+            predictions = self._predictions.as_now()
             with self._shared.lock:
                 now = self._shared.clock()
                 theirs, ours = self._shared.balancer.witness(
                     replace(ticket.ask, candidates=tuple(self._shared.catalog.facts(healthy))),
                     facts,
-                    self._predictions,
+                    predictions,
                     now,
                 )
-                self._shared.open_attempt(arrival, theirs, self._predictions.version, now, ours)
+                self._shared.open_attempt(arrival, theirs, predictions.version, now, ours)
             self._shared.tell_litellm(arrival, request_kwargs)
         except Exception as error:  # noqa: BLE001  whoever only watches must not be in the way
             self._shared.counters.failure("shadow", error, self._shared.clock())
@@ -166,16 +167,17 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     ) -> dict[str, Any]:
         arrival.call_id = self._shared.call_id(request_kwargs)
         ticket = self._ticket(arrival, healthy, messages, input, request_kwargs)
+        predictions = self._predictions.as_now()
         with self._shared.lock:
             now = self._shared.clock()
-            placed, deployments = self._shared.balancer.preview(ticket.ask, self._predictions, now)
+            placed, deployments = self._shared.balancer.preview(ticket.ask, predictions, now)
         if isinstance(placed, Assignment):
             self._hold_budget(ticket, placed)
         return {
             **explanation(
                 placed, deployments, self.planner.plan(given_to(request_kwargs)), arrival.max_tokens
             ),
-            "predictor": self._predictions.version,
+            "predictor": predictions.version,
             "state_age_s": self._shared.sharing.age_s(now),
         }
 
@@ -232,18 +234,24 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         return [entry for entry in healthy if entry["model_info"]["id"] not in tried] or healthy
 
     def _decide(self, tickets: list[_Ticket]) -> list[Entry | Refusal]:
+        predictions = self._predictions.as_now()
         with self._shared.lock:
             now = self._shared.clock()
-            placed = self._shared.balancer.decide([t.ask for t in tickets], self._predictions, now)
-            return [self._open(ticket, p, now) for ticket, p in zip(tickets, placed, strict=True)]
+            placed = self._shared.balancer.decide([t.ask for t in tickets], predictions, now)
+            return [
+                self._open(ticket, p, predictions.version, now)
+                for ticket, p in zip(tickets, placed, strict=True)
+            ]
 
-    def _open(self, ticket: _Ticket, placed: Assignment | Refusal, now: float) -> Entry | Refusal:
+    def _open(
+        self, ticket: _Ticket, placed: Assignment | Refusal, predictor: str | None, now: float
+    ) -> Entry | Refusal:
         if isinstance(placed, Refusal):
             self._shared.counters.refusals[placed.reason] += 1
             return placed
         self._hold_budget(ticket, placed)
         chosen = ticket.entries[ticket.ask.candidates.index(placed.deployment)]
-        self._shared.open_attempt(ticket.arrival, placed, self._predictions.version, now)
+        self._shared.open_attempt(ticket.arrival, placed, predictor, now)
         return chosen
 
     @staticmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,6 +71,10 @@ class PredictionSource:
         From any thread.
         """
         self._in_use = _InUse(predictor)
+
+    def as_now(self) -> PredictionSource:
+        """The same source, for good with the predictor of this moment, whose version it then tells."""
+        return copy(self)
 
     def knows(self, info: ModelInfo) -> bool:
         """Whether the predictor was trained on this model."""

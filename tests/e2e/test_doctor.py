@@ -47,7 +47,7 @@ def test_every_worker_of_a_good_proxy_is_seen(redis: RedisServer, servers: Serve
         proxy.child.wait_until(two_workers, 60.0)
         status, checks = examine("--config", file, "--url", proxy.url, "--key", proxy.key, "--strict")
         assert checks["workers"] == [("ok", "RouteBalance is registered in every worker (2)")]
-        assert checks["drift"] == [("ok", "the proxy runs the groups that the file has")]
+        assert checks["drift"] == [("ok", "the proxy runs the groups and settings that the file has")]
         assert ("ok", "the key may call auto") in checks["access"]
         assert status == 0, checks
 
@@ -55,6 +55,13 @@ def test_every_worker_of_a_good_proxy_is_seen(redis: RedisServer, servers: Serve
         assert refused["workers"][0][0] == "warn"
 
         other = tmp_path / "other.yaml"
+        weighed = json.loads(Path(file).read_text())
+        weighed["router_settings"]["routing_groups"][0]["routing_strategy_args"]["weights"] = "cost"
+        other.write_text(json.dumps(weighed))
+        ((level, message),) = examine("--config", str(other), "--url", proxy.url, "--key", proxy.key)[1][
+            "drift"
+        ]
+        assert (level, "weights of auto" in message) == ("warn", True)
         other.write_text(Path(file).read_text().replace('"group_name": "auto"', '"group_name": "any"'))
         assert (
             examine("--config", str(other), "--url", proxy.url, "--key", proxy.key)[1]["drift"][0][0]

@@ -75,6 +75,18 @@ def test_a_replaced_folder_serves_all_selectors(
     assert predictors.source(PredictorSettings(path=str(folder))).version == fresh.version
 
 
+def test_a_decision_names_the_predictor_that_predicted_though_another_comes_meanwhile(
+    predictors: Predictors, folder: Path, trained: dict[str, Path]
+) -> None:
+    source = predictors.source(PredictorSettings(path=str(folder)))
+    deciding, version, before = source.as_now(), source.version, quality(source)
+    put(trained["second"], folder)
+    look(predictors)
+    assert source.version != version
+    assert deciding.version == version
+    assert np.array_equal(quality(deciding), before)
+
+
 def test_a_corrupt_folder_keeps_the_old_one_and_says_why_once(
     predictors: Predictors, folder: Path, trained: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
