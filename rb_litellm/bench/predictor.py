@@ -1,14 +1,15 @@
 """What a prediction costs: from a prompt's text to quality and length of the proxy's models.
 
-All that a decision does for it is timed: tokens counted, features, trees, blend, length quantiles, caps; no
-prompt is seen twice. The parts are timed in turns within one run. Run by `routebalance bench predictor`.
+All that a decision does for it is timed: counting the prompt's tokens, which is done without a predictor
+too ("tokens"), then features, trees, blend, length quantiles and caps ("prediction"). No prompt is seen
+twice; the sizes take turns within one run. Run by `routebalance bench predictor`.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,6 @@ BATCH = 32
 LARGE_CHARS = 220_000
 _WORDS = 190
 """About 200 tokens."""
-
-_Measure = Callable[[list[str]], object]
 
 
 def run(predictor: Path | None, repeats: int = 300, seed: int = 0) -> dict[str, Any]:
@@ -56,43 +55,28 @@ def _rows(
 ) -> list[dict[str, Any]]:
     source = PredictionSource(predictor)
     models = [ModelInfo(name, name) for name in asked]
-
-    def predicted(texts: list[str]) -> object:
-        return source.predict(_prompts(texts), models)
-
-    def large() -> str:
-        return (prompt(random, _WORDS) + " ") * (LARGE_CHARS // 1_000 + 1)
-
-    parts: dict[tuple[str, int, int], tuple[_Measure, Callable[[], list[str]]]] = {}
-    sizes: tuple[tuple[int, int, Callable[[], str]], ...] = (
-        (1, 200, lambda: prompt(random, _WORDS)),
-        (BATCH, 200, lambda: prompt(random, _WORDS)),
-        (1, LARGE_CHARS, lambda: large()[:LARGE_CHARS]),
-    )
-    for batch, size, text in sizes:
-
-        def texts(batch: int = batch, text: Callable[[], str] = text) -> list[str]:
-            return [text() for _ in range(batch)]
-
-        parts["tokens", batch, size] = (_prompts, texts)
-        parts["all", batch, size] = (predicted, texts)
-    samples: dict[tuple[str, int, int], list[float]] = {key: [] for key in parts}
+    samples: dict[tuple[str, int, str], list[float]] = {}
     for turn in range(-(repeats // 10), repeats):
-        for key, (measure, made) in parts.items():
-            given = made()
+        for size, batch in (("200 tokens", 1), ("200 tokens", BATCH), ("220 KB", 1)):
+            texts = [_text(size, random) for _ in range(batch)]
             began = time.perf_counter()
-            measure(given)
-            took = time.perf_counter() - began
+            prompts = [Prompt(text, estimate_tokens(text)) for text in texts]
+            read = time.perf_counter()
+            source.predict(prompts, models)
+            ended = time.perf_counter()
+            took = {"tokens": read - began, "prediction": ended - read, "all": ended - began}
             if turn >= 0:  # The first turns warm up.
-                samples[key].append(took / len(given))
+                for part, seconds in took.items():
+                    samples.setdefault((size, batch, part), []).append(seconds / batch)
     rows = []
-    for (part, batch, size), taken in samples.items():
+    for (size, batch, part), taken in samples.items():
         p50, p99 = np.percentile(np.array(taken) * 1e3, (50, 99))
-        asked = f"{size // 1000} KB" if size >= 1000 else f"{size} tokens"
         times = {"p50_ms": round(float(p50), 4), "p99_ms": round(float(p99), 4)}
-        rows.append({"prompt": asked, "batch": batch, "part": part, **times})
+        rows.append({"prompt": size, "batch": batch, "part": part, **times})
     return rows
 
 
-def _prompts(texts: Sequence[str]) -> list[Prompt]:
-    return [Prompt(text, estimate_tokens(text)) for text in texts]
+def _text(size: str, random: np.random.Generator) -> str:
+    if size == "200 tokens":
+        return prompt(random, _WORDS)
+    return ((prompt(random, _WORDS) + " ") * (LARGE_CHARS // 500))[:LARGE_CHARS]

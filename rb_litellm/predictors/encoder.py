@@ -41,8 +41,9 @@ class Encoder:
     def encode(self, prompts: Sequence[Prompt]) -> tuple[Floats, Floats]:
         """Features (R, width) and familiarity (R,) of R prompts."""
         texts = [clip(prompt.text) for prompt in prompts]
-        plain = structure(prompts, texts)
-        bag = lexicon.bags(texts)
+        contents = [text.encode("utf-8", "replace") for text in texts]
+        plain = structure(prompts, texts, contents)
+        bag = lexicon.bags(contents)
         read = lexicon.project(bag, lexicon.weigh(bag, self.idf), self.table)
         read += standard(plain, self.centre, self.spread) @ self.structure_table
         return np.concatenate([plain, read], axis=1), lexicon.familiarity(bag, self.idf)

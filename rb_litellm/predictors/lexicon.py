@@ -3,18 +3,19 @@
 A prompt becomes three hashed bags of n-grams. Each bag holds log(1 + count) times the learned inverse
 document frequency and is brought to length 1, so that long prompts weigh no more than short ones. A linear
 model reads them: its outputs are sums of a few hundred rows of one table.
+
+Prompts are read as the bytes of UTF-8, many at once: their bytes stand in one array, and every step is one
+pass of NumPy over it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from rb_litellm.core.types import IntArray
 
@@ -25,73 +26,167 @@ KINDS = 3
 WIDTH = KINDS * BUCKETS
 
 Floats = npt.NDArray[np.float32]
+_Bytes = npt.NDArray[np.uint8]
+_Keys = npt.NDArray[np.uint32]
 
-_WORD = re.compile(r"[a-z]+|\d|[^\w\s]|\n")
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT = np.uint64(64 - BITS)
+_CHUNK = 1 << 16
+"""Bytes that are read at once, or a single text: what fits the processor's cache."""
+_FEW = 3
+"""Prompts for which making a sparse matrix costs more than it saves."""
+_MIX, _MIX_WORDS = np.uint32(0x9E3779B1), np.uint64(0x9E3779B97F4A7C15)
+_BASE = 0x2545F4914F6CDD1D
+_NONE = np.uint32(0xFFFFFFFF)
+
+# A word is a run of letters; a digit, a sign, a line break and a byte beyond ASCII stand alone.
+_LETTER = np.zeros(256, dtype=np.bool_)
+_LETTER[[*range(65, 91), *range(97, 123)]] = True
+_SOLID = np.zeros(256, dtype=np.bool_)
+_SOLID[[10, *range(33, 127), *range(128, 256)]] = True
+_CODE = np.where(_SOLID, np.arange(1, 257), 0).astype(np.uint64)
+_CODE[65:91] = _CODE[97:123]
+_LOG = np.log1p(np.arange(256, dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True)
 class Bags:
-    """The n-grams of R prompts: E entries, sorted by prompt, then by bucket."""
+    """The different n-grams of R prompts: E entries, sorted by prompt, then by bucket."""
 
-    row: IntArray
-    """(E,) prompt of each entry."""
+    begins: IntArray
+    """(R + 1,) where each prompt's entries begin, and the end."""
+    group: IntArray
+    """(E,) KINDS * prompt + kind of n-gram."""
     bucket: IntArray
     """(E,) in [0, WIDTH)."""
     count: IntArray
-    rows: int
+
+    @property
+    def rows(self) -> int:
+        """R"""
+        return len(self.begins) - 1
 
 
-def bags(texts: Sequence[str]) -> Bags:
-    """Count the n-grams of every text."""
-    keys = []
-    for row, text in enumerate(texts):
-        words = np.array([*map(_hash, _WORD.findall(text.lower()))], dtype=np.uint64)
-        pairs = words[:-1] * np.uint64(31) + words[1:]
-        data = np.frombuffer(f"\n{text}\n".encode("utf-8", "replace"), dtype=np.uint8).astype(np.uint64)
-        runs = data[:-3] * np.uint64(1 << 24) + data[1:-2] * np.uint64(1 << 16)
-        runs = runs + data[2:-1] * np.uint64(256) + data[3:]
-        base = row * WIDTH
-        for kind, grams in enumerate((words, pairs, runs)):
-            keys.append(((grams * _MIX) >> _SHIFT).astype(np.int64) + (base + kind * BUCKETS))
-    if not keys:
-        nothing: IntArray = np.zeros(0, dtype=np.int64)
-        return Bags(nothing, nothing, nothing, 0)
-    every = np.sort(np.concatenate(keys))
-    begins = np.flatnonzero(np.diff(every, prepend=-1))
-    found = every[begins]
-    return Bags(found // WIDTH, found % WIDTH, np.diff(begins, append=every.size), len(texts))
+def bags(texts: Sequence[bytes]) -> Bags:
+    """Count the n-grams of every text, given in UTF-8."""
+    parts = [*_counted(texts)]
+    every = np.concatenate([keys for keys, _ in parts]) if parts else np.zeros(0, dtype=np.int64)
+    count = np.concatenate([count for _, count in parts]) if parts else np.zeros(0, dtype=np.int64)
+    begins = np.searchsorted(every, np.arange(len(texts) + 1) * WIDTH)
+    return Bags(begins, every >> BITS, every % WIDTH, count)
 
 
 def weigh(bag: Bags, idf: Floats) -> Floats:
     """Weight of every entry (E,), by `idf` (WIDTH,); each kind of a prompt has length 1, or 0 if unknown."""
-    values = np.log1p(bag.count.astype(np.float32)) * idf.take(bag.bucket)
-    group = bag.row * KINDS + bag.bucket // BUCKETS
-    power = np.bincount(group, weights=values * values, minlength=bag.rows * KINDS)
-    scale = 1.0 / np.sqrt(np.maximum(power, 1e-12))
-    weights: Floats = (values * scale.take(group)).astype(np.float32)
-    return weights
+    values = _LOG.take(bag.count, mode="clip")
+    values *= idf.take(bag.bucket)
+    power = np.bincount(bag.group, weights=values * values, minlength=bag.rows * KINDS)
+    values *= (1.0 / np.sqrt(np.maximum(power, 1e-12))).astype(np.float32).take(bag.group)
+    return values
 
 
 def familiarity(bag: Bags, idf: Floats) -> Floats:
     """Share of each prompt's different n-grams that training had seen, (R,)."""
-    seen = np.bincount(bag.row, weights=idf.take(bag.bucket) > 0.0, minlength=bag.rows)
-    share: Floats = (seen / np.maximum(np.bincount(bag.row, minlength=bag.rows), 1)).astype(np.float32)
-    return share
+    # No text is without an entry: it stands between line breaks.
+    seen = np.add.reduceat(idf.take(bag.bucket) > 0.0, bag.begins[:-1], dtype=np.float32)
+    return np.asarray(seen / np.diff(bag.begins), dtype=np.float32)
 
 
 def project(bag: Bags, weights: Floats, table: Floats) -> Floats:
     """Sums over each prompt's entries of weight times row of `table` (WIDTH, K): (R, K)."""
-    result = np.zeros((bag.rows, table.shape[1]), dtype=np.float32)
-    if bag.row.size:
-        parts = table.take(bag.bucket, axis=0)
-        parts *= weights[:, None]
-        begins = np.flatnonzero(np.diff(bag.row, prepend=-1))
-        result[bag.row[begins]] = np.add.reduceat(parts, begins, axis=0)
+    result: Floats
+    if bag.rows < _FEW:
+        parts = [slice(*bag.begins[row : row + 2]) for row in range(bag.rows)]
+        sums = [weights[part] @ table.take(bag.bucket[part], axis=0) for part in parts]
+        result = np.array(sums, dtype=np.float32).reshape(bag.rows, table.shape[1])
+        return result
+    result = sparse.csr_matrix((weights, bag.bucket, bag.begins), (bag.rows, WIDTH)) @ table
     return result
 
 
-@lru_cache(maxsize=16_384)
-def _hash(word: str) -> int:
-    return crc32(word.encode("utf-8", "replace"))
+def _counted(texts: Sequence[bytes]) -> Iterator[tuple[IntArray, IntArray]]:
+    """Sorted keys, row * WIDTH + bucket, and their counts, chunk by chunk."""
+    first = 0
+    while first < len(texts):
+        size, end = len(texts[first]), first + 1
+        while end < len(texts) and size + len(texts[end]) <= _CHUNK:
+            size, end = size + len(texts[end]), end + 1
+        keys = _keys(texts[first:end])
+        new = np.empty(keys.size, dtype=np.bool_)
+        new[0] = True
+        np.not_equal(keys[1:], keys[:-1], out=new[1:])
+        at = np.flatnonzero(new)
+        count = np.empty_like(at)
+        np.subtract(at[1:], at[:-1], out=count[:-1])
+        count[-1] = keys.size - at[-1]
+        yield keys.take(at).astype(np.int64) + first * WIDTH, count
+        first = end
+
+
+def _keys(texts: Sequence[bytes]) -> _Keys:
+    """Keys of all n-grams of some texts, sorted."""
+    # Each text stands between two line breaks. Four-byte runs reach beyond the last.
+    joined = b"".join((b"\n", b"\n\n".join(texts), b"\n\0\0\0"))
+    sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) + 2
+    ends = np.cumsum(sizes)
+    length = int(ends[-1])
+    row: _Keys = np.repeat(np.arange(0, len(texts) * WIDTH, WIDTH, dtype=np.uint32), sizes)
+
+    # The four bytes from each position on, as one number: views that overlap. The hash itself picks half of
+    # all runs, always the same: that halves their cost, and what they tell is told by the other half too.
+    runs: _Keys = np.ndarray((length,), "<u4", joined, strides=(1,)) * _MIX
+    unused = (runs.view(np.int32) >> 31).view(np.uint32)
+    runs >>= np.uint32(31 - BITS)
+    runs += row
+    runs += np.uint32(2 * BUCKETS)
+    runs |= unused
+    runs[ends - 1] = runs[ends - 2] = runs[ends - 3] = _NONE
+
+    at, words = _words(np.frombuffer(joined, dtype=np.uint8, count=length))
+    of = row.take(at)
+    pairs = words[:-1] * np.uint64(31)
+    pairs += words[1:]
+    keys: _Keys = np.concatenate(
+        (
+            _bucket(words) + of,
+            (_bucket(pairs) + of[:-1] + np.uint32(BUCKETS))[of[1:] == of[:-1]],
+            runs,
+        )
+    )
+    keys.sort()
+    return keys[: np.searchsorted(keys, _NONE)]
+
+
+def _words(data: _Bytes) -> tuple[IntArray, npt.NDArray[np.uint64]]:
+    """Where words begin (W,), and a hash of each (W,)."""
+    letter = _LETTER.take(data)
+    begins = _SOLID.take(data)
+    begins[1:] &= ~(letter[1:] & letter[:-1])
+    at = np.flatnonzero(begins)
+    # A word's hash is a polynomial of its bytes. All are taken with the powers of their position in `data`;
+    # that is undone word by word by the inverse power, which exists modulo 2^64 for an odd base.
+    power, inverse = _powers(data.size)
+    terms = _CODE.take(data)
+    terms *= power
+    words = np.add.reduceat(terms, at)
+    words *= inverse.take(at)
+    return at, words
+
+
+def _bucket(hashes: npt.NDArray[np.uint64]) -> _Keys:
+    result: _Keys = ((hashes * _MIX_WORDS) >> np.uint64(64 - BITS)).astype(np.uint32)
+    return result
+
+
+def _powers(count: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Of _BASE and its inverse modulo 2^64."""
+    if count <= _POWERS[0].size:
+        return _POWERS[0][:count], _POWERS[1][:count]
+    return _power_row(_BASE, count), _power_row(pow(_BASE, -1, 1 << 64), count)
+
+
+def _power_row(base: int, count: int) -> npt.NDArray[np.uint64]:
+    factors = np.full(count, base, dtype=np.uint64)
+    factors[0] = 1
+    return np.multiply.accumulate(factors)
+
+
+_POWERS = _power_row(_BASE, 2 * _CHUNK), _power_row(pow(_BASE, -1, 1 << 64), 2 * _CHUNK)

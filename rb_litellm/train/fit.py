@@ -146,12 +146,13 @@ def _encode(
 ) -> tuple[Encoder, Floats, Floats]:
     """The encoder of all prompts, and features as prompts have them that it was not fitted on."""
     texts = [clip(prompt.text) for prompt in data.prompts]
-    plain, bag = structure(data.prompts, texts), lexicon.bags(texts)
+    contents = [text.encode("utf-8", "replace") for text in texts]
+    plain, bag = structure(data.prompts, texts, contents), lexicon.bags(contents)
     seen = np.bincount(bag.bucket, minlength=lexicon.WIDTH)
     rarity = np.log((1.0 + len(texts)) / (1.0 + seen)) + 1.0
     idf = np.where(seen >= MIN_SEEN, rarity, 0.0).astype(np.float16).astype(np.float32)
     centre, spread = plain.mean(axis=0), plain.std(axis=0) + np.float32(1e-3)
-    entries = (lexicon.weigh(bag, idf), (bag.row, bag.bucket))
+    entries = (lexicon.weigh(bag, idf), bag.bucket, bag.begins)
     grams = sparse.csr_matrix(entries, shape=(len(texts), lexicon.WIDTH))
     matrix = sparse.hstack([grams, sparse.csr_matrix(standard(plain, centre, spread))], format="csr")
     wanted, known = targets.every.astype(np.float32), targets.every_known.astype(np.float32)

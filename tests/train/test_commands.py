@@ -77,7 +77,10 @@ def test_the_model_card_says_what_it_was_trained_on_and_how_well_it_does(
 def test_the_predictor_has_learned_what_the_data_tell(trained: tuple[Path, dict[str, Any]]) -> None:
     predictor = Predictor.load(trained[0])
     small = predictor.models.index("small")
-    texts = ["tell me about the sea " * 3 + end for end in ("def solve(x): return x", "a short poem")]
+    texts = [
+        "please tell me about the garden and the birds then a sea 7 " + end
+        for end in ("def solve(x): return x", "a short poem")
+    ]
     told = predictor.predict([Prompt(text, input_tokens=estimate_tokens(text)) for text in texts])
     assert told.quality[0, small] < 0.4 < 0.7 < told.quality[1, small]
     assert told.output_tokens[0, small] > 2 * told.output_tokens[1, small]
