@@ -97,7 +97,8 @@ def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision | Ref
     else:
         filtered = _filter(bid, bid.limits, fleet, predictions, prefill_tokens)
         allowed = filtered.allowed
-    terms = bid.objective.terms(predictions, allowed)
+    # Scaled by all candidates offered: a filter that leaves the best one in changes nothing.
+    terms = bid.objective.terms(predictions, bid.allowed)
     if filtered.penalty is not None:
         terms = (*terms, filtered.penalty)
     if bid.held is not None and bid.held.switches is not None:
@@ -145,7 +146,7 @@ def _explore(
     times = predictions.times
     drawn = drawn_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
     imagined = replace(predictions, times=replace(times, e2e_s=drawn))
-    return _best(total(bid.objective.terms(imagined, allowed), allowed), fleet, random)
+    return _best(total(bid.objective.terms(imagined, bid.allowed), allowed), fleet, random)
 
 
 def _prefill_tokens(bid: Bid, fleet: Fleet) -> FloatArray:

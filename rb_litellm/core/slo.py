@@ -7,7 +7,9 @@ compared as predicted. Modes:
 - `strict`: only candidates that keep every limit; none left is a refusal.
 - `tiered`: if none is left, limits are loosened by steps in the order of `relax`, the first through all its
   steps before the second is touched; after the last step the least bad are taken. A limit that is not
-  named in `relax` is never given up.
+  named in `relax` is never given up. A loosened E2E is held against E2E and what the requests already
+  there lose by this one (`burden` in `latency`): a limit that is lost anyway is no reason to crowd the
+  fastest servers and make the others miss theirs.
 - `prefer`: nobody is removed; a candidate loses `penalty` points of score for each limit that it misses
   altogether, and a part of it for a near miss.
 
@@ -89,7 +91,7 @@ def judge(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) ->
     if slo.mode == "prefer":
         missed = np.zeros(offered.size)
         for check in checks:
-            missed += check.misses(1.0)
+            missed += check.misses()
         return Judgement(offered, verdicts, penalty=Term("slo", slo.penalty, -missed))
     kept = offered.copy()
     for verdict in verdicts:
@@ -135,10 +137,10 @@ def _relaxed(
 def _steps_needed(check: _Check, steps: Sequence[float]) -> FloatArray:
     """(N,) 0 where the limit is kept, k where its k-th step is; beyond the last, more by what is missed."""
     needed = np.zeros(check.predicted.size)
-    missed = check.misses(1.0)
+    missed = check.misses()
     for step in steps:
         needed = np.where(missed > 0.0, needed + 1.0, needed)
-        missed = np.where(missed > 0.0, check.misses(step), missed)
+        missed = np.where(missed > 0.0, check.misses_loosened(step), missed)
     return np.where(missed > 0.0, needed + 1.0 + missed, needed)
 
 
@@ -153,8 +155,11 @@ class _Check(Protocol):
 
     def verdict(self) -> Verdict: ...
 
-    def misses(self, step: float) -> FloatArray:
-        """(N,) how far the limit, loosened by `step`, is missed: 0 where it is kept, at most 1."""
+    def misses(self) -> FloatArray:
+        """(N,) how far the limit is missed: 0 where it is kept, at most 1."""
+
+    def misses_loosened(self, step: float) -> FloatArray:
+        """(N,) the same for the limit loosened by `step`."""
 
     def attainable(self) -> FloatArray:
         """(N,) the limit that each candidate would keep."""
@@ -164,11 +169,11 @@ def _checks(slo: Slo, predictions: Predictions, odds: Odds) -> list[_Check]:
     times = predictions.times
     checks: list[_Check] = []
     if slo.ttft_s is not None:
-        checks.append(_LatencyCheck("ttft", slo.ttft_s, times.ttft_s, slo.theta, odds))
+        checks.append(_LatencyCheck("ttft", slo.ttft_s, times.ttft_s, times.ttft_s, slo.theta, odds))
     if slo.tpot_s is not None:
-        checks.append(_LatencyCheck("tpot", slo.tpot_s, times.tpot_s, slo.theta, odds))
+        checks.append(_LatencyCheck("tpot", slo.tpot_s, times.tpot_s, times.tpot_s, slo.theta, odds))
     if slo.e2e_s is not None:
-        checks.append(_LatencyCheck("e2e", slo.e2e_s, times.e2e_s, slo.theta, odds))
+        checks.append(_LatencyCheck("e2e", slo.e2e_s, times.e2e_s, times.priced_s, slo.theta, odds))
     if slo.quality_min is not None:
         checks.append(_QualityCheck("quality", slo.quality_min, predictions.quality))
     if slo.max_cost_usd is not None:
@@ -181,6 +186,8 @@ class _LatencyCheck:
     name: Latency
     limit: float
     predicted: FloatArray
+    shared: FloatArray
+    """What a loosened limit is held against: the same time, or with it what others lose."""
     theta: float
     odds: Odds
 
@@ -188,8 +195,14 @@ class _LatencyCheck:
         probability = self.odds.probability(self.name, self.predicted, self.limit)
         return Verdict(self.name, probability >= self.theta, self.limit, probability)
 
-    def misses(self, step: float) -> FloatArray:
-        probability = self.odds.probability(self.name, self.predicted, self.limit * step)
+    def misses(self) -> FloatArray:
+        return self._short(self.predicted, 1.0)
+
+    def misses_loosened(self, step: float) -> FloatArray:
+        return self._short(self.shared, step)
+
+    def _short(self, time_s: FloatArray, step: float) -> FloatArray:
+        probability = self.odds.probability(self.name, time_s, self.limit * step)
         return np.where(probability >= self.theta, 0.0, 1.0 - probability / self.theta)
 
     def attainable(self) -> FloatArray:
@@ -205,7 +218,10 @@ class _QualityCheck:
     def verdict(self) -> Verdict:
         return Verdict(self.name, self.predicted >= self.limit, self.limit, self.predicted)
 
-    def misses(self, step: float) -> FloatArray:
+    def misses(self) -> FloatArray:
+        return self.misses_loosened(1.0)
+
+    def misses_loosened(self, step: float) -> FloatArray:
         reached = np.minimum(self.predicted * step, self.limit)
         return 1.0 - reached / self.limit if self.limit > 0.0 else np.zeros_like(reached)
 
@@ -222,7 +238,10 @@ class _CostCheck:
     def verdict(self) -> Verdict:
         return Verdict(self.name, self.predicted <= self.limit, self.limit, self.predicted)
 
-    def misses(self, step: float) -> FloatArray:
+    def misses(self) -> FloatArray:
+        return self.misses_loosened(1.0)
+
+    def misses_loosened(self, step: float) -> FloatArray:
         over = self.predicted > self.limit * step
         return np.where(over, 1.0 - self.limit * step / np.where(over, self.predicted, 1.0), 0.0)
 

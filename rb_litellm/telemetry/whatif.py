@@ -122,7 +122,7 @@ def _best(ballot: Ballot, weights: Weights, made: int) -> int:
     others = [term for term in ballot.terms if term.name not in of]
     if len(joint) < len(of) or any((term.value < 0.0).any() for term in joint):
         # Decided by another objective, in dollars say, whose terms these weights do not weigh.
-        joint = list(JointScore(weights).terms(ballot.predictions, ballot.allowed))
+        joint = list(JointScore(weights).terms(ballot.predictions, ballot.offered))
     scores: FloatArray = np.zeros(ballot.allowed.size)
     for term in joint:
         scores = scores + of[term.name] * term.value

@@ -67,6 +67,20 @@ def batches(draw):
     return n, bids
 
 
+@given(batches(), st.floats(0.01, 100.0), st.sampled_from(["strict", "tiered"]))
+def test_a_limit_that_the_best_choice_keeps_changes_nothing(batch, e2e_s, mode):
+    # Whoever a limit removes must not move the scale by which the others are compared.
+    n, bids = batch
+    limits = Limits(slo=Slo(e2e_s=e2e_s, mode=mode))
+    for asked in bids:
+        free, bound = fleet(n), fleet(n)
+        bound.odds = LogUniform()
+        (chosen,) = assign([asked], free, 0.0, Random(0))
+        (held,) = assign([replace(asked, limits=limits)], bound, 0.0, Random(0))
+        if held.ballot.verdicts[0].passed[chosen.index]:
+            assert held.score == chosen.score
+
+
 @given(batches(), st.integers(0, 2**32))
 def test_every_request_is_placed_once_and_only_where_it_may_be(batch, seed):
     n, bids = batch

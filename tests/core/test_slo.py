@@ -16,11 +16,11 @@ ODDS = LogUniform(spread=2.0)
 EVERY = np.ones(3, bool)
 
 
-def predictions(count, *, quality=0.5, ttft=0.1, tpot=0.02, e2e=2.0, cost=0.001):
+def predictions(count, *, quality=0.5, ttft=0.1, tpot=0.02, e2e=2.0, cost=0.001, burden=0.0):
     def row(value):
         return np.broadcast_to(np.asarray(value, dtype=float), (count,)).copy()
 
-    times = LatencyForecast(row(0.0), row(ttft), row(tpot), row(e2e))
+    times = LatencyForecast(row(0.0), row(ttft), row(tpot), row(e2e), row(burden))
     return Predictions(row(quality), row(100.0), times, row(cost))
 
 
@@ -75,6 +75,19 @@ def test_after_the_last_step_the_least_bad_is_taken():
     assert names(["budget"], Slo(max_cost_usd=1.0), p).allowed.tolist() == [False, True, False]
 
 
+def test_an_e2e_that_is_lost_anyway_goes_where_it_costs_others_least():
+    # The first is quickest for the request itself, and holds up those who run there by four seconds.
+    p = predictions(3, e2e=[3.0, 4.0, 9.0], burden=[4.0, 0.5, 0.0])
+    judged = names(["e2e"], Slo(e2e_s=3.0, steps=(2.0,)), p)
+    assert judged.allowed.tolist() == [False, True, False]
+    assert judged.relaxed == ("e2e",)
+
+
+def test_an_e2e_that_is_kept_is_kept_whatever_it_costs_others():
+    p = predictions(2, e2e=[3.0, 9.0], burden=[40.0, 0.0])
+    assert names(["e2e"], Slo(e2e_s=6.0), p).allowed.tolist() == [True, False]
+
+
 def test_what_is_not_named_is_never_given_up():
     p = predictions(2, quality=[0.4, 0.3], ttft=[0.1, 0.1])
     judged = names(["ttft", "quality"], Slo(ttft_s=1.0, quality_min=0.6, relax=("ttft",)), p)
@@ -112,6 +125,7 @@ def cases(draw, modes=("strict", "tiered", "prefer")):
         tpot=draw(column),
         e2e=draw(column),
         cost=draw(column),
+        burden=draw(column),
     )
     slo = Slo(
         ttft_s=draw(limit),
