@@ -7,6 +7,7 @@ and one streamed with LITELLM_MASTER_KEY, and photographs what the pages then sh
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 
 from rb_litellm.demo.chromium import browser
+from rb_litellm.litellm_adapter.settings_page import FIELD, STRATEGY
 
 _SIZE = {"width": 1500, "height": 950}
 _PATIENCE_MS = 120_000
@@ -35,26 +37,34 @@ def photograph(url: str, key: str, user: str, password: str, folder: Path) -> It
             page.screenshot(path=str(folder / f"{name}.png"))
             return folder / f"{name}.png"
 
-        _sign_in(page, url, user, password)
+        sign_in(page, url, user, password)
         page.goto(f"{url}/ui/router-settings/")
         page.get_by_role("combobox").first.click()
-        choice = page.get_by_role("option", name="routebalance").first
+        choice = page.get_by_role("option", name=STRATEGY).first
         choice.scroll_into_view_if_needed()
         yield shot("router-settings-choice")
         choice.click()
-        page.get_by_role("button", name="Save").first.click()
+        page.get_by_role("button", name="Save Changes").click()
         yield shot("router-settings-saved")
+        page.goto(f"{url}/ui/router-settings/")
+        page.locator(f"input[name={FIELD}]").scroll_into_view_if_needed()
+        yield shot("router-settings-arguments")
+        page.get_by_role("tab", name="Routing Groups").click()
+        yield shot("routing-groups")
         page.goto(f"{url}/ui/models-and-endpoints/")
-        page.get_by_role("row").nth(1).wait_for()
+        page.locator("tbody tr").first.wait_for()
         yield shot("models")
         for name, stream in (("log", False), ("log-streamed", True)):
-            call = _ask(url, key, stream)
-            page.goto(f"{url}/ui/logs/?request_id={call}")
-            page.get_by_role("row").nth(1).click()
+            answer = _ask(url, key, stream)
+            page.goto(f"{url}/ui/logs/")
+            # Rows are written every so often, and the page looks for new ones by itself. It shortens ids.
+            page.locator("tbody tr", has_text=answer[:13]).locator("td").first.click()
+            page.get_by_text(STRATEGY).first.scroll_into_view_if_needed()
             yield shot(name)
 
 
-def _sign_in(page: Any, url: str, user: str, password: str) -> None:
+def sign_in(page: Any, url: str, user: str, password: str) -> None:
+    """Sign a page in to the Admin UI."""
     page.goto(f"{url}/ui/login/")
     page.locator("input[type=password]").wait_for()
     page.locator("input").first.fill(user)
@@ -64,7 +74,7 @@ def _sign_in(page: Any, url: str, user: str, password: str) -> None:
 
 
 def _ask(url: str, key: str, stream: bool) -> str:
-    """One request to `auto`; its id in LiteLLM's logs, once it is there."""
+    """One request to `auto`; the id of its answer, by which LiteLLM's logs know it."""
     body = {
         "model": "auto",
         "stream": stream,
@@ -74,7 +84,8 @@ def _ask(url: str, key: str, stream: bool) -> str:
     headers = {"Authorization": f"Bearer {key}"}
     answer = httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=120.0)
     answer.raise_for_status()
-    return answer.headers["x-litellm-call-id"]
+    first = answer.text.partition("\n")[0].removeprefix("data: ")
+    return str(json.loads(first if stream else answer.text)["id"])
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ SIZES = {"wide": (1600, 1000), "phone": (400, 860)}
 _RATE = 8.0
 """Requests/s: in-flight requests everywhere, and time left to a small machine for the browser."""
 _LONG_ENOUGH_S = 900.0
+_WARM = 35
+"""Decisions that the page lists before it is photographed; the one that is explained is over by then."""
 _PATIENCE_MS = 120_000
 """Proxy, servers and browser share the machine."""
 
@@ -61,14 +63,14 @@ def photograph(ready: Stage, folder: Path) -> Iterator[Path]:
             for size_name, size in SIZES.items():
                 page = signed_in(running, ready.url, ready.key, size, scheme)
                 page.set_default_timeout(_PATIENCE_MS)
-                page.locator("#decisions tr").nth(8).wait_for()
+                page.locator("#decisions tr").nth(_WARM).wait_for()
                 page.get_by_role("button", name="quality", exact=True).click()
                 page.locator("#whatif").wait_for()
                 page.evaluate("scrollTo(0, 0)")
                 status = folder / f"status-{scheme}-{size_name}.png"
                 page.screenshot(path=str(status), full_page=True)
                 yield status
-                page.locator("#decisions button").nth(3).click()
+                page.locator("#decisions button").nth(_WARM).click()
                 decision = folder / f"decision-{scheme}-{size_name}.png"
                 page.screenshot(path=str(decision))
                 yield decision

@@ -13,7 +13,7 @@ from typing import Any
 
 from rb_litellm.config import PredictorSettings, SettingsError, parse_deployment, parse_settings
 from rb_litellm.litellm_adapter.feedback import check_feedback
-from rb_litellm.litellm_adapter.register import STRATEGY
+from rb_litellm.litellm_adapter.settings_page import STRATEGY
 from rb_litellm.predictors.model import Predictor, PredictorError
 
 

@@ -17,12 +17,11 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import Any, Literal, get_args
+from typing import Any
 
-STRATEGY = "routebalance"
-DESCRIPTION = (
-    "Routes to the jointly best deployment by predicted quality, latency under present load, and cost."
-)
+from rb_litellm.litellm_adapter import settings_page
+from rb_litellm.litellm_adapter.settings_page import STRATEGY, is_ours
+
 _ALIAS = ("_core_get_model_from_alias", "get_model_from_alias")
 _BASES = "routebalance_bases"
 """Where a Router keeps the selectors of LiteLLM's own strategies that serve in shadow mode."""
@@ -49,6 +48,9 @@ _GROUPS_OF = ("_core_routing_groups", "routing_groups")
 _RECORD = "_record_routing_decision"
 # Settings that change at run time; LiteLLM builds selectors from them without a second look.
 _UPDATE = ("_core_update_settings", "update_settings")
+# What the Admin UI is told of them, and the names that it may write.
+_TOLD = ("_core_get_settings", "get_settings")
+_WRITABLE = "RUNTIME_UPDATABLE_ROUTER_SETTINGS"
 _MAY_WRITE = "reject_config_owned_writes"
 _APPLY_STORED = "_add_router_settings_from_db_config"
 _GROUP_MODULES = ("litellm.litellm_core_utils.routing_groups", "litellm.router_utils.routing_groups")
@@ -68,9 +70,9 @@ def register() -> None:
     if getattr(core, _MARK, False):
         return
     groups = _groups_module()
-    replace, update = _first(core, _REPLACE), _first(core, _UPDATE)
+    replace, update, told = (_first(core, names) for names in (_REPLACE, _UPDATE, _TOLD))
     missing = [name for name in _NAMES if not hasattr(core, name)]
-    if missing or groups is None or replace is None or update is None:
+    if missing or groups is None or replace is None or update is None or told is None:
         raise UnsupportedLiteLLM(
             f"litellm {version('litellm')} is not supported: {core.__name__} lacks "
             f"{', '.join(missing) or 'its custom strategies, its routing groups or its settings'}; "
@@ -88,7 +90,8 @@ def register() -> None:
     _wrap(core, "_async_get_available_deployment", _pick_asynchronously)
     _wrap(core, replace, _announce_replacement)
     _wrap(core, update, _keep_what_works)
-    _offer_in_settings()
+    _wrap(core, told, _tell_arguments)
+    settings_page.offer_strategy()
     setattr(core, _MARK, True)
 
 
@@ -168,10 +171,6 @@ def _wrap(core: Any, name: str, around: Callable[..., Any]) -> None:
     setattr(core, name, wrapped)
 
 
-def _is_strategy(name: object) -> bool:
-    return getattr(name, "value", name) == STRATEGY
-
-
 def _is_ours(selector: object) -> bool:
     from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 
@@ -185,7 +184,7 @@ def _build_selector(
     routing_strategy_args: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
-    if not _is_strategy(strategy):
+    if not is_ours(strategy):
         return original(strategy=strategy, routing_strategy_args=routing_strategy_args, **kwargs)
     from rb_litellm.litellm_adapter.strategy import build_selector
 
@@ -294,13 +293,13 @@ def wrong_settings(settings: Mapping[str, Any], router: Any) -> dict[str, list[s
 
     wrong: dict[str, list[str]] = {}
     strategy = settings.get("routing_strategy") or router_strategy(router)
-    if _is_strategy(strategy) and "routing_strategy_args" in settings:
+    if is_ours(strategy) and "routing_strategy_args" in settings:
         args = settings["routing_strategy_args"]
         wrong["routing_strategy_args"] = check_settings(args, "routing_strategy_args")
     wrong["routing_groups"] = []
     for group in settings.get("routing_groups") or ():
         entry = group if isinstance(group, Mapping) else group.model_dump()
-        if _is_strategy(entry.get("routing_strategy")):
+        if is_ours(entry.get("routing_strategy")):
             where = f"routing_groups ({entry.get('group_name')}).routing_strategy_args"
             wrong["routing_groups"] += check_settings(entry.get("routing_strategy_args"), where)
     return {name: messages for name, messages in wrong.items() if messages}
@@ -323,6 +322,19 @@ async def stored_settings(server: Any) -> object:
     return getattr(row, "param_value", None)
 
 
+def _tell_arguments(original: Callable[..., Any], router: Any) -> dict[str, Any]:
+    settings = original()
+    return {**settings, **settings_page.fields(settings)}
+
+
+def offer_stored_settings(server: Any, router: Any) -> None:
+    """Have the Admin UI's Router Settings label the arguments of our strategies, and save them."""
+    fields = settings_page.fields(router.get_settings())
+    settings_page.label(fields)
+    if (writable := getattr(server, _WRITABLE, None)) is not None:
+        setattr(server, _WRITABLE, writable | fields.keys())
+
+
 def guard_stored_settings(server: Any, router: Any) -> None:
     """Have `POST /config/update` refuse wrong settings of ours by 400, before they are stored. Idempotent.
 
@@ -337,33 +349,16 @@ def guard_stored_settings(server: Any, router: Any) -> None:
 
     @functools.wraps(may_write)
     def checked(section_name: str, changed_keys: Any) -> Any:
-        if section_name == "router_settings" and isinstance(changed_keys, Mapping):
+        if section_name == "router_settings" and isinstance(changed_keys, dict):
             current = getattr(server, "llm_router", None) or router
-            _keep_arguments(changed_keys, current)
-            if wrong := wrong_settings(changed_keys, current):
-                told = "\n".join(message for messages in wrong.values() for message in messages)
-                raise HTTPException(status_code=400, detail={"error": told})
+            found = settings_page.take_in(changed_keys, current.get_settings())
+            found += [m for messages in wrong_settings(changed_keys, current).values() for m in messages]
+            if found:
+                raise HTTPException(status_code=400, detail={"error": "\n".join(found)})
         return may_write(section_name=section_name, changed_keys=changed_keys)
 
     setattr(checked, _MARK, True)
     setattr(config, _MAY_WRITE, checked)
-
-
-def _keep_arguments(settings: Mapping[str, Any], router: Any) -> None:
-    """Give groups that come without arguments those that they have.
-
-    The Admin UI's editor of routing groups has no field for arguments of ours and sends null for them;
-    whoever wants the defaults sends {}.
-    """
-    known = _our_groups(router)
-    for entry in settings.get("routing_groups") or ():
-        group = known.get(str(entry.get("group_name"))) if isinstance(entry, dict) else None
-        if (
-            group is not None
-            and _is_strategy(entry.get("routing_strategy"))
-            and entry.get("routing_strategy_args") is None
-        ):
-            entry["routing_strategy_args"] = group.routing_strategy_args
 
 
 async def apply_stored_settings(server: Any, router: Any) -> None:
@@ -406,7 +401,7 @@ def _our_groups(router: Any) -> dict[str, Any]:
     return {
         str(name): group
         for name, group in (groups if isinstance(groups, Mapping) else {}).items()
-        if _is_strategy(group.routing_strategy)
+        if is_ours(group.routing_strategy)
     }
 
 
@@ -418,24 +413,3 @@ def _announce_replacement(original: Callable[..., Any], router: Any, *args: Any,
             STRATEGY,
         )
     return original(*args, **kwargs)
-
-
-def _offer_in_settings() -> None:
-    """List the strategy, with its description, where the Admin UI reads what it may offer."""
-    import litellm.router
-    from litellm.types.management_endpoints import ROUTING_STRATEGY_DESCRIPTIONS
-
-    ROUTING_STRATEGY_DESCRIPTIONS[STRATEGY] = DESCRIPTION
-    router = litellm.router.Router
-    signature = inspect.signature(router.__init__)
-    parameter = signature.parameters["routing_strategy"]
-    names = get_args(parameter.annotation)
-    if names and STRATEGY not in names:
-        choices = (*names, STRATEGY)
-        literal: Any = Literal
-        annotation = literal[choices]
-        parameters = [
-            p.replace(annotation=annotation) if p.name == parameter.name else p
-            for p in signature.parameters.values()
-        ]
-        router.__init__.__signature__ = signature.replace(parameters=parameters)

@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from rb_litellm.litellm_adapter.preflight import mistakes, our_settings
-from rb_litellm.litellm_adapter.register import apply_stored_settings, guard_stored_settings, stored_settings
+from rb_litellm.litellm_adapter.register import (
+    apply_stored_settings,
+    guard_stored_settings,
+    offer_stored_settings,
+    stored_settings,
+)
 from rb_litellm.litellm_adapter.ticker import Ticker
 
 LOOK_EVERY_S = 2.0
@@ -50,6 +55,7 @@ class Reloading:
             if server is None or router is None:
                 return
             guard_stored_settings(server, router)
+            offer_stored_settings(server, router)
             path = getattr(server, "user_config_file_path", None)
             if isinstance(path, str):
                 self._from_file(router, Path(path))

@@ -20,7 +20,7 @@ import numpy as np
 from rb_litellm import __version__
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import PRESETS
-from rb_litellm.litellm_adapter.register import STRATEGY
+from rb_litellm.litellm_adapter.settings_page import STRATEGY
 from rb_litellm.telemetry.decision_log import Recent
 from rb_litellm.telemetry.summary import summarise
 

@@ -6,6 +6,7 @@ Needs DATABASE_URL of a PostgreSQL with LiteLLM's tables and Prisma's engine (Li
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.bench.stand_in import train_stand_in
+from rb_litellm.demo.admin_pictures import sign_in
+from rb_litellm.demo.chromium import browser, chromium
+from rb_litellm.litellm_adapter.settings_page import FIELD
 from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy
 
 pytestmark = [
@@ -72,7 +76,7 @@ def save(proxy: Proxy, strategy: str, args: dict[str, Any]) -> None:
     assert response.status_code == 200, response.text
 
 
-def arguments(proxy: Proxy) -> dict[str, Any]:
+def arguments(proxy: Proxy, group: str | None = None) -> dict[str, Any]:
     """What each of the workers that answer routes by: our arguments, or None."""
     found = {}
     for _ in range(16):
@@ -80,16 +84,16 @@ def arguments(proxy: Proxy) -> dict[str, Any]:
             response = client.get("/routebalance/status")
         if response.status_code == 200:
             told = response.json()
-            own = [one["arguments"] for one in told["strategies"] if one["group"] is None]
+            own = [one["arguments"] for one in told["strategies"] if one["group"] == group]
             found[told["worker"]] = own[0] if own else None
     return found
 
 
-def both(proxy: Proxy, wanted: Any) -> None:
+def both(proxy: Proxy, wanted: Any, group: str | None = None) -> None:
     """Wait until each of the two workers routes by these arguments, or, with None, not by us."""
 
     def reached() -> bool:
-        found = arguments(proxy)
+        found = arguments(proxy, group)
         return len(found) == 2 and all(one == wanted for one in found.values())
 
     proxy.child.wait_until(reached, EVERY_WORKER_S)
@@ -231,6 +235,40 @@ def test_a_predictor_is_taken_up_in_every_worker_within_5_s_and_given_up(ours: P
     save(ours, "routebalance", {"weights": "cost"})
     time.sleep(WITHIN_S)
     assert predictors(ours) == {None}
+
+
+@pytest.fixture
+def page(ours: Proxy) -> Iterator[Any]:
+    """The Router Settings page of somebody who has signed in."""
+    pytest.importorskip("playwright", reason="pip install playwright")
+    if chromium() is None:
+        pytest.skip("no Chromium is installed")
+    with browser() as running:
+        page = running.new_page()
+        page.set_default_timeout(EVERY_WORKER_S * 1000)
+        sign_in(page, ours.url, os.environ["UI_USERNAME"], os.environ["UI_PASSWORD"])
+        page.goto(f"{ours.url}/ui/router-settings/")
+        yield page
+
+
+@pytest.mark.parametrize("group", [None, "auto"])
+def test_arguments_saved_on_the_router_settings_page_reach_both_workers(
+    ours: Proxy, page: Any, group: str | None
+) -> None:
+    field = page.locator(f'input[name="{FIELD}:{group}"]' if group else f'input[name="{FIELD}"]')
+    assert json.loads(field.input_value()) == {"weights": "cost"}
+    field.fill('{"weights": "quality"}')
+    page.get_by_role("button", name="Save Changes").click()
+    page.get_by_text("updated successfully").wait_for()
+    both(ours, {"weights": "quality"}, group)
+    assert models(ours) == ({"large"} if group else {"small"})
+
+
+def test_a_mistake_on_the_router_settings_page_is_told_there_and_not_saved(ours: Proxy, page: Any) -> None:
+    page.locator(f'input[name="{FIELD}"]').fill('{"weights": "best"}')
+    page.get_by_role("button", name="Save Changes").click()
+    page.get_by_text("unknown preset 'best'").first.wait_for()
+    both(ours, {"weights": "cost"})
 
 
 def predictors(proxy: Proxy) -> set[str | None]:

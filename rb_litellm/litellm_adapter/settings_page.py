@@ -1,0 +1,140 @@
+"""What the Admin UI's Router Settings page shows of us: the strategy among the others, and its arguments.
+
+The page draws a field of text for every router setting that it is told of, but none for the arguments of
+strategies that it does not know. So the arguments of each of our strategies are told once more, as JSON under
+a name of our own; and what is saved under that name is put in the place of the arguments before LiteLLM
+stores it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, Literal, get_args
+
+STRATEGY = "routebalance"
+DESCRIPTION = (
+    "Routes to the jointly best deployment by predicted quality, latency under present load, and cost."
+)
+FIELD = "routebalance_args"
+MAX_GROUPS = 32
+"""Routing groups whose arguments have a field."""
+_ARGS = "routing_strategy_args"
+_HELP = 'weights, slo, mode, predictor and the other routing_strategy_args as JSON, e.g. {"weights": "cost"}'
+
+Settings = Mapping[str, Any]
+"""Router settings as LiteLLM's `Router.get_settings` tells them."""
+
+
+def is_ours(strategy: object) -> bool:
+    """Whether a strategy, by name or as LiteLLM's enumeration, is RouteBalance."""
+    return getattr(strategy, "value", strategy) == STRATEGY
+
+
+def offer_strategy() -> None:
+    """List the strategy, with its description, where the page reads what it may offer."""
+    import litellm.router
+    from litellm.types.management_endpoints import ROUTING_STRATEGY_DESCRIPTIONS
+
+    ROUTING_STRATEGY_DESCRIPTIONS[STRATEGY] = DESCRIPTION
+    router = litellm.router.Router
+    signature = inspect.signature(router.__init__)
+    parameter = signature.parameters["routing_strategy"]
+    names = get_args(parameter.annotation)
+    if names and STRATEGY not in names:
+        choices = (*names, STRATEGY)
+        literal: Any = Literal
+        annotation = literal[choices]
+        parameters = [
+            p.replace(annotation=annotation) if p.name == parameter.name else p
+            for p in signature.parameters.values()
+        ]
+        router.__init__.__signature__ = signature.replace(parameters=parameters)
+
+
+def fields(settings: Settings) -> dict[str, str]:
+    """Our fields by name, and what they show: arguments of the router's own strategy and of its groups."""
+    ours = _arguments(settings)
+    shown: list[str | None] = [None] if None in ours else []
+    shown += sorted(group for group in ours if group)[:MAX_GROUPS]
+    return {f"{FIELD}:{group}" if group else FIELD: json.dumps(ours[group] or {}) for group in shown}
+
+
+def label(names: Iterable[str]) -> None:
+    """Describe these fields of ours, and no others, where the page reads what settings there are."""
+    from litellm.types.management_endpoints import ROUTER_SETTINGS_FIELDS
+    from litellm.types.management_endpoints.router_settings_endpoints import RouterSettingsField
+
+    others = [field for field in ROUTER_SETTINGS_FIELDS if not _is_field(field.field_name)]
+    ROUTER_SETTINGS_FIELDS[:] = others + [
+        RouterSettingsField(
+            field_name=name,
+            field_type="String",
+            field_value=None,
+            field_description=_HELP,
+            ui_field_name=" ".join(["RouteBalance", *filter(None, [_group(name)])]),
+        )
+        for name in names
+    ]
+
+
+def take_in(new: MutableMapping[str, Any], current: Settings) -> list[str]:
+    """Put what was edited on the page where LiteLLM looks for it; messages on what cannot be read.
+
+    `new` are settings that are about to be stored. A field that shows what is in force changes nothing.
+    Groups that come without arguments keep those that they have: the page's editor of groups sends none for
+    strategies that it does not know. Whoever wants the defaults sends {}.
+    """
+    wrong: list[str] = []
+    edited: dict[str | None, Any] = {}
+    shown = fields(current)
+    for name in [name for name in new if _is_field(name)]:
+        text = new.pop(name)
+        if name in shown and text != shown[name]:
+            try:
+                edited[_group(name)] = _parsed(text)
+            except ValueError:
+                wrong.append(
+                    f'{name}: not a JSON object (value {text!r}); allowed is e.g. {{"weights": "cost"}}'
+                )
+    # Another strategy may have been chosen on the same page: then there is nobody to have the arguments.
+    own = edited.pop(None, None)
+    if own is not None and is_ours(new.get("routing_strategy", STRATEGY)):
+        new[_ARGS] = own
+    if edited and "routing_groups" not in new:
+        new["routing_groups"] = [dict(group) for group in current.get("routing_groups") or ()]
+    known = {**_arguments(current), **edited}
+    for group in new.get("routing_groups") or ():
+        if isinstance(group, dict) and is_ours(group.get("routing_strategy")):
+            its_name = group.get("group_name")
+            if its_name in edited or (group.get(_ARGS) is None and its_name in known):
+                group[_ARGS] = known[its_name]
+    return wrong
+
+
+def _arguments(settings: Settings) -> dict[str | None, Mapping[str, Any] | None]:
+    """Arguments of our strategies by routing group, None for the router's own strategy."""
+    found: dict[str | None, Mapping[str, Any] | None] = {
+        str(group["group_name"]): group.get(_ARGS)
+        for group in settings.get("routing_groups") or ()
+        if is_ours(group.get("routing_strategy"))
+    }
+    if is_ours(settings.get("routing_strategy")):
+        found[None] = settings.get(_ARGS)
+    return found
+
+
+def _parsed(text: object) -> dict[str, Any]:
+    args = json.loads(text or "{}") if isinstance(text, str) else text
+    if not isinstance(args, dict):
+        raise ValueError(text)
+    return args
+
+
+def _group(field: str) -> str | None:
+    return field.partition(":")[2] or None
+
+
+def _is_field(name: str) -> bool:
+    return name == FIELD or name.startswith(f"{FIELD}:")
