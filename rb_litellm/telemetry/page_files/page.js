@@ -282,10 +282,9 @@
     const second = (r.top || []).find((candidate) => candidate.deployment !== r.deployment && candidate.score != null);
     if (!second) return `${r.deployment} had the best score.`;
     const own = r.top.find((candidate) => candidate.deployment === r.deployment), lead = r.score - second.score;
-    if (lead < 0.0005) return `${r.deployment} and ${second.deployment} were level: the shorter queue counts, then who was chosen longest ago.`;
     const gains = own ? Object.keys(own.terms).map((name) => [name, own.terms[name] - second.terms[name]]).sort((a, b) => b[1] - a[1]) : [];
     const why = gains.length && gains[0][1] > 0.0005 ? `, most of all for its ${gains[0][0]}` : "";
-    return `${r.deployment} won over ${second.deployment} by ${lead.toFixed(3)} points${why}.`;
+    return `${r.deployment} won over ${second.deployment} by ${lead < 0.0005 ? "less than 0.001" : lead.toFixed(3)} points${why}.`;
   }
   function candidateBlock(c, r) {
     const chosen = c.deployment === r.deployment;
