@@ -1,12 +1,14 @@
 """`Router.update_settings` with settings of ours: applied at once, or refused with the old ones kept."""
 
+import json
 import logging
 from contextlib import contextmanager
 
 import pytest
 
-from rb_litellm.litellm_adapter.register import guard_stored_settings
-from tests.litellm_contract.routers import ask, deployment, router
+from rb_litellm.litellm_adapter.register import guard_stored_settings, offer_stored_settings
+from rb_litellm.litellm_adapter.settings_page import FIELD, label
+from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
 
 
 def weights(quality, latency, cost):
@@ -34,6 +36,8 @@ async def test_wrong_arguments_are_refused_with_the_reason_and_the_old_ones_stay
     [
         {"routing_strategy_args": {"weights": "best"}},
         {"routing_strategy_args": {"predictor": {"path": "/nowhere"}}},
+        {FIELD: '{"weights": "best"}'},
+        {FIELD: "best"},
         {
             "routing_groups": [
                 {
@@ -57,18 +61,49 @@ def test_wrong_settings_are_not_stored_by_the_proxy(settings):
         may_write(section_name="router_settings", changed_keys=good)
 
 
-@pytest.mark.parametrize("sent", [{"routing_strategy_args": None}, {}])
-def test_a_group_edited_in_the_admin_ui_keeps_the_arguments_that_it_has_no_field_for(sent):
-    group = {"group_name": "auto", "models": ["small"], "routing_strategy": "routebalance"}
-    of = router(
-        deployment("a", group="small"), routing_groups=[{**group, "routing_strategy_args": weights(1, 0, 0)}]
+GROUP = {"group_name": "auto", "models": ["small"], "routing_strategy": "routebalance"}
+
+
+def grouped():
+    return router(
+        deployment("a", group="small"), routing_groups=[{**GROUP, "routing_strategy_args": weights(1, 0, 0)}]
     )
-    with asked_before_storing(of) as may_write:
-        edited = {**group, "models": ["small", "large"], **sent}
-        reset = {**group, "routing_strategy_args": {}}
-        for entry, kept in [(edited, weights(1, 0, 0)), (reset, {})]:
-            may_write(section_name="router_settings", changed_keys={"routing_groups": [entry]})
-            assert entry["routing_strategy_args"] == kept
+
+
+def test_the_admin_ui_is_told_of_arguments_it_has_no_field_for_and_may_save_them():
+    server = pytest.importorskip("litellm.proxy.proxy_server")
+    from litellm.types.management_endpoints import ROUTER_SETTINGS_FIELDS
+
+    of = grouped()
+    writable = server.RUNTIME_UPDATABLE_ROUTER_SETTINGS
+    try:
+        offer_stored_settings(server, of)
+        offer_stored_settings(server, of)
+        for name, args in [(FIELD, QUALITY_ONLY), (f"{FIELD}:auto", weights(1, 0, 0))]:
+            assert json.loads(of.get_settings()[name]) == args
+            assert [field.field_name for field in ROUTER_SETTINGS_FIELDS].count(name) == 1
+            assert name in server.RUNTIME_UPDATABLE_ROUTER_SETTINGS
+        assert writable < server.RUNTIME_UPDATABLE_ROUTER_SETTINGS
+    finally:
+        server.RUNTIME_UPDATABLE_ROUTER_SETTINGS = writable
+        label([])
+
+
+def test_arguments_saved_by_the_admin_ui_are_stored_where_litellm_looks_for_them():
+    with asked_before_storing(grouped()) as may_write:
+        saved = {f"{FIELD}:auto": '{"weights": "cost"}', FIELD: '{"weights": "latency"}'}
+        may_write(section_name="router_settings", changed_keys=saved)
+        assert saved["routing_strategy_args"] == {"weights": "latency"}
+        assert [g["routing_strategy_args"] for g in saved["routing_groups"]] == [{"weights": "cost"}]
+        assert set(saved) == {"routing_strategy_args", "routing_groups"}
+
+
+@pytest.mark.parametrize("sent", [{"routing_strategy_args": None}, {}])
+def test_a_group_edited_in_the_admin_ui_keeps_its_arguments(sent):
+    with asked_before_storing(grouped()) as may_write:
+        edited = {**GROUP, "models": ["small", "large"], **sent}
+        may_write(section_name="router_settings", changed_keys={"routing_groups": [edited]})
+        assert edited["routing_strategy_args"] == weights(1, 0, 0)
 
 
 @contextmanager
