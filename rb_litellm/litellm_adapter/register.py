@@ -25,6 +25,8 @@ from rb_litellm.litellm_adapter.settings_page import STRATEGY, is_ours
 _ALIAS = ("_core_get_model_from_alias", "get_model_from_alias")
 _BASES = "routebalance_bases"
 """Where a Router keeps the selectors of LiteLLM's own strategies that serve in shadow mode."""
+_REFUSED = "routebalance_refused"
+"""Where a Router keeps what was wrong with the settings of its last update."""
 _ATTRIBUTE = "routebalance_selector"
 _MARK = "__routebalance__"
 _log = logging.getLogger("rb_litellm")
@@ -306,9 +308,16 @@ def wrong_settings(settings: Mapping[str, Any], router: Any) -> dict[str, list[s
 
 
 def _keep_what_works(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:
-    """Let an update through without those of our settings that are wrong: for them the old ones stay."""
-    for name, messages in wrong_settings(kwargs, router).items():
+    """Let an update through without those of our settings that are wrong: for them the old ones stay.
+
+    LiteLLM applies what is stored every so often: what was told already is not told again.
+    """
+    wrong = wrong_settings(kwargs, router)
+    before, router.__dict__[_REFUSED] = router.__dict__.get(_REFUSED), wrong
+    for name, messages in wrong.items():
         del kwargs[name]
+        if wrong == before:
+            continue
         _log.error("RouteBalance: new %s are refused, the old ones stay:\n%s", name, "\n".join(messages))
     return original(**kwargs)
 

@@ -38,6 +38,7 @@ class Reloading:
         self._in_file: Mapping[str, Any] | None = None
         self._stored: object = None
         self._seen_stored = False
+        self._failing = False
 
     def ensure_started(self) -> None:
         """Look in the running loop from now on. Cheap."""
@@ -61,7 +62,13 @@ class Reloading:
                 self._from_file(router, Path(path))
             await self._from_database(server, router)
         except Exception:  # noqa: BLE001  the settings in force stay in force
-            _log.exception("RouteBalance: changed settings could not be read; the old ones stay")
+            if not self._failing:
+                _log.exception("RouteBalance: settings cannot be read; those in force stay")
+            self._failing = True
+            return
+        if self._failing:
+            _log.warning("RouteBalance: settings can be read again")
+        self._failing = False
 
     def _from_file(self, router: Any, path: Path) -> None:
         try:
@@ -90,7 +97,6 @@ class Reloading:
 
     async def _from_database(self, server: Any, router: Any) -> None:
         stored = await stored_settings(server)
-        changed = self._seen_stored and stored != self._stored
-        self._stored, self._seen_stored = stored, True
-        if changed:
+        if self._seen_stored and stored != self._stored:
             await apply_stored_settings(server, router)
+        self._stored, self._seen_stored = stored, True
