@@ -182,6 +182,10 @@ class Attempts:
             del self._awaiting[key]
             self._finished(measured(outcome, output_tokens, cost_usd))
 
+    def unfinished(self, call_id: str) -> bool:
+        """Whether an attempt of the call is open, or waits for what its answer used."""
+        return self._ledger.latest_open(call_id) is not None or self._latest_awaiting(call_id) is not None
+
     def expire(self, now: float) -> int:
         """Close what is past its lease; returns how many."""
         outcomes = self._ledger.expire(now)

@@ -46,6 +46,10 @@ class Calls:
                 self._owner.pop(oldest, None)
         return call_id
 
+    def __contains__(self, call_id: str) -> bool:
+        """Whether the call is one of the SDK's that has not succeeded yet."""
+        return call_id in self._owner
+
     def succeeded(self, call_id: str) -> None:
         """The call is over: the next pick from there is another call."""
         owner = self._owner.pop(call_id, None)

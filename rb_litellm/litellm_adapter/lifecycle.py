@@ -183,6 +183,9 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             _log.exception("RouteBalance: log_failure_event failed; the request is not affected")
 
     def _succeeded(self, kwargs: Mapping[str, Any], response: Any, start_time: Any) -> None:
+        call_id = _call_id(kwargs)
+        if not self._runtime.unfinished(call_id):
+            return  # Told before, by a hook or by LiteLLM's other words of the same success.
         # Of other streams LiteLLM notes the first event, which may come long before the first token.
         chats = kwargs.get("call_type") in (
             "acompletion",
@@ -192,7 +195,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         )
         started = kwargs.get("completion_start_time") if kwargs.get("stream") and chats else None
         self._runtime.answered(
-            _call_id(kwargs),
+            call_id,
             "success-event",
             deployment=_deployment(kwargs),
             output_tokens=output_tokens(response),

@@ -31,6 +31,7 @@ class Reporting:
         self._runtime = runtime
         self._ticker = Ticker(REPORT_EVERY_S, self.report)
         self.meter = _meter()
+        self._litellm = version("litellm")
 
     def ensure_started(self) -> None:
         """Report from the running loop, if any, unless another that is alive does it."""
@@ -81,7 +82,7 @@ class Reporting:
                 strategy_active=router is None or bool(routed_by_us(router)),
                 predictors=runtime.predictor_versions(),
                 version=__version__,
-                litellm=version("litellm"),
+                litellm=self._litellm,
             )
 
     def _deployments(self, deployments: Sequence[Deployment], now: float) -> list[DeploymentFigures]:

@@ -36,6 +36,8 @@ from rb_litellm.litellm_adapter.attempts import Attempts
 from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
 from rb_litellm.litellm_adapter.feedback import FeedbackBox
+from rb_litellm.litellm_adapter.heap import Heap
+from rb_litellm.litellm_adapter.learning import Learning
 from rb_litellm.litellm_adapter.predictors import Predictors
 from rb_litellm.litellm_adapter.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.records import routing_decision
@@ -99,11 +101,17 @@ class Runtime:
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self._random, memory)
         self.lifecycle = Lifecycle(self)
         self._calls = Calls()
-        self._attempts = Attempts(self.ledger, self._learn, self.balancer.first_token)
+        self.learning = Learning(self._guarded)
+        self._attempts = Attempts(
+            self.ledger,
+            self._finished,
+            lambda outcome: self.learning.add(self.balancer.first_token, outcome),
+        )
         self._expired_at = clock()
         self._mounted = False
         self._reloading = Reloading()
-        self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._expire))
+        self._heap = Heap()
+        self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._keep_house))
         self._predictors = Predictors(self._predictor_failed)
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None
@@ -322,6 +330,13 @@ class Runtime:
 
         self._guarded(note)
 
+    def unfinished(self, call_id: str | None) -> bool:
+        """Whether anything of the call is open, or waits for what its answer used."""
+        if call_id is None:
+            return False
+        with self.lock:
+            return self._attempts.unfinished(call_id) or call_id in self._calls
+
     @property
     def watched(self) -> int:
         """Attempts that are followed until their end: as many as the ledger has open."""
@@ -346,6 +361,12 @@ class Runtime:
 
         self._attempts.watch(key, task, ended)
 
+    def _keep_house(self) -> None:
+        self._expire()
+        # By its first decision a worker has loaded what it ever will.
+        if self.counters.decisions:
+            self._heap.settle()
+
     def _expire(self) -> None:
         now = self.clock()
         if now - self._expired_at >= EXPIRE_EVERY_S:
@@ -359,9 +380,12 @@ class Runtime:
         except Exception as error:  # noqa: BLE001  bookkeeping must not reach the client
             self.counters.failure("bookkeeping", error, self.clock())
 
-    def _learn(self, outcome: Outcome) -> None:
+    def _finished(self, outcome: Outcome) -> None:
         self.outcomes.add(outcome)
         self.recorder.finished(outcome)
+        self.learning.add(self._learn, outcome)
+
+    def _learn(self, outcome: Outcome) -> None:
         self.balancer.learn(outcome)
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
             _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", change)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Literal
 
@@ -173,20 +174,31 @@ def _candidates(
 ) -> tuple[CandidateRecord, ...]:
     terms = ballot.terms
     names = [term.name for term in terms]
-    scale = np.array([*_SCALE, *[_SCORE_SCALE] * len(terms)])
-    factor = np.array([*_SCALE, *[_SCORE_SCALE * term.weight for term in terms]])
+    factor, scale = _rounding(tuple([term.weight for term in terms]))
     figures = np.rint(_table(ballot, rows) * factor) / scale
-    return tuple(
-        CandidateRecord(
-            deployment=deployments[row].id[:MAX_NAME],
-            model=deployments[row].group[:MAX_NAME],
-            score=told[7] if ballot.allowed[row] else None,
-            figures=dict(zip(_FIGURES, told, strict=False)),
-            terms=dict(zip(names, told[8:], strict=True)),
-            failed=tuple(v.name for v in ballot.verdicts if not v.passed[row]),
+    failing = ballot.failing()
+    told = []
+    for row, (*predicted, score), points in zip(
+        rows, figures[:, :8].tolist(), figures[:, 8:].tolist(), strict=True
+    ):
+        told.append(
+            CandidateRecord(
+                deployments[row].id[:MAX_NAME],
+                deployments[row].group[:MAX_NAME],
+                score if isfinite(score) else None,
+                dict(zip(_FIGURES, predicted, strict=True)),
+                dict(zip(names, points, strict=True)),
+                tuple([v.name for v in failing if not v.passed[row]]) if failing else (),
+            )
         )
-        for row, told in zip(rows, figures.tolist(), strict=True)
-    )
+    return tuple(told)
+
+
+@lru_cache(maxsize=256)
+def _rounding(weights: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
+    """What the columns of `_table` are multiplied by before they are rounded, and divided by after it."""
+    factor = np.array([*_SCALE, *[_SCORE_SCALE * weight for weight in weights]])
+    return factor, np.array([*_SCALE, *[_SCORE_SCALE] * len(weights)])
 
 
 def _table(ballot: Ballot, rows: list[int]) -> FloatArray:
@@ -195,15 +207,16 @@ def _table(ballot: Ballot, rows: list[int]) -> FloatArray:
     columns = [p.quality, p.output_tokens, t.wait_s, t.ttft_s, t.tpot_s, t.e2e_s, p.cost_usd, ballot.scores]
     columns += [term.value for term in ballot.terms]
     if ballot.scores.size > _LOOK_AT:
-        some: FloatArray = np.concatenate([c[rows] for c in columns]).reshape(len(columns), -1).T
-        return some
-    table: FloatArray = np.concatenate(columns).reshape(len(columns), -1)[:, rows].T
+        columns = [column[rows] for column in columns]
+        rows = list(range(len(rows)))
+    table: FloatArray = np.concatenate(columns).reshape(len(columns), -1).T[rows]
     return table
 
 
 def removed_by(ballot: Ballot) -> dict[str, int]:
     """How many of the offered candidates each filter took away."""
-    return {v.name: n for v in ballot.verdicts if (n := int((ballot.offered & ~v.passed).sum()))}
+    failing = ballot.failing()
+    return {v.name: n for v in failing if (n := int(np.count_nonzero(ballot.offered & ~v.passed)))}
 
 
 def as_json(record: DecisionRecord) -> dict[str, Any]:
@@ -271,7 +284,16 @@ def candidate_json(candidate: CandidateRecord) -> dict[str, Any]:
 
 def prediction_json(prediction: Prediction) -> dict[str, float]:
     """A prediction as plain JSON values."""
-    return {name: round(getattr(prediction, name), decimals) for name, decimals in _FIGURES.items()}
+    p = prediction
+    return {
+        "quality": round(p.quality, 4),
+        "output_tokens": round(p.output_tokens, 1),
+        "wait_s": round(p.wait_s, 4),
+        "ttft_s": round(p.ttft_s, 4),
+        "tpot_s": round(p.tpot_s, 6),
+        "e2e_s": round(p.e2e_s, 4),
+        "cost_usd": round(p.cost_usd, 10),
+    }
 
 
 def measured_json(outcome: Outcome) -> dict[str, Any]:
