@@ -88,8 +88,9 @@ class _Slate:
     """(N,) 1 for models that write tokens, 0 for embeddings."""
     input_usd_per_token: FloatArray
     output_usd_per_token: FloatArray
-    price_known: BoolArray
-    """(N,) whether somebody states both prices."""
+    price_known: BoolArray | None
+    """(N,) whether somebody states both prices; None where all are stated."""
+    odds: FleetOdds
 
 
 class Balancer:
@@ -175,6 +176,7 @@ class Balancer:
     ) -> tuple[_Slate, Fleet, list[Bid]]:
         slate, masks = self._common_slate(asks)
         state = self._reckoner.state(now).take(slate.state_rows)
+        slowdown = self._reckoner.slowdown(now)[slate.state_rows]
         predicted = predictions.predict([ask.prompt for ask in asks], slate.models)
         quality = predicted.quality[:, slate.model_of]
         output_tokens = predicted.output_tokens[:, slate.model_of] * slate.writes
@@ -185,9 +187,9 @@ class Balancer:
             output_usd_per_token=slate.output_usd_per_token,
             price_known=slate.price_known,
             last_chosen_s=self._last_chosen[slate.rows],
-            slowdown=self._reckoner.slowdown(now)[slate.state_rows],
+            slowdown=slowdown if float(slowdown[slowdown.argmax()]) > 1.0 else None,
             measured=self._learner.measured[slate.rows] if any(ask.exploration for ask in asks) else None,
-            odds=FleetOdds(self.residuals, slate.tier_rows),
+            odds=slate.odds,
         )
         bids = [
             Bid(
@@ -267,10 +269,12 @@ class Balancer:
         input_usd = np.array([d.input_usd_per_token for d in deployments])
         output_usd = np.array([d.output_usd_per_token for d in deployments])
         rows = [self._row(d) for d in deployments]
+        tier_rows = np.array([self._learner.tier_row(row) for row in rows], dtype=np.int64)
+        price_known = ~(np.isnan(input_usd) | np.isnan(output_usd))
         return _Slate(
             deployments=deployments,
             rows=np.array(rows, dtype=np.int64),
-            tier_rows=np.array([self._learner.tier_row(row) for row in rows], dtype=np.int64),
+            tier_rows=tier_rows,
             state_rows=np.array([self._reckoner.row(d.id) for d in deployments], dtype=np.int64),
             groups=tuple(d.group for d in deployments),
             models=tuple(columns),
@@ -278,7 +282,8 @@ class Balancer:
             writes=np.array([1.0 if d.generates else 0.0 for d in deployments]),
             input_usd_per_token=_with_median(input_usd),
             output_usd_per_token=_with_median(output_usd),
-            price_known=~(np.isnan(input_usd) | np.isnan(output_usd)),
+            price_known=None if price_known.all() else price_known,
+            odds=FleetOdds.of(self.residuals, tier_rows),
         )
 
     def _row(self, deployment: Deployment) -> int:

@@ -49,6 +49,8 @@ class Held:
         self, input_tokens: float, prefill_s_per_token: FloatArray, in_flight: FloatArray, offered: BoolArray
     ) -> FloatArray:
         """Tokens (N,) that the deployment has to compute, what is saved bounded and gated by the rule."""
+        if not np.count_nonzero(self.seen_tokens):
+            return np.full(in_flight.size, input_tokens)
         most = self.rule.max_bonus_s / np.maximum(prefill_s_per_token, 1e-12)
         least = np.full(int(self.equals.max()) + 1, np.inf)
         np.minimum.at(least, self.equals[offered], in_flight[offered])

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from random import Random
 
 import numpy as np
 
 from rb_litellm.core.affinity import Held
-from rb_litellm.core.ballot import Ballot, Decision, Predictions, Refusal, Term
+from rb_litellm.core.ballot import Ballot, Decision, Predictions, Refusal, Term, all_of
 from rb_litellm.core.exploration import ExplorationRule, drawn_latency, explores, longest_ago
 from rb_litellm.core.filters import Filtered, Limits, apply
 from rb_litellm.core.latency import LatencyCoefficients, forecast
@@ -25,7 +26,7 @@ from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 _TIE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bid:
     """One request of a batch with what is predicted for it on each of N deployments."""
 
@@ -85,7 +86,10 @@ def longest_first(bids: Sequence[Bid]) -> list[int]:
     """Positions of the bids by falling expected output length (mean over what each may use)."""
     if len(bids) == 1:
         return [0]
-    lengths = [float(np.mean(bid.output_tokens, where=bid.allowed)) for bid in bids]
+    lengths = [
+        float((bid.output_tokens if all_of(bid.allowed) else bid.output_tokens[bid.allowed]).mean())
+        for bid in bids
+    ]
     return sorted(range(len(bids)), key=lambda i: -lengths[i])
 
 
@@ -185,10 +189,10 @@ def _filter(
 
 
 def _best(scores: FloatArray, fleet: Fleet, random: Random) -> int:
-    top = float(scores.max())
-    if not np.isfinite(top):
+    top = float(scores[scores.argmax()])
+    if not isfinite(top):
         raise ValueError("no deployment is allowed for this request, or its predictions are not finite")
-    tied = np.flatnonzero(scores >= top - _TIE)
+    (tied,) = (scores >= top - _TIE).nonzero()
     for key in (fleet.state.in_flight, fleet.last_chosen_s):
         if tied.size == 1:
             break

@@ -2,7 +2,8 @@
 
 The arrays are those that the decision itself was made from, not copies: reading them costs nothing and
 keeping them keeps N numbers a column alive. Whoever records a decision takes from its ballot what is
-wanted while the decision is fresh, and lets it go. Nobody writes to one.
+wanted while the decision is fresh, and lets it go. Nobody writes to one; its parts are not frozen only
+because a frozen object takes five times as long to make, and a decision makes a dozen.
 
     for row in ballot.ranked()[:5]:             # candidates by falling score, those left out last
         deployment = assignment.deployments[row]
@@ -28,7 +29,7 @@ def all_of(mask: BoolArray) -> bool:
     return int(np.count_nonzero(mask)) == mask.size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Predictions:
     """What is expected of one request on each of N deployments; every array has shape (N,)."""
 
@@ -52,7 +53,7 @@ class Predictions:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Term:
     """One summand of the score."""
 
@@ -68,7 +69,7 @@ class Term:
         return self.weight * self.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
     """What one named filter said of each candidate."""
 
@@ -82,7 +83,7 @@ class Verdict:
     """(N,) what each candidate reaches: P(latency <= limit) for latencies, else the predicted figure."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ballot:
     """See the module. Every array has shape (N,), in the order of `Assignment.deployments`."""
 
@@ -113,7 +114,7 @@ class Ballot:
         return self.predictions.at(row)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """The chosen candidate and what it was chosen by."""
 

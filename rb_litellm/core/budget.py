@@ -35,5 +35,7 @@ class Budget:
         left = self.max_cost_usd - self.input_tokens * input_usd
         free = output_usd < _FREE_USD
         # Rounding must not take away a token that is paid for to the last fraction of a cent.
-        tokens = np.floor(left / np.where(free, 1.0, output_usd) * (1.0 + 1e-12))
+        tokens = np.floor(left / np.maximum(output_usd, _FREE_USD) * (1.0 + 1e-12))
+        if not np.count_nonzero(free):
+            return tokens
         return np.where(free, np.where(left >= 0.0, np.inf, -1.0), tokens)

@@ -30,7 +30,7 @@ class Limits:
     admission: Admission | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Filtered:
     """What the filters left, or why they left nothing."""
 
@@ -65,7 +65,7 @@ def apply(
         limit, wait = limits.admission.max_wait_s, predictions.times.wait_s
         short = Verdict("wait", wait <= limit, limit, wait)
         allowed, verdicts = offered & short.passed, (short,)
-        drain = limits.admission.drain_s(wait, offered)
+        drain = None if np.count_nonzero(allowed) else limits.admission.drain_s(wait, offered)
         if drain is not None:
             least = {"wait": float(wait[offered].min())}
             return Filtered(allowed, verdicts, refused="load", needed=least, retry_after_s=_bounded(drain))
@@ -80,14 +80,14 @@ def apply(
             limits.budget.input_tokens * input_usd + limits.budget.min_output_tokens * output_usd,
         )
         allowed, verdicts = allowed & verdict.passed, (*verdicts, verdict)
-        if not allowed.any():
+        if not np.count_nonzero(allowed):
             dearest = {"budget": float(verdict.level[offered].min())}
             return Filtered(allowed, verdicts, refused="budget", needed=dearest)
     if limits.slo is None or not limits.slo.asks:
         return Filtered(allowed, verdicts, affordable_tokens=tokens)
     judged = judge(limits.slo, predictions, allowed, odds)
     verdicts += judged.verdicts
-    if not judged.allowed.any():
+    if not np.count_nonzero(judged.allowed):
         return Filtered(
             judged.allowed,
             verdicts,

@@ -88,9 +88,9 @@ class LatencyCoefficients:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LatencyForecast:
-    """Seconds for one request on N deployments; every array has shape (N,)."""
+    """Seconds for one request on N deployments; every array has shape (N,). Nobody writes to it."""
 
     wait_s: FloatArray
     ttft_s: FloatArray
@@ -119,20 +119,19 @@ def forecast(
     `output_tokens` (N,) is the expected length on each; `slowdown` (N,), at least one, stretches all
     times of deployments whose open attempts are overdue.
     """
-    c = coefficients
-    running = np.minimum(state.in_flight + 1.0, c.slots)
-    waiting = np.maximum(state.in_flight + 1.0 - c.slots, 0.0)
-    tpot = c.tpot_s + c.tpot_s_per_running * (running - 1.0)
+    c, decoding = coefficients, state.pending_decode_tokens
+    others = np.minimum(state.in_flight, c.slots - 1.0)  # that run beside this one, once it runs
+    waiting = state.in_flight - others
+    tpot = c.tpot_s + c.tpot_s_per_running * others
     # Time until as many sequences have ended as stand before this one: each of the b running ones
     # has on average D / b tokens to go, and b of them end within that time.
-    remaining = state.pending_decode_tokens / np.maximum(state.in_flight, 1.0) * tpot
-    wait = np.where(waiting > 0.0, remaining * waiting / np.maximum(running, 1.0), 0.0)
-    ttft = wait + c.ttft_s + c.ttft_s_per_running * (running - 1.0)
-    ttft += c.prefill_s_per_token * (state.pending_prefill_tokens + prefill_tokens)
+    wait = decoding / np.maximum(state.in_flight, 1.0) * tpot * waiting / np.maximum(others + 1.0, 1.0)
+    prefill = c.prefill_s_per_token * prefill_tokens
+    ttft = wait + c.ttft_s + c.ttft_s_per_running * others
+    ttft += c.prefill_s_per_token * state.pending_prefill_tokens + prefill
     e2e = ttft + np.maximum(output_tokens - 1.0, 0.0) * tpot
     beside = np.minimum(state.in_flight, c.slots)
-    burden = beside * c.prefill_s_per_token * prefill_tokens
-    burden += c.tpot_s_per_running * np.minimum(state.pending_decode_tokens, output_tokens * beside)
+    burden = beside * prefill + c.tpot_s_per_running * np.minimum(decoding, output_tokens * beside)
     if slowdown is None:
         return LatencyForecast(wait, ttft, tpot, e2e, burden)
     return LatencyForecast(

@@ -144,7 +144,9 @@ class PrefixMemory:
         names = block_names(prompt.text)
         blocks = self.index.seen(names, now, rule.ttl_s)
         tokens_per_block = prompt.input_tokens * BLOCK_CHARS / max(len(prompt.text), 1)
-        seen = np.array([blocks.get(row, 0) for row in rows.tolist()]) * tokens_per_block
+        seen = np.zeros(rows.size)
+        if blocks:
+            seen += [blocks.get(row, 0) * tokens_per_block for row in rows.tolist()]
         model = self._model(prompt, names, rule, rows, groups, now)
         return Held(seen, tiers, None if model is None else _others(groups, model), rule, names)
 

@@ -12,6 +12,7 @@ few dozen measurements outweigh.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,22 +76,35 @@ class Residuals:
     def probability(
         self, tier_rows: IntArray, kind: LatencyKind, predicted_s: FloatArray, limit_s: float
     ) -> FloatArray:
-        """P(latency <= limit_s) for forecasts `predicted_s` (N,) on deployments of `tier_rows` (N,).
+        """P(latency <= limit_s) for forecasts `predicted_s` (N,) on deployments of `tier_rows` (N,)."""
+        limits = [limit_s]
+        found: FloatArray = self.probabilities(self.tables(tier_rows), [kind], predicted_s[None], limits)[0]
+        return found
+
+    def probabilities(
+        self, tables: IntArray, kinds: Sequence[LatencyKind], predicted_s: FloatArray, limits_s: Sequence[float]
+    ) -> FloatArray:
+        """P(latency <= limit) of K kinds for forecasts (K, N) and limits (K,), on deployments by `tables`.
 
         Non-increasing in the forecast and non-decreasing in the limit. A limit of zero or less is
         never met; a forecast of nothing is met by any other limit.
         """
-        if limit_s <= 0.0:
-            return np.zeros(len(tier_rows))
+        limits = np.array([[max(limit, 1e-300)] for limit in limits_s])
+        place = (np.log(limits / np.maximum(predicted_s, 1e-9)) + _REACH) / _WIDTH
+        place = np.minimum(np.maximum(place, 0.0), float(_BINS))
+        left = np.minimum(place.astype(np.int64), _BINS - 1)
+        at = tables[[KINDS[kind] for kind in kinds]] + left
+        below = self._below.ravel()
+        low = below[at]
+        found: FloatArray = low + (place - left) * (below[at + 1] - low)
+        return found
+
+    def tables(self, tier_rows: IntArray) -> IntArray:
+        """Where the distribution of each kind begins (K, N) for deployments of `tier_rows` (N,)."""
         if len(tier_rows):
             self._reach_row(int(tier_rows.max()))
-        place = (np.log(limit_s / np.maximum(predicted_s, 1e-9)) + _REACH) / _WIDTH
-        place = np.clip(place, 0.0, float(_BINS))
-        left = np.minimum(place.astype(np.int64), _BINS - 1)
-        below = self._below[:, KINDS[kind]]
-        low = below[tier_rows, left]
-        found: FloatArray = low + (place - left) * (below[tier_rows, left + 1] - low)
-        return found
+        begins: IntArray = (tier_rows * len(KINDS) + np.arange(len(KINDS))[:, None]) * (_BINS + 1)
+        return begins
 
     def quantile(self, tier_row: int, kind: LatencyKind, share: float) -> float:
         """The ratio measured / predicted that `share` (in [0, 1]) of measurements stay below."""
@@ -113,10 +127,19 @@ class FleetOdds:
     residuals: Residuals
     tier_rows: IntArray
     """(N,)"""
+    tables: IntArray
+    """(K, N) where each deployment's distributions are."""
 
-    def probability(self, kind: LatencyKind, predicted_s: FloatArray, limit_s: float) -> FloatArray:
-        """(N,) P(latency <= limit_s) for forecasts (N,)."""
-        return self.residuals.probability(self.tier_rows, kind, predicted_s, limit_s)
+    @classmethod
+    def of(cls, residuals: Residuals, tier_rows: IntArray) -> FleetOdds:
+        """The odds of N deployments of these tiers (N,)."""
+        return cls(residuals, tier_rows, residuals.tables(tier_rows))
+
+    def probabilities(
+        self, kinds: Sequence[LatencyKind], predicted_s: FloatArray, limits_s: Sequence[float]
+    ) -> FloatArray:
+        """(K, N) P(latency <= limit) of K kinds for forecasts (K, N) and limits (K,)."""
+        return self.residuals.probabilities(self.tables, kinds, predicted_s, limits_s)
 
     def attainable(self, kind: LatencyKind, predicted_s: FloatArray, share: float) -> FloatArray:
         """(N,) the limit in s that `share` of requests with these forecasts (N,) keep."""

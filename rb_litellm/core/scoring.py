@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from rb_litellm.core.ballot import Predictions, Term
+from rb_litellm.core.ballot import Predictions, Term, all_of
 from rb_litellm.core.types import BoolArray, FloatArray
 
 QualityNorm = Literal["raw", "minmax", "scaled"]
@@ -73,9 +73,10 @@ def normalise_quality(quality: FloatArray, allowed: BoolArray, norm: QualityNorm
 
 def saving(amount: FloatArray, allowed: BoolArray) -> FloatArray:
     """1 - amount / max amount over the allowed candidates (..., N); zero where every amount is zero."""
-    largest = np.max(amount, axis=-1, keepdims=True, where=allowed, initial=0.0)
-    share = np.divide(amount, largest, out=np.zeros_like(amount), where=largest > 0.0)
-    return np.where(largest > 0.0, 1.0 - share, 0.0)
+    largest = np.maximum.reduce(amount, axis=-1, keepdims=True, where=allowed, initial=0.0)
+    some = largest > 0.0
+    saved: FloatArray = some - amount / np.where(some, largest, np.inf)
+    return saved
 
 
 class Objective(Protocol):
@@ -140,7 +141,7 @@ def total(terms: Sequence[Term], allowed: BoolArray) -> FloatArray:
     points = terms[0].points
     for term in terms[1:]:
         points = points + term.points
-    return np.where(allowed, points, -np.inf)
+    return points if all_of(allowed) else np.where(allowed, points, -np.inf)
 
 
 def score(

@@ -40,8 +40,10 @@ STEPS = (1.25, 1.5, 2.0)
 class Odds(Protocol):
     """What is known of the error of latency forecasts for N deployments."""
 
-    def probability(self, kind: Latency, predicted_s: FloatArray, limit_s: float) -> FloatArray:
-        """(N,) P(latency <= limit) for forecasts (N,)."""
+    def probabilities(
+        self, kinds: Sequence[Latency], predicted_s: FloatArray, limits_s: Sequence[float]
+    ) -> FloatArray:
+        """(K, N) P(latency <= limit) of K kinds for forecasts (K, N) and limits (K,)."""
 
     def attainable(self, kind: Latency, predicted_s: FloatArray, share: float) -> FloatArray:
         """(N,) the limit in s that `share` of requests with these forecasts keep."""
@@ -72,7 +74,7 @@ class Slo:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Judgement:
     """What the limits of a request leave of its candidates."""
 
@@ -86,19 +88,18 @@ class Judgement:
 
 def judge(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> Judgement:
     """Hold the offered candidates (N,) against the request's limits."""
-    checks = _checks(slo, predictions, odds)
-    verdicts = tuple(check.verdict() for check in checks)
+    verdicts = _verdicts(slo, predictions, odds)
     if slo.mode == "prefer":
         missed = np.zeros(offered.size)
-        for check in checks:
+        for check in _checks(slo, predictions, odds):
             missed += check.misses()
         return Judgement(offered, verdicts, penalty=Term("slo", slo.penalty, -missed))
     kept = offered.copy()
     for verdict in verdicts:
         kept &= verdict.passed
-    if slo.mode == "strict" or kept.any():
+    if slo.mode == "strict" or np.count_nonzero(kept):
         return Judgement(kept, verdicts)
-    return _relaxed(slo, checks, verdicts, offered)
+    return _relaxed(slo, _checks(slo, predictions, odds), verdicts, offered)
 
 
 def needed(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> dict[str, float]:
@@ -109,6 +110,33 @@ def needed(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -
         if within.size:
             best[check.name] = float(within.max() if check.name == "quality" else within.min())
     return best
+
+
+def _verdicts(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[Verdict, ...]:
+    verdicts: list[Verdict] = []
+    if latencies := _latencies(slo, predictions):
+        kinds, limits, predicted = zip(*latencies, strict=True)
+        levels = odds.probabilities(kinds, np.array(predicted), limits)
+        verdicts += map(Verdict, kinds, levels >= slo.theta, limits, levels)
+    quality, cost = predictions.quality, predictions.cost_usd
+    if slo.quality_min is not None:
+        verdicts.append(Verdict("quality", quality >= slo.quality_min, slo.quality_min, quality))
+    if slo.max_cost_usd is not None:
+        verdicts.append(Verdict("budget", cost <= slo.max_cost_usd, slo.max_cost_usd, cost))
+    return tuple(verdicts)
+
+
+def _latencies(slo: Slo, predictions: Predictions) -> list[tuple[Latency, float, FloatArray]]:
+    """The latencies that are limited: name, limit in s, forecasts (N,)."""
+    found: list[tuple[Latency, float, FloatArray]] = []
+    times = predictions.times
+    if slo.ttft_s is not None:
+        found.append(("ttft", slo.ttft_s, times.ttft_s))
+    if slo.tpot_s is not None:
+        found.append(("tpot", slo.tpot_s, times.tpot_s))
+    if slo.e2e_s is not None:
+        found.append(("e2e", slo.e2e_s, times.e2e_s))
+    return found
 
 
 def _relaxed(
@@ -153,8 +181,6 @@ class _Check(Protocol):
     @property
     def predicted(self) -> FloatArray: ...
 
-    def verdict(self) -> Verdict: ...
-
     def misses(self) -> FloatArray:
         """(N,) how far the limit is missed: 0 where it is kept, at most 1."""
 
@@ -191,10 +217,6 @@ class _LatencyCheck:
     theta: float
     odds: Odds
 
-    def verdict(self) -> Verdict:
-        probability = self.odds.probability(self.name, self.predicted, self.limit)
-        return Verdict(self.name, probability >= self.theta, self.limit, probability)
-
     def misses(self) -> FloatArray:
         return self._short(self.predicted, 1.0)
 
@@ -202,7 +224,7 @@ class _LatencyCheck:
         return self._short(self.shared, step)
 
     def _short(self, time_s: FloatArray, step: float) -> FloatArray:
-        probability = self.odds.probability(self.name, time_s, self.limit * step)
+        (probability,) = self.odds.probabilities([self.name], time_s[None], [self.limit * step])
         return np.where(probability >= self.theta, 0.0, 1.0 - probability / self.theta)
 
     def attainable(self) -> FloatArray:
@@ -214,9 +236,6 @@ class _QualityCheck:
     name: LimitName
     limit: float
     predicted: FloatArray
-
-    def verdict(self) -> Verdict:
-        return Verdict(self.name, self.predicted >= self.limit, self.limit, self.predicted)
 
     def misses(self) -> FloatArray:
         return self.misses_loosened(1.0)
@@ -234,9 +253,6 @@ class _CostCheck:
     name: LimitName
     limit: float
     predicted: FloatArray
-
-    def verdict(self) -> Verdict:
-        return Verdict(self.name, self.predicted <= self.limit, self.limit, self.predicted)
 
     def misses(self) -> FloatArray:
         return self.misses_loosened(1.0)

@@ -11,8 +11,9 @@ class LogUniform:
     def __init__(self, spread=2.0):
         self.reach = np.log(spread)
 
-    def probability(self, kind, predicted_s, limit_s):
-        ratio = np.log(np.maximum(limit_s, 1e-300) / np.maximum(predicted_s, 1e-300))
+    def probabilities(self, kinds, predicted_s, limits_s):
+        limits = np.maximum(limits_s, 1e-300)[:, None]
+        ratio = np.log(limits / np.maximum(predicted_s, 1e-300))
         return np.clip((ratio + self.reach) / (2 * self.reach), 0.0, 1.0)
 
     def attainable(self, kind, predicted_s, share):
