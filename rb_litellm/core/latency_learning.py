@@ -59,10 +59,20 @@ class LatencyLearner:
         self._tier_rows: dict[str, int] = {}
         self._measured: IntArray = np.zeros((2, 0), dtype=np.int64)
         self._log_scale: FloatArray = np.zeros((2, 0))
-        self.coefficients = LatencyCoefficients.from_priors([])
+        self._coefficients = LatencyCoefficients.from_priors([])
+        self._stale: set[tuple[str, Literal[0, 1]]] = set()
+        """Tiers, and which of their times, that have learned since their coefficients were worked out."""
 
     def __len__(self) -> int:
         return len(self._tier_of)
+
+    @property
+    def coefficients(self) -> LatencyCoefficients:
+        """By row, as learned so far; worked out when they are asked for, once for all that was learned."""
+        for tier, kind in self._stale:
+            self._refresh(self._tiers[tier], kind)
+        self._stale.clear()
+        return self._coefficients
 
     def tier_row(self, row: int) -> int:
         """The number of the tier of the deployment at `row`: tiers count from 0 as they are met."""
@@ -87,18 +97,15 @@ class LatencyLearner:
         found.rows = np.append(found.rows, row)
         self._measured = np.append(self._measured, np.zeros((2, 1), dtype=np.int64), axis=1)
         self._log_scale = np.append(self._log_scale, np.zeros((2, 1)), axis=1)
-        self.coefficients = self.coefficients.with_row(prior)
-        self._refresh(found, _TPOT)
-        self._refresh(found, _TTFT)
+        self._coefficients = self._coefficients.with_row(prior)
+        self._stale |= {(tier, _TPOT), (tier, _TTFT)}
         return row
 
     def first_token(self, row: int, outcome: Outcome) -> None:
         """Learn from the first token of an attempt that is still open; `observe` then leaves it out."""
-        tier = self._tiers[self._tier_of[row]]
-        residual = self._learn_ttft(tier, row, outcome)
+        residual = self._learn_ttft(row, outcome)
         if residual is not None:
             self._move(_TPOT, row, _HINT * residual)
-            self._refresh(tier, _TPOT)
 
     @property
     def measured(self) -> IntArray:
@@ -110,27 +117,25 @@ class LatencyLearner:
         """Learn from one closed attempt on the deployment at `row`; failures teach nothing here."""
         if outcome.error is not None:
             return
-        tier = self._tiers[self._tier_of[row]]
         if outcome.tpot_s is not None and outcome.tpot_s > 0.0:
-            running = min(outcome.in_flight, float(self.coefficients.slots[row]) - 1.0)
-            self._learn(_TPOT, tier, row, (1.0, running / _RUNNING_UNIT), outcome.tpot_s)
+            running = min(outcome.in_flight, float(self._coefficients.slots[row]) - 1.0)
+            self._learn(_TPOT, row, (1.0, running / _RUNNING_UNIT), outcome.tpot_s)
         if not outcome.first_token_told:
-            self._learn_ttft(tier, row, outcome)
+            self._learn_ttft(row, outcome)
 
-    def _learn_ttft(self, tier: _Tier, row: int, outcome: Outcome) -> float | None:
+    def _learn_ttft(self, row: int, outcome: Outcome) -> float | None:
         # A request that had to queue says nothing of prefill: its TTFT is mostly other people's decoding.
         if outcome.ttft_s is None or outcome.ttft_s <= 0.0:
             return None
-        if outcome.in_flight >= float(self.coefficients.slots[row]):
+        if outcome.in_flight >= float(self._coefficients.slots[row]):
             return None
         tokens = outcome.pending_prefill_tokens + outcome.input_tokens
         features = (1.0, tokens / _PREFILL_UNIT, outcome.in_flight / _RUNNING_UNIT)
-        return self._learn(_TTFT, tier, row, features, outcome.ttft_s)
+        return self._learn(_TTFT, row, features, outcome.ttft_s)
 
-    def _learn(
-        self, kind: Literal[0, 1], tier: _Tier, row: int, features: tuple[float, ...], measured_s: float
-    ) -> float:
+    def _learn(self, kind: Literal[0, 1], row: int, features: tuple[float, ...], measured_s: float) -> float:
         """Learn one time; returns the log of measured / expected before, within the clip."""
+        tier = self._tiers[self._tier_of[row]]
         shape = tier.ttft if kind == _TTFT else tier.tpot
         scale = math.exp(self._log_scale[kind, row])
         before = shape.at(features) * scale
@@ -138,15 +143,15 @@ class LatencyLearner:
         self._measured[kind, row] += 1
         gain = max(_GAIN_FLOOR, 1.0 / (float(self._measured[kind, row]) + 3.0))
         self._move(kind, row, gain * _clipped(measured_s / (shape.at(features) * scale)))
-        self._refresh(tier, kind)
         return _clipped(measured_s / before)
 
     def _move(self, kind: Literal[0, 1], row: int, step: float) -> None:
         moved = (float(self._log_scale[kind, row]) + step) * (1.0 - _SHRINK)
         self._log_scale[kind, row] = min(max(moved, -_MAX_SCALE), _MAX_SCALE)
+        self._stale.add((self._tier_of[row], kind))
 
     def _refresh(self, tier: _Tier, kind: Literal[0, 1]) -> None:
-        rows, c = tier.rows, self.coefficients
+        rows, c = tier.rows, self._coefficients
         scale = np.exp(pooled(self._log_scale[kind, rows], self._measured[kind, rows]))
         if kind == _TPOT:
             idle, growth = tier.tpot.weights

@@ -44,6 +44,8 @@ class Residuals:
     def __init__(self) -> None:
         self._weights: FloatArray = np.zeros((0, len(KINDS), _BINS))
         self._below: FloatArray = np.zeros((0, len(KINDS), _BINS + 1))
+        self._stale: set[tuple[int, int]] = set()
+        """Tiers and kinds that were measured since their shares below each edge were added up."""
 
     def __len__(self) -> int:
         return len(self._weights)
@@ -69,9 +71,7 @@ class Residuals:
         weights = self._weights[tier_row, KINDS[kind]]
         weights *= _KEPT
         weights[min(int((ratio + _REACH) / _WIDTH), _BINS - 1)] += 1.0
-        below = self._below[tier_row, KINDS[kind]]
-        np.cumsum(weights, out=below[1:])
-        below /= below[-1]
+        self._stale.add((tier_row, KINDS[kind]))
 
     def probability(
         self, tier_rows: IntArray, kind: LatencyKind, predicted_s: FloatArray, limit_s: float
@@ -82,7 +82,11 @@ class Residuals:
         return found
 
     def probabilities(
-        self, tables: IntArray, kinds: Sequence[LatencyKind], predicted_s: FloatArray, limits_s: Sequence[float]
+        self,
+        tables: IntArray,
+        kinds: Sequence[LatencyKind],
+        predicted_s: FloatArray,
+        limits_s: Sequence[float],
     ) -> FloatArray:
         """P(latency <= limit) of K kinds for forecasts (K, N) and limits (K,), on deployments by `tables`.
 
@@ -94,7 +98,7 @@ class Residuals:
         place = np.minimum(np.maximum(place, 0.0), float(_BINS))
         left = np.minimum(place.astype(np.int64), _BINS - 1)
         at = tables[[KINDS[kind] for kind in kinds]] + left
-        below = self._below.ravel()
+        below = self._shares().ravel()
         low = below[at]
         found: FloatArray = low + (place - left) * (below[at + 1] - low)
         return found
@@ -109,7 +113,16 @@ class Residuals:
     def quantile(self, tier_row: int, kind: LatencyKind, share: float) -> float:
         """The ratio measured / predicted that `share` (in [0, 1]) of measurements stay below."""
         self._reach_row(tier_row)
-        return math.exp(float(np.interp(share, self._below[tier_row, KINDS[kind]], _EDGES)))
+        return math.exp(float(np.interp(share, self._shares()[tier_row, KINDS[kind]], _EDGES)))
+
+    def _shares(self) -> FloatArray:
+        """(tiers, K, bins + 1) share of ratios below each edge. Nobody reads them without limits."""
+        for tier_row, kind in self._stale:
+            below = self._below[tier_row, kind]
+            np.cumsum(self._weights[tier_row, kind], out=below[1:])
+            below /= below[-1]
+        self._stale.clear()
+        return self._below
 
     def _reach_row(self, row: int) -> None:
         missing = row + 1 - len(self)

@@ -59,6 +59,7 @@ from rb_litellm.telemetry.decision import DecisionRecord
 from rb_litellm.telemetry.recorder import Recorder
 
 EXPIRE_EVERY_S = 1.0
+ENSURE_EVERY_S = 1.0
 
 _log = logging.getLogger("rb_litellm")
 _runtime: Runtime | None = None
@@ -110,6 +111,8 @@ class Runtime:
         self._expired_at = clock()
         self._mounted = False
         self._reloading = Reloading()
+        self._ensured_in: asyncio.AbstractEventLoop | None = None
+        self._ensured_at = clock()
         self._heap = Heap()
         self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._keep_house))
         self._predictors = Predictors(self._predictor_failed)
@@ -171,6 +174,19 @@ class Runtime:
         self._reloading.ensure_started()
         self._predictors.ensure_started()
         self.reporting.ensure_started()
+
+    def keep_started(self) -> None:
+        """`ensure_started` for every request: in full once a second, in a new loop, or without our callback.
+
+        LiteLLM makes its list of callbacks anew when settings change.
+        """
+        import litellm
+
+        now, loop = self.clock(), asyncio.get_running_loop()
+        lately = self._ensured_in is loop and now - self._ensured_at < ENSURE_EVERY_S
+        if not lately or self.lifecycle not in litellm.callbacks:
+            self._ensured_in, self._ensured_at = loop, now
+            self.ensure_started()
 
     # Before and at a pick
 

@@ -92,7 +92,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             asked.answer = self._explained(arrival, healthy, messages, input, request_kwargs)
             return healthy[0]
         try:
-            self._shared.ensure_started()
+            self._shared.keep_started()
             arrival.call_id = self._shared.call_id(request_kwargs)
             placed = await self._desk.submit(self._ticket(arrival, healthy, messages, input, request_kwargs))
         except Exception as error:  # noqa: BLE001  the request is routed all the same

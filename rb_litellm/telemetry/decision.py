@@ -27,19 +27,10 @@ MAX_NAME = 128
 _LOOK_AT = 64
 """So many of the best candidates are looked through for models that are not told yet."""
 
-_FIGURES = {
-    "quality": 4,
-    "output_tokens": 1,
-    "wait_s": 4,
-    "ttft_s": 4,
-    "tpot_s": 6,
-    "e2e_s": 4,
-    "cost_usd": 10,
-}
-"""Fields of a prediction with the decimals they are told in."""
 _SCORE_SCALE = 1e4
-_SCALE = (*(10.0**decimals for decimals in _FIGURES.values()), _SCORE_SCALE)
-"""What figures and score are multiplied by before they are rounded."""
+_SCALE = (1e4, 1e1, 1e4, 1e4, 1e6, 1e4, 1e10, _SCORE_SCALE)
+"""What the fields of a prediction and the score are multiplied by before they are rounded: 4 decimals for
+quality and seconds, 1 for tokens, 6 for seconds per token, 10 for USD."""
 
 Reason = Literal["joint", "only-candidate", "exploration", "fewest-open", "shadow"]
 """How the deployment was found: by the joint score, because there was no other, to learn about it, by the
@@ -58,17 +49,19 @@ class CandidateRecord:
     """Its model group."""
     score: float | None
     """None for a candidate that a filter removed."""
-    figures: dict[str, float]
-    """Its prediction, by the names of `Prediction`'s fields."""
-    terms: dict[str, float]
-    """What its score is the sum of, by name."""
+    figures: Sequence[float]
+    """Its prediction, in the order of `Prediction`'s fields."""
+    points: Sequence[float]
+    """What its score is the sum of,"""
+    names: Sequence[str]
+    """and what each summand is called."""
     failed: tuple[str, ...] = ()
     """Filters that it did not pass."""
 
     @property
-    def prediction(self) -> Prediction:
-        """What was predicted for it."""
-        return Prediction(**self.figures)
+    def terms(self) -> dict[str, float]:
+        """What its score is the sum of, by name."""
+        return dict(zip(self.names, self.points, strict=True))
 
 
 @dataclass(slots=True)
@@ -177,21 +170,20 @@ def _candidates(
     factor, scale = _rounding(tuple([term.weight for term in terms]))
     figures = np.rint(_table(ballot, rows) * factor) / scale
     failing = ballot.failing()
-    told = []
-    for row, (*predicted, score), points in zip(
-        rows, figures[:, :8].tolist(), figures[:, 8:].tolist(), strict=True
-    ):
-        told.append(
+    return tuple(
+        [
             CandidateRecord(
-                deployments[row].id[:MAX_NAME],
-                deployments[row].group[:MAX_NAME],
-                score if isfinite(score) else None,
-                dict(zip(_FIGURES, predicted, strict=True)),
-                dict(zip(names, points, strict=True)),
-                tuple([v.name for v in failing if not v.passed[row]]) if failing else (),
+                deployment=deployments[row].id[:MAX_NAME],
+                model=deployments[row].group[:MAX_NAME],
+                score=told[7] if isfinite(told[7]) else None,
+                figures=told[:7],
+                points=told[8:],
+                names=names,
+                failed=tuple([v.name for v in failing if not v.passed[row]]) if failing else (),
             )
-        )
-    return tuple(told)
+            for row, told in zip(rows, figures.tolist(), strict=True)
+        ]
+    )
 
 
 @lru_cache(maxsize=256)
@@ -270,11 +262,18 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
 
 def candidate_json(candidate: CandidateRecord) -> dict[str, Any]:
     """One candidate as plain JSON values."""
+    quality, output_tokens, wait_s, ttft_s, tpot_s, e2e_s, cost_usd = candidate.figures
     told: dict[str, Any] = {
         "deployment": candidate.deployment,
         "model": candidate.model,
         "score": candidate.score,
-        **candidate.figures,
+        "quality": quality,
+        "output_tokens": output_tokens,
+        "wait_s": wait_s,
+        "ttft_s": ttft_s,
+        "tpot_s": tpot_s,
+        "e2e_s": e2e_s,
+        "cost_usd": cost_usd,
         "terms": candidate.terms,
     }
     if candidate.failed:
