@@ -73,14 +73,6 @@ class Residuals:
         weights[min(int((ratio + _REACH) / _WIDTH), _BINS - 1)] += 1.0
         self._stale.add((tier_row, KINDS[kind]))
 
-    def probability(
-        self, tier_rows: IntArray, kind: LatencyKind, predicted_s: FloatArray, limit_s: float
-    ) -> FloatArray:
-        """P(latency <= limit_s) for forecasts `predicted_s` (N,) on deployments of `tier_rows` (N,)."""
-        limits = [limit_s]
-        found: FloatArray = self.probabilities(self.tables(tier_rows), [kind], predicted_s[None], limits)[0]
-        return found
-
     def probabilities(
         self,
         tables: IntArray,

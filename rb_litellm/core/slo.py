@@ -192,14 +192,10 @@ class _Check(Protocol):
 
 
 def _checks(slo: Slo, predictions: Predictions, odds: Odds) -> list[_Check]:
-    times = predictions.times
     checks: list[_Check] = []
-    if slo.ttft_s is not None:
-        checks.append(_LatencyCheck("ttft", slo.ttft_s, times.ttft_s, times.ttft_s, slo.theta, odds))
-    if slo.tpot_s is not None:
-        checks.append(_LatencyCheck("tpot", slo.tpot_s, times.tpot_s, times.tpot_s, slo.theta, odds))
-    if slo.e2e_s is not None:
-        checks.append(_LatencyCheck("e2e", slo.e2e_s, times.e2e_s, times.priced_s, slo.theta, odds))
+    for name, limit, predicted in _latencies(slo, predictions):
+        shared = predictions.times.priced_s if name == "e2e" else predicted
+        checks.append(_LatencyCheck(name, limit, predicted, shared, slo.theta, odds))
     if slo.quality_min is not None:
         checks.append(_QualityCheck("quality", slo.quality_min, predictions.quality))
     if slo.max_cost_usd is not None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.residuals import Residuals
+from rb_litellm.core.residuals import FleetOdds, Residuals
 from rb_litellm.core.types import Outcome, Prediction
 
 PREDICTION = Prediction(
@@ -30,7 +30,8 @@ def outcome(**facts):
 
 
 def probability(of, predicted, limit, tier=0, kind="ttft"):
-    return float(of.probability(np.array([tier]), kind, np.array([predicted]), limit)[0])
+    odds = FleetOdds.of(of, np.array([tier]))
+    return float(odds.probabilities([kind], np.array([[predicted]]), [limit])[0, 0])
 
 
 def test_before_any_measurement_half_meet_their_forecast_and_few_exceed_it_fourfold():
@@ -70,7 +71,8 @@ def test_candidates_of_several_tiers_are_answered_at_once():
     of = Residuals()
     for _ in range(500):
         of.observe(1, "ttft", 0.1, 0.5)
-    found = of.probability(np.array([1, 0, 1]), "ttft", np.array([0.1, 0.1, 0.01]), 0.2)
+    odds = FleetOdds.of(of, np.array([1, 0, 1]))
+    (found,) = odds.probabilities(["ttft"], np.array([[0.1, 0.1, 0.01]]), [0.2])
     assert found.shape == (3,)
     assert found[0] < 0.1 < 0.8 < found[1]
     assert found[2] > 0.9
@@ -123,3 +125,17 @@ def test_no_odd_time_spoils_the_distribution(predicted, measured):
     of = Residuals()
     of.observe(0, "ttft", predicted, measured)
     assert 0.0 <= probability(of, 0.1, 0.2) <= 1.0
+
+
+def test_several_kinds_are_answered_at_once_each_by_its_own_measurements():
+    of = Residuals()
+    for _ in range(500):
+        of.observe(0, "ttft", 0.1, 0.4)
+        of.observe(0, "e2e", 1.0, 1.0)
+    odds = FleetOdds.of(of, np.array([0, 0]))
+    ttft, e2e = odds.probabilities(["ttft", "e2e"], np.array([[0.1, 0.01], [1.0, 4.0]]), [0.2, 2.0])
+    assert ttft == pytest.approx([probability(of, 0.1, 0.2), probability(of, 0.01, 0.2)])
+    assert e2e == pytest.approx(
+        [probability(of, 1.0, 2.0, kind="e2e"), probability(of, 4.0, 2.0, kind="e2e")]
+    )
+    assert ttft[0] < 0.1 < 0.8 < e2e[0]
