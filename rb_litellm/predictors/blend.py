@@ -9,8 +9,9 @@ kind is known well; what it is for one prompt is mostly noise. So
     deviation kind + weight * (own - kind), times worth, times familiarity
 
 Among qualities the deviation common to all models and the differences between models have weights of
-their own: only differences decide a route, and they carry less signal. All weights are found at training by
-what served best on unseen prompts; worth is 0 where nothing was found, and the mean remains.
+their own: only differences decide a route, and they carry less signal. They fade where no kind is certain: a
+prompt of a kind never seen is routed as the means say. All weights are found at training by what served best
+on unseen prompts; worth is 0 where nothing was found, and the mean remains.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ import numpy as np
 
 from rb_litellm.core.types import FloatArray
 from rb_litellm.predictors.lexicon import Floats
+
+BAND = 0.1
+"""Differences between models fade from so much above the certainty that is asked for to so much below."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,19 +49,32 @@ class Blend:
     """(O,) in [0, 1]."""
     familiar: float
     """Share of known n-grams from which a prompt counts as familiar."""
+    recognised: float = 0.0
+    """Probability of the likeliest kind at which half of the differences remain; 0 keeps all."""
 
     def outputs(self, raw: FloatArray, familiarity: Floats) -> FloatArray:
         """Outputs (R, O) from the trees' raw figures (R, C + O) and the prompts' familiarity (R,)."""
         known = np.minimum(familiarity / max(self.familiar, 1e-9), 1.0) ** 2
-        return np.asarray(self.offset + self.worth * known[:, None] * self.deviations(raw))
+        kinds = self.kinds(raw)
+        deviations = self.worth * known[:, None] * self._deviations(raw, kinds)
+        if kinds.shape[1] and self.recognised:
+            certain = kinds.max(axis=1, keepdims=True)
+            trust = np.clip((certain - self.recognised) / (2 * BAND) + 0.5, 0.0, 1.0)
+            qualities = deviations[:, : self.qualities]
+            common = qualities.mean(axis=1, keepdims=True)
+            deviations[:, : self.qualities] = common + trust * (qualities - common)
+        return np.asarray(self.offset + deviations)
 
     def deviations(self, raw: FloatArray) -> FloatArray:
-        """Blended deviations (R, O), before worth and familiarity."""
+        """Blended deviations (R, O), before worth, familiarity and certainty."""
+        return self._deviations(raw, self.kinds(raw))
+
+    def _deviations(self, raw: FloatArray, kinds: FloatArray) -> FloatArray:
         count = len(self.log_prior)
         own = raw[:, count:] * self.scale
         if not count:
             return own
-        kind = self.kinds(raw) @ self.kind_deviation
+        kind = kinds @ self.kind_deviation
         rest = own - kind
         q = self.qualities
         if q:
@@ -69,6 +86,8 @@ class Blend:
     def kinds(self, raw: FloatArray) -> FloatArray:
         """Probability of each kind, (R, C)."""
         scores = raw[:, : len(self.log_prior)] + self.log_prior
+        if not scores.shape[1]:
+            return np.asarray(scores)
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(scores / scores.sum(axis=1, keepdims=True))
 
@@ -105,6 +124,7 @@ class Blend:
             own_lengths=float(told["own_lengths"]),
             worth=array("worth"),
             familiar=float(told["familiar"]),
+            recognised=float(told["recognised"]),
         )
         if not len(made.scale) == len(made.worth) == len(made.offset):
             raise ValueError(

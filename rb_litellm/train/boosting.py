@@ -15,11 +15,11 @@ ROUNDS = 60
 PATIENCE = 6
 """Rounds without a better loss on the unseen fold before boosting stops."""
 _SETTINGS: dict[str, Any] = {
-    "max_depth": 4,
+    "max_depth": 3,
     "eta": 0.2,
     "subsample": 0.7,
     "colsample_bytree": 0.5,
-    "min_child_weight": 3.0,
+    "min_child_weight": 1.0,
     "lambda": 3.0,
     "tree_method": "hist",
     "max_bin": 64,

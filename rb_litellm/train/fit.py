@@ -6,38 +6,28 @@ taken from prompts that the trees judging them had not seen.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
-from rb_litellm.core.types import BoolArray, FloatArray, IntArray
+from rb_litellm.core.types import FloatArray, IntArray
 from rb_litellm.predictors import lexicon
 from rb_litellm.predictors.blend import Blend
-from rb_litellm.predictors.encoder import Encoder, clip, standard
+from rb_litellm.predictors.encoder import Encoder
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.predictors.model import LEVELS, mean_of_quantiles
-from rb_litellm.predictors.structure import structure
 from rb_litellm.train.boosting import Trees, boost
 from rb_litellm.train.dataset import DataError, Dataset
-from rb_litellm.train.linear import ridge
-from rb_litellm.train.weights import choose_weights
+from rb_litellm.train.reading import MIN_SEEN, Reading
+from rb_litellm.train.strangers import Judged, as_strangers, choose_recognised, left_out
+from rb_litellm.train.targets import Reader, Targets, column_means
+from rb_litellm.train.weights import choose_weights, plain_blend
 
 FOLDS = 4
 MIN_PROMPTS = 20
 """Fewer leave nothing to learn from and nothing to judge by."""
-MIN_SEEN = 2
-"""Prompts that an n-gram must occur in."""
-MIN_OF_KIND = 10
-MAX_KINDS = 32
-"""Tasks that are told apart; the smallest are one kind."""
-KIND_PENALTY = 1.2
-LABEL_PENALTY = 20.0
-_PRIOR_ROWS = 5.0
-"""The mean deviation of a kind starts as that of so many prompts without any."""
 
 
 @dataclass(frozen=True)
@@ -53,34 +43,6 @@ class Fitted:
     """(P, M, Q) out of fold."""
 
 
-@dataclass(frozen=True)
-class _Targets:
-    """What is learned of P prompts: C kinds and O outputs, as deviations in units of their spread."""
-
-    outputs: IntArray
-    labels: FloatArray
-    known: BoolArray
-    offset: FloatArray
-    scale: FloatArray
-    kinds: FloatArray
-    """(P, C) 0 or 1."""
-
-    @property
-    def deviations(self) -> FloatArray:
-        """(P, O), 0 where not known."""
-        return np.where(self.known, self.labels - self.offset, 0.0)
-
-    @property
-    def every(self) -> FloatArray:
-        """(P, C + O): kinds, then deviations in units of their spread."""
-        return np.concatenate([self.kinds, self.deviations / self.scale], axis=1)
-
-    @property
-    def every_known(self) -> BoolArray:
-        """(P, C + O)"""
-        return np.concatenate([np.ones_like(self.kinds, dtype=np.bool_), self.known], axis=1)
-
-
 def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lambda done, of: None) -> Fitted:
     """Train on all prompts of `data`; the same data and seed give the same predictor.
 
@@ -91,108 +53,74 @@ def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lam
     """
     if len(data.prompts) < MIN_PROMPTS:
         raise DataError(f"{len(data.prompts)} different prompts; needed are at least {MIN_PROMPTS}")
-    steps = 2 * FOLDS + 2
-    targets = _targets(data)
-    fold = np.random.default_rng(seed).permutation(len(data.prompts)) % FOLDS
-    encoder, features, familiarity = _encode(data, targets, fold, lambda done: progress(done, steps))
+    targets = Targets.of(data)
+    strange = left_out(targets)
+    steps = _Steps(2 * FOLDS + 2 + len(strange), progress)
+    random = np.random.default_rng(seed)
+    fold = random.permutation(len(data.prompts)) % FOLDS
+    reading = Reading.of(data.prompts)
+    encoder, features, familiarity = _encode(reading, targets, fold, steps)
 
     unseen = np.zeros_like(targets.every)
-    rounds = []
+    best = []
     trees = Trees(targets.kinds.shape[1], seed)
     for k in range(FOLDS):
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        booster, best = boost(features, targets.every, targets.every_known, train, trees, stop_on=test)
-        rounds.append(best)
-        raw = booster.inplace_predict(features[test], iteration_range=(0, best), validate_features=False)
+        booster, count = boost(features, targets.every, targets.every_known, train, trees, stop_on=test)
+        best.append(count)
+        raw = booster.inplace_predict(features[test], iteration_range=(0, count), validate_features=False)
         unseen[test] = np.asarray(raw).reshape(len(test), -1)
-        progress(FOLDS + 2 + k, steps)
-    every = np.arange(len(features))
-    booster, _ = boost(
-        features, targets.every, targets.every_known, every, trees, rounds=max(int(np.mean(rounds)), 1)
-    )
-    progress(steps, steps)
+        steps.done()
+    every, rounds = np.arange(len(features)), max(int(np.mean(best)), 1)
+    booster, _ = boost(features, targets.every, targets.every_known, every, trees, rounds=rounds)
+    steps.done()
 
-    blend = choose_weights(
-        _plain_blend(targets, len(data.models), familiarity), unseen, targets.labels, targets.known
-    )
+    blend = choose_weights(plain_blend(targets, familiarity), unseen, targets.labels, targets.known)
+    strangers = []
+    for kind in strange:
+        strangers.append(as_strangers(kind, reading, targets, features, blend, rounds, random))
+        steps.done()
+    graded = targets.fully_graded
+    known = Judged(blend, unseen[graded], familiarity[graded], targets.labels[graded, : targets.qualities])
+    blend = blend.but(recognised=choose_recognised(known, strangers))
     return _fitted(data, targets, blend, encoder, bytes(booster.save_raw("ubj")), unseen, familiarity)
 
 
-def _targets(data: Dataset) -> _Targets:
-    labels = np.concatenate([data.quality, np.log(np.maximum(data.output_tokens, 1.0))], axis=1)
-    outputs = np.flatnonzero(np.isfinite(labels).any(axis=0))
-    labels = labels[:, outputs]
-    known = np.isfinite(labels)
-    offset = column_means(labels, known)
-    deviations = np.where(known, labels - offset, 0.0)
-    # All outputs are learned by the same trees: on one scale.
-    scale = np.sqrt(np.sum(deviations**2, axis=0) / np.maximum(known.sum(axis=0), 1)) + 1e-6
-    return _Targets(outputs, labels, known, offset, scale, _kinds(data.tasks))
+class _Steps:
+    """Counts what is done, for a progress bar."""
 
+    def __init__(self, of: int, progress: Callable[[int, int], None]) -> None:
+        self._done, self._of, self._progress = 0, of, progress
 
-def _kinds(tasks: Sequence[str]) -> FloatArray:
-    """Tasks as (P, C) zeros and ones; C is 0 where there are not two to tell apart."""
-    often = [t for t, n in Counter(tasks).most_common(MAX_KINDS - 1) if t and n >= MIN_OF_KIND]
-    if len(often) < 2:
-        return np.zeros((len(tasks), 0))
-    at = {task: n for n, task in enumerate(sorted(often))}
-    column = np.array([at.get(task, len(at)) for task in tasks])
-    kinds: FloatArray = np.eye(len(at) + 1)[column][:, : int(column.max()) + 1]
-    return kinds
+    def done(self) -> None:
+        self._done += 1
+        self._progress(self._done, self._of)
 
 
 def _encode(
-    data: Dataset, targets: _Targets, fold: IntArray, progress: Callable[[int], None]
+    reading: Reading, targets: Targets, fold: IntArray, steps: _Steps
 ) -> tuple[Encoder, Floats, Floats]:
     """The encoder of all prompts, and features as prompts have them that it was not fitted on."""
-    texts = [clip(prompt.text) for prompt in data.prompts]
-    contents = [text.encode("utf-8", "replace") for text in texts]
-    plain, bag = structure(data.prompts, texts, contents), lexicon.bags(contents)
-    seen = np.bincount(bag.bucket, minlength=lexicon.WIDTH)
-    rarity = np.log((1.0 + len(texts)) / (1.0 + seen)) + 1.0
-    idf = np.where(seen >= MIN_SEEN, rarity, 0.0).astype(np.float16).astype(np.float32)
-    centre, spread = plain.mean(axis=0), plain.std(axis=0) + np.float32(1e-3)
-    entries = (lexicon.weigh(bag, idf), bag.bucket, bag.begins)
-    grams = sparse.csr_matrix(entries, shape=(len(texts), lexicon.WIDTH))
-    matrix = sparse.hstack([grams, sparse.csr_matrix(standard(plain, centre, spread))], format="csr")
-    wanted, known = targets.every.astype(np.float32), targets.every_known.astype(np.float32)
-    kinds = targets.kinds.shape[1]
-    wanted[:, :kinds] -= wanted[:, :kinds].mean(axis=0)
-    penalty = np.full(wanted.shape[1], LABEL_PENALTY, dtype=np.float32)
-    penalty[:kinds] = KIND_PENALTY
-    read = np.zeros_like(wanted)
+    every = np.arange(len(fold))
+    scale = reading.scale(every)
+    matrix, reader = reading.matrix(scale), Reader(targets)
+    read = np.zeros(targets.every.shape, dtype=np.float32)
     for k in range(FOLDS):
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        read[test] = matrix[test] @ ridge(matrix[train], wanted[train], known[train], penalty)
-        progress(k + 1)
-    table = ridge(matrix, wanted, known, penalty)
-    progress(FOLDS + 1)
-    encoder = Encoder(idf, centre, spread, table[: lexicon.WIDTH], table[lexicon.WIDTH :])
+        read[test] = matrix[test] @ reader.table(matrix[train], train)
+        steps.done()
+    table = reader.table(matrix, every)
+    steps.done()
+    width = lexicon.WIDTH
+    encoder = Encoder(scale.idf, scale.centre, scale.spread, table[:width], table[width:])
     # An n-gram of one prompt only is unknown when that prompt is new: count it so here too.
-    familiar = lexicon.familiarity(bag, np.where(seen > MIN_SEEN, idf, 0.0).astype(np.float32))
-    return encoder, np.concatenate([plain, read], axis=1), familiar
-
-
-def _plain_blend(targets: _Targets, models: int, familiarity: Floats) -> Blend:
-    """A blend that believes everything; the weights are chosen later."""
-    counts = targets.kinds.T @ targets.known
-    return Blend(
-        qualities=int(np.sum(targets.outputs < models)),
-        offset=targets.offset,
-        scale=targets.scale,
-        log_prior=np.log(np.maximum(targets.kinds.mean(axis=0), 1e-9)),
-        kind_deviation=(targets.kinds.T @ targets.deviations) / (counts + _PRIOR_ROWS),
-        own_common=1.0,
-        own_differences=1.0,
-        own_lengths=1.0,
-        worth=np.ones(len(targets.outputs)),
-        familiar=float(np.quantile(familiarity, 0.05)),
-    )
+    idf = np.where(scale.seen > MIN_SEEN, scale.idf, 0.0).astype(np.float32)
+    return encoder, np.concatenate([reading.plain, read], axis=1), lexicon.familiarity(reading.bag, idf)
 
 
 def _fitted(
     data: Dataset,
-    targets: _Targets,
+    targets: Targets,
     blend: Blend,
     encoder: Encoder,
     booster: bytes,
@@ -245,12 +173,6 @@ def _quantiles(values: FloatArray) -> FloatArray:
         if np.isfinite(column).any():
             result[j] = np.quantile(column[np.isfinite(column)], LEVELS)
     return result
-
-
-def column_means(labels: FloatArray, known: BoolArray) -> FloatArray:
-    """Mean of what is known of each column."""
-    means: FloatArray = np.where(known, labels, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return means
 
 
 def _nan_mean(values: FloatArray) -> FloatArray:

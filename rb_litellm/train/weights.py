@@ -6,10 +6,31 @@ import numpy as np
 
 from rb_litellm.core.types import BoolArray, FloatArray
 from rb_litellm.predictors.blend import Blend
+from rb_litellm.predictors.lexicon import Floats
+from rb_litellm.train.targets import Targets
 
 GRID = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 SURE = 2.0
 """Standard errors by which a slope must differ from 0 to count."""
+_PRIOR_ROWS = 5.0
+"""The mean deviation of a kind starts as that of so many prompts without any."""
+
+
+def plain_blend(targets: Targets, familiarity: Floats) -> Blend:
+    """A blend that believes everything, for prompts of the given familiarity (P,)."""
+    counts = targets.kinds.T @ targets.known
+    return Blend(
+        qualities=targets.qualities,
+        offset=targets.offset,
+        scale=targets.scale,
+        log_prior=np.log(np.maximum(targets.kinds.mean(axis=0), 1e-9)),
+        kind_deviation=(targets.kinds.T @ targets.deviations) / (counts + _PRIOR_ROWS),
+        own_common=1.0,
+        own_differences=1.0,
+        own_lengths=1.0,
+        worth=np.ones(len(targets.outputs)),
+        familiar=float(np.quantile(familiarity, 0.05)),
+    )
 
 
 def choose_weights(blend: Blend, unseen: FloatArray, labels: FloatArray, known: BoolArray) -> Blend:
