@@ -55,7 +55,7 @@ def experiment(
 ) -> None:
     """Carry out an experiment.
 
-    NAME is cluster, paper-table, front, litellm, bursts, scale, azure or ablations.
+    NAME is cluster, paper-table, front, litellm, bursts, scale, azure, ablations or slo.
     """
     from rb_litellm.sim.cluster_file import load_cluster
     from rb_litellm.sim.experiments.measured import Scale

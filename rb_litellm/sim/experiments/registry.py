@@ -9,7 +9,7 @@ from rb_litellm.sim.experiments.measured import Measured, Named, Scale
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.world import WorldFiles, run_all
 
-NAMES = ("cluster", "paper-table", "front", "litellm", "bursts", "scale", "azure", "ablations")
+NAMES = ("cluster", "paper-table", "front", "litellm", "bursts", "scale", "azure", "ablations", "slo")
 
 
 def named(name: str) -> Named:
