@@ -57,7 +57,7 @@ def photograph(url: str, key: str, user: str, password: str, folder: Path) -> It
         yield shot("models")
         page.locator("tbody tr").first.locator("td").first.locator("button, span").first.click()
         page.get_by_role("tab", name="Raw JSON").click()
-        page.mouse.wheel(0, _SIZE["height"])
+        page.mouse.wheel(0, _SIZE["height"] // 3)
         yield shot("model")
         for name, stream in (("log", False), ("log-streamed", True)):
             answer = _ask(url, key, stream)

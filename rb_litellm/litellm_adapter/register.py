@@ -341,7 +341,8 @@ def offer_stored_settings(server: Any, router: Any) -> None:
     fields = settings_page.fields(router.get_settings())
     settings_page.label(fields)
     if (writable := getattr(server, _WRITABLE, None)) is not None:
-        setattr(server, _WRITABLE, writable | fields.keys())
+        others = frozenset(name for name in writable if not settings_page.is_field(name))
+        setattr(server, _WRITABLE, others | fields.keys())
 
 
 def guard_stored_settings(server: Any, router: Any) -> None:

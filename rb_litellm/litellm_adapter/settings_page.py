@@ -66,7 +66,7 @@ def label(names: Iterable[str]) -> None:
     from litellm.types.management_endpoints import ROUTER_SETTINGS_FIELDS
     from litellm.types.management_endpoints.router_settings_endpoints import RouterSettingsField
 
-    others = [field for field in ROUTER_SETTINGS_FIELDS if not _is_field(field.field_name)]
+    others = [field for field in ROUTER_SETTINGS_FIELDS if not is_field(field.field_name)]
     ROUTER_SETTINGS_FIELDS[:] = others + [
         RouterSettingsField(
             field_name=name,
@@ -89,7 +89,7 @@ def take_in(new: MutableMapping[str, Any], current: Settings) -> list[str]:
     wrong: list[str] = []
     edited: dict[str | None, Any] = {}
     shown = fields(current)
-    for name in [name for name in new if _is_field(name)]:
+    for name in [name for name in new if is_field(name)]:
         text = new.pop(name)
         if name in shown and text != shown[name]:
             try:
@@ -136,5 +136,6 @@ def _group(field: str) -> str | None:
     return field.partition(":")[2] or None
 
 
-def _is_field(name: str) -> bool:
+def is_field(name: str) -> bool:
+    """Whether a setting's name is that of a field of ours."""
     return name == FIELD or name.startswith(f"{FIELD}:")
