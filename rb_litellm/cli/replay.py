@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -103,27 +104,58 @@ def _show(document: dict[str, Any], median_error: float) -> None:
     from rb_litellm.replay.check import GOOD_MEDIAN_ERROR
 
     console = Console()
-    console.print(
-        _table("The fit: logged against simulated, under the policy that was in force", document["fit"])
-    )
+    console.print(_fit_table(document["fit"]))
     if median_error > GOOD_MEDIAN_ERROR:
         console.print(
             f"[yellow]The median error of E2E is {median_error:.0%}: read the seconds below as a comparison "
             "of policies, not as a forecast.[/yellow]"
         )
-    wanted = ("policy", "mean_e2e_s", "p95_e2e_s", "p95_ttft_s", "quality", "cost_usd_per_1k", "failed")
-    rows = [{name: run[name] for name in wanted} for run in document["runs"]]
-    console.print(
-        _table(f"What if: the same {document['replayed_calls']} arrivals; quality is expected", rows)
+    console.print(_runs_table(document["replayed_calls"], document["runs"]))
+
+
+def _fit_table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = _table(
+        "The fit: E2E (s) as logged / simulated with the log's own routing; median error",
+        ("deployment", "speed from", "calls", "mean", "p95", "off by"),
     )
-
-
-def _table(title: str, rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in rows[0]:
-        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
     for row in rows:
-        table.add_row(*map(str, row.values()))
+        table.add_row(
+            row["deployment"],
+            row["origin"],
+            str(row["calls"]),
+            f"{row['logged_mean_e2e_s']:.2f} / {row['simulated_mean_e2e_s']:.2f}",
+            f"{row['logged_p95_e2e_s']:.2f} / {row['simulated_p95_e2e_s']:.2f}",
+            f"{row['median_error']:.1%}",
+        )
+    return table
+
+
+def _runs_table(calls: int, rows: Sequence[dict[str, Any]]) -> Table:
+    table = _table(
+        f"What if: the same {calls} arrivals; quality is expected, times are in s",
+        ("policy", "mean E2E", "p95 E2E", "p95 TTFT", "quality", "USD/1k", "failed"),
+    )
+    for row in rows:
+        table.add_row(
+            row["policy"],
+            f"{row['mean_e2e_s']:.2f}",
+            f"{row['p95_e2e_s']:.2f}",
+            f"{row['p95_ttft_s']:.2f}",
+            f"{row['quality']:.3f}",
+            f"{row['cost_usd_per_1k']:.4g}",
+            str(row["failed"]),
+        )
+    return table
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    """The first column folds rather than being cut off: two policies must never look alike."""
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.add_column(columns[0], overflow="fold")
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
