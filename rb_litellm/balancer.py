@@ -91,6 +91,8 @@ class _Slate:
     price_known: BoolArray | None
     """(N,) whether somebody states both prices; None where all are stated."""
     odds: FleetOdds
+    everyone: BoolArray
+    """(N,) all of them; shared by all requests that may use all, so it cannot be written to."""
 
 
 class Balancer:
@@ -240,17 +242,17 @@ class Balancer:
         rows, tiers = slate.state_rows, slate.tier_rows
         return self.memory.held(ask.prompt, ask.affinity, rows, tiers, slate.groups, now)
 
-    def _common_slate(self, asks: Sequence[Ask]) -> tuple[_Slate, BoolArray]:
+    def _common_slate(self, asks: Sequence[Ask]) -> tuple[_Slate, Sequence[BoolArray]]:
         first = asks[0].candidates
         if all(ask.candidates == first for ask in asks[1:]):
             slate = self._slate(first)
-            return slate, np.ones((len(asks), len(first)), dtype=np.bool_)
+            return slate, [slate.everyone] * len(asks)
         union = tuple(dict.fromkeys(d for ask in asks for d in ask.candidates))
         position = {deployment: i for i, deployment in enumerate(union)}
         masks = np.zeros((len(asks), len(union)), dtype=np.bool_)
         for r, ask in enumerate(asks):
             masks[r, [position[d] for d in ask.candidates]] = True
-        return self._slate(union), masks
+        return self._slate(union), list(masks)
 
     def _slate(self, deployments: tuple[Deployment, ...]) -> _Slate:
         slate = self._slates.get(deployments)
@@ -270,6 +272,8 @@ class Balancer:
         output_usd = np.array([d.output_usd_per_token for d in deployments])
         rows = [self._row(d) for d in deployments]
         tier_rows = np.array([self._learner.tier_row(row) for row in rows], dtype=np.int64)
+        everyone = np.ones(len(deployments), dtype=np.bool_)
+        everyone.setflags(write=False)
         price_known = ~(np.isnan(input_usd) | np.isnan(output_usd))
         return _Slate(
             deployments=deployments,
@@ -284,6 +288,7 @@ class Balancer:
             output_usd_per_token=_with_median(output_usd),
             price_known=None if price_known.all() else price_known,
             odds=FleetOdds.of(self.residuals, tier_rows),
+            everyone=everyone,
         )
 
     def _row(self, deployment: Deployment) -> int:

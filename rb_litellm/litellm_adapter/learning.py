@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from rb_litellm.core.types import Outcome
 
-LEARN_WITHIN_S = 0.05
+LEARN_WITHIN_S = 0.1
 MAX_WAITING = 256
 """Outcomes that wait to be learned; whoever adds one beyond them learns them all."""
 
