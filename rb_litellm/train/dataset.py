@@ -2,7 +2,7 @@
 
 Files are JSON lines (`.jsonl`, `.ndjson`, also `.gz`), CSV or Parquet. A row has `prompt` or `messages`,
 `model`, `quality` in [0, 1] and `output_tokens`; either label may be null or absent. Optional columns:
-`max_tokens` (the limit the answer was written under) and `task` (a name, used in reports only).
+`max_tokens` (the limit the answer was written under) and `task` (a name: training tells tasks apart).
 """
 
 from __future__ import annotations

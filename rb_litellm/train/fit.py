@@ -19,10 +19,11 @@ from rb_litellm.predictors.encoder import Encoder
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.predictors.model import LEVELS, mean_of_quantiles
 from rb_litellm.train.boosting import Trees, boost
+from rb_litellm.train.clusters import clusters
 from rb_litellm.train.dataset import DataError, Dataset
 from rb_litellm.train.reading import MIN_SEEN, Reading
 from rb_litellm.train.strangers import Judged, as_strangers, choose_recognised, left_out
-from rb_litellm.train.targets import Reader, Targets, column_means
+from rb_litellm.train.targets import MAX_KINDS, Reader, Targets, column_means
 from rb_litellm.train.weights import choose_weights, plain_blend
 
 FOLDS = 4
@@ -53,12 +54,15 @@ def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lam
     """
     if len(data.prompts) < MIN_PROMPTS:
         raise DataError(f"{len(data.prompts)} different prompts; needed are at least {MIN_PROMPTS}")
-    targets = Targets.of(data)
-    strange = left_out(targets)
-    steps = _Steps(2 * FOLDS + 2 + len(strange), progress)
     random = np.random.default_rng(seed)
     fold = random.permutation(len(data.prompts)) % FOLDS
     reading = Reading.of(data.prompts)
+    tasks = data.tasks
+    if not any(tasks):
+        tasks = clusters(reading.matrix(reading.scale(np.arange(len(fold)))), MAX_KINDS - 1, random)
+    targets = Targets.of(data, tasks)
+    strange = left_out(targets)
+    steps = _Steps(2 * FOLDS + 2 + len(strange), progress)
     encoder, features, familiarity = _encode(reading, targets, fold, steps)
 
     unseen = np.zeros_like(targets.every)

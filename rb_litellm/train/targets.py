@@ -38,12 +38,12 @@ class Targets:
     """(P, C) 0 or 1; C is 0 where there are not two to tell apart."""
 
     @classmethod
-    def of(cls, data: Dataset) -> Targets:
-        """All that the data have labels of."""
+    def of(cls, data: Dataset, tasks: Sequence[str]) -> Targets:
+        """All that the data have labels of; `tasks` name the kind of each prompt, empty for none."""
         labels = np.concatenate([data.quality, np.log(np.maximum(data.output_tokens, 1.0))], axis=1)
         outputs = np.flatnonzero(np.isfinite(labels).any(axis=0))
         qualities = int(np.sum(outputs < len(data.models)))
-        return cls._scaled(outputs, qualities, labels[:, outputs], _kinds(data.tasks))
+        return cls._scaled(outputs, qualities, labels[:, outputs], _kinds(tasks))
 
     def without(self, kind: int, rows: IntArray) -> Targets:
         """The given rows, none of them of the kind, as if there were no such kind."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import tempfile
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,12 +93,14 @@ def read_rows(rows: list[dict[str, Any]]) -> Dataset:
 
 
 def test_kinds_are_left_out_only_where_enough_remain() -> None:
-    assert left_out(Targets.of(kinds_of(KINDS))) == [0, 1, 2, 3]
-    assert left_out(Targets.of(read_rows(answers(100)))) == []
+    many, two = kinds_of(KINDS), read_rows(answers(100))
+    assert left_out(Targets.of(many, many.tasks)) == [0, 1, 2, 3]
+    assert left_out(Targets.of(two, two.tasks)) == []
 
 
-def test_known_kinds_are_still_told_apart() -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["named kinds", "kinds that nobody named"])
+def test_known_kinds_are_told_apart(named: bool) -> None:
     data = kinds_of(KINDS)
-    fitted = fit(data)
+    fitted = fit(data if named else replace(data, tasks=("",) * len(data.tasks)))
     chosen = fitted.unseen_quality.argmax(axis=1)
     assert np.mean(data.quality[np.arange(len(chosen)), chosen]) > 0.72
