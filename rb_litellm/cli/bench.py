@@ -92,5 +92,32 @@ def predictor(folder: Path | None, repeats: int, seed: int, as_json: bool) -> No
     show({**result, "machine": machine()}, as_json)
 
 
+@bench.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    required=True,
+    help="Graded answers, as for `train`. Repeatable.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def semantic(data: tuple[Path, ...], seed: int, as_json: bool, quiet: bool) -> None:
+    """Tell what a sentence model would add to the features, and cost; needs the extra `semantic`."""
+    from rb_litellm.bench.semantic import Missing, run
+    from rb_litellm.train.dataset import DataError, read_dataset
+
+    def told(message: str) -> None:
+        if not quiet:
+            click.echo(message, err=True)
+
+    try:
+        result = run(read_dataset(data), seed, told)
+    except (DataError, Missing) as error:
+        raise click.ClickException(str(error)) from error
+    show({**result, "machine": machine()}, as_json)
+
+
 for command in (proxy, faults, workers, state):
     bench.add_command(command)
