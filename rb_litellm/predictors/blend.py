@@ -61,8 +61,10 @@ class Blend:
             certain = kinds.max(axis=1, keepdims=True)
             trust = np.clip((certain - self.recognised) / (2 * BAND) + 0.5, 0.0, 1.0)
             qualities = deviations[:, : self.qualities]
-            common = qualities.mean(axis=1, keepdims=True)
-            deviations[:, : self.qualities] = common + trust * (qualities - common)
+            # A model that no prompt tells anything of has nothing in common with others: it keeps its mean.
+            told = self.worth[: self.qualities] > 0.0
+            common = (qualities @ (told / max(told.sum(), 1)))[:, None]
+            qualities[:, told] = (common + trust * (qualities - common))[:, told]
         return np.asarray(self.offset + deviations)
 
     def deviations(self, raw: FloatArray) -> FloatArray:

@@ -55,6 +55,12 @@ def test_what_is_common_to_all_models_stays() -> None:
     assert gated - gated.mean() == pytest.approx([0.05, -0.05])
 
 
+def test_a_model_that_prompts_tell_nothing_of_keeps_its_mean() -> None:
+    told = blend(0.95).but(worth=np.array([1.0, 0.0])).outputs(raw(0.7), np.ones(1))[0]
+    assert told[1] == 0.5
+    assert told[0] < 0.6
+
+
 def judged(probability: float, second: float) -> Judged:
     return Judged(blend(), raw(probability), np.ones(1, dtype=np.float32), np.array([[0.6, second]]))
 
