@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -49,15 +50,16 @@ def train(
 
     A row of the data has `prompt` or `messages`, `model`, `quality` from 0 to 1 and `output_tokens`;
     either label may be missing. Spend logs tell the output length of each call whose prompt LiteLLM stored
-    (`store_prompts_in_spend_logs`), and with --feedback its quality. The model card beside the predictor
-    says how well it does on prompts that it had not seen.
+    (`store_prompts_in_spend_logs`), and with --feedback its quality; and how fast each deployment is. The
+    model card beside the predictor says how well it does on prompts that it had not seen, and under `latency`
+    the `ttft_ms` and `tpot_ms` of deployments in the log, for their `model_info.routebalance`.
     """
     from rb_litellm.logs.feedback import read_feedback
     from rb_litellm.logs.spend_logs import read_spend_logs
     from rb_litellm.predictors.model import PredictorError
     from rb_litellm.train.dataset import Answer, read_dataset
     from rb_litellm.train.folder import check_free
-    from rb_litellm.train.logged import answers_of_calls
+    from rb_litellm.train.logged import answers_of_calls, latencies_of_calls
     from rb_litellm.train.pipeline import train_predictor
 
     if not (data or logs):
@@ -67,6 +69,7 @@ def train(
     started = time.perf_counter()
     answers: list[Answer] = []
     counts = None
+    latencies: dict[str, Any] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True, quiet=quiet)
     try:
@@ -75,11 +78,17 @@ def train(
             task = progress.add_task("reading", total=None)
             if logs:
                 scores = read_feedback(feedback) if feedback else {}
-                answers, counts = answers_of_calls(read_spend_logs(logs, max_rows), scores)
+                calls = read_spend_logs(logs, max_rows)
+                answers, counts = answers_of_calls(calls, scores)
+                latencies = latencies_of_calls(calls)
             graded = read_dataset(data, answers)
             progress.update(task, description="training")
             predictor = train_predictor(
-                graded, out, seed, lambda done, of: progress.update(task, completed=done, total=of)
+                graded,
+                out,
+                seed,
+                lambda done, of: progress.update(task, completed=done, total=of),
+                latencies,
             )
     except (ValueError, PredictorError, OSError) as error:
         raise click.ClickException(str(error)) from error
@@ -94,11 +103,12 @@ def train(
             "version": predictor.version,
         }
         if counts is not None:
-            document["log"] = counts.as_json()
+            document["log"] = {**counts.as_json(), "latency": latencies}
         click.echo(json.dumps(document))
     else:
         if counts is not None:
             click.echo(f"log: {counts}")
+            click.echo(f"log: latencies of {len(latencies)} deployments, see `latency` in the card")
         click.echo(
             f"{out}: version {predictor.version}, {len(predictor.models)} models, "
             f"{graded.rows} rows of {len(graded.prompts)} prompts, {seconds} s; card in {out / 'card.json'}"

@@ -1,13 +1,15 @@
-"""Calls of LiteLLM's spend logs as training data: output lengths for free, quality where feedback exists."""
+"""What LiteLLM's spend logs teach: output lengths and latencies for free, quality where feedback exists."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from rb_litellm.litellm_adapter.prompts import read_prompt
 from rb_litellm.logs.spend_logs import LoggedCall
+from rb_litellm.replay.fit import fit_servers
 from rb_litellm.train.dataset import Answer, DataError
 
 _SHORTENED = "litellm_truncated"
@@ -88,6 +90,25 @@ def answers_of_calls(
         )
         raise DataError(f"spend logs: nothing to learn from in {counts}{hint}")
     return answers, counts
+
+
+def latencies_of_calls(calls: Sequence[LoggedCall]) -> dict[str, dict[str, Any]]:
+    """`ttft_ms` and `tpot_ms` alone, without load, by deployment, as `model_info.routebalance` takes them.
+
+    Deployments whose model has too few calls to be fitted are left out.
+    """
+    answered = [call for call in calls if not call.failed and call.output_tokens > 0]
+    return {
+        server.deployment: {
+            "model": server.model,
+            "calls": server.calls,
+            "from": server.origin,
+            "ttft_ms": round(server.ttft_s * 1e3, 2),
+            "tpot_ms": round(server.tpot_s * 1e3, 3),
+        }
+        for server in fit_servers(answered)
+        if server.origin != "prior"
+    }
 
 
 def _place(call: LoggedCall) -> tuple[str, str, str]:

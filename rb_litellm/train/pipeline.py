@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rb_litellm.predictors.model import CARD, Predictor
 from rb_litellm.train.card import model_card
@@ -18,9 +19,13 @@ PROMPTS = "prompts.txt"
 
 
 def train_predictor(
-    data: Dataset, out: Path, seed: int = 0, progress: Callable[[int, int], None] = lambda done, of: None
+    data: Dataset,
+    out: Path,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    latencies: Mapping[str, Any] | None = None,
 ) -> Predictor:
-    """Train on `data`, write the folder `out` and load it.
+    """Train on `data`, write the folder `out` and load it. `latencies` of deployments go into its card.
 
     Raises:
         DataError: too little to learn from.
@@ -30,6 +35,8 @@ def train_predictor(
     started = time.perf_counter()
     fitted = fit(data, seed, progress)
     card = model_card(data, fitted, seed, time.perf_counter() - started)
+    if latencies:
+        card["latency"] = dict(latencies)
     return write_folder(
         out,
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rb_litellm.cli import main
 from rb_litellm.logs.spend_logs import read_spend_logs
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.train.dataset import DataError, read_dataset
-from rb_litellm.train.logged import answers_of_calls
+from rb_litellm.train.logged import answers_of_calls, latencies_of_calls
 from tests.train.conftest import answers
 
 Write = Callable[..., Path]
@@ -130,6 +131,35 @@ def test_a_log_without_feedback_teaches_length_alone(write_rows: Write, tmp_path
     result = train("--from-spend-logs", write_rows(calls), "--out", tmp_path / "model")
     assert result.exit_code == 0, result.output
     assert "80 used, 0 of them with feedback" in result.output
+
+
+def test_a_log_tells_how_fast_each_deployment_is(write_rows: Write) -> None:
+    def streamed(number: int, deployment: str) -> dict[str, Any]:
+        sent = datetime(2026, 11, 1, tzinfo=timezone.utc) + timedelta(minutes=number)
+        first, tokens = sent + timedelta(milliseconds=100), 20 + number
+        return logged(
+            startTime=sent.isoformat(),
+            completionStartTime=first.isoformat(),
+            endTime=(first + timedelta(milliseconds=20 * (tokens - 1))).isoformat(),
+            model=f"hosted_vllm/{deployment}",
+            model_id=deployment,
+            completion_tokens=tokens,
+        )
+
+    rows = [streamed(n, "often") for n in range(40)] + [streamed(n, "seldom") for n in range(3)]
+    told = latencies_of_calls(read_spend_logs(str(write_rows(rows))))
+    assert set(told) == {"often"}
+    assert told["often"]["calls"] == 40
+    assert told["often"]["ttft_ms"] == pytest.approx(100.0, rel=0.02)
+    assert told["often"]["tpot_ms"] == pytest.approx(20.0, rel=0.02)
+
+
+def test_the_card_tells_the_latencies_of_the_log(write_rows: Write, tmp_path: Path) -> None:
+    calls, _ = logs_and_feedback()
+    result = train("--from-spend-logs", write_rows(calls), "--out", tmp_path / "model")
+    assert "latencies of 2 deployments" in result.output
+    card = json.loads((tmp_path / "model" / "card.json").read_text())
+    assert {row["model"] for row in card["latency"].values()} == {"hosted_vllm/small", "hosted_vllm/large"}
 
 
 def test_logs_stand_beside_graded_data(write_rows: Write) -> None:
