@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.predictors.features import estimate_tokens
+from rb_litellm.predictors.tokens import estimate_tokens
 
 MAX_MESSAGES = 512
 """Messages that are read of one request: the first and the last half of this many."""

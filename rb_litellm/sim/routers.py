@@ -23,8 +23,8 @@ import numpy.typing as npt
 import xgboost
 
 from rb_litellm.core.types import FloatArray, Prompt
-from rb_litellm.predictors.features import featurise
 from rb_litellm.sim.cluster import Cluster
+from rb_litellm.sim.plain_features import featurise
 from rb_litellm.sim.policy import Desk, Oblivious
 from rb_litellm.sim.simple import ShortestQueue
 from rb_litellm.sim.workload import Corpus, Request

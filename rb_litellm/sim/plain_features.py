@@ -1,6 +1,7 @@
-"""Prompts as numbers: what can be read off a prompt's text in microseconds, whatever its size.
+"""Prompts as numbers for the routers that RouteBalance is compared with: hashed words and a few counts.
 
-Deterministic: the same prompt gives the same row in every process.
+What our own predictor reads is in `predictors/encoder.py`. Deterministic: the same prompt gives the same row
+in every process.
 """
 
 from __future__ import annotations
@@ -15,9 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.predictors.tokens import estimate_tokens
-
-__all__ = ["FEATURES", "MAX_CHARS", "WORD_BUCKETS", "estimate_tokens", "featurise"]
 
 MAX_CHARS = 6_000
 """Characters that are looked at: half from the start, half from the end, where the question stands."""
