@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from rb_litellm.litellm_adapter import settings_page
+from rb_litellm.litellm_adapter import announcing, settings_page
+from rb_litellm.litellm_adapter.settings_check import wrong_settings
 from rb_litellm.litellm_adapter.settings_page import STRATEGY, is_ours
 
 _ALIAS = ("_core_get_model_from_alias", "get_model_from_alias")
@@ -93,7 +94,7 @@ def register() -> None:
     _wrap(core, replace, _announce_replacement)
     _wrap(core, update, _keep_what_works)
     _wrap(core, told, _tell_arguments)
-    settings_page.offer_strategy()
+    _offer_strategy()
     setattr(core, _MARK, True)
 
 
@@ -201,17 +202,21 @@ def _build_selector(
     return selector
 
 
+def _asked(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The request that LiteLLM asks a selector about, in our selector's words."""
+    return {
+        "model": kwargs["model"],
+        "healthy": kwargs["healthy_deployments"],
+        "messages": kwargs.get("messages"),
+        "input": kwargs.get("input"),
+        "request_kwargs": kwargs.get("request_kwargs"),
+    }
+
+
 def _watched(selector: Any, chosen: Any, kwargs: Mapping[str, Any]) -> Any:
     """What LiteLLM's own strategy has chosen in shadow mode, after we have looked on."""
     if chosen is not None:
-        selector.watch(
-            chosen,
-            kwargs["model"],
-            kwargs["healthy_deployments"],
-            messages=kwargs.get("messages"),
-            input=kwargs.get("input"),
-            request_kwargs=kwargs.get("request_kwargs"),
-        )
+        selector.watch(chosen, **_asked(kwargs))
     return chosen
 
 
@@ -235,13 +240,7 @@ async def _select_async(original: Callable[..., Any], router: Any, **kwargs: Any
         base = selector.settings.base_strategy  # type: ignore[union-attr]
         chosen = await original(**{**kwargs, "strategy": base, "selector": router.__dict__[_BASES][base]})
         return _watched(selector, chosen or _shuffled(router, kwargs), kwargs)
-    return await kwargs["selector"].select(
-        kwargs["model"],
-        kwargs["healthy_deployments"],
-        messages=kwargs.get("messages"),
-        input=kwargs.get("input"),
-        request_kwargs=kwargs.get("request_kwargs"),
-    )
+    return await kwargs["selector"].select(**_asked(kwargs))
 
 
 def _select_sync(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:
@@ -252,13 +251,7 @@ def _select_sync(original: Callable[..., Any], router: Any, **kwargs: Any) -> An
         base = selector.settings.base_strategy  # type: ignore[union-attr]
         chosen = original(**{**kwargs, "strategy": base, "selector": router.__dict__[_BASES][base]})
         return _watched(selector, chosen or _shuffled(router, kwargs), kwargs)
-    return kwargs["selector"].select_now(
-        kwargs["model"],
-        kwargs["healthy_deployments"],
-        messages=kwargs.get("messages"),
-        input=kwargs.get("input"),
-        request_kwargs=kwargs.get("request_kwargs"),
-    )
+    return kwargs["selector"].select_now(**_asked(kwargs))
 
 
 class _AsynchronousView:
@@ -289,30 +282,12 @@ async def _pick_asynchronously(original: Callable[..., Any], router: Any, *args:
     return await original.func(_AsynchronousView(router), *args, **kwargs)  # type: ignore[attr-defined]
 
 
-def wrong_settings(settings: Mapping[str, Any], router: Any) -> dict[str, list[str]]:
-    """What is wrong with our part of new router settings, by the setting's name; empty if nothing."""
-    from rb_litellm.litellm_adapter.strategy import check_settings
-
-    wrong: dict[str, list[str]] = {}
-    strategy = settings.get("routing_strategy") or router_strategy(router)
-    if is_ours(strategy) and "routing_strategy_args" in settings:
-        args = settings["routing_strategy_args"]
-        wrong["routing_strategy_args"] = check_settings(args, "routing_strategy_args")
-    wrong["routing_groups"] = []
-    for group in settings.get("routing_groups") or ():
-        entry = group if isinstance(group, Mapping) else group.model_dump()
-        if is_ours(entry.get("routing_strategy")):
-            where = f"routing_groups ({entry.get('group_name')}).routing_strategy_args"
-            wrong["routing_groups"] += check_settings(entry.get("routing_strategy_args"), where)
-    return {name: messages for name, messages in wrong.items() if messages}
-
-
 def _keep_what_works(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:
     """Let an update through without those of our settings that are wrong: for them the old ones stay.
 
     LiteLLM applies what is stored every so often: what was told already is not told again.
     """
-    wrong = wrong_settings(kwargs, router)
+    wrong = wrong_settings(kwargs, router_strategy(router))
     before, router.__dict__[_REFUSED] = router.__dict__.get(_REFUSED), wrong
     for name, messages in wrong.items():
         del kwargs[name]
@@ -331,6 +306,13 @@ async def stored_settings(server: Any) -> object:
     return getattr(row, "param_value", None)
 
 
+def _offer_strategy() -> None:
+    import litellm.router
+    from litellm.types.management_endpoints import ROUTING_STRATEGY_DESCRIPTIONS
+
+    settings_page.offer_strategy(ROUTING_STRATEGY_DESCRIPTIONS, litellm.router.Router)
+
+
 def _tell_arguments(original: Callable[..., Any], router: Any) -> dict[str, Any]:
     settings = original()
     return {**settings, **settings_page.fields(settings)}
@@ -338,8 +320,11 @@ def _tell_arguments(original: Callable[..., Any], router: Any) -> dict[str, Any]
 
 def offer_stored_settings(server: Any, router: Any) -> None:
     """Have the Admin UI's Router Settings label the arguments of our strategies, and save them."""
+    from litellm.types.management_endpoints import ROUTER_SETTINGS_FIELDS
+    from litellm.types.management_endpoints.router_settings_endpoints import RouterSettingsField
+
     fields = settings_page.fields(router.get_settings())
-    settings_page.label(fields)
+    settings_page.label(fields, ROUTER_SETTINGS_FIELDS, RouterSettingsField)
     if (writable := getattr(server, _WRITABLE, None)) is not None:
         others = frozenset(name for name in writable if not settings_page.is_field(name))
         setattr(server, _WRITABLE, others | fields.keys())
@@ -361,8 +346,9 @@ def guard_stored_settings(server: Any, router: Any) -> None:
     def checked(section_name: str, changed_keys: Any) -> Any:
         if section_name == "router_settings" and isinstance(changed_keys, dict):
             current = getattr(server, "llm_router", None) or router
+            strategy = router_strategy(current)
             found = settings_page.take_in(changed_keys, current.get_settings())
-            found += [m for messages in wrong_settings(changed_keys, current).values() for m in messages]
+            found += [m for messages in wrong_settings(changed_keys, strategy).values() for m in messages]
             if found:
                 raise HTTPException(status_code=400, detail={"error": "\n".join(found)})
         return may_write(section_name=section_name, changed_keys=changed_keys)
@@ -381,27 +367,14 @@ async def apply_stored_settings(server: Any, router: Any) -> None:
 def _announce_switch(original: Callable[..., Any], router: Any, routing_strategy: Any, kwargs: Any) -> Any:
     before = router_strategy(router)
     result = original(routing_strategy, kwargs)
-    after = str(getattr(routing_strategy, "value", routing_strategy))
-    if before == STRATEGY and after != STRATEGY:
-        _log.error(
-            "RouteBalance was dropped: the router's routing_strategy was changed from %s to %s. "
-            "Set it back in router_settings or in the Admin UI to route by quality, latency and cost again.",
-            before,
-            after,
-        )
-    elif after == STRATEGY:
-        _log.warning("RouteBalance routes from now on: routing_strategy was changed from %s.", before)
+    announcing.strategy_changed(before, str(getattr(routing_strategy, "value", routing_strategy)))
     return result
 
 
 def _announce_groups(original: Callable[..., Any], router: Any, *args: Any, **kwargs: Any) -> Any:
     before = set(_our_groups(router))
     result = original(*args, **kwargs)
-    if dropped := sorted(before - set(_our_groups(router))):
-        _log.error(
-            "RouteBalance was dropped from routing group %s: router_settings.routing_groups was changed.",
-            ", ".join(dropped),
-        )
+    announcing.groups_changed(before, set(_our_groups(router)))
     return result
 
 
@@ -417,9 +390,5 @@ def _our_groups(router: Any) -> dict[str, Any]:
 
 def _announce_replacement(original: Callable[..., Any], router: Any, *args: Any, **kwargs: Any) -> Any:
     if router_strategy(router) == STRATEGY:
-        _log.error(
-            "RouteBalance was dropped: a custom routing strategy was registered on a router whose "
-            "routing_strategy is %s; it replaces the whole pick.",
-            STRATEGY,
-        )
+        announcing.pick_replaced()
     return original(*args, **kwargs)

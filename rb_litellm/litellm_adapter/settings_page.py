@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Literal, get_args
 
 STRATEGY = "routebalance"
@@ -32,13 +32,9 @@ def is_ours(strategy: object) -> bool:
     return getattr(strategy, "value", strategy) == STRATEGY
 
 
-def offer_strategy() -> None:
-    """List the strategy, with its description, where the page reads what it may offer."""
-    import litellm.router
-    from litellm.types.management_endpoints import ROUTING_STRATEGY_DESCRIPTIONS
-
-    ROUTING_STRATEGY_DESCRIPTIONS[STRATEGY] = DESCRIPTION
-    router = litellm.router.Router
+def offer_strategy(descriptions: MutableMapping[str, str], router: Any) -> None:
+    """List the strategy where the page reads what it may offer: descriptions, and a Router's signature."""
+    descriptions[STRATEGY] = DESCRIPTION
     signature = inspect.signature(router.__init__)
     parameter = signature.parameters["routing_strategy"]
     names = get_args(parameter.annotation)
@@ -61,14 +57,11 @@ def fields(settings: Settings) -> dict[str, str]:
     return {f"{FIELD}:{group}" if group else FIELD: json.dumps(ours[group] or {}) for group in shown}
 
 
-def label(names: Iterable[str]) -> None:
-    """Describe these fields of ours, and no others, where the page reads what settings there are."""
-    from litellm.types.management_endpoints import ROUTER_SETTINGS_FIELDS
-    from litellm.types.management_endpoints.router_settings_endpoints import RouterSettingsField
-
-    others = [field for field in ROUTER_SETTINGS_FIELDS if not is_field(field.field_name)]
-    ROUTER_SETTINGS_FIELDS[:] = others + [
-        RouterSettingsField(
+def label(names: Iterable[str], known: list[Any], field: Callable[..., Any]) -> None:
+    """Describe these fields, and no others of ours, among settings `known` to the page; `field` makes one."""
+    others = [one for one in known if not is_field(one.field_name)]
+    known[:] = others + [
+        field(
             field_name=name,
             field_type="String",
             field_value=None,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from rb_litellm.litellm_adapter.register import guard_stored_settings, offer_stored_settings
-from rb_litellm.litellm_adapter.settings_page import FIELD, label
+from rb_litellm.litellm_adapter.settings_page import FIELD
 from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
 
 
@@ -76,7 +76,7 @@ def test_the_admin_ui_is_told_of_arguments_it_has_no_field_for_and_may_save_them
     from litellm.types.management_endpoints import ROUTER_SETTINGS_FIELDS
 
     of = grouped()
-    writable = server.RUNTIME_UPDATABLE_ROUTER_SETTINGS
+    writable, known = server.RUNTIME_UPDATABLE_ROUTER_SETTINGS, list(ROUTER_SETTINGS_FIELDS)
     try:
         offer_stored_settings(server, of)
         offer_stored_settings(server, of)
@@ -87,7 +87,7 @@ def test_the_admin_ui_is_told_of_arguments_it_has_no_field_for_and_may_save_them
         assert writable < server.RUNTIME_UPDATABLE_ROUTER_SETTINGS
     finally:
         server.RUNTIME_UPDATABLE_ROUTER_SETTINGS = writable
-        label([])
+        ROUTER_SETTINGS_FIELDS[:] = known
 
 
 def test_arguments_saved_by_the_admin_ui_are_stored_where_litellm_looks_for_them():
