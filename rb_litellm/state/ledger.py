@@ -19,21 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray, InstanceState, IntArray, Outcome, Prediction
+from rb_litellm.core.types import FloatArray, InstanceState, Outcome, Prediction
 from rb_litellm.state.calls import CallLog
+from rb_litellm.state.columns import Columns, at_least
 from rb_litellm.state.index import DeploymentIndex
 
 MAX_OPEN = 65_536
 """Attempts open at once. At the bound the one whose lease ends first is closed to make room."""
 MAX_CLOSED_CALLS = 8_192
 """Calls remembered after their last attempt was closed, for retries: the latest ones."""
-
-_REMAINDER = 1.0 / 16.0
-"""An attempt that outlives its prediction still counts for this share of it, and for one token at least."""
-_PATIENCE = 2.0
-"""An attempt is overdue once it has been open this many times its predicted time,"""
-_GRACE_S = 1.0
-"""and this much longer, so that the noise of short requests is no evidence."""
 
 
 class AttemptKey(NamedTuple):
@@ -54,7 +48,7 @@ class LeaseRule:
     def lease_s(self, e2e_s: float | None) -> float:
         """Seconds from the pick; with nothing predicted, the floor stands in for the E2E."""
         expected = self.floor_s if e2e_s is None else e2e_s
-        return min(_at_least(self.floor_s, self.factor * expected), self.ceiling_s)
+        return min(at_least(self.floor_s, self.factor * expected), self.ceiling_s)
 
 
 @dataclass(slots=True)
@@ -89,7 +83,7 @@ class Ledger:
         self._lock = RLock()
         self._open: dict[AttemptKey, _Attempt] = {}
         self._by_slot: list[_Attempt] = []
-        self._columns = _Columns()
+        self._columns = Columns()
         self._calls = CallLog(max_closed_calls)
         self._crowded_out: list[Outcome] = []
         self.changes = 0
@@ -136,7 +130,15 @@ class Ledger:
             self._open[key] = attempt
             self._by_slot.append(attempt)
             lease_s = self.lease.lease_s(None if prediction is None else prediction.e2e_s)
-            self._columns.write(attempt, self._index.row(deployment), now + lease_s, streams)
+            self._columns.write(
+                attempt.slot,
+                self._index.row(deployment),
+                sent_s=now,
+                lease_end_s=now + lease_s,
+                input_tokens=attempt.input_tokens,
+                prediction=prediction,
+                streams=streams,
+            )
             self.changes += 1
 
     def first_token(self, key: AttemptKey, now: float) -> Outcome | None:
@@ -149,7 +151,8 @@ class Ledger:
             if attempt is None or attempt.first_token_s is not None:
                 return None
             attempt.first_token_s = now
-            self._columns.first_token(attempt, now)
+            if attempt.prediction is not None:
+                self._columns.first_token(attempt.slot, attempt.sent_s, now)
             self.changes += 1
             ttft_s = max(now - attempt.sent_s, 0.0)
             return Outcome(
@@ -312,94 +315,3 @@ def time_per_output_token(e2e_s: float, ttft_s: float | None, output_tokens: int
     if ttft_s is None or output_tokens is None or output_tokens < 2 or e2e_s < ttft_s:
         return None
     return (e2e_s - ttft_s) / (output_tokens - 1)
-
-
-def _at_least(low: float, value: float) -> float:
-    """The value within [low, 1e12]; `low` for NaN too, so that no odd prediction reaches the sums."""
-    return min(value, 1e12) if value > low else low
-
-
-class _Columns:
-    """One slot per open attempt, in arrays that grow by doubling. Only the first `count` slots are in use."""
-
-    def __init__(self, capacity: int = 256) -> None:
-        self.row: IntArray = np.zeros(capacity, dtype=np.int64)
-        # The sums read four of them together, so they are rows of one matrix.
-        self._data: FloatArray = np.zeros((9, capacity))
-        self._name_columns()
-
-    def _name_columns(self) -> None:
-        (
-            self.lease_end,
-            self.first_s,  # when the first token comes or came
-            self.input_tokens,
-            self.prefill_rate,  # tokens/s at which its prefill shrinks towards first_s
-            self.output_tokens,
-            self.least_decode,
-            self.decode_rate,
-            self.e2e_s,
-            self.overdue_s,  # when it becomes overdue
-        ) = self._data
-
-    def write(self, attempt: _Attempt, row: int, lease_end: float, streams: bool) -> None:
-        slot, p = attempt.slot, attempt.prediction
-        if slot >= self.row.size:
-            self.row = np.concatenate([self.row, np.zeros_like(self.row)])
-            self._data = np.concatenate([self._data, np.zeros_like(self._data)], axis=1)
-            self._name_columns()
-        self.row[slot] = row
-        if p is None:
-            never = attempt.sent_s - 1e9
-            self._data[:, slot] = (lease_end, never, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, np.inf)
-            return
-        ttft_s, e2e_s = _at_least(0.0, p.ttft_s), _at_least(1e-3, p.e2e_s)
-        output_tokens = _at_least(0.0, p.output_tokens)
-        expected_s = min(ttft_s, e2e_s) if streams else e2e_s
-        self._data[:, slot] = (
-            lease_end,
-            attempt.sent_s + ttft_s,
-            attempt.input_tokens,
-            attempt.input_tokens / _at_least(1e-3, ttft_s - p.wait_s),
-            output_tokens,
-            min(output_tokens, max(1.0, output_tokens * _REMAINDER)),
-            1.0 / _at_least(1e-6, p.tpot_s),
-            e2e_s,
-            attempt.sent_s + _PATIENCE * expected_s + _GRACE_S,
-        )
-
-    def first_token(self, attempt: _Attempt, now: float) -> None:
-        slot, p = attempt.slot, attempt.prediction
-        if p is not None:
-            self.first_s[slot] = now
-            self.overdue_s[slot] = attempt.sent_s + _PATIENCE * self.e2e_s[slot] + _GRACE_S
-
-    def move(self, source: int, target: int) -> None:
-        self.row[target] = self.row[source]
-        self._data[:, target] = self._data[:, source]
-
-    def sums(self, count: int, rows: int, now: float) -> InstanceState:
-        if count == 0:
-            return InstanceState.idle(rows)
-        row = self.row[:count]
-        decoding_s = now - self.first_s[:count]
-        decode = self.output_tokens[:count] - np.maximum(decoding_s, 0.0) * self.decode_rate[:count]
-        np.maximum(decode, self.least_decode[:count], out=decode)
-        prefill = np.maximum(-decoding_s, 0.0) * self.prefill_rate[:count]
-        np.minimum(prefill, self.input_tokens[:count], out=prefill)
-        return InstanceState(
-            np.bincount(row, minlength=rows).astype(np.float64),
-            np.bincount(row, prefill, minlength=rows).astype(np.float64, copy=False),
-            np.bincount(row, decode, minlength=rows).astype(np.float64, copy=False),
-        )
-
-    def decode_rates(self, count: int, rows: int) -> FloatArray:
-        return np.bincount(self.row[:count], self.decode_rate[:count], minlength=rows).astype(np.float64)
-
-    def overdue(self, count: int, rows: int, now: float) -> FloatArray:
-        excess = now - self.overdue_s[:count]
-        if count == 0 or excess.max() <= 0.0:
-            return np.ones(rows)
-        row = self.row[:count]
-        late = np.bincount(row, np.maximum(excess, 0.0), minlength=rows)
-        expected = np.bincount(row, self.e2e_s[:count], minlength=rows)
-        return 1.0 + late / np.maximum(expected, 1e-3)
