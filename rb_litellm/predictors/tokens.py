@@ -6,6 +6,7 @@ it cannot be found, characters are counted instead. Of a long text only three sa
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from functools import lru_cache
@@ -21,6 +22,7 @@ EXACT_CHARS = 3_000
 SAMPLE_CHARS = 800
 """Of longer texts this much is tokenised at the start, in the middle and at the end."""
 
+_log = logging.getLogger("rb_litellm")
 _CL100K_FILE = (
     "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"  # tiktoken's cache name: SHA-1 of the vocabulary's URL
 )
@@ -60,6 +62,7 @@ def _encoding() -> tiktoken.Encoding | None:
                     del os.environ["TIKTOKEN_CACHE_DIR"]
                 else:
                     os.environ["TIKTOKEN_CACHE_DIR"] = before
+    _log.warning("RouteBalance: no vocabulary of cl100k_base can be read; tokens are counted by characters")
     return None
 
 
