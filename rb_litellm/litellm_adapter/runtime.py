@@ -46,6 +46,7 @@ from rb_litellm.litellm_adapter.reloading import Reloading
 from rb_litellm.litellm_adapter.reporting import Reporting
 from rb_litellm.litellm_adapter.routes import mount
 from rb_litellm.litellm_adapter.scraping import Scraping
+from rb_litellm.litellm_adapter.seldom import Seldom
 from rb_litellm.litellm_adapter.sharing import Sharing
 from rb_litellm.litellm_adapter.ticker import Ticker
 from rb_litellm.predictors.registry import PredictionSource
@@ -111,8 +112,7 @@ class Runtime:
         self._expired_at = clock()
         self._mounted = False
         self._reloading = Reloading()
-        self._ensured_in: asyncio.AbstractEventLoop | None = None
-        self._ensured_at = clock()
+        self._ensure = Seldom(ENSURE_EVERY_S, clock)
         self._heap = Heap()
         self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._keep_house))
         self._predictors = Predictors(self._predictor_failed)
@@ -182,10 +182,7 @@ class Runtime:
         """
         import litellm
 
-        now, loop = self.clock(), asyncio.get_running_loop()
-        lately = self._ensured_in is loop and now - self._ensured_at < ENSURE_EVERY_S
-        if not lately or self.lifecycle not in litellm.callbacks:
-            self._ensured_in, self._ensured_at = loop, now
+        if self._ensure.due() or self.lifecycle not in litellm.callbacks:
             self.ensure_started()
 
     # Before and at a pick
