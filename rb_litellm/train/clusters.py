@@ -30,9 +30,8 @@ def clusters(matrix: Any, most: int, random: np.random.Generator) -> tuple[str, 
     part = matrix
     if rows > MAX_READ:
         part = matrix[np.sort(random.choice(rows, MAX_READ, replace=False))]
-    start = np.ones(
-        min(part.shape), dtype=np.float32
-    )  # Given, so that the same rows give the same dimensions.
+    # Given, so that the same rows give the same dimensions.
+    start = np.ones(min(part.shape), dtype=np.float32)
     _, _, dimensions = svds(part, k=DIMENSIONS, v0=start)
     places = np.asarray(matrix @ dimensions.T, dtype=np.float32)
     places /= np.linalg.norm(places, axis=1, keepdims=True) + 1e-9
