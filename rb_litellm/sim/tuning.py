@@ -134,8 +134,10 @@ def choose(points: Sequence[Point], wishes: Wishes) -> Point:
         return min(points, key=lambda point: point.miss(wishes))
     figures = np.array([_figures(point) for point in good])
     low, high = figures.min(axis=0), figures.max(axis=0)
-    away = (figures - low) / np.maximum(high - low, 1e-12)
-    return good[int(np.argmin(np.square(away).sum(axis=1)))]
+    # Whoever beats a point that meets the wishes meets them too: the front of these is on the front of all.
+    front = pareto(good)
+    away = (np.array([_figures(point) for point in front]) - low) / np.maximum(high - low, 1e-12)
+    return front[int(np.argmin(np.square(away).sum(axis=1)))]
 
 
 def pareto(points: Sequence[Point]) -> list[Point]:

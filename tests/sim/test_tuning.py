@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rb_litellm.cli import main
@@ -83,6 +83,7 @@ def test_no_point_of_the_front_is_beaten(told):
 
 
 @given(st.lists(figures, min_size=1, max_size=30))
+@example([(0.0, 1.0, 1.0), (5e-324, 1.0, 1.0)])
 def test_the_choice_lies_on_the_front(told):
     points = [Point(PRESETS["balanced"], q, p95, p95, cost, 1) for q, p95, cost in told]
     assert choose(points, Wishes()) in pareto(points)
