@@ -87,7 +87,15 @@ def _turn(
         turns=past.turns + 1,
     )
     request = Request(
-        0, at, prompt, corpus.quality[row], corpus.output_tokens[row], conversation, asked, said
+        0,
+        at,
+        prompt,
+        corpus.quality[row],
+        corpus.output_tokens[row],
+        conversation,
+        asked,
+        said,
+        corpus.task(row),
     )
     answer = f"Answer {conversation}.{past.turns}. " + "and so on " * (answer_tokens // 3)
     return request, _Past(f"{text}\n\n{answer}", tokens + answer_tokens, said, past.turns + 1)

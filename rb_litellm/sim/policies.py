@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.scoring import PRESETS, QualityNorm, Weights
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim import controlled
+from rb_litellm.sim import ceilings, controlled
 from rb_litellm.sim.balanced import Arms, Decoupled, OraclePredictions, RouteBalance
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.memory import Trained
@@ -53,6 +53,7 @@ NAMES = (
     "power-of-2",
     *(f"{router}+jsq[=THRESHOLD][:serial]" for router in _CHOOSERS),
     "oracle",
+    *ceilings.NAMES,
 )
 
 
@@ -75,7 +76,7 @@ class Surroundings:
 
 
 def make_policy(name: str, around: Surroundings, requests: Sequence[Request], seed: int) -> Policy:
-    """A new policy for one run; only the oracle looks at `requests`.
+    """A new policy for one run; only the oracle and ceilings look at `requests`.
 
     Raises:
         ValueError: no policy has that name; says which there are.
@@ -94,6 +95,8 @@ def make_policy(name: str, around: Surroundings, requests: Sequence[Request], se
         return RouteBalance(
             name, cluster, PRESETS["balanced"], truth, quality_norm=around.quality_norm, seed=seed
         )
+    if name in ceilings.NAMES:
+        return ceilings.Ceiling(name, cluster, around.train, requests, seed)
     if name == "round-robin":
         return RoundRobin(deployments)
     if name == "jsq":

@@ -26,7 +26,7 @@ from rb_litellm.core.types import FloatArray, Prompt
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.plain_features import featurise
 from rb_litellm.sim.policy import Desk, Oblivious
-from rb_litellm.sim.simple import ShortestQueue
+from rb_litellm.sim.simple import TierQueues
 from rb_litellm.sim.workload import Corpus, Request
 
 SCORING_S = 0.009
@@ -126,18 +126,16 @@ class ThenShortestQueue(Oblivious):
         self.name = name
         self.desk = Desk("single" if serial else "concurrent", scoring_s)
         self._chooser = chooser
-        tier_of = [n for n, tier in enumerate(cluster.tiers) for _ in range(tier.instances)]
-        self._members = [[d for d, t in enumerate(tier_of) if t == n] for n in range(len(cluster.tiers))]
-        self._queues = ShortestQueue(len(tier_of), seed)
+        self._queues = TierQueues(cluster, seed)
 
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
         """The model by the prompt, the deployment by its queue."""
         tiers = self._chooser.choose([request.prompt for request in batch])
-        return [self._queues.join(self._members[tier]) for tier in tiers]
+        return [self._queues.join(tier) for tier in tiers]
 
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """One fewer in that queue."""
-        self._queues.closed(worker, request, deployment, now, output_tokens)
+        self._queues.leave(deployment)
 
 
 def _fit(train: Corpus, targets: FloatArray, objective: str, seed: int) -> xgboost.Booster:

@@ -7,6 +7,7 @@ from random import Random
 
 import numpy as np
 
+from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.policy import Oblivious
 from rb_litellm.sim.workload import Request
 
@@ -52,6 +53,27 @@ class ShortestQueue(Oblivious):
         self._open[chosen] += 1
         return chosen
 
+    def leave(self, deployment: int) -> None:
+        """One fewer in that queue."""
+        self._open[deployment] -= 1
+
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """One fewer."""
-        self._open[deployment] -= 1
+        self.leave(deployment)
+
+
+class TierQueues:
+    """Shortest queue within one tier, for routers that choose the model by other means."""
+
+    def __init__(self, cluster: Cluster, seed: int = 0) -> None:
+        tier_of = [n for n, tier in enumerate(cluster.tiers) for _ in range(tier.instances)]
+        self._members = [[d for d, t in enumerate(tier_of) if t == n] for n in range(len(cluster.tiers))]
+        self._queues = ShortestQueue(len(tier_of), seed)
+
+    def join(self, tier: int) -> int:
+        """The tier's deployment with the shortest queue, joined by one."""
+        return self._queues.join(self._members[tier])
+
+    def leave(self, deployment: int) -> None:
+        """One fewer in that queue."""
+        self._queues.leave(deployment)

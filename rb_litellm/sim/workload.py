@@ -64,6 +64,10 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.prompts)
 
+    def task(self, row: int) -> str:
+        """Name of that prompt's task, empty where the data have none."""
+        return self.tasks[row] if self.tasks else ""
+
     def split(self) -> tuple[Corpus, Corpus]:
         """The training part and the part to simulate with; a prompt is always in the same one."""
         trains = [int(i[:8], 16) / 16**8 < TRAIN_SHARE for i in self.ids]
@@ -101,6 +105,8 @@ class Request:
     """Names of the full blocks of the prompt; prompts that begin alike begin with the same names."""
     leaves: tuple[int, ...] = ()
     """Names of the full blocks of prompt and answer together."""
+    task: str = ""
+    """The kind of prompt, where the data name it; part of the truth as well."""
 
 
 def read_corpus(paths: Sequence[Path], cluster: Cluster) -> Corpus:
@@ -164,9 +170,12 @@ def requests(
     `lengths`, (input, output) tokens of each request in order, take the place of the prompts' own: the
     output length is that of the mean tier, and tiers differ as they do on the prompt.
     """
+    rows = rounds(len(corpus), number, seed)
     asked = [
-        Request(n, at, corpus.prompts[row], corpus.quality[row], corpus.output_tokens[row])
-        for n, (at, row) in enumerate(zip(arrivals_s, rounds(len(corpus), number, seed), strict=False))
+        Request(
+            n, at, corpus.prompts[row], corpus.quality[row], corpus.output_tokens[row], task=corpus.task(row)
+        )
+        for n, (at, row) in enumerate(zip(arrivals_s, rows, strict=False))
     ]
     return [_of_length(r, *tokens) for r, tokens in zip(asked, lengths, strict=False)] if lengths else asked
 

@@ -44,6 +44,7 @@ POLICIES = (
     "clusters+jsq=0.7",
     "winrate+jsq:serial",
     "oracle",
+    "kind-known",
 )
 
 

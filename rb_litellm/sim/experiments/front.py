@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rb_litellm.sim.ceilings import NAMES as CEILINGS
 from rb_litellm.sim.experiments.litellm import STRATEGIES
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
 from rb_litellm.sim.report.blocks import Block, Table, Verdict
@@ -50,13 +51,13 @@ COST_RATIO = 1.02
 def runs(scale: Scale) -> list[Run]:
     """The sweep and all baselines at one load."""
     ours = tuple(f"routebalance:{q:g},{e:g},{c:g}" for q, e, c in WEIGHTS)
-    return grid((*ours, *ROUTERS, *BALANCERS), (RATE,), scale)
+    return grid((*ours, *ROUTERS, *BALANCERS, *CEILINGS), (RATE,), scale)
 
 
 def blocks(measured: Measured) -> list[Block]:
-    """All points, and where the baselines lie."""
+    """All points, where the baselines lie, and how much quality there is to find."""
     ours = [p for p in measured.policies() if p.startswith("routebalance")]
-    baselines = [p for p in measured.policies() if p not in ours]
+    baselines = [p for p in measured.policies() if p not in ours and p not in CEILINGS]
     rows = tuple(
         (
             policy,
@@ -103,8 +104,46 @@ def blocks(measured: Measured) -> list[Block]:
                     )
                 ),
             ),
-        )
+        ),
+        _ceilings(measured, corner, best),
     ]
+
+
+_TOLD = {
+    "best-model": "the best model alone",
+    "kind-known": "each prompt's task known",
+    "kind-known:foresight": "the tasks' means over these answers known too",
+    "prompt-known": "every answer's quality known",
+}
+
+
+def _ceilings(measured: Measured, corner: str, best: str) -> Block:
+    """Quality over that of the best single model: ours, the best baseline's, and what there is."""
+    rows = tuple(
+        (
+            called,
+            measured.spread(policy, "quality").text(4),
+            measured.difference(policy, CEILINGS[0], "quality").text(4),
+        )
+        for policy, called in {best: best, corner: corner, **_TOLD}.items()
+    )
+    reached = measured.difference(corner, "kind-known", "quality")
+    return Block(
+        Table(
+            "How much quality there is",
+            ("", "quality", "above the best model"),
+            rows,
+            "What is known of models is known from the training rows, but for the last two lines: those lie "
+            "beyond any router.",
+        ),
+        (
+            Verdict(
+                "the quality corner finds as much as being told each prompt's task",
+                reached.text(4),
+                reached.median >= 0.0,
+            ),
+        ),
+    )
 
 
 def _above(measured: Measured, ours: Sequence[str], baselines: Sequence[str], price: str) -> dict[str, float]:
