@@ -19,7 +19,7 @@ from rb_litellm.bench.stand_in import prompt, train_stand_in
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
-from rb_litellm.predictors.tokens import estimate_tokens
+from rb_litellm.predictors.tokens import count_tokens
 
 MODELS = ("qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "qwen2.5-72b")
 BATCH = 32
@@ -60,7 +60,7 @@ def _rows(
         for size, batch in (("200 tokens", 1), ("200 tokens", BATCH), ("220 KB", 1)):
             texts = [_text(size, random) for _ in range(batch)]
             began = time.perf_counter()
-            prompts = [Prompt(text, estimate_tokens(text)) for text in texts]
+            prompts = [*map(Prompt, texts, count_tokens(texts))]
             read = time.perf_counter()
             source.predict(prompts, models)
             ended = time.perf_counter()

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from rb_litellm.core.types import IntArray
+from rb_litellm.predictors.hashing import CHUNK, Hashes, hash_runs, mixed
 
 BITS = 15
 BUCKETS = 1 << BITS
@@ -29,12 +30,9 @@ Floats = npt.NDArray[np.float32]
 _Bytes = npt.NDArray[np.uint8]
 _Keys = npt.NDArray[np.uint32]
 
-_CHUNK = 1 << 16
-"""Bytes that are read at once, or a single text: what fits the processor's cache."""
 _FEW = 3
 """Prompts for which making a sparse matrix costs more than it saves."""
-_MIX, _MIX_WORDS = np.uint32(0x9E3779B1), np.uint64(0x9E3779B97F4A7C15)
-_BASE = 0x2545F4914F6CDD1D
+_MIX = np.uint32(0x9E3779B1)
 _NONE = np.uint32(0xFFFFFFFF)
 
 # A word is a run of letters; a digit, a sign, a line break and a byte beyond ASCII stand alone.
@@ -107,7 +105,7 @@ def _counted(texts: Sequence[bytes]) -> Iterator[tuple[IntArray, IntArray]]:
     first = 0
     while first < len(texts):
         size, end = len(texts[first]), first + 1
-        while end < len(texts) and size + len(texts[end]) <= _CHUNK:
+        while end < len(texts) and size + len(texts[end]) <= CHUNK:
             size, end = size + len(texts[end]), end + 1
         keys = _keys(texts[first:end])
         new = np.empty(keys.size, dtype=np.bool_)
@@ -155,38 +153,15 @@ def _keys(texts: Sequence[bytes]) -> _Keys:
     return keys[: np.searchsorted(keys, _NONE)]
 
 
-def _words(data: _Bytes) -> tuple[IntArray, npt.NDArray[np.uint64]]:
+def _words(data: _Bytes) -> tuple[IntArray, Hashes]:
     """Where words begin (W,), and a hash of each (W,)."""
     letter = _LETTER.take(data)
     begins = _SOLID.take(data)
     begins[1:] &= ~(letter[1:] & letter[:-1])
     at = np.flatnonzero(begins)
-    # A word's hash is a polynomial of its bytes. All are taken with the powers of their position in `data`;
-    # that is undone word by word by the inverse power, which exists modulo 2^64 for an odd base.
-    power, inverse = _powers(data.size)
-    terms = _CODE.take(data)
-    terms *= power
-    words = np.add.reduceat(terms, at)
-    words *= inverse.take(at)
-    return at, words
+    return at, hash_runs(_CODE.take(data), at)
 
 
-def _bucket(hashes: npt.NDArray[np.uint64]) -> _Keys:
-    result: _Keys = ((hashes * _MIX_WORDS) >> np.uint64(64 - BITS)).astype(np.uint32)
+def _bucket(hashes: Hashes) -> _Keys:
+    result: _Keys = (mixed(hashes) >> np.uint64(64 - BITS)).astype(np.uint32)
     return result
-
-
-def _powers(count: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Of _BASE and its inverse modulo 2^64."""
-    if count <= _POWERS[0].size:
-        return _POWERS[0][:count], _POWERS[1][:count]
-    return _power_row(_BASE, count), _power_row(pow(_BASE, -1, 1 << 64), count)
-
-
-def _power_row(base: int, count: int) -> npt.NDArray[np.uint64]:
-    factors = np.full(count, base, dtype=np.uint64)
-    factors[0] = 1
-    return np.multiply.accumulate(factors)
-
-
-_POWERS = _power_row(_BASE, 2 * _CHUNK), _power_row(pow(_BASE, -1, 1 << 64), 2 * _CHUNK)

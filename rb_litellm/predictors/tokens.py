@@ -2,18 +2,22 @@
 
 LiteLLM ships the vocabulary of cl100k_base; it is read from there without importing LiteLLM. Where
 it cannot be found, characters are counted instead. Of a long text only three samples are tokenised.
+A text has the same number whether it is counted alone, by tiktoken, or among others, by `pieces`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import tiktoken
+
+from rb_litellm.predictors.pieces import Vocabulary
 
 CHARS_PER_TOKEN = 4.0
 """Used where there is no vocabulary: English text has about four characters a token."""
@@ -21,6 +25,8 @@ EXACT_CHARS = 3_000
 """Texts up to this length are tokenised whole."""
 SAMPLE_CHARS = 800
 """Of longer texts this much is tokenised at the start, in the middle and at the end."""
+_FEW = 3
+"""Texts that tiktoken counts one by one as fast as they are counted together."""
 
 _log = logging.getLogger("rb_litellm")
 _CL100K_FILE = (
@@ -30,23 +36,44 @@ _CL100K_FILE = (
 
 def estimate_tokens(text: str) -> int:
     """Tokens of `text` in cl100k_base: exact up to EXACT_CHARS, else extrapolated. Never raises."""
-    if not text:
-        return 0
-    encoding = _encoding()
-    if encoding is None:
-        return max(1, round(len(text) / CHARS_PER_TOKEN))
+    return count_tokens((text,))[0]
+
+
+def count_tokens(texts: Sequence[str]) -> list[int]:
+    """`estimate_tokens` of each text, cheaper for many at once."""
+    vocabulary = _vocabulary()
+    if vocabulary is None:
+        return [_by_chars(text) for text in texts]
+    parts: list[str] = []
+    for text in texts:
+        parts.extend((text,) if len(text) <= EXACT_CHARS else _samples(text))
     try:
-        if len(text) <= EXACT_CHARS:
-            return len(encoding.encode_ordinary(text))
-        middle = (len(text) - SAMPLE_CHARS) // 2
-        samples = (text[:SAMPLE_CHARS], text[middle : middle + SAMPLE_CHARS], text[-SAMPLE_CHARS:])
-        sampled = sum(len(encoding.encode_ordinary(sample)) for sample in samples)
+        counted = iter(vocabulary.count(parts) if len(parts) > _FEW else map(vocabulary.count_alone, parts))
+        return [next(counted) if len(text) <= EXACT_CHARS else _extrapolated(text, counted) for text in texts]
     except (ValueError, RuntimeError):
-        return max(1, round(len(text) / CHARS_PER_TOKEN))
-    return round(sampled * len(text) / (3 * SAMPLE_CHARS))
+        return [*map(estimate_tokens, texts)] if len(texts) > 1 else [_by_chars(texts[0])]
+
+
+def _samples(text: str) -> tuple[str, str, str]:
+    middle = (len(text) - SAMPLE_CHARS) // 2
+    return text[:SAMPLE_CHARS], text[middle : middle + SAMPLE_CHARS], text[-SAMPLE_CHARS:]
+
+
+def _extrapolated(text: str, counted: Iterator[int]) -> int:
+    """Tokens of a long text, from the next three counts: those of its samples."""
+    return round(sum(islice(counted, 3)) * len(text) / (3 * SAMPLE_CHARS))
+
+
+def _by_chars(text: str) -> int:
+    return max(1, round(len(text) / CHARS_PER_TOKEN)) if text else 0
 
 
 @lru_cache(maxsize=1)
+def _vocabulary() -> Vocabulary | None:
+    encoding = _encoding()
+    return None if encoding is None else Vocabulary(encoding)
+
+
 def _encoding() -> tiktoken.Encoding | None:
     for folder in _vocabulary_folders():
         if (folder / _CL100K_FILE).is_file():

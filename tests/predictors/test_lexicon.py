@@ -35,7 +35,7 @@ def test_a_text_in_a_batch_has_the_entries_that_it_has_alone(given: list[bytes])
 def test_chunks_change_nothing(given: list[bytes]) -> None:
     whole = bags(given)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lexicon, "_CHUNK", 20)
+        patch.setattr(lexicon, "CHUNK", 20)
         parts = bags(given)
     for name in Bags.__slots__:
         assert np.array_equal(getattr(whole, name), getattr(parts, name))

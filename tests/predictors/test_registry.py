@@ -10,7 +10,6 @@ import pytest
 from rb_litellm.core.types import ModelPredictions, Prompt
 from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
-from rb_litellm.predictors.tokens import estimate_tokens
 
 SMALL = ModelInfo("small", "openai/qwen2.5-3b", None, None, None, None)
 LARGE = ModelInfo("large", "openai/qwen2.5-72b", None, None, None, None)
@@ -56,11 +55,3 @@ def test_a_failing_predictor_costs_its_figures_and_not_the_request() -> None:
 def test_a_folder_that_is_not_there_is_an_error_that_names_the_setting(tmp_path) -> None:
     with pytest.raises(PredictorError, match=r"predictor\.path: .*nowhere.*routebalance train"):
         Predictor.load(tmp_path / "nowhere")
-
-
-def test_tokens_are_estimated_for_any_text() -> None:
-    assert estimate_tokens("") == 0
-    assert estimate_tokens("Hello world") == 2
-    long = "The quick brown fox jumps over the lazy dog. " * 5000
-    assert estimate_tokens(long) == pytest.approx(50_000, rel=0.05)
-    assert estimate_tokens("\ud800 lone") > 0

@@ -1,0 +1,228 @@
+"""Tokens of many texts at once, in one pass of NumPy: as many as tiktoken counts, at a fraction of its time.
+
+cl100k_base cuts a text into pieces by a pattern, then each piece into tokens. Nearly every piece of ordinary
+text is one token. So the pieces of all texts are found together and looked up in a table of the
+vocabulary; tiktoken is asked only about those that are not in it, once, and about texts beyond ASCII, whose
+letters the cut here does not know. The counts are tiktoken's own, so they do not depend on the batch.
+
+    pattern     '(?i:[sdmt]|ll|ve|re)  [^\\r\\n letter digit]?letters  digits{1,3}  " "?signs[\\r\\n]*
+                spaces to the end  spaces with a line break  spaces but the last  a space
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tiktoken
+
+from rb_litellm.core.types import BoolArray, IntArray
+from rb_litellm.predictors.hashing import CHUNK, Hashes, hash_runs, mixed
+
+_BITS = 20
+"""Of the vocabulary's table: a tenth of its places are taken."""
+_TOKENS = np.uint32(255)
+"""Bits of a place that hold the number of tokens; the others are a tag."""
+_TAKEN = np.uint32(256)
+"""A bit that every tag has: a free place has none."""
+_DIVIDER = 7
+
+_Bytes = npt.NDArray[np.uint8]
+_Tags = npt.NDArray[np.uint32]
+
+_LETTER, _DIGIT, _SPACE, _TAB, _BREAK, _SIGN, _END = (1 << bit for bit in range(7))
+_BLANK = _SPACE | _TAB
+_CLASS = np.full(256, _SIGN, dtype=np.uint8)
+for _class, _bytes in (
+    (_LETTER, (*range(65, 91), *range(97, 123))),
+    (_DIGIT, range(48, 58)),
+    (_SPACE, (32,)),
+    (_TAB, (9, 11, 12)),
+    (_BREAK, (10, 13)),
+    (_END, (0,)),
+):
+    _CLASS[list(_bytes)] = _class
+_CODE = np.arange(1, 257, dtype=np.uint64)
+_APOSTROPHE = 39
+
+
+class Vocabulary:
+    """Which pieces are one token of cl100k_base."""
+
+    def __init__(self, encoding: tiktoken.Encoding) -> None:
+        self._encoding = encoding
+        # A place holds 23 other bits of the hash than those that chose it, and how many tokens the piece is:
+        # together, so that another thread finds both or neither. Where two tokens of the vocabulary meet,
+        # the more common one stays, which is the one with the lower number.
+        self._table: _Tags = np.zeros(1 << _BITS, dtype=np.uint32)
+        known = _known(encoding)
+        for first in range(0, len(known), CHUNK // 8):
+            part = known[first : first + CHUNK // 8]
+            sizes = np.fromiter(map(len, part), dtype=np.int64, count=len(part))
+            data = np.frombuffer(b"".join(part), dtype=np.uint8)
+            places, tags = _places(hash_runs(_CODE.take(data), np.cumsum(sizes) - sizes))
+            self._table[places] = tags | np.uint32(1)
+
+    def count_alone(self, text: str) -> int:
+        """Tokens of one text, by tiktoken.
+
+        Raises:
+            ValueError, RuntimeError: tiktoken cannot read it.
+        """
+        return len(self._encoding.encode_ordinary(text))
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text.
+
+        Raises:
+            ValueError, RuntimeError: tiktoken cannot read a text.
+        """
+        counts = [0] * len(texts)
+        chunk: list[int] = []
+        size = 0
+        for row, text in enumerate(texts):
+            if not text.isascii() or "\0" in text:
+                counts[row] = self.count_alone(text)
+            elif text:
+                if size + len(text) > CHUNK:
+                    self._count(texts, chunk, counts)
+                    chunk, size = [], 0
+                chunk.append(row)
+                size += len(text)
+        self._count(texts, chunk, counts)
+        return counts
+
+    def _count(self, texts: Sequence[str], rows: Sequence[int], counts: list[int]) -> None:
+        """Fill in the counts of the given rows, which hold ASCII."""
+        if not rows:
+            return
+        joined = "\0".join(("", *(texts[row] for row in rows), "\0\0")).encode("ascii")
+        data = np.frombuffer(joined, dtype=np.uint8)
+        at = np.flatnonzero(_begins(joined, data))
+        places, tags = _places(hash_runs(_CODE.take(data), at))
+        first = _CLASS.take(data.take(at))
+        ends = first == _END
+        found = self._table.take(places)
+        tokens = (found & _TOKENS).astype(np.int64)
+        tokens[first == _DIGIT] = 1  # Up to three digits are always one token.
+        tokens[ends] = 0
+        unknown = np.flatnonzero(((found ^ tags) > _TOKENS) & ((first & (_END | _DIGIT)) == 0))
+        if unknown.size:
+            begins, stops = at.take(unknown).tolist(), at.take(unknown + 1).tolist()
+            asked = self._asked([joined[begin:stop] for begin, stop in zip(begins, stops, strict=True)])
+            tokens[unknown] = asked
+            self._remember(places.take(unknown), tags.take(unknown), asked)
+        sums = np.add.reduceat(tokens, np.flatnonzero(ends)[: len(rows)])
+        for row, count in zip(rows, sums.tolist(), strict=True):
+            counts[row] = count
+
+    def _asked(self, pieces: Sequence[bytes]) -> IntArray:
+        """Tokens of each piece, none of them digits."""
+        tokens = np.zeros(len(pieces), dtype=np.int64)
+        # Read as one text, with a digit between any two: digits join nothing, and no piece holds any. Only
+        # of white space the last blank would be parted from the rest.
+        plain = [k for k, piece in enumerate(pieces) if not (piece[:1].isspace() and piece[-1:].isspace())]
+        if plain:
+            text = (b"%d" % _DIVIDER).join([b"", *(pieces[k] for k in plain), b""]).decode("ascii")
+            told = np.array(self._encoding.encode_ordinary(text))
+            tokens[plain] = np.diff(np.flatnonzero(told == told[0])) - 1
+        if len(plain) < len(pieces):
+            for k in set(range(len(pieces))).difference(plain):
+                tokens[k] = self.count_alone(pieces[k].decode("ascii"))
+        return tokens
+
+    def _remember(self, places: IntArray, tags: _Tags, tokens: IntArray) -> None:
+        """Not ask again about these pieces, where their places are free: the table never grows."""
+        free = np.flatnonzero((self._table.take(places) == 0) & (tokens <= _TOKENS))
+        self._table[places[free]] = tags[free] | tokens[free].astype(np.uint32)
+
+
+def _known(encoding: tiktoken.Encoding) -> list[bytes]:
+    """All tokens of ASCII, the least common first."""
+    tokens = []
+    for number in reversed(range(encoding.max_token_value + 1)):
+        try:
+            token = encoding.decode_single_token_bytes(number)
+        except KeyError:  # Numbers that stand for nothing.
+            continue
+        if token.isascii():
+            tokens.append(token)
+    return tokens
+
+
+def _places(hashes: Hashes) -> tuple[IntArray, _Tags]:
+    """Where to look in the table, and the tag that is there if the hash is known."""
+    spread = mixed(hashes)
+    tags: _Tags = (spread >> np.uint64(8)).astype(np.uint32) & ~_TOKENS | _TAKEN
+    return (spread >> np.uint64(64 - _BITS)).astype(np.int64), tags
+
+
+def _begins(joined: bytes, data: _Bytes) -> BoolArray:
+    """Where a piece begins, (B,), in texts that stand between bytes of 0; each of those is a piece too."""
+    kind = _CLASS.take(data)
+    letter, digit, sign, space = kind == _LETTER, kind == _DIGIT, kind == _SIGN, kind == _SPACE
+    blank, white = (kind & _BLANK) != 0, (kind & (_BLANK | _BREAK)) != 0
+
+    # Signs take a space before them and line breaks behind them.
+    begins: BoolArray = sign & ~_behind(sign)
+    alone = begins & ~_behind(space)
+    begins[:-1] |= space[:-1] & begins[1:]
+    begins &= ~(sign & _behind(space))
+    # Letters take one blank or one sign before them.
+    begins |= letter & ~_behind(letter | alone | blank)
+    begins |= digit & ~_behind(digit)
+    begins |= kind == _END
+    # White space begins where no sign has taken it, and its last blank is left to what follows.
+    begins |= white & ~_behind(white) & ~((kind == _BREAK) & _behind(sign))
+    last = blank.copy()
+    last[:-1] &= (kind[1:] & (_BLANK | _BREAK | _END)) == 0
+    begins |= last
+    _begin_in_white(begins, kind)
+    _begin_in_numbers(begins, digit)
+    _begin_after_contractions(begins, joined, kind, np.flatnonzero(alone & (data == _APOSTROPHE)))
+    return begins
+
+
+def _behind(mask: BoolArray) -> BoolArray:
+    """True where the byte before has it."""
+    moved = np.empty_like(mask)
+    moved[0] = False
+    moved[1:] = mask[:-1]
+    return moved
+
+
+def _begin_in_white(begins: BoolArray, kind: _Bytes) -> None:
+    """White space goes as one piece up to its last line break, or to the end of the text."""
+    blank = (kind & _BLANK) != 0
+    at = np.flatnonzero(blank & _behind(kind == _BREAK))
+    if not at.size:
+        return
+    others = np.flatnonzero(~blank)
+    followed = kind.take(others.take(np.searchsorted(others, at)))
+    more = (followed & (_BREAK | _END)) != 0
+    begins[at[~more]] = True
+    for begin in at[more].tolist():
+        before = begin - 1
+        while kind[before] == _BREAK:
+            before -= 1
+        # Line breaks that belong to a sign are no part of it.
+        begins[begin] = kind[before] == _SIGN
+
+
+def _begin_in_numbers(begins: BoolArray, digit: BoolArray) -> None:
+    """Digits go by threes."""
+    fourth = np.flatnonzero(digit[3:] & digit[2:-1] & digit[1:-2] & digit[:-3]) + 3
+    if fourth.size:
+        first = np.flatnonzero(digit & ~_behind(digit))
+        since = fourth - first.take(np.searchsorted(first, fourth, side="right") - 1)
+        begins[fourth[since % 3 == 0]] = True
+
+
+def _begin_after_contractions(begins: BoolArray, joined: bytes, kind: _Bytes, apostrophes: IntArray) -> None:
+    """'s, 'll and their like go alone, whatever letters follow."""
+    for at in apostrophes.tolist():
+        two = joined[at + 1 : at + 3].lower()
+        end = at + 2 if two[:1] in (b"s", b"d", b"m", b"t") else at + 3 if two in (b"ll", b"ve", b"re") else 0
+        if end and kind[end] == _LETTER:
+            begins[end] = True
