@@ -20,6 +20,8 @@ from rb_litellm.controls import Plan, Planner
 from rb_litellm.core.admission import Admission
 from rb_litellm.core.ballot import Refusal
 from rb_litellm.core.filters import Limits
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.scoring import Objective
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.access import permitted
 from rb_litellm.litellm_adapter.arrival import Arrival
@@ -27,7 +29,7 @@ from rb_litellm.litellm_adapter.controls import given_to, priority_of
 from rb_litellm.litellm_adapter.desk import Desk
 from rb_litellm.litellm_adapter.explaining import current_inquiry, explanation
 from rb_litellm.litellm_adapter.feedback import check_feedback
-from rb_litellm.litellm_adapter.prompts import read_prompt
+from rb_litellm.litellm_adapter.prompts import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.refusals import error_for
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
 from rb_litellm.litellm_adapter.spending import budget_of, clamp
@@ -42,7 +44,11 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Ticket:
-    ask: Ask
+    prompt: Prompt
+    """Its tokens are counted when it is decided, together with those of the others."""
+    candidates: tuple[Deployment, ...]
+    objective: Objective
+    limits: Limits | None
     entries: Sequence[Entry]
     arrival: Arrival
     request_kwargs: dict[str, Any] | None
@@ -133,13 +139,13 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         try:
             self._shared.ensure_started()
             arrival.call_id = self._shared.call_id(request_kwargs)
-            ticket = self._ticket(arrival, healthy, messages, input, request_kwargs)
+            (ask,) = self._asks([self._ticket(arrival, healthy, messages, input, request_kwargs)])
             (facts,) = self._shared.catalog.facts([chosen])
             predictions = self._predictions.as_now()
             with self._shared.lock:
                 now = self._shared.clock()
                 theirs, ours = self._shared.balancer.witness(
-                    replace(ticket.ask, candidates=tuple(self._shared.catalog.facts(healthy))),
+                    replace(ask, candidates=tuple(self._shared.catalog.facts(healthy))),
                     facts,
                     predictions,
                     now,
@@ -167,10 +173,11 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     ) -> dict[str, Any]:
         arrival.call_id = self._shared.call_id(request_kwargs)
         ticket = self._ticket(arrival, healthy, messages, input, request_kwargs)
+        (ask,) = self._asks([ticket])
         predictions = self._predictions.as_now()
         with self._shared.lock:
             now = self._shared.clock()
-            placed, deployments = self._shared.balancer.preview(ticket.ask, predictions, now)
+            placed, deployments = self._shared.balancer.preview(ask, predictions, now)
         if isinstance(placed, Assignment):
             self._hold_budget(ticket, placed)
         return {
@@ -190,21 +197,17 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         request_kwargs: dict[str, Any] | None,
     ) -> _Ticket:
         entries = self._untried(healthy, arrival.known_id)
-        prompt = read_prompt(messages, input, request_kwargs)
+        prompt = read_uncounted(messages, input, request_kwargs)
         plan = self.planner.plan(given_to(request_kwargs))
         arrival.budget_usd = plan.max_cost_usd
         arrival.weights_from = plan.sources.get("weights", "settings")
         responses = messages is None and input is not None
         body = input if responses else messages
         return _Ticket(
-            ask=Ask(
-                prompt=prompt,
-                candidates=tuple(self._shared.catalog.facts(entries)),
-                objective=plan.objective,
-                limits=self._limits(plan, prompt, body, request_kwargs or {}, responses),
-                affinity=self._affinity,
-                exploration=self._exploration,
-            ),
+            prompt=prompt,
+            candidates=tuple(self._shared.catalog.facts(entries)),
+            objective=plan.objective,
+            limits=self._limits(plan, prompt, body, request_kwargs or {}, responses),
             entries=entries,
             arrival=arrival,
             request_kwargs=request_kwargs,
@@ -219,6 +222,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             return None
         budget = None
         if plan.max_cost_usd is not None:
+            (prompt,) = counted([prompt])
             budget = budget_of(plan.max_cost_usd, prompt, body, request_kwargs, responses)
         return Limits(
             plan.slo,
@@ -234,14 +238,22 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         return [entry for entry in healthy if entry["model_info"]["id"] not in tried] or healthy
 
     def _decide(self, tickets: list[_Ticket]) -> list[Entry | Refusal]:
+        asks = self._asks(tickets)
         predictions = self._predictions.as_now()
         with self._shared.lock:
             now = self._shared.clock()
-            placed = self._shared.balancer.decide([t.ask for t in tickets], predictions, now)
+            placed = self._shared.balancer.decide(asks, predictions, now)
             return [
                 self._open(ticket, p, predictions.version, now)
                 for ticket, p in zip(tickets, placed, strict=True)
             ]
+
+    def _asks(self, tickets: Sequence[_Ticket]) -> list[Ask]:
+        prompts = counted([ticket.prompt for ticket in tickets])
+        return [
+            Ask(prompt, t.candidates, t.objective, t.limits, self._affinity, self._exploration)
+            for t, prompt in zip(tickets, prompts, strict=True)
+        ]
 
     def _open(
         self, ticket: _Ticket, placed: Assignment | Refusal, predictor: str | None, now: float
@@ -250,7 +262,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             self._shared.counters.refusals[placed.reason] += 1
             return placed
         self._hold_budget(ticket, placed)
-        chosen = ticket.entries[ticket.ask.candidates.index(placed.deployment)]
+        chosen = ticket.entries[ticket.candidates.index(placed.deployment)]
         self._shared.open_attempt(ticket.arrival, placed, predictor, now)
         return chosen
 

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.litellm_adapter.prompts import MAX_CHARS, MAX_MESSAGES, output_limit, read_prompt
+from rb_litellm.litellm_adapter.prompts import (
+    MAX_CHARS,
+    MAX_MESSAGES,
+    counted,
+    output_limit,
+    read_prompt,
+    read_uncounted,
+)
 
 
 def test_a_chat_is_read_turn_by_turn():
@@ -103,6 +110,13 @@ def test_a_message_object_is_read_like_a_mapping():
 )
 def test_completion_prompts_and_embedding_inputs_are_read(body, text):
     assert read_prompt(None, body, None).text == text
+
+
+def test_prompts_counted_together_are_those_that_are_read_alone():
+    bodies = ["one text", "", [5, 6, 7], "another, longer text", "a third"]
+    together = counted([read_uncounted(None, body, None) for body in bodies])
+    assert together == [read_prompt(None, body, None) for body in bodies]
+    assert [prompt.input_tokens for prompt in together] == [2, 0, 3, 4, 2]
 
 
 @pytest.mark.parametrize(("body", "tokens"), [([5, 6, 7], 3), ([[5, 6], [7]], 3)])
