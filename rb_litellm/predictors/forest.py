@@ -94,15 +94,19 @@ class Forest:
     def predict(self, rows: Floats) -> Floats:
         """Outputs (R, K) for features (R, F); no feature may be NaN, which XGBoost takes for missing."""
         count, width = rows.shape
-        values = np.ascontiguousarray(rows, dtype=np.float32).ravel()
+        rows = np.ascontiguousarray(rows, dtype=np.float32)
+        values = rows.ravel()
         row_begins = np.arange(0, count * width, width, dtype=np.intp)[:, None]
-        at = np.broadcast_to(self._roots, (count, self._roots.size))
-        for features, thresholds in zip(self._features, self._thresholds, strict=True):
-            right = values.take(features.take(at) + row_begins) >= thresholds.take(at)
-            at = at + at
-            at += right
+        at = self._roots[None]
+        for level, (features, thresholds) in enumerate(zip(self._features, self._thresholds, strict=True)):
+            if level == 0:  # All rows stand at the roots: nothing to look up.
+                right = rows.take(features, axis=1) >= thresholds
+            else:
+                right = values.take(features.take(at) + row_begins) >= thresholds.take(at)
+            at = at + at + right
         sums: Floats = np.add.reduceat(self._leaves.take(at), self._runs, axis=1)
-        return sums + self._base
+        # Where no tree has a split there is one row of leaves, for all.
+        return np.broadcast_to(sums + self._base, (count, self._base.size))
 
     def probes(self, features: int) -> Floats:
         """Rows (P, F) of values that the trees compare with, so that many paths are taken."""

@@ -28,12 +28,11 @@ WIDTH = KINDS * BUCKETS
 
 Floats = npt.NDArray[np.float32]
 _Bytes = npt.NDArray[np.uint8]
-_Keys = npt.NDArray[np.uint32]
+_Buckets = npt.NDArray[np.uint16]
 
 _FEW = 3
 """Prompts for which making a sparse matrix costs more than it saves."""
 _MIX = np.uint32(0x9E3779B1)
-_NONE = np.uint32(0xFFFFFFFF)
 
 # A word is a run of letters; a digit, a sign, a line break and a byte beyond ASCII stand alone.
 _LETTER = np.zeros(256, dtype=np.bool_)
@@ -65,11 +64,26 @@ class Bags:
 
 def bags(texts: Sequence[bytes]) -> Bags:
     """Count the n-grams of every text, given in UTF-8."""
-    parts = [*_counted(texts)]
-    every = np.concatenate([keys for keys, _ in parts]) if parts else np.zeros(0, dtype=np.int64)
-    count = np.concatenate([count for _, count in parts]) if parts else np.zeros(0, dtype=np.int64)
-    begins = np.searchsorted(every, np.arange(len(texts) + 1) * WIDTH)
-    return Bags(begins, every >> BITS, every % WIDTH, count)
+    parts = [part for chunk in _chunks(texts) for part in _sorted(chunk)]
+    ends = np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)))
+    every = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint16)
+    # Where a bucket differs from the one before it, or a part begins.
+    new = np.empty(every.size + 1, dtype=np.bool_)
+    np.not_equal(every[1:], every[:-1], out=new[1:-1])
+    new[0] = True
+    new[ends] = True
+    at = np.flatnonzero(new)
+    upto = np.searchsorted(at, ends)
+    at, count = at[:-1], at[1:] - at[:-1]
+    sizes = upto.copy()
+    sizes[1:] -= upto[:-1]
+    group = np.repeat(np.arange(len(parts)), sizes)
+    bucket = group % KINDS
+    bucket <<= BITS
+    bucket += every.take(at)
+    begins = np.zeros(len(texts) + 1, dtype=np.int64)
+    begins[1:] = upto[KINDS - 1 :: KINDS]
+    return Bags(begins, group, bucket, count)
 
 
 def weigh(bag: Bags, idf: Floats) -> Floats:
@@ -100,57 +114,49 @@ def project(bag: Bags, weights: Floats, table: Floats) -> Floats:
     return result
 
 
-def _counted(texts: Sequence[bytes]) -> Iterator[tuple[IntArray, IntArray]]:
-    """Sorted keys, row * WIDTH + bucket, and their counts, chunk by chunk."""
+def _chunks(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """As many texts at once as CHUNK bytes hold, or a single longer one."""
     first = 0
     while first < len(texts):
         size, end = len(texts[first]), first + 1
         while end < len(texts) and size + len(texts[end]) <= CHUNK:
             size, end = size + len(texts[end]), end + 1
-        keys = _keys(texts[first:end])
-        new = np.empty(keys.size, dtype=np.bool_)
-        new[0] = True
-        np.not_equal(keys[1:], keys[:-1], out=new[1:])
-        at = np.flatnonzero(new)
-        count = np.empty_like(at)
-        np.subtract(at[1:], at[:-1], out=count[:-1])
-        count[-1] = keys.size - at[-1]
-        yield keys.take(at).astype(np.int64) + first * WIDTH, count
+        yield texts[first:end]
         first = end
 
 
-def _keys(texts: Sequence[bytes]) -> _Keys:
-    """Keys of all n-grams of some texts, sorted."""
+def _sorted(texts: Sequence[bytes]) -> list[_Buckets]:
+    """The buckets of some texts' n-grams, sorted: KINDS arrays of each text."""
     # Each text stands between two line breaks. Four-byte runs reach beyond the last.
     joined = b"".join((b"\n", b"\n\n".join(texts), b"\n\0\0\0"))
-    sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) + 2
-    ends = np.cumsum(sizes)
+    ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) + 2)
     length = int(ends[-1])
-    row: _Keys = np.repeat(np.arange(0, len(texts) * WIDTH, WIDTH, dtype=np.uint32), sizes)
 
     # The four bytes from each position on, as one number: views that overlap. The hash itself picks half of
     # all runs, always the same: that halves their cost, and what they tell is told by the other half too.
-    runs: _Keys = np.ndarray((length,), "<u4", joined, strides=(1,)) * _MIX
-    unused = (runs.view(np.int32) >> 31).view(np.uint32)
-    runs >>= np.uint32(31 - BITS)
-    runs += row
-    runs += np.uint32(2 * BUCKETS)
-    runs |= unused
-    runs[ends - 1] = runs[ends - 2] = runs[ends - 3] = _NONE
+    hashes = np.ndarray((length,), "<u4", joined, strides=(1,)) * _MIX
+    hashes >>= np.uint32(31 - BITS)
+    runs: _Buckets = hashes.astype(np.uint16)
+    runs[ends - 1] = runs[ends - 2] = runs[ends - 3] = BUCKETS
+    kept = np.flatnonzero(runs < BUCKETS)
+    runs = runs.take(kept)
 
-    at, words = _words(np.frombuffer(joined, dtype=np.uint8, count=length))
-    of = row.take(at)
-    pairs = words[:-1] * np.uint64(31)
-    pairs += words[1:]
-    keys: _Keys = np.concatenate(
-        (
-            _bucket(words) + of,
-            (_bucket(pairs) + of[:-1] + np.uint32(BUCKETS))[of[1:] == of[:-1]],
-            runs,
-        )
-    )
-    keys.sort()
-    return keys[: np.searchsorted(keys, _NONE)]
+    at, hashed = _words(np.frombuffer(joined, dtype=np.uint8, count=length))
+    pairs = hashed[:-1] * np.uint64(31)
+    pairs += hashed[1:]
+    words, pairs_of = _bucket(hashed), _bucket(pairs)
+
+    # Sixteen bits at a time are sorted by counting them, several times faster than longer keys are.
+    parts: list[_Buckets] = []
+    word = run = 0
+    for word_end, run_end in zip(
+        np.searchsorted(at, ends).tolist(), np.searchsorted(kept, ends).tolist(), strict=True
+    ):
+        parts += words[word:word_end], pairs_of[word : word_end - 1], runs[run:run_end]
+        word, run = word_end, run_end
+    for part in parts:
+        part.sort(kind="stable")
+    return parts
 
 
 def _words(data: _Bytes) -> tuple[IntArray, Hashes]:
@@ -162,6 +168,6 @@ def _words(data: _Bytes) -> tuple[IntArray, Hashes]:
     return at, hash_runs(_CODE.take(data), at)
 
 
-def _bucket(hashes: Hashes) -> _Keys:
-    result: _Keys = (mixed(hashes) >> np.uint64(64 - BITS)).astype(np.uint32)
+def _bucket(hashes: Hashes) -> _Buckets:
+    result: _Buckets = (mixed(hashes) >> np.uint64(64 - BITS)).astype(np.uint16)
     return result

@@ -15,6 +15,8 @@ from rb_litellm.core.types import Prompt
 
 _SIGNS = "?\n\\=$:\",.([_{'%-;!/*+<>^|&#@"
 _PHRASES = (b"```", b"a)", b"1.", b"- ", b"  ", b"____")
+_RARE_BYTES = [*b"`)1- _"]
+"""Of each phrase: a text without it is not searched."""
 _STARTS = [
     "who",
     "what",
@@ -65,21 +67,32 @@ def structure(
     prompts: Sequence[Prompt], texts: Sequence[str], contents: Sequence[bytes]
 ) -> npt.NDArray[np.float32]:
     """Figures of R prompts, (R, STRUCTURE); `texts` are the parts looked at, `contents` these as UTF-8."""
-    histograms = np.stack([np.bincount(np.frombuffer(data, np.uint8), minlength=256) for data in contents])
+    histograms = _histograms(contents)
     rows = np.zeros((len(prompts), STRUCTURE))
     rows[:, :6] = histograms @ _KIND / np.maximum(histograms.sum(axis=1), 1)[:, None]
     rows[:, 6:_COUNTED] = [*map(_sizes, prompts, texts)]
     rows[:, _COUNTED - 1] /= histograms[:, 10] + 1
     rows[:, _COUNTED : _COUNTED + len(_SIGNS)] = histograms[:, _SIGN_BYTES]
     lowered = [data.lower() for data in contents]
-    rows[:, _COUNTED + len(_SIGNS) : -len(_STARTS)] = [[*map(data.count, _PHRASES)] for data in lowered]
+    rows[:, _COUNTED + len(_SIGNS) : -len(_STARTS)] = [
+        [data.count(phrase) if rare else 0 for phrase, rare in zip(_PHRASES, found, strict=True)]
+        for data, found in zip(lowered, histograms[:, _RARE_BYTES].tolist(), strict=True)
+    ]
     np.log1p(rows[:, _PLAIN : -len(_STARTS)], out=rows[:, _PLAIN : -len(_STARTS)])
     for row, data in zip(rows, lowered, strict=True):
         word = data[:60].split(None, 1)[:1]
-        at = _START_AT.get(word[0].strip(b".,:;\"'(")) if word else None
-        if at is not None:
-            row[at - len(_STARTS)] = 1.0
+        start = _START_AT.get(word[0].strip(b".,:;\"'(")) if word else None
+        if start is not None:
+            row[start - len(_STARTS)] = 1.0
     return rows.astype(np.float32)
+
+
+def _histograms(contents: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    """How often each byte occurs in each text, (R, 256)."""
+    count = len(contents)
+    places = np.repeat(np.arange(0, 256 * count, 256), [*map(len, contents)])
+    places += np.frombuffer(b"".join(contents), np.uint8)
+    return np.bincount(places, minlength=256 * count).reshape(count, 256)
 
 
 def _sizes(prompt: Prompt, text: str) -> tuple[float, ...]:
