@@ -1,5 +1,7 @@
 """The score: what makes a candidate better, and what leaves it alone."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -144,6 +146,14 @@ def test_candidates_of_equal_quality_do_not_differ_by_it(norm):
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 def test_the_weights_of_every_preset_sum_to_one(preset):
     assert preset.quality + preset.latency + preset.cost == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("named", ["quality", "latency", "cost"])
+def test_a_preset_weighs_what_it_is_named_after_most_and_the_others_alike(named):
+    weights = asdict(PRESETS[named])
+    most = weights.pop(named)
+    (least,) = set(weights.values())
+    assert most > 0.5 > least > 0.0
 
 
 @given(shares, shares, shares)

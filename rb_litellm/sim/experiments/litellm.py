@@ -10,7 +10,7 @@ from rb_litellm.sim.world import Run
 
 RATES = (12.0, 24.0, 30.0)
 PRESETS = ("balanced", "quality", "latency", "cost")
-BETWEEN = ("0.5,0.25,0.25", "0.25,0.5,0.25", "0.15,0.7,0.15", "0,0.5,0.5", "0,0.1,0.9")
+BETWEEN = ("0.5,0.25,0.25", "0.25,0.5,0.25", "0,0.5,0.5", "0,0.2,0.8")
 """Further weights of the same stack (quality, latency, cost), between the presets and beyond them."""
 STRATEGIES = (
     "simple-shuffle",
