@@ -2,7 +2,7 @@
 
 LiteLLM ships the vocabulary of cl100k_base; it is read from there without importing LiteLLM. Where
 it cannot be found, characters are counted instead. Of a long text only three samples are tokenised.
-A text has the same number whether it is counted alone, by tiktoken, or among others, by `pieces`.
+A text has the same number whether it is counted alone, by `piece_counts`, or among others, by `pieces`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ EXACT_CHARS = 3_000
 """Texts up to this length are tokenised whole."""
 SAMPLE_CHARS = 800
 """Of longer texts this much is tokenised at the start, in the middle and at the end."""
-_FEW = 3
-"""Texts that tiktoken counts one by one as fast as they are counted together."""
+_TOGETHER_CHARS = 3_000
+"""Up to so many in all, texts are counted sooner one by one than together."""
 
 _log = logging.getLogger("rb_litellm")
 _CL100K_FILE = (
@@ -48,7 +48,8 @@ def count_tokens(texts: Sequence[str]) -> list[int]:
     for text in texts:
         parts.extend((text,) if len(text) <= EXACT_CHARS else _samples(text))
     try:
-        counted = iter(vocabulary.count(parts) if len(parts) > _FEW else map(vocabulary.count_alone, parts))
+        together = sum(map(len, parts)) > _TOGETHER_CHARS
+        counted = iter(vocabulary.count(parts) if together else map(vocabulary.count_alone, parts))
         return [next(counted) if len(text) <= EXACT_CHARS else _extrapolated(text, counted) for text in texts]
     except (ValueError, RuntimeError):
         return [*map(estimate_tokens, texts)] if len(texts) > 1 else [_by_chars(texts[0])]
