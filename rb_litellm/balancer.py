@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -25,10 +25,13 @@ from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.residuals import FleetOdds, Residuals
 from rb_litellm.core.scoring import BALANCED, Objective
+from rb_litellm.core.streams import Stream
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray, Outcome, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.state.reckoning import Reckoner
 
+MAX_LOOKED = 512
+"""Open streams that are looked at in one step; the others in the next."""
 MAX_SLATES = 256
 """Sets of candidates whose arrays are kept; the least recently used is made anew."""
 
@@ -213,6 +216,20 @@ class Balancer:
         row = self._rows.get(outcome.deployment)
         if row is not None:
             self._learner.first_token(row, outcome)
+
+    def look(self, streams: Iterable[Stream], now: float) -> None:
+        """Let the latency model see how far open streams have come; in even steps of about a second."""
+        ids = list(self._rows)
+        watched: dict[str, list[Stream]] = {ids[row]: [] for row in self._learner.contradicted}
+        for stream in streams:
+            if stream.deployment in self._rows:
+                watched.setdefault(stream.deployment, []).append(stream)
+        in_flight = self._reckoner.state(now).in_flight
+        for deployment, its in watched.items():
+            load = float(in_flight[self._reckoner.row(deployment)])
+            tpot_s = self._learner.look(self._rows[deployment], load, its, now)
+            if tpot_s is not None:
+                self._reckoner.slower(deployment, tpot_s)
 
     def outlook(
         self,

@@ -14,6 +14,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.scoring import PRESETS, JointScore, Weights
+from rb_litellm.core.streams import Chunks
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.index import DeploymentIndex
@@ -228,3 +229,25 @@ def test_every_outcome_tells_how_far_forecasts_of_its_tier_are_off():
             )
         )
     assert bench.balancer.residuals.quantile(0, "ttft", 0.5) == pytest.approx(2.0, rel=0.05)
+
+
+def test_streams_in_mid_flight_change_the_forecast_before_any_of_them_ends():
+    slow, other = deployment("slow"), deployment("other")
+    bench = Bench()
+    for d in [slow, other] * 10:
+        (placed,) = bench.decide(ask(d))
+        told = outcome(d.id, placed.decision.prediction.tpot_s)
+        bench.balancer.learn(replace(told, chunks=100))
+    before = bench.balancer.outlook([slow, other], 0.0).times.tpot_s
+    written = [Chunks() for _ in range(3)]
+    for n, progress in enumerate(written):
+        bench.send(ask(slow), now=n / 1000)
+        bench.ledger.first_token(AttemptKey(f"c{n}-{n / 1000}", 0), 0.1, progress)
+    for second in (1.0, 2.0, 3.0, 4.0):
+        for progress in written:
+            progress.chunks = round(second / (3.0 * before[0]))
+        bench.balancer.look(bench.ledger.streams(10), second)
+    after = bench.balancer.outlook([slow, other], 4.0).times.tpot_s
+    assert after[0] / before[0] == pytest.approx(3.0, rel=0.2)
+    assert after[1] == before[1]
+    assert chosen(bench.decide(ask(slow, other, weights=LATENCY), now=4.0)) == ["other"]

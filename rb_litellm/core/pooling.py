@@ -6,6 +6,8 @@ and one that nobody has tried yet must not be judged by a prior that its sibling
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, IntArray
@@ -27,15 +29,15 @@ def pooled(log_scale: FloatArray, measured: IntArray) -> FloatArray:
     seen = np.flatnonzero(measured)
     if not seen.size:
         return log_scale
-    centre = _median_with_zero(log_scale[seen])
+    centre = median_with_zero(log_scale[seen])
     difference = (log_scale - centre) * measured / (measured + _TRUST)
     kept = np.maximum(0.0, 1.0 - np.square(_NOISE / np.maximum(np.abs(difference), 1e-12)))
     return centre + difference * kept
 
 
-def _median_with_zero(values: FloatArray) -> float:
+def median_with_zero(values: FloatArray | Sequence[float]) -> float:
     """The median of these values (K,) and a zero; np.median takes as long as all the rest together."""
-    ordered = np.zeros(values.size + 1)
+    ordered = np.zeros(len(values) + 1)
     ordered[1:] = values
     ordered.sort()
     middle = ordered.size // 2

@@ -108,6 +108,8 @@ class Outcome:
     """Class name of the exception, for an attempt that failed."""
     first_token_told: bool = False
     """The first token was noted when it came, so that its time has been learned from already."""
+    chunks: int = 0
+    """Of its stream, by the close; 0 where they were not counted."""
     call_id: str = ""
     attempt: int = 0
     """With `call_id`, which attempt it was."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from rb_litellm.balancer import Assignment
 from rb_litellm.core.measurement import measured
+from rb_litellm.core.streams import Progress
 from rb_litellm.core.types import Outcome
 from rb_litellm.state.ledger import AttemptKey, Ledger
 
@@ -96,10 +97,10 @@ class Attempts:
         self._open[key].task, self._open[key].ended = task, done
         task.add_done_callback(done)
 
-    def first_token(self, call_id: str, now: float) -> None:
-        """The first chunk of an answer has come."""
+    def first_token(self, call_id: str, now: float, progress: Progress | None = None) -> None:
+        """The first chunk of an answer has come; `progress` says how many, from now on."""
         key = self._ledger.latest_open(call_id)
-        outcome = None if key is None else self._ledger.first_token(key, now)
+        outcome = None if key is None else self._ledger.first_token(key, now, progress)
         if outcome is not None:
             self._begun(outcome)
 

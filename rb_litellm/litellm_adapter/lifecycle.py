@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from litellm.integrations.custom_logger import CustomLogger
 
+from rb_litellm.core.streams import Chunks
 from rb_litellm.litellm_adapter.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.records import add_measured
 from rb_litellm.litellm_adapter.streams import begins_answer
@@ -108,12 +109,14 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         """Pass a stream through, seeing its first token and its end, however it ends."""
         call_id = _call_id(request_data)
         error: str | None = None
-        waiting = True
+        written = Chunks()
         try:
             async for chunk in response:
-                if waiting and begins_answer(chunk):
-                    waiting = False
-                    self._runtime.first_token(call_id)
+                if written.chunks:
+                    written.chunks += 1
+                elif begins_answer(chunk):
+                    written.chunks = 1
+                    self._runtime.first_token(call_id, written)
                 yield chunk
         except Exception as failure:
             error = type(failure).__name__

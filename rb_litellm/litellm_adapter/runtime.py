@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 from uuid import uuid4
 
-from rb_litellm.balancer import Assignment, Balancer
+from rb_litellm.balancer import MAX_LOOKED, Assignment, Balancer
 from rb_litellm.config import (
     PredictorSettings,
     RedisSettingsArgs,
@@ -30,6 +30,7 @@ from rb_litellm.core.ballot import Refusal
 from rb_litellm.core.drift import Drift
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
+from rb_litellm.core.streams import Progress
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.arrival import Arrival
 from rb_litellm.litellm_adapter.attempts import Attempts
@@ -296,10 +297,10 @@ class Runtime:
 
     # From LiteLLM's callbacks; `call_id` None is a request that was never ours
 
-    def first_token(self, call_id: str | None) -> None:
-        """The first chunk of a stream has come."""
+    def first_token(self, call_id: str | None, progress: Progress | None = None) -> None:
+        """The first chunk of a stream has come; `progress` says how many, from now on."""
         if call_id is not None:
-            self._guarded(lambda: self._attempts.first_token(call_id, self.clock()))
+            self._guarded(lambda: self._attempts.first_token(call_id, self.clock(), progress))
 
     def closed(self, call_id: str | None, closed_by: str, error: str | None = None) -> None:
         """The call's open attempt is over, its usage not known (yet)."""
@@ -376,6 +377,7 @@ class Runtime:
 
     def _keep_house(self) -> None:
         self._expire()
+        self.balancer.look(self.ledger.streams(MAX_LOOKED), self.clock())
         # By its first decision a worker has loaded what it ever will.
         if self.counters.decisions:
             self._heap.settle()

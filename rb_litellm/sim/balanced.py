@@ -13,13 +13,14 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.balancer import Ask, Balancer, model_info
+from rb_litellm.balancer import MAX_LOOKED, Ask, Balancer, model_info
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.ballot import Predictions, Refusal, Term
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
 from rb_litellm.core.scoring import JointScore, Objective, QualityNorm, Weights, score
+from rb_litellm.core.streams import Progress
 from rb_litellm.core.types import (
     BoolArray,
     FloatArray,
@@ -134,11 +135,13 @@ class RouteBalance:
             Ask(r.prompt, self._deployments, self._objective, self._limits, affinity=affinity) for r in batch
         ]
 
-    def first_token(self, worker: int, request: Request, deployment: int, now: float) -> None:
+    def first_token(
+        self, worker: int, request: Request, deployment: int, now: float, progress: Progress
+    ) -> None:
         """The ledger hears of it, as from a stream."""
         desk = self._desks[worker]
         key = desk.ledger.latest_open(str(request.number))
-        begun = None if key is None else desk.ledger.first_token(key, now)
+        begun = None if key is None else desk.ledger.first_token(key, now, progress)
         if begun is not None and self._arms.learning:
             desk.balancer.first_token(begun)
 
@@ -160,6 +163,8 @@ class RouteBalance:
         gauges = []
         for desk in self._desks:
             desk.ledger.expire(now)
+            if self._arms.learning:
+                desk.look(now)
             if self.workers > 1:
                 sums, rates = desk.ledger.sums(now), desk.ledger.decode_rates()
                 gauges.append(Heard(desk.name, 0.0, encode(desk.index, sums, rates, now)))
@@ -211,6 +216,13 @@ class _Worker:
             reckoner = _Standing(self.index, self.ledger, self.peers)
         self.balancer = Balancer(reckoner, LatencyLearner(), random)
         self.predicted: dict[int, Prediction] = {}
+        self._looked_s = 0.0
+
+    def look(self, now: float) -> None:
+        """See how fast open streams are being written, once a second."""
+        if now - self._looked_s >= 0.999:
+            self._looked_s = now
+            self.balancer.look(self.ledger.streams(MAX_LOOKED), now)
 
     def attempt(self, request: Request) -> AttemptKey:
         """The key of the request's next attempt."""

@@ -71,6 +71,19 @@ class _Queue:
     busy: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """A stream with one token in each chunk."""
+
+    simulation: Simulation
+    deployment: int
+    job: Job
+
+    @property
+    def chunks(self) -> int:
+        return self.simulation.written(self.deployment, self.job)
+
+
 class Simulation:
     """One run of one policy over one list of requests."""
 
@@ -206,13 +219,19 @@ class Simulation:
             served: Served = job.tag
             if job.written == tokens and served.ttft_s != served.ttft_s:
                 served.ttft_s = self._now + back_s - served.request.arrival_s
-                self._at(self._now + back_s, partial(self._first_token, served))
+                self._at(self._now + back_s, partial(self._first_token, served, job))
             if job.done:
                 self._at(self._now + back_s, partial(self._end, served, job.written))
         self._begin(index)
 
-    def _first_token(self, served: Served) -> None:
-        self._policy.first_token(served.worker, served.request, served.deployment, self._now)
+    def _first_token(self, served: Served, job: Job) -> None:
+        progress = _Progress(self, served.deployment, job)
+        self._policy.first_token(served.worker, served.request, served.deployment, self._now, progress)
+
+    def written(self, index: int, job: Job) -> int:
+        """Tokens of a job on this deployment that have come back by now."""
+        elapsed_s = self._now - self._network_s[index] - self._started[index]
+        return job.written + self.instances[index].steps_done(job, elapsed_s)
 
     def _end(self, served: Served, tokens: int) -> None:
         served.e2e_s = self._now - served.request.arrival_s

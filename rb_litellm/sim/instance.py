@@ -177,6 +177,13 @@ class Instance:
         self._steps = low
         return self._after(low)
 
+    def steps_done(self, job: Job, elapsed_s: float) -> int:
+        """Tokens that the job was given by what is under way, so long after it was begun."""
+        if job not in self._decoding or elapsed_s <= 0.0:
+            return 0
+        done = bisect_right(range(1, self._steps + 1), elapsed_s, key=self._after)
+        return min(done, self._steps)
+
     def finish(self) -> list[tuple[Job, int]]:
         """End what is under way: the jobs that wrote, with how many tokens each; done ones have left."""
         wrote = []

@@ -16,6 +16,7 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
+from rb_litellm.core.streams import Progress
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.policy import Oblivious
 from rb_litellm.sim.workload import Request
@@ -56,7 +57,9 @@ class LiteLLMStrategy(Oblivious):
         with self._simulated(now):
             return [self._pick(request, now) for request in batch]
 
-    def first_token(self, worker: int, request: Request, deployment: int, now: float) -> None:
+    def first_token(
+        self, worker: int, request: Request, deployment: int, now: float, progress: Progress
+    ) -> None:
         """Kept for the success event, as LiteLLM keeps `completion_start_time`."""
         self._sent[request.number] = (self._sent[request.number][0], _date(now))
 

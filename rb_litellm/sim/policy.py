@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from rb_litellm.core.streams import Progress
 from rb_litellm.sim.workload import Request
 
 REFUSED = -1
@@ -41,8 +42,10 @@ class Policy(Protocol):
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
         """A deployment, or REFUSED, for every request of the batch."""
 
-    def first_token(self, worker: int, request: Request, deployment: int, now: float) -> None:
-        """The request's first token has come."""
+    def first_token(
+        self, worker: int, request: Request, deployment: int, now: float, progress: Progress
+    ) -> None:
+        """The request's first token has come; `progress` says from now on how far its answer is."""
 
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """The request's answer is complete; with no output tokens, it failed."""
@@ -58,7 +61,9 @@ class Oblivious:
     workers = 1
     tick_s: float | None = None
 
-    def first_token(self, worker: int, request: Request, deployment: int, now: float) -> None:
+    def first_token(
+        self, worker: int, request: Request, deployment: int, now: float, progress: Progress
+    ) -> None:
         """Not looked at."""
 
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:

@@ -12,13 +12,15 @@ The caller passes the time, monotonic seconds. Safe to use from several threads.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
 
+from rb_litellm.core.streams import Progress, Stream
 from rb_litellm.core.types import FloatArray, InstanceState, Outcome, Prediction
 from rb_litellm.state.calls import CallLog
 from rb_litellm.state.columns import Columns, at_least
@@ -84,6 +86,7 @@ class Ledger:
         self._open: dict[AttemptKey, _Attempt] = {}
         self._by_slot: list[_Attempt] = []
         self._columns = Columns()
+        self._streams: OrderedDict[AttemptKey, Stream] = OrderedDict()
         self._calls = CallLog(max_closed_calls)
         self._crowded_out: list[Outcome] = []
         self.changes = 0
@@ -141,10 +144,11 @@ class Ledger:
             )
             self.changes += 1
 
-    def first_token(self, key: AttemptKey, now: float) -> Outcome | None:
+    def first_token(self, key: AttemptKey, now: float, progress: Progress | None = None) -> Outcome | None:
         """The attempt's first token has come: its prefill is done. Only the first call counts.
 
         What is known of the attempt by then, its TTFT measured, or None where it does not count.
+        `progress` says from now on how far its answer is, where that is counted.
         """
         with self._lock:
             attempt = self._open.get(key)
@@ -153,6 +157,8 @@ class Ledger:
             attempt.first_token_s = now
             if attempt.prediction is not None:
                 self._columns.first_token(attempt.slot, attempt.sent_s, now)
+            if progress is not None:
+                self._streams[key] = Stream(attempt.deployment, progress, now)
             self.changes += 1
             ttft_s = max(now - attempt.sent_s, 0.0)
             return Outcome(
@@ -207,6 +213,22 @@ class Ledger:
             for attempt in [self._by_slot[slot] for slot in ended]:
                 outcomes.append(self._close(attempt, now, "lease"))
             return outcomes
+
+    def slower(self, deployment: str, tpot_s: float) -> None:
+        """What is open on the deployment is seen to be written no faster than a token every `tpot_s`.
+
+        It is then late by that, and not by what was predicted of it.
+        """
+        with self._lock:
+            self._columns.slower(len(self._by_slot), self._index.row(deployment), at_least(1e-6, tpot_s))
+
+    def streams(self, most: int) -> list[Stream]:
+        """Streams that have begun and are counted: at most so many, and the others the next time."""
+        with self._lock:
+            keys = list(islice(self._streams, most))
+            for key in keys:
+                self._streams.move_to_end(key)
+            return [self._streams[key] for key in keys]
 
     def is_open(self, key: AttemptKey) -> bool:
         """Whether the attempt still counts."""
@@ -281,6 +303,7 @@ class Ledger:
         ttft_s: float | None = None,
     ) -> Outcome:
         del self._open[attempt.key]
+        stream = self._streams.pop(attempt.key, None)
         self._calls.closed(*attempt.key, None if error is None else attempt.deployment)
         last = self._by_slot.pop()
         if last is not attempt:
@@ -305,6 +328,7 @@ class Ledger:
             output_tokens=output_tokens,
             cost_usd=cost_usd,
             error=error,
+            chunks=0 if stream is None else stream.progress.chunks,
             call_id=attempt.key.call_id,
             attempt=attempt.key.attempt,
         )

@@ -125,6 +125,10 @@ class Reckoner:
             own.pending_decode_tokens + others.pending_decode_tokens,
         )
 
+    def slower(self, deployment: str, tpot_s: float) -> None:
+        """Streams show that the deployment needs `tpot_s` per token now, more than was predicted."""
+        self._ledger.slower(deployment, tpot_s)
+
     def slowdown(self, now: float) -> FloatArray:
         """How many times slower than predicted each deployment shows itself to be; at least 1."""
         return self._ledger.overdue(now)

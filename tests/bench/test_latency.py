@@ -1,12 +1,13 @@
 """Latency forecasts on the simulated cluster under changing load: `routebalance bench latency` in small."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from rb_litellm.bench.latency import SLOWER, WARM, simulate
+from rb_litellm.bench.latency import CLOSE, SLOWER, WARM, simulate
 from rb_litellm.cli import main
 from rb_litellm.core.hardware import latency_prior
 from rb_litellm.sim.cluster import Cluster, Tier
@@ -58,6 +59,28 @@ def test_a_server_turned_three_times_slower_is_followed_within_thirty_answers():
     following = own[(answers >= 30) & (answers < 50)]
     assert following.size > 10
     assert np.median(found.error("e2e")[following]) <= 0.25
+
+
+@pytest.mark.parametrize(
+    "number", [0, 12], ids=["a small model", "the largest, whose answers take half a minute"]
+)
+def test_after_thirty_requests_sent_to_a_slowed_server_forecasts_are_right_again(number):
+    start_s = 60.0
+    found = simulate(
+        "square:0.3,1.7", 30.0, seed=9, count=3000, incidents=[Incident(number, start_s, math.inf, SLOWER)]
+    )
+    own = np.flatnonzero((found.deployment == number) & (found.sent_s >= start_s))
+    error = found.error("e2e")[own]
+    assert min(np.median(error[sent : sent + 10]) for sent in range(31)) <= CLOSE
+
+
+@pytest.mark.parametrize("number", [0, 12])
+def test_a_server_that_is_fast_again_is_followed_too(number):
+    found = simulate(
+        "square:0.3,1.7", 30.0, seed=9, count=3000, incidents=[Incident(number, 30.0, 60.0, SLOWER)]
+    )
+    own = np.flatnonzero((found.deployment == number) & (found.sent_s >= 60.0))
+    assert np.median(found.error("e2e")[own[20:60]]) <= CLOSE
 
 
 @pytest.mark.parametrize(("ttft_s", "tpot_s"), [(0.8, 0.020), (1.5, 0.008)])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rb_litellm.core.latency import LatencyPrior, forecast
 from rb_litellm.core.latency_learning import LatencyLearner
+from rb_litellm.core.streams import Chunks, Stream
 from rb_litellm.core.types import InstanceState, Outcome
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.1, prefill_s_per_token=1e-4, tpot_s_per_running=1e-4, slots=16.0)
@@ -169,6 +170,30 @@ def test_late_first_tokens_hint_at_slow_writing_before_any_answer_is_complete():
         of.first_token(0, outcome(ttft=0.33))
     assert 0.026 < expected(of, 0)[1] < 0.06
     assert expected(of, 1)[1] == pytest.approx(0.02, rel=0.1)
+
+
+def test_streams_three_times_slower_are_priced_before_any_answer_is_complete_and_not_twice_after():
+    of, slow = learner(2), 3 * 0.02
+    for _ in range(200):
+        of.observe(0, replace(outcome(tpot=0.02), output_tokens=100, chunks=100))
+    written = [Chunks(), Chunks()]
+    streams = [Stream("d", progress, 0.0) for progress in written]
+
+    def look(now):
+        for progress in written:
+            progress.chunks = round(now / slow)
+        return of.look(0, 1.0, streams, now)
+
+    assert look(1.0) is look(2.0) is None
+    assert look(3.0) == pytest.approx(slow, rel=0.1)
+    assert expected(of)[1] == pytest.approx(slow, rel=0.1)
+    assert expected(of, 1)[1] == pytest.approx(0.02, rel=0.1)
+    assert of.contradicted.tolist() == [0]
+    for now in range(4, 60):
+        of.observe(0, replace(outcome(tpot=slow), output_tokens=100, chunks=100))
+        look(float(now))
+        assert expected(of)[1] == pytest.approx(slow, rel=0.15)
+    assert of.contradicted.size == 0
 
 
 def test_the_first_token_comes_later_on_a_full_server():

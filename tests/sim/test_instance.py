@@ -151,3 +151,17 @@ def test_several_iterations_at_once_take_the_same_time(shapes: list[tuple[int, i
         return drain(instance, max_steps)[0]
 
     assert total(1000) == pytest.approx(total(1), rel=1e-9)
+
+
+def test_what_is_written_can_be_told_while_many_iterations_run_as_one() -> None:
+    instance = Instance(SMALL)
+    first, second = Job(5, 50), Job(5, 50)
+    instance.add(first)
+    instance.begin()
+    instance.finish()
+    took = instance.begin(1000)
+    assert took is not None
+    told = [instance.steps_done(first, took * share) for share in (-0.1, 0.0, 0.5, 1.0, 2.0)]
+    assert told == [0, 0, 24, 49, 49]
+    instance.add(second)
+    assert instance.steps_done(second, took) == 0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from state_samples import prediction
 
+from rb_litellm.core.streams import Chunks
 from rb_litellm.core.types import Prediction
 from rb_litellm.state.calls import MAX_TRIED
 from rb_litellm.state.index import DeploymentIndex
@@ -247,3 +248,42 @@ def test_a_first_token_clears_the_suspicion(ledger):
     open_one(ledger, streams=True)
     ledger.first_token(A, 5.0)
     assert ledger.overdue(6.0) == [1.0]
+
+
+def test_the_outcome_says_how_many_chunks_had_come(ledger):
+    open_one(ledger)
+    open_one(ledger, B)
+    written = Chunks()
+    ledger.first_token(A, 1.0, written)
+    ledger.first_token(B, 1.0)
+    written.chunks = 7
+    assert ledger.close(A, 2.0, "success").chunks == 7
+    assert ledger.close(B, 2.0, "success").chunks == 0
+
+
+def test_more_streams_than_are_looked_at_in_one_step_have_their_turn_in_the_next(ledger):
+    for n in range(5):
+        open_one(ledger, AttemptKey(f"c{n}", 0), f"d{n}")
+        ledger.first_token(AttemptKey(f"c{n}", 0), 1.0, Chunks())
+    turns = [[stream.deployment for stream in ledger.streams(2)] for _ in range(3)]
+    assert turns == [["d0", "d1"], ["d2", "d3"], ["d4", "d0"]]
+
+
+def test_a_deployment_seen_to_write_slower_is_late_by_that_only(ledger):
+    told = prediction(output_tokens=200, ttft_s=0.0, tpot_s=0.05)
+    open_one(ledger, prediction=told)
+    open_one(ledger, B, "other", prediction=told)
+    ledger.first_token(A, 0.1)
+    ledger.first_token(B, 0.1)
+    assert ledger.overdue(30.0).min() > 1.0
+    ledger.slower("d", 0.15)
+    assert ledger.overdue(30.0).tolist() == [1.0, ledger.overdue(30.0)[1]]
+    assert ledger.sums(10.1).pending_decode_tokens[0] == pytest.approx(200 - 10.0 / 0.15)
+    assert ledger.overdue(100.0)[0] > 1.0
+
+
+def test_nobody_is_held_to_be_less_late_by_being_faster(ledger):
+    open_one(ledger)
+    before = ledger.overdue(100.0)
+    ledger.slower("d", 1e-6)
+    assert ledger.overdue(100.0) == before

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from rb_litellm.core.streams import Chunks
 from rb_litellm.core.types import Prediction
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
@@ -27,6 +28,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.max_open = max_open
         self.now = 0.0
         self.open: dict[AttemptKey, str] = {}
+        self.streaming: set[AttemptKey] = set()
         self.sent: dict[str, list[str]] = {}
         self.ended = 0
 
@@ -61,9 +63,16 @@ class LedgerMachine(RuleBasedStateMachine):
             assert outcome.open_s >= 0.0
             self.ended += 1
 
-    @rule(call=CALLS, attempt=st.integers(0, 8))
-    def first_token(self, call, attempt):
-        self.ledger.first_token(AttemptKey(call, attempt), self.now)
+    @rule(call=CALLS, attempt=st.integers(0, 8), counted=st.booleans())
+    def first_token(self, call, attempt, counted):
+        key = AttemptKey(call, attempt)
+        begun = self.ledger.first_token(key, self.now, Chunks() if counted else None)
+        if begun is not None and counted:
+            self.streaming.add(key)
+
+    @rule(deployment=DEPLOYMENTS, tpot_s=st.floats(0.0, 1e3))
+    def slower(self, deployment, tpot_s):
+        self.ledger.slower(deployment, tpot_s)
 
     @rule(seconds=SECONDS)
     def wait(self, seconds):
@@ -107,6 +116,11 @@ class LedgerMachine(RuleBasedStateMachine):
         slowdown = self.ledger.overdue(self.now)
         assert np.isfinite(slowdown).all()
         assert (slowdown >= 1.0).all()
+
+    @invariant()
+    def the_streams_are_those_begun_and_still_open(self):
+        told = Counter(stream.deployment for stream in self.ledger.streams(1000))
+        assert told == Counter(self.open[key] for key in self.streaming & self.open.keys())
 
     @invariant()
     def every_attempt_ends_once(self):
