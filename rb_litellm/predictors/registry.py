@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray, IntArray, ModelPredictions, Prompt
+from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
 from rb_litellm.predictors.model import LEVELS, Predictor, mean_below
 from rb_litellm.predictors.priors import ModelInfo, prior_output_tokens, prior_quality
 
@@ -30,12 +30,25 @@ _PRIOR_SPREAD = np.exp(0.8 * np.array([-1.2816, -0.6745, 0.0, 0.6745, 1.2816]) -
 class _Columns:
     """How one set of M models is answered."""
 
+    known: BoolArray
+    """(M,) whether the predictor was trained on the model."""
     columns: IntArray
-    """(M,) column of the predictor, -1 for models it does not know."""
-    known: IntArray
+    """(M,) its column of the predictor, any where it does not know the model."""
     quality: FloatArray
     """(M,) priors."""
     output_tokens: FloatArray
+    length_quantiles: FloatArray
+    """(M, Q)"""
+
+
+def _by_priors(columns: _Columns, rows: int) -> ModelPredictions:
+    shape = (rows, len(columns.quality))
+    return ModelPredictions(
+        np.broadcast_to(columns.quality, shape).copy(),
+        np.broadcast_to(columns.output_tokens, shape).copy(),
+        np.zeros(shape),
+        np.broadcast_to(columns.length_quantiles, (*shape, len(LEVELS))).copy(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,50 +91,51 @@ class PredictionSource:
 
     def knows(self, info: ModelInfo) -> bool:
         """Whether the predictor was trained on this model."""
-        return bool(self._columns(self._in_use, (info,)).known.size)
+        return bool(self._columns(self._in_use, (info,)).known.any())
 
     def predict(self, prompts: Sequence[Prompt], models: Sequence[ModelInfo]) -> ModelPredictions:
         """Quality, length (R, M) and its quantiles (R, M, Q): all finite, length capped by `max_tokens`."""
         in_use = self._in_use
         columns = self._columns(in_use, tuple(models))
-        shape = (len(prompts), len(columns.quality))
-        quality = np.broadcast_to(columns.quality, shape).copy()
-        tokens = np.broadcast_to(columns.output_tokens, shape).copy()
-        quantiles = tokens[:, :, None] * _PRIOR_SPREAD
-        confidence = np.zeros(shape)
-        if in_use.predictor is not None and columns.known.size:
-            try:
-                trained = in_use.predictor.predict(prompts)
-                self._fill(columns, trained, quality, tokens, quantiles, confidence)
-            except Exception as error:  # noqa: BLE001 - whatever fails in there, the request is answered from priors
-                if self._on_error is not None:
-                    self._on_error(error)
+        told = self._trained(in_use.predictor, columns, prompts) or _by_priors(columns, len(prompts))
         caps = np.array([np.inf if p.max_tokens is None else float(p.max_tokens) for p in prompts])
         if np.isfinite(caps).any():
-            tokens = mean_below(quantiles, tokens, np.broadcast_to(caps[:, None], shape))
-            quantiles = np.minimum(quantiles, caps[:, None, None])
-        return ModelPredictions(quality, tokens, confidence, quantiles)
+            assert told.length_quantiles is not None
+            shape = told.output_tokens.shape
+            tokens = mean_below(
+                told.length_quantiles, told.output_tokens, np.broadcast_to(caps[:, None], shape)
+            )
+            quantiles = np.minimum(told.length_quantiles, caps[:, None, None])
+            told = ModelPredictions(told.quality, tokens, told.confidence, quantiles)
+        return told
 
-    @staticmethod
-    def _fill(
-        columns: _Columns,
-        trained: ModelPredictions,
-        quality: FloatArray,
-        tokens: FloatArray,
-        quantiles: FloatArray,
-        confidence: FloatArray,
-    ) -> None:
-        at, of = columns.known, columns.columns[columns.known]
-        assert trained.length_quantiles is not None
-        new_quality, new_tokens = trained.quality[:, of], trained.output_tokens[:, of]
-        new_quantiles, new_confidence = trained.length_quantiles[:, of], trained.confidence[:, of]
-        has_quality = np.isfinite(new_quality)
-        has_length = np.isfinite(new_tokens)
-        # Stay with the prior wherever the predictor was not taught.
-        quality[:, at] = np.where(has_quality, new_quality, quality[:, at])
-        tokens[:, at] = np.where(has_length, new_tokens, tokens[:, at])
-        quantiles[:, at] = np.where(has_length[:, :, None], new_quantiles, quantiles[:, at])
-        confidence[:, at] = np.where(has_quality, new_confidence, 0.0)
+    def _trained(
+        self, predictor: Predictor | None, columns: _Columns, prompts: Sequence[Prompt]
+    ) -> ModelPredictions | None:
+        """What the predictor says, with the priors wherever it was not taught; None where it says nothing."""
+        if predictor is None or not columns.known.any():
+            return None
+        try:
+            trained = predictor.predict(prompts)
+            assert trained.length_quantiles is not None
+            quality = trained.quality.take(columns.columns, axis=1)
+            tokens = trained.output_tokens.take(columns.columns, axis=1)
+            has_quality = np.isfinite(quality) & columns.known
+            has_length = np.isfinite(tokens) & columns.known
+            return ModelPredictions(
+                np.where(has_quality, quality, columns.quality),
+                np.where(has_length, tokens, columns.output_tokens),
+                np.where(has_quality, trained.confidence.take(columns.columns, axis=1), 0.0),
+                np.where(
+                    has_length[:, :, None],
+                    trained.length_quantiles.take(columns.columns, axis=1),
+                    columns.length_quantiles,
+                ),
+            )
+        except Exception as error:  # noqa: BLE001 - whatever fails in there, the request is answered from priors
+            if self._on_error is not None:
+                self._on_error(error)
+            return None
 
     def _columns(self, in_use: _InUse, models: tuple[ModelInfo, ...]) -> _Columns:
         sets, predictor = in_use.sets, in_use.predictor
@@ -131,12 +145,14 @@ class PredictionSource:
             return columns
         names = {name: i for i, name in enumerate(predictor.models)} if predictor else {}
         known = predictor.known if predictor else ()
-        of = [self._find(names, info) for info in models]
+        of = np.array([self._find(names, info) for info in models], dtype=np.int64)
+        tokens = np.array([prior_output_tokens(info, known) for info in models], dtype=np.float64)
         made = _Columns(
-            columns=np.array(of, dtype=np.int64),
-            known=np.flatnonzero(np.array(of, dtype=np.int64) >= 0),
+            known=of >= 0,
+            columns=np.maximum(of, 0),
             quality=np.array([prior_quality(info, known) for info in models], dtype=np.float64),
-            output_tokens=np.array([prior_output_tokens(info, known) for info in models], dtype=np.float64),
+            output_tokens=tokens,
+            length_quantiles=tokens[:, None] * _PRIOR_SPREAD,
         )
         sets[models] = made
         if len(sets) > MAX_SETS:
