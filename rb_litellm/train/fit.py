@@ -24,7 +24,7 @@ from rb_litellm.train.dataset import DataError, Dataset
 from rb_litellm.train.reading import MIN_SEEN, Reading
 from rb_litellm.train.strangers import Judged, as_strangers, choose_recognised, left_out
 from rb_litellm.train.targets import MAX_KINDS, Reader, Targets, column_means
-from rb_litellm.train.weights import choose_weights, plain_blend
+from rb_litellm.train.weights import choose_weights, keep_closer, plain_blend
 
 FOLDS = 4
 MIN_PROMPTS = 20
@@ -87,6 +87,7 @@ def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lam
     graded = targets.fully_graded
     known = Judged(blend, unseen[graded], familiarity[graded], targets.labels[graded, : targets.qualities])
     blend = blend.but(recognised=choose_recognised(known, strangers))
+    blend = keep_closer(blend, unseen, familiarity, targets.labels, targets.known)
     return _fitted(data, targets, blend, encoder, bytes(booster.save_raw("ubj")), unseen, familiarity)
 
 

@@ -12,6 +12,8 @@ from rb_litellm.train.targets import Targets
 GRID = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 SURE = 2.0
 """Standard errors by which a slope must differ from 0 to count."""
+CLOSER = 1.0
+"""Standard errors by which predictions must be closer to the truth than the mean is."""
 _PRIOR_ROWS = 5.0
 """The mean deviation of a kind starts as that of so many prompts without any."""
 
@@ -68,6 +70,27 @@ def worth(unseen: FloatArray, truth: FloatArray, known: BoolArray) -> FloatArray
     sure = slope > SURE * error
     # A slope above 1 is not believed; a doubtful one is believed less.
     return np.where(sure, np.clip(slope - 0.5 * error, 0.0, 1.0), 0.0)
+
+
+def keep_closer(
+    blend: Blend, unseen: FloatArray, familiarity: Floats, labels: FloatArray, known: BoolArray
+) -> Blend:
+    """The blend with worth 0 for each output whose predictions are not CLOSER to the truth than its mean.
+
+    Judged is what is told in the end, of unseen prompts with raw figures (P, C + O) and familiarity (P,):
+    where no kind is certain a model is told what all have in common, and that may be wrong for one of them.
+    Its mean remains then, and the others are judged anew without it.
+    """
+    far = np.where(known, np.abs(labels - blend.offset), 0.0)
+    rows = np.maximum(known.sum(axis=0), 1)
+    while True:
+        gain = np.where(known, far - np.abs(labels - blend.outputs(unseen, familiarity)), 0.0)
+        mean = gain.sum(axis=0) / rows
+        variance = np.where(known, (gain - mean) ** 2, 0.0).sum(axis=0) / np.maximum(rows - 1, 1)
+        lost = (blend.worth > 0.0) & (mean <= CLOSER * np.sqrt(variance / rows))
+        if not lost.any():
+            return blend
+        blend = blend.but(worth=np.where(lost, 0.0, blend.worth))
 
 
 def _best(
