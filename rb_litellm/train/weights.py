@@ -75,19 +75,21 @@ def worth(unseen: FloatArray, truth: FloatArray, known: BoolArray) -> FloatArray
 def keep_closer(
     blend: Blend, unseen: FloatArray, familiarity: Floats, labels: FloatArray, known: BoolArray
 ) -> Blend:
-    """The blend with worth 0 for each output whose predictions are not CLOSER to the truth than its mean.
+    """The blend with worth 0 for each quality whose predictions are not CLOSER to the truth than its mean.
 
     Judged is what is told in the end, of unseen prompts with raw figures (P, C + O) and familiarity (P,):
     where no kind is certain a model is told what all have in common, and that may be wrong for one of them.
-    Its mean remains then, and the others are judged anew without it.
+    Its mean remains then, and the others are judged anew without it. Certainty takes nothing from lengths:
+    their worth has been judged.
     """
     far = np.where(known, np.abs(labels - blend.offset), 0.0)
+    quality = np.arange(labels.shape[1]) < blend.qualities
     rows = np.maximum(known.sum(axis=0), 1)
     while True:
         gain = np.where(known, far - np.abs(labels - blend.outputs(unseen, familiarity)), 0.0)
         mean = gain.sum(axis=0) / rows
         variance = np.where(known, (gain - mean) ** 2, 0.0).sum(axis=0) / np.maximum(rows - 1, 1)
-        lost = (blend.worth > 0.0) & (mean <= CLOSER * np.sqrt(variance / rows))
+        lost = quality & (blend.worth > 0.0) & (mean <= CLOSER * np.sqrt(variance / rows))
         if not lost.any():
             return blend
         blend = blend.but(worth=np.where(lost, 0.0, blend.worth))

@@ -37,6 +37,13 @@ def test_the_mean_remains_where_predictions_are_noise() -> None:
     assert kept.outputs(deviations, FAMILIAR)[:, 1] == pytest.approx(0.5)
 
 
+def test_lengths_are_left_as_they_are() -> None:
+    random = np.random.default_rng(0)
+    deviations, labels = random.normal(0.0, 0.2, (2, PROMPTS, 2))
+    kept = keep_closer(blend(2).but(qualities=1), deviations, FAMILIAR, labels + 0.5, np.isfinite(labels))
+    assert kept.worth.tolist() == [0.0, 0.8]
+
+
 def test_a_gain_within_its_own_error_is_none() -> None:
     # Closer by 0.3 for one prompt of two, further by nearly as much for the other.
     deviations = np.where(np.arange(PROMPTS) % 2, 0.3, -0.3)[:, None]
