@@ -23,7 +23,13 @@ def hash_runs(codes: Hashes, at: IntArray) -> Hashes:
     """
     power, inverse = _powers(codes.size)
     codes *= power
-    hashes: Hashes = np.add.reduceat(codes, at)
+    # Sums up to each run's end, less those up to the end before: for short runs sooner than np.add.reduceat.
+    np.cumsum(codes, out=codes)
+    upto = codes.take(np.append(at[1:], codes.size) - 1)
+    hashes: Hashes = upto.copy()
+    hashes[1:] -= upto[:-1]
+    if at[0]:
+        hashes[0] -= codes[at[0] - 1]
     hashes *= inverse.take(at)
     return hashes
 
