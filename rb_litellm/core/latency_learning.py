@@ -9,7 +9,8 @@ within a tier is believed is said in `pooling`.
 
 TTFT and TPOT are learned separately: a deployment can be slow to start and quick to write. But the first
 token is the first sign of a change, often long before any answer is complete: its time is learned
-when it comes, and moves the scale of TPOT a little too, until answers tell more.
+when it comes, and moves the scale of TPOT a little too, until answers tell more. Where streams that are
+still open contradict that strongly, their `pace` stands beside it for as long.
 """
 
 from __future__ import annotations
