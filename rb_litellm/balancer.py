@@ -17,6 +17,7 @@ import numpy as np
 from rb_litellm.core.affinity import AffinityRule, Held
 from rb_litellm.core.assign import Bid, Fleet, assign
 from rb_litellm.core.ballot import Decision, Refusal
+from rb_litellm.core.crowd import Crowd
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
@@ -131,6 +132,9 @@ class Balancer:
             ValueError: a request has no candidate.
         """
         slate, fleet, bids = self._setting(asks, predictions, now)
+        # Here alone: a preview tells what is best, and chance has no part in it.
+        if (workers := self._reckoner.workers) > 1:
+            fleet.crowd = Crowd(workers, slate.tier_rows)
         decisions = assign(bids, fleet, now, self._random)
         self._last_chosen[slate.rows] = fleet.last_chosen_s
         for ask, bid, decision in zip(asks, bids, decisions, strict=True):

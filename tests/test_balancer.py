@@ -17,6 +17,7 @@ from rb_litellm.core.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.streams import Chunks
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.gauges import Gauge, Load
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.reckoning import Peers, Reckoner
@@ -44,8 +45,9 @@ class Bench:
     def __init__(self, seed=0):
         self.index = DeploymentIndex()
         self.ledger = Ledger(self.index, LeaseRule())
+        self.peers = Peers(self.index)
         self.balancer = Balancer(
-            Reckoner(self.index, self.ledger, Peers(self.index)), LatencyLearner(), Random(seed)
+            Reckoner(self.index, self.ledger, self.peers), LatencyLearner(), Random(seed)
         )
 
     def decide(self, *asks, now=0.0):
@@ -97,6 +99,29 @@ def test_a_burst_of_identical_requests_spreads():
     deployments = [deployment(f"d{i}") for i in range(4)]
     where = chosen(Bench().decide(*[ask(*deployments)] * 16))
     assert {id: where.count(id) for id in where} == {f"d{i}": 4 for i in range(4)}
+
+
+def test_workers_that_hear_of_each_other_do_not_all_choose_the_same():
+    many = [deployment(f"d{n}") for n in range(64)]
+
+    def first_choice(seed, peers):
+        bench = Bench(seed)
+        bench.decide(ask(*many))
+        bench.peers.hear([Gauge(f"w{n}", 0.0, {"d0": Load(0, 0, 0, 0)}) for n in range(peers)], 0.0)
+        # One of them has had nothing to do for longest, and every worker knows it.
+        bench.send(*[ask(d) for d in many[1:]])
+        return chosen(bench.decide(ask(*many), now=0.1))[0]
+
+    assert {first_choice(seed, peers=0) for seed in range(16)} == {"d0"}
+    assert len({first_choice(seed, peers=15) for seed in range(16)}) > 8
+
+
+def test_a_preview_tells_the_best_however_many_workers_there_are():
+    bench, many = Bench(), [deployment(f"d{n}") for n in range(64)]
+    bench.peers.hear([Gauge(f"w{n}", 0.0, {}) for n in range(15)], 0.0)
+    bench.send(*[ask(d) for d in many[1:]])
+    told, _ = bench.balancer.preview(ask(*many), PredictionSource(), 0.1)
+    assert told.deployment.id == "d0"
 
 
 def test_requests_one_after_another_spread_by_the_load_they_left():

@@ -16,6 +16,7 @@ import numpy as np
 
 from rb_litellm.core.affinity import Held
 from rb_litellm.core.ballot import Ballot, Decision, Predictions, Refusal, Term, all_of
+from rb_litellm.core.crowd import Crowd
 from rb_litellm.core.exploration import ExplorationRule, drawn_latency, explores, longest_ago
 from rb_litellm.core.filters import Filtered, Limits, apply
 from rb_litellm.core.latency import LatencyCoefficients, forecast
@@ -64,6 +65,8 @@ class Fleet:
     """Answers whose latency was measured; needed where a bid explores."""
     odds: Odds | None = None
     """Needed where a bid has limits."""
+    crowd: Crowd | None = None
+    """Who else sends here by old news of the load; None for nobody."""
 
 
 def assign(bids: Sequence[Bid], fleet: Fleet, now: float, random: Random) -> list[Decision | Refusal]:
@@ -112,7 +115,12 @@ def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision | Ref
     if filtered.refused is not None:
         return Refusal(filtered.refused, ballot, filtered.needed, filtered.retry_after_s)
     explored = _explore(bid, fleet, predictions, allowed, now, random)
-    chosen = _best(scores, fleet, random) if explored is None else explored
+    if explored is not None:
+        chosen = explored
+    else:
+        chosen = _best(scores, fleet, random)
+        if fleet.crowd is not None:
+            chosen = _apart(chosen, fleet.crowd, ballot, prefill_tokens, fleet, random)
     affordable = filtered.affordable_tokens
     decision = Decision(
         index=chosen,
@@ -186,6 +194,23 @@ def _filter(
         fleet.price_known,
         fleet.odds,
     )
+
+
+def _apart(
+    best: int, crowd: Crowd, ballot: Ballot, prefill_tokens: FloatArray, fleet: Fleet, random: Random
+) -> int:
+    """The best of those of `best`'s kind that this decision looks at."""
+    quality, cost = ballot.predictions.quality, ballot.predictions.cost_usd
+    alike = ballot.allowed & (crowd.tiers == crowd.tiers[best])
+    # Where a prompt is probably cached, or something costs less, is a difference that load does not make.
+    for figure in (quality, cost, prefill_tokens):
+        alike &= figure == figure[best]
+    passed_over = crowd.passed_over(alike, random)
+    if not passed_over.size:
+        return best
+    scores = np.where(alike, ballot.scores, -np.inf)
+    scores[passed_over] = -np.inf
+    return _best(scores, fleet, random)
 
 
 def _best(scores: FloatArray, fleet: Fleet, random: Random) -> int:

@@ -96,6 +96,11 @@ class Reckoner:
         self._peers = peers
         self._foreign = foreign
 
+    @property
+    def workers(self) -> int:
+        """How many send requests, as far as is known: this one and those heard of."""
+        return 1 + len(self._peers.gauges)
+
     def row(self, deployment: str) -> int:
         """The deployment's row in the arrays below."""
         return self._index.row(deployment)

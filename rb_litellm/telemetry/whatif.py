@@ -93,6 +93,9 @@ def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:
         if made is None:
             continue
         chosen = _best(ballot, weights, made)
+        if one.deployments[chosen].tier == one.deployments[made].tier:
+            # Which of a tier it is, its load decides, and chance where several workers do.
+            chosen = made
         changed += chosen != made
         for tally, row in ((now, made), (then, chosen)):
             p = ballot.predictions

@@ -13,6 +13,7 @@ from rb_litellm.core.affinity import AffinityRule, Held
 from rb_litellm.core.assign import Bid, Fleet, assign, longest_first
 from rb_litellm.core.ballot import Decision, Refusal
 from rb_litellm.core.budget import Budget
+from rb_litellm.core.crowd import Crowd
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
@@ -328,3 +329,46 @@ def test_a_queue_that_is_too_long_is_not_joined_while_another_is_short():
     (decision,) = assign([asked], busy, 0.0, Random(0))
     assert isinstance(decision, Decision)
     assert decision.index == 1
+
+
+class TestCrowd:
+    """Sixteen workers with the same old news of 64 deployments of a small model and 64 of a large one."""
+
+    MANY = 64
+    TIERS = np.repeat([0, 1], MANY)
+    QUALITY = np.repeat([0.3, 0.9], MANY)
+
+    def chosen(self, seed, crowded=True, **changes):
+        target = fleet(2 * self.MANY, in_flight=[*range(self.MANY)] * 2)
+        target.crowd = Crowd(16, self.TIERS) if crowded else None
+        asked = replace(bid(2 * self.MANY, quality=self.QUALITY, weights=PRESETS["quality"]), **changes)
+        return assign([asked], target, 0.0, Random(seed))[0].index
+
+    def test_without_it_all_meet_on_the_least_loaded(self):
+        assert {self.chosen(seed, crowded=False) for seed in range(16)} == {self.MANY}
+
+    def test_few_meet(self):
+        assert len({self.chosen(seed) for seed in range(16)}) > 8
+
+    def test_each_takes_one_of_the_less_loaded(self):
+        assert np.mean([self.chosen(seed) - self.MANY for seed in range(200)]) < self.MANY / 4
+
+    def test_the_model_is_the_one_that_scores_best(self):
+        assert all(self.chosen(seed) >= self.MANY for seed in range(16))
+
+    def test_one_that_is_not_allowed_is_never_drawn(self):
+        allowed = np.arange(2 * self.MANY) % 2 == 0
+        assert all(self.chosen(seed, allowed=allowed) % 2 == 0 for seed in range(50))
+
+    def test_a_cached_prefix_is_not_given_up(self):
+        cached = np.zeros(2 * self.MANY)
+        cached[self.MANY] = 40.0
+        held = Held(cached, np.zeros(2 * self.MANY, dtype=int), None, AffinityRule(), ())
+        assert {self.chosen(seed, held=held) for seed in range(16)} == {self.MANY}
+
+    def test_one_that_is_cheaper_than_its_like_is_not_given_up(self):
+        target = fleet(self.MANY)
+        target.output_usd_per_token[5] *= 0.5
+        target.crowd = Crowd(16, np.zeros(self.MANY, dtype=int))
+        decision = assign([bid(self.MANY, weights=PRESETS["cost"])], target, 0.0, Random(0))[0]
+        assert decision.index == 5

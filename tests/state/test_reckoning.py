@@ -51,6 +51,12 @@ def test_own_load_and_that_of_all_peers_add_up(worker):
     assert state.pending_decode_tokens.tolist() == [600, 50]
 
 
+def test_workers_are_those_heard_of_and_this_one(worker):
+    assert worker.reckoner.workers == 1
+    worker.hears(gauge("w2"), gauge("w3"))
+    assert worker.reckoner.workers == 3
+
+
 def test_what_peers_said_is_advanced_by_its_age_and_by_the_time_since(worker):
     worker.hears(gauge(age_s=0.5, a=(2, 0, 300, 100)), now=10.0)
     assert worker.reckoner.state(10.0).pending_decode_tokens[0] == 250

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -71,6 +73,12 @@ def test_the_weights_that_decided_change_nothing() -> None:
 )
 def test_a_single_weight_takes_the_best_in_it(weights: Weights, model: str) -> None:
     assert what_if([decided(PRESETS["balanced"])], weights)["then"]["share"] == {model: 1.0}
+
+
+def test_another_deployment_of_the_same_tier_is_no_change() -> None:
+    one = decided(Weights(0, 1, 0))
+    alike = tuple(replace(d, tier="alike") for d in one.deployments)
+    assert what_if([replace(one, deployments=alike)], Weights(1, 0, 0))["changed"] == 0
 
 
 def test_what_was_not_allowed_then_is_not_chosen_now() -> None:

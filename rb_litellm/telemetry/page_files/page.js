@@ -282,6 +282,7 @@
     const second = (r.top || []).find((candidate) => candidate.deployment !== r.deployment && candidate.score != null);
     if (!second) return `${r.deployment} had the best score.`;
     const own = r.top.find((candidate) => candidate.deployment === r.deployment), lead = r.score - second.score;
+    if (r.reason === "joint" && lead < 0) return `${r.deployment} was the best of those of its tier that this worker looked at: each of several workers looks at a part.`;
     const gains = own ? Object.keys(own.terms).map((name) => [name, own.terms[name] - second.terms[name]]).sort((a, b) => b[1] - a[1]) : [];
     const why = gains.length && gains[0][1] > 0.0005 ? `, most of all for its ${gains[0][0]}` : "";
     return `${r.deployment} won over ${second.deployment} by ${lead < 0.0005 ? "less than 0.001" : lead.toFixed(3)} points${why}.`;
