@@ -3,8 +3,8 @@
 All strategies are measured in turns within one run, on Routers with the same deployments: four model
 groups under one routing group. A pick is `Router.async_get_available_deployment`, with all of LiteLLM's
 filters; the decision is everything that RouteBalance does in it: features, prediction, state, score,
-bookkeeping. Telemetry is the part of it that records the decision and tells LiteLLM, by its difference to a
-decision without. Run by `routebalance bench decision`.
+bookkeeping. Telemetry is what recording the decision and telling LiteLLM cost, in it and after it, by the
+difference to a decision without. Run by `routebalance bench decision`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ EVERYTHING = {
 SIZES = (13, 128, 1000)
 BATCHES = (1, 32)
 _TURNS = 10
-_UNTOLD = "decision without telemetry"
+_TOLD, _UNTOLD = "decision with all its telemetry", "decision without telemetry"
 
 
 def run(
@@ -91,7 +91,8 @@ async def _run(
             measures["routebalance", "decision", batch] = _decision(routers["routebalance"], arguments, batch)
             everything = {**arguments, **EVERYTHING}
             measures[ALL_ON, "decision", batch] = _decision(routers["routebalance"], everything, batch)
-        measures["routebalance", _UNTOLD, 1] = _untold(measures["routebalance", "decision", 1])
+        told = _decision(routers["routebalance"], arguments, 1, told=True)
+        measures["routebalance", _TOLD, 1], measures["routebalance", _UNTOLD, 1] = told, _untold(told)
         samples: dict[tuple[str, str, int], list[float]] = {key: [] for key in measures}
         requests = _requests(random)
         for turn in range(_TURNS + 1):
@@ -101,8 +102,8 @@ async def _run(
                     if turn:  # The first turn warms up.
                         samples[key].append(took)
         times = {key: np.percentile(np.array(taken) * 1e6, (50, 99)) for key, taken in samples.items()}
-        told = times["routebalance", "decision", 1] - times.pop(("routebalance", _UNTOLD, 1))
-        times["routebalance", "telemetry", 1] = told
+        telemetry = times.pop(("routebalance", _TOLD, 1)) - times.pop(("routebalance", _UNTOLD, 1))
+        times["routebalance", "telemetry", 1] = telemetry
         for (name, part, batch), (p50, p99) in times.items():
             rows.append(
                 {"strategy": name, "deployments": size, "part": part, "batch": batch,
@@ -126,8 +127,10 @@ def _pick(router: Any) -> Callable[[dict[str, Any]], Awaitable[float]]:
 
 
 def _decision(
-    router: Any, arguments: dict[str, Any], batch: int
+    router: Any, arguments: dict[str, Any], batch: int, told: bool = False
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
+    """With `told`, what is written down after the decision counts too."""
+    from rb_litellm.litellm_adapter.runtime import runtime
     from rb_litellm.litellm_adapter.strategy import build_selector
 
     selector = build_selector(router, arguments)
@@ -136,17 +139,40 @@ def _decision(
     async def measure(request: dict[str, Any]) -> float:
         requests = [request, *({**request, "litellm_call_id": uuid4().hex} for _ in range(batch - 1))]
         choices = [selector.select("auto", entries, r["messages"], None, r) for r in requests]
+        over = asyncio.Event()
         began = time.perf_counter()
         if batch == 1:
             await choices[0]
         else:
-            await asyncio.gather(*choices)
+            await _all_decided(choices, over)
+        if told:
+            runtime().telling.work_off()
         took = time.perf_counter() - began
         for one in requests:
             _close(one)
+        over.set()
         return took / batch
 
     return measure
+
+
+async def _all_decided(choices: Sequence[Awaitable[Any]], over: asyncio.Event) -> None:
+    """Wait until each has its answer, in a task that then goes on until `over`, as a request's does."""
+    there: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    missing = len(choices)
+
+    async def request(choice: Awaitable[Any]) -> None:
+        nonlocal missing
+        await choice
+        missing -= 1
+        if not missing:
+            there.set_result(None)
+        await over.wait()
+
+    requests = asyncio.gather(*map(request, choices))
+    await asyncio.wait((there, requests), return_when=asyncio.FIRST_COMPLETED)
+    if requests.done():  # One has failed.
+        requests.result()
 
 
 def _untold(
@@ -154,24 +180,25 @@ def _untold(
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
     """The same decision, with nothing recorded or told of it: the difference is what telemetry costs."""
     from rb_litellm.litellm_adapter.runtime import runtime
+    from rb_litellm.litellm_adapter.telling import Telling
     from rb_litellm.telemetry.recorder import Recorder
 
-    class Silent(Recorder):
-        def decided(self, *_: Any, **__: Any) -> Any:
+    class Silent(Telling):
+        def decided(self, *_: Any, **__: Any) -> None:
             return None
 
-        def finished(self, *_: Any) -> None:
+        def tell_litellm(self, *_: Any) -> None:
             return None
 
-    silent = Silent()
+    silent = Silent(Recorder(), lambda action: action(), lambda _: None)
 
     async def measure(request: dict[str, Any]) -> float:
         shared = runtime()
-        telling, shared.recorder = shared.recorder, silent
+        telling, shared.telling = shared.telling, silent
         try:
             return await decide(request)
         finally:
-            shared.recorder = telling
+            shared.telling = telling
 
     return measure
 

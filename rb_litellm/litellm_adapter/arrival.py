@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rb_litellm.litellm_adapter.records import Told
+from rb_litellm.telemetry.decision import DecisionRecord, Reason
+
 
 @dataclass(slots=True)
 class Arrival:
@@ -27,6 +30,16 @@ class Arrival:
     budget_usd: float | None = None
     max_tokens: int | None = None
     """The limit on its output that was set so that the budget holds."""
+    reason: Reason | None = None
+    """How its deployment was chosen; None until it is,"""
+    model: str = ""
+    """of which model group,"""
+    score: float | None = None
+    """and with what score."""
+    told: Told | None = None
+    """What stands of it in the request's metadata."""
+    record: DecisionRecord | None = None
+    """All that it was chosen by, once it is written down."""
 
     @classmethod
     def now(cls, requested: str, request_kwargs: Mapping[str, Any] | None) -> Arrival:

@@ -9,6 +9,7 @@ deployment, its fields stay as they are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rb_litellm.telemetry.decision import MAX_NAME, DecisionRecord, Reason, as_json, measured_json
@@ -26,23 +27,41 @@ _CAUSES: dict[Reason, str] = {
 }
 
 
-def routing_decision(record: DecisionRecord, request_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The decision for the metadata of the request that it was made for."""
-    detail = as_json(record)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A decision in a request's metadata: what names it at once, its detail when that is written down."""
+
+    decision: dict[str, Any]
+    """For the metadata."""
+    detail: dict[str, Any]
+    signals: list[str]
+
+    def complete(self, record: DecisionRecord) -> None:
+        """Add the detail, in place: LiteLLM may have passed on what stands in the metadata."""
+        self.detail.update(as_json(record))
+        self.signals.extend(_signals(record))
+
+
+def told(
+    requested: str, model: str, reason: Reason, score: float | None, request_kwargs: Mapping[str, Any]
+) -> Told:
+    """A decision for the metadata of the request that it was made for, its detail still to come."""
+    detail: dict[str, Any] = {}
+    signals: list[str] = []
     others = _decision_of_another(request_kwargs)
     if others is not None:
-        return {**others, _DETAIL: detail}
-    told: dict[str, Any] = {
-        "router_model_name": record.requested[:MAX_NAME],
+        return Told({**others, _DETAIL: detail}, detail, signals)
+    decision: dict[str, Any] = {
+        "router_model_name": requested[:MAX_NAME],
         "router_type": ROUTER_TYPE,
-        "routed_model": record.model[:MAX_NAME],
-        "cause": _CAUSES[record.reason],
-        "signals": list(_signals(record)),
+        "routed_model": model[:MAX_NAME],
+        "cause": _CAUSES[reason],
+        "signals": signals,
         _DETAIL: detail,
     }
-    if record.score is not None:
-        told["score"] = round(record.score, 4)
-    return told
+    if score is not None:
+        decision["score"] = round(score, 4)
+    return Told(decision, detail, signals)
 
 
 def add_measured(kwargs: Mapping[str, Any], record: DecisionRecord) -> None:
@@ -52,8 +71,12 @@ def add_measured(kwargs: Mapping[str, Any], record: DecisionRecord) -> None:
     for holder in _logged(kwargs):
         decision = holder.get(KEY)
         detail = decision.get(_DETAIL) if isinstance(decision, Mapping) else None
+        if not isinstance(detail, dict):
+            continue
+        if not detail:  # A copy that LiteLLM made before the detail was there.
+            detail.update(as_json(record))
         # An earlier attempt's measurement says nothing of this one.
-        if isinstance(detail, dict) and detail.get("attempt") == record.attempt:
+        if detail.get("attempt") == record.attempt:
             detail["measured"] = measured_json(record.outcome)
 
 

@@ -67,6 +67,7 @@ class Reporting:
         now = runtime.clock()
         router = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
         with runtime.lock:
+            runtime.telling.work_off()
             exchange = runtime.sharing.status()
             served = self._served(router)
             return WorkerFigures(

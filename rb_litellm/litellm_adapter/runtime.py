@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -38,17 +39,17 @@ from rb_litellm.litellm_adapter.calls import Calls
 from rb_litellm.litellm_adapter.catalog import Catalog
 from rb_litellm.litellm_adapter.feedback import FeedbackBox
 from rb_litellm.litellm_adapter.heap import Heap
-from rb_litellm.litellm_adapter.learning import Learning
+from rb_litellm.litellm_adapter.later import Later
 from rb_litellm.litellm_adapter.predictors import Predictors
 from rb_litellm.litellm_adapter.prefix_share import GuardedPrefixes
-from rb_litellm.litellm_adapter.records import routing_decision
-from rb_litellm.litellm_adapter.register import record_decision, selector_for
+from rb_litellm.litellm_adapter.register import selector_for
 from rb_litellm.litellm_adapter.reloading import Reloading
 from rb_litellm.litellm_adapter.reporting import Reporting
 from rb_litellm.litellm_adapter.routes import mount
 from rb_litellm.litellm_adapter.scraping import Scraping
 from rb_litellm.litellm_adapter.seldom import Seldom
 from rb_litellm.litellm_adapter.sharing import Sharing
+from rb_litellm.litellm_adapter.telling import Telling
 from rb_litellm.litellm_adapter.ticker import Ticker
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.foreign import Foreign
@@ -62,6 +63,7 @@ from rb_litellm.telemetry.recorder import Recorder
 
 EXPIRE_EVERY_S = 1.0
 ENSURE_EVERY_S = 1.0
+LEARN_WITHIN_S = 0.1
 
 _log = logging.getLogger("rb_litellm")
 _runtime: Runtime | None = None
@@ -90,6 +92,7 @@ class Runtime:
         self.outcomes = OutcomeRing()
         self.reporting = Reporting(self)
         self.recorder = Recorder(self.reporting.meter)
+        self.telling = Telling(self.recorder, self._guarded, self._not_told)
         self.feedback = FeedbackBox()
         self.drift = Drift()
         """How surely each deployment and model has left what is predicted of it."""
@@ -104,11 +107,11 @@ class Runtime:
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self._random, memory)
         self.lifecycle = Lifecycle(self)
         self._calls = Calls()
-        self.learning = Learning(self._guarded)
+        self._learning = Later(LEARN_WITHIN_S, self._guarded)
         self._attempts = Attempts(
             self.ledger,
             self._finished,
-            lambda outcome: self.learning.add(self.balancer.first_token, outcome),
+            lambda outcome: self._learning.add(partial(self.balancer.first_token, outcome)),
         )
         self._expired_at = clock()
         self._mounted = False
@@ -229,18 +232,13 @@ class Runtime:
             )
             self._watch(key, arrival.task, arrival.stream)
             self.counters.decisions += 1
-            self.recorder.decided(
+            self.telling.decided(
+                arrival,
                 assignment,
-                call_id=call_id,
                 attempt=key.attempt,
-                requested=arrival.requested,
-                weights_from=arrival.weights_from,
                 tried=tried,
                 predictor=predictor,
                 state_age_s=self.sharing.age_s(now),
-                duration_s=time.perf_counter() - arrival.at,
-                budget_usd=arrival.budget_usd,
-                max_tokens=arrival.max_tokens,
                 would=would,
             )
             # Threads without an event loop have nobody else to do it.
@@ -275,25 +273,14 @@ class Runtime:
         tried = self.ledger.tried(arrival.call_id)
         key = self._attempts.open_unpredicted(arrival.call_id, deployment, self.clock(), arrival.task)
         self._watch(key, arrival.task, arrival.stream)
-        self.recorder.fell_back(
+        self.telling.fell_back(
+            arrival,
             deployment=deployment,
             model=str(entry.get("model_name", "")),
             candidates=candidates,
-            call_id=arrival.call_id,
             attempt=key.attempt,
-            requested=arrival.requested,
             tried=tried,
-            duration_s=time.perf_counter() - arrival.at,
         )
-
-    def tell_litellm(self, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> None:
-        """Put the decision into the request's own records. Never raises."""
-        try:
-            record = self.decision(arrival.call_id)
-            if record is not None and request_kwargs is not None:
-                record_decision(request_kwargs, routing_decision(record, request_kwargs))
-        except Exception as error:  # noqa: BLE001  an unexplained request is better than none
-            self.counters.failure("records", error, self.clock())
 
     # From LiteLLM's callbacks; `call_id` None is a request that was never ours
 
@@ -358,7 +345,10 @@ class Runtime:
 
     def decision(self, call_id: str | None) -> DecisionRecord | None:
         """The record of the last decision of a call."""
-        return None if call_id is None else self.recorder.log.latest(call_id)
+        if call_id is None:
+            return None
+        with self.lock:
+            return self.telling.log.latest(call_id)
 
     # Inside
 
@@ -397,13 +387,16 @@ class Runtime:
 
     def _finished(self, outcome: Outcome) -> None:
         self.outcomes.add(outcome)
-        self.recorder.finished(outcome)
-        self.learning.add(self._learn, outcome)
+        self.telling.finished(outcome)
+        self._learning.add(partial(self._learn, outcome))
 
     def _learn(self, outcome: Outcome) -> None:
         self.balancer.learn(outcome)
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
             _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", change)
+
+    def _not_told(self, error: Exception) -> None:
+        self.counters.failure("records", error, self.clock())
 
     def _predictor_failed(self, error: Exception) -> None:
         self.counters.failure("predictor", error, self.clock())

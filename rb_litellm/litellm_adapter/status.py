@@ -56,7 +56,7 @@ class Status:
     def recent(self, count: int) -> Sequence[Recent]:
         """The last decisions of this worker, the newest first."""
         with self._runtime.lock:
-            return self._runtime.recorder.log.recent(count)
+            return self._runtime.telling.log.recent(count)
 
     @property
     def worker(self) -> str:

@@ -151,7 +151,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                     now,
                 )
                 self._shared.open_attempt(arrival, theirs, predictions.version, now, ours)
-            self._shared.tell_litellm(arrival, request_kwargs)
+            self._shared.telling.tell_litellm(arrival, request_kwargs)
         except Exception as error:  # noqa: BLE001  whoever only watches must not be in the way
             self._shared.counters.failure("shadow", error, self._shared.clock())
 
@@ -160,7 +160,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     ) -> Entry:
         if isinstance(placed, Refusal):
             raise error_for(placed, arrival.requested)
-        self._shared.tell_litellm(arrival, request_kwargs)
+        self._shared.telling.tell_litellm(arrival, request_kwargs)
         return placed
 
     def _explained(

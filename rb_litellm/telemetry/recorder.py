@@ -58,7 +58,7 @@ class Recorder:
             deployment=assignment.deployment.id,
             model=assignment.deployment.group,
             candidates=decision.candidates,
-            reason=_reason(decision) if would is None else "shadow",
+            reason=reason_of(decision) if would is None else "shadow",
             duration_s=duration_s,
             requested=requested,
             at_s=self._wall(),
@@ -136,7 +136,8 @@ class Recorder:
         return "retry" if before is None or before.requested == requested else "fallback"
 
 
-def _reason(decision: Decision) -> Reason:
+def reason_of(decision: Decision) -> Reason:
+    """How a deployment was found that the balancer has chosen."""
     if decision.candidates == 1:
         return "only-candidate"
     return "exploration" if decision.explored else "joint"

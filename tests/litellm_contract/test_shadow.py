@@ -16,7 +16,7 @@ def shadowing(*deployments, base="simple-shuffle", **settings):
 
 
 def records(shared):
-    return [one.record for one in shared.recorder.log.recent()]
+    return [one.record for one in shared.telling.log.recent()]
 
 
 async def test_the_base_strategy_serves(shared):
