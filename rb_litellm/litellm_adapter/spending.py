@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from rb_litellm.core.budget import Budget
@@ -24,16 +25,29 @@ _EFFORTS = {"minimal": 128, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 
 """Thinking tokens that LiteLLM asks of a model for a `reasoning_effort`; `max_tokens` must be above them."""
 
 
-def budget_of(
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a request may cost, before the tokens of its text are counted."""
+
+    max_cost_usd: float
+    beside_text: float
+    """Tokens that its input is charged beside those of its text."""
+    min_output_tokens: int
+
+    def budget(self, text_tokens: int) -> Budget:
+        """The budget of the request with so many tokens of text, by our count."""
+        charged = math.ceil(text_tokens * INPUT_MARGIN + self.beside_text)
+        return Budget(self.max_cost_usd, charged, self.min_output_tokens)
+
+
+def allowance_of(
     max_cost_usd: float, prompt: Prompt, body: object, request_kwargs: Mapping[str, Any], responses: bool
-) -> Budget:
-    """The budget of one request with these messages or this input; `responses`: of the Responses API."""
+) -> Allowance:
+    """Of one request with these messages or this input; `responses`: of the Responses API."""
     turns = len(body) if isinstance(body, list) else prompt.turns
-    tokens = prompt.input_tokens * INPUT_MARGIN + TOKENS_PER_TURN * (turns + 1)
-    tokens += TOKENS_PER_IMAGE * prompt.images + _tool_tokens(request_kwargs)
-    choices = _choices(request_kwargs)
-    least = _least_output(request_kwargs, responses) * choices
-    return Budget(max_cost_usd, math.ceil(tokens), least)
+    beside = TOKENS_PER_TURN * (turns + 1) + TOKENS_PER_IMAGE * prompt.images + _tool_tokens(request_kwargs)
+    least = _least_output(request_kwargs, responses) * _choices(request_kwargs)
+    return Allowance(max_cost_usd, beside, least)
 
 
 def clamp(request_kwargs: MutableMapping[str, Any], affordable_tokens: float, responses: bool) -> int | None:

@@ -32,7 +32,7 @@ from rb_litellm.litellm_adapter.feedback import check_feedback
 from rb_litellm.litellm_adapter.prompts import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.refusals import error_for
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
-from rb_litellm.litellm_adapter.spending import budget_of, clamp
+from rb_litellm.litellm_adapter.spending import Allowance, allowance_of, clamp
 from rb_litellm.predictors.model import PredictorError
 from rb_litellm.predictors.registry import PredictionSource
 
@@ -49,6 +49,9 @@ class _Ticket:
     candidates: tuple[Deployment, ...]
     objective: Objective
     limits: Limits | None
+    """But for the budget, which depends on the tokens of the prompt,"""
+    allowance: Allowance | None
+    """and comes of this."""
     entries: Sequence[Entry]
     arrival: Arrival
     request_kwargs: dict[str, Any] | None
@@ -207,28 +210,22 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             prompt=prompt,
             candidates=tuple(self._shared.catalog.facts(entries)),
             objective=plan.objective,
-            limits=self._limits(plan, prompt, body, request_kwargs or {}, responses),
+            limits=self._limits(plan, request_kwargs or {}),
+            allowance=None
+            if plan.max_cost_usd is None
+            else allowance_of(plan.max_cost_usd, prompt, body, request_kwargs or {}, responses),
             entries=entries,
             arrival=arrival,
             request_kwargs=request_kwargs,
             responses=responses,
         )
 
-    def _limits(
-        self, plan: Plan, prompt: Prompt, body: object, request_kwargs: Mapping[str, Any], responses: bool
-    ) -> Limits | None:
+    def _limits(self, plan: Plan, request_kwargs: Mapping[str, Any]) -> Limits | None:
         admission = self.settings.admission
         if plan.slo is None and plan.max_cost_usd is None and admission is None:
             return None
-        budget = None
-        if plan.max_cost_usd is not None:
-            (prompt,) = counted([prompt])
-            budget = budget_of(plan.max_cost_usd, prompt, body, request_kwargs, responses)
-        return Limits(
-            plan.slo,
-            budget,
-            None if admission is None else Admission(admission.wait_limit_s(priority_of(request_kwargs))),
-        )
+        patience = None if admission is None else admission.wait_limit_s(priority_of(request_kwargs))
+        return Limits(plan.slo, None, None if patience is None else Admission(patience))
 
     def _untried(self, healthy: Sequence[Entry], call_id: str) -> Sequence[Entry]:
         """A retry stays away from deployments that this call has failed on while there are others."""
@@ -251,7 +248,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     def _asks(self, tickets: Sequence[_Ticket]) -> list[Ask]:
         prompts = counted([ticket.prompt for ticket in tickets])
         return [
-            Ask(prompt, t.candidates, t.objective, t.limits, self._affinity, self._exploration)
+            Ask(prompt, t.candidates, t.objective, _limits(t, prompt), self._affinity, self._exploration)
             for t, prompt in zip(tickets, prompts, strict=True)
         ]
 
@@ -271,6 +268,14 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         affordable = placed.decision.affordable_tokens
         if affordable is not None and ticket.request_kwargs is not None and placed.deployment.generates:
             ticket.arrival.max_tokens = clamp(ticket.request_kwargs, affordable, ticket.responses)
+
+
+def _limits(ticket: _Ticket, prompt: Prompt) -> Limits | None:
+    """The ticket's limits, with the budget of its prompt as counted."""
+    limits, allowance = ticket.limits, ticket.allowance
+    if limits is None or allowance is None:
+        return limits
+    return Limits(limits.slo, allowance.budget(prompt.input_tokens), limits.admission)
 
 
 def check_settings(args: Mapping[str, Any] | None, where: str) -> list[str]:

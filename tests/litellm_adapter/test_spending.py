@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.spending import budget_of, clamp
+from rb_litellm.litellm_adapter.spending import allowance_of, clamp
 
 PROMPT = Prompt(text="x", input_tokens=100)
 
 
 def budget(body=(), responses=False, prompt=PROMPT, **kwargs):
-    return budget_of(1.0, prompt, list(body), kwargs, responses)
+    return allowance_of(1.0, prompt, list(body), kwargs, responses).budget(prompt.input_tokens)
 
 
 def test_without_a_limit_of_the_clients_one_is_set():
