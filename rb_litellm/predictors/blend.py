@@ -9,9 +9,12 @@ kind is known well; what it is for one prompt is mostly noise. So
     deviation kind + weight * (own - kind), times worth, times familiarity
 
 Among qualities the deviation common to all models and the differences between models have weights of
-their own: only differences decide a route, and they carry less signal. They fade where no kind is certain: a
-prompt of a kind never seen is routed as the means say. All weights are found at training by what served best
-on unseen prompts; worth is 0 where nothing was found, and the mean remains.
+their own: only differences decide a route, and they carry less signal. Where no kind is certain they fade,
+but for the part along the means: how far apart the models are on this prompt, in the order of their means. An
+easy prompt brings them together whatever its kind, and that is what a trade of quality for time or money
+needs to know; which model is the best one is what does not carry over to a kind never seen, and that is left
+to the means. All weights are found at training by what served best on unseen prompts; worth is 0 where
+nothing was found, and the mean remains.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from rb_litellm.core.types import FloatArray
 from rb_litellm.predictors.lexicon import Floats
 
 BAND = 0.1
-"""Differences between models fade from so much above the certainty that is asked for to so much below."""
+"""Differences against the means fade from so much above the certainty that is asked for to so much below."""
+CLOSEST = 0.1
+"""Share of the distance of two means that then remains at least: their order is never left to rounding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +55,8 @@ class Blend:
     familiar: float
     """Share of known n-grams from which a prompt counts as familiar."""
     recognised: float = 0.0
-    """Probability of the likeliest kind at which half of the differences remain; 0 keeps all."""
+    """Probability of the likeliest kind at which half of the differences that are not along the means
+    remain; 0 keeps all."""
 
     def outputs(self, raw: FloatArray, familiarity: Floats) -> FloatArray:
         """Outputs (R, O) from the trees' raw figures (R, C + O) and the prompts' familiarity (R,)."""
@@ -64,7 +70,9 @@ class Blend:
             # A model that no prompt tells anything of has nothing in common with others: it keeps its mean.
             told = self.worth[: self.qualities] > 0.0
             common = (qualities @ (told / max(told.sum(), 1)))[:, None]
-            qualities[:, told] = (common + trust * (qualities - common))[:, told]
+            differences = (qualities - common)[:, told]
+            kept = _along(differences, self.offset[: self.qualities][told])
+            qualities[:, told] = common + kept + trust * (differences - kept)
         return np.asarray(self.offset + deviations)
 
     def deviations(self, raw: FloatArray) -> FloatArray:
@@ -133,3 +141,16 @@ class Blend:
                 f"{len(made.offset)} offsets, {len(made.scale)} scales, {len(made.worth)} worths"
             )
         return made
+
+
+def _along(differences: FloatArray, means: FloatArray) -> FloatArray:
+    """The part of differences (R, M) that draws the means (M,) apart or together: a multiple of their own.
+
+    None overtakes another: CLOSEST remains of their distance.
+    """
+    apart = means - means.sum() / max(len(means), 1)
+    power = float(apart @ apart)
+    if power < 1e-12:
+        return np.zeros_like(differences)
+    share: FloatArray = np.maximum(differences @ apart / power, CLOSEST - 1.0)
+    return np.asarray(share[:, None] * apart)

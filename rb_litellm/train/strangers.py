@@ -4,7 +4,9 @@ A route that trusts what it has learned does well on prompts like those it has s
 kind of task it never saw: that is then taken for some other kind, and the models that are good at that one
 for good. What gives it away is that no kind is certain. So every kind is left out once, linear reading and
 trees are fitted to the others, and its prompts are read as strangers. The certainty that is asked for is the
-one that earns most on prompts of known kinds and on strangers together.
+one that earns most on prompts of known kinds and on strangers together. Judged is the route to the best model
+alone: below that certainty only what may overrule the order of the means fades (see `blend`), and what a
+trade of quality for time or money goes by stays.
 """
 
 from __future__ import annotations

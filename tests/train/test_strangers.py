@@ -1,4 +1,4 @@
-"""What was learned of kinds of prompts routes only prompts whose kind is certain."""
+"""What was learned of kinds of prompts overrules the means only for prompts whose kind is certain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rb_litellm.predictors.blend import Blend
+from rb_litellm.predictors.blend import CLOSEST, Blend
 from rb_litellm.train.dataset import Dataset, read_dataset
 from rb_litellm.train.fit import fit
 from rb_litellm.train.strangers import GRID, Judged, choose_recognised, left_out
@@ -52,7 +52,40 @@ def test_differences_count_where_the_kind_is_certain(probability: float, second_
 def test_what_is_common_to_all_models_stays() -> None:
     without, gated = (blend(at).outputs(raw(0.7), np.ones(1))[0] for at in (0.0, 0.95))
     assert gated.mean() == pytest.approx(without.mean())
-    assert gated - gated.mean() == pytest.approx([0.05, -0.05])
+
+
+@pytest.mark.parametrize(
+    ("probability", "distance"), [(0.3, 0.1 + 0.24), (0.55, 0.1 - 0.06), (0.7, CLOSEST * 0.1)]
+)
+def test_uncertain_models_come_together_or_part_but_none_overtakes(
+    probability: float, distance: float
+) -> None:
+    gated = blend(0.95).outputs(raw(probability), np.ones(1))[0]
+    assert gated[0] - gated[1] == pytest.approx(distance)
+
+
+def test_what_is_not_along_the_means_fades_for_uncertain_prompts() -> None:
+    along, across = np.array([0.05, 0.0, -0.05]), np.array([-0.1, 0.2, -0.1])
+    three = Blend(
+        qualities=3,
+        offset=np.array([0.7, 0.6, 0.5]),
+        scale=np.ones(3),
+        log_prior=np.log([0.5, 0.5]),
+        kind_deviation=np.array([along + across, along + across]),
+        own_common=0.0,
+        own_differences=0.0,
+        own_lengths=0.0,
+        worth=np.ones(3),
+        familiar=0.5,
+    )
+    said = np.zeros((1, 5))
+    assert three.outputs(said, np.ones(1))[0] == pytest.approx(three.offset + along + across)
+    assert three.but(recognised=0.9).outputs(said, np.ones(1))[0] == pytest.approx(three.offset + along)
+
+
+def test_models_with_the_same_mean_have_no_order_to_keep() -> None:
+    equal = blend(0.95).but(offset=np.array([0.5, 0.5]))
+    assert equal.outputs(raw(0.7), np.ones(1))[0] == pytest.approx([0.5, 0.5])
 
 
 def test_a_model_that_prompts_tell_nothing_of_keeps_its_mean() -> None:
