@@ -2,18 +2,21 @@
 
 All that a decision does for it is timed: counting the prompt's tokens, which is done without a predictor
 too ("tokens"), then features, trees, blend, length quantiles and caps ("prediction"). No prompt is seen
-twice; the sizes take turns within one run. Run by `routebalance bench predictor`.
+twice; the sizes take turns within one run. Machines differ, and one differs from hour to hour: beside it
+stands, in the same turns, one call of XGBoost's own prediction, of four outputs by 100 trees of depth 6 from
+features that are there already ("xgboost"). Run by `routebalance bench predictor`.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xgboost
 
 from rb_litellm.bench.stand_in import prompt, train_stand_in
 from rb_litellm.core.types import Prompt
@@ -56,6 +59,7 @@ def _rows(
     source = PredictionSource(predictor)
     models = [ModelInfo(name, name) for name in asked]
     samples: dict[tuple[str, int, str], list[float]] = {}
+    yardstick = _yardstick(random)
     for turn in range(-(repeats // 10), repeats):
         for size, batch in (("200 tokens", 1), ("200 tokens", BATCH), ("220 KB", 1)):
             texts = [_text(size, random) for _ in range(batch)]
@@ -65,6 +69,8 @@ def _rows(
             source.predict(prompts, models)
             ended = time.perf_counter()
             took = {"tokens": read - began, "prediction": ended - read, "all": ended - began}
+            if size == "200 tokens":
+                took["xgboost"] = yardstick(batch)
             if turn >= 0:  # The first turns warm up.
                 for part, seconds in took.items():
                     samples.setdefault((size, batch, part), []).append(seconds / batch)
@@ -74,6 +80,20 @@ def _rows(
         times = {"p50_ms": round(float(p50), 4), "p99_ms": round(float(p99), 4)}
         rows.append({"prompt": size, "batch": batch, "part": part, **times})
     return rows
+
+
+def _yardstick(random: np.random.Generator) -> Callable[[int], float]:
+    """Times one call for so many rows, in s."""
+    features = random.random((500, 60), dtype=np.float32)
+    settings = {"max_depth": 6, "nthread": 1, "objective": "reg:squarederror"}
+    booster = xgboost.train(settings, xgboost.DMatrix(features, random.random((500, 4))), 100)
+
+    def timed(rows: int) -> float:
+        began = time.perf_counter()
+        booster.inplace_predict(features[:rows], validate_features=False)
+        return time.perf_counter() - began
+
+    return timed
 
 
 def _text(size: str, random: np.random.Generator) -> str:
