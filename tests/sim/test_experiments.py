@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -11,14 +12,15 @@ from click.testing import CliRunner
 from rb_litellm.cli.experiment import experiment
 from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.experiments import scale as scale_experiment
-from rb_litellm.sim.experiments.front import upper_hull
+from rb_litellm.sim.experiments.front import above, upper_hull
 from rb_litellm.sim.experiments.measured import Measured, Scale
 from rb_litellm.sim.experiments.registry import NAMES, named
-from rb_litellm.sim.world import World
+from rb_litellm.sim.world import Run, World
 from tests.sim.corpus import TEST, TRAIN
 from tests.sim.test_report import data_file
 
 WORLD = World(PAPER_CLUSTER, TRAIN, TEST)
+FIGURES = ("mean_e2e_s", "quality")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,3 +69,22 @@ def test_command_prints_claims_and_settings(tmp_path: Path) -> None:
 def test_unknown_experiment_is_answered_with_those_there_are(tmp_path: Path) -> None:
     result = CliRunner().invoke(experiment, ["best", "--data", str(data_file(tmp_path)), "--quiet"])
     assert "unknown experiment 'best'; there are cluster, paper-table" in result.output
+
+
+def test_a_baseline_lies_above_the_front_where_it_is_better_on_the_same_prompts() -> None:
+    def measured(**policies: list[tuple[float, float]]) -> Measured:
+        pairs = [
+            (
+                Run(policy, 12.0, seed, 50),
+                SimpleNamespace(seed=seed, figure=dict(zip(FIGURES, point, strict=True)).get),
+            )
+            for policy, points in policies.items()
+            for seed, point in enumerate(points)
+        ]
+        return Measured(pairs)  # type: ignore[arg-type]
+
+    easy_and_hard = [(1.0, 0.8), (1.0, 0.6), (1.0, 0.7)]
+    a_bit_better = [(1.0, 0.81), (1.0, 0.61), (1.0, 0.69)]
+    assert not above(measured(ours=a_bit_better, theirs=easy_and_hard), ["ours"], ["theirs"], FIGURES[0])
+    found = above(measured(ours=easy_and_hard, theirs=a_bit_better), ["ours"], ["theirs"], FIGURES[0])
+    assert found["theirs"].median == pytest.approx(0.01)

@@ -10,6 +10,7 @@ from rb_litellm.sim.ceilings import NAMES as CEILINGS
 from rb_litellm.sim.experiments.litellm import STRATEGIES
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
 from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.report.statistics import Spread
 from rb_litellm.sim.world import Run
 
 RATE = 12.0
@@ -73,7 +74,7 @@ def blocks(measured: Measured) -> list[Block]:
     cheapest = min(baselines, key=lambda p: measured.spread(p, "cost_usd_per_1k").median)
     thrifty = min(ours, key=lambda p: measured.spread(p, "cost_usd_per_1k").median)
     cost = measured.ratio(thrifty, cheapest, "cost_usd_per_1k")
-    above = {plane: _above(measured, ours, baselines, plane) for plane in ("mean_e2e_s", "cost_usd_per_1k")}
+    higher = {plane: above(measured, ours, baselines, plane) for plane in ("mean_e2e_s", "cost_usd_per_1k")}
     return [
         Block(
             Table(
@@ -95,12 +96,12 @@ def blocks(measured: Measured) -> list[Block]:
                 *(
                     Verdict(
                         f"no baseline lies above the front in quality against {name}",
-                        "none" if not over else ", ".join(f"{p} by {by:.4f}" for p, by in over.items()),
+                        "none" if not over else ", ".join(f"{p} by {by.text(4)}" for p, by in over.items()),
                         not over,
                     )
                     for name, over in (
-                        ("mean E2E", above["mean_e2e_s"]),
-                        ("cost", above["cost_usd_per_1k"]),
+                        ("mean E2E", higher["mean_e2e_s"]),
+                        ("cost", higher["cost_usd_per_1k"]),
                     )
                 ),
             ),
@@ -146,22 +147,38 @@ def _ceilings(measured: Measured, corner: str, best: str) -> Block:
     )
 
 
-def _above(measured: Measured, ours: Sequence[str], baselines: Sequence[str], price: str) -> dict[str, float]:
-    """Baselines with more quality than the front has at their price, and by how much."""
+def above(measured: Measured, ours: Sequence[str], baselines: Sequence[str], price: str) -> dict[str, Spread]:
+    """Baselines with more quality than the front has at their price, and by how much.
 
-    def point(policy: str) -> tuple[float, float]:
+    Which weights make the front is said by the medians over the seeds. They are then compared seed by seed:
+    prompts differ more between seeds than policies do on the same prompts.
+    """
+
+    def points(policy: str) -> dict[int, tuple[float, float]]:
+        return {r.seed: (r.figure(price), r.figure("quality")) for r in measured.results(policy)}
+
+    def median(policy: str) -> tuple[float, float]:
         return measured.spread(policy, price).median, measured.spread(policy, "quality").median
 
-    front = upper_hull([point(p) for p in ours])
-    x, y = np.array(front).T
+    medians = {median(policy): policy for policy in ours}
+    front = [points(medians[point]) for point in upper_hull(list(medians))]
     over = {}
     for policy in baselines:
-        at, quality = point(policy)
-        # Cheaper or faster than all of ours: above whatever its quality; beyond the last: the last holds.
-        level = float(np.interp(at, x, y)) if at >= x[0] else -np.inf
-        if quality > level + 1e-9:
-            over[policy] = min(quality - level, quality)
+        excesses = [
+            _excess(sorted(weights[seed] for weights in front), *point)
+            for seed, point in points(policy).items()
+        ]
+        by = Spread.of(excesses)
+        if by.median > 1e-9:
+            over[policy] = by
     return over
+
+
+def _excess(front: Sequence[tuple[float, float]], price: float, quality: float) -> float:
+    """Quality over what the front, points of (price, quality) by rising price, has at this price."""
+    prices, qualities = zip(*front, strict=True)
+    # Cheaper or faster than all of ours: above whatever its quality; beyond the last: the last holds.
+    return quality - float(np.interp(price, prices, qualities)) if price >= prices[0] else quality
 
 
 def upper_hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
