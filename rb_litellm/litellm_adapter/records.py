@@ -37,9 +37,10 @@ class Told:
     signals: list[str]
 
     def complete(self, record: DecisionRecord) -> None:
-        """Add the detail, in place: LiteLLM may have passed on what stands in the metadata."""
-        self.detail.update(as_json(record))
-        self.signals.extend(_signals(record))
+        """Add the detail, once, in place: LiteLLM may have passed on what stands in the metadata."""
+        if not self.detail:
+            self.detail.update(as_json(record))
+            self.signals.extend(_signals(record))
 
 
 def told(
