@@ -272,7 +272,8 @@ class RouteBalanceSettings(_Settings):
 
     weights: WeightsSetting = Field(
         default=PRESETS["balanced"],
-        description="A preset (balanced, quality, latency, cost) or {quality, latency, cost} summing to 1.",
+        description="A preset (balanced, quality, latency, cost, cheapest) or {quality, latency, cost} "
+        "summing to 1.",
     )
     mode: Literal["active", "shadow"] = Field(
         default="active",

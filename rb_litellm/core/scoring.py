@@ -50,9 +50,11 @@ PRESETS: dict[str, Weights] = {
     "quality": Weights(0.8, 0.1, 0.1),
     "latency": Weights(0.15, 0.7, 0.15),
     "cost": Weights(0.1, 0.1, 0.8),
+    "cheapest": Weights(0.0, 0.2, 0.8),
 }
-"""`balanced` is the paper's; of the others its authors say which weight goes towards 1, not how far. With 0.8
-for latency quality had no say: all went to the one fastest model for as long as that had room.
+"""`balanced` is the paper's; of the next three its authors say which weight goes towards 1, not how far. With
+0.8 for latency quality had no say: all went to the one fastest model for as long as that had room. `cheapest`
+is ours, for those who would route by price alone: the lowest price there is, then the quickest server.
 """
 
 

@@ -9,9 +9,9 @@ from rb_litellm.sim.report.blocks import Block, Table, Verdict
 from rb_litellm.sim.world import Run
 
 RATES = (12.0, 24.0, 30.0)
-PRESETS = ("balanced", "quality", "latency", "cost")
-BETWEEN = ("0.5,0.25,0.25", "0.25,0.5,0.25", "0,0.5,0.5", "0,0.2,0.8")
-"""Further weights of the same stack (quality, latency, cost), between the presets and beyond them."""
+PRESETS = ("balanced", "quality", "latency", "cost", "cheapest")
+BETWEEN = ("0.5,0.25,0.25", "0.25,0.5,0.25", "0,0.5,0.5")
+"""Further weights of the same stack (quality, latency, cost), between the presets."""
 STRATEGIES = (
     "simple-shuffle",
     "least-busy",
