@@ -154,7 +154,7 @@ def test_without_a_proxy_they_are_read_at_the_pick():
 
 
 def test_and_wrong_ones_are_left_out():
-    assert given_to({"metadata": {"routebalance": {"weights": "cheapest"}}}) is NOTHING
+    assert given_to({"metadata": {"routebalance": {"weights": "greenest"}}}) is NOTHING
 
 
 def test_what_a_key_fixed_holds_where_no_hook_was_called():
