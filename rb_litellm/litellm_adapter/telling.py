@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from rb_litellm.balancer import Assignment
@@ -26,7 +27,7 @@ TELL_WITHIN_S = 0.002
 
 
 class Telling:
-    """One per worker. Guard with the runtime's lock."""
+    """One per worker. Guard all but `tell_litellm` with the runtime's lock."""
 
     def __init__(
         self, recorder: Recorder, guarded: Callable[[Action], None], failed: Callable[[Exception], None]
@@ -50,7 +51,9 @@ class Telling:
         """A joint decision was made, or with `would` the choice of another was watched."""
         decision = assignment.decision
         arrival.reason = reason_of(decision) if would is None else "shadow"
-        arrival.model, arrival.score = assignment.deployment.group, decision.score
+        arrival.model = assignment.deployment.group
+        # A watched choice may be one that a filter has removed.
+        arrival.score = decision.score if isfinite(decision.score) else None
         record = partial(
             self._recorder.decided,
             assignment,

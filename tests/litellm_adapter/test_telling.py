@@ -1,6 +1,9 @@
 """A decision is named in its request at once, and written down when nobody waits for it."""
 
 import copy
+import json
+import math
+from dataclasses import replace
 
 import pytest
 
@@ -18,12 +21,11 @@ class Desk:
         self.telling = Telling(self.recorder, lambda action: action(), self.failures.append)
         self.request = {"metadata": {}}
 
-    def decided(self, call_id="c"):
+    def decided(self, call_id="c", assignment=None):
         arrival = Arrival.now("auto", self.request)
         arrival.call_id = call_id
-        self.telling.decided(
-            arrival, decide([*SMALL, *LARGE]), attempt=0, tried=(), predictor=None, state_age_s=None
-        )
+        made = assignment or decide([*SMALL, *LARGE])
+        self.telling.decided(arrival, made, attempt=0, tried=(), predictor=None, state_age_s=None)
         self.telling.tell_litellm(arrival, self.request)
 
     @property
@@ -46,6 +48,14 @@ async def test_the_request_names_its_decision_at_once_and_its_detail_follows(des
     desk.telling.work_off()
     assert desk.told["routebalance"]["call_id"] == "c"
     assert desk.told["signals"]
+
+
+async def test_a_choice_that_a_filter_had_removed_is_told_without_a_score(desk):
+    made = decide([*SMALL, *LARGE])
+    desk.decided(assignment=replace(made, decision=replace(made.decision, score=-math.inf)))
+    desk.telling.work_off()
+    json.dumps(desk.told, allow_nan=False)
+    assert "score" not in desk.told
 
 
 async def test_whoever_asks_for_the_record_gets_it(desk):
