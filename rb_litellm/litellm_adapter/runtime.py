@@ -92,7 +92,7 @@ class Runtime:
         self.outcomes = OutcomeRing()
         self.reporting = Reporting(self)
         self.recorder = Recorder(self.reporting.meter)
-        self.telling = Telling(self.recorder, self._guarded, self._not_told)
+        self.telling = Telling(self.recorder, self._guarded, partial(self._failed, "records"))
         self.feedback = FeedbackBox()
         self.drift = Drift()
         """How surely each deployment and model has left what is predicted of it."""
@@ -119,7 +119,7 @@ class Runtime:
         self._ensure = Seldom(ENSURE_EVERY_S, clock)
         self._heap = Heap()
         self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._keep_house))
-        self._predictors = Predictors(self._predictor_failed)
+        self._predictors = Predictors(partial(self._failed, "predictor"))
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None
 
@@ -395,8 +395,5 @@ class Runtime:
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
             _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", change)
 
-    def _not_told(self, error: Exception) -> None:
-        self.counters.failure("records", error, self.clock())
-
-    def _predictor_failed(self, error: Exception) -> None:
-        self.counters.failure("predictor", error, self.clock())
+    def _failed(self, what: str, error: Exception) -> None:
+        self.counters.failure(what, error, self.clock())
