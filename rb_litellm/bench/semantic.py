@@ -90,7 +90,7 @@ def run(
         "lexical and semantic": [reading.plain, lexical, semantic],
         "semantic": [reading.plain, semantic],
     }
-    familiarity = lexicon.familiarity(reading.bag, reading.scale(np.arange(len(fold))).idf)
+    _, familiarity = lexicon.weigh(reading.bag, reading.scale(np.arange(len(fold))).idf)
     rows = []
     for name, parts in tried.items():
         figures = _judge(np.concatenate(parts, axis=1), fold, data, targets, familiarity, seed)

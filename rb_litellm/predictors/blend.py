@@ -19,7 +19,7 @@ nothing was found, and the mean remains.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -57,41 +57,67 @@ class Blend:
     recognised: float = 0.0
     """Probability of the likeliest kind at which half of the differences that are not along the means
     remain; 0 keeps all."""
+    _of_own: FloatArray = field(init=False, repr=False)
+    """(O, O) deviations by the trees' own."""
+    _of_kinds: FloatArray = field(init=False, repr=False)
+    """(C, O) the same by kinds."""
+    _along: tuple[FloatArray, FloatArray] = field(init=False, repr=False)
+    """(M, 2) and (2, M): from qualities to what is common and what is along the means, and back."""
+
+    def __post_init__(self) -> None:
+        outputs, q = len(self.offset), self.qualities
+        if not len(self.scale) == len(self.worth) == outputs:
+            raise ValueError(f"{outputs} offsets, {len(self.scale)} scales, {len(self.worth)} worths")
+        weights = np.eye(outputs)
+        if len(self.log_prior):
+            weights[:q, :q] *= self.own_differences
+            weights[:q, :q] += (self.own_common - self.own_differences) / max(q, 1)
+            weights[q:, q:] *= self.own_lengths
+        # A model that no prompt tells anything of has nothing in common with others: it keeps its mean.
+        told = (self.worth[:q] > 0.0).astype(np.float64)
+        share = told / max(told.sum(), 1.0)
+        apart = told * (self.offset[:q] - share @ self.offset[:q])
+        power = float(apart @ apart)
+        along = apart / power if power > 1e-12 else np.zeros(q)
+        object.__setattr__(self, "_of_own", self.scale[:, None] * weights)
+        object.__setattr__(self, "_of_kinds", self.kind_deviation @ (np.eye(outputs) - weights))
+        object.__setattr__(self, "_along", (np.stack([share, along], axis=1), np.stack([told, apart])))
 
     def outputs(self, raw: FloatArray, familiarity: Floats) -> FloatArray:
         """Outputs (R, O) from the trees' raw figures (R, C + O) and the prompts' familiarity (R,)."""
         known = np.minimum(familiarity / max(self.familiar, 1e-9), 1.0) ** 2
         kinds = self.kinds(raw)
-        deviations = self.worth * known[:, None] * self._deviations(raw, kinds)
+        deviations = self._deviations(raw, kinds)
+        deviations *= known[:, None] * self.worth
         if kinds.shape[1] and self.recognised:
             certain = kinds.max(axis=1, keepdims=True)
-            trust = np.clip((certain - self.recognised) / (2 * BAND) + 0.5, 0.0, 1.0)
+            trust = np.minimum(np.maximum((certain - self.recognised) / (2 * BAND) + 0.5, 0.0), 1.0)
             qualities = deviations[:, : self.qualities]
-            # A model that no prompt tells anything of has nothing in common with others: it keeps its mean.
-            told = self.worth[: self.qualities] > 0.0
-            common = (qualities @ (told / max(told.sum(), 1)))[:, None]
-            differences = (qualities - common)[:, told]
-            kept = _along(differences, self.offset[: self.qualities][told])
-            qualities[:, told] = common + kept + trust * (differences - kept)
-        return np.asarray(self.offset + deviations)
+            kept = self._along_means(qualities)
+            qualities *= trust
+            qualities += (1.0 - trust) * kept
+        deviations += self.offset
+        return np.asarray(deviations)
 
     def deviations(self, raw: FloatArray) -> FloatArray:
         """Blended deviations (R, O), before worth, familiarity and certainty."""
         return self._deviations(raw, self.kinds(raw))
 
     def _deviations(self, raw: FloatArray, kinds: FloatArray) -> FloatArray:
-        count = len(self.log_prior)
-        own = raw[:, count:] * self.scale
-        if not count:
-            return own
-        kind = kinds @ self.kind_deviation
-        rest = own - kind
-        q = self.qualities
-        if q:
-            common = rest[:, :q].mean(axis=1, keepdims=True)
-            rest[:, :q] = self.own_common * common + self.own_differences * (rest[:, :q] - common)
-        rest[:, q:] *= self.own_lengths
-        return np.asarray(kind + rest)
+        result: FloatArray = raw[:, kinds.shape[1] :] @ self._of_own
+        if kinds.shape[1]:
+            result += kinds @ self._of_kinds
+        return result
+
+    def _along_means(self, qualities: FloatArray) -> FloatArray:
+        """Of deviations of qualities (R, M): what is common, and what draws the means apart or together.
+
+        None overtakes another: CLOSEST remains of their distance.
+        """
+        parts = qualities @ self._along[0]
+        np.maximum(parts[:, 1], CLOSEST - 1.0, out=parts[:, 1])
+        result: FloatArray = parts @ self._along[1]
+        return result
 
     def kinds(self, raw: FloatArray) -> FloatArray:
         """Probability of each kind, (R, C)."""
@@ -108,8 +134,9 @@ class Blend:
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
-            for name in self.__slots__
+            told.name: value.tolist() if isinstance(value := getattr(self, told.name), np.ndarray) else value
+            for told in fields(self)
+            if told.init
         }
 
     @classmethod
@@ -123,7 +150,7 @@ class Blend:
         def array(name: str) -> FloatArray:
             return np.array(told[name], dtype=np.float64)
 
-        made = cls(
+        return cls(
             qualities=int(told["qualities"]),
             offset=array("offset"),
             scale=array("scale"),
@@ -136,21 +163,4 @@ class Blend:
             familiar=float(told["familiar"]),
             recognised=float(told["recognised"]),
         )
-        if not len(made.scale) == len(made.worth) == len(made.offset):
-            raise ValueError(
-                f"{len(made.offset)} offsets, {len(made.scale)} scales, {len(made.worth)} worths"
-            )
-        return made
 
-
-def _along(differences: FloatArray, means: FloatArray) -> FloatArray:
-    """The part of differences (R, M) that draws the means (M,) apart or together: a multiple of their own.
-
-    None overtakes another: CLOSEST remains of their distance.
-    """
-    apart = means - means.sum() / max(len(means), 1)
-    power = float(apart @ apart)
-    if power < 1e-12:
-        return np.zeros_like(differences)
-    share: FloatArray = np.maximum(differences @ apart / power, CLOSEST - 1.0)
-    return np.asarray(share[:, None] * apart)

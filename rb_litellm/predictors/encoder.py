@@ -44,9 +44,10 @@ class Encoder:
         contents = [text.encode("utf-8", "replace") for text in texts]
         plain = structure(prompts, texts, contents)
         bag = lexicon.bags(contents)
-        read = lexicon.project(bag, lexicon.weigh(bag, self.idf), self.table)
+        weights, familiarity = lexicon.weigh(bag, self.idf)
+        read = lexicon.project(bag, weights, self.table)
         read += standard(plain, self.centre, self.spread) @ self.structure_table
-        return np.concatenate([plain, read], axis=1), lexicon.familiarity(bag, self.idf)
+        return np.concatenate([plain, read], axis=1), familiarity
 
     def to_bytes(self) -> bytes:
         """As a NumPy archive without pickled objects."""

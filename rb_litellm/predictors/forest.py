@@ -105,8 +105,9 @@ class Forest:
                 right = values.take(features.take(at) + row_begins) >= thresholds.take(at)
             at = at + at + right
         sums: Floats = np.add.reduceat(self._leaves.take(at), self._runs, axis=1)
+        sums += self._base
         # Where no tree has a split there is one row of leaves, for all.
-        return np.broadcast_to(sums + self._base, (count, self._base.size))
+        return sums if len(sums) == count else np.broadcast_to(sums, (count, self._base.size))
 
     def probes(self, features: int) -> Floats:
         """Rows (P, F) of values that the trees compare with, so that many paths are taken."""

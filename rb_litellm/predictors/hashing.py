@@ -15,21 +15,24 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 Hashes = npt.NDArray[np.uint64]
 
 
-def hash_runs(codes: Hashes, at: IntArray) -> Hashes:
-    """A hash of each run (W,) of `codes` (B,), which is overwritten; runs begin at `at` (W,).
+def hash_runs(codes: npt.NDArray[np.uint8], at: IntArray) -> Hashes:
+    """A hash of each run (W,) of `codes` (B,); runs begin at `at` (W,). A code of 0 leaves a hash as it is.
 
     A run's hash is a polynomial of its codes. All are taken with the powers of their position; that is
     undone run by run by the inverse power, which exists modulo 2^64 for an odd base.
     """
     power, inverse = _powers(codes.size)
-    codes *= power
+    sums = codes * power
     # Sums up to each run's end, less those up to the end before: for short runs sooner than np.add.reduceat.
-    np.cumsum(codes, out=codes)
-    upto = codes.take(np.append(at[1:], codes.size) - 1)
+    np.cumsum(sums, out=sums)
+    ends = np.empty_like(at)
+    np.subtract(at[1:], 1, out=ends[:-1])
+    ends[-1] = codes.size - 1
+    upto = sums.take(ends)
     hashes: Hashes = upto.copy()
     hashes[1:] -= upto[:-1]
     if at[0]:
-        hashes[0] -= codes[at[0] - 1]
+        hashes[0] -= sums[at[0] - 1]
     hashes *= inverse.take(at)
     return hashes
 

@@ -35,12 +35,13 @@ _FEW = 3
 _MIX = np.uint32(0x9E3779B1)
 
 # A word is a run of letters; a digit, a sign, a line break and a byte beyond ASCII stand alone.
-_LETTER = np.zeros(256, dtype=np.bool_)
-_LETTER[[*range(65, 91), *range(97, 123)]] = True
-_SOLID = np.zeros(256, dtype=np.bool_)
-_SOLID[[10, *range(33, 127), *range(128, 256)]] = True
-_CODE = np.where(_SOLID, np.arange(1, 257), 0).astype(np.uint64)
+# As codes: 0 is in no word, 98 to 123 are letters. No byte of UTF-8 is 255.
+_CODE = bytearray(256)
+for _byte in (10, *range(33, 127), *range(128, 255)):
+    _CODE[_byte] = _byte + 1
 _CODE[65:91] = _CODE[97:123]
+_CODES = bytes(_CODE)
+_FIRST_BUCKETS = np.arange(0, WIDTH, BUCKETS)
 _LOG = np.log1p(np.arange(256, dtype=np.float32))
 
 
@@ -50,8 +51,8 @@ class Bags:
 
     begins: IntArray
     """(R + 1,) where each prompt's entries begin, and the end."""
-    group: IntArray
-    """(E,) KINDS * prompt + kind of n-gram."""
+    sizes: IntArray
+    """(R * KINDS,) entries of each kind of n-gram of each prompt."""
     bucket: IntArray
     """(E,) in [0, WIDTH)."""
     count: IntArray
@@ -77,29 +78,27 @@ def bags(texts: Sequence[bytes]) -> Bags:
     at, count = at[:-1], at[1:] - at[:-1]
     sizes = upto.copy()
     sizes[1:] -= upto[:-1]
-    group = np.repeat(np.arange(len(parts)), sizes)
-    bucket = group % KINDS
-    bucket <<= BITS
+    bucket = np.repeat(_FIRST_BUCKETS if len(texts) == 1 else np.tile(_FIRST_BUCKETS, len(texts)), sizes)
     bucket += every.take(at)
     begins = np.zeros(len(texts) + 1, dtype=np.int64)
     begins[1:] = upto[KINDS - 1 :: KINDS]
-    return Bags(begins, group, bucket, count)
+    return Bags(begins, sizes, bucket, count)
 
 
-def weigh(bag: Bags, idf: Floats) -> Floats:
-    """Weight of every entry (E,), by `idf` (WIDTH,); each kind of a prompt has length 1, or 0 if unknown."""
-    values = _LOG.take(bag.count, mode="clip")
-    values *= idf.take(bag.bucket)
-    power = np.bincount(bag.group, weights=values * values, minlength=bag.rows * KINDS)
-    values *= (1.0 / np.sqrt(np.maximum(power, 1e-12))).astype(np.float32).take(bag.group)
-    return values
+def weigh(bag: Bags, idf: Floats) -> tuple[Floats, Floats]:
+    """Weight of every entry (E,) and familiarity (R,) of the prompts, by `idf` (WIDTH,).
 
-
-def familiarity(bag: Bags, idf: Floats) -> Floats:
-    """Share of each prompt's different n-grams that training had seen, (R,)."""
+    Each kind of a prompt has length 1, or 0 if unknown. Familiarity is the share of a prompt's different
+    n-grams that training had seen.
+    """
+    rarity = idf.take(bag.bucket)
     # No text is without an entry: it stands between line breaks.
-    seen = np.add.reduceat(idf.take(bag.bucket) > 0.0, bag.begins[:-1], dtype=np.float32)
-    return np.asarray(seen / np.diff(bag.begins), dtype=np.float32)
+    seen = np.add.reduceat(rarity > 0.0, bag.begins[:-1], dtype=np.float32)
+    rarity *= _LOG.take(bag.count, mode="clip")
+    group = np.repeat(np.arange(bag.sizes.size), bag.sizes)
+    power = np.bincount(group, weights=rarity * rarity, minlength=bag.sizes.size)
+    rarity *= (1.0 / np.sqrt(np.maximum(power, 1e-12))).astype(np.float32).take(group)
+    return rarity, np.asarray(seen / (bag.begins[1:] - bag.begins[:-1]), dtype=np.float32)
 
 
 def project(bag: Bags, weights: Floats, table: Floats) -> Floats:
@@ -141,7 +140,7 @@ def _sorted(texts: Sequence[bytes]) -> list[_Buckets]:
     kept = np.flatnonzero(runs < BUCKETS)
     runs = runs.take(kept)
 
-    at, hashed = _words(np.frombuffer(joined, dtype=np.uint8, count=length))
+    at, hashed = _words(np.frombuffer(joined.translate(_CODES), dtype=np.uint8, count=length))
     pairs = hashed[:-1] * np.uint64(31)
     pairs += hashed[1:]
     words, pairs_of = _bucket(hashed), _bucket(pairs)
@@ -159,13 +158,13 @@ def _sorted(texts: Sequence[bytes]) -> list[_Buckets]:
     return parts
 
 
-def _words(data: _Bytes) -> tuple[IntArray, Hashes]:
+def _words(codes: _Bytes) -> tuple[IntArray, Hashes]:
     """Where words begin (W,), and a hash of each (W,)."""
-    letter = _LETTER.take(data)
-    begins = _SOLID.take(data)
-    begins[1:] &= ~(letter[1:] & letter[:-1])
+    other = codes - np.uint8(98) > np.uint8(25)
+    begins = codes != 0
+    begins[1:] &= other[1:] | other[:-1]
     at = np.flatnonzero(begins)
-    return at, hash_runs(_CODE.take(data), at)
+    return at, hash_runs(codes, at)
 
 
 def _bucket(hashes: Hashes) -> _Buckets:

@@ -12,6 +12,8 @@ letters the cut here does not know. The counts are tiktoken's own, so they do no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
+from string import ascii_letters, digits
 
 import numpy as np
 import numpy.typing as npt
@@ -32,20 +34,62 @@ _DIVIDER = 7
 _Bytes = npt.NDArray[np.uint8]
 _Tags = npt.NDArray[np.uint32]
 
-_LETTER, _DIGIT, _SPACE, _TAB, _BREAK, _SIGN, _END = (1 << bit for bit in range(7))
-_BLANK = _SPACE | _TAB
-_CLASS = np.full(256, _SIGN, dtype=np.uint8)
-for _class, _bytes in (
-    (_LETTER, (*range(65, 91), *range(97, 123))),
-    (_DIGIT, range(48, 58)),
-    (_SPACE, (32,)),
-    (_TAB, (9, 11, 12)),
-    (_BREAK, (10, 13)),
-    (_END, (0,)),
-):
-    _CLASS[list(_bytes)] = _class
-_CODE = np.arange(1, 257, dtype=np.uint64)
+_END, _SIGN, _LETTER, _DIGIT, _SPACE, _TAB, _BREAK = range(7)
+_BLANK = (_SPACE, _TAB)
+_WHITE = (_SPACE, _TAB, _BREAK)
 _APOSTROPHE = 39
+
+
+def _kinds() -> bytes:
+    kinds = bytearray([_SIGN]) * 256
+    for kind, members in (
+        (_END, b"\0"),
+        (_LETTER, ascii_letters.encode()),
+        (_DIGIT, digits.encode()),
+        (_SPACE, b" "),
+        (_TAB, b"\t\v\f"),
+        (_BREAK, b"\r\n"),
+    ):
+        for member in members:
+            kinds[member] = kind
+    return bytes(kinds)
+
+
+_KIND = _kinds()
+
+_BEGINS, _ALONE, _FOLLOWS, _LEAVES, _TURNS = (1 << bit for bit in range(5))
+
+
+def _rules() -> bytes:
+    """What is known of a byte by its kind and that of the one before, at 8 * before + kind.
+
+    _BEGINS: a piece begins here. _ALONE: one sign, which letters behind it take into their piece. _FOLLOWS:
+    letters behind a sign, which begin a piece unless they take it. _LEAVES: the blank before goes with what
+    begins here, or alone. _TURNS: a blank behind a line break.
+    """
+    rules = bytearray(256)
+    for before, kind in product(range(7), repeat=2):
+        alone = kind == _SIGN and before not in (_SIGN, _SPACE)
+        first = {
+            _END: True,
+            _SIGN: alone,
+            _LETTER: before not in (_LETTER, _SIGN, *_BLANK),
+            _DIGIT: before != _DIGIT,
+            _SPACE: before not in _WHITE,
+            _TAB: before not in _WHITE,
+            _BREAK: before not in (*_WHITE, _SIGN),
+        }[kind]
+        rules[8 * before + kind] = (
+            _BEGINS * first
+            + _ALONE * alone
+            + _FOLLOWS * (kind == _LETTER and before == _SIGN)
+            + _LEAVES * (before in _BLANK and kind in (_SIGN, _LETTER, _DIGIT))
+            + _TURNS * (before == _BREAK and kind in _BLANK)
+        )
+    return bytes(rules)
+
+
+_RULES = _rules()
 
 
 class Vocabulary:
@@ -63,7 +107,7 @@ class Vocabulary:
             part = known[first : first + CHUNK // 8]
             sizes = np.fromiter(map(len, part), dtype=np.int64, count=len(part))
             data = np.frombuffer(b"".join(part), dtype=np.uint8)
-            places, tags = _places(hash_runs(_CODE.take(data), np.cumsum(sizes) - sizes))
+            places, tags = _places(hash_runs(data, np.cumsum(sizes) - sizes))
             self._table[places] = tags | np.uint32(1)
 
     def count_alone(self, text: str) -> int:
@@ -101,15 +145,16 @@ class Vocabulary:
             return
         joined = "\0".join(("", *(texts[row] for row in rows), "\0\0")).encode("ascii")
         data = np.frombuffer(joined, dtype=np.uint8)
-        at = np.flatnonzero(_begins(joined, data))
-        places, tags = _places(hash_runs(_CODE.take(data), at))
-        first = _CLASS.take(data.take(at))
+        kind = np.frombuffer(joined.translate(_KIND), dtype=np.uint8)
+        at = np.flatnonzero(_begins(joined, data, kind))
+        places, tags = _places(hash_runs(data, at))
+        first = kind.take(at)
         ends = first == _END
         found = self._table.take(places)
         tokens = (found & _TOKENS).astype(np.int64)
         tokens[first == _DIGIT] = 1  # Up to three digits are always one token.
         tokens[ends] = 0
-        unknown = np.flatnonzero(((found ^ tags) > _TOKENS) & ((first & (_END | _DIGIT)) == 0))
+        unknown = np.flatnonzero(((found ^ tags) > _TOKENS) & (first != _END) & (first != _DIGIT))
         if unknown.size:
             begins, stops = at.take(unknown).tolist(), at.take(unknown + 1).tolist()
             asked = self._asked([joined[begin:stop] for begin, stop in zip(begins, stops, strict=True)])
@@ -160,49 +205,31 @@ def _places(hashes: Hashes) -> tuple[IntArray, _Tags]:
     return (spread >> np.uint64(64 - _BITS)).astype(np.int64), tags
 
 
-def _begins(joined: bytes, data: _Bytes) -> BoolArray:
+def _begins(joined: bytes, data: _Bytes, kind: _Bytes) -> BoolArray:
     """Where a piece begins, (B,), in texts that stand between bytes of 0; each of those is a piece too."""
-    kind = _CLASS.take(data)
-    letter, digit, sign, space = kind == _LETTER, kind == _DIGIT, kind == _SIGN, kind == _SPACE
-    blank, white = (kind & _BLANK) != 0, (kind & (_BLANK | _BREAK)) != 0
-
-    # Signs take a space before them and line breaks behind them.
-    begins: BoolArray = sign & ~_behind(sign)
-    alone = begins & ~_behind(space)
-    begins[:-1] |= space[:-1] & begins[1:]
-    begins &= ~(sign & _behind(space))
-    # Letters take one blank or one sign before them.
-    begins |= letter & ~_behind(letter | alone | blank)
-    begins |= digit & ~_behind(digit)
-    begins |= kind == _END
-    # White space begins where no sign has taken it, and its last blank is left to what follows.
-    begins |= white & ~_behind(white) & ~((kind == _BREAK) & _behind(sign))
-    last = blank.copy()
-    last[:-1] &= (kind[1:] & (_BLANK | _BREAK | _END)) == 0
-    begins |= last
-    _begin_in_white(begins, kind)
-    _begin_in_numbers(begins, digit)
+    pairs = kind.copy()
+    pairs[1:] += kind[:-1] << 3
+    told = np.frombuffer(pairs.tobytes().translate(_RULES), dtype=np.uint8)
+    alone = (told & _ALONE) != 0
+    begins: BoolArray = (told & _BEGINS) != 0
+    begins[1:] |= ((told[1:] & _FOLLOWS) != 0) > alone[:-1]
+    begins[:-1] |= (told[1:] & _LEAVES) != 0
+    _begin_in_white(begins, kind, np.flatnonzero(told & _TURNS))
+    _begin_in_numbers(begins, kind == _DIGIT)
     _begin_after_contractions(begins, joined, kind, np.flatnonzero(alone & (data == _APOSTROPHE)))
     return begins
 
 
-def _behind(mask: BoolArray) -> BoolArray:
-    """True where the byte before has it."""
-    moved = np.empty_like(mask)
-    moved[0] = False
-    moved[1:] = mask[:-1]
-    return moved
+def _begin_in_white(begins: BoolArray, kind: _Bytes, at: IntArray) -> None:
+    """White space goes as one piece up to its last line break, or to the end of the text.
 
-
-def _begin_in_white(begins: BoolArray, kind: _Bytes) -> None:
-    """White space goes as one piece up to its last line break, or to the end of the text."""
-    blank = (kind & _BLANK) != 0
-    at = np.flatnonzero(blank & _behind(kind == _BREAK))
+    So a blank behind a line break, `at` (T,), begins a piece only where no other break or end follows.
+    """
     if not at.size:
         return
-    others = np.flatnonzero(~blank)
+    others = np.flatnonzero((kind != _SPACE) & (kind != _TAB))
     followed = kind.take(others.take(np.searchsorted(others, at)))
-    more = (followed & (_BREAK | _END)) != 0
+    more = (followed == _BREAK) | (followed == _END)
     begins[at[~more]] = True
     for begin in at[more].tolist():
         before = begin - 1
@@ -216,7 +243,7 @@ def _begin_in_numbers(begins: BoolArray, digit: BoolArray) -> None:
     """Digits go by threes."""
     fourth = np.flatnonzero(digit[3:] & digit[2:-1] & digit[1:-2] & digit[:-3]) + 3
     if fourth.size:
-        first = np.flatnonzero(digit & ~_behind(digit))
+        first = np.flatnonzero(digit[1:] > digit[:-1]) + 1
         since = fourth - first.take(np.searchsorted(first, fourth, side="right") - 1)
         begins[fourth[since % 3 == 0]] = True
 

@@ -15,7 +15,7 @@ from rb_litellm.core.types import Prompt
 
 _SIGNS = "?\n\\=$:\",.([_{'%-;!/*+<>^|&#@"
 _PHRASES = (b"```", b"a)", b"1.", b"- ", b"  ", b"____")
-_RARE_BYTES = [*b"`)1- _"]
+_RARE = b"`)1- _"
 """Of each phrase: a text without it is not searched."""
 _STARTS = [
     "who",
@@ -48,42 +48,68 @@ _STARTS = [
     "translate",
     "summarize",
 ]
-_SIGN_BYTES = np.frombuffer(_SIGNS.encode(), dtype=np.uint8)
 _START_AT = {word.encode(): n for n, word in enumerate(_STARTS)}
+
+# Columns: shares of six kinds of bytes, letters a word, form, and then, as logarithms, sizes of the request,
+# words, characters and characters a line, signs, phrases; at last the first word.
+_WORD_LENGTH = 6
+_FORM = slice(7, 19)
 _PLAIN = 14
-_COUNTED = _PLAIN + 8
-STRUCTURE = _COUNTED + len(_SIGNS) + len(_PHRASES) + len(_STARTS)
+_WORDS, _CHARS, _LINE = 19, 20, 21
+_SIGNS_AT = slice(22, 22 + len(_SIGNS))
+_PHRASES_AT = slice(_SIGNS_AT.stop, _SIGNS_AT.stop + len(_PHRASES))
+STRUCTURE = _PHRASES_AT.stop + len(_STARTS)
 """Figures of one prompt."""
 
-# Kind of every byte of UTF-8: other, upper, lower, digit, white space, beyond ASCII. One column each.
-_KIND = np.zeros((256, 6))
-for _kind, _bytes in ((1, range(65, 91)), (2, range(97, 123)), (3, range(48, 58)), (4, (9, 10, 13, 32))):
-    _KIND[list(_bytes), _kind] = 1.0
-_KIND[128:, 5] = 1.0
-_KIND[:, 0] = 1.0 - _KIND.sum(axis=1)
+
+def _counted() -> npt.NDArray[np.float64]:
+    """(256, 6 + len(_SIGNS) + len(_RARE)) What each byte of UTF-8 counts for.
+
+    Other, upper, lower, digit, white space, beyond ASCII; each of _SIGNS; each of _RARE.
+    """
+    columns = np.zeros((256, 6 + len(_SIGNS) + len(_RARE)))
+    for kind, members in ((1, range(65, 91)), (2, range(97, 123)), (3, range(48, 58)), (4, b"\t\n\r ")):
+        columns[list(members), kind] = 1.0
+    columns[128:, 5] = 1.0
+    columns[:, 0] = 1.0 - columns[:, 1:6].sum(axis=1)
+    for column, sign in enumerate(_SIGNS.encode() + _RARE, 6):
+        columns[sign, column] = 1.0
+    return columns
+
+
+_COUNTED = _counted()
+_LINES_COUNTED = 6 + _SIGNS.index("\n")
+_RARE_COUNTED = slice(6 + len(_SIGNS), None)
+_SPACES_COUNTED = _RARE_COUNTED.start + _RARE.index(b" ")
 
 
 def structure(
     prompts: Sequence[Prompt], texts: Sequence[str], contents: Sequence[bytes]
 ) -> npt.NDArray[np.float32]:
     """Figures of R prompts, (R, STRUCTURE); `texts` are the parts looked at, `contents` these as UTF-8."""
-    histograms = _histograms(contents)
+    counts = _histograms(contents) @ _COUNTED
+    chars = np.array([*map(len, texts)], dtype=np.float64)
+    words = counts[:, _SPACES_COUNTED] + 1.0
     rows = np.zeros((len(prompts), STRUCTURE))
-    rows[:, :6] = histograms @ _KIND / np.maximum(histograms.sum(axis=1), 1)[:, None]
-    rows[:, 6:_COUNTED] = [*map(_sizes, prompts, texts)]
-    rows[:, _COUNTED - 1] /= histograms[:, 10] + 1
-    rows[:, _COUNTED : _COUNTED + len(_SIGNS)] = histograms[:, _SIGN_BYTES]
+    rows[:, :6] = counts[:, :6] / np.maximum([*map(len, contents)], 1)[:, None]
+    rows[:, _WORD_LENGTH] = chars / words / 8.0
+    rows[:, _FORM] = [*map(_form, prompts, texts)]
+    rows[:, _WORDS] = words
+    rows[:, _CHARS] = chars
+    rows[:, _LINE] = chars / (counts[:, _LINES_COUNTED] + 1.0)
+    rows[:, _SIGNS_AT] = counts[:, 6 : _RARE_COUNTED.start]
     lowered = [data.lower() for data in contents]
-    rows[:, _COUNTED + len(_SIGNS) : -len(_STARTS)] = [
+    rows[:, _PHRASES_AT] = [
         [data.count(phrase) if rare else 0 for phrase, rare in zip(_PHRASES, found, strict=True)]
-        for data, found in zip(lowered, histograms[:, _RARE_BYTES].tolist(), strict=True)
+        for data, found in zip(lowered, counts[:, _RARE_COUNTED].tolist(), strict=True)
     ]
-    np.log1p(rows[:, _PLAIN : -len(_STARTS)], out=rows[:, _PLAIN : -len(_STARTS)])
-    for row, data in zip(rows, lowered, strict=True):
+    logarithms = rows[:, _PLAIN : _PHRASES_AT.stop]
+    np.log1p(logarithms, out=logarithms)
+    for row, data in enumerate(lowered):
         word = data[:60].split(None, 1)[:1]
         start = _START_AT.get(word[0].strip(b".,:;\"'(")) if word else None
         if start is not None:
-            row[start - len(_STARTS)] = 1.0
+            rows[row, _PHRASES_AT.stop + start] = 1.0
     return rows.astype(np.float32)
 
 
@@ -95,25 +121,20 @@ def _histograms(contents: Sequence[bytes]) -> npt.NDArray[np.int64]:
     return np.bincount(places, minlength=256 * count).reshape(count, 256)
 
 
-def _sizes(prompt: Prompt, text: str) -> tuple[float, ...]:
-    """Form and sizes of one prompt: rows 6 to _COUNTED."""
+def _form(prompt: Prompt, text: str) -> tuple[float, ...]:
+    """Form and sizes of one request: the columns _FORM."""
     end = text[-40:].rstrip()[-1:]
-    words = text.count(" ") + 1
     return (
         text[:60].lstrip()[:1].isupper(),
         end == "?",
         end == ".",
         end.isalnum(),
-        len(text) / words / 8.0,
         prompt.json_output,
         min(prompt.turns, 20),
         prompt.max_tokens is not None,
         prompt.input_tokens,
-        words,
-        len(text),
         prompt.system_chars,
         prompt.tools,
         prompt.images,
         prompt.max_tokens or 0,
-        len(text),
     )

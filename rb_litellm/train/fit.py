@@ -120,7 +120,7 @@ def _encode(
     encoder = Encoder(scale.idf, scale.centre, scale.spread, table[:width], table[width:])
     # An n-gram of one prompt only is unknown when that prompt is new: count it so here too.
     idf = np.where(scale.seen > MIN_SEEN, scale.idf, 0.0).astype(np.float32)
-    return encoder, np.concatenate([reading.plain, read], axis=1), lexicon.familiarity(reading.bag, idf)
+    return encoder, np.concatenate([reading.plain, read], axis=1), lexicon.weigh(reading.bag, idf)[1]
 
 
 def _fitted(

@@ -60,7 +60,7 @@ class Reading:
 
     def matrix(self, scale: Scale) -> Any:
         """All prompts as a SciPy CSR matrix (P, WIDTH + STRUCTURE)."""
-        entries = (lexicon.weigh(self.bag, scale.idf), self.bag.bucket, self.bag.begins)
+        entries = (lexicon.weigh(self.bag, scale.idf)[0], self.bag.bucket, self.bag.begins)
         grams = sparse.csr_matrix(entries, shape=(len(self.plain), lexicon.WIDTH))
         plain = sparse.csr_matrix(standard(self.plain, scale.centre, scale.spread))
         return sparse.hstack([grams, plain], format="csr")

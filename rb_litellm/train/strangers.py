@@ -104,7 +104,7 @@ def as_strangers(
     booster, _ = boost(read, told.every, told.every_known, every, trees, rounds=rounds)
     strange = np.concatenate([reading.plain[rows], matrix[rows] @ table], axis=1)
     raw = np.asarray(booster.inplace_predict(strange, validate_features=False), dtype=np.float64)
-    familiarity = lexicon.familiarity(reading.bag, scale.idf)
+    _, familiarity = lexicon.weigh(reading.bag, scale.idf)
     same = ("own_common", "own_differences", "own_lengths", "worth")
     return Judged(
         plain_blend(told, familiarity[others]).but(**{name: getattr(blend, name) for name in same}),

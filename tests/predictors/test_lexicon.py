@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.predictors import lexicon
-from rb_litellm.predictors.lexicon import BUCKETS, WIDTH, Bags, bags, familiarity, project, weigh
+from rb_litellm.predictors.lexicon import BUCKETS, KINDS, WIDTH, Bags, bags, project, weigh
 
 texts = st.lists(
     st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")), min_size=1, max_size=8
@@ -28,7 +28,7 @@ def test_a_text_in_a_batch_has_the_entries_that_it_has_alone(given: list[bytes])
         alone, part = bags([text]), slice(*together.begins[row : row + 2])
         assert np.array_equal(together.bucket[part], alone.bucket)
         assert np.array_equal(together.count[part], alone.count)
-        assert np.array_equal(together.group[part] - 3 * row, alone.group)
+        assert np.array_equal(together.sizes[KINDS * row :][:KINDS], alone.sizes)
 
 
 @given(texts)
@@ -45,7 +45,7 @@ def test_chunks_change_nothing(given: list[bytes]) -> None:
 def test_sums_are_those_of_the_table_whichever_way_they_are_taken(given: list[bytes], outputs: int) -> None:
     table = np.random.default_rng(1).normal(size=(WIDTH, outputs)).astype(np.float32)
     bag = bags(given)
-    weights = weigh(bag, IDF)
+    weights, _ = weigh(bag, IDF)
     row = np.repeat(np.arange(bag.rows), np.diff(bag.begins))
     expected = np.zeros((bag.rows, outputs))
     np.add.at(expected, row, weights[:, None] * table[bag.bucket])
@@ -55,10 +55,11 @@ def test_sums_are_those_of_the_table_whichever_way_they_are_taken(given: list[by
 @given(texts)
 def test_every_kind_has_length_one_and_familiarity_is_a_share(given: list[bytes]) -> None:
     bag = bags(given)
-    power = np.bincount(bag.group, weights=weigh(bag, IDF) ** 2)
+    weights, familiarity = weigh(bag, IDF)
+    power = np.bincount(np.repeat(np.arange(bag.sizes.size), bag.sizes), weights=weights**2)
     assert np.allclose(power[power > 0.0], 1.0, atol=1e-4)
-    assert np.allclose(familiarity(bag, IDF), 1.0)
-    assert np.array_equal(familiarity(bag, np.zeros_like(IDF)), np.zeros(bag.rows))
+    assert np.allclose(familiarity, 1.0)
+    assert np.array_equal(weigh(bag, np.zeros_like(IDF))[1], np.zeros(bag.rows))
 
 
 def test_words_are_told_apart_by_letters_and_not_by_case_or_space() -> None:
