@@ -163,4 +163,3 @@ class Blend:
             familiar=float(told["familiar"]),
             recognised=float(told["recognised"]),
         )
-

@@ -1,29 +1,33 @@
 """Trained trees as flat arrays, for the few rows of a decision.
 
 XGBoost's own prediction is made for many rows: for one row and some hundreds of trees its time goes
-into waiting for memory, node after node. Here every tree is laid out as a complete binary tree, level by
-level, and all trees take each step together in one NumPy call: several times faster for one row, no
-slower for a batch. The arithmetic is XGBoost's (32-bit comparisons and sums) but for the order of
+into waiting for memory, node after node. Here no node is visited. Trees that are not deep ask few different
+questions, many of them often: every question is answered once for every row, and the way through all trees
+is then worked out from the answers by a few operations on whole arrays of bits. Several times faster than
+XGBoost for one row or thirty. The arithmetic is XGBoost's (32-bit comparisons and sums) but for the order of
 summation, so figures agree to about one part in a million. That is checked when a predictor is loaded.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xgboost
 
-MAX_DEPTH = 10
-"""Deeper trees would take too much memory as complete ones: they are left to XGBoost."""
+MAX_DEPTH = 5
+"""Deeper trees have too many nodes to answer them all: they are left to XGBoost."""
+_BLOCK = 64
+"""Rows that are taken at once; more would leave the processor's cache."""
 _PROBES = 64
 _TOLERANCE = 1e-3
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
+Bits = npt.NDArray[np.bool_]
 
 
 class Unsupported(ValueError):
@@ -79,64 +83,66 @@ class Forest:
         self._runs: Indices = np.searchsorted(outputs[order], np.arange(self._base.size)).astype(np.intp)
         if np.any(np.diff([*self._runs, len(trees)]) == 0):
             raise Unsupported("an output without trees")
-        self._roots: Indices = np.arange(len(trees), dtype=np.intp)
-        # Node i of a tree's level has the nodes 2i and 2i + 1 of the next one below it. Where a tree ends
-        # early, its comparisons fail, and the leftmost node of the last level holds its value.
-        self._features: list[Indices] = []
-        self._thresholds: list[Floats] = []
-        for level in range(depth):
-            self._features.append(np.zeros(len(trees) << level, dtype=np.intp))
-            self._thresholds.append(np.full(len(trees) << level, np.inf, dtype=np.float32))
-        self._leaves: Floats = np.zeros(len(trees) << depth, dtype=np.float32)
-        for root, tree in enumerate(order.tolist()):
-            self._lay_out(trees[tree], node=0, level=0, at=root)
+        # Every tree as a complete one: node i of a level has the nodes 2i and 2i + 1 of the next one below
+        # it. Where a tree ends early, its comparisons fail, and the leftmost leaf holds its value.
+        asked = np.zeros(((1 << depth) - 1, len(trees)), dtype=[("feature", np.intp), ("at", np.float32)])
+        asked["at"] = np.inf
+        leaves: Floats = np.zeros((len(trees), 1 << depth), dtype=np.float32)
+        for column, tree in enumerate(order.tolist()):
+            for level, place, node in _nodes(trees[tree]):
+                value = trees[tree]["split_conditions"][node]
+                if trees[tree]["left_children"][node] < 0:
+                    leaves[column, place << (depth - level)] = value
+                else:
+                    asked[(1 << level) - 1 + place, column] = trees[tree]["split_indices"][node], value
+        self._leaves = leaves.ravel()
+        self._first_leaves: Indices = np.arange(0, leaves.size, 1 << depth, dtype=np.intp)[:, None]
+        questions, self._question = np.unique(asked.ravel(), return_inverse=True)
+        self._feature: Indices = np.ascontiguousarray(questions["feature"])
+        self._threshold: Floats = np.ascontiguousarray(questions["at"])[:, None]
+        self._depth = depth
 
     def predict(self, rows: Floats) -> Floats:
         """Outputs (R, K) for features (R, F); no feature may be NaN, which XGBoost takes for missing."""
-        count, width = rows.shape
-        rows = np.ascontiguousarray(rows, dtype=np.float32)
-        values = rows.ravel()
-        row_begins = np.arange(0, count * width, width, dtype=np.intp)[:, None]
-        at = self._roots[None]
-        for level, (features, thresholds) in enumerate(zip(self._features, self._thresholds, strict=True)):
-            if level == 0:  # All rows stand at the roots: nothing to look up.
-                right = rows.take(features, axis=1) >= thresholds
-            else:
-                right = values.take(features.take(at) + row_begins) >= thresholds.take(at)
-            at = at + at + right
-        sums: Floats = np.add.reduceat(self._leaves.take(at), self._runs, axis=1)
-        sums += self._base
-        # Where no tree has a split there is one row of leaves, for all.
-        return sums if len(sums) == count else np.broadcast_to(sums, (count, self._base.size))
+        if len(rows) > _BLOCK:
+            blocks = range(0, len(rows), _BLOCK)
+            return np.concatenate([self.predict(rows[first : first + _BLOCK]) for first in blocks])
+        answers = rows.T.take(self._feature, axis=0) >= self._threshold
+        # All trees' nodes, level by level: (2^depth - 1, T, R).
+        goes_right = answers.take(self._question, axis=0).reshape(-1, len(self._first_leaves), len(rows))
+        leaf = np.zeros(goes_right.shape[1:], dtype=np.uint8)
+        way: list[Bits] = []
+        for level in range(self._depth):
+            nodes = goes_right[(1 << level) - 1 : (2 << level) - 1]
+            for right in way:
+                half = len(nodes) // 2
+                # The second half where it went right: a choice by bits is several times faster than np.where.
+                nodes = nodes[:half] ^ (right & (nodes[:half] ^ nodes[half:]))
+            way.append(nodes[0])
+            leaf += leaf
+            leaf += nodes[0]
+        sums: Floats = np.add.reduceat(self._leaves.take(self._first_leaves + leaf), self._runs, axis=0).T
+        return sums + self._base
 
     def probes(self, features: int) -> Floats:
         """Rows (P, F) of values that the trees compare with, so that many paths are taken."""
-        finite = [level[np.isfinite(level)] for level in self._thresholds]
-        pool = np.concatenate([*finite, np.zeros(1, dtype=np.float32)])
+        pool = np.append(self._threshold[np.isfinite(self._threshold)], np.float32(0.0))
         chosen: Floats = np.random.default_rng(0).choice(pool, (_PROBES, features)).astype(np.float32)
         return chosen
 
-    def _lay_out(self, tree: dict[str, Any], node: int, level: int, at: int) -> None:
-        left, right = tree["left_children"][node], tree["right_children"][node]
-        if left < 0:
-            self._leaves[at << (len(self._features) - level)] = tree["split_conditions"][node]
-            return
-        self._features[level][at] = tree["split_indices"][node]
-        self._thresholds[level][at] = tree["split_conditions"][node]
-        self._lay_out(tree, left, level + 1, 2 * at)
-        self._lay_out(tree, right, level + 1, 2 * at + 1)
+
+def _nodes(tree: dict[str, Any]) -> Iterator[tuple[int, int, int]]:
+    """Level, place in the level of a complete tree, and number of each node, the root first."""
+    nodes = [(0, 0, 0)]
+    for level, place, node in nodes:
+        yield level, place, node
+        if tree["left_children"][node] >= 0:
+            nodes.append((level + 1, 2 * place, tree["left_children"][node]))
+            nodes.append((level + 1, 2 * place + 1, tree["right_children"][node]))
 
 
 def _depth(tree: dict[str, Any]) -> int:
-    depth, nodes = 0, [0]
-    while below := [
-        child
-        for node in nodes
-        if tree["left_children"][node] >= 0
-        for child in (tree["left_children"][node], tree["right_children"][node])
-    ]:
-        depth, nodes = depth + 1, below
-    return depth
+    return max(level for level, _, _ in _nodes(tree))
 
 
 def _base_scores(parameters: dict[str, str]) -> Floats:

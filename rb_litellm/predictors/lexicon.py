@@ -1,4 +1,4 @@
-"""Words, pairs of words and runs of four bytes, weighed by how rare they were in training.
+"""Words, pairs of words and some runs of four bytes, weighed by how rare they were in training.
 
 A prompt becomes three hashed bags of n-grams. Each bag holds log(1 + count) times the learned inverse
 document frequency and is brought to length 1, so that long prompts weigh no more than short ones. A linear
@@ -33,6 +33,8 @@ _Buckets = npt.NDArray[np.uint16]
 _FEW = 3
 """Prompts for which making a sparse matrix costs more than it saves."""
 _MIX = np.uint32(0x9E3779B1)
+_RUNS = BUCKETS // 2
+"""Of 2 * BUCKETS hashes of a run: the runs below it count."""
 
 # A word is a run of letters; a digit, a sign, a line break and a byte beyond ASCII stand alone.
 # As codes: 0 is in no word, 98 to 123 are letters. No byte of UTF-8 is 255.
@@ -131,13 +133,13 @@ def _sorted(texts: Sequence[bytes]) -> list[_Buckets]:
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) + 2)
     length = int(ends[-1])
 
-    # The four bytes from each position on, as one number: views that overlap. The hash itself picks half of
-    # all runs, always the same: that halves their cost, and what they tell is told by the other half too.
+    # The four bytes from each position on, as one number: views that overlap. The hash itself picks a quarter
+    # of all runs, always the same: that quarters their cost, and they tell as much.
     hashes = np.ndarray((length,), "<u4", joined, strides=(1,)) * _MIX
     hashes >>= np.uint32(31 - BITS)
     runs: _Buckets = hashes.astype(np.uint16)
-    runs[ends - 1] = runs[ends - 2] = runs[ends - 3] = BUCKETS
-    kept = np.flatnonzero(runs < BUCKETS)
+    runs[ends - 1] = runs[ends - 2] = runs[ends - 3] = _RUNS
+    kept = np.flatnonzero(runs < _RUNS)
     runs = runs.take(kept)
 
     at, hashed = _words(np.frombuffer(joined.translate(_CODES), dtype=np.uint8, count=length))

@@ -26,7 +26,7 @@ from rb_litellm.predictors.encoder import Encoder
 from rb_litellm.predictors.forest import evaluator
 from rb_litellm.predictors.priors import KnownModel
 
-FORMAT = 5
+FORMAT = 4
 CARD = "card.json"
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantile levels of `ModelPredictions.length_quantiles`."""

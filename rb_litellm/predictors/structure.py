@@ -50,12 +50,11 @@ _STARTS = [
 ]
 _START_AT = {word.encode(): n for n, word in enumerate(_STARTS)}
 
-# Columns: shares of six kinds of bytes, letters a word, form, and then, as logarithms, sizes of the request,
-# words, characters and characters a line, signs, phrases; at last the first word.
-_WORD_LENGTH = 6
-_FORM = slice(7, 19)
+# Columns: shares of six kinds of bytes, form and sizes, signs, phrases, the first word. From _PLAIN up to the
+# first word they are logarithms.
+_FORM = slice(6, 22)
+_WORD_LENGTH, _WORDS, _CHARS, _LINE = 10, 15, 16, 21
 _PLAIN = 14
-_WORDS, _CHARS, _LINE = 19, 20, 21
 _SIGNS_AT = slice(22, 22 + len(_SIGNS))
 _PHRASES_AT = slice(_SIGNS_AT.stop, _SIGNS_AT.stop + len(_PHRASES))
 STRUCTURE = _PHRASES_AT.stop + len(_STARTS)
@@ -92,8 +91,8 @@ def structure(
     words = counts[:, _SPACES_COUNTED] + 1.0
     rows = np.zeros((len(prompts), STRUCTURE))
     rows[:, :6] = counts[:, :6] / np.maximum([*map(len, contents)], 1)[:, None]
-    rows[:, _WORD_LENGTH] = chars / words / 8.0
     rows[:, _FORM] = [*map(_form, prompts, texts)]
+    rows[:, _WORD_LENGTH] = chars / words / 8.0
     rows[:, _WORDS] = words
     rows[:, _CHARS] = chars
     rows[:, _LINE] = chars / (counts[:, _LINES_COUNTED] + 1.0)
@@ -122,19 +121,23 @@ def _histograms(contents: Sequence[bytes]) -> npt.NDArray[np.int64]:
 
 
 def _form(prompt: Prompt, text: str) -> tuple[float, ...]:
-    """Form and sizes of one request: the columns _FORM."""
+    """Form and sizes of one request, the columns _FORM; 0 for those that come from the histogram."""
     end = text[-40:].rstrip()[-1:]
     return (
         text[:60].lstrip()[:1].isupper(),
         end == "?",
         end == ".",
         end.isalnum(),
+        0,
         prompt.json_output,
         min(prompt.turns, 20),
         prompt.max_tokens is not None,
         prompt.input_tokens,
+        0,
+        0,
         prompt.system_chars,
         prompt.tools,
         prompt.images,
         prompt.max_tokens or 0,
+        0,
     )

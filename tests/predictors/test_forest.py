@@ -27,9 +27,9 @@ def close(a, b):
 @given(
     outputs=st.integers(1, 4),
     rounds=st.integers(1, 12),
-    depth=st.integers(1, 6),
+    depth=st.integers(1, MAX_DEPTH),
     seed=st.integers(0, 99),
-    rows=st.integers(1, 40),
+    rows=st.integers(1, 80),
 )
 def test_figures_are_xgboosts(outputs, rounds, depth, seed, rows):
     booster = boosted(outputs, rounds, seed, max_depth=depth)
