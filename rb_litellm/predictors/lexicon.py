@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from scipy import sparse
 from rb_litellm.core.types import IntArray
 from rb_litellm.predictors.hashing import CHUNK, Hashes, hash_runs, mixed
 
-BITS = 15
+BITS = 14
 BUCKETS = 1 << BITS
 """Of each kind of n-gram; collisions are accepted."""
 KINDS = 3
@@ -28,13 +29,11 @@ WIDTH = KINDS * BUCKETS
 
 Floats = npt.NDArray[np.float32]
 _Bytes = npt.NDArray[np.uint8]
-_Buckets = npt.NDArray[np.uint16]
+_Buckets = npt.NDArray[np.uint32]
 
 _FEW = 3
 """Prompts for which making a sparse matrix costs more than it saves."""
 _MIX = np.uint32(0x9E3779B1)
-_RUNS = BUCKETS // 2
-"""Of 2 * BUCKETS hashes of a run: the runs below it count."""
 
 # A word is a run of letters; a digit, a sign, a line break and a byte beyond ASCII stand alone.
 # As codes: 0 is in no word, 98 to 123 are letters. No byte of UTF-8 is 255.
@@ -43,7 +42,6 @@ for _byte in (10, *range(33, 127), *range(128, 255)):
     _CODE[_byte] = _byte + 1
 _CODE[65:91] = _CODE[97:123]
 _CODES = bytes(_CODE)
-_FIRST_BUCKETS = np.arange(0, WIDTH, BUCKETS)
 _LOG = np.log1p(np.arange(256, dtype=np.float32))
 
 
@@ -67,24 +65,22 @@ class Bags:
 
 def bags(texts: Sequence[bytes]) -> Bags:
     """Count the n-grams of every text, given in UTF-8."""
-    parts = [part for chunk in _chunks(texts) for part in _sorted(chunk)]
-    ends = np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)))
-    every = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint16)
-    # Where a bucket differs from the one before it, or a part begins.
+    chunks = [*map(_sorted, _chunks(texts))] or [(np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.int64))]
+    every = np.concatenate([buckets for buckets, _ in chunks])
+    ends = np.cumsum(np.concatenate([sizes for _, sizes in chunks]))
+    # Where a bucket differs from the one before it, or a text begins.
     new = np.empty(every.size + 1, dtype=np.bool_)
     np.not_equal(every[1:], every[:-1], out=new[1:-1])
     new[0] = True
-    new[ends] = True
+    new[ends[KINDS - 1 :: KINDS]] = True
     at = np.flatnonzero(new)
     upto = np.searchsorted(at, ends)
     at, count = at[:-1], at[1:] - at[:-1]
     sizes = upto.copy()
     sizes[1:] -= upto[:-1]
-    bucket = np.repeat(_FIRST_BUCKETS if len(texts) == 1 else np.tile(_FIRST_BUCKETS, len(texts)), sizes)
-    bucket += every.take(at)
     begins = np.zeros(len(texts) + 1, dtype=np.int64)
     begins[1:] = upto[KINDS - 1 :: KINDS]
-    return Bags(begins, sizes, bucket, count)
+    return Bags(begins, sizes, every.take(at).astype(np.int64), count)
 
 
 def weigh(bag: Bags, idf: Floats) -> tuple[Floats, Floats]:
@@ -97,9 +93,11 @@ def weigh(bag: Bags, idf: Floats) -> tuple[Floats, Floats]:
     # No text is without an entry: it stands between line breaks.
     seen = np.add.reduceat(rarity > 0.0, bag.begins[:-1], dtype=np.float32)
     rarity *= _LOG.take(bag.count, mode="clip")
-    group = np.repeat(np.arange(bag.sizes.size), bag.sizes)
-    power = np.bincount(group, weights=rarity * rarity, minlength=bag.sizes.size)
-    rarity *= (1.0 / np.sqrt(np.maximum(power, 1e-12))).astype(np.float32).take(group)
+    # A kind without entries gets the first square of the next one, and divides nothing by it.
+    squares = np.zeros(rarity.size + 1, dtype=np.float32)
+    np.multiply(rarity, rarity, out=squares[:-1])
+    power = np.add.reduceat(squares, np.cumsum(bag.sizes) - bag.sizes)
+    rarity *= np.repeat(1.0 / np.sqrt(np.maximum(power, 1e-12)), bag.sizes)
     return rarity, np.asarray(seen / (bag.begins[1:] - bag.begins[:-1]), dtype=np.float32)
 
 
@@ -111,7 +109,9 @@ def project(bag: Bags, weights: Floats, table: Floats) -> Floats:
         sums = [weights[part] @ table.take(bag.bucket[part], axis=0) for part in parts]
         result = np.array(sums, dtype=np.float32).reshape(bag.rows, table.shape[1])
         return result
-    result = sparse.csr_matrix((weights, bag.bucket, bag.begins), (bag.rows, WIDTH)) @ table
+    # SciPy's own indices have 32 bits: others are looked through first, for whether they fit.
+    entries = weights, bag.bucket.astype(np.int32), bag.begins.astype(np.int32)
+    result = sparse.csr_matrix(entries, (bag.rows, WIDTH)) @ table
     return result
 
 
@@ -126,8 +126,8 @@ def _chunks(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
         first = end
 
 
-def _sorted(texts: Sequence[bytes]) -> list[_Buckets]:
-    """The buckets of some texts' n-grams, sorted: KINDS arrays of each text."""
+def _sorted(texts: Sequence[bytes]) -> tuple[_Buckets, IntArray]:
+    """The buckets of some texts' n-grams, text by text and sorted; how many a text has of each kind, flat."""
     # Each text stands between two line breaks. Four-byte runs reach beyond the last.
     joined = b"".join((b"\n", b"\n\n".join(texts), b"\n\0\0\0"))
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) + 2)
@@ -136,28 +136,34 @@ def _sorted(texts: Sequence[bytes]) -> list[_Buckets]:
     # The four bytes from each position on, as one number: views that overlap. The hash itself picks a quarter
     # of all runs, always the same: that quarters their cost, and they tell as much.
     hashes = np.ndarray((length,), "<u4", joined, strides=(1,)) * _MIX
-    hashes >>= np.uint32(31 - BITS)
-    runs: _Buckets = hashes.astype(np.uint16)
-    runs[ends - 1] = runs[ends - 2] = runs[ends - 3] = _RUNS
-    kept = np.flatnonzero(runs < _RUNS)
-    runs = runs.take(kept)
+    hashes >>= np.uint32(30 - BITS)
+    for last in (1, 2, 3):
+        hashes[ends - last] = BUCKETS
+    kept = np.flatnonzero(hashes < BUCKETS)
+    runs = hashes.take(kept)
+    runs += np.uint32(2 * BUCKETS)
 
     at, hashed = _words(np.frombuffer(joined.translate(_CODES), dtype=np.uint8, count=length))
     pairs = hashed[:-1] * np.uint64(31)
     pairs += hashed[1:]
     words, pairs_of = _bucket(hashed), _bucket(pairs)
+    pairs_of += np.uint32(BUCKETS)
 
-    # Sixteen bits at a time are sorted by counting them, several times faster than longer keys are.
+    word_ends, run_ends = np.searchsorted(at, ends), np.searchsorted(kept, ends)
+    sizes = np.empty((len(texts), KINDS), dtype=np.int64)
+    sizes[:, 0], sizes[:, 2] = word_ends, run_ends
+    sizes[1:] -= sizes[:-1].copy()
+    sizes[:, 1] = sizes[:, 0] - 1
     parts: list[_Buckets] = []
     word = run = 0
-    for word_end, run_end in zip(
-        np.searchsorted(at, ends).tolist(), np.searchsorted(kept, ends).tolist(), strict=True
-    ):
+    for word_end, run_end in zip(word_ends.tolist(), run_ends.tolist(), strict=True):
+        # No pair reaches into the next text.
         parts += words[word:word_end], pairs_of[word : word_end - 1], runs[run:run_end]
         word, run = word_end, run_end
-    for part in parts:
-        part.sort(kind="stable")
-    return parts
+    every = np.concatenate(parts)
+    for begin, end in pairwise((0, *np.cumsum(sizes.sum(axis=1)).tolist())):
+        every[begin:end].sort()
+    return every, sizes.ravel()
 
 
 def _words(codes: _Bytes) -> tuple[IntArray, Hashes]:
@@ -170,5 +176,5 @@ def _words(codes: _Bytes) -> tuple[IntArray, Hashes]:
 
 
 def _bucket(hashes: Hashes) -> _Buckets:
-    result: _Buckets = (mixed(hashes) >> np.uint64(64 - BITS)).astype(np.uint16)
+    result: _Buckets = (mixed(hashes) >> np.uint64(64 - BITS)).astype(np.uint32)
     return result

@@ -152,8 +152,10 @@ class Vocabulary:
         ends = first == _END
         found = self._table.take(places)
         tokens = (found & _TOKENS).astype(np.int64)
-        tokens[first == _DIGIT] = 1  # Up to three digits are always one token.
         tokens[ends] = 0
+        # Digits go by threes, and up to three are always one token.
+        numbers = np.flatnonzero(first == _DIGIT)
+        tokens[numbers] = (at.take(numbers + 1) - at.take(numbers) + 2) // 3
         unknown = np.flatnonzero(((found ^ tags) > _TOKENS) & (first != _END) & (first != _DIGIT))
         if unknown.size:
             begins, stops = at.take(unknown).tolist(), at.take(unknown + 1).tolist()
@@ -206,7 +208,10 @@ def _places(hashes: Hashes) -> tuple[IntArray, _Tags]:
 
 
 def _begins(joined: bytes, data: _Bytes, kind: _Bytes) -> BoolArray:
-    """Where a piece begins, (B,), in texts that stand between bytes of 0; each of those is a piece too."""
+    """Where a piece begins, (B,), in texts that stand between bytes of 0; each of those is a piece too.
+
+    Here a number is one piece, however long.
+    """
     pairs = kind.copy()
     pairs[1:] += kind[:-1] << 3
     told = np.frombuffer(pairs.tobytes().translate(_RULES), dtype=np.uint8)
@@ -215,7 +220,6 @@ def _begins(joined: bytes, data: _Bytes, kind: _Bytes) -> BoolArray:
     begins[1:] |= ((told[1:] & _FOLLOWS) != 0) > alone[:-1]
     begins[:-1] |= (told[1:] & _LEAVES) != 0
     _begin_in_white(begins, kind, np.flatnonzero(told & _TURNS))
-    _begin_in_numbers(begins, kind == _DIGIT)
     _begin_after_contractions(begins, joined, kind, np.flatnonzero(alone & (data == _APOSTROPHE)))
     return begins
 
@@ -237,15 +241,6 @@ def _begin_in_white(begins: BoolArray, kind: _Bytes, at: IntArray) -> None:
             before -= 1
         # Line breaks that belong to a sign are no part of it.
         begins[begin] = kind[before] == _SIGN
-
-
-def _begin_in_numbers(begins: BoolArray, digit: BoolArray) -> None:
-    """Digits go by threes."""
-    fourth = np.flatnonzero(digit[3:] & digit[2:-1] & digit[1:-2] & digit[:-3]) + 3
-    if fourth.size:
-        first = np.flatnonzero(digit[1:] > digit[:-1]) + 1
-        since = fourth - first.take(np.searchsorted(first, fourth, side="right") - 1)
-        begins[fourth[since % 3 == 0]] = True
 
 
 def _begin_after_contractions(begins: BoolArray, joined: bytes, kind: _Bytes, apostrophes: IntArray) -> None:
