@@ -15,8 +15,8 @@ from rb_litellm.predictors.structure import STRUCTURE, structure
 
 MAX_CHARS = 6_000
 """Characters that are looked at: half from the start, half from the end, where the question stands."""
-STRUCTURE_WEIGHT = 1.0
 _LIMIT = np.float32(4.0)
+_STRUCTURE_SCALE = np.float32(1.0 / np.sqrt(STRUCTURE))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +89,7 @@ def standard(plain: Floats, centre: Floats, spread: Floats) -> Floats:
     """Structure (R, STRUCTURE) on the scale of a bag of n-grams: a row has a length of about 1."""
     # np.clip takes longer than both bounds, for one row.
     scaled = np.minimum(np.maximum((plain - centre) / spread, -_LIMIT), _LIMIT)
-    result: Floats = (scaled * np.float32(STRUCTURE_WEIGHT / np.sqrt(plain.shape[1]))).astype(np.float32)
-    return result
+    return np.asarray(scaled * _STRUCTURE_SCALE, dtype=np.float32)
 
 
 def clip(text: str) -> str:

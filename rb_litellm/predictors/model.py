@@ -20,16 +20,18 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from rb_litellm.core.types import FloatArray, IntArray, ModelPredictions, Prompt
+from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
 from rb_litellm.predictors.blend import Blend
 from rb_litellm.predictors.encoder import Encoder
 from rb_litellm.predictors.forest import evaluator
 from rb_litellm.predictors.priors import KnownModel
 
-FORMAT = 4
+FORMAT = 5
 CARD = "card.json"
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantile levels of `ModelPredictions.length_quantiles`."""
+_SHARES = np.array([0.175, 0.2, 0.25, 0.2, 0.175])
+"""Of the mass, that each of LEVELS stands for."""
 
 
 class PredictorError(ValueError):
@@ -64,6 +66,10 @@ class Predictor:
         self._confidence: FloatArray = np.array(meta["confidence"], dtype=np.float64)
         self._mean_factor: FloatArray = np.array(meta["length_mean_factor"], dtype=np.float64)
         self._residuals: FloatArray = _matrix(meta["length_residuals"], len(self.models))
+        told_of = np.isin(np.arange(2 * len(self.models)), self._outputs)
+        self.taught_quality: BoolArray = told_of[: len(self.models)]
+        """(M,) models of which answers were graded; of others qualities are NaN."""
+        self.taught_lengths: BoolArray = told_of[len(self.models) :]
 
     @classmethod
     def load(cls, path: str | Path) -> Predictor:
@@ -107,6 +113,8 @@ class Predictor:
         features, familiarity = self._encoder.encode(prompts)
         outputs = np.full((len(prompts), 2 * count), np.nan)
         raw = self._evaluate(features).astype(np.float64)
+        if not np.isfinite(raw).all():
+            raise ValueError("the trees give no finite figures")
         outputs[:, self._outputs] = self._blend.outputs(raw, familiarity)
         # np.clip takes longer than both bounds, for one row.
         quality: FloatArray = np.minimum(np.maximum(outputs[:, :count], 0.0), 1.0)
@@ -117,8 +125,8 @@ class Predictor:
 
 
 def mean_of_quantiles(quantiles: FloatArray) -> FloatArray:
-    """Mean of a distribution (..., Q) given at LEVELS: each quantile stands for its share of the mass."""
-    result: FloatArray = quantiles @ np.array([0.175, 0.2, 0.25, 0.2, 0.175])
+    """Mean of a distribution (..., Q) given at LEVELS."""
+    result: FloatArray = quantiles @ _SHARES
     return result
 
 

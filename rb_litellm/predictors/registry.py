@@ -34,11 +34,25 @@ class _Columns:
     """(M,) whether the predictor was trained on the model."""
     columns: IntArray
     """(M,) its column of the predictor, any where it does not know the model."""
+    taught_quality: BoolArray | None
+    """(M,) whether it was taught the model's quality; None for all."""
+    taught_lengths: BoolArray | None
     quality: FloatArray
     """(M,) priors."""
     output_tokens: FloatArray
     length_quantiles: FloatArray
     """(M, Q)"""
+
+    def chosen(self, told: FloatArray, taught: BoolArray | None, prior: FloatArray | float) -> FloatArray:
+        """Of what is told of all models, (R, K, ...), these M, with the prior where nothing was taught."""
+        taken = told.take(self.columns, axis=1)
+        if taught is None:
+            return taken
+        return np.where(taught if taken.ndim == 2 else taught[:, None], taken, prior)
+
+
+def _unless_all(taught: BoolArray) -> BoolArray | None:
+    return None if taught.all() else taught
 
 
 def _by_priors(columns: _Columns, rows: int) -> ModelPredictions:
@@ -98,8 +112,8 @@ class PredictionSource:
         in_use = self._in_use
         columns = self._columns(in_use, tuple(models))
         told = self._trained(in_use.predictor, columns, prompts) or _by_priors(columns, len(prompts))
-        caps = np.array([np.inf if p.max_tokens is None else float(p.max_tokens) for p in prompts])
-        if np.isfinite(caps).any():
+        if any(prompt.max_tokens is not None for prompt in prompts):
+            caps = np.array([np.inf if p.max_tokens is None else float(p.max_tokens) for p in prompts])
             assert told.length_quantiles is not None
             shape = told.output_tokens.shape
             tokens = mean_below(
@@ -118,19 +132,12 @@ class PredictionSource:
         try:
             trained = predictor.predict(prompts)
             assert trained.length_quantiles is not None
-            quality = trained.quality.take(columns.columns, axis=1)
-            tokens = trained.output_tokens.take(columns.columns, axis=1)
-            has_quality = np.isfinite(quality) & columns.known
-            has_length = np.isfinite(tokens) & columns.known
+            quality, lengths = columns.taught_quality, columns.taught_lengths
             return ModelPredictions(
-                np.where(has_quality, quality, columns.quality),
-                np.where(has_length, tokens, columns.output_tokens),
-                np.where(has_quality, trained.confidence.take(columns.columns, axis=1), 0.0),
-                np.where(
-                    has_length[:, :, None],
-                    trained.length_quantiles.take(columns.columns, axis=1),
-                    columns.length_quantiles,
-                ),
+                columns.chosen(trained.quality, quality, columns.quality),
+                columns.chosen(trained.output_tokens, lengths, columns.output_tokens),
+                columns.chosen(trained.confidence, quality, 0.0),
+                columns.chosen(trained.length_quantiles, lengths, columns.length_quantiles),
             )
         except Exception as error:  # noqa: BLE001 - whatever fails in there, the request is answered from priors
             if self._on_error is not None:
@@ -150,6 +157,8 @@ class PredictionSource:
         made = _Columns(
             known=of >= 0,
             columns=np.maximum(of, 0),
+            taught_quality=_unless_all((of >= 0) & predictor.taught_quality[of]) if predictor else None,
+            taught_lengths=_unless_all((of >= 0) & predictor.taught_lengths[of]) if predictor else None,
             quality=np.array([prior_quality(info, known) for info in models], dtype=np.float64),
             output_tokens=tokens,
             length_quantiles=tokens[:, None] * _PRIOR_SPREAD,

@@ -1,4 +1,4 @@
-"""What a prompt is made of, apart from its words: sizes, shares of letters and digits, signs, form.
+"""What a prompt is made of, apart from its words: sizes, shares of letters and digits, signs, form, start.
 
 All counts of single signs come from one histogram of the text's bytes, so that the cost does not grow
 with their number. Deterministic: the same prompt gives the same row in every process.
@@ -14,9 +14,6 @@ import numpy.typing as npt
 from rb_litellm.core.types import Prompt
 
 _SIGNS = "?\n\\=$:\",.([_{'%-;!/*+<>^|&#@"
-_PHRASES = (b"```", b"a)", b"1.", b"- ", b"  ", b"____")
-_RARE = b"`)1- _"
-"""Of each phrase: a text without it is not searched."""
 _STARTS = [
     "who",
     "what",
@@ -50,36 +47,33 @@ _STARTS = [
 ]
 _START_AT = {word.encode(): n for n, word in enumerate(_STARTS)}
 
-# Columns: shares of six kinds of bytes, form and sizes, signs, phrases, the first word. From _PLAIN up to the
+# Columns: shares of six kinds of bytes, form and sizes, signs, the first word. From _PLAIN up to the
 # first word they are logarithms.
 _FORM = slice(6, 22)
 _WORD_LENGTH, _WORDS, _CHARS, _LINE = 10, 15, 16, 21
 _PLAIN = 14
 _SIGNS_AT = slice(22, 22 + len(_SIGNS))
-_PHRASES_AT = slice(_SIGNS_AT.stop, _SIGNS_AT.stop + len(_PHRASES))
-STRUCTURE = _PHRASES_AT.stop + len(_STARTS)
+STRUCTURE = _SIGNS_AT.stop + len(_STARTS)
 """Figures of one prompt."""
 
 
 def _counted() -> npt.NDArray[np.float64]:
-    """(256, 6 + len(_SIGNS) + len(_RARE)) What each byte of UTF-8 counts for.
+    """What each byte of UTF-8 counts for, (256, 6 + len(_SIGNS) + 1).
 
-    Other, upper, lower, digit, white space, beyond ASCII; each of _SIGNS; each of _RARE.
+    Other, upper, lower, digit, white space, beyond ASCII; each of _SIGNS; a space.
     """
-    columns = np.zeros((256, 6 + len(_SIGNS) + len(_RARE)))
+    columns = np.zeros((256, 6 + len(_SIGNS) + 1))
     for kind, members in ((1, range(65, 91)), (2, range(97, 123)), (3, range(48, 58)), (4, b"\t\n\r ")):
         columns[list(members), kind] = 1.0
     columns[128:, 5] = 1.0
     columns[:, 0] = 1.0 - columns[:, 1:6].sum(axis=1)
-    for column, sign in enumerate(_SIGNS.encode() + _RARE, 6):
+    for column, sign in enumerate(_SIGNS.encode() + b" ", 6):
         columns[sign, column] = 1.0
     return columns
 
 
 _COUNTED = _counted()
 _LINES_COUNTED = 6 + _SIGNS.index("\n")
-_RARE_COUNTED = slice(6 + len(_SIGNS), None)
-_SPACES_COUNTED = _RARE_COUNTED.start + _RARE.index(b" ")
 
 
 def structure(
@@ -88,27 +82,22 @@ def structure(
     """Figures of R prompts, (R, STRUCTURE); `texts` are the parts looked at, `contents` these as UTF-8."""
     counts = _histograms(contents) @ _COUNTED
     chars = np.array([*map(len, texts)], dtype=np.float64)
-    words = counts[:, _SPACES_COUNTED] + 1.0
+    words = counts[:, -1] + 1.0
     rows = np.zeros((len(prompts), STRUCTURE))
-    rows[:, :6] = counts[:, :6] / np.maximum([*map(len, contents)], 1)[:, None]
+    rows[:, :6] = counts[:, :6] / np.array([[len(data) or 1] for data in contents])
     rows[:, _FORM] = [*map(_form, prompts, texts)]
     rows[:, _WORD_LENGTH] = chars / words / 8.0
     rows[:, _WORDS] = words
     rows[:, _CHARS] = chars
     rows[:, _LINE] = chars / (counts[:, _LINES_COUNTED] + 1.0)
-    rows[:, _SIGNS_AT] = counts[:, 6 : _RARE_COUNTED.start]
-    lowered = [data.lower() for data in contents]
-    rows[:, _PHRASES_AT] = [
-        [data.count(phrase) if rare else 0 for phrase, rare in zip(_PHRASES, found, strict=True)]
-        for data, found in zip(lowered, counts[:, _RARE_COUNTED].tolist(), strict=True)
-    ]
-    logarithms = rows[:, _PLAIN : _PHRASES_AT.stop]
+    rows[:, _SIGNS_AT] = counts[:, 6:-1]
+    logarithms = rows[:, _PLAIN : _SIGNS_AT.stop]
     np.log1p(logarithms, out=logarithms)
-    for row, data in enumerate(lowered):
-        word = data[:60].split(None, 1)[:1]
+    for row, data in enumerate(contents):
+        word = data[:60].lower().split(None, 1)[:1]
         start = _START_AT.get(word[0].strip(b".,:;\"'(")) if word else None
         if start is not None:
-            rows[row, _PHRASES_AT.stop + start] = 1.0
+            rows[row, _SIGNS_AT.stop + start] = 1.0
     return rows.astype(np.float32)
 
 
