@@ -23,7 +23,7 @@ from rb_litellm.predictors.hashing import CHUNK, Hashes, hash_runs, mixed
 
 BITS = 14
 BUCKETS = 1 << BITS
-"""Of each kind of n-gram; collisions are accepted."""
+"""Of each kind of n-gram; collisions are accepted. Those of all kinds are numbers of 16 bits: see _sorted."""
 KINDS = 3
 WIDTH = KINDS * BUCKETS
 
