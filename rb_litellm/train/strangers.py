@@ -4,9 +4,9 @@ A route that trusts what it has learned does well on prompts like those it has s
 kind of task it never saw: that is then taken for some other kind, and the models that are good at that one
 for good. What gives it away is that no kind is certain. So every kind is left out once, linear reading and
 trees are fitted to the others, and its prompts are read as strangers. The certainty that is asked for is the
-one that earns most on prompts of known kinds and on strangers together. Judged is the route to the best model
-alone: below that certainty only what may overrule the order of the means fades (see `blend`), and what a
-trade of quality for time or money goes by stays.
+one that earns most on prompts of known kinds and on the strangers that fare worst. Judged is the route to the
+best model alone: below that certainty only what may overrule the order of the means fades (see `blend`), and
+what a trade of quality for time or money goes by stays.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from rb_litellm.train.reading import Reading
 from rb_litellm.train.targets import Reader, Targets
 from rb_litellm.train.weights import plain_blend
 
-GRID = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+GRID = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8)
+"""Certainties to choose from. With more, even prompts whose kind is told for sure would count in part."""
 CHANCE = 0.002
 """A difference of quality that counts for nothing."""
 MIN_KINDS = 4
@@ -60,11 +61,15 @@ class Judged:
 
 
 def choose_recognised(known: Judged, strangers: Sequence[Judged]) -> float:
-    """The least certainty, of GRID, that earns about most on known kinds and strangers in equal parts."""
+    """The most certainty, of GRID, that earns about most on known kinds and on the stranger that fares worst.
+
+    The worst, because the next kind never seen may be like it: most strangers are taken for nothing known and
+    lose little at any certainty, and a single one taken for what it is not loses more than all others earn.
+    """
     if not strangers:
         return 0.0
-    earned = [known.gain(at) + float(np.mean([part.gain(at) for part in strangers])) for at in GRID]
-    return next(at for at, gain in zip(GRID, earned, strict=True) if gain >= max(earned) - CHANCE)
+    earned = [known.gain(at) + min(part.gain(at) for part in strangers) for at in GRID]
+    return max(at for at, gain in zip(GRID, earned, strict=True) if gain >= max(earned) - CHANCE)
 
 
 def left_out(targets: Targets) -> list[int]:

@@ -14,7 +14,7 @@ import pytest
 from rb_litellm.predictors.blend import CLOSEST, Blend
 from rb_litellm.train.dataset import Dataset, read_dataset
 from rb_litellm.train.fit import fit
-from rb_litellm.train.strangers import GRID, Judged, choose_recognised, left_out
+from rb_litellm.train.strangers import Judged, choose_recognised, left_out
 from rb_litellm.train.targets import Targets
 from tests.train.conftest import answers
 
@@ -105,9 +105,16 @@ def test_certainty_is_asked_for_where_strangers_lose_without() -> None:
     assert known.gain(chosen) > 0.0 == stranger.gain(chosen)
 
 
-def test_none_is_asked_for_where_nothing_is_lost() -> None:
-    assert choose_recognised(judged(0.95, second=0.8), [judged(0.65, second=0.8)]) == GRID[0]
-    assert choose_recognised(judged(0.95, second=0.8), []) == 0.0
+def test_no_more_is_asked_for_than_costs_nothing() -> None:
+    known, stranger = judged(0.95, second=0.8), judged(0.65, second=0.8)
+    chosen = choose_recognised(known, [stranger])
+    assert (known.gain(chosen), stranger.gain(chosen)) == (known.gain(0.0), stranger.gain(0.0))
+    assert choose_recognised(known, []) == 0.0
+
+
+def test_one_stranger_that_loses_much_counts_for_more_than_others_that_gain() -> None:
+    known, fine, lost = judged(0.95, second=0.8), judged(0.65, second=0.65), judged(0.65, second=0.1)
+    assert lost.gain(choose_recognised(known, [fine] * 12 + [lost])) == 0.0
 
 
 def kinds_of(count: int) -> Dataset:
