@@ -85,7 +85,8 @@ class Blend:
 
     def outputs(self, raw: FloatArray, familiarity: Floats) -> FloatArray:
         """Outputs (R, O) from the trees' raw figures (R, C + O) and the prompts' familiarity (R,)."""
-        known = np.minimum(familiarity / max(self.familiar, 1e-9), 1.0) ** 2
+        known = np.minimum(familiarity / max(self.familiar, 1e-9), 1.0)
+        known *= known
         kinds = self.kinds(raw)
         deviations = self._deviations(raw, kinds)
         deviations *= known[:, None] * self.worth

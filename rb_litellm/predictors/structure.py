@@ -103,10 +103,7 @@ def structure(
 
 def _histograms(contents: Sequence[bytes]) -> npt.NDArray[np.int64]:
     """How often each byte occurs in each text, (R, 256)."""
-    count = len(contents)
-    places = np.repeat(np.arange(0, 256 * count, 256), [*map(len, contents)])
-    places += np.frombuffer(b"".join(contents), np.uint8)
-    return np.bincount(places, minlength=256 * count).reshape(count, 256)
+    return np.array([np.bincount(np.frombuffer(data, np.uint8), minlength=256) for data in contents])
 
 
 def _form(prompt: Prompt, text: str) -> tuple[float, ...]:
