@@ -178,7 +178,7 @@ def test_a_model_that_writes_nothing_ends_with_its_prompt():
 
 
 def test_the_clients_limit_caps_the_expected_length():
-    short = replace(PROMPT, max_tokens=5)
+    short = PROMPT._replace(max_tokens=5)
     predicted = Bench().decide(ask(deployment("a", output_tokens=400.0), prompt=short))[0].decision.prediction
     assert predicted.output_tokens == 5.0
 

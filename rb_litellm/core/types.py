@@ -8,6 +8,7 @@ of a batch, N counts deployments, M counts models.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,7 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(NamedTuple):
     """What a predictor may look at in one request. Holds prompt text: never logged, never published."""
 
     text: str = ""
@@ -67,8 +67,7 @@ class InstanceState:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What is expected of one request on one deployment."""
 
     quality: float

@@ -7,7 +7,6 @@ one text with a few counts. Nothing here may raise: what cannot be read is left 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -35,13 +34,8 @@ def read_prompt(messages: object, input: object, request_kwargs: Mapping[str, An
 
 def counted(prompts: Sequence[Prompt]) -> list[Prompt]:
     """The same prompts, those of `read_uncounted` with their tokens: many together cost less than each."""
-    missing = [prompt.text for prompt in prompts if not prompt.input_tokens]
-    if not missing:
-        return [*prompts]
-    counts = iter(count_tokens(missing))
-    return [
-        prompt if prompt.input_tokens else replace(prompt, input_tokens=next(counts)) for prompt in prompts
-    ]
+    counts = iter(count_tokens([prompt.text for prompt in prompts if not prompt.input_tokens]))
+    return [p if p.input_tokens else p._replace(input_tokens=next(counts)) for p in prompts]
 
 
 def read_uncounted(messages: object, input: object, request_kwargs: Mapping[str, Any] | None) -> Prompt:
@@ -85,9 +79,9 @@ def _session(kwargs: Mapping[str, Any]) -> str:
 
 def output_limit(kwargs: Mapping[str, Any]) -> int | None:
     """The smallest of the client's limits on output tokens, None without one."""
-    given = (kwargs.get(name) for name in _LIMITS)
-    numbers = (n for n in given if isinstance(n, (int, float)) and not isinstance(n, bool))
-    return min((int(n) for n in numbers if 1 <= n < 1e9), default=None)
+    given = [kwargs[name] for name in _LIMITS if name in kwargs]
+    numbers = [n for n in given if isinstance(n, (int, float)) and not isinstance(n, bool)]
+    return min([int(n) for n in numbers if 1 <= n < 1e9], default=None)
 
 
 def _contents(body: object, kwargs: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -104,13 +98,16 @@ def _contents(body: object, kwargs: Mapping[str, Any]) -> Iterator[tuple[str, ob
             continue
         role = _get(item, "role")
         # Chat and Anthropic messages have content; items of the Responses API may have an output.
-        content = next((c for c in (_get(item, n) for n in ("content", "text", "output")) if c), None)
+        content = _get(item, "content") or _get(item, "text") or _get(item, "output") or None
         yield (role if isinstance(role, str) else "user"), content
 
 
 def _get(item: object, name: str) -> object:
     """A field of a message, be it a mapping or one of LiteLLM's message objects."""
-    return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
+    # Nearly always a dict, which is told from others several times sooner than a mapping is.
+    if isinstance(item, (dict, Mapping)):
+        return item.get(name)
+    return getattr(item, name, None)
 
 
 def _given_tokens(body: object) -> int:

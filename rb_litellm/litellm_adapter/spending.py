@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rb_litellm.core.budget import Budget
 from rb_litellm.core.types import Prompt
@@ -25,8 +24,7 @@ _EFFORTS = {"minimal": 128, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 
 """Thinking tokens that LiteLLM asks of a model for a `reasoning_effort`; `max_tokens` must be above them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """What a request may cost, before the tokens of its text are counted."""
 
     max_cost_usd: float

@@ -8,7 +8,6 @@ prompt, and from what is known of the model else. So quality here is expected qu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -56,7 +55,7 @@ def _prompt(call: LoggedCall) -> Prompt:
     body: Mapping[str, object] = call.body
     read = read_prompt(body.get("messages"), body.get("input") or body.get("prompt"), body)
     # The provider's own count is better than our estimate; the logged answer ended of itself or at the limit.
-    return replace(read, input_tokens=call.input_tokens, max_tokens=None)
+    return read._replace(input_tokens=call.input_tokens, max_tokens=None)
 
 
 def _quality(prompts: Sequence[Prompt], cluster: Cluster, predictions: PredictionSource) -> FloatArray:

@@ -79,8 +79,7 @@ def _turn(
     tokens = past.tokens + question.input_tokens
     asked = _filled(past.blocks, tokens, names)
     said = _filled(asked, tokens + answer_tokens, names)
-    prompt = replace(
-        question,
+    prompt = question._replace(
         text=text,
         input_tokens=tokens,
         system_chars=len(past.text) if past.turns == 0 else question.system_chars,

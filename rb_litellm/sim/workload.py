@@ -192,7 +192,7 @@ def rounds(size: int, number: int, seed: int) -> list[int]:
 def _of_length(request: Request, input_tokens: int, output_tokens: int) -> Request:
     tokens = np.maximum(np.round(request.output_tokens * (output_tokens / request.output_tokens.mean())), 1.0)
     return replace(
-        request, prompt=replace(request.prompt, input_tokens=max(input_tokens, 1)), output_tokens=tokens
+        request, prompt=request.prompt._replace(input_tokens=max(input_tokens, 1)), output_tokens=tokens
     )
 
 
