@@ -15,8 +15,9 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.affinity import AffinityRule, Held
-from rb_litellm.core.assign import Bid, Fleet, assign
+from rb_litellm.core.assign import Fleet, assign
 from rb_litellm.core.ballot import Decision, Refusal
+from rb_litellm.core.bids import Bid, Prices
 from rb_litellm.core.crowd import Crowd
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
@@ -37,7 +38,7 @@ MAX_SLATES = 256
 """Sets of candidates whose arrays are kept; the least recently used is made anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """One request to be placed."""
 
@@ -51,7 +52,7 @@ class Ask:
     """How it may be sent where little is known; None for never."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Assignment:
     """A request's place: the deployment, and how it was chosen."""
 
@@ -90,10 +91,7 @@ class _Slate:
     """(N,) column of each candidate's model."""
     writes: FloatArray
     """(N,) 1 for models that write tokens, 0 for embeddings."""
-    input_usd_per_token: FloatArray
-    output_usd_per_token: FloatArray
-    price_known: BoolArray | None
-    """(N,) whether somebody states both prices; None where all are stated."""
+    prices: Prices
     odds: FleetOdds
     everyone: BoolArray
     """(N,) all of them; shared by all requests that may use all, so it cannot be written to."""
@@ -192,9 +190,7 @@ class Balancer:
         fleet = Fleet(
             coefficients=self._learner.coefficients.take(slate.rows),
             state=state,
-            input_usd_per_token=slate.input_usd_per_token,
-            output_usd_per_token=slate.output_usd_per_token,
-            price_known=slate.price_known,
+            prices=slate.prices,
             last_chosen_s=self._last_chosen[slate.rows],
             slowdown=slowdown if float(slowdown[slowdown.argmax()]) > 1.0 else None,
             measured=self._learner.measured[slate.rows] if any(ask.exploration for ask in asks) else None,
@@ -305,9 +301,11 @@ class Balancer:
             models=tuple(columns),
             model_of=np.array(model_of, dtype=np.int64),
             writes=np.array([1.0 if d.generates else 0.0 for d in deployments]),
-            input_usd_per_token=_with_median(input_usd),
-            output_usd_per_token=_with_median(output_usd),
-            price_known=None if price_known.all() else price_known,
+            prices=Prices(
+                _with_median(input_usd),
+                _with_median(output_usd),
+                None if price_known.all() else price_known,
+            ),
             odds=FleetOdds.of(self.residuals, tier_rows),
             everyone=everyone,
         )

@@ -31,7 +31,7 @@ class AffinityRule:
     """Score that another model must offer more before a conversation goes on with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
     """What one request would find on each of N deployments; every array has shape (N,)."""
 

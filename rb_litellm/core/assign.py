@@ -14,37 +14,16 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.core.affinity import Held
 from rb_litellm.core.ballot import Ballot, Decision, Predictions, Refusal, Term, all_of
+from rb_litellm.core.bids import Bid, Lot, Prices, longest_first, lots
 from rb_litellm.core.crowd import Crowd
-from rb_litellm.core.exploration import ExplorationRule, drawn_latency, explores, longest_ago
-from rb_litellm.core.filters import Filtered, Limits, apply
-from rb_litellm.core.latency import LatencyCoefficients, forecast
-from rb_litellm.core.scoring import BALANCED, Objective, total
+from rb_litellm.core.exploration import drawn_latency, explores, longest_ago
+from rb_litellm.core.filters import Filtered, apply
+from rb_litellm.core.latency import Conditions, LatencyCoefficients
 from rb_litellm.core.slo import Odds
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
 _TIE = 1e-9
-
-
-@dataclass(slots=True)
-class Bid:
-    """One request of a batch with what is predicted for it on each of N deployments."""
-
-    input_tokens: float
-    quality: FloatArray
-    """(N,) in [0, 1]."""
-    output_tokens: FloatArray
-    """(N,) expected."""
-    allowed: BoolArray
-    """(N,) deployments that may serve it; at least one."""
-    objective: Objective = BALANCED
-    limits: Limits | None = None
-    """Service levels, budget, admission; None costs nothing."""
-    held: Held | None = None
-    """What is probably cached of its prompt, where affinity is on."""
-    exploration: ExplorationRule | None = None
-    """How it may be sent where little is known; None for never."""
 
 
 @dataclass(slots=True)
@@ -54,13 +33,10 @@ class Fleet:
     coefficients: LatencyCoefficients
     state: InstanceState
     """Changed in place: each assigned request is added before the next is scored."""
-    input_usd_per_token: FloatArray
-    output_usd_per_token: FloatArray
+    prices: Prices
     last_chosen_s: FloatArray
     """When each was last chosen, on the caller's clock; -inf for never."""
     slowdown: FloatArray | None = None
-    price_known: BoolArray | None = None
-    """Where False, the prices above are guesses, and a request with a budget does not go there."""
     measured: IntArray | None = None
     """Answers whose latency was measured; needed where a bid explores."""
     odds: Odds | None = None
@@ -78,43 +54,35 @@ def assign(bids: Sequence[Bid], fleet: Fleet, now: float, random: Random) -> lis
     Raises:
         ValueError: a bid allows no deployment at all.
     """
-    decisions: list[Decision | Refusal | None] = [None] * len(bids)
+    weighed = lots(bids, fleet.prices)
+    conditions = Conditions(fleet.coefficients, fleet.state, fleet.slowdown)
+    decisions: dict[int, Decision | Refusal] = {}
     for position in longest_first(bids):
-        bid = bids[position]
-        decisions[position] = _place(bid, fleet, now, random)
-    return [decision for decision in decisions if decision is not None]
+        decisions[position] = _place(weighed[position], fleet, conditions, now, random)
+    return [decisions[position] for position in range(len(bids))]
 
 
-def longest_first(bids: Sequence[Bid]) -> list[int]:
-    """Positions of the bids by falling expected output length (mean over what each may use)."""
-    if len(bids) == 1:
-        return [0]
-    lengths = [
-        float((bid.output_tokens if all_of(bid.allowed) else bid.output_tokens[bid.allowed]).mean())
-        for bid in bids
-    ]
-    return sorted(range(len(bids)), key=lambda i: -lengths[i])
-
-
-def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision | Refusal:
+def _place(lot: Lot, fleet: Fleet, conditions: Conditions, now: float, random: Random) -> Decision | Refusal:
+    bid = lot.bid
     prefill_tokens = _prefill_tokens(bid, fleet)
-    predictions = _predict(bid, fleet, fleet.state, prefill_tokens)
-    if bid.limits is None:
-        filtered, allowed = _UNFILTERED, bid.allowed
-    else:
-        filtered = _filter(bid, bid.limits, fleet, predictions, prefill_tokens)
-        allowed = filtered.allowed
+    predictions = _predict(lot, conditions, prefill_tokens)
+    filtered = _filter(lot, fleet, predictions, prefill_tokens)
+    allowed = filtered.allowed
     # Scaled by all candidates offered: a filter that leaves the best one in changes nothing.
-    terms = bid.objective.terms(predictions, bid.allowed)
-    if filtered.penalty is not None:
-        terms = (*terms, filtered.penalty)
-    if bid.held is not None and bid.held.switches is not None:
-        terms = (*terms, Term("switch", -bid.held.rule.switch_cost, bid.held.switches))
-    scores = total(terms, allowed)
-    ballot = Ballot(predictions, bid.allowed, allowed, terms, scores, filtered.verdicts, filtered.relaxed)
+    latency = bid.objective.latency(predictions.times, bid.allowed)
+    scores = lot.points + latency.points
+    further = _further_terms(bid, filtered)
+    for term in further:
+        scores += term.points
+    if not all_of(allowed):
+        scores = np.where(allowed, scores, -np.inf)
+    terms = (lot.quality, latency, lot.cost, *further)
+    ballot = Ballot(predictions, bid.allowed, allowed, terms, scores, filtered.judged, filtered.relaxed)
+    if bid.limits is not None:
+        ballot.limits, ballot.failed = bid.limits.by_name(), filtered.failed
     if filtered.refused is not None:
         return Refusal(filtered.refused, ballot, filtered.needed, filtered.retry_after_s)
-    explored = _explore(bid, fleet, predictions, allowed, now, random)
+    explored = _explore(lot, fleet, predictions, allowed, now, random)
     if explored is not None:
         chosen = explored
     else:
@@ -124,30 +92,34 @@ def _place(bid: Bid, fleet: Fleet, now: float, random: Random) -> Decision | Ref
     affordable = filtered.affordable_tokens
     decision = Decision(
         index=chosen,
-        score=float(scores[chosen]),
+        score=scores.item(chosen),
         prediction=predictions.at(chosen),
         candidates=int(np.count_nonzero(bid.allowed)),
-        in_flight=float(fleet.state.in_flight[chosen]),
-        pending_prefill_tokens=float(fleet.state.pending_prefill_tokens[chosen]),
-        prefill_tokens=float(prefill_tokens[chosen]),
+        in_flight=fleet.state.in_flight.item(chosen),
+        pending_prefill_tokens=fleet.state.pending_prefill_tokens.item(chosen),
+        prefill_tokens=prefill_tokens.item(chosen),
         ballot=ballot,
         explored=explored is not None,
-        affordable_tokens=None if affordable is None else float(affordable[chosen]),
+        affordable_tokens=None if affordable is None else affordable.item(chosen),
     )
-    fleet.state.in_flight[chosen] += 1.0
-    fleet.state.pending_prefill_tokens[chosen] += prefill_tokens[chosen]
-    fleet.state.pending_decode_tokens[chosen] += bid.output_tokens[chosen]
+    conditions.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
     fleet.last_chosen_s[chosen] = now
     return decision
 
 
-_UNFILTERED = Filtered(np.zeros(0, dtype=np.bool_))
+def _further_terms(bid: Bid, filtered: Filtered) -> list[Term]:
+    """Terms beside those of the objective: most requests have none."""
+    further = [] if filtered.penalty is None else [filtered.penalty]
+    if bid.held is not None and bid.held.switches is not None:
+        further.append(Term("switch", -bid.held.rule.switch_cost, bid.held.switches))
+    return further
 
 
 def _explore(
-    bid: Bid, fleet: Fleet, predictions: Predictions, allowed: BoolArray, now: float, random: Random
+    lot: Lot, fleet: Fleet, predictions: Predictions, allowed: BoolArray, now: float, random: Random
 ) -> int | None:
     """Where to look, for a request that is one of the share that looks; never one with a strict SLO."""
+    bid = lot.bid
     rule = bid.exploration
     if rule is None or not explores(rule, random):
         return None
@@ -157,8 +129,8 @@ def _explore(
         return longest_ago(fleet.last_chosen_s, allowed)
     times = predictions.times
     drawn = drawn_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
-    imagined = replace(predictions, times=replace(times, e2e_s=drawn))
-    return _best(total(bid.objective.terms(imagined, bid.allowed), allowed), fleet, random)
+    imagined = bid.objective.latency(replace(times, e2e_s=drawn), bid.allowed)
+    return _best(np.where(allowed, lot.points + imagined.points, -np.inf), fleet, random)
 
 
 def _prefill_tokens(bid: Bid, fleet: Fleet) -> FloatArray:
@@ -169,31 +141,24 @@ def _prefill_tokens(bid: Bid, fleet: Fleet) -> FloatArray:
     )
 
 
-def _predict(bid: Bid, fleet: Fleet, state: InstanceState, prefill_tokens: FloatArray) -> Predictions:
-    return Predictions(
-        quality=bid.quality,
-        output_tokens=bid.output_tokens,
-        times=forecast(fleet.coefficients, state, prefill_tokens, bid.output_tokens, fleet.slowdown),
-        cost_usd=bid.input_tokens * fleet.input_usd_per_token
-        + bid.output_tokens * fleet.output_usd_per_token,
-    )
+def _predict(lot: Lot, conditions: Conditions, prefill_tokens: FloatArray) -> Predictions:
+    bid = lot.bid
+    times = conditions.forecast(prefill_tokens, bid.output_tokens)
+    return Predictions(bid.quality, bid.output_tokens, times, lot.cost_usd)
 
 
-def _filter(
-    bid: Bid, limits: Limits, fleet: Fleet, predictions: Predictions, prefill_tokens: FloatArray
-) -> Filtered:
+def _filter(lot: Lot, fleet: Fleet, predictions: Predictions, prefill_tokens: FloatArray) -> Filtered:
+    bid = lot.bid
+    if bid.limits is None:
+        return Filtered(bid.allowed)
     if fleet.odds is None:
         raise ValueError("a bid has limits, and the fleet no odds to hold them against")
-    return apply(
-        limits,
-        predictions,
-        lambda: _predict(bid, fleet, InstanceState.idle(bid.allowed.size), prefill_tokens),
-        bid.allowed,
-        fleet.input_usd_per_token,
-        fleet.output_usd_per_token,
-        fleet.price_known,
-        fleet.odds,
-    )
+
+    def idle() -> Predictions:
+        nothing = InstanceState.idle(bid.allowed.size)
+        return _predict(lot, Conditions(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens)
+
+    return apply(bid.limits, predictions, idle, bid.allowed, lot.payable, fleet.odds, lot.rest_kept)
 
 
 def _apart(
@@ -214,7 +179,8 @@ def _apart(
 
 
 def _best(scores: FloatArray, fleet: Fleet, random: Random) -> int:
-    top = float(scores[scores.argmax()])
+    best = int(scores.argmax())
+    top = scores.item(best)
     if not isfinite(top):
         raise ValueError("no deployment is allowed for this request, or its predictions are not finite")
     (tied,) = (scores >= top - _TIE).nonzero()
@@ -222,5 +188,5 @@ def _best(scores: FloatArray, fleet: Fleet, random: Random) -> int:
         if tied.size == 1:
             break
         values = key[tied]
-        tied = tied[values == values.min()]
-    return int(tied[0] if tied.size == 1 else tied[random.randrange(tied.size)])
+        tied = tied[values == values[values.argmin()]]
+    return tied.item(0 if tied.size == 1 else random.randrange(tied.size))

@@ -14,7 +14,7 @@ because a frozen object takes five times as long to make, and a decision makes a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,8 +24,8 @@ from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Prediction
 
 
-def all_of(mask: BoolArray) -> bool:
-    """Whether all are set: several times quicker than `mask.all()` where masks are short."""
+def all_of(mask: BoolArray | FloatArray) -> bool:
+    """Whether all are set (or not zero): several times quicker than `mask.all()` where masks are short."""
     return int(np.count_nonzero(mask)) == mask.size
 
 
@@ -42,14 +42,15 @@ class Predictions:
 
     def at(self, row: int) -> Prediction:
         """The predictions for one deployment as numbers."""
+        times = self.times
         return Prediction(
-            quality=float(self.quality[row]),
-            output_tokens=float(self.output_tokens[row]),
-            wait_s=float(self.times.wait_s[row]),
-            ttft_s=float(self.times.ttft_s[row]),
-            tpot_s=float(self.times.tpot_s[row]),
-            e2e_s=float(self.times.e2e_s[row]),
-            cost_usd=float(self.cost_usd[row]),
+            self.quality.item(row),
+            self.output_tokens.item(row),
+            times.wait_s.item(row),
+            times.ttft_s.item(row),
+            times.tpot_s.item(row),
+            times.e2e_s.item(row),
+            self.cost_usd.item(row),
         )
 
 
@@ -79,8 +80,13 @@ class Verdict:
     """(N,)"""
     limit: float
     """What was asked: seconds, quality or USD."""
-    level: FloatArray
-    """(N,) what each candidate reaches: P(latency <= limit) for latencies, else the predicted figure."""
+    reached: Callable[[], FloatArray]
+    """Works out `level`: of the many that are judged, few are asked."""
+
+    @property
+    def level(self) -> FloatArray:
+        """(N,) what each candidate reaches: P(latency <= limit) for latencies, else the predicted figure."""
+        return self.reached()
 
 
 @dataclass(slots=True)
@@ -95,10 +101,19 @@ class Ballot:
     terms: tuple[Term, ...]
     scores: FloatArray
     """Sum of the terms; -inf where not allowed."""
-    verdicts: tuple[Verdict, ...] = field(default=())
-    """Filters in the order in which they were asked; empty where none was set."""
+    judged: Callable[[], tuple[Verdict, ...]] = field(default=tuple)
+    """Works out `verdicts`."""
     relaxed: tuple[str, ...] = field(default=())
     """Names of the limits that no candidate met and that were therefore loosened."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """What the filters ask, by name and in their order; empty where none is set."""
+    failed: bool = False
+    """Whether a candidate may have failed a filter. Seldom; without it nobody needs the verdicts."""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What each filter said of each candidate."""
+        return self.judged()
 
     def ranked(self) -> IntArray:
         """Rows of the offered candidates, the best score first; those that a filter removed come last."""
@@ -107,7 +122,7 @@ class Ballot:
 
     def failing(self) -> list[Verdict]:
         """The filters that some candidate did not pass: usually none."""
-        return [verdict for verdict in self.verdicts if not all_of(verdict.passed)]
+        return [v for v in self.verdicts if not all_of(v.passed)] if self.failed else []
 
     def prediction(self, row: int) -> Prediction:
         """What was predicted for the request on one deployment."""

@@ -7,18 +7,19 @@ not even the shortest valid answer can be paid is never used, in any mode.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray
+from rb_litellm.core.types import BoolArray, FloatArray
 
 _FREE_USD = 1e-15
 """A price per token below this is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(NamedTuple):
     """At most so many USD for one request."""
 
     max_cost_usd: float
@@ -27,15 +28,40 @@ class Budget:
     min_output_tokens: int = 1
     """The shortest output limit with which the request is valid: above a thinking budget, for one."""
 
-    def affordable_tokens(self, input_usd: FloatArray, output_usd: FloatArray) -> FloatArray:
-        """(N,) output tokens that the budget pays for at these prices per token (N,).
 
-        Infinite where they are free, negative where the input alone is too dear.
-        """
-        left = self.max_cost_usd - self.input_tokens * input_usd
-        free = output_usd < _FREE_USD
-        # Rounding must not take away a token that is paid for to the last fraction of a cent.
-        tokens = np.floor(left / np.maximum(output_usd, _FREE_USD) * (1.0 + 1e-12))
-        if not np.count_nonzero(free):
-            return tokens
-        return np.where(free, np.where(left >= 0.0, np.inf, -1.0), tokens)
+@dataclass(slots=True)
+class Payable:
+    """What a budget pays for on each of N candidates; every array has shape (N,)."""
+
+    tokens: FloatArray
+    """Output tokens: infinite where they are free, negative where the input alone is too dear."""
+    passed: BoolArray
+    """Whether they make an answer."""
+    least_usd: FloatArray
+    """What the shortest answer costs."""
+    everywhere: bool
+    """Whether every candidate passes."""
+
+
+def payable(
+    budgets: Sequence[Budget], input_usd: FloatArray, output_usd: FloatArray, price_known: BoolArray | None
+) -> list[Payable]:
+    """What each budget pays for at these prices per token (N,).
+
+    Nothing where they are guesses, which `price_known` (N,) tells; None if none is.
+    """
+    figures = [(b.max_cost_usd, b.input_tokens, b.min_output_tokens) for b in budgets]
+    most_usd, input_tokens, least_tokens = np.array(figures, dtype=np.float64).T[:, :, None]
+    charged = input_tokens * input_usd
+    left = most_usd - charged
+    # Rounding must not take away a token that is paid for to the last fraction of a cent.
+    tokens = np.floor(left / np.maximum(output_usd, _FREE_USD) * (1.0 + 1e-12))
+    free = output_usd < _FREE_USD
+    if np.count_nonzero(free):
+        tokens = np.where(free, np.where(left >= 0.0, np.inf, -1.0), tokens)
+    if price_known is not None:
+        tokens = np.where(price_known, tokens, -1.0)
+    passed = tokens >= least_tokens
+    least_usd = charged + least_tokens * output_usd
+    everywhere: list[bool] = np.logical_and.reduce(passed, axis=1).tolist()
+    return [*map(Payable, tokens, passed, least_usd, everywhere)]

@@ -7,27 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from rb_litellm.core.admission import Admission
 from rb_litellm.core.ballot import Predictions, Term, Verdict
-from rb_litellm.core.budget import Budget
-from rb_litellm.core.slo import Odds, Slo, judge, needed
+from rb_litellm.core.budget import Budget, Payable
+from rb_litellm.core.latency import LatencyForecast
+from rb_litellm.core.slo import Odds, Slo, all_keep_latencies, all_keep_the_rest, judge, needed
 from rb_litellm.core.types import BoolArray, FloatArray
 
 MAX_RETRY_AFTER_S = 120.0
 """A client is not told to stay away for longer: the forecast does not reach that far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What a request sets; None sets nothing."""
 
     slo: Slo | None = None
     budget: Budget | None = None
     admission: Admission | None = None
+
+    def by_name(self) -> dict[str, float]:
+        """What each filter asks, in the order in which they are asked."""
+        asked: dict[str, float] = {}
+        if self.admission is not None:
+            asked["wait"] = self.admission.max_wait_s
+        if self.budget is not None:
+            asked["affordable"] = self.budget.max_cost_usd
+        if self.slo is not None:
+            asked.update(self.slo.limits)
+        return asked
 
 
 @dataclass(slots=True)
@@ -35,7 +46,10 @@ class Filtered:
     """What the filters left, or why they left nothing."""
 
     allowed: BoolArray
-    verdicts: tuple[Verdict, ...] = ()
+    judged: Callable[[], tuple[Verdict, ...]] = tuple
+    """Works out what each filter said of each candidate."""
+    failed: bool = False
+    """Whether any candidate, offered or not, fails a filter."""
     relaxed: tuple[str, ...] = ()
     penalty: Term | None = None
     affordable_tokens: FloatArray | None = None
@@ -44,58 +58,91 @@ class Filtered:
     retry_after_s: float | None = None
 
 
+def rest_kept(limits: Limits, payable: Payable | None, least_quality: float, most_usd: float) -> bool:
+    """Whether candidates of at least this quality and at most this cost pass all but the limits on time.
+
+    Of what no placement changes, so that it can be told before any. Never of a request that prefers: its
+    near misses count too.
+    """
+    if payable is not None and not payable.everywhere:
+        return False
+    slo = limits.slo
+    return slo is None or (slo.mode != "prefer" and all_keep_the_rest(slo, least_quality, most_usd))
+
+
 def apply(
     limits: Limits,
     predictions: Predictions,
     idle: Callable[[], Predictions],
     offered: BoolArray,
-    input_usd: FloatArray,
-    output_usd: FloatArray,
-    price_known: BoolArray | None,
+    payable: Payable | None,
     odds: Odds,
+    rest_kept: bool,
 ) -> Filtered:
     """Filter the offered candidates (N,); `idle` makes the predictions as if nothing else were running.
 
-    `input_usd` and `output_usd` (N,) are prices per token; `price_known` (N,) where they are not guesses.
+    `payable` is what the budget pays for, if one is set; `rest_kept` as the function above.
     """
+
+    def one_by_one() -> Filtered:
+        return _one_by_one(limits, predictions, idle, offered, payable, odds)
+
+    if not (rest_kept and _all_in_time(limits, predictions.times, odds)):
+        return one_by_one()
+    # So it nearly always is; whoever wants verdicts all the same has them worked out.
+    tokens = None if payable is None else payable.tokens
+    return Filtered(offered, lambda: one_by_one().judged(), affordable_tokens=tokens)
+
+
+def _all_in_time(limits: Limits, times: LatencyForecast, odds: Odds) -> bool:
+    if limits.admission is not None:
+        longest = times.wait_s.item(times.wait_s.argmax())
+        if not longest <= limits.admission.max_wait_s:
+            return False
+    return limits.slo is None or all_keep_latencies(limits.slo, times, odds)
+
+
+def _one_by_one(
+    limits: Limits,
+    predictions: Predictions,
+    idle: Callable[[], Predictions],
+    offered: BoolArray,
+    payable: Payable | None,
+    odds: Odds,
+) -> Filtered:
     allowed = offered
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: list[Verdict] = []
     tokens: FloatArray | None = None
+
+    def filtered(**found: Any) -> Filtered:
+        return Filtered(allowed, lambda: tuple(verdicts), failed=True, **found)
+
     if limits.admission is not None:
         limit, wait = limits.admission.max_wait_s, predictions.times.wait_s
-        short = Verdict("wait", wait <= limit, limit, wait)
-        allowed, verdicts = offered & short.passed, (short,)
+        verdicts.append(Verdict("wait", wait <= limit, limit, lambda: wait))
+        allowed = offered & verdicts[-1].passed
         drain = None if np.count_nonzero(allowed) else limits.admission.drain_s(wait, offered)
         if drain is not None:
             least = {"wait": float(wait[offered].min())}
-            return Filtered(allowed, verdicts, refused="load", needed=least, retry_after_s=_bounded(drain))
-    if limits.budget is not None:
-        tokens = limits.budget.affordable_tokens(input_usd, output_usd)
-        if price_known is not None:
-            tokens = np.where(price_known, tokens, -1.0)
-        verdict = Verdict(
-            "affordable",
-            tokens >= limits.budget.min_output_tokens,
-            limits.budget.max_cost_usd,
-            limits.budget.input_tokens * input_usd + limits.budget.min_output_tokens * output_usd,
-        )
-        allowed, verdicts = allowed & verdict.passed, (*verdicts, verdict)
+            return filtered(refused="load", needed=least, retry_after_s=_bounded(drain))
+    if limits.budget is not None and payable is not None:
+        tokens, least_usd = payable.tokens, payable.least_usd
+        verdicts.append(Verdict("affordable", payable.passed, limits.budget.max_cost_usd, lambda: least_usd))
+        allowed = allowed & payable.passed
         if not np.count_nonzero(allowed):
-            dearest = {"budget": float(verdict.level[offered].min())}
-            return Filtered(allowed, verdicts, refused="budget", needed=dearest)
+            return filtered(refused="budget", needed={"budget": float(least_usd[offered].min())})
     if limits.slo is None or not limits.slo.asks:
-        return Filtered(allowed, verdicts, affordable_tokens=tokens)
-    judged = judge(limits.slo, predictions, allowed, odds)
+        return filtered(affordable_tokens=tokens)
+    before, judged = allowed, judge(limits.slo, predictions, allowed, odds)
+    allowed = judged.allowed
     verdicts += judged.verdicts
-    if not np.count_nonzero(judged.allowed):
-        return Filtered(
-            judged.allowed,
-            verdicts,
+    if not np.count_nonzero(allowed):
+        return filtered(
             refused="slo",
-            needed=needed(limits.slo, predictions, allowed, odds),
-            retry_after_s=_when_idle_would_do(limits.slo, predictions, idle(), allowed, odds),
+            needed=needed(limits.slo, predictions, before, odds),
+            retry_after_s=_when_idle_would_do(limits.slo, predictions, idle(), before, odds),
         )
-    return Filtered(judged.allowed, verdicts, judged.relaxed, judged.penalty, tokens)
+    return filtered(relaxed=judged.relaxed, penalty=judged.penalty, affordable_tokens=tokens)
 
 
 def _when_idle_would_do(

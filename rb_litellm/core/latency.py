@@ -23,7 +23,9 @@ there the same form holds with coefficients that are flat in load until measurem
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -87,6 +89,17 @@ class LatencyCoefficients:
             self.slots[rows],
         )
 
+    def slowed(self, factor: FloatArray) -> LatencyCoefficients:
+        """The coefficients of deployments that take `factor` (N,) times as long for everything."""
+        return LatencyCoefficients(
+            self.tpot_s * factor,
+            self.tpot_s_per_running * factor,
+            self.ttft_s * factor,
+            self.ttft_s_per_running * factor,
+            self.prefill_s_per_token * factor,
+            self.slots,
+        )
+
 
 @dataclass(slots=True)
 class LatencyForecast:
@@ -106,6 +119,104 @@ class LatencyForecast:
         return self.e2e_s + self.burden_s
 
 
+class Conditions:
+    """What a request meets on each of N deployments under the load of `state`, whoever it is.
+
+    Most of a forecast is said of the deployment and not of the request. It is worked out here once for a
+    whole batch, and again for a single deployment when a request of the batch joins it.
+    """
+
+    __slots__ = (
+        "_beside",
+        "_coefficients",
+        "_joined",
+        "_lost_s_most",
+        "_lost_s_per_token",
+        "_state",
+        "_tpot_s",
+        "_ttft_s",
+        "_wait_s",
+    )
+
+    def __init__(
+        self, coefficients: LatencyCoefficients, state: InstanceState, slowdown: FloatArray | None = None
+    ) -> None:
+        """`state` is changed by `join`; `slowdown` (N,), at least one, stretches all times of deployments
+        whose open attempts are overdue."""
+        c = self._coefficients = coefficients if slowdown is None else coefficients.slowed(slowdown)
+        self._state = state
+        self._joined: int | None = None
+        """Who was joined since the last forecast."""
+        (
+            self._wait_s,
+            self._ttft_s,
+            self._tpot_s,
+            self._beside,
+            self._lost_s_per_token,
+            self._lost_s_most,
+        ) = _met(
+            (c.tpot_s, c.tpot_s_per_running, c.ttft_s, c.ttft_s_per_running, c.prefill_s_per_token, c.slots),
+            (state.in_flight, state.pending_prefill_tokens, state.pending_decode_tokens),
+            np.minimum,
+            np.maximum,
+        )
+
+    def forecast(self, prefill_tokens: float | FloatArray, output_tokens: FloatArray) -> LatencyForecast:
+        """Predict one request on every deployment, itself joining it.
+
+        `prefill_tokens` are those of its input that are to be computed, on all or (N,) on each;
+        `output_tokens` (N,) is the expected length on each.
+        """
+        if self._joined is not None:
+            self._meet_again(self._joined)
+            self._joined = None
+        prefill = self._coefficients.prefill_s_per_token * prefill_tokens
+        ttft = self._ttft_s + prefill
+        e2e = np.maximum(output_tokens - 1.0, 0.0) * self._tpot_s
+        e2e += ttft
+        burden = np.minimum(output_tokens * self._lost_s_per_token, self._lost_s_most)
+        burden += self._beside * prefill
+        return LatencyForecast(self._wait_s, ttft, self._tpot_s, e2e, burden)
+
+    def join(self, row: int, prefill_tokens: float, output_tokens: float) -> None:
+        """A request is sent to the deployment at `row`: the next one meets it there."""
+        if self._joined is not None:
+            self._meet_again(self._joined)
+        self._state.in_flight[row] += 1.0
+        self._state.pending_prefill_tokens[row] += prefill_tokens
+        self._state.pending_decode_tokens[row] += output_tokens
+        self._joined = row
+
+    def _meet_again(self, row: int) -> None:
+        c, state = self._coefficients, self._state
+        # The forecasts made before hold these two, and are read for longer than this batch.
+        self._wait_s, self._tpot_s = self._wait_s.copy(), self._tpot_s.copy()
+        (
+            self._wait_s[row],
+            self._ttft_s[row],
+            self._tpot_s[row],
+            self._beside[row],
+            self._lost_s_per_token[row],
+            self._lost_s_most[row],
+        ) = _met(
+            (
+                c.tpot_s.item(row),
+                c.tpot_s_per_running.item(row),
+                c.ttft_s.item(row),
+                c.ttft_s_per_running.item(row),
+                c.prefill_s_per_token.item(row),
+                c.slots.item(row),
+            ),
+            (
+                state.in_flight.item(row),
+                state.pending_prefill_tokens.item(row),
+                state.pending_decode_tokens.item(row),
+            ),
+            min,
+            max,
+        )
+
+
 def forecast(
     coefficients: LatencyCoefficients,
     state: InstanceState,
@@ -113,27 +224,33 @@ def forecast(
     output_tokens: FloatArray,
     slowdown: FloatArray | None = None,
 ) -> LatencyForecast:
-    """Predict one request on every deployment under the load of `state`, itself joining it.
+    """Predict one request on every deployment under the load of `state`: see `Conditions`."""
+    return Conditions(coefficients, state, slowdown).forecast(prefill_tokens, output_tokens)
 
-    `prefill_tokens` are those of its input that are to be computed, on all or (N,) on each;
-    `output_tokens` (N,) is the expected length on each; `slowdown` (N,), at least one, stretches all
-    times of deployments whose open attempts are overdue.
+
+_Number = TypeVar("_Number", float, FloatArray)
+
+
+def _met(
+    coefficients: tuple[_Number, _Number, _Number, _Number, _Number, _Number],
+    load: tuple[_Number, _Number, _Number],
+    least: Callable[[_Number, Any], _Number],
+    most: Callable[[_Number, float], _Number],
+) -> tuple[_Number, _Number, _Number, _Number, _Number, _Number]:
+    """The form above as far as no request has a part in it: of N deployments, or in plain numbers of one.
+
+    Wait, time to first token, time per output token, how many run beside a newcomer, and what all of these
+    lose together: with each token that it writes, and at most. `least` and `most` are the smaller and
+    greater of two such numbers.
     """
-    c, decoding = coefficients, state.pending_decode_tokens
-    others = np.minimum(state.in_flight, c.slots - 1.0)  # that run beside this one, once it runs
-    waiting = state.in_flight - others
-    tpot = c.tpot_s + c.tpot_s_per_running * others
+    tpot_s, tpot_s_per_running, ttft_s, ttft_s_per_running, prefill_s_per_token, slots = coefficients
+    in_flight, pending_prefill, decoding = load
+    others = least(in_flight, slots - 1.0)  # that run beside this one, once it runs
+    waiting = in_flight - others
+    tpot = tpot_s + tpot_s_per_running * others
     # Time until as many sequences have ended as stand before this one: each of the b running ones
     # has on average D / b tokens to go, and b of them end within that time.
-    wait = decoding / np.maximum(state.in_flight, 1.0) * tpot * waiting / np.maximum(others + 1.0, 1.0)
-    prefill = c.prefill_s_per_token * prefill_tokens
-    ttft = wait + c.ttft_s + c.ttft_s_per_running * others
-    ttft += c.prefill_s_per_token * state.pending_prefill_tokens + prefill
-    e2e = ttft + np.maximum(output_tokens - 1.0, 0.0) * tpot
-    beside = np.minimum(state.in_flight, c.slots)
-    burden = beside * prefill + c.tpot_s_per_running * np.minimum(decoding, output_tokens * beside)
-    if slowdown is None:
-        return LatencyForecast(wait, ttft, tpot, e2e, burden)
-    return LatencyForecast(
-        wait * slowdown, ttft * slowdown, tpot * slowdown, e2e * slowdown, burden * slowdown
-    )
+    wait = decoding / most(in_flight, 1.0) * tpot * waiting / most(others + 1.0, 1.0)
+    ttft = wait + ttft_s + ttft_s_per_running * others + prefill_s_per_token * pending_prefill
+    beside = least(in_flight, slots)
+    return wait, ttft, tpot, beside, tpot_s_per_running * beside, tpot_s_per_running * decoding

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -36,6 +36,8 @@ _REACH = math.log(32.0)
 _BINS = 140
 _WIDTH = 2.0 * _REACH / _BINS
 _EDGES = np.linspace(-_REACH, _REACH, _BINS + 1)
+_MAX_FOUND = 64
+"""Sets of limits whose longest forecasts are kept at a time."""
 
 
 class Residuals:
@@ -46,6 +48,8 @@ class Residuals:
         self._below: FloatArray = np.zeros((0, len(KINDS), _BINS + 1))
         self._stale: set[tuple[int, int]] = set()
         """Tiers and kinds that were measured since their shares below each edge were added up."""
+        self.changes = 0
+        """Grows with every ratio that is counted."""
 
     def __len__(self) -> int:
         return len(self._weights)
@@ -72,6 +76,7 @@ class Residuals:
         weights *= _KEPT
         weights[min(int((ratio + _REACH) / _WIDTH), _BINS - 1)] += 1.0
         self._stale.add((tier_row, KINDS[kind]))
+        self.changes += 1
 
     def probabilities(
         self,
@@ -102,10 +107,20 @@ class Residuals:
         begins: IntArray = (tier_rows * len(KINDS) + np.arange(len(KINDS))[:, None]) * (_BINS + 1)
         return begins
 
-    def quantile(self, tier_row: int, kind: LatencyKind, share: float) -> float:
-        """The ratio measured / predicted that `share` (in [0, 1]) of measurements stay below."""
-        self._reach_row(tier_row)
-        return math.exp(float(np.interp(share, self._shares()[tier_row, KINDS[kind]], _EDGES)))
+    def quantiles(self, tier_rows: IntArray, kinds: Sequence[LatencyKind], share: float) -> FloatArray:
+        """(K, N) the ratios measured / predicted that `share` of measurements stay below.
+
+        Of K kinds on deployments of `tier_rows` (N,); `share` is above 0 and at most 1.
+        """
+        if len(tier_rows):
+            self._reach_row(int(tier_rows.max()))
+        below = self._shares()
+        right = np.minimum(np.count_nonzero(below < share, axis=-1), _BINS)[..., None]
+        low = np.take_along_axis(below, right - 1, axis=-1)
+        high = np.take_along_axis(below, right, axis=-1)
+        edges = (right - 1 + (share - low) / (high - low)) * _WIDTH - _REACH
+        ratios: FloatArray = np.exp(edges[tier_rows[None], [[KINDS[kind]] for kind in kinds], 0])
+        return ratios
 
     def _shares(self) -> FloatArray:
         """(tiers, K, bins + 1) share of ratios below each edge. Nobody reads them without limits."""
@@ -125,7 +140,7 @@ class Residuals:
             self._below = np.concatenate([self._below, np.repeat(below[None], missing, axis=0)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FleetOdds:
     """The residuals as they hold for N deployments of the given tiers."""
 
@@ -134,6 +149,11 @@ class FleetOdds:
     """(N,)"""
     tables: IntArray
     """(K, N) where each deployment's distributions are."""
+    _found: dict[tuple[tuple[LatencyKind, ...], tuple[float, ...], float], FloatArray] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _found_at: int = field(default=0, init=False, repr=False)
+    """What had been measured by then."""
 
     @classmethod
     def of(cls, residuals: Residuals, tier_rows: IntArray) -> FleetOdds:
@@ -148,10 +168,27 @@ class FleetOdds:
 
     def attainable(self, kind: LatencyKind, predicted_s: FloatArray, share: float) -> FloatArray:
         """(N,) the limit in s that `share` of requests with these forecasts (N,) keep."""
-        tiers, of = np.unique(self.tier_rows, return_inverse=True)
-        ratios = np.array([self.residuals.quantile(int(tier), kind, share) for tier in tiers])
-        limits: FloatArray = predicted_s * ratios[of]
+        (ratios,) = self.residuals.quantiles(self.tier_rows, (kind,), share)
+        limits: FloatArray = predicted_s * ratios
         return limits
+
+    def longest(
+        self, kinds: tuple[LatencyKind, ...], limits_s: tuple[float, ...], share: float
+    ) -> FloatArray:
+        """(K, N) the longest forecasts of K kinds with which P(latency <= limit) is `share` at least.
+
+        Requests share their limits, so what was found is kept until something is measured.
+        """
+        if self._found_at != self.residuals.changes or len(self._found) >= _MAX_FOUND:
+            self._found.clear()
+            self._found_at = self.residuals.changes
+        key = kinds, limits_s, share
+        found = self._found.get(key)
+        if found is None:
+            # A limit of zero or less is never met.
+            limits = np.array([[limit if limit > 0.0 else -math.inf] for limit in limits_s])
+            found = self._found[key] = limits / self.residuals.quantiles(self.tier_rows, kinds, share)
+        return found
 
 
 def _prior() -> FloatArray:

@@ -11,13 +11,15 @@ candidates, so one request (N,) and a batch (R, N) are scored by the same code.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from rb_litellm.core.ballot import Predictions, Term, all_of
+from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.types import BoolArray, FloatArray
 
 QualityNorm = Literal["raw", "minmax", "scaled"]
@@ -78,34 +80,62 @@ def normalise_quality(quality: FloatArray, allowed: BoolArray, norm: QualityNorm
 
 def saving(amount: FloatArray, allowed: BoolArray) -> FloatArray:
     """1 - amount / max amount over the allowed candidates (..., N); zero where every amount is zero."""
-    largest = np.maximum.reduce(amount, axis=-1, keepdims=True, where=allowed, initial=0.0)
-    some = largest > 0.0
-    saved: FloatArray = some - amount / np.where(some, largest, np.inf)
+    if amount.ndim == 1:
+        compared = amount if all_of(allowed) else amount[allowed]
+        most = compared.item(compared.argmax()) if compared.size else 0.0
+        return np.zeros_like(amount) if most <= 0.0 else 1.0 - amount / most
+    counted = True if all_of(allowed) else allowed
+    largest = np.maximum.reduce(amount, axis=-1, keepdims=True, where=counted, initial=0.0)
+    if all_of(largest):
+        saved: FloatArray = 1.0 - amount / largest
+    else:
+        saved = (largest > 0.0) - amount / np.where(largest > 0.0, largest, np.inf)
     return saved
 
 
-class Objective(Protocol):
-    """What a request is after: turns predictions into the terms whose sum is a candidate's score."""
+class Objective(ABC):
+    """What a request is after: turns predictions into the terms whose sum is a candidate's score.
 
-    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, ...]:
-        """The score's terms over N candidates; only `allowed` ones (N,) count in any comparison."""
+    Only `allowed` candidates count in any comparison. Arrays (..., N): of one request, or of a batch.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def lasting(self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> tuple[Term, Term]:
+        """The terms of quality and cost: what is placed before a request changes neither."""
+
+    @abstractmethod
+    def latency(self, times: LatencyForecast, allowed: BoolArray) -> Term:
+        """The term of latency, which is another after every request that is placed."""
+
+    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, Term, Term]:
+        """All terms of the score."""
+        quality, cost = self.lasting(predictions.quality, predictions.cost_usd, allowed)
+        return quality, self.latency(predictions.times, allowed), cost
 
 
 @dataclass(frozen=True, slots=True)
-class JointScore:
+class JointScore(Objective):
     """The score above: each term is relative to the candidates of the same request."""
 
     weights: Weights
     quality_norm: QualityNorm = "raw"
 
-    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, ...]:
-        """Quality as normalised, and what is saved of the largest latency and cost."""
-        p = predictions
-        return _joint(p.quality, p.times.priced_s, p.cost_usd, allowed, self.weights, self.quality_norm)
+    def lasting(self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> tuple[Term, Term]:
+        """Quality as normalised, and what is saved of the largest cost."""
+        return (
+            Term("quality", self.weights.quality, normalise_quality(quality, allowed, self.quality_norm)),
+            Term("cost", self.weights.cost, saving(cost_usd, allowed)),
+        )
+
+    def latency(self, times: LatencyForecast, allowed: BoolArray) -> Term:
+        """What is saved of the largest latency."""
+        return Term("latency", self.weights.latency, saving(times.priced_s, allowed))
 
 
 @dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(Objective):
     """What an answer is worth less what it takes, in US dollars.
 
         s = usd_per_quality * q - usd_per_second * T - cost
@@ -128,14 +158,13 @@ class Priced:
             if not 0.0 <= value < math.inf:
                 raise ValueError(f"prices.{name} is {value!r}; allowed is a number from 0 up, in USD")
 
-    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, ...]:
-        """The three sums of money; nothing is compared with other candidates."""
-        p = predictions
-        return (
-            Term("quality", self.usd_per_quality, p.quality),
-            Term("latency", self.usd_per_second, -p.times.priced_s),
-            Term("cost", 1.0, -p.cost_usd),
-        )
+    def lasting(self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> tuple[Term, Term]:
+        """Two sums of money; nothing is compared with other candidates."""
+        return Term("quality", self.usd_per_quality, quality), Term("cost", 1.0, -cost_usd)
+
+    def latency(self, times: LatencyForecast, allowed: BoolArray) -> Term:
+        """The third."""
+        return Term("latency", self.usd_per_second, -times.priced_s)
 
 
 BALANCED = JointScore(PRESETS["balanced"])
@@ -161,19 +190,7 @@ def score(
 
     `quality` in [0, 1], `e2e_s` in seconds, `cost_usd` in US dollars, all of shape (..., N).
     """
-    return total(_joint(quality, e2e_s, cost_usd, allowed, weights, quality_norm), allowed)
-
-
-def _joint(
-    quality: FloatArray,
-    e2e_s: FloatArray,
-    cost_usd: FloatArray,
-    allowed: BoolArray,
-    weights: Weights,
-    quality_norm: QualityNorm,
-) -> tuple[Term, ...]:
-    return (
-        Term("quality", weights.quality, normalise_quality(quality, allowed, quality_norm)),
-        Term("latency", weights.latency, saving(e2e_s, allowed)),
-        Term("cost", weights.cost, saving(cost_usd, allowed)),
-    )
+    objective = JointScore(weights, quality_norm)
+    of_quality, of_cost = objective.lasting(quality, cost_usd, allowed)
+    of_latency = Term("latency", weights.latency, saving(e2e_s, allowed))
+    return total((of_quality, of_latency, of_cost), allowed)

@@ -18,13 +18,15 @@ All functions are pure and work on N candidates at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
 
-from rb_litellm.core.ballot import Predictions, Term, Verdict
+from rb_litellm.core.ballot import Predictions, Term, Verdict, all_of
+from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.types import BoolArray, FloatArray
 
 Latency = Literal["ttft", "tpot", "e2e"]
@@ -45,6 +47,9 @@ class Odds(Protocol):
     ) -> FloatArray:
         """(K, N) P(latency <= limit) of K kinds for forecasts (K, N) and limits (K,)."""
 
+    def longest(self, kinds: tuple[Latency, ...], limits_s: tuple[float, ...], share: float) -> FloatArray:
+        """(K, N) the longest forecasts of K kinds with which P(latency <= limit) is `share` at least."""
+
     def attainable(self, kind: Latency, predicted_s: FloatArray, share: float) -> FloatArray:
         """(N,) the limit in s that `share` of requests with these forecasts keep."""
 
@@ -64,14 +69,23 @@ class Slo:
     relax: tuple[LimitName, ...] = RELAX
     steps: tuple[float, ...] = STEPS
     penalty: float = 1.0
+    latencies: tuple[tuple[Latency, ...], tuple[float, ...]] = field(init=False, repr=False, compare=False)
+    """The latencies that are limited and their limits in s, made once for all that are judged by them."""
+    limits: Mapping[str, float] = field(init=False, repr=False, compare=False)
+    """All limits by name."""
+
+    def __post_init__(self) -> None:
+        times: dict[Latency, float | None] = {"ttft": self.ttft_s, "tpot": self.tpot_s, "e2e": self.e2e_s}
+        limited = {kind: limit for kind, limit in times.items() if limit is not None}
+        rest = {"quality": self.quality_min, "budget": self.max_cost_usd}
+        limits = {name: limit for name, limit in rest.items() if limit is not None}
+        object.__setattr__(self, "latencies", (tuple(limited), tuple(limited.values())))
+        object.__setattr__(self, "limits", {**limited, **limits})
 
     @property
     def asks(self) -> bool:
         """Whether any limit is set."""
-        return any(
-            limit is not None
-            for limit in (self.ttft_s, self.tpot_s, self.e2e_s, self.quality_min, self.max_cost_usd)
-        )
+        return bool(self.limits)
 
 
 @dataclass(slots=True)
@@ -102,6 +116,22 @@ def judge(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) ->
     return _relaxed(slo, _checks(slo, predictions, odds), verdicts, offered)
 
 
+def all_keep_latencies(slo: Slo, times: LatencyForecast, odds: Odds) -> bool:
+    """Whether every candidate of N keeps the limits on latencies: told far sooner than by verdicts."""
+    kinds, limits = slo.latencies
+    if not kinds:
+        return True
+    forecasts_s = np.concatenate([time_s(times, kind) for kind in kinds]).reshape(len(kinds), -1)
+    return all_of(forecasts_s <= odds.longest(kinds, limits, slo.theta))
+
+
+def all_keep_the_rest(slo: Slo, least_quality: float, most_usd: float) -> bool:
+    """Whether candidates of at least this quality and at most this cost keep the limits on both."""
+    return (slo.quality_min is None or least_quality >= slo.quality_min) and (
+        slo.max_cost_usd is None or most_usd <= slo.max_cost_usd
+    )
+
+
 def needed(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> dict[str, float]:
     """The limits that the best offered candidate could keep, each by itself: s, quality or USD."""
     best: dict[str, float] = {}
@@ -114,29 +144,30 @@ def needed(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -
 
 def _verdicts(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[Verdict, ...]:
     verdicts: list[Verdict] = []
-    if latencies := _latencies(slo, predictions):
-        kinds, limits, predicted = zip(*latencies, strict=True)
-        levels = odds.probabilities(kinds, np.array(predicted), limits)
-        verdicts += map(Verdict, kinds, levels >= slo.theta, limits, levels)
+    kinds, limits = slo.latencies
+    if kinds:
+        # A forecast is held against the longest that will do: P(latency <= limit) takes far longer to tell.
+        longest = odds.longest(kinds, limits, slo.theta)
+        for kind, limit, most in zip(kinds, limits, longest, strict=True):
+            forecast_s = time_s(predictions.times, kind)
+            level = partial(_probability, odds, kind, forecast_s, limit)
+            verdicts.append(Verdict(kind, forecast_s <= most, limit, level))
     quality, cost = predictions.quality, predictions.cost_usd
     if slo.quality_min is not None:
-        verdicts.append(Verdict("quality", quality >= slo.quality_min, slo.quality_min, quality))
+        verdicts.append(Verdict("quality", quality >= slo.quality_min, slo.quality_min, lambda: quality))
     if slo.max_cost_usd is not None:
-        verdicts.append(Verdict("budget", cost <= slo.max_cost_usd, slo.max_cost_usd, cost))
+        verdicts.append(Verdict("budget", cost <= slo.max_cost_usd, slo.max_cost_usd, lambda: cost))
     return tuple(verdicts)
 
 
-def _latencies(slo: Slo, predictions: Predictions) -> list[tuple[Latency, float, FloatArray]]:
-    """The latencies that are limited: name, limit in s, forecasts (N,)."""
-    found: list[tuple[Latency, float, FloatArray]] = []
-    times = predictions.times
-    if slo.ttft_s is not None:
-        found.append(("ttft", slo.ttft_s, times.ttft_s))
-    if slo.tpot_s is not None:
-        found.append(("tpot", slo.tpot_s, times.tpot_s))
-    if slo.e2e_s is not None:
-        found.append(("e2e", slo.e2e_s, times.e2e_s))
-    return found
+def time_s(times: LatencyForecast, kind: Latency) -> FloatArray:
+    """(N,) the forecasts of one kind."""
+    return times.ttft_s if kind == "ttft" else times.tpot_s if kind == "tpot" else times.e2e_s
+
+
+def _probability(odds: Odds, kind: Latency, time_s: FloatArray, limit_s: float) -> FloatArray:
+    (probability,) = odds.probabilities([kind], time_s[None], [limit_s])
+    return np.asarray(probability)
 
 
 def _relaxed(
@@ -193,7 +224,8 @@ class _Check(Protocol):
 
 def _checks(slo: Slo, predictions: Predictions, odds: Odds) -> list[_Check]:
     checks: list[_Check] = []
-    for name, limit, predicted in _latencies(slo, predictions):
+    for name, limit in zip(*slo.latencies, strict=True):
+        predicted = time_s(predictions.times, name)
         shared = predictions.times.priced_s if name == "e2e" else predicted
         checks.append(_LatencyCheck(name, limit, predicted, shared, slo.theta, odds))
     if slo.quality_min is not None:
@@ -220,7 +252,7 @@ class _LatencyCheck:
         return self._short(self.shared, step)
 
     def _short(self, time_s: FloatArray, step: float) -> FloatArray:
-        (probability,) = self.odds.probabilities([self.name], time_s[None], [self.limit * step])
+        probability = _probability(self.odds, self.name, time_s, self.limit * step)
         return np.where(probability >= self.theta, 0.0, 1.0 - probability / self.theta)
 
     def attainable(self) -> FloatArray:

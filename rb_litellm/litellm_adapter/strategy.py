@@ -42,7 +42,7 @@ Entry = dict[str, Any]
 """One deployment as LiteLLM holds it: model_name, litellm_params, model_info."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ticket:
     prompt: Prompt
     """Its tokens are counted when it is decided, together with those of the others."""

@@ -15,8 +15,9 @@ import numpy as np
 
 from rb_litellm.balancer import MAX_LOOKED, Ask, Balancer, model_info
 from rb_litellm.core.affinity import AffinityRule
-from rb_litellm.core.ballot import Predictions, Refusal, Term
+from rb_litellm.core.ballot import Refusal, Term
 from rb_litellm.core.filters import Limits
+from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
 from rb_litellm.core.scoring import JointScore, Objective, QualityNorm, Weights, score
@@ -231,14 +232,16 @@ class _Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Selfish:
+class _Selfish(Objective):
     """The objective of a request that cares for its own time only."""
 
     objective: Objective
 
-    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, ...]:
-        own = replace(predictions.times, burden_s=0.0)
-        return self.objective.terms(replace(predictions, times=own), allowed)
+    def lasting(self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> tuple[Term, Term]:
+        return self.objective.lasting(quality, cost_usd, allowed)
+
+    def latency(self, times: LatencyForecast, allowed: BoolArray) -> Term:
+        return self.objective.latency(replace(times, burden_s=0.0), allowed)
 
 
 class _Idle(Reckoner):

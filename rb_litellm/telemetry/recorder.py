@@ -71,7 +71,7 @@ class Recorder:
             relaxed=ballot.relaxed,
             budget_usd=budget_usd,
             max_tokens=max_tokens,
-            limits={verdict.name: verdict.limit for verdict in ballot.verdicts},
+            limits=ballot.limits,
             fallback=self._fallback(call_id, attempt, requested),
             tried=tuple(tried),
             predictor=predictor,

@@ -16,5 +16,8 @@ class LogUniform:
         ratio = np.log(limits / np.maximum(predicted_s, 1e-300))
         return np.clip((ratio + self.reach) / (2 * self.reach), 0.0, 1.0)
 
+    def longest(self, kinds, limits_s, share):
+        return np.asarray(limits_s)[:, None] / np.exp(self.reach * (2 * share - 1))
+
     def attainable(self, kind, predicted_s, share):
         return predicted_s * np.exp(self.reach * (2 * share - 1))

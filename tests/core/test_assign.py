@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from rb_litellm.core.admission import Admission
 from rb_litellm.core.affinity import AffinityRule, Held
-from rb_litellm.core.assign import Bid, Fleet, assign, longest_first
+from rb_litellm.core.assign import Fleet, assign
 from rb_litellm.core.ballot import Decision, Refusal
+from rb_litellm.core.bids import Bid, Prices, longest_first
 from rb_litellm.core.budget import Budget
 from rb_litellm.core.crowd import Crowd
 from rb_litellm.core.exploration import ExplorationRule
@@ -33,8 +34,7 @@ def fleet(count, *, priors=None, price=1e-6, in_flight=None, last_chosen=None):
     return Fleet(
         coefficients=LatencyCoefficients.from_priors(priors or [PRIOR] * count),
         state=state,
-        input_usd_per_token=np.full(count, price),
-        output_usd_per_token=np.full(count, price),
+        prices=Prices(np.full(count, price), np.full(count, price)),
         last_chosen_s=np.array(last_chosen) if last_chosen is not None else np.full(count, -np.inf),
     )
 
@@ -178,7 +178,7 @@ def test_the_order_of_the_deployments_does_not_change_who_is_chosen(order, seed)
 
     def chosen(rows):
         target = fleet(5, priors=[priors[i] for i in rows])
-        target.input_usd_per_token = target.output_usd_per_token = prices[rows]
+        target.prices = Prices(prices[rows], prices[rows])
         return rows[assign([bid(5, quality=quality[rows])], target, 0.0, Random(0))[0].index]
 
     assert chosen(list(order)) == chosen(list(range(5)))
@@ -250,8 +250,7 @@ def test_a_budget_keeps_away_from_where_not_even_the_shortest_answer_is_paid():
     target = replace(
         fleet(2),
         odds=LogUniform(),
-        input_usd_per_token=np.array([1e-6, 1e-3]),
-        output_usd_per_token=np.array([1e-6, 1e-3]),
+        prices=Prices(np.array([1e-6, 1e-3]), np.array([1e-6, 1e-3])),
     )
     for quality in ([0.1, 0.9], [0.9, 0.1]):
         asked = replace(bid(2, quality=quality), limits=Limits(budget=Budget(1e-3, 50)))
@@ -368,7 +367,7 @@ class TestCrowd:
 
     def test_one_that_is_cheaper_than_its_like_is_not_given_up(self):
         target = fleet(self.MANY)
-        target.output_usd_per_token[5] *= 0.5
+        target.prices.output_usd[5] *= 0.5
         target.crowd = Crowd(16, np.zeros(self.MANY, dtype=int))
         decision = assign([bid(self.MANY, weights=PRESETS["cost"])], target, 0.0, Random(0))[0]
         assert decision.index == 5

@@ -34,6 +34,10 @@ def probability(of, predicted, limit, tier=0, kind="ttft"):
     return float(odds.probabilities([kind], np.array([[predicted]]), [limit])[0, 0])
 
 
+def quantile(of, kind, share, tier=0):
+    return float(of.quantiles(np.array([tier]), [kind], share)[0, 0])
+
+
 def test_before_any_measurement_half_meet_their_forecast_and_few_exceed_it_fourfold():
     of = Residuals()
     for kind in ("ttft", "tpot", "e2e"):
@@ -83,18 +87,41 @@ def test_a_quantile_undoes_a_probability():
     for _ in range(500):
         of.observe(0, "e2e", 1.0, math.exp(random.gauss(0.0, 0.5)))
     for share in (0.1, 0.5, 0.9):
-        assert probability(of, 1.0, of.quantile(0, "e2e", share), kind="e2e") == pytest.approx(
-            share, abs=1e-6
-        )
+        assert probability(of, 1.0, quantile(of, "e2e", share), kind="e2e") == pytest.approx(share, abs=1e-6)
+
+
+@given(st.lists(st.tuples(st.floats(0.05, 20.0), st.floats(0.05, 20.0)), max_size=30), st.floats(0.01, 0.99))
+def test_the_longest_forecast_that_keeps_a_limit_is_where_its_probability_is_the_share(seen, share):
+    of = Residuals()
+    for predicted, measured in seen:
+        of.observe(0, "e2e", predicted, measured)
+    odds = FleetOdds.of(of, np.array([0]))
+    longest = float(odds.longest(("e2e",), (3.0,), share)[0, 0])
+    assert probability(of, longest * (1 - 1e-9), 3.0, kind="e2e") >= share - 1e-6
+    assert probability(of, longest * 1.001, 3.0, kind="e2e") < share
+
+
+def test_no_forecast_keeps_a_limit_of_zero():
+    odds = FleetOdds.of(Residuals(), np.array([0, 1]))
+    assert (odds.longest(("ttft",), (0.0,), 0.5) < 0.0).all()
+
+
+def test_what_was_found_for_a_limit_gives_way_to_what_is_measured():
+    of = Residuals()
+    odds = FleetOdds.of(of, np.array([0]))
+    before = float(odds.longest(("ttft",), (1.0,), 0.5)[0, 0])
+    for _ in range(300):
+        of.observe(0, "ttft", 0.1, 0.4)
+    assert float(odds.longest(("ttft",), (1.0,), 0.5)[0, 0]) < 0.5 * before
 
 
 def test_an_outcome_tells_of_all_it_measured():
     of = Residuals()
     for _ in range(300):
         of.learn(0, outcome(ttft_s=0.4, tpot_s=0.01, open_s=0.8))
-    assert of.quantile(0, "ttft", 0.5) == pytest.approx(2.0, rel=0.05)
-    assert of.quantile(0, "tpot", 0.5) == pytest.approx(0.5, rel=0.05)
-    assert of.quantile(0, "e2e", 0.5) == pytest.approx(2.0, rel=0.05)
+    assert quantile(of, "ttft", 0.5) == pytest.approx(2.0, rel=0.05)
+    assert quantile(of, "tpot", 0.5) == pytest.approx(0.5, rel=0.05)
+    assert quantile(of, "e2e", 0.5) == pytest.approx(2.0, rel=0.05)
 
 
 @pytest.mark.parametrize("facts", [{"error": "Timeout"}, {"predicted": None}])
