@@ -50,8 +50,9 @@ def payable(
 
     Nothing where they are guesses, which `price_known` (N,) tells; None if none is.
     """
-    figures = [(b.max_cost_usd, b.input_tokens, b.min_output_tokens) for b in budgets]
-    most_usd, input_tokens, least_tokens = np.array(figures, dtype=np.float64).T[:, :, None]
+    # In plain numbers for a single budget, in columns (R, 1) for R of them.
+    figures = budgets[0] if len(budgets) == 1 else np.array(budgets, dtype=np.float64).T[:, :, None]
+    most_usd, input_tokens, least_tokens = figures
     charged = input_tokens * input_usd
     left = most_usd - charged
     # Rounding must not take away a token that is paid for to the last fraction of a cent.
@@ -63,5 +64,7 @@ def payable(
         tokens = np.where(price_known, tokens, -1.0)
     passed = tokens >= least_tokens
     least_usd = charged + least_tokens * output_usd
+    if len(budgets) == 1:
+        return [Payable(tokens, passed, least_usd, int(np.count_nonzero(passed)) == passed.size)]
     everywhere: list[bool] = np.logical_and.reduce(passed, axis=1).tolist()
     return [*map(Payable, tokens, passed, least_usd, everywhere)]
