@@ -204,11 +204,13 @@ class Attempts:
     def _next(
         self, call_id: str, deployment: str, now: float, task: asyncio.Task[object] | None
     ) -> AttemptKey:
-        before = self._ledger.latest_open(call_id)
-        if before is not None and not self._is_anothers(before, task):
-            self.close_attempt(before, "next-pick", now, error="Retried")
-        again = deployment in self._ledger.tried(call_id)
         key = AttemptKey(call_id, self._ledger.next_attempt(call_id))
+        again = False
+        if key.attempt:
+            before = self._ledger.latest_open(call_id)
+            if before is not None and not self._is_anothers(before, task):
+                self.close_attempt(before, "next-pick", now, error="Retried")
+            again = deployment in self._ledger.tried(call_id)
         self._open[key] = _Open(deployment, again)
         return key
 
