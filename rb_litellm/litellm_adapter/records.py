@@ -107,8 +107,8 @@ def _signals(record: DecisionRecord) -> Iterator[str]:
         yield f"quality {p.quality:.2f}"
         yield f"latency {p.e2e_s:.2f} s, of it waiting {p.wait_s:.2f} s"
         yield f"cost ${p.cost_usd:.6f}"
-    if record.weights:
-        yield ", ".join(f"{name} x {weight:.2f}" for name, weight in record.weights.items())
+    if record.weighing is not None:
+        yield record.weighing.words
     yield f"{record.candidates} candidates"
     runner_up = next((c for c in record.top if c.model != record.model and c.score is not None), None)
     if runner_up is not None:

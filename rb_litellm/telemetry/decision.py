@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from math import isfinite
 from typing import Any, Literal
 
@@ -18,7 +17,8 @@ import numpy as np
 
 from rb_litellm.core.ballot import Ballot
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.types import FloatArray, Outcome, Prediction
+from rb_litellm.core.types import Outcome, Prediction
+from rb_litellm.telemetry.weighing import Weighing
 
 MAX_CANDIDATES = 5
 """Candidates told in a record."""
@@ -26,11 +26,6 @@ MAX_NAME = 128
 """Characters of a deployment's or model's name in a record."""
 _LOOK_AT = 64
 """So many of the best candidates are looked through for models that are not told yet."""
-
-_SCORE_SCALE = 1e4
-_SCALE = (1e4, 1e1, 1e4, 1e4, 1e6, 1e4, 1e10, _SCORE_SCALE)
-"""What the fields of a prediction and the score are multiplied by before they are rounded: 4 decimals for
-quality and seconds, 1 for tokens, 6 for seconds per token, 10 for USD."""
 
 Reason = Literal["joint", "only-candidate", "exploration", "fewest-open", "shadow"]
 """How the deployment was found: by the joint score, because there was no other, to learn about it, by the
@@ -86,8 +81,8 @@ class DecisionRecord:
     prediction: Prediction | None = None
     top: tuple[CandidateRecord, ...] = ()
     """The best candidates by falling score: the best of each model before further ones of a model."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each term of the score."""
+    weighing: Weighing | None = None
+    """What the score is the sum of; None where the simple rule served."""
     weights_from: str = ""
     """Who set the weights: `settings`, or whatever outranked them."""
     removed: Mapping[str, int] = field(default_factory=dict)
@@ -125,7 +120,7 @@ class DecisionRecord:
 
 
 def top_candidates(
-    ballot: Ballot, deployments: Sequence[Deployment], chosen: int
+    ballot: Ballot, deployments: Sequence[Deployment], chosen: int, weighing: Weighing
 ) -> tuple[CandidateRecord, ...]:
     """Up to MAX_CANDIDATES of the N candidates by falling score, the row that was chosen among them.
 
@@ -134,18 +129,17 @@ def top_candidates(
     rows = _leading(ballot)
     if len(rows) > MAX_CANDIDATES:
         best = {deployments[chosen].group: chosen}
-        for row in rows:
-            best.setdefault(deployments[row].group, row)
-        leading = list(best.values())[:MAX_CANDIDATES]
-        further = [row for row in rows if row not in leading]
-        told = {*leading, *further[: MAX_CANDIDATES - len(leading)]}
+        further = [row for row in rows if best.setdefault(deployments[row].group, row) != row]
+        told = [*best.values(), *further][:MAX_CANDIDATES]
         rows = [row for row in (rows if chosen in rows else [chosen, *rows]) if row in told]
-    return _candidates(ballot, deployments, rows)
+    return _candidates(ballot, deployments, rows, weighing)
 
 
-def candidate(ballot: Ballot, deployments: Sequence[Deployment], row: int) -> CandidateRecord:
+def candidate(
+    ballot: Ballot, deployments: Sequence[Deployment], row: int, weighing: Weighing
+) -> CandidateRecord:
     """One of the N candidates."""
-    (told,) = _candidates(ballot, deployments, [row])
+    (told,) = _candidates(ballot, deployments, [row], weighing)
     return told
 
 
@@ -163,12 +157,8 @@ def _leading(ballot: Ballot) -> list[int]:
 
 
 def _candidates(
-    ballot: Ballot, deployments: Sequence[Deployment], rows: list[int]
+    ballot: Ballot, deployments: Sequence[Deployment], rows: list[int], weighing: Weighing
 ) -> tuple[CandidateRecord, ...]:
-    terms = ballot.terms
-    names = [term.name for term in terms]
-    factor, scale = _rounding(tuple([term.weight for term in terms]))
-    figures = np.rint(_table(ballot, rows) * factor) / scale
     failing = ballot.failing()
     return tuple(
         [
@@ -178,31 +168,12 @@ def _candidates(
                 score=told[7] if isfinite(told[7]) else None,
                 figures=told[:7],
                 points=told[8:],
-                names=names,
+                names=weighing.names,
                 failed=tuple([v.name for v in failing if not v.passed[row]]) if failing else (),
             )
-            for row, told in zip(rows, figures.tolist(), strict=True)
+            for row, told in zip(rows, weighing.figures(ballot, rows), strict=True)
         ]
     )
-
-
-@lru_cache(maxsize=256)
-def _rounding(weights: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
-    """What the columns of `_table` are multiplied by before they are rounded, and divided by after it."""
-    factor = np.array([*_SCALE, *[_SCORE_SCALE * weight for weight in weights]])
-    return factor, np.array([*_SCALE, *[_SCORE_SCALE] * len(weights)])
-
-
-def _table(ballot: Ballot, rows: list[int]) -> FloatArray:
-    """(rows, columns): predictions, score and values of the terms, in one go for the sake of speed."""
-    p, t = ballot.predictions, ballot.predictions.times
-    columns = [p.quality, p.output_tokens, t.wait_s, t.ttft_s, t.tpot_s, t.e2e_s, p.cost_usd, ballot.scores]
-    columns += [term.value for term in ballot.terms]
-    if ballot.scores.size > _LOOK_AT:
-        columns = [column[rows] for column in columns]
-        rows = list(range(len(rows)))
-    table: FloatArray = np.concatenate(columns).reshape(len(columns), -1).T[rows]
-    return table
 
 
 def removed_by(ballot: Ballot) -> dict[str, int]:
@@ -228,8 +199,8 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         told["score"] = round(record.score, 4)
     if record.prediction is not None:
         told["predicted"] = prediction_json(record.prediction)
-    if record.weights:
-        told["weights"] = {name: round(weight, 4) for name, weight in record.weights.items()}
+    if record.weighing is not None:
+        told["weights"] = dict(record.weighing.told)
         told["weights_from"] = record.weights_from
     if record.top:
         told["top"] = [candidate_json(candidate) for candidate in record.top]

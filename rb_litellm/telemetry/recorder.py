@@ -21,6 +21,7 @@ from rb_litellm.telemetry.decision import (
 )
 from rb_litellm.telemetry.decision_log import DecisionLog
 from rb_litellm.telemetry.meter import Meter
+from rb_litellm.telemetry.weighing import weighing_of
 
 
 class Recorder:
@@ -52,6 +53,7 @@ class Recorder:
         """Record a joint decision, or with `would` the choice of another beside it."""
         decision = assignment.decision
         ballot = decision.ballot
+        weighing = weighing_of(ballot.terms)
         record = DecisionRecord(
             call_id=call_id,
             attempt=attempt,
@@ -64,8 +66,8 @@ class Recorder:
             at_s=self._wall(),
             score=decision.score if isfinite(decision.score) else None,
             prediction=decision.prediction,
-            top=top_candidates(ballot, assignment.deployments, decision.index),
-            weights={term.name: term.weight for term in ballot.terms},
+            top=top_candidates(ballot, assignment.deployments, decision.index, weighing),
+            weighing=weighing,
             weights_from=weights_from,
             removed=removed_by(ballot),
             relaxed=ballot.relaxed,
@@ -77,7 +79,7 @@ class Recorder:
             predictor=predictor,
             state_age_s=state_age_s,
             baseline=self.baseline.prediction(ballot, assignment.deployments),
-            would=candidate(ballot, would.deployments, would.decision.index)
+            would=candidate(ballot, would.deployments, would.decision.index, weighing)
             if isinstance(would, Assignment)
             else None,
         )

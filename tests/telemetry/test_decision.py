@@ -27,6 +27,14 @@ def test_a_candidates_terms_sum_to_its_score():
         assert sum(candidate.terms.values()) == pytest.approx(candidate.score)
 
 
+@pytest.mark.parametrize("candidates", [LARGE, [*SMALL, *LARGE]])
+def test_the_chosen_candidates_figures_are_what_was_predicted_of_it(candidates):
+    told = as_json(record(Recorder(), candidates))
+    chosen = next(one for one in told["top"] if one["deployment"] == told["deployment"])
+    assert {name: chosen[name] for name in told["predicted"]} == told["predicted"]
+    assert len(told["top"]) == min(len(candidates), MAX_CANDIDATES)
+
+
 def test_the_best_candidates_come_first_and_the_chosen_one_is_among_them():
     for _ in range(20):
         made = record(Recorder(), [*LARGE, *SMALL])
