@@ -27,7 +27,7 @@ _CAUSES: dict[Reason, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Told:
     """A decision in a request's metadata: what names it at once, its detail when that is written down."""
 
@@ -94,8 +94,9 @@ def _logged(kwargs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _decision_of_another(request_kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
     for bucket in _BUCKETS:
         metadata = request_kwargs.get(bucket)
-        decision = metadata.get(KEY) if isinstance(metadata, Mapping) else None
-        if isinstance(decision, Mapping) and decision.get("router_type") not in (None, ROUTER_TYPE):
+        # LiteLLM writes into nothing but dicts either; asking for any mapping takes long.
+        decision = metadata.get(KEY) if isinstance(metadata, dict) else None
+        if isinstance(decision, dict) and decision.get("router_type") not in (None, ROUTER_TYPE):
             return dict(decision)
     return None
 

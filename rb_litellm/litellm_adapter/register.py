@@ -133,6 +133,7 @@ def selector_for(router: object, model: object, request_kwargs: Mapping[str, Any
     return selector if _is_ours(selector) else None
 
 
+@functools.cache
 def _routing_class() -> Any:
     import litellm.router
 

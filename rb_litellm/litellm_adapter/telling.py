@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -54,22 +53,25 @@ class Telling:
         arrival.model = assignment.deployment.group
         # A watched choice may be one that a filter has removed.
         arrival.score = decision.score if isfinite(decision.score) else None
-        record = partial(
-            self._recorder.decided,
-            assignment,
-            call_id=arrival.known_id,
-            attempt=attempt,
-            requested=arrival.requested,
-            weights_from=arrival.weights_from,
-            tried=tried,
-            predictor=predictor,
-            state_age_s=state_age_s,
-            duration_s=time.perf_counter() - arrival.at,
-            budget_usd=arrival.budget_usd,
-            max_tokens=arrival.max_tokens,
-            would=would,
-        )
-        self._later.add(partial(self._write_down, arrival, record))
+        duration_s = time.perf_counter() - arrival.at
+
+        def record() -> DecisionRecord:
+            return self._recorder.decided(
+                assignment,
+                call_id=arrival.known_id,
+                attempt=attempt,
+                requested=arrival.requested,
+                weights_from=arrival.weights_from,
+                tried=tried,
+                predictor=predictor,
+                state_age_s=state_age_s,
+                duration_s=duration_s,
+                budget_usd=arrival.budget_usd,
+                max_tokens=arrival.max_tokens,
+                would=would,
+            )
+
+        self._later.add(lambda: self._write_down(arrival, record))
 
     def fell_back(
         self, arrival: Arrival, *, deployment: str, model: str, candidates: int, attempt: int,
@@ -77,18 +79,21 @@ class Telling:
     ) -> None:  # fmt: skip
         """The simple rule has chosen, because the decision failed."""
         arrival.reason, arrival.model, arrival.score = "fewest-open", model, None
-        record = partial(
-            self._recorder.fell_back,
-            deployment=deployment,
-            model=model,
-            candidates=candidates,
-            call_id=arrival.known_id,
-            attempt=attempt,
-            requested=arrival.requested,
-            tried=tried,
-            duration_s=time.perf_counter() - arrival.at,
-        )
-        self._later.add(partial(self._write_down, arrival, record))
+        duration_s = time.perf_counter() - arrival.at
+
+        def record() -> DecisionRecord:
+            return self._recorder.fell_back(
+                deployment=deployment,
+                model=model,
+                candidates=candidates,
+                call_id=arrival.known_id,
+                attempt=attempt,
+                requested=arrival.requested,
+                tried=tried,
+                duration_s=duration_s,
+            )
+
+        self._later.add(lambda: self._write_down(arrival, record))
 
     def tell_litellm(self, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> None:
         """Put the decision into the request's metadata."""

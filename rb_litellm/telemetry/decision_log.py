@@ -22,7 +22,7 @@ MAX_RECENT_CANDIDATES = 65_536
 """Candidates in the ballots of all recent decisions together, about 10 MB; older ones make room."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recent:
     """A recent decision and all that it weighed, so that it can be explained and weighed anew."""
 
