@@ -101,22 +101,26 @@ def _decision_of_another(request_kwargs: Mapping[str, Any]) -> dict[str, Any] | 
     return None
 
 
-def _signals(record: DecisionRecord) -> Iterator[str]:
+def _signals(record: DecisionRecord) -> list[str]:
     """What weighed, in the few words that fit on the Admin UI's card."""
+    said: list[str] = []
     if record.prediction is not None:
         p = record.prediction
-        yield f"quality {p.quality:.2f}"
-        yield f"latency {p.e2e_s:.2f} s, of it waiting {p.wait_s:.2f} s"
-        yield f"cost ${p.cost_usd:.6f}"
+        said += (
+            f"quality {p.quality:.2f}",
+            f"latency {p.e2e_s:.2f} s, of it waiting {p.wait_s:.2f} s",
+            f"cost ${p.cost_usd:.6f}",
+        )
     if record.weighing is not None:
-        yield record.weighing.words
-    yield f"{record.candidates} candidates"
-    runner_up = next((c for c in record.top if c.model != record.model and c.score is not None), None)
-    if runner_up is not None:
-        yield f"next model: {runner_up.model} at {runner_up.score:.2f}"
-    for name, count in record.removed.items():
-        yield f"{name} removed {count}"
+        said.append(record.weighing.words)
+    said.append(f"{record.candidates} candidates")
+    for candidate in record.top:
+        if candidate.model != record.model and candidate.score is not None:
+            said.append(f"next model: {candidate.model} at {candidate.score:.2f}")
+            break
+    said += [f"{name} removed {count}" for name, count in record.removed.items()]
     if record.relaxed:
-        yield f"relaxed: {', '.join(record.relaxed)}"
+        said.append(f"relaxed: {', '.join(record.relaxed)}")
     if record.attempt:
-        yield f"attempt {record.attempt + 1}"
+        said.append(f"attempt {record.attempt + 1}")
+    return said
