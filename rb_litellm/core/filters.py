@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from rb_litellm.core.admission import Admission
 from rb_litellm.core.ballot import Predictions, Term, Verdict
 from rb_litellm.core.budget import Budget, Payable
 from rb_litellm.core.latency import LatencyForecast
-from rb_litellm.core.slo import Odds, Slo, all_keep_latencies, all_keep_the_rest, judge, needed
+from rb_litellm.core.slo import Odds, Slo, all_keep_latencies, all_keep_the_rest, judge, needed, verdicts
 from rb_litellm.core.types import BoolArray, FloatArray
 
 MAX_RETRY_AFTER_S = 120.0
@@ -83,15 +84,11 @@ def apply(
 
     `payable` is what the budget pays for, if one is set; `rest_kept` as the function above.
     """
-
-    def one_by_one() -> Filtered:
-        return _one_by_one(limits, predictions, idle, offered, payable, odds)
-
     if not (rest_kept and _all_in_time(limits, predictions.times, odds)):
-        return one_by_one()
+        return _one_by_one(limits, predictions, idle, offered, payable, odds)
     # So it nearly always is; whoever wants verdicts all the same has them worked out.
     tokens = None if payable is None else payable.tokens
-    return Filtered(offered, lambda: one_by_one().judged(), affordable_tokens=tokens)
+    return Filtered(offered, partial(_verdicts, limits, predictions, payable, odds), affordable_tokens=tokens)
 
 
 def _all_in_time(limits: Limits, times: LatencyForecast, odds: Odds) -> bool:
@@ -100,6 +97,29 @@ def _all_in_time(limits: Limits, times: LatencyForecast, odds: Odds) -> bool:
         if not longest <= limits.admission.max_wait_s:
             return False
     return limits.slo is None or all_keep_latencies(limits.slo, times, odds)
+
+
+def _verdicts(
+    limits: Limits, predictions: Predictions, payable: Payable | None, odds: Odds
+) -> tuple[Verdict, ...]:
+    """What every filter says of each candidate (N,)."""
+    said: list[Verdict] = []
+    if limits.admission is not None:
+        said.append(_soon_enough(limits.admission, predictions))
+    if limits.budget is not None and payable is not None:
+        said.append(_affordable(limits.budget, payable))
+    if limits.slo is not None:
+        said += verdicts(limits.slo, predictions, odds)
+    return tuple(said)
+
+
+def _soon_enough(admission: Admission, predictions: Predictions) -> Verdict:
+    wait = predictions.times.wait_s
+    return Verdict("wait", wait <= admission.max_wait_s, admission.max_wait_s, lambda: wait)
+
+
+def _affordable(budget: Budget, payable: Payable) -> Verdict:
+    return Verdict("affordable", payable.passed, budget.max_cost_usd, lambda: payable.least_usd)
 
 
 def _one_by_one(
@@ -111,31 +131,31 @@ def _one_by_one(
     odds: Odds,
 ) -> Filtered:
     allowed = offered
-    verdicts: list[Verdict] = []
+    said: list[Verdict] = []
     tokens: FloatArray | None = None
 
     def filtered(**found: Any) -> Filtered:
-        return Filtered(allowed, lambda: tuple(verdicts), failed=True, **found)
+        return Filtered(allowed, partial(tuple, said), failed=True, **found)
 
     if limits.admission is not None:
-        limit, wait = limits.admission.max_wait_s, predictions.times.wait_s
-        verdicts.append(Verdict("wait", wait <= limit, limit, lambda: wait))
-        allowed = offered & verdicts[-1].passed
+        wait = predictions.times.wait_s
+        said.append(_soon_enough(limits.admission, predictions))
+        allowed = offered & said[-1].passed
         drain = None if np.count_nonzero(allowed) else limits.admission.drain_s(wait, offered)
         if drain is not None:
             least = {"wait": float(wait[offered].min())}
             return filtered(refused="load", needed=least, retry_after_s=_bounded(drain))
     if limits.budget is not None and payable is not None:
-        tokens, least_usd = payable.tokens, payable.least_usd
-        verdicts.append(Verdict("affordable", payable.passed, limits.budget.max_cost_usd, lambda: least_usd))
+        tokens = payable.tokens
+        said.append(_affordable(limits.budget, payable))
         allowed = allowed & payable.passed
         if not np.count_nonzero(allowed):
-            return filtered(refused="budget", needed={"budget": float(least_usd[offered].min())})
+            return filtered(refused="budget", needed={"budget": float(payable.least_usd[offered].min())})
     if limits.slo is None or not limits.slo.asks:
         return filtered(affordable_tokens=tokens)
     before, judged = allowed, judge(limits.slo, predictions, allowed, odds)
     allowed = judged.allowed
-    verdicts += judged.verdicts
+    said += judged.verdicts
     if not np.count_nonzero(allowed):
         return filtered(
             refused="slo",

@@ -102,18 +102,37 @@ class Judgement:
 
 def judge(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> Judgement:
     """Hold the offered candidates (N,) against the request's limits."""
-    verdicts = _verdicts(slo, predictions, odds)
+    said = verdicts(slo, predictions, odds)
     if slo.mode == "prefer":
         missed = np.zeros(offered.size)
         for check in _checks(slo, predictions, odds):
             missed += check.misses()
-        return Judgement(offered, verdicts, penalty=Term("slo", slo.penalty, -missed))
+        return Judgement(offered, said, penalty=Term("slo", slo.penalty, -missed))
     kept = offered.copy()
-    for verdict in verdicts:
+    for verdict in said:
         kept &= verdict.passed
     if slo.mode == "strict" or np.count_nonzero(kept):
-        return Judgement(kept, verdicts)
-    return _relaxed(slo, _checks(slo, predictions, odds), verdicts, offered)
+        return Judgement(kept, said)
+    return _relaxed(slo, _checks(slo, predictions, odds), said, offered)
+
+
+def verdicts(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[Verdict, ...]:
+    """What each limit that is set says of each candidate."""
+    said: list[Verdict] = []
+    kinds, limits = slo.latencies
+    if kinds:
+        # A forecast is held against the longest that will do: P(latency <= limit) takes far longer to tell.
+        longest = odds.longest(kinds, limits, slo.theta)
+        for kind, limit, most in zip(kinds, limits, longest, strict=True):
+            forecast_s = time_s(predictions.times, kind)
+            level = partial(_probability, odds, kind, forecast_s, limit)
+            said.append(Verdict(kind, forecast_s <= most, limit, level))
+    quality, cost = predictions.quality, predictions.cost_usd
+    if slo.quality_min is not None:
+        said.append(Verdict("quality", quality >= slo.quality_min, slo.quality_min, lambda: quality))
+    if slo.max_cost_usd is not None:
+        said.append(Verdict("budget", cost <= slo.max_cost_usd, slo.max_cost_usd, lambda: cost))
+    return tuple(said)
 
 
 def all_keep_latencies(slo: Slo, times: LatencyForecast, odds: Odds) -> bool:
@@ -140,24 +159,6 @@ def needed(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -
         if within.size:
             best[check.name] = float(within.max() if check.name == "quality" else within.min())
     return best
-
-
-def _verdicts(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[Verdict, ...]:
-    verdicts: list[Verdict] = []
-    kinds, limits = slo.latencies
-    if kinds:
-        # A forecast is held against the longest that will do: P(latency <= limit) takes far longer to tell.
-        longest = odds.longest(kinds, limits, slo.theta)
-        for kind, limit, most in zip(kinds, limits, longest, strict=True):
-            forecast_s = time_s(predictions.times, kind)
-            level = partial(_probability, odds, kind, forecast_s, limit)
-            verdicts.append(Verdict(kind, forecast_s <= most, limit, level))
-    quality, cost = predictions.quality, predictions.cost_usd
-    if slo.quality_min is not None:
-        verdicts.append(Verdict("quality", quality >= slo.quality_min, slo.quality_min, lambda: quality))
-    if slo.max_cost_usd is not None:
-        verdicts.append(Verdict("budget", cost <= slo.max_cost_usd, slo.max_cost_usd, lambda: cost))
-    return tuple(verdicts)
 
 
 def time_s(times: LatencyForecast, kind: Latency) -> FloatArray:
