@@ -57,7 +57,9 @@ def demo(
         from rb_litellm.demo.prompts import BUILT_IN, read_prompts
         from rb_litellm.demo.run import DemoOptions, Watcher
         from rb_litellm.demo.run import demo as run_demo
-        from rb_litellm.demo.stage import STRATEGIES
+        from rb_litellm.demo.stage import STRATEGIES, redis_command
+
+        redis_command(0)  # What is missing is told now, and not when half of it is up.
     except ImportError as error:
         raise click.ClickException(f"{error}; install with: pip install 'rb_litellm[demo]'") from error
 

