@@ -82,7 +82,7 @@ def apply(
 ) -> Filtered:
     """Filter the offered candidates (N,); `idle` makes the predictions as if nothing else were running.
 
-    `payable` is what the budget pays for, if one is set; `rest_kept` as the function above.
+    `payable` is what the budget pays for, if one is set; `rest_kept` is what the function of that name tells.
     """
     if not (rest_kept and _all_in_time(limits, predictions.times, odds)):
         return _one_by_one(limits, predictions, idle, offered, payable, odds)

@@ -36,8 +36,8 @@ _REACH = math.log(32.0)
 _BINS = 140
 _WIDTH = 2.0 * _REACH / _BINS
 _EDGES = np.linspace(-_REACH, _REACH, _BINS + 1)
-_MAX_FOUND = 64
-"""Sets of limits whose longest forecasts are kept at a time."""
+_MAX_FOUND = 16
+"""Sets of limits whose longest forecasts are kept at a time for one set of deployments."""
 
 
 class Residuals:
@@ -114,12 +114,14 @@ class Residuals:
         """
         if len(tier_rows):
             self._reach_row(int(tier_rows.max()))
-        below = self._shares()
+        # A fleet has few tiers, and others have no part in it, however many there are.
+        tiers, of = np.unique(tier_rows, return_inverse=True)
+        below = self._shares()[tiers]
         right = np.minimum(np.count_nonzero(below < share, axis=-1), _BINS)[..., None]
         low = np.take_along_axis(below, right - 1, axis=-1)
         high = np.take_along_axis(below, right, axis=-1)
         edges = (right - 1 + (share - low) / (high - low)) * _WIDTH - _REACH
-        ratios: FloatArray = np.exp(edges[tier_rows[None], [[KINDS[kind]] for kind in kinds], 0])
+        ratios: FloatArray = np.exp(edges[of[None], [[KINDS[kind]] for kind in kinds], 0])
         return ratios
 
     def _shares(self) -> FloatArray:
