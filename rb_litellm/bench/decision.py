@@ -4,7 +4,8 @@ All strategies are measured in turns within one run, on Routers with the same de
 groups under one routing group. A pick is `Router.async_get_available_deployment`, with all of LiteLLM's
 filters; the decision is what RouteBalance does in it to decide: features, prediction, state, score,
 bookkeeping. Telemetry is what recording the decision and telling LiteLLM cost beside that, in the pick and
-after it, by the difference to a decision without. Run by `routebalance bench decision`.
+after it, by the difference to a decision without. Python's garbage collector is set as in a proxy's worker that
+serves, for all strategies alike. Run by `routebalance bench decision`.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ async def _run(
     import litellm
 
     from rb_litellm import register
+    from rb_litellm.litellm_adapter.heap import set_aside
 
     register()
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
@@ -94,6 +96,7 @@ async def _run(
         measures["routebalance", _TOLD, 1] = _decision(ours, arguments, 1)
         samples: dict[tuple[str, str, int], list[float]] = {key: [] for key in measures}
         requests = _requests(random)
+        set_aside()
         for turn in range(_TURNS + 1):
             for key in random.sample(list(measures), len(measures)):
                 for _ in range(picks // _TURNS):
