@@ -4,8 +4,8 @@ All strategies are measured in turns within one run, on Routers with the same de
 groups under one routing group. A pick is `Router.async_get_available_deployment`, with all of LiteLLM's
 filters; the decision is what RouteBalance does in it to decide: features, prediction, state, score,
 bookkeeping. Telemetry is what recording the decision and telling LiteLLM cost beside that, in the pick and
-after it, by the difference to a decision without. Python's garbage collector is set as in a proxy's worker that
-serves, for all strategies alike. Run by `routebalance bench decision`.
+after it, by the difference to a decision without. Python's garbage collector is set as in a proxy's worker
+that serves, for all strategies alike. Run by `routebalance bench decision`.
 """
 
 from __future__ import annotations

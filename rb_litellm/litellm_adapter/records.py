@@ -115,8 +115,9 @@ def _signals(record: DecisionRecord) -> list[str]:
         said.append(record.weighing.words)
     said.append(f"{record.candidates} candidates")
     for candidate in record.top:
-        if candidate.model != record.model and candidate.score is not None:
-            said.append(f"next model: {candidate.model} at {candidate.score:.2f}")
+        model, score = candidate["model"], candidate["score"]
+        if model != record.model and score is not None:
+            said.append(f"next model: {model} at {score:.2f}")
             break
     said += [f"{name} removed {count}" for name, count in record.removed.items()]
     if record.relaxed:

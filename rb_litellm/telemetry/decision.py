@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -35,26 +35,31 @@ Fallback = Literal["none", "retry", "fallback"]
 """A request's first attempt; a further one under the same model name; one under another name."""
 
 
-@dataclass(slots=True)
-class CandidateRecord:
-    """One candidate as it stood at the decision. Figures are rounded to what they are good for."""
+class _Failed(TypedDict, total=False):
+    failed: list[str]
+    """Filters that it did not pass, where there are any."""
+
+
+class CandidateRecord(_Failed):
+    """One candidate as it stood at the decision. Figures are rounded to what they are good for.
+
+    As plain JSON values, made once for all who tell it: nobody writes to one.
+    """
 
     deployment: str
     model: str
     """Its model group."""
     score: float | None
     """None for a candidate that a filter removed."""
-    figures: Sequence[float]
-    """Its prediction in the order of `Prediction`'s fields, its score, and what that is the sum of:"""
-    names: Sequence[str]
-    """what each summand is called."""
-    failed: tuple[str, ...] = ()
-    """Filters that it did not pass."""
-
-    @property
-    def terms(self) -> dict[str, float]:
-        """What its score is the sum of, by name."""
-        return dict(zip(self.names, self.figures[8:], strict=True))
+    quality: float
+    output_tokens: float
+    wait_s: float
+    ttft_s: float
+    tpot_s: float
+    e2e_s: float
+    cost_usd: float
+    terms: dict[str, float]
+    """What its score is the sum of, by name."""
 
 
 @dataclass(slots=True)
@@ -157,22 +162,30 @@ def _leading(ballot: Ballot) -> list[int]:
 def _candidates(
     ballot: Ballot, deployments: Sequence[Deployment], rows: list[int], weighing: Weighing
 ) -> tuple[CandidateRecord, ...]:
-    failing, names = ballot.failing(), weighing.names
-    told = []
+    names = weighing.names
+    told: list[CandidateRecord] = []
     for row, figures in zip(rows, weighing.figures(ballot, rows), strict=True):
-        deployment, score = deployments[row], figures[7]
-        failed = tuple([v.name for v in failing if not v.passed[row]]) if failing else ()
+        deployment = deployments[row]
+        quality, output_tokens, wait_s, ttft_s, tpot_s, e2e_s, cost_usd, score, *points = figures
         told.append(
-            # By position: by name, an object takes twice as long to make.
-            CandidateRecord(
-                deployment.id[:MAX_NAME],
-                deployment.group[:MAX_NAME],
-                score if isfinite(score) else None,
-                figures,
-                names,
-                failed,
-            )
+            {
+                "deployment": deployment.id[:MAX_NAME],
+                "model": deployment.group[:MAX_NAME],
+                "score": score if isfinite(score) else None,
+                "quality": quality,
+                "output_tokens": output_tokens,
+                "wait_s": wait_s,
+                "ttft_s": ttft_s,
+                "tpot_s": tpot_s,
+                "e2e_s": e2e_s,
+                "cost_usd": cost_usd,
+                "terms": dict(zip(names, points, strict=True)),
+            }
         )
+    if failing := ballot.failing():
+        for row, candidate in zip(rows, told, strict=True):
+            if failed := [verdict.name for verdict in failing if not verdict.passed[row]]:
+                candidate["failed"] = failed
     return tuple(told)
 
 
@@ -203,7 +216,7 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         told["weights"] = dict(record.weighing.told)
         told["weights_from"] = record.weights_from
     if record.top:
-        told["top"] = [candidate_json(candidate) for candidate in record.top]
+        told["top"] = list(record.top)
     if record.limits:
         told["limits"] = {n: round(limit, 6) for n, limit in record.limits.items() if isfinite(limit)}
     if record.removed:
@@ -225,30 +238,9 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
     if record.baseline is not None:
         told["baseline"] = prediction_json(record.baseline)
     if record.would is not None:
-        told["would"] = candidate_json(record.would)
+        told["would"] = record.would
     if record.outcome is not None:
         told["measured"] = measured_json(record.outcome)
-    return told
-
-
-def candidate_json(candidate: CandidateRecord) -> dict[str, Any]:
-    """One candidate as plain JSON values."""
-    quality, output_tokens, wait_s, ttft_s, tpot_s, e2e_s, cost_usd = candidate.figures[:7]
-    told: dict[str, Any] = {
-        "deployment": candidate.deployment,
-        "model": candidate.model,
-        "score": candidate.score,
-        "quality": quality,
-        "output_tokens": output_tokens,
-        "wait_s": wait_s,
-        "ttft_s": ttft_s,
-        "tpot_s": tpot_s,
-        "e2e_s": e2e_s,
-        "cost_usd": cost_usd,
-        "terms": candidate.terms,
-    }
-    if candidate.failed:
-        told["failed"] = list(candidate.failed)
     return told
 
 

@@ -29,8 +29,8 @@ def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> 
     if record.max_tokens is not None:
         headers["x-routebalance-max-tokens"] = str(record.max_tokens)
     if record.would is not None:
-        headers["x-routebalance-would-deployment"] = record.would.deployment
-        headers["x-routebalance-would-model"] = record.would.model
+        headers["x-routebalance-would-deployment"] = record.would["deployment"]
+        headers["x-routebalance-would-model"] = record.would["model"]
     if record.relaxed:
         headers["x-routebalance-relaxed"] = ",".join(record.relaxed)
     # A header value that a client or an operator could have shaped must not break the response.

@@ -53,13 +53,13 @@ async def test_the_request_names_its_decision_at_once_and_its_detail_follows(des
 async def test_the_signals_say_in_few_words_what_weighed_and_which_model_came_next(desk):
     desk.decided()
     record = desk.telling.log.latest("c")
-    following = next(one for one in record.top if one.model != record.model)
+    following = next(one for one in record.top if one["model"] != record.model)
     quality, _, _, *others = desk.told["signals"]
     assert quality == f"quality {record.prediction.quality:.2f}"
     assert others == [
         "quality x 0.33, latency x 0.33, cost x 0.33",
         "8 candidates",
-        f"next model: {following.model} at {following.score:.2f}",
+        f"next model: {following['model']} at {following['score']:.2f}",
     ]
 
 

@@ -60,14 +60,14 @@ async def test_the_cheapest_serves_where_cost_decides(shared):
     cheap = deployment("cheap", 0.1, input_cost_per_token=1e-9, output_cost_per_token=1e-9)
     of = shadowing(deployment("best", 0.9), cheap, base="cost-based-routing")
     assert {await ask(of) for _ in range(5)} == {"cheap"}
-    assert {record.would.deployment for record in records(shared)} == {"best"}
+    assert {record.would["deployment"] for record in records(shared)} == {"best"}
 
 
 def test_synchronous_requests_are_watched_too(shared):
     of = shadowing(deployment("best", 0.9), deployment("worst", 0.1))
     served = answered_by(of.completion(model="auto", messages=HELLO))
     (record,) = records(shared)
-    assert (record.deployment, record.would.deployment) == (served, "best")
+    assert (record.deployment, record.would["deployment"]) == (served, "best")
 
 
 async def test_a_failure_of_ours_changes_nothing(shared, monkeypatch):
@@ -97,4 +97,4 @@ async def test_a_routing_group_may_be_watched_beside_an_active_one(shared):
         ],
     )
     assert {await ask(of, model="watched") for _ in range(40)} == {"a", "b"}
-    assert {record.would.deployment for record in records(shared)} == {"a"}
+    assert {record.would["deployment"] for record in records(shared)} == {"a"}

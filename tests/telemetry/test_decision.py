@@ -24,7 +24,7 @@ def test_it_names_what_was_chosen_and_what_it_was_chosen_by():
 
 def test_a_candidates_terms_sum_to_its_score():
     for candidate in record(Recorder(), [*SMALL, *LARGE]).top:
-        assert sum(candidate.terms.values()) == pytest.approx(candidate.score)
+        assert sum(candidate["terms"].values()) == pytest.approx(candidate["score"])
 
 
 @pytest.mark.parametrize("candidates", [LARGE, [*SMALL, *LARGE]])
@@ -38,15 +38,15 @@ def test_the_chosen_candidates_figures_are_what_was_predicted_of_it(candidates):
 def test_the_best_candidates_come_first_and_the_chosen_one_is_among_them():
     for _ in range(20):
         made = record(Recorder(), [*LARGE, *SMALL])
-        scores = [candidate.score for candidate in made.top]
+        scores = [candidate["score"] for candidate in made.top]
         assert scores == sorted(scores, reverse=True)
-        assert made.deployment in {candidate.deployment for candidate in made.top}
+        assert made.deployment in {candidate["deployment"] for candidate in made.top}
         assert len(made.top) == MAX_CANDIDATES
 
 
 def test_the_best_of_every_model_is_told_even_behind_many_of_another():
     made = record(Recorder(), [*SMALL, *LARGE], weights="cost")
-    assert {candidate.model for candidate in made.top} == {"small", "large"}
+    assert {candidate["model"] for candidate in made.top} == {"small", "large"}
 
 
 def test_no_word_of_the_prompt_is_in_it():
