@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from math import isfinite
 from typing import Any, Literal, TypedDict
 
@@ -131,10 +132,17 @@ def top_candidates(
     """
     rows = _leading(ballot)
     if len(rows) > MAX_CANDIDATES:
-        best = {deployments[chosen].group: chosen}
-        further = [row for row in rows if best.setdefault(deployments[row].group, row) != row]
-        told = [*best.values(), *further][:MAX_CANDIDATES]
-        rows = [row for row in (rows if chosen in rows else [chosen, *rows]) if row in told]
+        if chosen not in rows:
+            rows = [chosen, *rows]
+        groups = [deployments[row].group for row in rows]
+        # From the last to the first, so that of each model the best one stays.
+        best = dict(zip(reversed(groups), reversed(rows), strict=True))
+        best[deployments[chosen].group] = chosen
+        leading = sorted(best.values(), key=rows.index)
+        leading.remove(chosen)
+        further = (row for row in rows if row != chosen and row not in leading)
+        told = [chosen, *leading, *islice(further, MAX_CANDIDATES)][:MAX_CANDIDATES]
+        rows = sorted(told, key=rows.index)
     return _candidates(ballot, deployments, rows, weighing)
 
 
