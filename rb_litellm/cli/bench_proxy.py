@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rb_litellm.cli.figures import machine, show
+from rb_litellm.cli.figures import machine, packages_of, show
 
 
 @click.command(name="proxy")
@@ -27,11 +27,9 @@ def proxy(
     quiet: bool,
 ) -> None:
     """Requests per second and latency through real proxies before upstreams that answer at once."""
-    try:
+    with packages_of("demo"):
         from rb_litellm.bench.proxy import run
         from rb_litellm.demo.processes import ChildFailed
-    except ImportError as error:
-        raise click.ClickException(f"{error}; install with: pip install 'rb_litellm[demo]'") from error
 
     def told(what: str) -> None:
         if not quiet:

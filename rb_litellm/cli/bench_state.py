@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rb_litellm.cli.figures import machine, progress, show
+from rb_litellm.cli.figures import machine, packages_of, progress, show
 from rb_litellm.core.scoring import PRESETS
 
 
@@ -47,7 +47,8 @@ def faults(
     First `--requests` of a random mix with one worker killed on the way, then each way in which a Redis
     fails for `--seconds`. Needs the demo's packages; takes some minutes.
     """
-    from rb_litellm.bench import conservation, outages
+    with packages_of("demo"):
+        from rb_litellm.bench import conservation, outages
     from rb_litellm.demo.processes import end_on_sigterm
 
     end_on_sigterm()
@@ -77,7 +78,8 @@ def workers(
     requests: int, workers: tuple[int, ...], weights: str, seeds: tuple[int, ...], as_json: bool, quiet: bool
 ) -> None:
     """Send the same arrivals to one worker and to several, with gauges exchanged and without."""
-    from rb_litellm.bench.workers import run
+    with packages_of("demo"):
+        from rb_litellm.bench.workers import run
 
     show({**run(requests, workers, seeds, weights, progress(quiet)), "machine": machine()}, as_json)
 
@@ -89,6 +91,7 @@ def workers(
 @click.option("--quiet", is_flag=True, help="No progress.")
 def state(decisions: int, seconds: float, as_json: bool, quiet: bool) -> None:
     """Measure what keeping state costs: reckoning, Redis per worker at rest and under load, memory."""
-    from rb_litellm.bench.state import run
+    with packages_of("demo"):
+        from rb_litellm.bench.state import run
 
     show({**run(decisions, seconds, progress(quiet)), "machine": machine()}, as_json)

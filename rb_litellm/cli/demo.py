@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from rb_litellm.cli.figures import packages_of
 from rb_litellm.core.scoring import PRESETS
 
 _WIDTH = 110
@@ -52,7 +53,7 @@ def demo(
     quiet: bool,
 ) -> None:
     """Send one load through a real proxy: RouteBalance beside two of LiteLLM's strategies."""
-    try:
+    with packages_of("demo"):
         from rb_litellm.demo.processes import ChildFailed, end_on_sigterm
         from rb_litellm.demo.prompts import BUILT_IN, read_prompts
         from rb_litellm.demo.run import DemoOptions, Watcher
@@ -60,8 +61,6 @@ def demo(
         from rb_litellm.demo.stage import STRATEGIES, redis_command
 
         redis_command(0)  # What is missing is told now, and not when half of it is up.
-    except ImportError as error:
-        raise click.ClickException(f"{error}; install with: pip install 'rb_litellm[demo]'") from error
 
     end_on_sigterm()
     notes = Console(stderr=True, quiet=quiet)

@@ -1,17 +1,31 @@
-"""How benchmarks print their figures: one JSON document, or tables."""
+"""What the benchmarks' commands share: what they need, and how they print figures."""
 
 from __future__ import annotations
 
 import json
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
+
+
+@contextmanager
+def packages_of(extra: str) -> Iterator[None]:
+    """Around imports: whoever lacks a package is told what to install, and nothing has begun yet.
+
+    Raises:
+        ClickException: a package is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise click.ClickException(f"{error}; install with: pip install 'rb_litellm[{extra}]'") from error
 
 
 def machine() -> dict[str, str]:
