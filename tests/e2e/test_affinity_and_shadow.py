@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
-from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy
+from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy, shared_state
 
 pytestmark = pytest.mark.slow
 SYSTEM = "You are a patient teacher of physics. Say what is known and what is not. " * 40
+PATIENCE_S = 60.0
 EXCHANGE_S = 1.0
 """Several exchanges of gauges: after that, each worker knows what the other one sent."""
 
@@ -40,6 +41,8 @@ def proxy(redis: RedisServer, servers: Servers, tmp_path_factory: pytest.TempPat
         },
     }
     with running_proxy(tmp_path_factory.mktemp("proxy"), config, workers=2) as running:
+        # One worker may serve before the other is there to hear of it.
+        running.child.wait_until(lambda: len(shared_state(redis.url, "affinity")["workers"]) == 2, PATIENCE_S)
         yield running
 
 
