@@ -182,7 +182,10 @@ async def _all_decided(choices: Sequence[Awaitable[Any]], over: asyncio.Event) -
 def _telemetry(
     router: Any, arguments: dict[str, Any], requests: Iterator[dict[str, Any]]
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
-    """The machine's pace changes by more than is looked for: told and untold decisions take turns."""
+    """Seconds that telemetry adds to a decision.
+
+    Told and untold ones take turns, because the machine's pace changes by more than is looked for.
+    """
     told, untold = _decision(router, arguments, 1), _untold(_decision(router, arguments, 1))
 
     async def measure(request: dict[str, Any]) -> float:

@@ -78,8 +78,7 @@ def workers(
     requests: int, workers: tuple[int, ...], weights: str, seeds: tuple[int, ...], as_json: bool, quiet: bool
 ) -> None:
     """Send the same arrivals to one worker and to several, with gauges exchanged and without."""
-    with packages_of("demo"):
-        from rb_litellm.bench.workers import run
+    from rb_litellm.bench.workers import run
 
     show({**run(requests, workers, seeds, weights, progress(quiet)), "machine": machine()}, as_json)
 

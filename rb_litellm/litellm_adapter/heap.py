@@ -18,7 +18,8 @@ import os
 import sys
 
 YOUNG = 10_000
-"""Objects that may have become more before a collection: the garbage that waits for it is bounded by that."""
+"""Objects that may have become more before a young collection. Older ones still come at every so many younger
+ones, so with Python's 10 and 10 no more than a hundred times as many wait for a full one."""
 
 
 class Heap:

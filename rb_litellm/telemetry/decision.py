@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from math import isfinite
 from typing import Any, Literal, TypedDict
 
@@ -138,11 +138,9 @@ def top_candidates(
         # From the last to the first, so that of each model the best one stays.
         best = dict(zip(reversed(groups), reversed(rows), strict=True))
         best[deployments[chosen].group] = chosen
-        leading = sorted(best.values(), key=rows.index)
-        leading.remove(chosen)
-        further = (row for row in rows if row != chosen and row not in leading)
-        told = [chosen, *leading, *islice(further, MAX_CANDIDATES)][:MAX_CANDIDATES]
-        rows = sorted(told, key=rows.index)
+        leading = [chosen, *sorted({*best.values()} - {chosen}, key=rows.index)]
+        further = (row for row in rows if row not in leading)
+        rows = sorted(islice(chain(leading, further), MAX_CANDIDATES), key=rows.index)
     return _candidates(ballot, deployments, rows, weighing)
 
 
