@@ -21,7 +21,7 @@ def register() -> None:
     Raises:
         UnsupportedLiteLLM: the installed LiteLLM lacks something that the strategy is built on.
     """
-    from rb_litellm.litellm_adapter.register import register as install
+    from rb_litellm.litellm_adapter.hosts.python_router import register as install
 
     install()
 

@@ -16,9 +16,8 @@ import numpy as np
 
 from rb_litellm.core.affinity import AffinityRule, Held
 from rb_litellm.core.assign import Fleet, assign
-from rb_litellm.core.ballot import Decision, Refusal
-from rb_litellm.core.bids import Bid, Prices
-from rb_litellm.core.crowd import Crowd
+from rb_litellm.core.batch import Bid, Prices
+from rb_litellm.core.breakdown import Decision, Refusal
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
@@ -26,6 +25,7 @@ from rb_litellm.core.latency import LatencyForecast, forecast
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.residuals import FleetOdds, Residuals
+from rb_litellm.core.sampling import Crowd
 from rb_litellm.core.scoring import BALANCED, Objective
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray, Outcome, Prompt

@@ -19,10 +19,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from rb_litellm.bench import probe
-from rb_litellm.bench.mix import KINDS, SERVERS, Client, configuration
+from rb_litellm.bench import loop_probe
 from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.stand import Proxy, running_proxy, running_servers
+from rb_litellm.bench.request_mix import KINDS, SERVERS, Client, configuration
+from rb_litellm.bench.testbed import Proxy, running_proxy, running_servers
 from rb_litellm.state.overview import Overview, overview
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
@@ -57,8 +57,8 @@ class _Run:
     """Process id of the worker that was killed."""
 
     @property
-    def alive(self) -> list[probe.Sight]:
-        return [sight for sight in probe.read(self.folder) if sight.pid != self.killed]
+    def alive(self) -> list[loop_probe.Sight]:
+        return [sight for sight in loop_probe.read(self.folder) if sight.pid != self.killed]
 
 
 def run(
@@ -89,7 +89,7 @@ def _stand(folder: Path, seed: int, cancels: bool) -> Iterator[_Run]:
             interval_ms=round(INTERVAL_S * 1000),
             cancels=cancels,
         )
-        environment = {"LITELLM_WORKER_STARTUP_HOOKS": probe.HOOK, probe.FOLDER: str(folder)}
+        environment = {"LITELLM_WORKER_STARTUP_HOOKS": loop_probe.HOOK, loop_probe.FOLDER: str(folder)}
         with running_proxy(folder, config, workers=WORKERS, env=environment) as proxy:
             yield _Run(proxy, redis, folder, "conservation", Random(seed))
 
@@ -119,7 +119,7 @@ async def _run(run: _Run, requests: int, kill: bool, progress: Callable[[str], N
         await store.close()
     closed: Counter[str] = Counter()
     failures: Counter[str] = Counter()
-    for sight in probe.read(run.folder):
+    for sight in loop_probe.read(run.folder):
         closed.update(sight.closed)
         failures.update(sight.failures)
         run.lowest = min(run.lowest, sight.lowest)

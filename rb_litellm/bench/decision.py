@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from rb_litellm.bench.stand_in import train_stand_in
+from rb_litellm.bench.placeholder_predictor import train_stand_in
 
 GROUPS = ("qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "qwen2.5-72b")
 STRATEGIES = (
@@ -74,7 +74,7 @@ async def _run(
     import litellm
 
     from rb_litellm import register
-    from rb_litellm.litellm_adapter.heap import set_aside
+    from rb_litellm.litellm_adapter.shared.gc_tuning import set_aside
 
     register()
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
@@ -198,8 +198,8 @@ def _untold(
     decide: Callable[[dict[str, Any]], Awaitable[float]],
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
     """The same decision, with nothing recorded or told of it."""
+    from rb_litellm.litellm_adapter.lifecycle.publish_decision import Telling
     from rb_litellm.litellm_adapter.runtime import runtime
-    from rb_litellm.litellm_adapter.telling import Telling
     from rb_litellm.telemetry.recorder import Recorder
 
     class Silent(Telling):

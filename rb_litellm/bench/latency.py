@@ -24,9 +24,9 @@ from rb_litellm.balancer import Ask
 from rb_litellm.core.scoring import PRESETS
 from rb_litellm.core.types import FloatArray, IntArray, Prompt
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.balanced import Arms, RouteBalance
 from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.engine import Incident, Served, Simulation
+from rb_litellm.sim.routebalance_policy import Arms, RouteBalance
 from rb_litellm.sim.workload import Request, arrivals
 
 WARM = 200

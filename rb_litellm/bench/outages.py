@@ -21,7 +21,7 @@ from rb_litellm.bench import picker
 from rb_litellm.bench.fault_proxy import FaultProxy
 from rb_litellm.bench.redis_faults import FAULTS, injected
 from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.stand import Proxy, running_proxy, running_servers
+from rb_litellm.bench.testbed import Proxy, running_proxy, running_servers
 from rb_litellm.demo.load import fire, poisson
 
 CONTROL = "none"

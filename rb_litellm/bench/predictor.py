@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from rb_litellm.bench.stand_in import prompt, train_stand_in
+from rb_litellm.bench.placeholder_predictor import prompt, train_stand_in
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource

@@ -25,7 +25,7 @@ import httpx
 import numpy as np
 
 from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.stand import LITELLM, RB_LITELLM, START_S, Proxy, running_proxy
+from rb_litellm.bench.testbed import LITELLM, RB_LITELLM, START_S, Proxy, running_proxy
 from rb_litellm.demo.processes import Child, free_port
 from rb_litellm.demo.stage import clean_environment
 

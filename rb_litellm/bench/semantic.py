@@ -21,9 +21,9 @@ from rb_litellm.predictors import lexicon
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.train.boosting import Trees, boost
 from rb_litellm.train.dataset import Dataset
+from rb_litellm.train.leave_one_task_out import Judged
 from rb_litellm.train.metrics import r2
-from rb_litellm.train.reading import Reading
-from rb_litellm.train.strangers import Judged
+from rb_litellm.train.prompt_features import Reading
 from rb_litellm.train.targets import Reader, Targets
 from rb_litellm.train.weights import choose_weights, plain_blend
 

@@ -60,7 +60,7 @@ def doctor(
 def _examine(file: Path | None, url: str | None, key: str | None) -> Iterator[Finding]:
     from rb_litellm.doctor import configuration, policies, running, surroundings
     from rb_litellm.doctor.finding import error
-    from rb_litellm.litellm_adapter.preflight import ConfigUnreadable, read_config
+    from rb_litellm.litellm_adapter.proxy.preflight import ConfigUnreadable, read_config
 
     config: configuration.Configuration | None = None
     yield from surroundings.check_litellm()

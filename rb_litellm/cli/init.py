@@ -37,7 +37,7 @@ def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool
     # Prices by the installed map: a download would make the answer depend on the network.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     from rb_litellm.doctor.configuration import Configuration
-    from rb_litellm.litellm_adapter.preflight import ConfigUnreadable, read_config
+    from rb_litellm.litellm_adapter.proxy.preflight import ConfigUnreadable, read_config
     from rb_litellm.setup.file import read_text, replace_text
     from rb_litellm.setup.proposal import NothingToRoute, propose
     from rb_litellm.setup.yaml_text import CannotEdit
@@ -74,7 +74,7 @@ def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool
 def _errors(text: str, file: Path) -> list[str]:
     """What the doctor would call an error in the proposed text."""
     from rb_litellm.doctor import configuration
-    from rb_litellm.litellm_adapter.preflight import read_config
+    from rb_litellm.litellm_adapter.proxy.preflight import read_config
 
     # Beside the file, where what it includes is found.
     with tempfile.TemporaryDirectory() as folder:

@@ -53,7 +53,7 @@ def label(
     well it serves the request. Rows that are in --out already are not asked again.
     """
     from rb_litellm.train import judge as judges
-    from rb_litellm.train.judging import Task, task_of_row, thumbs_row
+    from rb_litellm.train.calibration import Task, task_of_row, thumbs_row
 
     if bool(thumbs) == bool(data) or bool(data) != bool(judge):
         raise click.UsageError("give --data with --judge, or --thumbs")

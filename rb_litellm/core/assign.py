@@ -14,12 +14,12 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.core.ballot import Ballot, Decision, Predictions, Refusal, Term, all_of
-from rb_litellm.core.bids import Bid, Lot, Prices, longest_first, lots
-from rb_litellm.core.crowd import Crowd
+from rb_litellm.core.batch import Bid, Lot, Prices, longest_first, lots
+from rb_litellm.core.breakdown import Ballot, Decision, Predictions, Refusal, Term, all_of
 from rb_litellm.core.exploration import drawn_latency, explores, longest_ago
 from rb_litellm.core.filters import Filtered, apply
 from rb_litellm.core.latency import Conditions, LatencyCoefficients
+from rb_litellm.core.sampling import Crowd
 from rb_litellm.core.slo import Odds
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 

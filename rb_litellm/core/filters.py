@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from rb_litellm.core.admission import Admission
-from rb_litellm.core.ballot import Predictions, Term, Verdict
+from rb_litellm.core.breakdown import Predictions, Term, Verdict
 from rb_litellm.core.budget import Budget, Payable
 from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.slo import Odds, Slo, all_keep_latencies, all_keep_the_rest, judge, needed, verdicts

@@ -23,9 +23,9 @@ from typing import Final, Literal
 import numpy as np
 
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
-from rb_litellm.core.pace import Pace
 from rb_litellm.core.pooling import pooled
 from rb_litellm.core.regression import Regression
+from rb_litellm.core.stream_progress import Pace
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
 

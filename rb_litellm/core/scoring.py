@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from rb_litellm.core.ballot import Predictions, Term, all_of
+from rb_litellm.core.breakdown import Predictions, Term, all_of
 from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.types import BoolArray, FloatArray
 

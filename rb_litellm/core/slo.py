@@ -25,7 +25,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from rb_litellm.core.ballot import Predictions, Term, Verdict, all_of
+from rb_litellm.core.breakdown import Predictions, Term, Verdict, all_of
 from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.types import BoolArray, FloatArray
 

@@ -12,8 +12,8 @@ from rb_litellm.balancer import model_info
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.finding import Finding, error, ok, warn
-from rb_litellm.litellm_adapter.catalog import mode_of, read_deployment
-from rb_litellm.litellm_adapter.preflight import mistakes, strategies
+from rb_litellm.litellm_adapter.proxy.preflight import mistakes, strategies
+from rb_litellm.litellm_adapter.shared.catalog import mode_of, read_deployment
 from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.priors import size_billions
 from rb_litellm.predictors.registry import PredictionSource

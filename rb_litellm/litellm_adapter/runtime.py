@@ -27,30 +27,30 @@ from rb_litellm.config import (
     ScrapeSettings,
 )
 from rb_litellm.controls import Planner
-from rb_litellm.core.ballot import Refusal
+from rb_litellm.core.breakdown import Refusal
 from rb_litellm.core.drift import Drift
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.streams import Progress
 from rb_litellm.core.types import Outcome
-from rb_litellm.litellm_adapter.arrival import Arrival
-from rb_litellm.litellm_adapter.attempts import Attempts
-from rb_litellm.litellm_adapter.calls import Calls
-from rb_litellm.litellm_adapter.catalog import Catalog
-from rb_litellm.litellm_adapter.feedback import FeedbackBox
-from rb_litellm.litellm_adapter.heap import Heap
-from rb_litellm.litellm_adapter.later import Later
-from rb_litellm.litellm_adapter.predictors import Predictors
-from rb_litellm.litellm_adapter.prefix_share import GuardedPrefixes
-from rb_litellm.litellm_adapter.register import selector_for
-from rb_litellm.litellm_adapter.reloading import Reloading
-from rb_litellm.litellm_adapter.reporting import Reporting
-from rb_litellm.litellm_adapter.routes import mount
-from rb_litellm.litellm_adapter.scraping import Scraping
-from rb_litellm.litellm_adapter.seldom import Seldom
-from rb_litellm.litellm_adapter.sharing import Sharing
-from rb_litellm.litellm_adapter.telling import Telling
-from rb_litellm.litellm_adapter.ticker import Ticker
+from rb_litellm.litellm_adapter.hosts.python_router import selector_for
+from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
+from rb_litellm.litellm_adapter.lifecycle.calls import Calls
+from rb_litellm.litellm_adapter.lifecycle.publish_decision import Telling
+from rb_litellm.litellm_adapter.proxy.hot_reload import Reloading
+from rb_litellm.litellm_adapter.proxy.metrics_report import Reporting
+from rb_litellm.litellm_adapter.proxy.routes import mount
+from rb_litellm.litellm_adapter.request.arrival import Arrival
+from rb_litellm.litellm_adapter.shared.catalog import Catalog
+from rb_litellm.litellm_adapter.shared.deferred import Later
+from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
+from rb_litellm.litellm_adapter.shared.gauge_exchange import Sharing
+from rb_litellm.litellm_adapter.shared.gc_tuning import Heap
+from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
+from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
+from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
+from rb_litellm.litellm_adapter.shared.throttle import Seldom
+from rb_litellm.litellm_adapter.shared.timers import Ticker
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.foreign import Foreign
 from rb_litellm.state.index import DeploymentIndex
@@ -83,7 +83,7 @@ class Runtime:
     """See the module. `clock` gives monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, random: Random | None = None) -> None:
-        from rb_litellm.litellm_adapter.lifecycle import Lifecycle
+        from rb_litellm.litellm_adapter.lifecycle.callbacks import Lifecycle
 
         self.clock = clock
         self.lock = threading.RLock()

@@ -18,21 +18,21 @@ from rb_litellm.balancer import Ask, Assignment
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.controls import Plan, Planner
 from rb_litellm.core.admission import Admission
-from rb_litellm.core.ballot import Refusal
+from rb_litellm.core.breakdown import Refusal
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import Objective
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.access import permitted
-from rb_litellm.litellm_adapter.arrival import Arrival
-from rb_litellm.litellm_adapter.controls import given_to, priority_of
-from rb_litellm.litellm_adapter.desk import Desk
-from rb_litellm.litellm_adapter.explaining import current_inquiry, explanation
-from rb_litellm.litellm_adapter.feedback import check_feedback
-from rb_litellm.litellm_adapter.prompts import counted, read_prompt, read_uncounted
-from rb_litellm.litellm_adapter.refusals import error_for
+from rb_litellm.litellm_adapter.request.access import permitted
+from rb_litellm.litellm_adapter.request.arrival import Arrival
+from rb_litellm.litellm_adapter.request.budget import Allowance, allowance_of, clamp
+from rb_litellm.litellm_adapter.request.controls import given_to, priority_of
+from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
+from rb_litellm.litellm_adapter.request.micro_batch import Desk
+from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
+from rb_litellm.litellm_adapter.request.refusals import error_for
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
-from rb_litellm.litellm_adapter.spending import Allowance, allowance_of, clamp
+from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback
 from rb_litellm.predictors.model import PredictorError
 from rb_litellm.predictors.registry import PredictionSource
 

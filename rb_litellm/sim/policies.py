@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.scoring import PRESETS, QualityNorm, Weights
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim import ceilings, controlled
-from rb_litellm.sim.balanced import Arms, Decoupled, OraclePredictions, RouteBalance
+from rb_litellm.sim import controlled, oracle_bounds
+from rb_litellm.sim.baseline_policies import RoundRobin, ShortestQueue
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.memory import Trained
 from rb_litellm.sim.policy import Policy
+from rb_litellm.sim.routebalance_policy import Arms, Decoupled, OraclePredictions, RouteBalance
 from rb_litellm.sim.routers import Classifier, Clusters, ModelChooser, ThenShortestQueue, WinRate
-from rb_litellm.sim.simple import RoundRobin, ShortestQueue
 from rb_litellm.sim.workload import Corpus, Request
 
 _ARMS = {
@@ -53,7 +53,7 @@ NAMES = (
     "power-of-2",
     *(f"{router}+jsq[=THRESHOLD][:serial]" for router in _CHOOSERS),
     "oracle",
-    *ceilings.NAMES,
+    *oracle_bounds.NAMES,
 )
 
 
@@ -95,8 +95,8 @@ def make_policy(name: str, around: Surroundings, requests: Sequence[Request], se
         return RouteBalance(
             name, cluster, PRESETS["balanced"], truth, quality_norm=around.quality_norm, seed=seed
         )
-    if name in ceilings.NAMES:
-        return ceilings.Ceiling(name, cluster, around.train, requests, seed)
+    if name in oracle_bounds.NAMES:
+        return oracle_bounds.Ceiling(name, cluster, around.train, requests, seed)
     if name == "round-robin":
         return RoundRobin(deployments)
     if name == "jsq":

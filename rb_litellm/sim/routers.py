@@ -23,10 +23,10 @@ import numpy.typing as npt
 import xgboost
 
 from rb_litellm.core.types import FloatArray, Prompt
+from rb_litellm.sim.baseline_policies import TierQueues
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.plain_features import featurise
 from rb_litellm.sim.policy import Desk, Oblivious
-from rb_litellm.sim.simple import TierQueues
 from rb_litellm.sim.workload import Corpus, Request
 
 SCORING_S = 0.009

@@ -22,10 +22,10 @@ from time import monotonic
 from typing import Literal, Protocol
 from uuid import uuid4
 
+from rb_litellm.state.exchange_schedule import pauses_s
 from rb_litellm.state.gauges import Gauge, GaugeError, Heard, decode, encode, wire_name
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
-from rb_litellm.state.pace import pauses_s
 from rb_litellm.state.reckoning import Peers
 from rb_litellm.state.store import GaugeStore
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rb_litellm.core.ballot import Ballot
+from rb_litellm.core.breakdown import Ballot
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import IntArray, Prediction
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-from rb_litellm.core.ballot import Ballot
+from rb_litellm.core.breakdown import Ballot
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome, Prediction
 from rb_litellm.telemetry.weighing import Weighing

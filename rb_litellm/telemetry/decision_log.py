@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rb_litellm.core.ballot import Ballot
+from rb_litellm.core.breakdown import Ballot
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.decision import DecisionRecord

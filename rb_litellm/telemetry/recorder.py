@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from math import isfinite
 
 from rb_litellm.balancer import Assignment
-from rb_litellm.core.ballot import Ballot, Decision, Refusal
+from rb_litellm.core.breakdown import Ballot, Decision, Refusal
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.baseline import Baseline

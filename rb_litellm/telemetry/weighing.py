@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from rb_litellm.core.ballot import Ballot, Term
+from rb_litellm.core.breakdown import Ballot, Term
 from rb_litellm.core.types import FloatArray
 
 _SCORE_SCALE = 1e4

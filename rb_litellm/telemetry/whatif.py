@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.core.ballot import Ballot
+from rb_litellm.core.breakdown import Ballot
 from rb_litellm.core.scoring import JointScore, Weights
 from rb_litellm.core.types import FloatArray
 from rb_litellm.telemetry.decision_log import Recent

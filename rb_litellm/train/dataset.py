@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rb_litellm.core.types import FloatArray, Prompt
-from rb_litellm.litellm_adapter.prompts import read_prompt
+from rb_litellm.litellm_adapter.request.prompt import read_prompt
 
 MAX_PROBLEMS = 10
 """Bad rows that one error names; reading stops there."""

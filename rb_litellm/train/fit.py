@@ -21,8 +21,8 @@ from rb_litellm.predictors.model import LEVELS, mean_of_quantiles
 from rb_litellm.train.boosting import Trees, boost
 from rb_litellm.train.clusters import clusters
 from rb_litellm.train.dataset import DataError, Dataset
-from rb_litellm.train.reading import MIN_SEEN, Reading
-from rb_litellm.train.strangers import Judged, as_strangers, choose_recognised, left_out
+from rb_litellm.train.leave_one_task_out import Judged, as_strangers, choose_recognised, left_out
+from rb_litellm.train.prompt_features import MIN_SEEN, Reading
 from rb_litellm.train.targets import MAX_KINDS, Reader, Targets, column_means
 from rb_litellm.train.weights import choose_weights, keep_closer, plain_blend
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rb_litellm.predictors.tokens import estimate_tokens
-from rb_litellm.train.judging import Task, read_grade
+from rb_litellm.train.calibration import Task, read_grade
 
 MAX_FAILURES_IN_A_ROW = 20
 """A judge that fails so often without a grade in between is asked no more."""

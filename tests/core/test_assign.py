@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from rb_litellm.core.admission import Admission
 from rb_litellm.core.affinity import AffinityRule, Held
 from rb_litellm.core.assign import Fleet, assign
-from rb_litellm.core.ballot import Decision, Refusal
-from rb_litellm.core.bids import Bid, Prices, longest_first
+from rb_litellm.core.batch import Bid, Prices, longest_first
+from rb_litellm.core.breakdown import Decision, Refusal
 from rb_litellm.core.budget import Budget
-from rb_litellm.core.crowd import Crowd
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
+from rb_litellm.core.sampling import Crowd
 from rb_litellm.core.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.slo import Slo
 from rb_litellm.core.types import InstanceState

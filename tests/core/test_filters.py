@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.admission import Admission
-from rb_litellm.core.ballot import Predictions
+from rb_litellm.core.breakdown import Predictions
 from rb_litellm.core.budget import Budget, payable
 from rb_litellm.core.filters import Limits, apply, rest_kept
 from rb_litellm.core.latency import LatencyForecast

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.ballot import Predictions
+from rb_litellm.core.breakdown import Predictions
 from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.slo import RELAX, Slo, judge, needed
 from tests.core.odds import LogUniform

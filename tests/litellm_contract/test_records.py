@@ -6,7 +6,7 @@ import litellm
 import pytest
 from litellm.integrations.custom_logger import CustomLogger
 
-from rb_litellm.litellm_adapter import register as register_module
+from rb_litellm.litellm_adapter.hosts import python_router as register_module
 from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import HELLO, ask, deployment, router
 

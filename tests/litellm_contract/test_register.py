@@ -8,8 +8,8 @@ import pytest
 
 import rb_litellm
 from rb_litellm.config import SettingsError
-from rb_litellm.litellm_adapter import register as register_module
-from rb_litellm.litellm_adapter.register import STRATEGY, UnsupportedLiteLLM, router_strategy
+from rb_litellm.litellm_adapter.hosts import python_router as register_module
+from rb_litellm.litellm_adapter.hosts.python_router import STRATEGY, UnsupportedLiteLLM, router_strategy
 from rb_litellm.predictors.model import PredictorError
 from tests.litellm_contract.routers import QUALITY_ONLY, deployment, router
 

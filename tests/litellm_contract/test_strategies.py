@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from rb_litellm.litellm_adapter.register import router_strategy
+from rb_litellm.litellm_adapter.hosts.python_router import router_strategy
 from tests.litellm_contract.routers import HELLO, QUALITY_ONLY, answered_by, ask, deployment, router
 
 COST_ONLY = {"weights": {"quality": 0, "latency": 0, "cost": 1}}

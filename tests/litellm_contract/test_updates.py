@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from rb_litellm.litellm_adapter.register import guard_stored_settings, offer_stored_settings
-from rb_litellm.litellm_adapter.settings_page import FIELD
+from rb_litellm.litellm_adapter.hosts.python_router import guard_stored_settings, offer_stored_settings
+from rb_litellm.litellm_adapter.hosts.settings_page import FIELD
 from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.ballot import Ballot, Predictions
+from rb_litellm.core.breakdown import Ballot, Predictions
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
 from rb_litellm.core.latency import LatencyForecast

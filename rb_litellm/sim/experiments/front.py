@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rb_litellm.sim.ceilings import NAMES as CEILINGS
 from rb_litellm.sim.experiments.litellm import STRATEGIES
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
+from rb_litellm.sim.oracle_bounds import NAMES as CEILINGS
 from rb_litellm.sim.report.blocks import Block, Table, Verdict
 from rb_litellm.sim.report.statistics import Spread
 from rb_litellm.sim.world import Run

@@ -1,0 +1,1 @@
+"""LiteLLM's callbacks, as the beginnings and ends of attempts in the ledger."""

@@ -1,0 +1,245 @@
+"""LiteLLM's callbacks, as the beginnings and ends of attempts.
+
+The first of these to come closes an attempt: success hook, end of the stream, the attempt's own failure,
+success or failure event, post-call failure hook, the next pick of the same call, the end of the pick's
+task and of the request's; the lease after all of them. No callback raises: LiteLLM would show it to the
+client or lose other callbacks' events.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from litellm.integrations.custom_logger import CustomLogger
+
+from rb_litellm.core.streams import Chunks
+from rb_litellm.litellm_adapter.lifecycle.streams import begins_answer
+from rb_litellm.litellm_adapter.lifecycle.usage import hidden, output_tokens
+from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
+from rb_litellm.litellm_adapter.request.routing_decision import add_measured
+from rb_litellm.telemetry.headers import response_headers
+
+if TYPE_CHECKING:
+    from rb_litellm.litellm_adapter.runtime import Runtime
+
+_log = logging.getLogger("rb_litellm")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _silent(hook: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R | None]]:
+    @functools.wraps(hook)
+    async def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
+        try:
+            return await hook(*args, **kwargs)
+        except Exception:  # noqa: BLE001  bookkeeping must not reach the client
+            _log.exception("RouteBalance: %s failed; the request is not affected", hook.__name__)
+            return None
+
+    return wrapped
+
+
+class Lifecycle(CustomLogger):  # type: ignore[misc]
+    """Reports to the runtime; this is what `litellm_settings.callbacks: [rb_litellm.proxy]` names."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__()
+        self._runtime = runtime
+
+    async def async_pre_call_hook(
+        self, user_api_key_dict: Any, cache: Any, data: Any, call_type: Any
+    ) -> None:
+        """A request has come: take its controls out of it and refuse it if they are wrong.
+
+        Raises:
+            HTTPException: 400 or 403, naming the control.
+        """
+        try:
+            take_in(data, user_api_key_dict, lambda: self._runtime.planner_for(data))
+        except BadControls as error:
+            from fastapi import HTTPException
+
+            raise HTTPException(status_code=error.status, detail={"error": str(error)}) from None
+        except Exception as error:  # noqa: BLE001  without its controls a request is still routed
+            self._runtime.counters.failure("controls", error, self._runtime.clock())
+
+    @_silent
+    async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> None:
+        """An answer in one piece is there."""
+        if isinstance(response, AsyncIterable):
+            return
+        self._runtime.answered(
+            _call_id(data),
+            "success-hook",
+            deployment=hidden(response, "model_id"),
+            output_tokens=output_tokens(response),
+            cost_usd=_number(hidden(response, "response_cost")),
+            cached=bool(hidden(response, "cache_hit")),
+        )
+
+    @_silent
+    async def async_post_call_failure_deployment_hook(
+        self, request_data: Mapping[str, Any], exception: Exception, call_type: Any
+    ) -> None:
+        """One attempt has failed, just now: before any retry, or the wait for it."""
+        deployment = _id(request_data.get("model_info"))
+        if deployment is not None:
+            self._runtime.attempt_failed(
+                _call_id(request_data), deployment, type(exception).__name__, at_once=True
+            )
+
+    @_silent
+    async def async_post_call_failure_hook(
+        self,
+        request_data: Any,
+        original_exception: Exception,
+        user_api_key_dict: Any,
+        traceback_str: Any = None,
+    ) -> None:
+        """All attempts of the request have failed, or it was refused."""
+        self._runtime.closed(_call_id(request_data), "failure-hook", error=type(original_exception).__name__)
+
+    async def async_post_call_streaming_iterator_hook(
+        self, user_api_key_dict: Any, response: AsyncIterable[Any], request_data: Any
+    ) -> AsyncGenerator[Any, None]:
+        """Pass a stream through, seeing its first token and its end, however it ends."""
+        call_id = _call_id(request_data)
+        error: str | None = None
+        written = Chunks()
+        try:
+            async for chunk in response:
+                if written.chunks:
+                    written.chunks += 1
+                elif begins_answer(chunk):
+                    written.chunks = 1
+                    self._runtime.first_token(call_id, written)
+                yield chunk
+        except Exception as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            # A client that leaves (GeneratorExit, CancelledError) has had a good answer so far.
+            self._runtime.closed(call_id, "stream-end", error=error)
+
+    @_silent
+    async def async_post_call_response_headers_hook(
+        self,
+        data: Any,
+        user_api_key_dict: Any,
+        response: Any,
+        request_headers: Any = None,
+        litellm_call_info: Mapping[str, Any] | None = None,
+    ) -> dict[str, str] | None:
+        """The `x-routebalance-*` headers, if it was our choice that answered."""
+        if isinstance(response, AsyncIterable):
+            # The wrapper around a stream sees nothing of a client that leaves before it is begun.
+            self._runtime.watch_request(_call_id(data))
+        record = self._runtime.decision(_call_id(data))
+        answered_by = (litellm_call_info or {}).get("model_id")
+        if record is None or (answered_by and answered_by != record.deployment):
+            return None
+        return response_headers(record, _number(hidden(response, "response_cost")))
+
+    async def async_logging_hook(self, kwargs: Any, result: Any, call_type: str) -> tuple[Any, Any]:
+        """LiteLLM is about to log a success: what was measured goes into the decision that it logs."""
+        try:
+            response = kwargs.get("async_complete_streaming_response") if kwargs.get("stream") else result
+            if response is not None:
+                self._succeeded(kwargs, response, kwargs.get("start_time"))
+                record = self._runtime.decision(_call_id(kwargs))
+                if record is not None:
+                    add_measured(kwargs, record)
+        except Exception:  # noqa: BLE001  bookkeeping must not reach the client
+            _log.exception("RouteBalance: async_logging_hook failed; the request is not affected")
+        return kwargs, result
+
+    @_silent
+    async def async_log_success_event(
+        self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """The call is over and its usage known."""
+        self._succeeded(kwargs, response_obj, start_time)
+
+    def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """The same for LiteLLM's synchronous calls."""
+        try:
+            self._succeeded(kwargs, response_obj, start_time)
+        except Exception:  # noqa: BLE001  bookkeeping must not reach the client
+            _log.exception("RouteBalance: log_success_event failed; the request is not affected")
+
+    @_silent
+    async def async_log_failure_event(
+        self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """An attempt has failed; told late, and not for every attempt."""
+        self._failed(kwargs)
+
+    def log_failure_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
+        """The same for LiteLLM's synchronous calls."""
+        try:
+            self._failed(kwargs)
+        except Exception:  # noqa: BLE001  bookkeeping must not reach the client
+            _log.exception("RouteBalance: log_failure_event failed; the request is not affected")
+
+    def _succeeded(self, kwargs: Mapping[str, Any], response: Any, start_time: Any) -> None:
+        call_id = _call_id(kwargs)
+        if not self._runtime.unfinished(call_id):
+            return  # Told before, by a hook or by LiteLLM's other words of the same success.
+        # Of other streams LiteLLM notes the first event, which may come long before the first token.
+        chats = kwargs.get("call_type") in (
+            "acompletion",
+            "completion",
+            "atext_completion",
+            "text_completion",
+        )
+        started = kwargs.get("completion_start_time") if kwargs.get("stream") and chats else None
+        self._runtime.answered(
+            call_id,
+            "success-event",
+            deployment=_deployment(kwargs),
+            output_tokens=output_tokens(response),
+            cost_usd=_number(kwargs.get("response_cost")),
+            cached=bool(kwargs.get("cache_hit")),
+            ttft_s=_seconds(start_time, started),
+        )
+
+    def _failed(self, kwargs: Mapping[str, Any]) -> None:
+        deployment = _deployment(kwargs)
+        if deployment is not None:
+            self._runtime.attempt_failed(
+                _call_id(kwargs),
+                deployment,
+                type(kwargs.get("exception") or Exception()).__name__,
+                at_once=False,
+            )
+
+
+def _call_id(holder: Any) -> str | None:
+    call_id = holder.get("litellm_call_id") if isinstance(holder, Mapping) else None
+    return call_id if isinstance(call_id, str) else None
+
+
+def _deployment(kwargs: Mapping[str, Any]) -> str | None:
+    params = kwargs.get("litellm_params")
+    return _id(params.get("model_info")) if isinstance(params, Mapping) else None
+
+
+def _id(info: Any) -> str | None:
+    found = info.get("id") if isinstance(info, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _seconds(start: object, end: object) -> float | None:
+    if not isinstance(start, datetime) or not isinstance(end, datetime):
+        return None
+    if (start.tzinfo is None) != (end.tzinfo is None):
+        return None
+    return max((end - start).total_seconds(), 0.0)

@@ -1,0 +1,1 @@
+"""What the proxy serves and reloads: routes and their authentication, status, settings, preflight."""

@@ -1,0 +1,88 @@
+"""`POST /routebalance/explain`: how a request would be decided now, without sending it anywhere.
+
+The body is that of the request, its controls included; headers count as they would there. Any key may ask
+about the models that it may call, as it may have LiteLLM count the tokens of a request; of a group it sees
+the members that the request would see.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
+from rb_litellm.litellm_adapter.request.explanation import inquiry
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from rb_litellm.litellm_adapter.runtime import Runtime
+
+_LIKE = "/utils/token_counter"
+"""LiteLLM's own question about a request that is not sent: open to every key, nothing is reserved for it."""
+
+
+def endpoints(runtime: Runtime) -> APIRouter:
+    """The endpoints of this file, for `routes.mount`."""
+    from fastapi import APIRouter, Body, Depends, HTTPException, Request
+
+    from rb_litellm.litellm_adapter.proxy.routes import authenticated
+
+    router = APIRouter()
+    sent, check = Body(), Depends(authenticated(like=_LIKE))
+
+    # FastAPI reads annotations, which are strings here; its own types are given as they are.
+    async def explain(request: Any, body: Any = sent, caller: Any = check) -> dict[str, Any]:
+        """How this request would be decided now."""
+        if not isinstance(body, dict) or not isinstance(body.get("model"), str):
+            raise HTTPException(400, {"error": "the body must be that of a request, with a `model`"})
+        try:
+            return await _explain(runtime, request, body, caller)
+        except BadControls as error:
+            raise HTTPException(error.status, {"error": str(error)}) from None
+
+    explain.__annotations__ |= {"request": Request}
+    router.post("/explain")(explain)
+    return router
+
+
+async def _explain(runtime: Runtime, request: Any, body: dict[str, Any], caller: Any) -> dict[str, Any]:
+    from fastapi import HTTPException
+    from litellm.proxy.auth.auth_checks import can_key_call_resolved_model
+    from litellm.proxy.litellm_pre_call_utils import add_litellm_data_to_request
+
+    server = sys.modules["litellm.proxy.proxy_server"]
+    llm_router, model = getattr(server, "llm_router", None), body["model"]
+    if llm_router is None:
+        raise HTTPException(503, {"error": "the proxy has no models yet"})
+    await can_key_call_resolved_model(
+        model=model, llm_model_list=None, valid_token=caller, llm_router=llm_router
+    )
+    data = await add_litellm_data_to_request(
+        data=dict(body),
+        request=request,
+        user_api_key_dict=caller,
+        proxy_config=server.proxy_config,
+        general_settings=server.general_settings,
+        version=server.version,
+    )
+    data["litellm_call_id"] = f"explain-{uuid4().hex}"
+    take_in(data, caller, lambda: runtime.planner_for(data))
+    messages, given = data.pop("messages", None), data.pop("input", None)
+    if messages is None and data.get("prompt") is not None:
+        messages = [{"role": "user", "content": data["prompt"]}]
+    with inquiry() as asked:
+        try:
+            await llm_router.async_get_available_deployment(
+                model=data.pop("model"), request_kwargs=data, messages=messages, input=given
+            )
+        except Exception as error:  # noqa: BLE001
+            # LiteLLM's own filters may leave nothing; that is an answer too.
+            status = getattr(error, "status_code", None)
+            raise HTTPException(
+                status if isinstance(status, int) and 400 <= status < 500 else 400, {"error": str(error)}
+            ) from None
+    if asked.answer is None:
+        raise HTTPException(400, {"error": f"model {model!r} is not routed by RouteBalance"})
+    return {"model": model, **asked.answer}

@@ -1,0 +1,66 @@
+"""`POST /routebalance/feedback`: how good the answer of a call was, for `routebalance train --feedback`.
+
+The body is `{"call_id": ..., "score": ...}`: the response's `x-litellm-call-id`, and a number in [0, 1]. A
+later grade of a call replaces an earlier one. `GET` shows where grades go and the latest of this worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+# Imported by the proxy alone, which has it; FastAPI reads the annotations below from this module.
+from fastapi import APIRouter, Depends, HTTPException, Request
+
+from rb_litellm.logs.feedback import FeedbackFull, parse_feedback
+
+if TYPE_CHECKING:
+    from rb_litellm.config import FeedbackSettings
+    from rb_litellm.litellm_adapter.runtime import Runtime
+    from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
+
+_OFF = "no feedback is kept; set routing_strategy_args.feedback: {path: FILE}"
+
+
+def endpoints(runtime: Runtime) -> APIRouter:
+    """The endpoints of this file, for `routes.mount`."""
+    from rb_litellm.litellm_adapter.proxy.routes import authenticated
+
+    return feedback_router(runtime.feedback, authenticated())
+
+
+def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:
+    """Both endpoints, for whom `check` admits."""
+    router = APIRouter(dependencies=[Depends(check)])
+
+    def settings() -> FeedbackSettings:
+        if box.settings is None:
+            raise HTTPException(404, {"error": _OFF})
+        return box.settings
+
+    @router.post("/feedback", status_code=201)
+    async def give(request: Request) -> dict[str, Any]:
+        """Keep a grade."""
+        file = settings()
+        try:
+            one = parse_feedback(await request.json())
+        except ValueError as error:
+            raise HTTPException(400, {"error": str(error)}) from None
+        try:
+            # A slow disk must not hold up the loop that serves requests.
+            await asyncio.to_thread(box.keep, file, one)
+        except FeedbackFull as error:
+            remedy = "train on it and move it away, or raise feedback.max_bytes"
+            raise HTTPException(507, {"error": f"{error}; {remedy}"}) from None
+        except OSError as error:
+            told = error.strerror or str(error)
+            raise HTTPException(503, {"error": f"feedback could not be written ({told})"}) from None
+        return asdict(one)
+
+    @router.get("/feedback")
+    async def show() -> dict[str, Any]:
+        """The latest grades of the worker that answers."""
+        return {**settings().model_dump(), "recent": [asdict(one) for one in box.recent]}
+
+    return router

@@ -1,0 +1,102 @@
+"""Settings that change while the proxy runs: from LiteLLM's database or its file, in every worker.
+
+LiteLLM looks at its database every so often, and at its file never. Here each worker looks at both every
+LOOK_EVERY_S seconds and, when our part of them has changed, has LiteLLM apply it as its own updates do:
+`Router.update_settings` builds new selectors and puts them in the place of the old at once, while requests
+that wait are decided by the old. What is wrong is refused with its reason, and the old settings stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rb_litellm.litellm_adapter.hosts.python_router import (
+    apply_stored_settings,
+    guard_stored_settings,
+    offer_stored_settings,
+    stored_settings,
+)
+from rb_litellm.litellm_adapter.proxy.preflight import mistakes, our_settings
+from rb_litellm.litellm_adapter.shared.timers import Ticker
+
+LOOK_EVERY_S = 2.0
+_log = logging.getLogger("rb_litellm")
+
+
+class Reloading:
+    """One per process."""
+
+    def __init__(self) -> None:
+        self._ticker = Ticker(LOOK_EVERY_S, self._look)
+        self._running: asyncio.Task[None] | None = None
+        self._file: tuple[int, int] | None = None
+        self._in_file: Mapping[str, Any] | None = None
+        self._stored: object = None
+        self._seen_stored = False
+        self._failing = False
+
+    def ensure_started(self) -> None:
+        """Look in the running loop from now on. Cheap."""
+        self._ticker.ensure_started()
+
+    def _look(self) -> None:
+        # A database that is slow to answer must not be asked again meanwhile.
+        if self._running is None or self._running.done():
+            self._running = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            server = sys.modules.get("litellm.proxy.proxy_server")
+            router = getattr(server, "llm_router", None)
+            if server is None or router is None:
+                return
+            guard_stored_settings(server, router)
+            offer_stored_settings(server, router)
+            path = getattr(server, "user_config_file_path", None)
+            if isinstance(path, str):
+                self._from_file(router, Path(path))
+            await self._from_database(server, router)
+        except Exception:  # noqa: BLE001  the settings in force stay in force
+            if not self._failing:
+                _log.exception("RouteBalance: settings cannot be read; those in force stay")
+            self._failing = True
+            return
+        if self._failing:
+            _log.warning("RouteBalance: settings can be read again")
+        self._failing = False
+
+    def _from_file(self, router: Any, path: Path) -> None:
+        try:
+            stat = path.stat()
+        except OSError:
+            return
+        before, self._file = self._file, (stat.st_mtime_ns, stat.st_size)
+        if before == self._file:
+            return
+        settings = our_settings(path)
+        if before is None or settings is None:
+            # The first look sees what the proxy was started with; a file half written is looked at again.
+            self._in_file = settings if before is None else self._in_file
+            self._file = self._file if settings is not None else before
+            return
+        if settings == self._in_file:
+            return
+        self._in_file = settings
+        if found := mistakes(path):
+            _log.error(
+                "RouteBalance: %s is not taken over, the old settings stay:\n%s", path, "\n".join(found)
+            )
+            return
+        router.update_settings(**settings)
+        _log.warning("RouteBalance: the changed settings of %s are in force", path)
+
+    async def _from_database(self, server: Any, router: Any) -> None:
+        stored = await stored_settings(server)
+        if self._seen_stored and stored != self._stored:
+            await apply_stored_settings(server, router)
+        self._stored, self._seen_stored = stored, True

@@ -1,0 +1,223 @@
+"""How this worker and its fleet stand now, as plain JSON values: what the page, `top` and the doctor read.
+
+Loads are the fleet's, as this worker reckons them; decisions are its own, for no worker hears of another's.
+Nothing here waits, and what it costs is bounded: MAX_SHOWN deployments, the recent decisions that are kept
+anyway, one snapshot every FRESH_S however many look on.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rb_litellm import __version__
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.scoring import PRESETS
+from rb_litellm.litellm_adapter.hosts.settings_page import STRATEGY
+from rb_litellm.telemetry.decision_log import Recent
+from rb_litellm.telemetry.summary import summarise
+
+if TYPE_CHECKING:
+    from rb_litellm.litellm_adapter.runtime import Runtime
+
+MAX_SHOWN = 512
+"""Deployments shown; of more, those with the most in flight."""
+FRESH_S = 0.5
+WINDOW = 200
+"""Decisions that the figures of traffic speak of."""
+_TYPICAL = (200.0, 250.0)
+"""Input and output tokens of a request while none has been seen."""
+
+
+class Status:
+    """Snapshots of one runtime. `clock` gives monotonic seconds."""
+
+    def __init__(self, runtime: Runtime, router: Callable[[], Any], clock: Callable[[], float]) -> None:
+        self._runtime = runtime
+        self._router = router
+        self._clock = clock
+        self._began = clock()
+        self._taken: tuple[float, dict[str, Any]] | None = None
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it, at most FRESH_S old; every figure with its unit in its name."""
+        now = self._clock()
+        if self._taken is None or now - self._taken[0] >= FRESH_S:
+            self._taken = (now, self._take(now))
+        return self._taken[1]
+
+    def recent(self, count: int) -> Sequence[Recent]:
+        """The last decisions of this worker, the newest first."""
+        with self._runtime.lock:
+            return self._runtime.telling.log.recent(count)
+
+    @property
+    def worker(self) -> str:
+        """This worker's name among the others."""
+        return self._runtime.sharing.origin
+
+    def _take(self, now: float) -> dict[str, Any]:
+        runtime, router = self._runtime, self._router()
+        exchange = runtime.sharing.status()
+        groups = strategies(router)
+        recent = self.recent(WINDOW)
+        summary = summarise(recent, runtime.recorder.baseline.model)
+        deployments = _routed(runtime, router, groups)
+        return {
+            "version": __version__,
+            "litellm": version("litellm"),
+            "worker": self.worker,
+            "at_s": round(time.time(), 3),
+            "up_s": round(now - self._began, 1),
+            "strategies": groups,
+            "presets": {name: asdict(weights) for name, weights in PRESETS.items()},
+            "decisions_total": runtime.recorder.log.total,
+            "failures": dict(runtime.counters.failures),
+            "expired": runtime.counters.expired,
+            "exchange": None if exchange is None else asdict(exchange),
+            "peers": self._peers(now),
+            "own_in_flight": self._own_in_flight(now),
+            "predictors": runtime.predictor_versions(),
+            "recent": summary,
+            **self._tiers(deployments, recent, summary["deployments"], now),
+        }
+
+    def _peers(self, now: float) -> list[dict[str, Any]]:
+        silence_s = self._runtime.sharing.age_s(now) or 0.0
+        return [
+            {
+                "worker": gauge.origin,
+                "age_s": round(gauge.age_s + silence_s, 2),
+                "up_s": round(gauge.up_s),
+                "in_flight": round(sum(load.in_flight for load in gauge.loads.values())),
+            }
+            for gauge in self._runtime.sharing.peers.gauges
+        ]
+
+    def _own_in_flight(self, now: float) -> int:
+        with self._runtime.lock:
+            return round(float(self._runtime.ledger.sums(now).in_flight.sum()))
+
+    def _tiers(
+        self,
+        deployments: Sequence[Deployment],
+        recent: Sequence[Recent],
+        shares: Mapping[str, float],
+        now: float,
+    ) -> dict[str, Any]:
+        if not deployments:
+            return {"tiers": [], "left_out": 0}
+        input_tokens, output_tokens = _typical(recent)
+        runtime = self._runtime
+        with runtime.lock:
+            outlook = runtime.balancer.outlook(deployments, now, input_tokens, output_tokens)
+            own = [runtime.ledger.open_count(d.id) for d in deployments]
+        state, times = outlook.state, outlook.times
+        shown = np.argsort(-state.in_flight, kind="stable")[:MAX_SHOWN]
+        tiers: dict[str, list[dict[str, Any]]] = {}
+        for row in sorted(shown.tolist()):
+            d = deployments[row]
+            tiers.setdefault(d.tier, []).append(
+                {
+                    "id": d.id,
+                    "model": d.group,
+                    "in_flight": round(float(state.in_flight[row]), 1),
+                    "own_in_flight": own[row],
+                    "slots": d.prior.slots if math.isfinite(d.prior.slots) else None,
+                    "pending_prefill_tokens": round(float(state.pending_prefill_tokens[row])),
+                    "pending_decode_tokens": round(float(state.pending_decode_tokens[row])),
+                    "wait_s": round(float(times.wait_s[row]), 4),
+                    "ttft_s": round(float(times.ttft_s[row]), 4),
+                    "tpot_s": round(float(times.tpot_s[row]), 6),
+                    "e2e_s": round(float(times.e2e_s[row]), 4),
+                    "share": shares.get(d.id, 0.0),
+                }
+            )
+        return {
+            "tiers": [_tier(name, rows) for name, rows in tiers.items()],
+            "left_out": len(deployments) - len(shown),
+            "typical": {"input_tokens": round(input_tokens), "output_tokens": round(output_tokens)},
+        }
+
+
+def strategies(router: Any) -> list[dict[str, Any]]:
+    """The router's own strategy and those of its routing groups that are ours: group, members, arguments.
+
+    `group` is None for the router's own, which serves whatever no group claims.
+    """
+    if router is None:
+        return []
+    return [
+        {
+            "group": entry.get("group_name"),
+            "models": list(entry.get("models") or ()),
+            "arguments": _shown(entry.get("routing_strategy_args") or {}),
+        }
+        for entry in _holders(router)
+        if getattr(entry.get("routing_strategy"), "value", entry.get("routing_strategy")) == STRATEGY
+    ]
+
+
+def _holders(router: Any) -> list[dict[str, Any]]:
+    """The router's settings and its routing groups, as mappings."""
+    settings = router.get_settings()
+    groups = settings.get("routing_groups") or ()
+    return [settings, *(g if isinstance(g, dict) else g.model_dump() for g in groups)]
+
+
+def _shown(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments without the addresses in them, which may hold a password."""
+    redis = arguments.get("redis")
+    if not isinstance(redis, Mapping) or "url" not in redis:
+        return dict(arguments)
+    return {**arguments, "redis": {**redis, "url": "(set)"}}
+
+
+def _routed(runtime: Runtime, router: Any, groups: Sequence[Mapping[str, Any]]) -> list[Deployment]:
+    """The deployments that our strategies choose among, in the router's order."""
+    if router is None or not groups:
+        return []
+    named = {model for group in groups for model in group["models"]}
+    claimed = {model for holder in _holders(router)[1:] for model in holder.get("models") or ()}
+    rest = any(group["group"] is None for group in groups)
+    entries = [
+        entry
+        for entry in router.model_list or ()
+        if entry.get("model_name") in named or (rest and entry.get("model_name") not in claimed)
+    ]
+    with runtime.lock:
+        return runtime.catalog.facts(entries)
+
+
+def _typical(recent: Sequence[Recent]) -> tuple[float, float]:
+    """Mean input and output tokens of recent requests."""
+    measured = [one.record.outcome for one in recent if one.record.outcome is not None]
+    inputs = [o.input_tokens for o in measured if o.input_tokens > 0]
+    outputs = [o.output_tokens for o in measured if o.output_tokens is not None]
+    predicted = [one.record.prediction.output_tokens for one in recent if one.record.prediction is not None]
+    return (
+        float(np.mean(inputs)) if inputs else _TYPICAL[0],
+        float(np.mean(outputs or predicted)) if outputs or predicted else _TYPICAL[1],
+    )
+
+
+def _tier(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "tier": name,
+        "models": sorted({row["model"] for row in rows}),
+        "in_flight": round(sum(row["in_flight"] for row in rows), 1),
+        "share": round(sum(row["share"] for row in rows), 4),
+        "deployments": rows,
+    }
+
+
+def current_router() -> Any:
+    """The Router of the proxy in this process, None without one."""
+    return getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)

@@ -1,0 +1,111 @@
+"""The status page and what it lives on: the page itself, status, events, and what other weights would choose.
+
+Imported only where a proxy runs, so FastAPI is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+
+from rb_litellm.litellm_adapter.proxy.routes import admission, authenticated
+from rb_litellm.litellm_adapter.proxy.status import Status, current_router
+from rb_litellm.telemetry.decision import as_json
+from rb_litellm.telemetry.decision_log import MAX_RECENT
+from rb_litellm.telemetry.page import page, security_headers
+from rb_litellm.telemetry.whatif import weights_of, what_if
+
+if TYPE_CHECKING:
+    from rb_litellm.litellm_adapter.runtime import Runtime
+
+TICK_S = 1.0
+STREAM_S = 15.0
+"""A stream ends after so long and is asked for again: a proxy that shuts down waits for open ones."""
+MAX_WATCHERS = 32
+"""Streams at a time in one worker."""
+LATEST = 60
+"""Decisions that a page is told of."""
+_PRIVATE = {"Cache-Control": "no-store"}
+
+
+def endpoints(runtime: Runtime) -> APIRouter:
+    """The endpoints of this file, for `routes.mount`."""
+    router = APIRouter()
+    status = Status(runtime, current_router, runtime.clock)
+    watchers = _Watchers()
+    checked = [Depends(authenticated())]
+
+    @router.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def status_page(admitted: bool = Depends(admission())) -> HTMLResponse:
+        """The page. It holds no data: whoever is not admitted gets it with 401, to sign in."""
+        return HTMLResponse(page(), 200 if admitted else 401, headers={**security_headers(), **_PRIVATE})
+
+    @router.get("/status", dependencies=checked)
+    async def get_status(decisions: Annotated[int, Query(ge=0, le=MAX_RECENT)] = 20) -> JSONResponse:
+        """The state of RouteBalance as the worker that answers sees it, and its last decisions."""
+        told = {**status.snapshot(), "latest": [as_json(one.record) for one in status.recent(decisions)]}
+        return JSONResponse(told, headers=_PRIVATE)
+
+    @router.get("/whatif", dependencies=checked)
+    async def get_what_if(
+        quality: float,
+        latency: float,
+        cost: float,
+        last: Annotated[int, Query(ge=1, le=MAX_RECENT)] = 200,
+    ) -> JSONResponse:
+        """What these weights, brought to a sum of one, would have chosen in the last decisions."""
+        try:
+            weights = weights_of(quality, latency, cost)
+        except ValueError as wrong:
+            raise HTTPException(400, str(wrong)) from wrong
+        # Some ms of arithmetic; requests go on meanwhile.
+        told = await asyncio.to_thread(what_if, status.recent(last), weights)
+        return JSONResponse({"worker": status.worker, **told}, headers=_PRIVATE)
+
+    @router.get("/events", dependencies=checked)
+    async def get_events() -> StreamingResponse:
+        """Server-sent events: `status` every second, `decisions` when there are new or measured ones."""
+        if watchers.count >= MAX_WATCHERS:
+            raise HTTPException(503, f"{MAX_WATCHERS} pages watch this worker already")
+        stream = watchers.counted(_events(status))
+        return StreamingResponse(stream, media_type="text/event-stream", headers=_PRIVATE)
+
+    return router
+
+
+class _Watchers:
+    """How many streams are open."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def counted(self, stream: AsyncIterator[str]) -> AsyncIterator[str]:
+        """The stream, counted while it lasts."""
+        self.count += 1
+        try:
+            async for event in stream:
+                yield event
+        finally:
+            self.count -= 1
+
+
+async def _events(status: Status) -> AsyncIterator[str]:
+    told: dict[tuple[str, int], bool] = {}
+    for _ in range(round(STREAM_S / TICK_S)):
+        yield _event("status", status.snapshot())
+        records = [one.record for one in status.recent(LATEST)]
+        seen = {(record.call_id, record.attempt): record.outcome is not None for record in records}
+        news = [r for r in records if told.get((r.call_id, r.attempt)) != seen[r.call_id, r.attempt]]
+        if news:
+            yield _event("decisions", {"worker": status.worker, "decisions": [as_json(r) for r in news]})
+        told = seen
+        await asyncio.sleep(TICK_S)
+
+
+def _event(name: str, data: Any) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"

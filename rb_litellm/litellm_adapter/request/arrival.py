@@ -1,0 +1,63 @@
+"""One request as it arrives at the strategy: what the bookkeeping of its pick needs to know of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rb_litellm.litellm_adapter.request.routing_decision import Told
+from rb_litellm.telemetry.decision import DecisionRecord, Reason
+
+
+@dataclass(slots=True)
+class Arrival:
+    """See the module."""
+
+    requested: str
+    """Model name that was asked for."""
+    task: asyncio.Task[Any] | None
+    """The task that makes the pick; None in a thread without an event loop."""
+    stream: bool
+    at: float
+    """When it arrived, on `time.perf_counter`."""
+    call_id: str | None = None
+    """What links the picks and callbacks of one call; None until it is found out."""
+    weights_from: str = "settings"
+    """Who set the weights that it is decided by."""
+    budget_usd: float | None = None
+    max_tokens: int | None = None
+    """The limit on its output that was set so that the budget holds."""
+    reason: Reason | None = None
+    """How its deployment was chosen; None until it is,"""
+    model: str = ""
+    """of which model group,"""
+    score: float | None = None
+    """and with what score."""
+    told: Told | None = None
+    """What stands of it in the request's metadata."""
+    record: DecisionRecord | None = None
+    """All that it was chosen by, once it is written down."""
+
+    @classmethod
+    def now(cls, requested: str, request_kwargs: Mapping[str, Any] | None) -> Arrival:
+        """A request that arrives at this moment, in this task."""
+        at = time.perf_counter()
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+        return cls(requested, task, bool((request_kwargs or {}).get("stream")), at)
+
+    @property
+    def known_id(self) -> str:
+        """The call id of an arrival that has one.
+
+        Raises:
+            ValueError: it is not found out yet.
+        """
+        if self.call_id is None:
+            raise ValueError("the call id of this request is not known yet")
+        return self.call_id

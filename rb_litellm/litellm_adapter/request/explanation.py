@@ -1,0 +1,112 @@
+"""A decision laid open: what would be chosen for a request now, by what, and what would change it.
+
+An explanation is a pick that nobody carries out. The request goes through the whole of LiteLLM's own
+pick, with its filters, plugins and hooks; the selector finds an inquiry in its context, writes the answer
+there, and counts nothing as load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from rb_litellm.balancer import Assignment
+from rb_litellm.controls import Plan
+from rb_litellm.core.breakdown import Ballot, Refusal, Verdict
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.scoring import JointScore
+from rb_litellm.core.sensitivity import flips
+from rb_litellm.litellm_adapter.request.refusals import message_of
+from rb_litellm.telemetry.decision import prediction_json
+
+MAX_CANDIDATES = 1000
+"""Candidates told in one explanation, the best first."""
+MAX_FLIPS = 10
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """Somebody wants to know how this request would be decided."""
+
+    answer: dict[str, Any] | None = None
+    """None until one of our selectors has answered."""
+
+
+_inquiry: ContextVar[Inquiry | None] = ContextVar("routebalance_inquiry", default=None)
+
+
+def current_inquiry() -> Inquiry | None:
+    """The inquiry that a pick is made for; None for every pick that is meant."""
+    return _inquiry.get()
+
+
+@contextmanager
+def inquiry() -> Iterator[Inquiry]:
+    """Picks made within this block in this context explain and do nothing else."""
+    asked = Inquiry()
+    token = _inquiry.set(asked)
+    try:
+        yield asked
+    finally:
+        _inquiry.reset(token)
+
+
+def explanation(
+    placed: Assignment | Refusal, deployments: Sequence[Deployment], plan: Plan, max_tokens: int | None
+) -> dict[str, Any]:
+    """The answer as plain JSON values; `deployments` are those that the ballot's rows speak of."""
+    ballot = placed.ballot if isinstance(placed, Refusal) else placed.decision.ballot
+    told: dict[str, Any] = {
+        "chosen": None if isinstance(placed, Refusal) else placed.deployment.id,
+        "objective": "score" if isinstance(plan.objective, JointScore) else "priced",
+        "weights": {term.name: term.weight for term in ballot.terms},
+        "set_by": dict(plan.sources),
+        "ignored": list(plan.refused),
+        "relaxed": list(ballot.relaxed),
+        "candidates": [_candidate(ballot, deployments[row], row) for row in _told(ballot)],
+        "flips": [],
+    }
+    if plan.max_cost_usd is not None:
+        told["budget"] = {"max_cost_usd": plan.max_cost_usd, "max_tokens": max_tokens}
+    if isinstance(placed, Refusal):
+        told["refused"] = {
+            "reason": placed.reason,
+            "message": message_of(placed),
+            "needed": dict(placed.needed),
+            "retry_after_s": placed.retry_after_s,
+        }
+    else:
+        found = flips(ballot, placed.decision.index)[:MAX_FLIPS]
+        told["flips"] = [
+            {"deployment": deployments[f.row].id, "model": deployments[f.row].group, "weights": f.weights}
+            for f in found
+        ]
+    return told
+
+
+def _told(ballot: Ballot) -> list[int]:
+    rows: list[int] = ballot.ranked()[:MAX_CANDIDATES].tolist()
+    return rows
+
+
+def _candidate(ballot: Ballot, deployment: Deployment, row: int) -> dict[str, Any]:
+    allowed = bool(ballot.allowed[row])
+    return {
+        "deployment": deployment.id,
+        "model": deployment.group,
+        "score": round(float(ballot.scores[row]), 6) if allowed else None,
+        **prediction_json(ballot.prediction(row)),
+        "terms": {term.name: round(float(term.weight * term.value[row]), 6) for term in ballot.terms},
+        "filters": {verdict.name: _verdict(verdict, row) for verdict in ballot.verdicts},
+    }
+
+
+def _verdict(verdict: Verdict, row: int) -> Mapping[str, Any]:
+    return {
+        "passed": bool(verdict.passed[row]),
+        "limit": verdict.limit,
+        "level": round(float(verdict.level[row]), 9),
+    }

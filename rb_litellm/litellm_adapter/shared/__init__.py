@@ -1,0 +1,1 @@
+"""What the parts of one worker share: facts of deployments, exchange of loads, predictors, timers."""

@@ -1,0 +1,114 @@
+"""The predictors of a process: each folder read once, looked at every few seconds, replaced while it runs.
+
+Everything slow happens in a thread of its own: a pick uses whatever predictor its selector has at that
+moment. A folder that changes is loaded and checked in full, for every selector that uses it; then all of
+them have it at once, or none, and the log says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+
+from rb_litellm.config import PredictorSettings, SettingsError
+from rb_litellm.litellm_adapter.proxy.preflight import check_names
+from rb_litellm.litellm_adapter.shared.timers import Ticker
+from rb_litellm.predictors.model import Predictor, PredictorError
+from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.predictors.reload import Watch
+
+LOOK_EVERY_S = 2.0
+_WHERE = "routing_strategy_args"
+_log = logging.getLogger("rb_litellm")
+
+
+class Predictors:
+    """One per process. `failed` is told of predictions that raised."""
+
+    def __init__(self, failed: Callable[[Exception], None]) -> None:
+        self._failed = failed
+        self._lock = threading.Lock()
+        self._folders: dict[str, _Folder] = {}
+        """As many as the configuration has named."""
+        self._ticker = Ticker(LOOK_EVERY_S, self._look)
+        self._looking: threading.Thread | None = None
+
+    def source(self, settings: PredictorSettings | None) -> PredictionSource:
+        """What a selector predicts by: the predictor of the configured folder, or priors alone.
+
+        Raises:
+            PredictorError: the folder is missing, corrupt or of another version.
+            SettingsError: a model is mapped to one that the predictor does not know.
+        """
+        if settings is None:
+            return PredictionSource(on_error=self._failed)
+        with self._lock:
+            folder = self._folders.get(settings.path) or _Folder(settings.path, self._lock)
+            # Which model groups there will be is not known yet: more may come from a database.
+            check_names(settings, folder.predictor, None, _WHERE)
+            self._folders[settings.path] = folder
+            source = PredictionSource(folder.predictor, settings.models, self._failed)
+            folder.users[source] = settings
+        return source
+
+    def versions(self) -> list[str]:
+        """Versions of the predictors in use."""
+        return [folder.predictor.version for folder in list(self._folders.values())]
+
+    def ensure_started(self) -> None:
+        """Look at the folders from now on. Cheap."""
+        self._ticker.ensure_started()
+
+    def look(self) -> None:
+        """Look at all folders once and load what has changed. Blocks meanwhile."""
+        for folder in list(self._folders.values()):
+            folder.watch.look()
+
+    def _look(self) -> None:
+        # A disk that is slow to answer keeps its thread, and no more than one.
+        if self._folders and (self._looking is None or not self._looking.is_alive()):
+            self._looking = threading.Thread(
+                target=self._guarded, name="routebalance-predictors", daemon=True
+            )
+            self._looking.start()
+
+    def _guarded(self) -> None:
+        try:
+            self.look()
+        except Exception:  # noqa: BLE001  the predictors in use stay in use
+            _log.exception("RouteBalance: predictors could not be looked at; those in use stay")
+
+
+class _Folder:
+    def __init__(self, path: str, lock: threading.Lock) -> None:
+        self._path = path
+        self._lock = lock
+        # What changes while it is loaded for the first time is seen by the first look.
+        self.watch = Watch(path, self._replace, self._refuse)
+        self.predictor = Predictor.load(path)
+        self.users: weakref.WeakKeyDictionary[PredictionSource, PredictorSettings] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def _replace(self, predictor: Predictor) -> None:
+        with self._lock:
+            users = list(self.users.items())
+            try:
+                for _, settings in users:
+                    check_names(settings, predictor, None, _WHERE)
+            except SettingsError as error:
+                raise PredictorError(str(error)) from None
+            self.predictor = predictor
+            for source, _ in users:
+                source.replace(predictor)
+        _log.warning("RouteBalance: predictor %s of %s is in use now", predictor.version, self._path)
+
+    def _refuse(self, error: PredictorError) -> None:
+        _log.error(
+            "RouteBalance: the changed predictor of %s is not used, %s stays: %s",
+            self._path,
+            self.predictor.version,
+            error,
+        )

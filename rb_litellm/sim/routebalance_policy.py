@@ -1,0 +1,291 @@
+"""RouteBalance as a policy of the simulator: the proxy's own balancer, ledger, gauges and latency learner.
+
+Nothing of the decision is written here a second time. What the adapter does around a pick in the
+proxy (open an attempt, note its first token, close it, learn) is done here on the simulated clock; k
+workers exchange encoded gauges at every tick, as they do through Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+import numpy as np
+
+from rb_litellm.balancer import MAX_LOOKED, Ask, Balancer, model_info
+from rb_litellm.core.affinity import AffinityRule
+from rb_litellm.core.breakdown import Refusal, Term
+from rb_litellm.core.filters import Limits
+from rb_litellm.core.latency import LatencyForecast
+from rb_litellm.core.latency_learning import LatencyLearner
+from rb_litellm.core.measurement import measured
+from rb_litellm.core.scoring import JointScore, Objective, QualityNorm, Weights, score
+from rb_litellm.core.streams import Progress
+from rb_litellm.core.types import (
+    BoolArray,
+    FloatArray,
+    InstanceState,
+    ModelPredictions,
+    Outcome,
+    Prediction,
+    Prompt,
+)
+from rb_litellm.predictors.registry import ModelInfo, PredictionSource
+from rb_litellm.sim.cluster import Cluster
+from rb_litellm.sim.policy import REFUSED, Desk
+from rb_litellm.sim.workload import Request
+from rb_litellm.state.gauges import Heard, decode, encode
+from rb_litellm.state.index import DeploymentIndex
+from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.reckoning import Peers, Reckoner
+
+DECISION_S = 0.0006
+"""Time of one decision in the proxy, measured for 13 deployments with predictors; a batch adds to it"""
+PER_REQUEST_S = 0.0002
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Parts of RouteBalance that can be left out, one by one, to see what each is worth."""
+
+    batching: bool = True
+    """Requests that arrive during a decision are decided together."""
+    sequential: bool = True
+    """Each request of a batch sees the load of those assigned before it."""
+    reckoning: bool = True
+    """Open attempts fall with elapsed time; without, each counts in full until it ends."""
+    learning: bool = True
+    """Latency is learned from what is measured; without, the prior stays."""
+    load: bool = True
+    """The balancer sees load at all; without, it prices latency on idle servers."""
+    burden: bool = True
+    """What the requests already running lose by a new one is priced too."""
+    window_s: float = 0.0
+    """Time for which a batch is collected before it is decided, as the reference does (50-200 ms)."""
+    affinity: AffinityRule | None = None
+    """Not left out but added: prompts go, other things equal, where their beginning is cached."""
+
+
+class RouteBalance:
+    """The policy. `predictions` is what the proxy would load; it may be shared between policies."""
+
+    def __init__(
+        self,
+        name: str,
+        cluster: Cluster,
+        weights: Weights,
+        predictions: PredictionSource,
+        *,
+        quality_norm: QualityNorm = "raw",
+        arms: Arms = Arms(),
+        workers: int = 1,
+        gauges_s: float = 0.2,
+        seed: int = 0,
+        objective: Objective | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.name = name
+        self.workers = workers
+        self.tick_s: float | None = gauges_s if workers > 1 else 1.0
+        self.desk = Desk(
+            "batch" if arms.batching else "concurrent", DECISION_S + arms.window_s, PER_REQUEST_S
+        )
+        self._deployments = tuple(d for tier in cluster.tiers for d in tier.deployments())
+        self._number = {d.id: n for n, d in enumerate(self._deployments)}
+        self._weights = weights
+        self._norm: QualityNorm = quality_norm
+        joint = JointScore(weights, quality_norm)
+        self._objective: Objective = objective or (joint if arms.burden else _Selfish(joint))
+        self._limits = limits
+        self._predictions = predictions
+        self._arms = arms
+        self._desks = [_Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
+
+    def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
+        """Place the batch and open an attempt for each request."""
+        desk = self._desks[worker]
+        asks = self._asks(batch)
+        if self._arms.sequential:
+            placed = desk.balancer.decide(asks, self._predictions, now)
+        else:
+            placed = [desk.balancer.decide([ask], self._predictions, now)[0] for ask in asks]
+        for request, assignment in zip(batch, placed, strict=True):
+            if isinstance(assignment, Refusal):
+                continue
+            decision = assignment.decision
+            desk.ledger.open(
+                desk.attempt(request),
+                assignment.deployment.id,
+                now=now,
+                input_tokens=round(decision.prefill_tokens),
+                prediction=decision.prediction,
+                in_flight=decision.in_flight,
+                pending_prefill_tokens=decision.pending_prefill_tokens,
+                streams=True,
+            )
+            desk.predicted[request.number] = decision.prediction
+        return [
+            REFUSED if isinstance(assignment, Refusal) else self._number[assignment.deployment.id]
+            for assignment in placed
+        ]
+
+    def _asks(self, batch: Sequence[Request]) -> list[Ask]:
+        affinity = self._arms.affinity
+        return [
+            Ask(r.prompt, self._deployments, self._objective, self._limits, affinity=affinity) for r in batch
+        ]
+
+    def first_token(
+        self, worker: int, request: Request, deployment: int, now: float, progress: Progress
+    ) -> None:
+        """The ledger hears of it, as from a stream."""
+        desk = self._desks[worker]
+        key = desk.ledger.latest_open(str(request.number))
+        begun = None if key is None else desk.ledger.first_token(key, now, progress)
+        if begun is not None and self._arms.learning:
+            desk.balancer.first_token(begun)
+
+    def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
+        """Close the attempt and learn from it."""
+        desk = self._desks[worker]
+        key = desk.ledger.latest_open(str(request.number))
+        if key is None:
+            return
+        error = None if output_tokens else "ServiceUnavailable"
+        outcome = desk.ledger.close(key, now, "success" if output_tokens else "failure", error=error)
+        if outcome is None:
+            return
+        if self._arms.learning:
+            desk.balancer.learn(_measured(outcome, output_tokens))
+
+    def tick(self, now: float) -> None:
+        """End leases; workers tell each other their loads."""
+        gauges = []
+        for desk in self._desks:
+            desk.ledger.expire(now)
+            if self._arms.learning:
+                desk.look(now)
+            if self.workers > 1:
+                sums, rates = desk.ledger.sums(now), desk.ledger.decode_rates()
+                gauges.append(Heard(desk.name, 0.0, encode(desk.index, sums, rates, now)))
+        for n, desk in enumerate(self._desks):
+            if self.workers > 1:
+                desk.peers.hear([decode(g) for m, g in enumerate(gauges) if m != n], now)
+
+    def predicted(self, worker: int, request: Request) -> Prediction:
+        """What was predicted at the request's last decision."""
+        return self._desks[worker].predicted[request.number]
+
+
+class Decoupled(RouteBalance):
+    """First the model, by predicted quality and cost; then its quickest server, by predicted latency.
+
+    The same predictions, state and latency model as RouteBalance: what it lacks is the price of latency
+    at the moment when the model is chosen.
+    """
+
+    def _asks(self, batch: Sequence[Request]) -> list[Ask]:
+        groups = tuple(dict.fromkeys(d.group for d in self._deployments))
+        members = [tuple(d for d in self._deployments if d.group == group) for group in groups]
+        infos = [model_info(of[0]) for of in members]
+        told = self._predictions.predict([r.prompt for r in batch], infos)
+        prices = np.array([(of[0].input_usd_per_token, of[0].output_usd_per_token) for of in members])
+        input_tokens = np.array([[r.prompt.input_tokens] for r in batch], dtype=np.float64)
+        cost = input_tokens * prices[:, 0] + told.output_tokens * prices[:, 1]
+        allowed = np.ones(told.quality.shape, dtype=np.bool_)
+        scores = score(told.quality, np.zeros_like(cost), cost, allowed, self._weights, self._norm)
+        quickest = JointScore(Weights(0.0, 1.0, 0.0))
+        return [
+            Ask(request.prompt, members[int(best)], quickest)
+            for request, best in zip(batch, scores.argmax(axis=1), strict=True)
+        ]
+
+
+class _Worker:
+    """One worker process of the proxy."""
+
+    def __init__(self, name: str, arms: Arms, random: Random) -> None:
+        self.name = name
+        self.index = DeploymentIndex()
+        self.ledger = Ledger(self.index, LeaseRule())
+        self.peers = Peers(self.index)
+        reckoner: Reckoner = Reckoner(self.index, self.ledger, self.peers)
+        if not arms.load:
+            reckoner = _Idle(self.index, self.ledger, self.peers)
+        elif not arms.reckoning:
+            reckoner = _Standing(self.index, self.ledger, self.peers)
+        self.balancer = Balancer(reckoner, LatencyLearner(), random)
+        self.predicted: dict[int, Prediction] = {}
+        self._looked_s = 0.0
+
+    def look(self, now: float) -> None:
+        """See how fast open streams are being written, once a second."""
+        if now - self._looked_s >= 0.999:
+            self._looked_s = now
+            self.balancer.look(self.ledger.streams(MAX_LOOKED), now)
+
+    def attempt(self, request: Request) -> AttemptKey:
+        """The key of the request's next attempt."""
+        call = str(request.number)
+        return AttemptKey(call, self.ledger.next_attempt(call))
+
+
+@dataclass(frozen=True, slots=True)
+class _Selfish(Objective):
+    """The objective of a request that cares for its own time only."""
+
+    objective: Objective
+
+    def lasting(self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> tuple[Term, Term]:
+        return self.objective.lasting(quality, cost_usd, allowed)
+
+    def latency(self, times: LatencyForecast, allowed: BoolArray) -> Term:
+        return self.objective.latency(replace(times, burden_s=0.0), allowed)
+
+
+class _Idle(Reckoner):
+    """Says that nothing is open anywhere."""
+
+    def state(self, now: float) -> InstanceState:
+        return InstanceState.idle(len(self._index))
+
+    def slowdown(self, now: float) -> FloatArray:
+        return np.ones(len(self._index))
+
+
+class _Standing(Reckoner):
+    """Counts its own open attempts as they were when they were sent: time takes nothing off."""
+
+    def state(self, now: float) -> InstanceState:
+        own = self._ledger.sums(-1e9)
+        others = self._peers.sums(now, own.in_flight.size)
+        return InstanceState(
+            own.in_flight + others.in_flight,
+            own.pending_prefill_tokens + others.pending_prefill_tokens,
+            own.pending_decode_tokens + others.pending_decode_tokens,
+        )
+
+    def slowdown(self, now: float) -> FloatArray:
+        return np.ones(len(self._index))
+
+
+class OraclePredictions(PredictionSource):
+    """True quality and length of every prompt, by tier: the bound that no predictor passes."""
+
+    def __init__(self, cluster: Cluster, requests: Sequence[Request]) -> None:
+        super().__init__()
+        self._tier = {tier.model: column for column, tier in enumerate(cluster.tiers)}
+        self._truth = {request.prompt: request for request in requests}
+
+    def predict(self, prompts: Sequence[Prompt], models: Sequence[ModelInfo]) -> ModelPredictions:
+        """The truth as it will be measured."""
+        columns = [self._tier[model.key] for model in models]
+        rows = [self._truth[prompt] for prompt in prompts]
+        quality = np.array([row.quality[columns] for row in rows])
+        tokens = np.array([row.output_tokens[columns] for row in rows])
+        return ModelPredictions(quality, tokens, np.ones_like(quality))
+
+
+def _measured(outcome: Outcome, output_tokens: int) -> Outcome:
+    return measured(outcome, output_tokens) if output_tokens else outcome

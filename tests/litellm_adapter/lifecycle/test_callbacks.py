@@ -1,0 +1,49 @@
+"""What is seen of a stream while it is passed on to the client."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from rb_litellm.litellm_adapter.lifecycle.callbacks import Lifecycle
+
+
+class Told:
+    """A runtime that keeps what it is told of one call."""
+
+    def __init__(self):
+        self.progress, self.ends = None, []
+
+    def first_token(self, call_id, progress):
+        self.progress = progress
+        self.at_first = progress.chunks
+
+    def closed(self, call_id, closed_by, error=None):
+        self.ends.append((closed_by, error))
+
+
+def passed_on(runtime, chunks):
+    """The counts seen after each chunk has reached the client."""
+
+    async def stream():
+        for chunk in chunks:
+            yield chunk
+
+    async def run():
+        hook = Lifecycle(runtime).async_post_call_streaming_iterator_hook
+        return [
+            runtime.progress and runtime.progress.chunks
+            async for _ in hook(None, stream(), {"litellm_call_id": "c"})
+        ]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("announced", [0, 2])
+def test_chunks_are_counted_from_the_first_of_the_answer_while_they_pass(announced):
+    opening = [SimpleNamespace(type="response.created")] * announced
+    answer = [SimpleNamespace(type="response.output_text.delta")] * 3
+    runtime = Told()
+    assert passed_on(runtime, opening + answer) == [None] * announced + [1, 2, 3]
+    assert runtime.at_first == 1
+    assert runtime.ends == [("stream-end", None)]

@@ -1,0 +1,37 @@
+"""What an answer used, as LiteLLM's several kinds of response say it."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from rb_litellm.litellm_adapter.lifecycle.usage import hidden, output_tokens
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 7}, 7),
+        ({"input_tokens": 3, "output_tokens": 9}, 9),
+        ({"prompt_tokens": 3, "total_tokens": 3}, 0),
+        ({"completion_tokens": 0}, 0),
+        ({"completion_tokens": -1}, None),
+        ({"completion_tokens": True}, None),
+        ({"completion_tokens": "7"}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("wrap", [lambda d: d, lambda d: d and SimpleNamespace(**d)], ids=["dict", "object"])
+def test_output_tokens_are_read_where_the_response_says_them(usage, tokens, wrap):
+    assert output_tokens({"usage": wrap(usage)}) == tokens
+    assert output_tokens(SimpleNamespace(usage=wrap(usage))) == tokens
+
+
+@pytest.mark.parametrize("response", [None, 3, "text", b"", [], {}])
+def test_a_response_without_usage_says_nothing(response):
+    assert output_tokens(response) is None
+    assert hidden(response, "model_id") is None
+
+
+def test_litellms_own_notes_on_a_response_are_read():
+    assert hidden(SimpleNamespace(_hidden_params={"model_id": "d1"}), "model_id") == "d1"

@@ -1,0 +1,74 @@
+"""The feedback endpoints: what is kept, and what each refusal says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rb_litellm.config import FeedbackSettings, SettingsError
+from rb_litellm.litellm_adapter.shared.feedback_file import MAX_RECENT, FeedbackBox, check_feedback
+from rb_litellm.logs.feedback import Feedback, read_feedback
+
+fastapi = pytest.importorskip("fastapi")
+from fastapi.testclient import TestClient  # noqa: E402
+
+from rb_litellm.litellm_adapter.proxy.feedback_routes import feedback_router  # noqa: E402
+
+GRADE = {"call_id": "c1", "score": 0.5}
+
+
+def client(box: FeedbackBox) -> TestClient:
+    app = fastapi.FastAPI()
+    app.include_router(feedback_router(box, lambda: None))
+    return TestClient(app)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> FeedbackBox:
+    made = FeedbackBox()
+    made.settings = FeedbackSettings(path=str(tmp_path / "f.jsonl"), max_bytes=1000)
+    return made
+
+
+def test_a_grade_is_kept_in_the_file_and_shown(box: FeedbackBox, tmp_path: Path) -> None:
+    asked = client(box)
+    assert asked.post("/feedback", json=GRADE).status_code == 201
+    assert read_feedback(tmp_path / "f.jsonl") == {"c1": 0.5}
+    assert asked.get("/feedback").json()["recent"] == [GRADE]
+
+
+def test_without_the_setting_the_answer_says_what_to_set() -> None:
+    response = client(FeedbackBox()).post("/feedback", json=GRADE)
+    assert response.status_code == 404
+    assert "routing_strategy_args.feedback" in response.text
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b'{"call_id": "c1", "score": NaN}'])
+def test_a_body_that_is_no_grade_is_refused(body: bytes, box: FeedbackBox) -> None:
+    assert client(box).post("/feedback", content=body).status_code == 400
+
+
+def test_a_full_file_says_what_to_do(box: FeedbackBox, tmp_path: Path) -> None:
+    (tmp_path / "f.jsonl").write_bytes(b"\n" * 990)
+    response = client(box).post("/feedback", json=GRADE)
+    assert response.status_code == 507
+    assert "max_bytes" in response.text
+    assert not box.recent
+
+
+def test_a_file_that_cannot_be_written_is_no_error_of_the_server(box: FeedbackBox, tmp_path: Path) -> None:
+    (tmp_path / "f.jsonl").mkdir()
+    assert client(box).post("/feedback", json=GRADE).status_code == 503
+
+
+def test_memory_holds_a_bounded_number_of_grades(box: FeedbackBox) -> None:
+    large = FeedbackSettings(path=box.settings.path if box.settings else "")
+    for n in range(MAX_RECENT + 3):
+        box.keep(large, Feedback(f"c{n}", 1.0))
+    assert len(box.recent) == MAX_RECENT
+
+
+def test_a_path_in_no_folder_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"args\.feedback\.path: stands in a folder that does not exist"):
+        check_feedback(FeedbackSettings(path=str(tmp_path / "none" / "f.jsonl")), "args")

@@ -1,0 +1,129 @@
+"""The desk: a lone request waits for nobody, and those that are ready together are decided together."""
+
+import asyncio
+
+import pytest
+
+from rb_litellm.litellm_adapter.request.micro_batch import MAX_BATCH, Desk
+
+
+class Clerk:
+    """Answers every ticket with itself, and remembers which were decided together."""
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, tickets):
+        self.batches.append(list(tickets))
+        return [f"answer to {ticket}" for ticket in tickets]
+
+
+async def turns(task):
+    """How often the event loop had to come round until the task was done."""
+    count = 0
+    while not task.done():
+        await asyncio.sleep(0)
+        count += 1
+    return count
+
+
+async def test_a_lone_request_is_decided_in_the_loops_next_free_moment():
+    clerk = Clerk()
+    task = asyncio.ensure_future(Desk(clerk).submit("a"))
+    assert await turns(task) <= 4
+    assert task.result() == "answer to a"
+    assert clerk.batches == [["a"]]
+
+
+async def test_requests_that_are_ready_together_are_decided_together_and_each_gets_its_own_answer():
+    clerk = Clerk()
+    desk = Desk(clerk)
+    answers = await asyncio.gather(*(desk.submit(i) for i in range(10)))
+    assert clerk.batches == [list(range(10))]
+    assert answers == [f"answer to {i}" for i in range(10)]
+
+
+async def test_what_arrives_while_a_batch_is_decided_is_the_next_batch():
+    late = []
+
+    class Busy(Clerk):
+        def __call__(self, tickets):
+            if not self.batches:
+                late.extend(asyncio.ensure_future(desk.submit(t)) for t in ("b", "c"))
+            return super().__call__(tickets)
+
+    clerk = Busy()
+    desk = Desk(clerk)
+    await desk.submit("a")
+    await asyncio.gather(*late)
+    assert clerk.batches == [["a"], ["b", "c"]]
+
+
+async def test_a_batch_is_bounded():
+    clerk = Clerk()
+    desk = Desk(clerk)
+    await asyncio.gather(*(desk.submit(i) for i in range(2 * MAX_BATCH + 5)))
+    assert [len(batch) for batch in clerk.batches] == [MAX_BATCH, MAX_BATCH, 5]
+
+
+async def test_a_client_that_has_left_is_not_decided():
+    clerk = Clerk()
+    desk = Desk(clerk)
+    leaving, staying = (asyncio.ensure_future(desk.submit(t)) for t in ("leaves", "stays"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await staying
+    assert clerk.batches == [["stays"]]
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+
+async def test_when_all_have_left_nothing_is_decided_and_the_desk_stays_open():
+    clerk = Clerk()
+    desk = Desk(clerk)
+    leaving = asyncio.ensure_future(desk.submit("leaves"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert clerk.batches == []
+    assert await desk.submit("a") == "answer to a"
+
+
+async def test_a_failed_decision_is_told_to_each_of_its_batch_and_to_nobody_else():
+    def decide(tickets):
+        if "bad" in tickets:
+            raise RuntimeError("no")
+        return tickets
+
+    desk = Desk(decide)
+    results = await asyncio.gather(*(desk.submit(t) for t in ("bad", "b")), return_exceptions=True)
+    assert [type(r) for r in results] == [RuntimeError, RuntimeError]
+    assert await desk.submit("good") == "good"
+
+
+def test_the_desk_moves_with_the_event_loop():
+    clerk = Clerk()
+    desk = Desk(clerk)
+    for _ in range(2):
+        assert asyncio.run(desk.submit("a")) == "answer to a"
+
+
+def test_tickets_left_behind_by_a_loop_that_ended_do_not_keep_others_from_being_batched():
+    clerk = Clerk()
+    desk = Desk(clerk)
+
+    async def stop_the_loop_with_a_ticket_in_it():
+        asyncio.get_running_loop().stop()
+        await desk.submit("left behind")
+
+    async def two():
+        return await asyncio.gather(desk.submit("a"), desk.submit("b"))
+
+    loop = asyncio.new_event_loop()
+    abandoned = loop.create_task(stop_the_loop_with_a_ticket_in_it())
+    loop.run_forever()
+    loop.close()
+    assert not abandoned.done()
+    asyncio.run(two())
+    assert clerk.batches == [["a", "b"]]
