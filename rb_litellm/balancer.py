@@ -16,7 +16,7 @@ import numpy as np
 
 from rb_litellm.core.affinity import AffinityRule, Held
 from rb_litellm.core.assign import Fleet, assign
-from rb_litellm.core.batch import Bid, Prices
+from rb_litellm.core.batch import BatchRequest, Prices
 from rb_litellm.core.breakdown import Decision, Refusal
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
@@ -25,7 +25,7 @@ from rb_litellm.core.latency import LatencyForecast, forecast
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.residuals import FleetOdds, Residuals
-from rb_litellm.core.sampling import Crowd
+from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.scoring import BALANCED, Objective
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray, Outcome, Prompt
@@ -34,12 +34,12 @@ from rb_litellm.state.reckoning import Reckoner
 
 MAX_LOOKED = 512
 """Open streams that are looked at in one step; the others in the next."""
-MAX_SLATES = 256
+MAX_CANDIDATE_SETS = 256
 """Sets of candidates whose arrays are kept; the least recently used is made anew."""
 
 
 @dataclass(slots=True)
-class Ask:
+class RoutingRequest:
     """One request to be placed."""
 
     prompt: Prompt
@@ -63,7 +63,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class ClusterSnapshot:
     """N deployments at one moment; every array has shape (N,)."""
 
     deployments: tuple[Deployment, ...]
@@ -76,7 +76,7 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
-class _Slate:
+class CandidateSet:
     """Arrays of one set of N candidates of M models, in the set's order."""
 
     deployments: tuple[Deployment, ...]
@@ -114,12 +114,12 @@ class Balancer:
         self._random = random
         self._rows: dict[str, int] = {}
         self._last_chosen: FloatArray = np.zeros(0)
-        self._slates: OrderedDict[tuple[Deployment, ...], _Slate] = OrderedDict()
+        self._candidate_sets: OrderedDict[tuple[Deployment, ...], CandidateSet] = OrderedDict()
         self.memory = memory or PrefixMemory()
         """What deployments have probably cached."""
 
     def decide(
-        self, asks: Sequence[Ask], predictions: PredictionSource, now: float
+        self, requests: Sequence[RoutingRequest], predictions: PredictionSource, now: float
     ) -> list[Assignment | Refusal]:
         """Place a batch of requests, each seeing the load of those placed before it.
 
@@ -129,28 +129,33 @@ class Balancer:
         Raises:
             ValueError: a request has no candidate.
         """
-        slate, fleet, bids = self._setting(asks, predictions, now)
+        candidate_set, fleet, batch_requests = self._setting(requests, predictions, now)
         # Here alone: a preview tells what is best, and chance has no part in it.
         if (workers := self._reckoner.workers) > 1:
-            fleet.crowd = Crowd(workers, slate.tier_rows)
-        decisions = assign(bids, fleet, now, self._random)
-        self._last_chosen[slate.rows] = fleet.last_chosen_s
-        for ask, bid, decision in zip(asks, bids, decisions, strict=True):
-            if bid.held is not None and isinstance(decision, Decision):
-                row, group = int(slate.state_rows[decision.index]), slate.groups[decision.index]
-                self.memory.sent(bid.held, ask.prompt, row, group, now)
-        return [_assignment(decision, slate.deployments) for decision in decisions]
+            fleet.sampling = CandidateSampling(workers, candidate_set.tier_rows)
+        decisions = assign(batch_requests, fleet, now, self._random)
+        self._last_chosen[candidate_set.rows] = fleet.last_chosen_s
+        for request, batch_request, decision in zip(requests, batch_requests, decisions, strict=True):
+            if batch_request.held is not None and isinstance(decision, Decision):
+                row, group = (
+                    int(candidate_set.state_rows[decision.index]),
+                    candidate_set.groups[decision.index],
+                )
+                self.memory.sent(batch_request.held, request.prompt, row, group, now)
+        return [_assignment(decision, candidate_set.deployments) for decision in decisions]
 
     def preview(
-        self, ask: Ask, predictions: PredictionSource, now: float
+        self, request: RoutingRequest, predictions: PredictionSource, now: float
     ) -> tuple[Assignment | Refusal, tuple[Deployment, ...]]:
         """What `decide` would say of a lone request, and the deployments of its ballot; changes nothing."""
-        slate, fleet, bids = self._setting([replace(ask, exploration=None)], predictions, now)
-        (decision,) = assign(bids, fleet, now, Random(0))
-        return _assignment(decision, slate.deployments), slate.deployments
+        candidate_set, fleet, batch_requests = self._setting(
+            [replace(request, exploration=None)], predictions, now
+        )
+        (decision,) = assign(batch_requests, fleet, now, Random(0))
+        return _assignment(decision, candidate_set.deployments), candidate_set.deployments
 
-    def witness(
-        self, ask: Ask, chosen: Deployment, predictions: PredictionSource, now: float
+    def record_shadow(
+        self, request: RoutingRequest, chosen: Deployment, predictions: PredictionSource, now: float
     ) -> tuple[Assignment, Assignment | Refusal]:
         """A choice that somebody else has made, and what `decide` would have said instead.
 
@@ -159,57 +164,63 @@ class Balancer:
         Raises:
             ValueError: `chosen` is no candidate.
         """
-        slate, fleet, bids = self._setting([replace(ask, exploration=None)], predictions, now)
-        row = slate.deployments.index(chosen)
+        candidate_set, fleet, batch_requests = self._setting(
+            [replace(request, exploration=None)], predictions, now
+        )
+        row = candidate_set.deployments.index(chosen)
         in_flight = float(fleet.state.in_flight[row])
         pending_prefill = float(fleet.state.pending_prefill_tokens[row])
-        (decision,) = assign(bids, fleet, now, Random(0))
-        self._last_chosen[slate.rows[row]] = now
-        ballot = decision.ballot
+        (decision,) = assign(batch_requests, fleet, now, Random(0))
+        self._last_chosen[candidate_set.rows[row]] = now
+        breakdown = decision.breakdown
         theirs = Decision(
             index=row,
-            score=float(ballot.scores[row]),
-            prediction=ballot.prediction(row),
-            candidates=len(slate.deployments),
+            score=float(breakdown.scores[row]),
+            prediction=breakdown.prediction(row),
+            candidates=len(candidate_set.deployments),
             in_flight=in_flight,
             pending_prefill_tokens=pending_prefill,
-            prefill_tokens=float(ask.prompt.input_tokens),
-            ballot=ballot,
+            prefill_tokens=float(request.prompt.input_tokens),
+            breakdown=breakdown,
         )
-        return Assignment(chosen, theirs, slate.deployments), _assignment(decision, slate.deployments)
+        return Assignment(chosen, theirs, candidate_set.deployments), _assignment(
+            decision, candidate_set.deployments
+        )
 
     def _setting(
-        self, asks: Sequence[Ask], predictions: PredictionSource, now: float
-    ) -> tuple[_Slate, Fleet, list[Bid]]:
-        slate, masks = self._common_slate(asks)
-        state = self._reckoner.state(now).take(slate.state_rows)
-        slowdown = self._reckoner.slowdown(now)[slate.state_rows]
-        predicted = predictions.predict([ask.prompt for ask in asks], slate.models)
-        quality = predicted.quality[:, slate.model_of]
-        output_tokens = predicted.output_tokens[:, slate.model_of] * slate.writes
+        self, requests: Sequence[RoutingRequest], predictions: PredictionSource, now: float
+    ) -> tuple[CandidateSet, Fleet, list[BatchRequest]]:
+        candidate_set, masks = self._common_candidate_set(requests)
+        state = self._reckoner.state(now).take(candidate_set.state_rows)
+        slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]
+        predicted = predictions.predict([request.prompt for request in requests], candidate_set.models)
+        quality = predicted.quality[:, candidate_set.model_of]
+        output_tokens = predicted.output_tokens[:, candidate_set.model_of] * candidate_set.writes
         fleet = Fleet(
-            coefficients=self._learner.coefficients.take(slate.rows),
+            coefficients=self._learner.coefficients.take(candidate_set.rows),
             state=state,
-            prices=slate.prices,
-            last_chosen_s=self._last_chosen[slate.rows],
+            prices=candidate_set.prices,
+            last_chosen_s=self._last_chosen[candidate_set.rows],
             slowdown=slowdown if float(slowdown[slowdown.argmax()]) > 1.0 else None,
-            measured=self._learner.measured[slate.rows] if any(ask.exploration for ask in asks) else None,
-            odds=slate.odds,
+            measured=self._learner.measured[candidate_set.rows]
+            if any(request.exploration for request in requests)
+            else None,
+            odds=candidate_set.odds,
         )
-        bids = [
-            Bid(
-                ask.prompt.input_tokens,
+        batch_requests = [
+            BatchRequest(
+                request.prompt.input_tokens,
                 quality[r],
                 output_tokens[r],
                 masks[r],
-                ask.objective,
-                ask.limits,
-                self._held(ask, slate, now),
-                ask.exploration,
+                request.objective,
+                request.limits,
+                self._held(request, candidate_set, now),
+                request.exploration,
             )
-            for r, ask in enumerate(asks)
+            for r, request in enumerate(requests)
         ]
-        return slate, fleet, bids
+        return candidate_set, fleet, batch_requests
 
     def first_token(self, outcome: Outcome) -> None:
         """Let the latency model see the first token of an attempt that is still open."""
@@ -231,20 +242,20 @@ class Balancer:
             if tpot_s is not None:
                 self._reckoner.slower(deployment, tpot_s)
 
-    def outlook(
+    def snapshot(
         self,
         deployments: Sequence[Deployment],
         now: float,
         input_tokens: float = 0.0,
         output_tokens: float = 0.0,
-    ) -> Outlook:
+    ) -> ClusterSnapshot:
         """How a request of this size would fare on each of N deployments now: for those who look on."""
-        slate = self._slate(tuple(deployments))
-        state = self._reckoner.state(now).take(slate.state_rows)
-        slowdown = self._reckoner.slowdown(now)[slate.state_rows]
-        coefficients = self._learner.coefficients.take(slate.rows)
-        times = forecast(coefficients, state, input_tokens, output_tokens * slate.writes, slowdown)
-        return Outlook(slate.deployments, state, times, slowdown)
+        candidate_set = self._candidate_set(tuple(deployments))
+        state = self._reckoner.state(now).take(candidate_set.state_rows)
+        slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]
+        coefficients = self._learner.coefficients.take(candidate_set.rows)
+        times = forecast(coefficients, state, input_tokens, output_tokens * candidate_set.writes, slowdown)
+        return ClusterSnapshot(candidate_set.deployments, state, times, slowdown)
 
     def learn(self, outcome: Outcome) -> None:
         """Let the latency model see a closed attempt; unknown deployments are passed over."""
@@ -253,35 +264,37 @@ class Balancer:
             self.residuals.learn(self._learner.tier_row(row), outcome)
             self._learner.observe(row, outcome)
 
-    def _held(self, ask: Ask, slate: _Slate, now: float) -> Held | None:
-        if ask.affinity is None:
+    def _held(self, request: RoutingRequest, candidate_set: CandidateSet, now: float) -> Held | None:
+        if request.affinity is None:
             return None
-        rows, tiers = slate.state_rows, slate.tier_rows
-        return self.memory.held(ask.prompt, ask.affinity, rows, tiers, slate.groups, now)
+        rows, tiers = candidate_set.state_rows, candidate_set.tier_rows
+        return self.memory.held(request.prompt, request.affinity, rows, tiers, candidate_set.groups, now)
 
-    def _common_slate(self, asks: Sequence[Ask]) -> tuple[_Slate, Sequence[BoolArray]]:
-        first = asks[0].candidates
-        if all(ask.candidates == first for ask in asks[1:]):
-            slate = self._slate(first)
-            return slate, [slate.everyone] * len(asks)
-        union = tuple(dict.fromkeys(d for ask in asks for d in ask.candidates))
+    def _common_candidate_set(
+        self, requests: Sequence[RoutingRequest]
+    ) -> tuple[CandidateSet, Sequence[BoolArray]]:
+        first = requests[0].candidates
+        if all(request.candidates == first for request in requests[1:]):
+            candidate_set = self._candidate_set(first)
+            return candidate_set, [candidate_set.everyone] * len(requests)
+        union = tuple(dict.fromkeys(d for request in requests for d in request.candidates))
         position = {deployment: i for i, deployment in enumerate(union)}
-        masks = np.zeros((len(asks), len(union)), dtype=np.bool_)
-        for r, ask in enumerate(asks):
-            masks[r, [position[d] for d in ask.candidates]] = True
-        return self._slate(union), list(masks)
+        masks = np.zeros((len(requests), len(union)), dtype=np.bool_)
+        for r, request in enumerate(requests):
+            masks[r, [position[d] for d in request.candidates]] = True
+        return self._candidate_set(union), list(masks)
 
-    def _slate(self, deployments: tuple[Deployment, ...]) -> _Slate:
-        slate = self._slates.get(deployments)
-        if slate is None:
-            slate = self._slates[deployments] = self._make_slate(deployments)
-            if len(self._slates) > MAX_SLATES:
-                self._slates.popitem(last=False)
+    def _candidate_set(self, deployments: tuple[Deployment, ...]) -> CandidateSet:
+        candidate_set = self._candidate_sets.get(deployments)
+        if candidate_set is None:
+            candidate_set = self._candidate_sets[deployments] = self._make_candidate_set(deployments)
+            if len(self._candidate_sets) > MAX_CANDIDATE_SETS:
+                self._candidate_sets.popitem(last=False)
         else:
-            self._slates.move_to_end(deployments)
-        return slate
+            self._candidate_sets.move_to_end(deployments)
+        return candidate_set
 
-    def _make_slate(self, deployments: tuple[Deployment, ...]) -> _Slate:
+    def _make_candidate_set(self, deployments: tuple[Deployment, ...]) -> CandidateSet:
         # One group may hold several models, and one model may be described in several ways.
         columns: dict[ModelInfo, int] = {}
         model_of = [columns.setdefault(model_info(d), len(columns)) for d in deployments]
@@ -292,7 +305,7 @@ class Balancer:
         everyone = np.ones(len(deployments), dtype=np.bool_)
         everyone.setflags(write=False)
         price_known = ~(np.isnan(input_usd) | np.isnan(output_usd))
-        return _Slate(
+        return CandidateSet(
             deployments=deployments,
             rows=np.array(rows, dtype=np.int64),
             tier_rows=tier_rows,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm import balancer as balancer_module
-from rb_litellm.balancer import Ask, Balancer
+from rb_litellm.balancer import Balancer, RoutingRequest
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
 from rb_litellm.core.latency_learning import LatencyLearner
@@ -51,25 +51,25 @@ class Bench:
             Reckoner(self.index, self.ledger, self.peers), LatencyLearner(), Random(seed)
         )
 
-    def decide(self, *asks, now=0.0):
-        return self.balancer.decide(asks, PredictionSource(), now)
+    def decide(self, *requests, now=0.0):
+        return self.balancer.decide(requests, PredictionSource(), now)
 
-    def send(self, *asks, now=0.0):
+    def send(self, *requests, now=0.0):
         """Decide and count what was decided as open."""
-        assignments = self.decide(*asks, now=now)
-        for ask, a in zip(asks, assignments, strict=True):
+        assignments = self.decide(*requests, now=now)
+        for request, a in zip(requests, assignments, strict=True):
             self.ledger.open(
                 AttemptKey(f"c{len(self.ledger)}-{now}", 0),
                 a.deployment.id,
                 now=now,
-                input_tokens=ask.prompt.input_tokens,
+                input_tokens=request.prompt.input_tokens,
                 prediction=a.decision.prediction,
             )
         return assignments
 
 
-def ask(*candidates, weights=PRESETS["balanced"], prompt=PROMPT):
-    return Ask(prompt=prompt, candidates=candidates, objective=JointScore(weights))
+def request(*candidates, weights=PRESETS["balanced"], prompt=PROMPT):
+    return RoutingRequest(prompt=prompt, candidates=candidates, objective=JointScore(weights))
 
 
 def chosen(assignments):
@@ -80,9 +80,9 @@ def test_cost_latency_and_quality_each_choose_their_own():
     small = deployment("small", model="x/a-3b", price=1e-7, quality=0.4)
     large = deployment("large", model="x/a-72b", price=1e-6, quality=0.9)
     bench = Bench()
-    assert chosen(bench.decide(ask(small, large, weights=COST))) == ["small"]
-    assert chosen(bench.decide(ask(small, large, weights=LATENCY))) == ["small"]
-    assert chosen(bench.decide(ask(small, large, weights=QUALITY))) == ["large"]
+    assert chosen(bench.decide(request(small, large, weights=COST))) == ["small"]
+    assert chosen(bench.decide(request(small, large, weights=LATENCY))) == ["small"]
+    assert chosen(bench.decide(request(small, large, weights=QUALITY))) == ["large"]
 
 
 def test_load_moves_requests_from_the_better_model_to_the_quicker_one():
@@ -91,14 +91,14 @@ def test_load_moves_requests_from_the_better_model_to_the_quicker_one():
     large = deployment("large", model="x/a-14b", quality=0.9, price=0.0, prior=slots)
     bench = Bench()
     weights = Weights(0.7, 0.3, 0.0)
-    where = [chosen(bench.send(ask(small, large, weights=weights)))[0] for _ in range(40)]
+    where = [chosen(bench.send(request(small, large, weights=weights)))[0] for _ in range(40)]
     assert where[0] == "large"
     assert where[-1] == "small"
 
 
 def test_a_burst_of_identical_requests_spreads():
     deployments = [deployment(f"d{i}") for i in range(4)]
-    where = chosen(Bench().decide(*[ask(*deployments)] * 16))
+    where = chosen(Bench().decide(*[request(*deployments)] * 16))
     assert {id: where.count(id) for id in where} == {f"d{i}": 4 for i in range(4)}
 
 
@@ -107,11 +107,11 @@ def test_workers_that_hear_of_each_other_do_not_all_choose_the_same():
 
     def first_choice(seed, peers):
         bench = Bench(seed)
-        bench.decide(ask(*many))
+        bench.decide(request(*many))
         bench.peers.hear([Gauge(f"w{n}", 0.0, {"d0": Load(0, 0, 0, 0)}) for n in range(peers)], 0.0)
         # One of them has had nothing to do for longest, and every worker knows it.
-        bench.send(*[ask(d) for d in many[1:]])
-        return chosen(bench.decide(ask(*many), now=0.1))[0]
+        bench.send(*[request(d) for d in many[1:]])
+        return chosen(bench.decide(request(*many), now=0.1))[0]
 
     assert {first_choice(seed, peers=0) for seed in range(16)} == {"d0"}
     assert len({first_choice(seed, peers=15) for seed in range(16)}) > 8
@@ -120,23 +120,23 @@ def test_workers_that_hear_of_each_other_do_not_all_choose_the_same():
 def test_a_preview_tells_the_best_however_many_workers_there_are():
     bench, many = Bench(), [deployment(f"d{n}") for n in range(64)]
     bench.peers.hear([Gauge(f"w{n}", 0.0, {}) for n in range(15)], 0.0)
-    bench.send(*[ask(d) for d in many[1:]])
-    told, _ = bench.balancer.preview(ask(*many), PredictionSource(), 0.1)
+    bench.send(*[request(d) for d in many[1:]])
+    told, _ = bench.balancer.preview(request(*many), PredictionSource(), 0.1)
     assert told.deployment.id == "d0"
 
 
 def test_requests_one_after_another_spread_by_the_load_they_left():
     deployments = [deployment(f"d{i}") for i in range(4)]
     bench = Bench()
-    where = [chosen(bench.send(ask(*deployments)))[0] for _ in range(16)]
+    where = [chosen(bench.send(request(*deployments)))[0] for _ in range(16)]
     assert {where.count(f"d{i}") for i in range(4)} == {4}
 
 
 def test_requests_of_one_batch_keep_to_their_own_candidates():
     a, b, c = (deployment(name) for name in "abc")
-    asks = [ask(a), ask(b, c), ask(c), ask(a, b, c)]
+    requests = [request(a), request(b, c), request(c), request(a, b, c)]
     for seed in range(10):
-        for asked, assignment in zip(asks, Bench(seed).decide(*asks), strict=True):
+        for asked, assignment in zip(requests, Bench(seed).decide(*requests), strict=True):
             assert assignment.deployment in asked.candidates
             assert assignment.decision.candidates == len(asked.candidates)
 
@@ -144,43 +144,45 @@ def test_requests_of_one_batch_keep_to_their_own_candidates():
 @given(st.lists(st.sets(st.integers(0, 5), min_size=1), min_size=1, max_size=10), st.integers(0, 99))
 def test_answers_come_in_the_order_of_the_questions(candidates, seed):
     deployments = [deployment(f"d{i}") for i in range(6)]
-    asks = [ask(*(deployments[i] for i in sorted(some))) for some in candidates]
-    for asked, assignment in zip(asks, Bench(seed).decide(*asks), strict=True):
+    requests = [request(*(deployments[i] for i in sorted(some))) for some in candidates]
+    for asked, assignment in zip(requests, Bench(seed).decide(*requests), strict=True):
         assert assignment.deployment in asked.candidates
 
 
 def test_an_assignment_tells_the_load_it_met():
     only = deployment("only")
     bench = Bench()
-    bench.send(ask(only))
-    assert [a.decision.in_flight for a in bench.decide(ask(only), ask(only))] == [1.0, 2.0]
-    assert bench.decide(ask(only))[0].decision.pending_prefill_tokens == pytest.approx(6.0)
+    bench.send(request(only))
+    assert [a.decision.in_flight for a in bench.decide(request(only), request(only))] == [1.0, 2.0]
+    assert bench.decide(request(only))[0].decision.pending_prefill_tokens == pytest.approx(6.0)
 
 
 def test_an_unknown_price_is_the_median_of_the_others():
     nan = math.nan
     deployments = [deployment("a", price=1e-6), deployment("b", price=3e-6), deployment("c", price=nan)]
     bench = Bench()
-    unknown = bench.decide(ask(deployments[2], weights=COST))[0]
+    unknown = bench.decide(request(deployments[2], weights=COST))[0]
     assert unknown.decision.prediction.cost_usd == 0.0  # nothing to compare with
     costs = {}
     for seed in range(30):
         for weights in (COST, LATENCY):
-            a = Bench(seed).decide(ask(*deployments, weights=weights))[0]
+            a = Bench(seed).decide(request(*deployments, weights=weights))[0]
             costs[a.deployment.id] = a.decision.prediction.cost_usd
     assert costs["c"] == pytest.approx(costs["a"] * 2.0)
 
 
 def test_a_model_that_writes_nothing_ends_with_its_prompt():
     embedding = deployment("e", generates=False, output_tokens=500.0)
-    predicted = Bench().decide(ask(embedding))[0].decision.prediction
+    predicted = Bench().decide(request(embedding))[0].decision.prediction
     assert predicted.output_tokens == 0.0
     assert predicted.e2e_s == predicted.ttft_s
 
 
 def test_the_clients_limit_caps_the_expected_length():
     short = PROMPT._replace(max_tokens=5)
-    predicted = Bench().decide(ask(deployment("a", output_tokens=400.0), prompt=short))[0].decision.prediction
+    predicted = (
+        Bench().decide(request(deployment("a", output_tokens=400.0), prompt=short))[0].decision.prediction
+    )
     assert predicted.output_tokens == 5.0
 
 
@@ -201,11 +203,11 @@ def outcome(id, tpot):
 def test_what_is_measured_changes_where_requests_go():
     a, b = deployment("a"), deployment("b")
     bench = Bench()
-    bench.decide(ask(a, b))
+    bench.decide(request(a, b))
     for _ in range(30):
         bench.balancer.learn(outcome("a", 0.2))
         bench.balancer.learn(outcome("b", 0.02))
-    assert {chosen(bench.decide(ask(a, b, weights=LATENCY)))[0] for _ in range(5)} == {"b"}
+    assert {chosen(bench.decide(request(a, b, weights=LATENCY)))[0] for _ in range(5)} == {"b"}
 
 
 def test_an_outcome_of_an_unknown_deployment_is_passed_over():
@@ -214,32 +216,32 @@ def test_an_outcome_of_an_unknown_deployment_is_passed_over():
 
 def test_a_request_without_candidates_is_an_error():
     with pytest.raises(ValueError):  # noqa: PT011  any of its messages; the caller has its own rule then
-        Bench().decide(ask())
+        Bench().decide(request())
 
 
 def test_a_changed_deployment_keeps_its_load_and_takes_its_new_price():
     old = deployment("a", price=1e-6)
     bench = Bench()
-    bench.send(ask(old))
-    after = bench.decide(ask(replace(old, input_usd_per_token=1e-3, output_usd_per_token=1e-3)))[0]
+    bench.send(request(old))
+    after = bench.decide(request(replace(old, input_usd_per_token=1e-3, output_usd_per_token=1e-3)))[0]
     assert after.decision.in_flight == 1.0
     assert after.decision.prediction.cost_usd > 1e-3
 
 
 def test_sets_of_candidates_are_bounded(monkeypatch):
-    monkeypatch.setattr(balancer_module, "MAX_SLATES", 3)
+    monkeypatch.setattr(balancer_module, "MAX_CANDIDATE_SETS", 3)
     bench = Bench()
     deployments = [deployment(f"d{i}") for i in range(10)]
     for _ in range(2):
         for d in deployments:
-            assert chosen(bench.decide(ask(d))) == [d.id]
-    assert len(bench.balancer._slates) <= 3
+            assert chosen(bench.decide(request(d))) == [d.id]
+    assert len(bench.balancer._candidate_sets) <= 3
 
 
 def test_every_outcome_tells_how_far_forecasts_of_its_tier_are_off():
     fast = deployment("a")
     bench = Bench()
-    (placed,) = bench.decide(ask(fast))
+    (placed,) = bench.decide(request(fast))
     predicted = placed.decision.prediction
     for _ in range(300):
         bench.balancer.learn(
@@ -263,19 +265,19 @@ def test_streams_in_mid_flight_change_the_forecast_before_any_of_them_ends():
     slow, other = deployment("slow"), deployment("other")
     bench = Bench()
     for d in [slow, other] * 10:
-        (placed,) = bench.decide(ask(d))
+        (placed,) = bench.decide(request(d))
         told = outcome(d.id, placed.decision.prediction.tpot_s)
         bench.balancer.learn(replace(told, chunks=100))
-    before = bench.balancer.outlook([slow, other], 0.0).times.tpot_s
+    before = bench.balancer.snapshot([slow, other], 0.0).times.tpot_s
     written = [Chunks() for _ in range(3)]
     for n, progress in enumerate(written):
-        bench.send(ask(slow), now=n / 1000)
+        bench.send(request(slow), now=n / 1000)
         bench.ledger.first_token(AttemptKey(f"c{n}-{n / 1000}", 0), 0.1, progress)
     for second in (1.0, 2.0, 3.0, 4.0):
         for progress in written:
             progress.chunks = round(second / (3.0 * before[0]))
         bench.balancer.look(bench.ledger.streams(10), second)
-    after = bench.balancer.outlook([slow, other], 4.0).times.tpot_s
+    after = bench.balancer.snapshot([slow, other], 4.0).times.tpot_s
     assert after[0] / before[0] == pytest.approx(3.0, rel=0.2)
     assert after[1] == before[1]
-    assert chosen(bench.decide(ask(slow, other, weights=LATENCY), now=4.0)) == ["other"]
+    assert chosen(bench.decide(request(slow, other, weights=LATENCY), now=4.0)) == ["other"]

@@ -145,7 +145,7 @@ def _decision(
             await choices[0]
         else:
             began = await _all_decided(choices, over)
-        runtime().telling.work_off()
+        runtime().publisher.work_off()
         took = time.perf_counter() - began
         for one in requests:
             _close(one)
@@ -198,11 +198,11 @@ def _untold(
     decide: Callable[[dict[str, Any]], Awaitable[float]],
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
     """The same decision, with nothing recorded or told of it."""
-    from rb_litellm.litellm_adapter.lifecycle.publish_decision import Telling
+    from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
     from rb_litellm.litellm_adapter.runtime import runtime
     from rb_litellm.telemetry.recorder import Recorder
 
-    class Silent(Telling):
+    class Silent(DecisionPublisher):
         def decided(self, *_: Any, **__: Any) -> None:
             return None
 
@@ -213,11 +213,11 @@ def _untold(
 
     async def measure(request: dict[str, Any]) -> float:
         shared = runtime()
-        telling, shared.telling = shared.telling, silent
+        publisher, shared.publisher = shared.publisher, silent
         try:
             return await decide(request)
         finally:
-            shared.telling = telling
+            shared.publisher = publisher
 
     return measure
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.balancer import Ask
+from rb_litellm.balancer import RoutingRequest
 from rb_litellm.core.scoring import PRESETS
 from rb_litellm.core.types import FloatArray, IntArray, Prompt
 from rb_litellm.predictors.registry import PredictionSource
@@ -49,9 +49,9 @@ class Spread(RouteBalance):
 
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
         """As ever, noting the load."""
-        desk = self._desks[worker]
-        rows = [desk.index.row(deployment.id) for deployment in self._deployments]
-        load = desk.ledger.sums(now).take(np.array(rows))
+        its = self._workers[worker]
+        rows = [its.index.row(deployment.id) for deployment in self._deployments]
+        load = its.ledger.sums(now).take(np.array(rows))
         columns = (load.in_flight, load.pending_prefill_tokens, load.pending_decode_tokens)
         chosen = super().decide(worker, batch, now)
         for request, number in zip(batch, chosen, strict=True):
@@ -59,9 +59,11 @@ class Spread(RouteBalance):
             self.met[request.number] = in_flight, prefill, decode
         return chosen
 
-    def _asks(self, batch: Sequence[Request]) -> list[Ask]:
+    def _routing_requests(self, batch: Sequence[Request]) -> list[RoutingRequest]:
         return [
-            Ask(r.prompt, (Random(f"spread {r.number}").choice(self._deployments),), self._objective)
+            RoutingRequest(
+                r.prompt, (Random(f"spread {r.number}").choice(self._deployments),), self._objective
+            )
             for r in batch
         ]
 

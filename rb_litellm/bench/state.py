@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.balancer import Ask, Assignment, Balancer
+from rb_litellm.balancer import Assignment, Balancer, RoutingRequest
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyPrior
@@ -194,7 +194,7 @@ class _Worker:
             now = self.made * 0.01
             prompt = Prompt(text=f"question {self.made}", input_tokens=200, turns=1)
             [placed] = self.balancer.decide(
-                [Ask(prompt, self.deployments, JointScore(PRESETS["balanced"]))], predictions, now
+                [RoutingRequest(prompt, self.deployments, JointScore(PRESETS["balanced"]))], predictions, now
             )
             assert isinstance(placed, Assignment)
             key = AttemptKey(f"{self.made:032x}", 0)

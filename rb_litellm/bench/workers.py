@@ -16,7 +16,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from rb_litellm.balancer import Ask, Assignment, Balancer
+from rb_litellm.balancer import Assignment, Balancer, RoutingRequest
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.measurement import measured
@@ -118,7 +118,7 @@ class _Fleet:
     def _arrive(self, arrival: _Arrival, now: float) -> None:
         worker = self.workers[int(arrival.worker * len(self.workers))]
         prompt = Prompt(text=arrival.prompt, input_tokens=arrival.input_tokens, turns=1)
-        ask = Ask(prompt, self.candidates, JointScore(PRESETS[self.weights]))
+        ask = RoutingRequest(prompt, self.candidates, JointScore(PRESETS[self.weights]))
         [placed] = worker.balancer.decide([ask], worker.predictions, now)
         assert isinstance(placed, Assignment)
         key = AttemptKey(str(next(self._order)), 0)

@@ -126,9 +126,9 @@ def _candidates(answer: Mapping[str, Any], top: int) -> Table:
         table.add_column(heading, justify="right")
     for candidate in answer["candidates"][:top]:
         fails = [
-            f"{name} {verdict['level']:.3g}"
-            for name, verdict in candidate["filters"].items()
-            if not verdict["passed"]
+            f"{name} {result['level']:.3g}"
+            for name, result in candidate["filters"].items()
+            if not result["passed"]
         ]
         chosen = candidate["deployment"] == answer["chosen"]
         table.add_row(

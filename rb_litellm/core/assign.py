@@ -14,12 +14,12 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.core.batch import Bid, Lot, Prices, longest_first, lots
-from rb_litellm.core.breakdown import Ballot, Decision, Predictions, Refusal, Term, all_of
+from rb_litellm.core.batch import BatchRequest, PrescoredRequest, Prices, longest_first, prescore
+from rb_litellm.core.breakdown import Decision, Predictions, Refusal, ScoreBreakdown, ScoreTerm, all_of
 from rb_litellm.core.exploration import drawn_latency, explores, longest_ago
 from rb_litellm.core.filters import Filtered, apply
 from rb_litellm.core.latency import Conditions, LatencyCoefficients
-from rb_litellm.core.sampling import Crowd
+from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.slo import Odds
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
@@ -41,11 +41,13 @@ class Fleet:
     """Answers whose latency was measured; needed where a bid explores."""
     odds: Odds | None = None
     """Needed where a bid has limits."""
-    crowd: Crowd | None = None
+    sampling: CandidateSampling | None = None
     """Who else sends here by old news of the load; None for nobody."""
 
 
-def assign(bids: Sequence[Bid], fleet: Fleet, now: float, random: Random) -> list[Decision | Refusal]:
+def assign(
+    requests: Sequence[BatchRequest], fleet: Fleet, now: float, random: Random
+) -> list[Decision | Refusal]:
     """Choose a deployment for every bid, or refuse it by its own limits; in the order of `bids`.
 
     Ties in the score go to the shortest queue, then to the least recently chosen, then to `random`.
@@ -54,51 +56,55 @@ def assign(bids: Sequence[Bid], fleet: Fleet, now: float, random: Random) -> lis
     Raises:
         ValueError: a bid allows no deployment at all.
     """
-    weighed = lots(bids, fleet.prices)
+    weighed = prescore(requests, fleet.prices)
     conditions = Conditions(fleet.coefficients, fleet.state, fleet.slowdown)
     decisions: dict[int, Decision | Refusal] = {}
-    for position in longest_first(bids):
+    for position in longest_first(requests):
         decisions[position] = _place(weighed[position], fleet, conditions, now, random)
-    return [decisions[position] for position in range(len(bids))]
+    return [decisions[position] for position in range(len(requests))]
 
 
-def _place(lot: Lot, fleet: Fleet, conditions: Conditions, now: float, random: Random) -> Decision | Refusal:
-    bid = lot.bid
-    prefill_tokens = _prefill_tokens(bid, fleet)
-    predictions = _predict(lot, conditions, prefill_tokens)
-    filtered = _filter(lot, fleet, predictions, prefill_tokens)
+def _place(
+    prescored: PrescoredRequest, fleet: Fleet, conditions: Conditions, now: float, random: Random
+) -> Decision | Refusal:
+    request = prescored.request
+    prefill_tokens = _prefill_tokens(request, fleet)
+    predictions = _predict(prescored, conditions, prefill_tokens)
+    filtered = _filter(prescored, fleet, predictions, prefill_tokens)
     allowed = filtered.allowed
     # Scaled by all candidates offered: a filter that leaves the best one in changes nothing.
-    latency = bid.objective.latency(predictions.times, bid.allowed)
-    scores = lot.points + latency.points
-    further = _further_terms(bid, filtered)
+    latency = request.objective.latency(predictions.times, request.allowed)
+    scores = prescored.points + latency.points
+    further = _further_terms(request, filtered)
     for term in further:
         scores += term.points
     if not all_of(allowed):
         scores = np.where(allowed, scores, -np.inf)
-    terms = (lot.quality, latency, lot.cost, *further)
-    ballot = Ballot(predictions, bid.allowed, allowed, terms, scores, filtered.judged, filtered.relaxed)
-    if bid.limits is not None:
-        ballot.limits, ballot.failed = bid.limits.by_name(), filtered.failed
+    terms = (prescored.quality, latency, prescored.cost, *further)
+    breakdown = ScoreBreakdown(
+        predictions, request.allowed, allowed, terms, scores, filtered.judged, filtered.relaxed
+    )
+    if request.limits is not None:
+        breakdown.limits, breakdown.failed = request.limits.by_name(), filtered.failed
     if filtered.refused is not None:
-        return Refusal(filtered.refused, ballot, filtered.needed, filtered.retry_after_s)
-    explored = _explore(lot, fleet, predictions, allowed, now, random)
+        return Refusal(filtered.refused, breakdown, filtered.needed, filtered.retry_after_s)
+    explored = _explore(prescored, fleet, predictions, allowed, now, random)
     if explored is not None:
         chosen = explored
     else:
         chosen = _best(scores, fleet, random)
-        if fleet.crowd is not None:
-            chosen = _apart(chosen, fleet.crowd, ballot, prefill_tokens, fleet, random)
+        if fleet.sampling is not None:
+            chosen = _apart(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
     affordable = filtered.affordable_tokens
     decision = Decision(
         index=chosen,
         score=scores.item(chosen),
         prediction=predictions.at(chosen),
-        candidates=int(np.count_nonzero(bid.allowed)),
+        candidates=int(np.count_nonzero(request.allowed)),
         in_flight=fleet.state.in_flight.item(chosen),
         pending_prefill_tokens=fleet.state.pending_prefill_tokens.item(chosen),
         prefill_tokens=prefill_tokens.item(chosen),
-        ballot=ballot,
+        breakdown=breakdown,
         explored=explored is not None,
         affordable_tokens=None if affordable is None else affordable.item(chosen),
     )
@@ -107,74 +113,88 @@ def _place(lot: Lot, fleet: Fleet, conditions: Conditions, now: float, random: R
     return decision
 
 
-def _further_terms(bid: Bid, filtered: Filtered) -> list[Term]:
+def _further_terms(request: BatchRequest, filtered: Filtered) -> list[ScoreTerm]:
     """Terms beside those of the objective: most requests have none."""
     further = [] if filtered.penalty is None else [filtered.penalty]
-    if bid.held is not None and bid.held.switches is not None:
-        further.append(Term("switch", -bid.held.rule.switch_cost, bid.held.switches))
+    if request.held is not None and request.held.switches is not None:
+        further.append(ScoreTerm("switch", -request.held.rule.switch_cost, request.held.switches))
     return further
 
 
 def _explore(
-    lot: Lot, fleet: Fleet, predictions: Predictions, allowed: BoolArray, now: float, random: Random
+    prescored: PrescoredRequest,
+    fleet: Fleet,
+    predictions: Predictions,
+    allowed: BoolArray,
+    now: float,
+    random: Random,
 ) -> int | None:
     """Where to look, for a request that is one of the share that looks; never one with a strict SLO."""
-    bid = lot.bid
-    rule = bid.exploration
+    request = prescored.request
+    rule = request.exploration
     if rule is None or not explores(rule, random):
         return None
-    if bid.limits is not None and bid.limits.slo is not None and bid.limits.slo.mode == "strict":
+    if request.limits is not None and request.limits.slo is not None and request.limits.slo.mode == "strict":
         return None
     if rule.method == "epsilon" or fleet.measured is None:
         return longest_ago(fleet.last_chosen_s, allowed)
     times = predictions.times
     drawn = drawn_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
-    imagined = bid.objective.latency(replace(times, e2e_s=drawn), bid.allowed)
-    return _best(np.where(allowed, lot.points + imagined.points, -np.inf), fleet, random)
+    imagined = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
+    return _best(np.where(allowed, prescored.points + imagined.points, -np.inf), fleet, random)
 
 
-def _prefill_tokens(bid: Bid, fleet: Fleet) -> FloatArray:
-    if bid.held is None:
-        return np.full(bid.allowed.size, bid.input_tokens)
-    return bid.held.tokens_to_prefill(
-        bid.input_tokens, fleet.coefficients.prefill_s_per_token, fleet.state.in_flight, bid.allowed
+def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
+    if request.held is None:
+        return np.full(request.allowed.size, request.input_tokens)
+    return request.held.tokens_to_prefill(
+        request.input_tokens, fleet.coefficients.prefill_s_per_token, fleet.state.in_flight, request.allowed
     )
 
 
-def _predict(lot: Lot, conditions: Conditions, prefill_tokens: FloatArray) -> Predictions:
-    bid = lot.bid
-    times = conditions.forecast(prefill_tokens, bid.output_tokens)
-    return Predictions(bid.quality, bid.output_tokens, times, lot.cost_usd)
+def _predict(prescored: PrescoredRequest, conditions: Conditions, prefill_tokens: FloatArray) -> Predictions:
+    request = prescored.request
+    times = conditions.forecast(prefill_tokens, request.output_tokens)
+    return Predictions(request.quality, request.output_tokens, times, prescored.cost_usd)
 
 
-def _filter(lot: Lot, fleet: Fleet, predictions: Predictions, prefill_tokens: FloatArray) -> Filtered:
-    bid = lot.bid
-    if bid.limits is None:
-        return Filtered(bid.allowed)
+def _filter(
+    prescored: PrescoredRequest, fleet: Fleet, predictions: Predictions, prefill_tokens: FloatArray
+) -> Filtered:
+    request = prescored.request
+    if request.limits is None:
+        return Filtered(request.allowed)
     if fleet.odds is None:
         raise ValueError("a bid has limits, and the fleet no odds to hold them against")
 
     def idle() -> Predictions:
-        nothing = InstanceState.idle(bid.allowed.size)
-        return _predict(lot, Conditions(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens)
+        nothing = InstanceState.idle(request.allowed.size)
+        return _predict(prescored, Conditions(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens)
 
-    return apply(bid.limits, predictions, idle, bid.allowed, lot.payable, fleet.odds, lot.rest_kept)
+    return apply(
+        request.limits, predictions, idle, request.allowed, prescored.payable, fleet.odds, prescored.rest_kept
+    )
 
 
 def _apart(
-    best: int, crowd: Crowd, ballot: Ballot, prefill_tokens: FloatArray, fleet: Fleet, random: Random
+    best: int,
+    sampling: CandidateSampling,
+    breakdown: ScoreBreakdown,
+    prefill_tokens: FloatArray,
+    fleet: Fleet,
+    random: Random,
 ) -> int:
     """The best of those of `best`'s kind that this decision looks at."""
-    quality, cost = ballot.predictions.quality, ballot.predictions.cost_usd
-    alike = ballot.allowed & (crowd.tiers == crowd.tiers[best])
+    quality, cost = breakdown.predictions.quality, breakdown.predictions.cost_usd
+    alike = breakdown.allowed & (sampling.tiers == sampling.tiers[best])
     # Where a prompt is probably cached, or something costs less, is a difference that load does not make.
     for figure in (quality, cost, prefill_tokens):
         alike &= figure == figure[best]
-    passed_over = crowd.passed_over(alike, random)
-    if not passed_over.size:
+    left_out = sampling.left_out(alike, random)
+    if not left_out.size:
         return best
-    scores = np.where(alike, ballot.scores, -np.inf)
-    scores[passed_over] = -np.inf
+    scores = np.where(alike, breakdown.scores, -np.inf)
+    scores[left_out] = -np.inf
     return _best(scores, fleet, random)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rb_litellm.core.affinity import Held
-from rb_litellm.core.breakdown import Term, all_of
+from rb_litellm.core.breakdown import ScoreTerm, all_of
 from rb_litellm.core.budget import Payable, payable
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits, rest_kept
@@ -26,7 +26,7 @@ _Scalar = TypeVar("_Scalar", np.float64, np.bool_)
 
 
 @dataclass(slots=True)
-class Bid:
+class BatchRequest:
     """One request of a batch with what is predicted for it on each of N deployments."""
 
     input_tokens: float
@@ -56,13 +56,13 @@ class Prices:
 
 
 @dataclass(slots=True)
-class Lot:
+class PrescoredRequest:
     """A bid with what lasts of its weighing; every array has shape (N,)."""
 
-    bid: Bid
+    request: BatchRequest
     cost_usd: FloatArray
-    quality: Term
-    cost: Term
+    quality: ScoreTerm
+    cost: ScoreTerm
     points: FloatArray
     """What these two terms come to."""
     payable: Payable | None = None
@@ -71,70 +71,73 @@ class Lot:
     """Whether every candidate passes all of its limits but those on time."""
 
 
-def lots(bids: Sequence[Bid], prices: Prices) -> list[Lot]:
+def prescore(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
     """The lasting part of each bid, in the order of `bids`."""
-    return [_lone(bids[0], prices)] if len(bids) == 1 else _together(bids, prices)
+    return [_lone(requests[0], prices)] if len(requests) == 1 else _together(requests, prices)
 
 
-def _lone(bid: Bid, prices: Prices) -> Lot:
+def _lone(request: BatchRequest, prices: Prices) -> PrescoredRequest:
     """The same for one bid, which as a batch of one would take twice the time."""
-    cost_usd = bid.input_tokens * prices.input_usd + bid.output_tokens * prices.output_usd
-    quality, cost = bid.objective.lasting(bid.quality, cost_usd, bid.allowed)
-    lot = Lot(bid, cost_usd, quality, cost, quality.points + cost.points)
-    if bid.limits is not None:
-        least_quality = bid.quality.item(bid.quality.argmin())
-        _hold_limits([lot], [least_quality], [cost_usd.item(cost_usd.argmax())], prices)
-    return lot
+    cost_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
+    quality, cost = request.objective.lasting(request.quality, cost_usd, request.allowed)
+    prescored = PrescoredRequest(request, cost_usd, quality, cost, quality.points + cost.points)
+    if request.limits is not None:
+        least_quality = request.quality.item(request.quality.argmin())
+        _hold_limits([prescored], [least_quality], [cost_usd.item(cost_usd.argmax())], prices)
+    return prescored
 
 
-def _together(bids: Sequence[Bid], prices: Prices) -> list[Lot]:
-    quality = _matrix([bid.quality for bid in bids])
-    allowed = _matrix([bid.allowed for bid in bids])
-    cost_usd = _matrix([bid.output_tokens for bid in bids]) * prices.output_usd
-    cost_usd += np.array([bid.input_tokens for bid in bids])[:, None] * prices.input_usd
+def _together(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
+    quality = _matrix([request.quality for request in requests])
+    allowed = _matrix([request.allowed for request in requests])
+    cost_usd = _matrix([request.output_tokens for request in requests]) * prices.output_usd
+    cost_usd += np.array([request.input_tokens for request in requests])[:, None] * prices.input_usd
     alike: dict[Objective, list[int]] = {}
-    for position, bid in enumerate(bids):
-        alike.setdefault(bid.objective, []).append(position)
-    found: dict[int, Lot] = {}
+    for position, request in enumerate(requests):
+        alike.setdefault(request.objective, []).append(position)
+    found: dict[int, PrescoredRequest] = {}
     for objective, positions in alike.items():
-        its = slice(None) if len(positions) == len(bids) else positions
+        its = slice(None) if len(positions) == len(requests) else positions
         costs = cost_usd[its]
         of_quality, of_cost = objective.lasting(quality[its], costs, allowed[its])
         points = of_quality.points + of_cost.points
         for at, position in enumerate(positions):
-            found[position] = Lot(
-                bids[position],
+            found[position] = PrescoredRequest(
+                requests[position],
                 costs[at],
-                Term(of_quality.name, of_quality.weight, of_quality.value[at]),
-                Term(of_cost.name, of_cost.weight, of_cost.value[at]),
+                ScoreTerm(of_quality.name, of_quality.weight, of_quality.value[at]),
+                ScoreTerm(of_cost.name, of_cost.weight, of_cost.value[at]),
                 points[at],
             )
-    in_order = [found[position] for position in range(len(bids))]
-    if any(bid.limits is not None for bid in bids):
+    in_order = [found[position] for position in range(len(requests))]
+    if any(request.limits is not None for request in requests):
         least_quality: list[float] = np.minimum.reduce(quality, axis=1).tolist()
         _hold_limits(in_order, least_quality, np.maximum.reduce(cost_usd, axis=1).tolist(), prices)
     return in_order
 
 
 def _hold_limits(
-    its: Sequence[Lot], least_quality: Sequence[float], most_usd: Sequence[float], prices: Prices
+    its: Sequence[PrescoredRequest], least_quality: Sequence[float], most_usd: Sequence[float], prices: Prices
 ) -> None:
     """Fill in what the limits of R lots come to, given each one's worst quality and highest cost."""
-    limits = [lot.bid.limits or _UNLIMITED for lot in its]
+    limits = [prescored.request.limits or _UNLIMITED for prescored in its]
     budgets = {r: asked.budget for r, asked in enumerate(limits) if asked.budget is not None}
     if budgets:
         found = payable([*budgets.values()], prices.input_usd, prices.output_usd, prices.known)
         for r, pays in zip(budgets, found, strict=True):
             its[r].payable = pays
-    for lot, asked, worst, dearest in zip(its, limits, least_quality, most_usd, strict=True):
-        lot.rest_kept = rest_kept(asked, lot.payable, worst, dearest)
+    for prescored, asked, worst, dearest in zip(its, limits, least_quality, most_usd, strict=True):
+        prescored.rest_kept = rest_kept(asked, prescored.payable, worst, dearest)
 
 
-def longest_first(bids: Sequence[Bid]) -> list[int]:
+def longest_first(requests: Sequence[BatchRequest]) -> list[int]:
     """Positions of the bids by falling expected output length (mean over what each may use)."""
-    if len(bids) == 1:
+    if len(requests) == 1:
         return [0]
-    tokens, allowed = _matrix([bid.output_tokens for bid in bids]), _matrix([bid.allowed for bid in bids])
+    tokens, allowed = (
+        _matrix([request.output_tokens for request in requests]),
+        _matrix([request.allowed for request in requests]),
+    )
     if not all_of(allowed):
         tokens = np.where(allowed, tokens, 0.0)
     lengths = np.add.reduce(tokens, axis=1) / np.add.reduce(allowed, axis=1)

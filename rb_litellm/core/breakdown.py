@@ -55,7 +55,7 @@ class Predictions:
 
 
 @dataclass(slots=True)
-class Term:
+class ScoreTerm:
     """One summand of the score."""
 
     name: str
@@ -71,7 +71,7 @@ class Term:
 
 
 @dataclass(slots=True)
-class Verdict:
+class FilterResult:
     """What one named filter said of each candidate."""
 
     name: str
@@ -90,7 +90,7 @@ class Verdict:
 
 
 @dataclass(slots=True)
-class Ballot:
+class ScoreBreakdown:
     """See the module. Every array has shape (N,), in the order of `Assignment.deployments`."""
 
     predictions: Predictions
@@ -98,10 +98,10 @@ class Ballot:
     """Deployments that this request could have gone to; others of its batch may have had more."""
     allowed: BoolArray
     """Those of them that the filters left."""
-    terms: tuple[Term, ...]
+    terms: tuple[ScoreTerm, ...]
     scores: FloatArray
     """Sum of the terms; -inf where not allowed."""
-    judged: Callable[[], tuple[Verdict, ...]] = field(default=tuple)
+    judged: Callable[[], tuple[FilterResult, ...]] = field(default=tuple)
     """Works out `verdicts`."""
     relaxed: tuple[str, ...] = field(default=())
     """Names of the limits that no candidate met and that were therefore loosened."""
@@ -111,7 +111,7 @@ class Ballot:
     """Whether a candidate may have failed a filter. Seldom; without it nobody needs the verdicts."""
 
     @property
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def filter_results(self) -> tuple[FilterResult, ...]:
         """What each filter said of each candidate."""
         return self.judged()
 
@@ -120,9 +120,9 @@ class Ballot:
         order: IntArray = (-self.scores).argsort(kind="stable")
         return order if all_of(self.offered) else order[self.offered[order]]
 
-    def failing(self) -> list[Verdict]:
+    def failing(self) -> list[FilterResult]:
         """The filters that some candidate did not pass: usually none."""
-        return [v for v in self.verdicts if not all_of(v.passed)] if self.failed else []
+        return [v for v in self.filter_results if not all_of(v.passed)] if self.failed else []
 
     def prediction(self, row: int) -> Prediction:
         """What was predicted for the request on one deployment."""
@@ -144,7 +144,7 @@ class Decision:
     pending_prefill_tokens: float
     prefill_tokens: float
     """Tokens of its own input that the deployment has to compute: those that it has not cached."""
-    ballot: Ballot
+    breakdown: ScoreBreakdown
     explored: bool = False
     """It was chosen to learn about it, and not as the best."""
     affordable_tokens: float | None = None
@@ -157,7 +157,7 @@ class Refusal:
 
     reason: Literal["slo", "budget", "load"]
     """No candidate keeps its limits; none can be paid; or every queue is too long."""
-    ballot: Ballot
+    breakdown: ScoreBreakdown
     """Without any allowed candidate."""
     needed: Mapping[str, float]
     """The limits that could be kept, each by itself: s, quality or USD by the limit's name."""

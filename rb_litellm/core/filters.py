@@ -13,10 +13,18 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from rb_litellm.core.admission import Admission
-from rb_litellm.core.breakdown import Predictions, Term, Verdict
+from rb_litellm.core.breakdown import FilterResult, Predictions, ScoreTerm
 from rb_litellm.core.budget import Budget, Payable
 from rb_litellm.core.latency import LatencyForecast
-from rb_litellm.core.slo import Odds, Slo, all_keep_latencies, all_keep_the_rest, judge, needed, verdicts
+from rb_litellm.core.slo import (
+    Odds,
+    Slo,
+    all_keep_latencies,
+    all_keep_the_rest,
+    filter_results,
+    judge,
+    needed,
+)
 from rb_litellm.core.types import BoolArray, FloatArray
 
 MAX_RETRY_AFTER_S = 120.0
@@ -47,12 +55,12 @@ class Filtered:
     """What the filters left, or why they left nothing."""
 
     allowed: BoolArray
-    judged: Callable[[], tuple[Verdict, ...]] = tuple
+    judged: Callable[[], tuple[FilterResult, ...]] = tuple
     """Works out what each filter said of each candidate."""
     failed: bool = False
     """Whether any candidate, offered or not, fails a filter."""
     relaxed: tuple[str, ...] = ()
-    penalty: Term | None = None
+    penalty: ScoreTerm | None = None
     affordable_tokens: FloatArray | None = None
     refused: Literal["slo", "budget", "load"] | None = None
     needed: Mapping[str, float] = field(default_factory=dict)
@@ -88,7 +96,9 @@ def apply(
         return _one_by_one(limits, predictions, idle, offered, payable, odds)
     # So it nearly always is; whoever wants verdicts all the same has them worked out.
     tokens = None if payable is None else payable.tokens
-    return Filtered(offered, partial(_verdicts, limits, predictions, payable, odds), affordable_tokens=tokens)
+    return Filtered(
+        offered, partial(_filter_results, limits, predictions, payable, odds), affordable_tokens=tokens
+    )
 
 
 def _all_in_time(limits: Limits, times: LatencyForecast, odds: Odds) -> bool:
@@ -99,27 +109,27 @@ def _all_in_time(limits: Limits, times: LatencyForecast, odds: Odds) -> bool:
     return limits.slo is None or all_keep_latencies(limits.slo, times, odds)
 
 
-def _verdicts(
+def _filter_results(
     limits: Limits, predictions: Predictions, payable: Payable | None, odds: Odds
-) -> tuple[Verdict, ...]:
+) -> tuple[FilterResult, ...]:
     """What every filter says of each candidate (N,)."""
-    said: list[Verdict] = []
+    said: list[FilterResult] = []
     if limits.admission is not None:
         said.append(_soon_enough(limits.admission, predictions))
     if limits.budget is not None and payable is not None:
         said.append(_affordable(limits.budget, payable))
     if limits.slo is not None:
-        said += verdicts(limits.slo, predictions, odds)
+        said += filter_results(limits.slo, predictions, odds)
     return tuple(said)
 
 
-def _soon_enough(admission: Admission, predictions: Predictions) -> Verdict:
+def _soon_enough(admission: Admission, predictions: Predictions) -> FilterResult:
     wait = predictions.times.wait_s
-    return Verdict("wait", wait <= admission.max_wait_s, admission.max_wait_s, lambda: wait)
+    return FilterResult("wait", wait <= admission.max_wait_s, admission.max_wait_s, lambda: wait)
 
 
-def _affordable(budget: Budget, payable: Payable) -> Verdict:
-    return Verdict("affordable", payable.passed, budget.max_cost_usd, lambda: payable.least_usd)
+def _affordable(budget: Budget, payable: Payable) -> FilterResult:
+    return FilterResult("affordable", payable.passed, budget.max_cost_usd, lambda: payable.least_usd)
 
 
 def _one_by_one(
@@ -131,7 +141,7 @@ def _one_by_one(
     odds: Odds,
 ) -> Filtered:
     allowed = offered
-    said: list[Verdict] = []
+    said: list[FilterResult] = []
     tokens: FloatArray | None = None
 
     def filtered(**found: Any) -> Filtered:
@@ -155,7 +165,7 @@ def _one_by_one(
         return filtered(affordable_tokens=tokens)
     before, judged = allowed, judge(limits.slo, predictions, allowed, odds)
     allowed = judged.allowed
-    said += judged.verdicts
+    said += judged.filter_results
     if not np.count_nonzero(allowed):
         return filtered(
             refused="slo",

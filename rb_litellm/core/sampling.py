@@ -19,7 +19,7 @@ FEWEST = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Crowd:
+class CandidateSampling:
     """Who decides over N deployments."""
 
     workers: int
@@ -27,7 +27,7 @@ class Crowd:
     tiers: IntArray
     """(N,) number of each deployment's tier."""
 
-    def passed_over(self, alike: BoolArray, random: Random) -> IntArray:
+    def left_out(self, alike: BoolArray, random: Random) -> IntArray:
         """Rows of those (N,) `alike` that this decision does not look at; may be none."""
         (rows,) = alike.nonzero()
         looked_at = max(FEWEST, -(-rows.size // self.workers))

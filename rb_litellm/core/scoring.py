@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from rb_litellm.core.breakdown import Predictions, Term, all_of
+from rb_litellm.core.breakdown import Predictions, ScoreTerm, all_of
 from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.types import BoolArray, FloatArray
 
@@ -102,14 +102,16 @@ class Objective(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def lasting(self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> tuple[Term, Term]:
+    def lasting(
+        self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
+    ) -> tuple[ScoreTerm, ScoreTerm]:
         """The terms of quality and cost: what is placed before a request changes neither."""
 
     @abstractmethod
-    def latency(self, times: LatencyForecast, allowed: BoolArray) -> Term:
+    def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
         """The term of latency, which is another after every request that is placed."""
 
-    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[Term, Term, Term]:
+    def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[ScoreTerm, ScoreTerm, ScoreTerm]:
         """All terms of the score."""
         quality, cost = self.lasting(predictions.quality, predictions.cost_usd, allowed)
         return quality, self.latency(predictions.times, allowed), cost
@@ -122,16 +124,20 @@ class JointScore(Objective):
     weights: Weights
     quality_norm: QualityNorm = "raw"
 
-    def lasting(self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> tuple[Term, Term]:
+    def lasting(
+        self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
+    ) -> tuple[ScoreTerm, ScoreTerm]:
         """Quality as normalised, and what is saved of the largest cost."""
         return (
-            Term("quality", self.weights.quality, normalise_quality(quality, allowed, self.quality_norm)),
-            Term("cost", self.weights.cost, saving(cost_usd, allowed)),
+            ScoreTerm(
+                "quality", self.weights.quality, normalise_quality(quality, allowed, self.quality_norm)
+            ),
+            ScoreTerm("cost", self.weights.cost, saving(cost_usd, allowed)),
         )
 
-    def latency(self, times: LatencyForecast, allowed: BoolArray) -> Term:
+    def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
         """What is saved of the largest latency."""
-        return Term("latency", self.weights.latency, saving(times.priced_s, allowed))
+        return ScoreTerm("latency", self.weights.latency, saving(times.priced_s, allowed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,19 +164,21 @@ class Priced(Objective):
             if not 0.0 <= value < math.inf:
                 raise ValueError(f"prices.{name} is {value!r}; allowed is a number from 0 up, in USD")
 
-    def lasting(self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> tuple[Term, Term]:
+    def lasting(
+        self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
+    ) -> tuple[ScoreTerm, ScoreTerm]:
         """Two sums of money; nothing is compared with other candidates."""
-        return Term("quality", self.usd_per_quality, quality), Term("cost", 1.0, -cost_usd)
+        return ScoreTerm("quality", self.usd_per_quality, quality), ScoreTerm("cost", 1.0, -cost_usd)
 
-    def latency(self, times: LatencyForecast, allowed: BoolArray) -> Term:
+    def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
         """The third."""
-        return Term("latency", self.usd_per_second, -times.priced_s)
+        return ScoreTerm("latency", self.usd_per_second, -times.priced_s)
 
 
 BALANCED = JointScore(PRESETS["balanced"])
 
 
-def total(terms: Sequence[Term], allowed: BoolArray) -> FloatArray:
+def total(terms: Sequence[ScoreTerm], allowed: BoolArray) -> FloatArray:
     """Score of every candidate (..., N), the sum of its terms; -inf where it is not allowed."""
     points = terms[0].points
     for term in terms[1:]:
@@ -192,5 +200,5 @@ def score(
     """
     objective = JointScore(weights, quality_norm)
     of_quality, of_cost = objective.lasting(quality, cost_usd, allowed)
-    of_latency = Term("latency", weights.latency, saving(e2e_s, allowed))
+    of_latency = ScoreTerm("latency", weights.latency, saving(e2e_s, allowed))
     return total((of_quality, of_latency, of_cost), allowed)

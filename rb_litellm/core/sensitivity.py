@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 
-from rb_litellm.core.breakdown import Ballot
+from rb_litellm.core.breakdown import ScoreBreakdown
 from rb_litellm.core.types import FloatArray
 
 STEP = 0.05
@@ -32,19 +32,21 @@ class Flip:
     """Largest change of a weight; of its logarithm (base 2) for prices."""
 
 
-def flips(ballot: Ballot, chosen: int, names: Sequence[str] = ("quality", "latency", "cost")) -> list[Flip]:
+def flips(
+    breakdown: ScoreBreakdown, chosen: int, names: Sequence[str] = ("quality", "latency", "cost")
+) -> list[Flip]:
     """One flip for each candidate that some weights of the grid would choose, the nearest first.
 
     Terms that are not in `names` (penalties, bonuses) keep their weights.
     """
-    free = [term for term in ballot.terms if term.name in names]
-    rows = np.flatnonzero(ballot.allowed)
+    free = [term for term in breakdown.terms if term.name in names]
+    rows = np.flatnonzero(breakdown.allowed)
     if len(rows) < 2 or not free:
         return []
     present = np.array([term.weight for term in free])
     relative = abs(present.sum() - 1.0) < 1e-6 and bool((present <= 1.0).all())
     grid = _simplex(len(free)) if relative else _multiples(present)
-    kept = sum((t.points[rows] for t in ballot.terms if t.name not in names), np.zeros(len(rows)))
+    kept = sum((t.points[rows] for t in breakdown.terms if t.name not in names), np.zeros(len(rows)))
     scores = grid @ np.stack([term.value[rows] for term in free]) + kept
     # Whoever is as good as the present choice does not displace it.
     scores[:, rows == chosen] += 1e-9

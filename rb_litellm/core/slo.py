@@ -25,7 +25,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from rb_litellm.core.breakdown import Predictions, Term, Verdict, all_of
+from rb_litellm.core.breakdown import FilterResult, Predictions, ScoreTerm, all_of
 from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.types import BoolArray, FloatArray
 
@@ -94,31 +94,31 @@ class Judgement:
 
     allowed: BoolArray
     """(N,); empty of candidates where the request must be refused."""
-    verdicts: tuple[Verdict, ...]
+    filter_results: tuple[FilterResult, ...]
     relaxed: tuple[str, ...] = ()
-    penalty: Term | None = None
+    penalty: ScoreTerm | None = None
     """Mode `prefer`: the score term of the misses."""
 
 
 def judge(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> Judgement:
     """Hold the offered candidates (N,) against the request's limits."""
-    said = verdicts(slo, predictions, odds)
+    said = filter_results(slo, predictions, odds)
     if slo.mode == "prefer":
         missed = np.zeros(offered.size)
         for check in _checks(slo, predictions, odds):
             missed += check.misses()
-        return Judgement(offered, said, penalty=Term("slo", slo.penalty, -missed))
+        return Judgement(offered, said, penalty=ScoreTerm("slo", slo.penalty, -missed))
     kept = offered.copy()
-    for verdict in said:
-        kept &= verdict.passed
+    for result in said:
+        kept &= result.passed
     if slo.mode == "strict" or np.count_nonzero(kept):
         return Judgement(kept, said)
     return _relaxed(slo, _checks(slo, predictions, odds), said, offered)
 
 
-def verdicts(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[Verdict, ...]:
+def filter_results(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[FilterResult, ...]:
     """What each limit that is set says of each candidate."""
-    said: list[Verdict] = []
+    said: list[FilterResult] = []
     kinds, limits = slo.latencies
     if kinds:
         # A forecast is held against the longest that will do: P(latency <= limit) takes far longer to tell.
@@ -126,12 +126,12 @@ def verdicts(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[Verdict, .
         for kind, limit, most in zip(kinds, limits, longest, strict=True):
             forecast_s = time_s(predictions.times, kind)
             level = partial(_probability, odds, kind, forecast_s, limit)
-            said.append(Verdict(kind, forecast_s <= most, limit, level))
+            said.append(FilterResult(kind, forecast_s <= most, limit, level))
     quality, cost = predictions.quality, predictions.cost_usd
     if slo.quality_min is not None:
-        said.append(Verdict("quality", quality >= slo.quality_min, slo.quality_min, lambda: quality))
+        said.append(FilterResult("quality", quality >= slo.quality_min, slo.quality_min, lambda: quality))
     if slo.max_cost_usd is not None:
-        said.append(Verdict("budget", cost <= slo.max_cost_usd, slo.max_cost_usd, lambda: cost))
+        said.append(FilterResult("budget", cost <= slo.max_cost_usd, slo.max_cost_usd, lambda: cost))
     return tuple(said)
 
 
@@ -172,15 +172,15 @@ def _probability(odds: Odds, kind: Latency, time_s: FloatArray, limit_s: float) 
 
 
 def _relaxed(
-    slo: Slo, checks: Sequence[_Check], verdicts: tuple[Verdict, ...], offered: BoolArray
+    slo: Slo, checks: Sequence[_Check], filter_results: tuple[FilterResult, ...], offered: BoolArray
 ) -> Judgement:
     by_name = {check.name: check for check in checks}
     allowed = offered.copy()
-    for verdict in verdicts:
-        if verdict.name not in slo.relax:
-            allowed &= verdict.passed
+    for result in filter_results:
+        if result.name not in slo.relax:
+            allowed &= result.passed
     if not allowed.any():
-        return Judgement(allowed, verdicts)
+        return Judgement(allowed, filter_results)
     # One number says how far down the list of (limit, step) pairs a candidate has to go.
     depth = np.zeros(offered.size)
     stride = len(slo.steps) + 2.0
@@ -190,8 +190,8 @@ def _relaxed(
             depth = np.where(steps > 0.0, position * stride + steps, depth)
     least = depth[allowed].min()
     allowed &= depth <= least + 1e-9
-    loosened = tuple(v.name for v in verdicts if not v.passed[allowed].all())
-    return Judgement(allowed, verdicts, relaxed=loosened)
+    loosened = tuple(v.name for v in filter_results if not v.passed[allowed].all())
+    return Judgement(allowed, filter_results, relaxed=loosened)
 
 
 def _steps_needed(check: _Check, steps: Sequence[float]) -> FloatArray:

@@ -36,21 +36,21 @@ from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.hosts.python_router import selector_for
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
 from rb_litellm.litellm_adapter.lifecycle.calls import Calls
-from rb_litellm.litellm_adapter.lifecycle.publish_decision import Telling
+from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
 from rb_litellm.litellm_adapter.proxy.hot_reload import Reloading
 from rb_litellm.litellm_adapter.proxy.metrics_report import Reporting
 from rb_litellm.litellm_adapter.proxy.routes import mount
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
-from rb_litellm.litellm_adapter.shared.deferred import Later
+from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
 from rb_litellm.litellm_adapter.shared.gauge_exchange import Sharing
-from rb_litellm.litellm_adapter.shared.gc_tuning import Heap
+from rb_litellm.litellm_adapter.shared.gc_tuning import GcTuning
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
-from rb_litellm.litellm_adapter.shared.throttle import Seldom
-from rb_litellm.litellm_adapter.shared.timers import Ticker
+from rb_litellm.litellm_adapter.shared.throttle import Throttle
+from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.foreign import Foreign
 from rb_litellm.state.index import DeploymentIndex
@@ -92,7 +92,7 @@ class Runtime:
         self.outcomes = OutcomeRing()
         self.reporting = Reporting(self)
         self.recorder = Recorder(self.reporting.meter)
-        self.telling = Telling(self.recorder, self._guarded, partial(self._failed, "records"))
+        self.publisher = DecisionPublisher(self.recorder, self._guarded, partial(self._failed, "records"))
         self.feedback = FeedbackBox()
         self.drift = Drift()
         """How surely each deployment and model has left what is predicted of it."""
@@ -107,7 +107,7 @@ class Runtime:
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self._random, memory)
         self.lifecycle = Lifecycle(self)
         self._calls = Calls()
-        self._learning = Later(LEARN_WITHIN_S, self._guarded)
+        self._learning = DeferredActions(LEARN_WITHIN_S, self._guarded)
         self._attempts = Attempts(
             self.ledger,
             self._finished,
@@ -116,9 +116,9 @@ class Runtime:
         self._expired_at = clock()
         self._mounted = False
         self._reloading = Reloading()
-        self._ensure = Seldom(ENSURE_EVERY_S, clock)
-        self._heap = Heap()
-        self._housekeeping = Ticker(EXPIRE_EVERY_S, lambda: self._guarded(self._keep_house))
+        self._ensure = Throttle(ENSURE_EVERY_S, clock)
+        self._gc_tuning = GcTuning()
+        self._housekeeping = PeriodicTask(EXPIRE_EVERY_S, lambda: self._guarded(self._keep_house))
         self._predictors = Predictors(partial(self._failed, "predictor"))
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None
@@ -232,7 +232,7 @@ class Runtime:
             )
             self._watch(key, arrival.task, arrival.stream)
             self.counters.decisions += 1
-            self.telling.decided(
+            self.publisher.decided(
                 arrival,
                 assignment,
                 attempt=key.attempt,
@@ -273,7 +273,7 @@ class Runtime:
         tried = self.ledger.tried(arrival.call_id)
         key = self._attempts.open_unpredicted(arrival.call_id, deployment, self.clock(), arrival.task)
         self._watch(key, arrival.task, arrival.stream)
-        self.telling.fell_back(
+        self.publisher.fell_back(
             arrival,
             deployment=deployment,
             model=str(entry.get("model_name", "")),
@@ -348,7 +348,7 @@ class Runtime:
         if call_id is None:
             return None
         with self.lock:
-            return self.telling.log.latest(call_id)
+            return self.publisher.log.latest(call_id)
 
     # Inside
 
@@ -370,7 +370,7 @@ class Runtime:
         self.balancer.look(self.ledger.streams(MAX_LOOKED), self.clock())
         # By its first decision a worker has loaded what it ever will.
         if self.counters.decisions:
-            self._heap.settle()
+            self._gc_tuning.settle()
 
     def _expire(self) -> None:
         now = self.clock()
@@ -387,7 +387,7 @@ class Runtime:
 
     def _finished(self, outcome: Outcome) -> None:
         self.outcomes.add(outcome)
-        self.telling.finished(outcome)
+        self.publisher.finished(outcome)
         self._learning.add(partial(self._learn, outcome))
 
     def _learn(self, outcome: Outcome) -> None:

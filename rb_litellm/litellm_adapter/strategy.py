@@ -14,7 +14,7 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
-from rb_litellm.balancer import Ask, Assignment
+from rb_litellm.balancer import Assignment, RoutingRequest
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.controls import Plan, Planner
 from rb_litellm.core.admission import Admission
@@ -28,7 +28,7 @@ from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance, allowance_of, clamp
 from rb_litellm.litellm_adapter.request.controls import given_to, priority_of
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
-from rb_litellm.litellm_adapter.request.micro_batch import Desk
+from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for
 from rb_litellm.litellm_adapter.runtime import Runtime, runtime
@@ -43,7 +43,9 @@ Entry = dict[str, Any]
 
 
 @dataclass(slots=True)
-class _Ticket:
+class PendingRequest:
+    """One request that waits for its decision."""
+
     prompt: Prompt
     """Its tokens are counted when it is decided, together with those of the others."""
     candidates: tuple[Deployment, ...]
@@ -77,7 +79,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._exploration = None if settings.exploration is None else settings.exploration.rule()
         self._predictions = predictions
         self._shared = shared
-        self._desk: Desk[_Ticket, Entry | Refusal] = Desk(self._decide)
+        self._batcher: MicroBatcher[PendingRequest, Entry | Refusal] = MicroBatcher(self._decide)
 
     async def select(
         self,
@@ -103,7 +105,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         try:
             self._shared.keep_started()
             arrival.call_id = self._shared.call_id(request_kwargs)
-            placed = await self._desk.submit(self._ticket(arrival, healthy, messages, input, request_kwargs))
+            placed = await self._batcher.submit(
+                self._pending(arrival, healthy, messages, input, request_kwargs)
+            )
         except Exception as error:  # noqa: BLE001  the request is routed all the same
             placed = self._shared.fewest_open(arrival, healthy, error)
         return self._entry(placed, arrival, request_kwargs)
@@ -120,7 +124,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         arrival = Arrival.now(model, request_kwargs)
         try:
             arrival.call_id = self._shared.call_id(request_kwargs)
-            (placed,) = self._decide([self._ticket(arrival, healthy, messages, input, request_kwargs)])
+            (placed,) = self._decide([self._pending(arrival, healthy, messages, input, request_kwargs)])
         except Exception as error:  # noqa: BLE001  the request is routed all the same
             placed = self._shared.fewest_open(arrival, healthy, error)
         return self._entry(placed, arrival, request_kwargs)
@@ -142,19 +146,19 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         try:
             self._shared.ensure_started()
             arrival.call_id = self._shared.call_id(request_kwargs)
-            (ask,) = self._asks([self._ticket(arrival, healthy, messages, input, request_kwargs)])
+            (request,) = self._requests([self._pending(arrival, healthy, messages, input, request_kwargs)])
             (facts,) = self._shared.catalog.facts([chosen])
             predictions = self._predictions.as_now()
             with self._shared.lock:
                 now = self._shared.clock()
-                theirs, ours = self._shared.balancer.witness(
-                    replace(ask, candidates=tuple(self._shared.catalog.facts(healthy))),
+                theirs, ours = self._shared.balancer.record_shadow(
+                    replace(request, candidates=tuple(self._shared.catalog.facts(healthy))),
                     facts,
                     predictions,
                     now,
                 )
                 self._shared.open_attempt(arrival, theirs, predictions.version, now, ours)
-            self._shared.telling.tell_litellm(arrival, request_kwargs)
+            self._shared.publisher.tell_litellm(arrival, request_kwargs)
         except Exception as error:  # noqa: BLE001  whoever only watches must not be in the way
             self._shared.counters.failure("shadow", error, self._shared.clock())
 
@@ -163,7 +167,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     ) -> Entry:
         if isinstance(placed, Refusal):
             raise error_for(placed, arrival.requested)
-        self._shared.telling.tell_litellm(arrival, request_kwargs)
+        self._shared.publisher.tell_litellm(arrival, request_kwargs)
         return placed
 
     def _explained(
@@ -175,14 +179,14 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         request_kwargs: dict[str, Any] | None,
     ) -> dict[str, Any]:
         arrival.call_id = self._shared.call_id(request_kwargs)
-        ticket = self._ticket(arrival, healthy, messages, input, request_kwargs)
-        (ask,) = self._asks([ticket])
+        pending = self._pending(arrival, healthy, messages, input, request_kwargs)
+        (request,) = self._requests([pending])
         predictions = self._predictions.as_now()
         with self._shared.lock:
             now = self._shared.clock()
-            placed, deployments = self._shared.balancer.preview(ask, predictions, now)
+            placed, deployments = self._shared.balancer.preview(request, predictions, now)
         if isinstance(placed, Assignment):
-            self._hold_budget(ticket, placed)
+            self._hold_budget(pending, placed)
         return {
             **explanation(
                 placed, deployments, self.planner.plan(given_to(request_kwargs)), arrival.max_tokens
@@ -191,14 +195,14 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             "state_age_s": self._shared.sharing.age_s(now),
         }
 
-    def _ticket(
+    def _pending(
         self,
         arrival: Arrival,
         healthy: Sequence[Entry],
         messages: Any,
         input: Any,
         request_kwargs: dict[str, Any] | None,
-    ) -> _Ticket:
+    ) -> PendingRequest:
         entries = self._untried(healthy, arrival.known_id)
         prompt = read_uncounted(messages, input, request_kwargs)
         plan = self.planner.plan(given_to(request_kwargs))
@@ -206,7 +210,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         arrival.weights_from = plan.sources.get("weights", "settings")
         responses = messages is None and input is not None
         body = input if responses else messages
-        return _Ticket(
+        return PendingRequest(
             prompt=prompt,
             candidates=tuple(self._shared.catalog.facts(entries)),
             objective=plan.objective,
@@ -234,45 +238,47 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             return healthy
         return [entry for entry in healthy if entry["model_info"]["id"] not in tried] or healthy
 
-    def _decide(self, tickets: list[_Ticket]) -> list[Entry | Refusal]:
-        asks = self._asks(tickets)
+    def _decide(self, batch: list[PendingRequest]) -> list[Entry | Refusal]:
+        requests = self._requests(batch)
         predictions = self._predictions.as_now()
         with self._shared.lock:
             now = self._shared.clock()
-            placed = self._shared.balancer.decide(asks, predictions, now)
+            placed = self._shared.balancer.decide(requests, predictions, now)
             return [
-                self._open(ticket, p, predictions.version, now)
-                for ticket, p in zip(tickets, placed, strict=True)
+                self._open(pending, p, predictions.version, now)
+                for pending, p in zip(batch, placed, strict=True)
             ]
 
-    def _asks(self, tickets: Sequence[_Ticket]) -> list[Ask]:
-        prompts = counted([ticket.prompt for ticket in tickets])
+    def _requests(self, batch: Sequence[PendingRequest]) -> list[RoutingRequest]:
+        prompts = counted([pending.prompt for pending in batch])
         return [
-            Ask(prompt, t.candidates, t.objective, _limits(t, prompt), self._affinity, self._exploration)
-            for t, prompt in zip(tickets, prompts, strict=True)
+            RoutingRequest(
+                prompt, t.candidates, t.objective, _limits(t, prompt), self._affinity, self._exploration
+            )
+            for t, prompt in zip(batch, prompts, strict=True)
         ]
 
     def _open(
-        self, ticket: _Ticket, placed: Assignment | Refusal, predictor: str | None, now: float
+        self, pending: PendingRequest, placed: Assignment | Refusal, predictor: str | None, now: float
     ) -> Entry | Refusal:
         if isinstance(placed, Refusal):
             self._shared.counters.refusals[placed.reason] += 1
             return placed
-        self._hold_budget(ticket, placed)
-        chosen = ticket.entries[ticket.candidates.index(placed.deployment)]
-        self._shared.open_attempt(ticket.arrival, placed, predictor, now)
+        self._hold_budget(pending, placed)
+        chosen = pending.entries[pending.candidates.index(placed.deployment)]
+        self._shared.open_attempt(pending.arrival, placed, predictor, now)
         return chosen
 
     @staticmethod
-    def _hold_budget(ticket: _Ticket, placed: Assignment) -> None:
+    def _hold_budget(pending: PendingRequest, placed: Assignment) -> None:
         affordable = placed.decision.affordable_tokens
-        if affordable is not None and ticket.request_kwargs is not None and placed.deployment.generates:
-            ticket.arrival.max_tokens = clamp(ticket.request_kwargs, affordable, ticket.responses)
+        if affordable is not None and pending.request_kwargs is not None and placed.deployment.generates:
+            pending.arrival.max_tokens = clamp(pending.request_kwargs, affordable, pending.responses)
 
 
-def _limits(ticket: _Ticket, prompt: Prompt) -> Limits | None:
+def _limits(pending: PendingRequest, prompt: Prompt) -> Limits | None:
     """The ticket's limits, with the budget of its prompt as counted."""
-    limits, allowance = ticket.limits, ticket.allowance
+    limits, allowance = pending.limits, pending.allowance
     if limits is None or allowance is None:
         return limits
     return Limits(limits.slo, allowance.budget(prompt.input_tokens), limits.admission)

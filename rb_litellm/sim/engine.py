@@ -142,9 +142,9 @@ class Simulation:
     # The way of a request: arrive, be decided, reach a server, write, end.
 
     def _arrive(self, served: Served) -> None:
-        desk = self._policy.desk
-        if desk.kind == "concurrent":
-            self._at(self._now + desk.decision_s, partial(self._decide, [served]))
+        queueing = self._policy.decision_queue
+        if queueing.kind == "concurrent":
+            self._at(self._now + queueing.decision_s, partial(self._decide, [served]))
             return
         queue = self._queues[served.worker]
         queue.waiting.append(served)
@@ -155,8 +155,8 @@ class Simulation:
         if not queue.waiting:
             queue.busy = False
             return
-        desk = self._policy.desk
-        taken = len(queue.waiting) if desk.kind == "batch" else 1
+        queueing = self._policy.decision_queue
+        taken = len(queue.waiting) if queueing.kind == "batch" else 1
         batch, queue.waiting = queue.waiting[:taken], queue.waiting[taken:]
         queue.busy = True
 
@@ -164,7 +164,7 @@ class Simulation:
             self._decide(batch)
             self._serve(queue)
 
-        self._at(self._now + desk.decision_s + desk.per_request_s * len(batch), decided)
+        self._at(self._now + queueing.decision_s + queueing.per_request_s * len(batch), decided)
 
     def _decide(self, batch: list[Served]) -> None:
         started = perf_counter()

@@ -25,7 +25,7 @@ from rb_litellm.sim.workload import Corpus, Request
 NAMES = ("best-model", "kind-known", "kind-known:foresight", "prompt-known")
 
 
-class Ceiling(Oblivious):
+class OracleBound(Oblivious):
     """The model is known beforehand for each request."""
 
     def __init__(

@@ -96,7 +96,7 @@ def make_policy(name: str, around: Surroundings, requests: Sequence[Request], se
             name, cluster, PRESETS["balanced"], truth, quality_norm=around.quality_norm, seed=seed
         )
     if name in oracle_bounds.NAMES:
-        return oracle_bounds.Ceiling(name, cluster, around.train, requests, seed)
+        return oracle_bounds.OracleBound(name, cluster, around.train, requests, seed)
     if name == "round-robin":
         return RoundRobin(deployments)
     if name == "jsq":

@@ -14,7 +14,7 @@ REFUSED = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class DecisionQueue:
     """How decisions pass through a router, and what they cost in time.
 
     `batch`: whatever has arrived while the last decision was made is decided together.
@@ -33,9 +33,9 @@ class Policy(Protocol):
     """A router. Deployments are numbered in the cluster's order; times are simulated seconds."""
 
     name: str
-    desk: Desk
+    decision_queue: DecisionQueue
     workers: int
-    """Independent desks; requests are spread over them at random."""
+    """Independent workers; requests are spread over them at random."""
     tick_s: float | None
     """Interval at which `tick` is called; None for never."""
 
@@ -55,9 +55,9 @@ class Policy(Protocol):
 
 
 class Oblivious:
-    """A base for policies that need no desk of their own and learn from nothing."""
+    """A base for policies that need no queue of their own and learn from nothing."""
 
-    desk = Desk()
+    decision_queue = DecisionQueue()
     workers = 1
     tick_s: float | None = None
 

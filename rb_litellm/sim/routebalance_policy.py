@@ -13,9 +13,9 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.balancer import MAX_LOOKED, Ask, Balancer, model_info
+from rb_litellm.balancer import MAX_LOOKED, Balancer, RoutingRequest, model_info
 from rb_litellm.core.affinity import AffinityRule
-from rb_litellm.core.breakdown import Refusal, Term
+from rb_litellm.core.breakdown import Refusal, ScoreTerm
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.latency_learning import LatencyLearner
@@ -33,7 +33,7 @@ from rb_litellm.core.types import (
 )
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.cluster import Cluster
-from rb_litellm.sim.policy import REFUSED, Desk
+from rb_litellm.sim.policy import REFUSED, DecisionQueue
 from rb_litellm.sim.workload import Request
 from rb_litellm.state.gauges import Heard, decode, encode
 from rb_litellm.state.index import DeploymentIndex
@@ -88,7 +88,7 @@ class RouteBalance:
         self.name = name
         self.workers = workers
         self.tick_s: float | None = gauges_s if workers > 1 else 1.0
-        self.desk = Desk(
+        self.decision_queue = DecisionQueue(
             "batch" if arms.batching else "concurrent", DECISION_S + arms.window_s, PER_REQUEST_S
         )
         self._deployments = tuple(d for tier in cluster.tiers for d in tier.deployments())
@@ -100,22 +100,25 @@ class RouteBalance:
         self._limits = limits
         self._predictions = predictions
         self._arms = arms
-        self._desks = [_Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
+        self._workers = [_Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
 
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
         """Place the batch and open an attempt for each request."""
-        desk = self._desks[worker]
-        asks = self._asks(batch)
+        its = self._workers[worker]
+        routing_requests = self._routing_requests(batch)
         if self._arms.sequential:
-            placed = desk.balancer.decide(asks, self._predictions, now)
+            placed = its.balancer.decide(routing_requests, self._predictions, now)
         else:
-            placed = [desk.balancer.decide([ask], self._predictions, now)[0] for ask in asks]
+            placed = [
+                its.balancer.decide([routing_request], self._predictions, now)[0]
+                for routing_request in routing_requests
+            ]
         for request, assignment in zip(batch, placed, strict=True):
             if isinstance(assignment, Refusal):
                 continue
             decision = assignment.decision
-            desk.ledger.open(
-                desk.attempt(request),
+            its.ledger.open(
+                its.attempt(request),
                 assignment.deployment.id,
                 now=now,
                 input_tokens=round(decision.prefill_tokens),
@@ -124,58 +127,59 @@ class RouteBalance:
                 pending_prefill_tokens=decision.pending_prefill_tokens,
                 streams=True,
             )
-            desk.predicted[request.number] = decision.prediction
+            its.predicted[request.number] = decision.prediction
         return [
             REFUSED if isinstance(assignment, Refusal) else self._number[assignment.deployment.id]
             for assignment in placed
         ]
 
-    def _asks(self, batch: Sequence[Request]) -> list[Ask]:
+    def _routing_requests(self, batch: Sequence[Request]) -> list[RoutingRequest]:
         affinity = self._arms.affinity
         return [
-            Ask(r.prompt, self._deployments, self._objective, self._limits, affinity=affinity) for r in batch
+            RoutingRequest(r.prompt, self._deployments, self._objective, self._limits, affinity=affinity)
+            for r in batch
         ]
 
     def first_token(
         self, worker: int, request: Request, deployment: int, now: float, progress: Progress
     ) -> None:
         """The ledger hears of it, as from a stream."""
-        desk = self._desks[worker]
-        key = desk.ledger.latest_open(str(request.number))
-        begun = None if key is None else desk.ledger.first_token(key, now, progress)
+        its = self._workers[worker]
+        key = its.ledger.latest_open(str(request.number))
+        begun = None if key is None else its.ledger.first_token(key, now, progress)
         if begun is not None and self._arms.learning:
-            desk.balancer.first_token(begun)
+            its.balancer.first_token(begun)
 
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """Close the attempt and learn from it."""
-        desk = self._desks[worker]
-        key = desk.ledger.latest_open(str(request.number))
+        its = self._workers[worker]
+        key = its.ledger.latest_open(str(request.number))
         if key is None:
             return
         error = None if output_tokens else "ServiceUnavailable"
-        outcome = desk.ledger.close(key, now, "success" if output_tokens else "failure", error=error)
+        outcome = its.ledger.close(key, now, "success" if output_tokens else "failure", error=error)
         if outcome is None:
             return
         if self._arms.learning:
-            desk.balancer.learn(_measured(outcome, output_tokens))
+            its.balancer.learn(_measured(outcome, output_tokens))
 
     def tick(self, now: float) -> None:
         """End leases; workers tell each other their loads."""
         gauges = []
-        for desk in self._desks:
-            desk.ledger.expire(now)
+        for its in self._workers:
+            its.ledger.expire(now)
             if self._arms.learning:
-                desk.look(now)
+                its.look(now)
             if self.workers > 1:
-                sums, rates = desk.ledger.sums(now), desk.ledger.decode_rates()
-                gauges.append(Heard(desk.name, 0.0, encode(desk.index, sums, rates, now)))
-        for n, desk in enumerate(self._desks):
+                sums, rates = its.ledger.sums(now), its.ledger.decode_rates()
+                gauges.append(Heard(its.name, 0.0, encode(its.index, sums, rates, now)))
+        for n, its in enumerate(self._workers):
             if self.workers > 1:
-                desk.peers.hear([decode(g) for m, g in enumerate(gauges) if m != n], now)
+                its.peers.hear([decode(g) for m, g in enumerate(gauges) if m != n], now)
 
     def predicted(self, worker: int, request: Request) -> Prediction:
         """What was predicted at the request's last decision."""
-        return self._desks[worker].predicted[request.number]
+        return self._workers[worker].predicted[request.number]
 
 
 class Decoupled(RouteBalance):
@@ -185,7 +189,7 @@ class Decoupled(RouteBalance):
     at the moment when the model is chosen.
     """
 
-    def _asks(self, batch: Sequence[Request]) -> list[Ask]:
+    def _routing_requests(self, batch: Sequence[Request]) -> list[RoutingRequest]:
         groups = tuple(dict.fromkeys(d.group for d in self._deployments))
         members = [tuple(d for d in self._deployments if d.group == group) for group in groups]
         infos = [model_info(of[0]) for of in members]
@@ -197,7 +201,7 @@ class Decoupled(RouteBalance):
         scores = score(told.quality, np.zeros_like(cost), cost, allowed, self._weights, self._norm)
         quickest = JointScore(Weights(0.0, 1.0, 0.0))
         return [
-            Ask(request.prompt, members[int(best)], quickest)
+            RoutingRequest(request.prompt, members[int(best)], quickest)
             for request, best in zip(batch, scores.argmax(axis=1), strict=True)
         ]
 
@@ -237,10 +241,12 @@ class _Selfish(Objective):
 
     objective: Objective
 
-    def lasting(self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray) -> tuple[Term, Term]:
+    def lasting(
+        self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
+    ) -> tuple[ScoreTerm, ScoreTerm]:
         return self.objective.lasting(quality, cost_usd, allowed)
 
-    def latency(self, times: LatencyForecast, allowed: BoolArray) -> Term:
+    def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
         return self.objective.latency(replace(times, burden_s=0.0), allowed)
 
 

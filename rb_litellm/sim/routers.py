@@ -26,7 +26,7 @@ from rb_litellm.core.types import FloatArray, Prompt
 from rb_litellm.sim.baseline_policies import TierQueues
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.plain_features import featurise
-from rb_litellm.sim.policy import Desk, Oblivious
+from rb_litellm.sim.policy import DecisionQueue, Oblivious
 from rb_litellm.sim.workload import Corpus, Request
 
 SCORING_S = 0.009
@@ -124,7 +124,7 @@ class ThenShortestQueue(Oblivious):
         if scoring_s is None:
             scoring_s = SERIAL_SCORING_S if serial else SCORING_S
         self.name = name
-        self.desk = Desk("single" if serial else "concurrent", scoring_s)
+        self.decision_queue = DecisionQueue("single" if serial else "concurrent", scoring_s)
         self._chooser = chooser
         self._queues = TierQueues(cluster, seed)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rb_litellm.core.breakdown import Ballot
+from rb_litellm.core.breakdown import ScoreBreakdown
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import IntArray, Prediction
 
@@ -33,7 +33,7 @@ class Baseline:
             self._model = model
             self._rows.clear()
 
-    def prediction(self, ballot: Ballot, deployments: Sequence[Deployment]) -> Prediction | None:
+    def prediction(self, breakdown: ScoreBreakdown, deployments: Sequence[Deployment]) -> Prediction | None:
         """What was predicted for the baseline's least loaded deployment.
 
         None where the baseline is not configured or was not among the request's candidates.
@@ -41,10 +41,10 @@ class Baseline:
         if self._model is None:
             return None
         rows = self._baseline_rows(tuple(deployments))
-        rows = rows[ballot.offered[rows]]
+        rows = rows[breakdown.offered[rows]]
         if not rows.size:
             return None
-        return ballot.prediction(int(rows[np.argmin(ballot.predictions.times.e2e_s[rows])]))
+        return breakdown.prediction(int(rows[np.argmin(breakdown.predictions.times.e2e_s[rows])]))
 
     def _baseline_rows(self, deployments: tuple[Deployment, ...]) -> IntArray:
         rows = self._rows.get(deployments)

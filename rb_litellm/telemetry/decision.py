@@ -16,7 +16,7 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-from rb_litellm.core.breakdown import Ballot
+from rb_litellm.core.breakdown import ScoreBreakdown
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome, Prediction
 from rb_litellm.telemetry.weighing import Weighing
@@ -124,13 +124,13 @@ class DecisionRecord:
 
 
 def top_candidates(
-    ballot: Ballot, deployments: Sequence[Deployment], chosen: int, weighing: Weighing
+    breakdown: ScoreBreakdown, deployments: Sequence[Deployment], chosen: int, weighing: Weighing
 ) -> tuple[CandidateRecord, ...]:
     """Up to MAX_CANDIDATES of the N candidates by falling score, the row that was chosen among them.
 
     The best of each model is told before further ones of a model, to show what the others were worth.
     """
-    rows = _leading(ballot)
+    rows = _leading(breakdown)
     if len(rows) > MAX_CANDIDATES:
         if chosen not in rows:
             rows = [chosen, *rows]
@@ -141,36 +141,36 @@ def top_candidates(
         leading = [chosen, *sorted({*best.values()} - {chosen}, key=rows.index)]
         further = (row for row in rows if row not in leading)
         rows = sorted(islice(chain(leading, further), MAX_CANDIDATES), key=rows.index)
-    return _candidates(ballot, deployments, rows, weighing)
+    return _candidates(breakdown, deployments, rows, weighing)
 
 
 def candidate(
-    ballot: Ballot, deployments: Sequence[Deployment], row: int, weighing: Weighing
+    breakdown: ScoreBreakdown, deployments: Sequence[Deployment], row: int, weighing: Weighing
 ) -> CandidateRecord:
     """One of the N candidates."""
-    (told,) = _candidates(ballot, deployments, [row], weighing)
+    (told,) = _candidates(breakdown, deployments, [row], weighing)
     return told
 
 
-def _leading(ballot: Ballot) -> list[int]:
+def _leading(breakdown: ScoreBreakdown) -> list[int]:
     """Rows of the _LOOK_AT best candidates, the best first."""
-    scores = ballot.scores
+    scores = breakdown.scores
     if scores.size <= _LOOK_AT:
-        ranked: list[int] = ballot.ranked().tolist()
+        ranked: list[int] = breakdown.ranked().tolist()
         return ranked
     # Sorting thousands for the sake of a few would cost more than deciding among them.
     some = np.argpartition(scores, -_LOOK_AT)[-_LOOK_AT:]
-    some = some[ballot.offered[some]]
+    some = some[breakdown.offered[some]]
     ordered: list[int] = some[np.argsort(-scores[some], kind="stable")].tolist()
     return ordered
 
 
 def _candidates(
-    ballot: Ballot, deployments: Sequence[Deployment], rows: list[int], weighing: Weighing
+    breakdown: ScoreBreakdown, deployments: Sequence[Deployment], rows: list[int], weighing: Weighing
 ) -> tuple[CandidateRecord, ...]:
     names = weighing.names
     told: list[CandidateRecord] = []
-    for row, figures in zip(rows, weighing.figures(ballot, rows), strict=True):
+    for row, figures in zip(rows, weighing.figures(breakdown, rows), strict=True):
         deployment = deployments[row]
         quality, output_tokens, wait_s, ttft_s, tpot_s, e2e_s, cost_usd, score, *points = figures
         told.append(
@@ -188,17 +188,17 @@ def _candidates(
                 "terms": dict(zip(names, points, strict=True)),
             }
         )
-    if failing := ballot.failing():
+    if failing := breakdown.failing():
         for row, candidate in zip(rows, told, strict=True):
-            if failed := [verdict.name for verdict in failing if not verdict.passed[row]]:
+            if failed := [result.name for result in failing if not result.passed[row]]:
                 candidate["failed"] = failed
     return tuple(told)
 
 
-def removed_by(ballot: Ballot) -> dict[str, int]:
+def removed_by(breakdown: ScoreBreakdown) -> dict[str, int]:
     """How many of the offered candidates each filter took away."""
-    failing = ballot.failing()
-    return {v.name: n for v in failing if (n := int(np.count_nonzero(ballot.offered & ~v.passed)))}
+    failing = breakdown.failing()
+    return {v.name: n for v in failing if (n := int(np.count_nonzero(breakdown.offered & ~v.passed)))}
 
 
 def as_json(record: DecisionRecord) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rb_litellm.core.breakdown import Ballot
+from rb_litellm.core.breakdown import ScoreBreakdown
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.decision import DecisionRecord
@@ -27,7 +27,7 @@ class Recent:
     """A recent decision and all that it weighed, so that it can be explained and weighed anew."""
 
     record: DecisionRecord
-    ballot: Ballot | None
+    breakdown: ScoreBreakdown | None
     """None where the simple rule served."""
     deployments: tuple[Deployment, ...]
     """The N deployments that the ballot's arrays speak of."""
@@ -47,7 +47,7 @@ class DecisionLog:
     def add(
         self,
         record: DecisionRecord,
-        ballot: Ballot | None = None,
+        breakdown: ScoreBreakdown | None = None,
         deployments: tuple[Deployment, ...] = (),
     ) -> None:
         """Keep a new decision."""
@@ -57,7 +57,7 @@ class DecisionLog:
         for held in (self._latest, self._unfinished):
             if len(held) > MAX_CALLS:
                 held.popitem(last=False)
-        self._recent.append(Recent(record, ballot, deployments))
+        self._recent.append(Recent(record, breakdown, deployments))
         self._candidates += len(deployments)
         while len(self._recent) > MAX_RECENT or (
             self._candidates > MAX_RECENT_CANDIDATES and len(self._recent) > 1

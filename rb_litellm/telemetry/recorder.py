@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from math import isfinite
 
 from rb_litellm.balancer import Assignment
-from rb_litellm.core.breakdown import Ballot, Decision, Refusal
+from rb_litellm.core.breakdown import Decision, Refusal, ScoreBreakdown
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.baseline import Baseline
@@ -52,8 +52,8 @@ class Recorder:
     ) -> DecisionRecord:
         """Record a joint decision, or with `would` the choice of another beside it."""
         decision = assignment.decision
-        ballot = decision.ballot
-        weighing = weighing_of(ballot.terms)
+        breakdown = decision.breakdown
+        weighing = weighing_of(breakdown.terms)
         record = DecisionRecord(
             call_id=call_id,
             attempt=attempt,
@@ -66,24 +66,24 @@ class Recorder:
             at_s=self._wall(),
             score=decision.score if isfinite(decision.score) else None,
             prediction=decision.prediction,
-            top=top_candidates(ballot, assignment.deployments, decision.index, weighing),
+            top=top_candidates(breakdown, assignment.deployments, decision.index, weighing),
             weighing=weighing,
             weights_from=weights_from,
-            removed=removed_by(ballot),
-            relaxed=ballot.relaxed,
+            removed=removed_by(breakdown),
+            relaxed=breakdown.relaxed,
             budget_usd=budget_usd,
             max_tokens=max_tokens,
-            limits=ballot.limits,
+            limits=breakdown.limits,
             fallback=self._fallback(call_id, attempt, requested),
             tried=tuple(tried),
             predictor=predictor,
             state_age_s=state_age_s,
-            baseline=self.baseline.prediction(ballot, assignment.deployments),
-            would=candidate(ballot, would.deployments, would.decision.index, weighing)
+            baseline=self.baseline.prediction(breakdown, assignment.deployments),
+            would=candidate(breakdown, would.deployments, would.decision.index, weighing)
             if isinstance(would, Assignment)
             else None,
         )
-        self._add(record, ballot, assignment.deployments)
+        self._add(record, breakdown, assignment.deployments)
         return record
 
     def fell_back(
@@ -124,10 +124,10 @@ class Recorder:
     def _add(
         self,
         record: DecisionRecord,
-        ballot: Ballot | None = None,
+        breakdown: ScoreBreakdown | None = None,
         deployments: tuple[Deployment, ...] = (),
     ) -> None:
-        self.log.add(record, ballot, deployments)
+        self.log.add(record, breakdown, deployments)
         if self.meter is not None:
             self.meter.decided(record)
 

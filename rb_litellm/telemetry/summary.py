@@ -55,9 +55,9 @@ def summarise(recent: Sequence[Recent], baseline: str | None) -> dict[str, Any]:
 
 def _at_random(one: Recent) -> tuple[float, float, float] | None:
     """Quality, E2E and cost that a random candidate of the request was expected to have."""
-    if one.ballot is None or not one.ballot.offered.any():
+    if one.breakdown is None or not one.breakdown.offered.any():
         return None
-    p, each = one.ballot.predictions, one.ballot.offered / one.ballot.offered.sum()
+    p, each = one.breakdown.predictions, one.breakdown.offered / one.breakdown.offered.sum()
     return float(each @ p.quality), float(each @ p.times.e2e_s), float(each @ p.cost_usd)
 
 

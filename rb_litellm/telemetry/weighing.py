@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from rb_litellm.core.breakdown import Ballot, Term
+from rb_litellm.core.breakdown import ScoreBreakdown, ScoreTerm
 from rb_litellm.core.types import FloatArray
 
 _SCORE_SCALE = 1e4
@@ -32,14 +32,14 @@ class Weighing:
     words: str
     """and for people."""
 
-    def figures(self, ballot: Ballot, rows: Sequence[int]) -> list[list[float]]:
+    def figures(self, breakdown: ScoreBreakdown, rows: Sequence[int]) -> list[list[float]]:
         """Of each row its prediction, its score and the points of each term, rounded.
 
         All in one table and in place: a call of numpy's takes longer than its work on so few figures.
         """
-        p, t = ballot.predictions, ballot.predictions.times
+        p, t = breakdown.predictions, breakdown.predictions.times
         columns = [p.quality, p.output_tokens, t.wait_s, t.ttft_s, t.tpot_s, t.e2e_s, p.cost_usd]
-        columns += [ballot.scores, *[term.value for term in ballot.terms]]
+        columns += [breakdown.scores, *[term.value for term in breakdown.terms]]
         table: FloatArray = np.concatenate(columns).reshape(len(columns), -1).take(rows, axis=1)
         factor, scale = _rounding(self, len(rows))
         table *= factor
@@ -49,7 +49,7 @@ class Weighing:
         return told
 
 
-def weighing_of(terms: Sequence[Term]) -> Weighing:
+def weighing_of(terms: Sequence[ScoreTerm]) -> Weighing:
     """How these terms are weighed."""
     return _weighing(tuple([(term.name, term.weight) for term in terms]))
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.core.breakdown import Ballot
+from rb_litellm.core.breakdown import ScoreBreakdown
 from rb_litellm.core.scoring import JointScore, Weights
 from rb_litellm.core.types import FloatArray
 from rb_litellm.telemetry.decision_log import Recent
@@ -86,19 +86,19 @@ def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:
     """
     now, then, changed = Tally.empty(), Tally.empty(), 0
     for one in recent:
-        ballot = one.ballot
-        if ballot is None:
+        breakdown = one.breakdown
+        if breakdown is None:
             continue
         made = next((i for i, d in enumerate(one.deployments) if d.id == one.record.deployment), None)
         if made is None:
             continue
-        chosen = _best(ballot, weights, made)
+        chosen = _best(breakdown, weights, made)
         if one.deployments[chosen].tier == one.deployments[made].tier:
             # Which of a tier it is, its load decides, and chance where several workers do.
             chosen = made
         changed += chosen != made
         for tally, row in ((now, made), (then, chosen)):
-            p = ballot.predictions
+            p = breakdown.predictions
             tally.add(
                 one.deployments[row].group,
                 float(p.quality[row]),
@@ -118,20 +118,20 @@ def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:
     }
 
 
-def _best(ballot: Ballot, weights: Weights, made: int) -> int:
+def _best(breakdown: ScoreBreakdown, weights: Weights, made: int) -> int:
     """The row of the best score; the one that was chosen where it is as good as any."""
     of = {"quality": weights.quality, "latency": weights.latency, "cost": weights.cost}
-    joint = [term for term in ballot.terms if term.name in of]
-    others = [term for term in ballot.terms if term.name not in of]
+    joint = [term for term in breakdown.terms if term.name in of]
+    others = [term for term in breakdown.terms if term.name not in of]
     if len(joint) < len(of) or any((term.value < 0.0).any() for term in joint):
         # Decided by another objective, in dollars say, whose terms these weights do not weigh.
-        joint = list(JointScore(weights).terms(ballot.predictions, ballot.offered))
-    scores: FloatArray = np.zeros(ballot.allowed.size)
+        joint = list(JointScore(weights).terms(breakdown.predictions, breakdown.offered))
+    scores: FloatArray = np.zeros(breakdown.allowed.size)
     for term in joint:
         scores = scores + of[term.name] * term.value
     for term in others:
         scores = scores + term.points
-    scores = np.where(ballot.allowed, scores, -np.inf)
+    scores = np.where(breakdown.allowed, scores, -np.inf)
     if scores[made] >= scores.max() - _TIE:
         return made
     return int(np.argmax(scores))

@@ -17,7 +17,7 @@ MAX_FAILURES_IN_A_ROW = 20
 MAX_REASONS = 5
 """Reasons of failures that are kept for the report."""
 
-Ask = Callable[[Task], Awaitable[str]]
+RoutingRequest = Callable[[Task], Awaitable[str]]
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Labelling:
 
 async def label(
     tasks: Sequence[Task],
-    ask: Ask,
+    ask: RoutingRequest,
     keep: Callable[[Task, float], None],
     concurrency: int,
     progress: Callable[[], None] = lambda: None,
@@ -72,7 +72,7 @@ async def label(
     return done
 
 
-def litellm_judge(model: str, max_tokens: int, parameters: Mapping[str, Any]) -> Ask:
+def litellm_judge(model: str, max_tokens: int, parameters: Mapping[str, Any]) -> RoutingRequest:
     """Asks `model` through LiteLLM, with its own retries; `parameters` are LiteLLM's, such as api_base."""
     import litellm
 

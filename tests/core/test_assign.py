@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from rb_litellm.core.admission import Admission
 from rb_litellm.core.affinity import AffinityRule, Held
 from rb_litellm.core.assign import Fleet, assign
-from rb_litellm.core.batch import Bid, Prices, longest_first
+from rb_litellm.core.batch import BatchRequest, Prices, longest_first
 from rb_litellm.core.breakdown import Decision, Refusal
 from rb_litellm.core.budget import Budget
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
-from rb_litellm.core.sampling import Crowd
+from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.slo import Slo
 from rb_litellm.core.types import InstanceState
@@ -39,8 +39,10 @@ def fleet(count, *, priors=None, price=1e-6, in_flight=None, last_chosen=None):
     )
 
 
-def bid(count, *, quality=0.5, tokens=100.0, allowed=None, weights=PRESETS["balanced"], input_tokens=50.0):
-    return Bid(
+def request(
+    count, *, quality=0.5, tokens=100.0, allowed=None, weights=PRESETS["balanced"], input_tokens=50.0
+):
+    return BatchRequest(
         input_tokens=input_tokens,
         quality=np.broadcast_to(np.asarray(quality, dtype=float), (count,)),
         output_tokens=np.broadcast_to(np.asarray(tokens, dtype=float), (count,)),
@@ -52,11 +54,11 @@ def bid(count, *, quality=0.5, tokens=100.0, allowed=None, weights=PRESETS["bala
 @st.composite
 def batches(draw):
     n = draw(st.integers(1, 6))
-    bids = []
+    requests = []
     for _ in range(draw(st.integers(1, 12))):
         allowed = draw(st.lists(st.booleans(), min_size=n, max_size=n).filter(any))
-        bids.append(
-            bid(
+        requests.append(
+            request(
                 n,
                 quality=draw(st.lists(st.floats(0, 1), min_size=n, max_size=n)),
                 tokens=draw(st.lists(st.integers(0, 4000), min_size=n, max_size=n)),
@@ -65,30 +67,30 @@ def batches(draw):
                 input_tokens=float(draw(st.integers(0, 10**5))),
             )
         )
-    return n, bids
+    return n, requests
 
 
 @given(batches(), st.floats(0.01, 100.0), st.sampled_from(["strict", "tiered"]))
 def test_a_limit_that_the_best_choice_keeps_changes_nothing(batch, e2e_s, mode):
     # Whoever a limit removes must not move the scale by which the others are compared.
-    n, bids = batch
+    n, requests = batch
     limits = Limits(slo=Slo(e2e_s=e2e_s, mode=mode))
-    for asked in bids:
+    for asked in requests:
         free, bound = fleet(n), fleet(n)
         bound.odds = LogUniform()
         (chosen,) = assign([asked], free, 0.0, Random(0))
         (held,) = assign([replace(asked, limits=limits)], bound, 0.0, Random(0))
-        if held.ballot.verdicts[0].passed[chosen.index]:
+        if held.breakdown.filter_results[0].passed[chosen.index]:
             assert held.score == chosen.score
 
 
 @given(batches(), st.integers(0, 2**32))
 def test_every_request_is_placed_once_and_only_where_it_may_be(batch, seed):
-    n, bids = batch
+    n, requests = batch
     target = fleet(n)
-    decisions = assign(bids, target, now=1.0, random=Random(seed))
-    assert len(decisions) == len(bids)
-    for decision, asked in zip(decisions, bids, strict=True):
+    decisions = assign(requests, target, now=1.0, random=Random(seed))
+    assert len(decisions) == len(requests)
+    for decision, asked in zip(decisions, requests, strict=True):
         assert asked.allowed[decision.index]
         assert decision.candidates == asked.allowed.sum()
     placed = np.bincount([d.index for d in decisions], minlength=n)
@@ -97,11 +99,11 @@ def test_every_request_is_placed_once_and_only_where_it_may_be(batch, seed):
 
 @given(batches(), st.integers(0, 2**32))
 def test_what_was_assigned_is_added_to_the_state_token_by_token(batch, seed):
-    n, bids = batch
+    n, requests = batch
     target = fleet(n)
-    decisions = assign(bids, target, now=1.0, random=Random(seed))
+    decisions = assign(requests, target, now=1.0, random=Random(seed))
     prefill, decode = np.zeros(n), np.zeros(n)
-    for decision, asked in zip(decisions, bids, strict=True):
+    for decision, asked in zip(decisions, requests, strict=True):
         prefill[decision.index] += asked.input_tokens
         decode[decision.index] += asked.output_tokens[decision.index]
     assert np.allclose(target.state.pending_prefill_tokens, prefill)
@@ -111,8 +113,8 @@ def test_what_was_assigned_is_added_to_the_state_token_by_token(batch, seed):
 
 @given(batches(), st.integers(0, 2**32))
 def test_a_decision_carries_the_prediction_it_was_made_by(batch, seed):
-    n, bids = batch
-    for decision, asked in zip(assign(bids, fleet(n), 1.0, Random(seed)), bids, strict=True):
+    n, requests = batch
+    for decision, asked in zip(assign(requests, fleet(n), 1.0, Random(seed)), requests, strict=True):
         p = decision.prediction
         assert p.quality == asked.quality[decision.index]
         assert p.output_tokens == asked.output_tokens[decision.index]
@@ -122,34 +124,34 @@ def test_a_decision_carries_the_prediction_it_was_made_by(batch, seed):
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=20))
 def test_longest_expected_answers_are_placed_first(lengths):
-    order = longest_first([bid(3, tokens=float(n)) for n in lengths])
+    order = longest_first([request(3, tokens=float(n)) for n in lengths])
     assert sorted(order) == list(range(len(lengths)))
     placed = [lengths[i] for i in order]
     assert placed == sorted(lengths, reverse=True)
 
 
 def test_only_deployments_it_may_use_say_how_long_an_answer_is():
-    long_elsewhere = bid(2, tokens=[10.0, 9000.0], allowed=[True, False])
-    assert longest_first([long_elsewhere, bid(2, tokens=100.0)]) == [1, 0]
+    long_elsewhere = request(2, tokens=[10.0, 9000.0], allowed=[True, False])
+    assert longest_first([long_elsewhere, request(2, tokens=100.0)]) == [1, 0]
 
 
 def test_a_long_answer_gets_the_better_place_though_it_arrived_later():
     slow = LatencyPrior(0.04, 0.05, 1e-4, 1e-3, 8.0)
-    short, long = bid(2, tokens=10.0, weights=LATENCY), bid(2, tokens=1000.0, weights=LATENCY)
+    short, long = request(2, tokens=10.0, weights=LATENCY), request(2, tokens=1000.0, weights=LATENCY)
     decisions = assign([short, long], fleet(2, priors=[PRIOR, slow]), 0.0, Random(0))
     assert decisions[1].index == 0
 
 
 def test_a_batch_of_identical_requests_spreads_over_identical_deployments():
     target = fleet(4)
-    assign([bid(4)] * 12, target, 0.0, Random(1))
+    assign([request(4)] * 12, target, 0.0, Random(1))
     assert target.state.in_flight.tolist() == [3.0, 3.0, 3.0, 3.0]
 
 
 def test_a_batch_leaves_the_fast_deployment_once_it_is_slower_than_the_other():
     slow = LatencyPrior(0.03, 0.05, 1e-4, 1e-3, 8.0)
     target = fleet(2, priors=[PRIOR, slow])
-    assign([bid(2, weights=LATENCY)] * 30, target, 0.0, Random(1))
+    assign([request(2, weights=LATENCY)] * 30, target, 0.0, Random(1))
     fast_share, slow_share = target.state.in_flight
     assert fast_share > slow_share > 0
 
@@ -157,17 +159,17 @@ def test_a_batch_leaves_the_fast_deployment_once_it_is_slower_than_the_other():
 def test_a_tie_goes_to_the_shortest_queue():
     flat = LatencyPrior(0.02, 0.05, 0.0, 0.0, np.inf)
     target = fleet(3, priors=[flat] * 3, in_flight=[4.0, 2.0, 3.0], last_chosen=[0.0, 9.0, 0.0])
-    assert assign([bid(3)], target, 10.0, Random(0))[0].index == 1
+    assert assign([request(3)], target, 10.0, Random(0))[0].index == 1
 
 
 def test_a_tie_of_queues_goes_to_the_least_recently_chosen():
     target = fleet(3, in_flight=[1.0, 1.0, 1.0], last_chosen=[5.0, 3.0, 4.0])
-    assert assign([bid(3)], target, 10.0, Random(0))[0].index == 1
+    assert assign([request(3)], target, 10.0, Random(0))[0].index == 1
 
 
 def test_a_tie_in_everything_goes_to_chance():
     random = Random(7)
-    assert {assign([bid(3)], fleet(3), 0.0, random)[0].index for _ in range(60)} == {0, 1, 2}
+    assert {assign([request(3)], fleet(3), 0.0, random)[0].index for _ in range(60)} == {0, 1, 2}
 
 
 @given(st.permutations(range(5)), st.integers(0, 1000))
@@ -179,50 +181,50 @@ def test_the_order_of_the_deployments_does_not_change_who_is_chosen(order, seed)
     def chosen(rows):
         target = fleet(5, priors=[priors[i] for i in rows])
         target.prices = Prices(prices[rows], prices[rows])
-        return rows[assign([bid(5, quality=quality[rows])], target, 0.0, Random(0))[0].index]
+        return rows[assign([request(5, quality=quality[rows])], target, 0.0, Random(0))[0].index]
 
     assert chosen(list(order)) == chosen(list(range(5)))
 
 
 def test_a_request_that_may_go_nowhere_is_an_error():
     with pytest.raises(ValueError, match="no deployment is allowed"):
-        assign([bid(2, allowed=[False, False])], fleet(2), 0.0, Random(0))
+        assign([request(2, allowed=[False, False])], fleet(2), 0.0, Random(0))
 
 
 def test_a_prediction_that_is_no_number_is_an_error_and_no_choice():
     with pytest.raises(ValueError, match="not finite"):
-        assign([bid(2, quality=np.nan)], fleet(2), 0.0, Random(0))
+        assign([request(2, quality=np.nan)], fleet(2), 0.0, Random(0))
 
 
 def test_an_overdue_deployment_is_avoided():
     target = fleet(2)
     target.slowdown = np.array([6.0, 1.0])
-    assert all(assign([bid(2, weights=LATENCY)], target, 0.0, Random(s))[0].index == 1 for s in range(5))
+    assert all(assign([request(2, weights=LATENCY)], target, 0.0, Random(s))[0].index == 1 for s in range(5))
 
 
 @given(batches(), st.integers(0, 2**32))
 def test_the_ballot_explains_the_choice(batch, seed):
-    n, bids = batch
-    for decision, asked in zip(assign(bids, fleet(n), 1.0, Random(seed)), bids, strict=True):
-        ballot = decision.ballot
-        ranked = ballot.ranked().tolist()
+    n, requests = batch
+    for decision, asked in zip(assign(requests, fleet(n), 1.0, Random(seed)), requests, strict=True):
+        breakdown = decision.breakdown
+        ranked = breakdown.ranked().tolist()
         assert sorted(ranked) == np.flatnonzero(asked.allowed).tolist()
-        assert ballot.scores[decision.index] == decision.score
+        assert breakdown.scores[decision.index] == decision.score
         # The choice may be any of those that count as equal to the best.
-        assert ballot.scores[ranked[0]] == pytest.approx(decision.score, abs=1e-8)
-        assert sum(term.points[decision.index] for term in ballot.terms) == pytest.approx(decision.score)
-        assert ballot.prediction(decision.index) == decision.prediction
+        assert breakdown.scores[ranked[0]] == pytest.approx(decision.score, abs=1e-8)
+        assert sum(term.points[decision.index] for term in breakdown.terms) == pytest.approx(decision.score)
+        assert breakdown.prediction(decision.index) == decision.prediction
 
 
 def test_a_bid_whose_limits_nobody_keeps_is_refused_and_adds_no_load():
     target = replace(fleet(2), odds=LogUniform())
     strict = Limits(slo=Slo(ttft_s=1e-6, mode="strict"))
-    refusal, placed = assign([replace(bid(2), limits=strict), bid(2)], target, 0.0, Random(0))
+    refusal, placed = assign([replace(request(2), limits=strict), request(2)], target, 0.0, Random(0))
     assert isinstance(refusal, Refusal)
     assert refusal.reason == "slo"
     assert refusal.needed["ttft"] > 1e-6
     assert refusal.retry_after_s is None, "no waiting makes an idle server faster"
-    assert not refusal.ballot.allowed.any()
+    assert not refusal.breakdown.allowed.any()
     assert isinstance(placed, Decision)
     assert target.state.in_flight.sum() == 1
 
@@ -231,7 +233,7 @@ def test_a_limit_that_only_the_load_breaks_says_when_to_come_back():
     busy = replace(fleet(2, in_flight=[8.0, 8.0]), odds=LogUniform())
     busy.state.pending_decode_tokens[:] = 8 * 500.0
     (refusal,) = assign(
-        [replace(bid(2), limits=Limits(slo=Slo(ttft_s=0.5, mode="strict")))], busy, 0.0, Random(0)
+        [replace(request(2), limits=Limits(slo=Slo(ttft_s=0.5, mode="strict")))], busy, 0.0, Random(0)
     )
     assert isinstance(refusal, Refusal)
     assert refusal.retry_after_s is not None
@@ -240,7 +242,7 @@ def test_a_limit_that_only_the_load_breaks_says_when_to_come_back():
 def test_an_overloaded_fleet_refuses_by_its_shortest_queue():
     busy = replace(fleet(2, in_flight=[9.0, 20.0]), odds=LogUniform())
     busy.state.pending_decode_tokens[:] = 9 * 1000.0, 20 * 1000.0
-    (refusal,) = assign([replace(bid(2), limits=Limits(admission=Admission(0.5)))], busy, 0.0, Random(0))
+    (refusal,) = assign([replace(request(2), limits=Limits(admission=Admission(0.5)))], busy, 0.0, Random(0))
     assert isinstance(refusal, Refusal)
     assert refusal.reason == "load"
     assert refusal.retry_after_s == pytest.approx(refusal.needed["wait"] - 0.5)
@@ -253,7 +255,7 @@ def test_a_budget_keeps_away_from_where_not_even_the_shortest_answer_is_paid():
         prices=Prices(np.array([1e-6, 1e-3]), np.array([1e-6, 1e-3])),
     )
     for quality in ([0.1, 0.9], [0.9, 0.1]):
-        asked = replace(bid(2, quality=quality), limits=Limits(budget=Budget(1e-3, 50)))
+        asked = replace(request(2, quality=quality), limits=Limits(budget=Budget(1e-3, 50)))
         (decision,) = assign([asked], target, 0.0, Random(0))
         assert isinstance(decision, Decision)
         assert decision.index == 0
@@ -263,7 +265,7 @@ def test_a_budget_keeps_away_from_where_not_even_the_shortest_answer_is_paid():
 class TestExploration:
     def explored(self, of, **facts):
         rule = ExplorationRule("epsilon", 1.0)
-        asked = replace(bid(3, quality=[0.9, 0.5, 0.1], **facts), exploration=rule)
+        asked = replace(request(3, quality=[0.9, 0.5, 0.1], **facts), exploration=rule)
         return assign([asked], of, 9.0, Random(0))[0]
 
     def test_it_goes_where_nobody_was_for_longest(self):
@@ -277,14 +279,14 @@ class TestExploration:
     def test_a_strict_slo_is_never_explored_with(self):
         of = replace(fleet(3, last_chosen=[8.0, 7.0, 1.0]), odds=LogUniform())
         rule, limits = ExplorationRule("epsilon", 1.0), Limits(slo=Slo(e2e_s=100.0, mode="strict"))
-        asked = replace(bid(3, quality=[0.9, 0.5, 0.1]), exploration=rule, limits=limits)
+        asked = replace(request(3, quality=[0.9, 0.5, 0.1]), exploration=rule, limits=limits)
         assert not assign([asked], of, 9.0, Random(0))[0].explored
 
     def test_thompson_tries_the_unmeasured_more_often_than_the_well_measured(self):
         rule = ExplorationRule("thompson", 1.0)
         # The last is a little slower than the first two, as far as is known.
         priors = [PRIOR, PRIOR, replace(PRIOR, tpot_s=0.022)]
-        asked = replace(bid(3, weights=LATENCY), exploration=rule)
+        asked = replace(request(3, weights=LATENCY), exploration=rule)
         chosen = []
         for seed in range(300):
             of = fleet(3, priors=priors, last_chosen=[9.0, 9.0, 9.0])
@@ -298,7 +300,7 @@ class TestAffinity:
         return Held(np.array(seen, dtype=float), np.zeros(len(seen), dtype=int), switches, AffinityRule(), ())
 
     def test_a_cached_prefix_decides_among_equals(self):
-        asked = replace(bid(3, input_tokens=1000.0), held=self.held(0, 900, 0))
+        asked = replace(request(3, input_tokens=1000.0), held=self.held(0, 900, 0))
         decision = assign([asked], fleet(3), 0.0, Random(0))[0]
         assert decision.index == 1
         assert decision.prefill_tokens == 100.0
@@ -306,24 +308,24 @@ class TestAffinity:
 
     def test_only_what_must_be_computed_is_pending(self):
         of = fleet(3)
-        assign([replace(bid(3, input_tokens=1000.0), held=self.held(0, 900, 0))], of, 0.0, Random(0))
+        assign([replace(request(3, input_tokens=1000.0), held=self.held(0, 900, 0))], of, 0.0, Random(0))
         assert of.state.pending_prefill_tokens.tolist() == [0.0, 100.0, 0.0]
 
     def test_load_beats_a_cached_prefix(self):
-        asked = replace(bid(3, input_tokens=1000.0), held=self.held(0, 900, 0))
+        asked = replace(request(3, input_tokens=1000.0), held=self.held(0, 900, 0))
         assert assign([asked], fleet(3, in_flight=[0, 5, 0]), 0.0, Random(0))[0].index != 1
 
     def test_a_conversation_stays_with_its_model_for_a_small_difference(self):
         switches = np.array([0.0, 1.0])
-        near = replace(bid(2, quality=[0.5, 0.54]), held=self.held(0, 0, switches=switches))
-        far = replace(bid(2, quality=[0.5, 0.9]), held=self.held(0, 0, switches=switches))
+        near = replace(request(2, quality=[0.5, 0.54]), held=self.held(0, 0, switches=switches))
+        far = replace(request(2, quality=[0.5, 0.9]), held=self.held(0, 0, switches=switches))
         assert [assign([b], fleet(2), 0.0, Random(0))[0].index for b in (near, far)] == [0, 1]
 
 
 def test_a_queue_that_is_too_long_is_not_joined_while_another_is_short():
     busy = replace(fleet(2, in_flight=[20.0, 0.0]), odds=LogUniform())
     busy.state.pending_decode_tokens[0] = 20 * 1000.0
-    better_but_full = bid(2, quality=[1.0, 0.0], weights=Weights(1.0, 0.0, 0.0))
+    better_but_full = request(2, quality=[1.0, 0.0], weights=Weights(1.0, 0.0, 0.0))
     asked = replace(better_but_full, limits=Limits(admission=Admission(0.5)))
     (decision,) = assign([asked], busy, 0.0, Random(0))
     assert isinstance(decision, Decision)
@@ -339,8 +341,8 @@ class TestCrowd:
 
     def chosen(self, seed, crowded=True, **changes):
         target = fleet(2 * self.MANY, in_flight=[*range(self.MANY)] * 2)
-        target.crowd = Crowd(16, self.TIERS) if crowded else None
-        asked = replace(bid(2 * self.MANY, quality=self.QUALITY, weights=PRESETS["quality"]), **changes)
+        target.sampling = CandidateSampling(16, self.TIERS) if crowded else None
+        asked = replace(request(2 * self.MANY, quality=self.QUALITY, weights=PRESETS["quality"]), **changes)
         return assign([asked], target, 0.0, Random(seed))[0].index
 
     def test_without_it_all_meet_on_the_least_loaded(self):
@@ -368,6 +370,6 @@ class TestCrowd:
     def test_one_that_is_cheaper_than_its_like_is_not_given_up(self):
         target = fleet(self.MANY)
         target.prices.output_usd[5] *= 0.5
-        target.crowd = Crowd(16, np.zeros(self.MANY, dtype=int))
-        decision = assign([bid(self.MANY, weights=PRESETS["cost"])], target, 0.0, Random(0))[0]
+        target.sampling = CandidateSampling(16, np.zeros(self.MANY, dtype=int))
+        decision = assign([request(self.MANY, weights=PRESETS["cost"])], target, 0.0, Random(0))[0]
         assert decision.index == 5

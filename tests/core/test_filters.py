@@ -64,7 +64,7 @@ def test_a_glance_leaves_the_same_candidates_as_one_filter_after_the_other(asked
 def test_where_none_is_said_to_fail_all_pass(asked, predictions):
     found = filtered(asked, predictions, True)
     if not found.failed:
-        assert all(verdict.passed.all() for verdict in found.judged())
+        assert all(result.passed.all() for result in found.judged())
 
 
 @given(limits, predicted)

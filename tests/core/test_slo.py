@@ -26,7 +26,7 @@ def predictions(count, *, quality=0.5, ttft=0.1, tpot=0.02, e2e=2.0, cost=0.001,
 
 def names(verdict_names, slo, p, offered=None):
     judged = judge(slo, p, np.ones(p.quality.size, bool) if offered is None else offered, ODDS)
-    assert [v.name for v in judged.verdicts] == verdict_names
+    assert [v.name for v in judged.filter_results] == verdict_names
     return judged
 
 
@@ -152,8 +152,8 @@ def test_where_some_keep_every_limit_exactly_these_are_allowed(case):
     slo, p, offered = case
     judged = judge(slo, p, offered, ODDS)
     keepers = offered.copy()
-    for verdict in judged.verdicts:
-        keepers &= verdict.passed
+    for result in judged.filter_results:
+        keepers &= result.passed
     if keepers.any():
         assert judged.allowed.tolist() == keepers.tolist()
         assert judged.relaxed == ()
@@ -171,10 +171,10 @@ def test_tiered_with_every_limit_named_always_leaves_somebody(case):
 def test_limits_that_are_not_named_hold_for_all_that_are_allowed(case):
     slo, p, offered = case
     judged = judge(slo, p, offered, ODDS)
-    for verdict in judged.verdicts:
-        if verdict.name not in slo.relax:
-            assert verdict.passed[judged.allowed].all()
-            assert verdict.name not in judged.relaxed
+    for result in judged.filter_results:
+        if result.name not in slo.relax:
+            assert result.passed[judged.allowed].all()
+            assert result.name not in judged.relaxed
 
 
 @given(cases(), st.floats(1.0, 10.0))
@@ -199,4 +199,4 @@ def test_preference_never_rewards_a_miss(case):
     judged = judge(slo, p, offered, ODDS)
     assert judged.penalty is not None
     assert (judged.penalty.points <= 0.0).all()
-    assert (judged.penalty.points >= -slo.penalty * len(judged.verdicts) - 1e-9).all()
+    assert (judged.penalty.points >= -slo.penalty * len(judged.filter_results) - 1e-9).all()

@@ -16,7 +16,7 @@ def shadowing(*deployments, base="simple-shuffle", **settings):
 
 
 def records(shared):
-    return [one.record for one in shared.telling.log.recent()]
+    return [one.record for one in shared.publisher.log.recent()]
 
 
 async def test_the_base_strategy_serves(shared):
@@ -76,7 +76,7 @@ async def test_a_failure_of_ours_changes_nothing(shared, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("broken for the test")
 
-    monkeypatch.setattr(shared.balancer, "witness", broken)
+    monkeypatch.setattr(shared.balancer, "record_shadow", broken)
     assert {await ask(of) for _ in range(40)} == {"best", "worst"}
     assert shared.counters.failures
 

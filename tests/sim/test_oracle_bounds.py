@@ -10,7 +10,7 @@ import pytest
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.engine import Simulation
-from rb_litellm.sim.oracle_bounds import NAMES, Ceiling
+from rb_litellm.sim.oracle_bounds import NAMES, OracleBound
 from rb_litellm.sim.policies import Surroundings, make_policy
 from rb_litellm.sim.workload import Corpus, requests
 from tests.sim.corpus import CORPUS
@@ -73,4 +73,4 @@ def test_without_tasks_in_the_data_every_request_is_answered(name: str) -> None:
 def test_unknown_name_is_answered_with_those_there_are() -> None:
     asked = requests(TRAIN, iter([0.0]), 1, 0)
     with pytest.raises(ValueError, match="unknown ceiling 'best'; there are best-model"):
-        Ceiling("best", PAPER_CLUSTER, TRAIN, asked)
+        OracleBound("best", PAPER_CLUSTER, TRAIN, asked)

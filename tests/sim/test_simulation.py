@@ -17,7 +17,7 @@ from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.engine import Incident, Served, Simulation
 from rb_litellm.sim.experiment import Experiment
 from rb_litellm.sim.policies import Surroundings, make_policy
-from rb_litellm.sim.policy import Desk
+from rb_litellm.sim.policy import DecisionQueue
 from rb_litellm.sim.workload import Request, arrivals, requests
 from tests.sim.corpus import CORPUS, TEST, TRAIN
 
@@ -117,7 +117,7 @@ def test_slow_server_makes_its_requests_slower() -> None:
 def test_decisions_one_at_a_time_queue_up_where_concurrent_ones_do_not() -> None:
     def mean_ttft(kind: str) -> float:
         policy = ShortestQueue(13)
-        policy.desk = Desk(kind, 0.1)  # type: ignore[arg-type]
+        policy.decision_queue = DecisionQueue(kind, 0.1)  # type: ignore[arg-type]
         return float(np.mean([s.ttft_s for s in Simulation(PAPER_CLUSTER, policy, asked()).run()]))
 
     assert mean_ttft("single") > 5 * mean_ttft("concurrent")

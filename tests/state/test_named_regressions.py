@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from state_samples import prediction
 
-from rb_litellm.balancer import Ask, Balancer
+from rb_litellm.balancer import Balancer, RoutingRequest
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyPrior
 from rb_litellm.core.latency_learning import LatencyLearner
@@ -55,7 +55,7 @@ class Worker:
         self.calls = 0
 
     def pick(self, prompt=PROMPT):
-        ask = Ask(prompt, self.candidates, JointScore(PRESETS["latency"]))
+        ask = RoutingRequest(prompt, self.candidates, JointScore(PRESETS["latency"]))
         [placed] = self.balancer.decide([ask], PredictionSource(), self.now)
         key = AttemptKey(f"call-{self.calls}", 0)
         self.calls += 1

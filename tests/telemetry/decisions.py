@@ -2,7 +2,7 @@
 
 from random import Random
 
-from rb_litellm.balancer import Ask, Balancer
+from rb_litellm.balancer import Balancer, RoutingRequest
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
 from rb_litellm.core.latency_learning import LatencyLearner
@@ -39,7 +39,7 @@ def decide(candidates, weights="balanced"):
     index = DeploymentIndex()
     reckoner = Reckoner(index, Ledger(index, LeaseRule()), Peers(index))
     balancer = Balancer(reckoner, LatencyLearner(), Random())
-    ask = Ask(PROMPT, tuple(candidates), JointScore(PRESETS[weights]))
+    ask = RoutingRequest(PROMPT, tuple(candidates), JointScore(PRESETS[weights]))
     return balancer.decide([ask], PredictionSource(), 0.0)[0]
 
 

@@ -34,7 +34,7 @@ def test_recent_decisions_come_newest_first_with_all_they_weighed():
         record(recorder, [*SMALL, *LARGE], call_id=call)
     recent = recorder.log.recent(2)
     assert [one.record.call_id for one in recent] == ["c", "b"]
-    assert len(recent[0].deployments) == 8 == recent[0].ballot.scores.size
+    assert len(recent[0].deployments) == 8 == recent[0].breakdown.scores.size
     assert recorder.log.find("a").record.call_id == "a"
     assert recorder.log.find("z") is None
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.breakdown import Ballot, Predictions
+from rb_litellm.core.breakdown import Predictions, ScoreBreakdown
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
 from rb_litellm.core.latency import LatencyForecast
@@ -40,7 +40,7 @@ def decided(
         objective = JointScore(objective)
     terms = objective.terms(predictions, allowed)
     scores = total(terms, allowed)
-    ballot = Ballot(predictions, allowed, allowed, terms, scores)
+    breakdown = ScoreBreakdown(predictions, allowed, allowed, terms, scores)
     chosen = int(np.argmax(scores))
     record = DecisionRecord(
         call_id=f"c{at_s}",
@@ -51,9 +51,9 @@ def decided(
         reason="joint",
         duration_s=0.001,
         at_s=at_s,
-        prediction=ballot.prediction(chosen),
+        prediction=breakdown.prediction(chosen),
     )
-    return Recent(record, ballot, DEPLOYMENTS)
+    return Recent(record, breakdown, DEPLOYMENTS)
 
 
 def by_simple_rule() -> Recent:

@@ -17,7 +17,7 @@ from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.hosts.python_router import record_decision
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.routing_decision import told
-from rb_litellm.litellm_adapter.shared.deferred import Action, Later
+from rb_litellm.litellm_adapter.shared.deferred import Action, DeferredActions
 from rb_litellm.telemetry.decision import DecisionRecord
 from rb_litellm.telemetry.decision_log import DecisionLog
 from rb_litellm.telemetry.recorder import Recorder, reason_of
@@ -25,7 +25,7 @@ from rb_litellm.telemetry.recorder import Recorder, reason_of
 TELL_WITHIN_S = 0.002
 
 
-class Telling:
+class DecisionPublisher:
     """One per worker. Guard all but `tell_litellm` with the runtime's lock."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Telling:
     ) -> None:
         """`guarded` runs an action under that lock; `failed` counts what could not be told."""
         self._recorder = recorder
-        self._later = Later(TELL_WITHIN_S, guarded)
+        self._deferred = DeferredActions(TELL_WITHIN_S, guarded)
         self._failed = failed
 
     def decided(
@@ -71,7 +71,7 @@ class Telling:
                 would=would,
             )
 
-        self._later.add(lambda: self._write_down(arrival, record))
+        self._deferred.add(lambda: self._write_down(arrival, record))
 
     def fell_back(
         self, arrival: Arrival, *, deployment: str, model: str, candidates: int, attempt: int,
@@ -93,7 +93,7 @@ class Telling:
                 duration_s=duration_s,
             )
 
-        self._later.add(lambda: self._write_down(arrival, record))
+        self._deferred.add(lambda: self._write_down(arrival, record))
 
     def tell_litellm(self, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> None:
         """Put the decision into the request's metadata."""
@@ -116,7 +116,7 @@ class Telling:
 
     def work_off(self) -> None:
         """Write down now what was decided so far."""
-        self._later.work_off()
+        self._deferred.work_off()
 
     @property
     def log(self) -> DecisionLog:

@@ -22,7 +22,7 @@ from rb_litellm.litellm_adapter.hosts.python_router import (
     stored_settings,
 )
 from rb_litellm.litellm_adapter.proxy.preflight import mistakes, our_settings
-from rb_litellm.litellm_adapter.shared.timers import Ticker
+from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 
 LOOK_EVERY_S = 2.0
 _log = logging.getLogger("rb_litellm")
@@ -32,7 +32,7 @@ class Reloading:
     """One per process."""
 
     def __init__(self) -> None:
-        self._ticker = Ticker(LOOK_EVERY_S, self._look)
+        self._timer = PeriodicTask(LOOK_EVERY_S, self._look)
         self._running: asyncio.Task[None] | None = None
         self._file: tuple[int, int] | None = None
         self._in_file: Mapping[str, Any] | None = None
@@ -42,7 +42,7 @@ class Reloading:
 
     def ensure_started(self) -> None:
         """Look in the running loop from now on. Cheap."""
-        self._ticker.ensure_started()
+        self._timer.ensure_started()
 
     def _look(self) -> None:
         # A database that is slow to answer must not be asked again meanwhile.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rb_litellm import __version__
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.hosts.python_router import routed_by_us
-from rb_litellm.litellm_adapter.shared.timers import Ticker
+from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 from rb_litellm.telemetry.meter import DeploymentFigures, DriftFigure, Meter, WorkerFigures
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ class Reporting:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._ticker = Ticker(REPORT_EVERY_S, self.report)
+        self._timer = PeriodicTask(REPORT_EVERY_S, self.report)
         self.meter = _meter()
         self._litellm = version("litellm")
 
     def ensure_started(self) -> None:
         """Report from the running loop, if any, unless another that is alive does it."""
         if self.meter is not None:
-            self._ticker.ensure_started()
+            self._timer.ensure_started()
 
     def report(self) -> None:
         """Bring all series up to date; what waits beyond a few is counted shortly after. Never raises."""
@@ -67,7 +67,7 @@ class Reporting:
         now = runtime.clock()
         router = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
         with runtime.lock:
-            runtime.telling.work_off()
+            runtime.publisher.work_off()
             exchange = runtime.sharing.status()
             served = self._served(router)
             return WorkerFigures(
@@ -90,7 +90,7 @@ class Reporting:
         runtime = self._runtime
         if not deployments:
             return []
-        outlook = runtime.balancer.outlook(deployments, now)
+        snapshot = runtime.balancer.snapshot(deployments, now)
         rows = [runtime.index.row(deployment.id) for deployment in deployments]
         own = runtime.ledger.sums(now)
         return [
@@ -100,8 +100,8 @@ class Reporting:
                 in_flight=float(own.in_flight[row]),
                 prefill_tokens=float(own.pending_prefill_tokens[row]),
                 decode_tokens=float(own.pending_decode_tokens[row]),
-                wait_s=float(outlook.times.wait_s[i]),
-                slowdown=float(outlook.slowdown[i]),
+                wait_s=float(snapshot.times.wait_s[i]),
+                slowdown=float(snapshot.slowdown[i]),
             )
             for i, (deployment, row) in enumerate(zip(deployments, rows, strict=True))
         ]

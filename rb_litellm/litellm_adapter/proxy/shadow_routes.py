@@ -25,7 +25,7 @@ def endpoints(runtime: Runtime) -> APIRouter:
     async def shadow() -> dict[str, Any]:
         """What would have changed, over the recent decisions of the worker that answers."""
         with runtime.lock:
-            recent = [as_json(one.record) for one in runtime.telling.log.recent()]
+            recent = [as_json(one.record) for one in runtime.publisher.log.recent()]
         return summarise(recent)
 
     return router

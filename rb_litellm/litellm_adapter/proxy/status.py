@@ -56,7 +56,7 @@ class Status:
     def recent(self, count: int) -> Sequence[Recent]:
         """The last decisions of this worker, the newest first."""
         with self._runtime.lock:
-            return self._runtime.telling.log.recent(count)
+            return self._runtime.publisher.log.recent(count)
 
     @property
     def worker(self) -> str:
@@ -117,9 +117,9 @@ class Status:
         input_tokens, output_tokens = _typical(recent)
         runtime = self._runtime
         with runtime.lock:
-            outlook = runtime.balancer.outlook(deployments, now, input_tokens, output_tokens)
+            snapshot = runtime.balancer.snapshot(deployments, now, input_tokens, output_tokens)
             own = [runtime.ledger.open_count(d.id) for d in deployments]
-        state, times = outlook.state, outlook.times
+        state, times = snapshot.state, snapshot.times
         shown = np.argsort(-state.in_flight, kind="stable")[:MAX_SHOWN]
         tiers: dict[str, list[dict[str, Any]]] = {}
         for row in sorted(shown.tolist()):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rb_litellm.litellm_adapter.request.routing_decision import Told
+from rb_litellm.litellm_adapter.request.routing_decision import RoutingDecision
 from rb_litellm.telemetry.decision import DecisionRecord, Reason
 
 
@@ -36,7 +36,7 @@ class Arrival:
     """of which model group,"""
     score: float | None = None
     """and with what score."""
-    told: Told | None = None
+    told: RoutingDecision | None = None
     """What stands of it in the request's metadata."""
     record: DecisionRecord | None = None
     """All that it was chosen by, once it is written down."""

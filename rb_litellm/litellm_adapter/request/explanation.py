@@ -15,7 +15,7 @@ from typing import Any
 
 from rb_litellm.balancer import Assignment
 from rb_litellm.controls import Plan
-from rb_litellm.core.breakdown import Ballot, Refusal, Verdict
+from rb_litellm.core.breakdown import FilterResult, Refusal, ScoreBreakdown
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import JointScore
 from rb_litellm.core.sensitivity import flips
@@ -58,15 +58,15 @@ def explanation(
     placed: Assignment | Refusal, deployments: Sequence[Deployment], plan: Plan, max_tokens: int | None
 ) -> dict[str, Any]:
     """The answer as plain JSON values; `deployments` are those that the ballot's rows speak of."""
-    ballot = placed.ballot if isinstance(placed, Refusal) else placed.decision.ballot
+    breakdown = placed.breakdown if isinstance(placed, Refusal) else placed.decision.breakdown
     told: dict[str, Any] = {
         "chosen": None if isinstance(placed, Refusal) else placed.deployment.id,
         "objective": "score" if isinstance(plan.objective, JointScore) else "priced",
-        "weights": {term.name: term.weight for term in ballot.terms},
+        "weights": {term.name: term.weight for term in breakdown.terms},
         "set_by": dict(plan.sources),
         "ignored": list(plan.refused),
-        "relaxed": list(ballot.relaxed),
-        "candidates": [_candidate(ballot, deployments[row], row) for row in _told(ballot)],
+        "relaxed": list(breakdown.relaxed),
+        "candidates": [_candidate(breakdown, deployments[row], row) for row in _told(breakdown)],
         "flips": [],
     }
     if plan.max_cost_usd is not None:
@@ -79,7 +79,7 @@ def explanation(
             "retry_after_s": placed.retry_after_s,
         }
     else:
-        found = flips(ballot, placed.decision.index)[:MAX_FLIPS]
+        found = flips(breakdown, placed.decision.index)[:MAX_FLIPS]
         told["flips"] = [
             {"deployment": deployments[f.row].id, "model": deployments[f.row].group, "weights": f.weights}
             for f in found
@@ -87,26 +87,26 @@ def explanation(
     return told
 
 
-def _told(ballot: Ballot) -> list[int]:
-    rows: list[int] = ballot.ranked()[:MAX_CANDIDATES].tolist()
+def _told(breakdown: ScoreBreakdown) -> list[int]:
+    rows: list[int] = breakdown.ranked()[:MAX_CANDIDATES].tolist()
     return rows
 
 
-def _candidate(ballot: Ballot, deployment: Deployment, row: int) -> dict[str, Any]:
-    allowed = bool(ballot.allowed[row])
+def _candidate(breakdown: ScoreBreakdown, deployment: Deployment, row: int) -> dict[str, Any]:
+    allowed = bool(breakdown.allowed[row])
     return {
         "deployment": deployment.id,
         "model": deployment.group,
-        "score": round(float(ballot.scores[row]), 6) if allowed else None,
-        **prediction_json(ballot.prediction(row)),
-        "terms": {term.name: round(float(term.weight * term.value[row]), 6) for term in ballot.terms},
-        "filters": {verdict.name: _verdict(verdict, row) for verdict in ballot.verdicts},
+        "score": round(float(breakdown.scores[row]), 6) if allowed else None,
+        **prediction_json(breakdown.prediction(row)),
+        "terms": {term.name: round(float(term.weight * term.value[row]), 6) for term in breakdown.terms},
+        "filters": {result.name: _filter_result(result, row) for result in breakdown.filter_results},
     }
 
 
-def _verdict(verdict: Verdict, row: int) -> Mapping[str, Any]:
+def _filter_result(result: FilterResult, row: int) -> Mapping[str, Any]:
     return {
-        "passed": bool(verdict.passed[row]),
-        "limit": verdict.limit,
-        "level": round(float(verdict.level[row]), 9),
+        "passed": bool(result.passed[row]),
+        "limit": result.limit,
+        "level": round(float(result.level[row]), 9),
     }

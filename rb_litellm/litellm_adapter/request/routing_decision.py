@@ -28,7 +28,7 @@ _CAUSES: dict[Reason, str] = {
 
 
 @dataclass(slots=True)
-class Told:
+class RoutingDecision:
     """A decision in a request's metadata: what names it at once, its detail when that is written down."""
 
     decision: dict[str, Any]
@@ -45,13 +45,13 @@ class Told:
 
 def told(
     requested: str, model: str, reason: Reason, score: float | None, request_kwargs: Mapping[str, Any]
-) -> Told:
+) -> RoutingDecision:
     """A decision for the metadata of the request that it was made for, its detail still to come."""
     detail: dict[str, Any] = {}
     signals: list[str] = []
     others = _decision_of_another(request_kwargs)
     if others is not None:
-        return Told({**others, _DETAIL: detail}, detail, signals)
+        return RoutingDecision({**others, _DETAIL: detail}, detail, signals)
     decision: dict[str, Any] = {
         "router_model_name": requested[:MAX_NAME],
         "router_type": ROUTER_TYPE,
@@ -62,7 +62,7 @@ def told(
     }
     if score is not None:
         decision["score"] = round(score, 4)
-    return Told(decision, detail, signals)
+    return RoutingDecision(decision, detail, signals)
 
 
 def add_measured(kwargs: Mapping[str, Any], record: DecisionRecord) -> None:

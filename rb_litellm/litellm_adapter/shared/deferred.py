@@ -17,7 +17,7 @@ MAX_WAITING = 256
 Action = Callable[[], None]
 
 
-class Later:
+class DeferredActions:
     """A queue of actions, worked off in order. Guard `add` and `work_off` with the runtime's lock."""
 
     def __init__(self, within_s: float, guarded: Callable[[Action], None]) -> None:

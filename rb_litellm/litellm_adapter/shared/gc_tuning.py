@@ -22,7 +22,7 @@ YOUNG = 10_000
 ones, so with Python's 10 and 10 no more than a hundred times as many wait for a full one."""
 
 
-class Heap:
+class GcTuning:
     """One per process."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from rb_litellm.config import PredictorSettings, SettingsError
 from rb_litellm.litellm_adapter.proxy.preflight import check_names
-from rb_litellm.litellm_adapter.shared.timers import Ticker
+from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.predictors.reload import Watch
@@ -32,7 +32,7 @@ class Predictors:
         self._lock = threading.Lock()
         self._folders: dict[str, _Folder] = {}
         """As many as the configuration has named."""
-        self._ticker = Ticker(LOOK_EVERY_S, self._look)
+        self._timer = PeriodicTask(LOOK_EVERY_S, self._look)
         self._looking: threading.Thread | None = None
 
     def source(self, settings: PredictorSettings | None) -> PredictionSource:
@@ -59,7 +59,7 @@ class Predictors:
 
     def ensure_started(self) -> None:
         """Look at the folders from now on. Cheap."""
-        self._ticker.ensure_started()
+        self._timer.ensure_started()
 
     def look(self) -> None:
         """Look at all folders once and load what has changed. Blocks meanwhile."""

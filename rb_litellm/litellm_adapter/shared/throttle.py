@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Seldom:
+class Throttle:
     """Due every `every_s` seconds of `clock`, and at once in an event loop that was not seen before."""
 
     def __init__(self, every_s: float, clock: Callable[[], float]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Ticker:
+class PeriodicTask:
     """Calls `chore()` every `every_s` seconds in one loop. A chore must not raise."""
 
     def __init__(self, every_s: float, chore: Callable[[], None]) -> None:

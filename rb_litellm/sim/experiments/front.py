@@ -106,7 +106,7 @@ def blocks(measured: Measured) -> list[Block]:
                 ),
             ),
         ),
-        _ceilings(measured, corner, best),
+        _oracle_bounds(measured, corner, best),
     ]
 
 
@@ -118,7 +118,7 @@ _TOLD = {
 }
 
 
-def _ceilings(measured: Measured, corner: str, best: str) -> Block:
+def _oracle_bounds(measured: Measured, corner: str, best: str) -> Block:
     """Quality over that of the best single model: ours, the best baseline's, and what there is."""
     rows = tuple(
         (

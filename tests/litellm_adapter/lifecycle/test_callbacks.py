@@ -8,7 +8,7 @@ import pytest
 from rb_litellm.litellm_adapter.lifecycle.callbacks import Lifecycle
 
 
-class Told:
+class RoutingDecision:
     """A runtime that keeps what it is told of one call."""
 
     def __init__(self):
@@ -43,7 +43,7 @@ def passed_on(runtime, chunks):
 def test_chunks_are_counted_from_the_first_of_the_answer_while_they_pass(announced):
     opening = [SimpleNamespace(type="response.created")] * announced
     answer = [SimpleNamespace(type="response.output_text.delta")] * 3
-    runtime = Told()
+    runtime = RoutingDecision()
     assert passed_on(runtime, opening + answer) == [None] * announced + [1, 2, 3]
     assert runtime.at_first == 1
     assert runtime.ends == [("stream-end", None)]

@@ -1,10 +1,10 @@
-"""The desk: a lone request waits for nobody, and those that are ready together are decided together."""
+"""The micro-batcher: a lone request waits for nobody; those that are ready together are decided together."""
 
 import asyncio
 
 import pytest
 
-from rb_litellm.litellm_adapter.request.micro_batch import MAX_BATCH, Desk
+from rb_litellm.litellm_adapter.request.micro_batch import MAX_BATCH, MicroBatcher
 
 
 class Clerk:
@@ -13,9 +13,9 @@ class Clerk:
     def __init__(self):
         self.batches = []
 
-    def __call__(self, tickets):
-        self.batches.append(list(tickets))
-        return [f"answer to {ticket}" for ticket in tickets]
+    def __call__(self, requests):
+        self.batches.append(list(requests))
+        return [f"answer to {request}" for request in requests]
 
 
 async def turns(task):
@@ -29,7 +29,7 @@ async def turns(task):
 
 async def test_a_lone_request_is_decided_in_the_loops_next_free_moment():
     clerk = Clerk()
-    task = asyncio.ensure_future(Desk(clerk).submit("a"))
+    task = asyncio.ensure_future(MicroBatcher(clerk).submit("a"))
     assert await turns(task) <= 4
     assert task.result() == "answer to a"
     assert clerk.batches == [["a"]]
@@ -37,8 +37,8 @@ async def test_a_lone_request_is_decided_in_the_loops_next_free_moment():
 
 async def test_requests_that_are_ready_together_are_decided_together_and_each_gets_its_own_answer():
     clerk = Clerk()
-    desk = Desk(clerk)
-    answers = await asyncio.gather(*(desk.submit(i) for i in range(10)))
+    batcher = MicroBatcher(clerk)
+    answers = await asyncio.gather(*(batcher.submit(i) for i in range(10)))
     assert clerk.batches == [list(range(10))]
     assert answers == [f"answer to {i}" for i in range(10)]
 
@@ -47,29 +47,29 @@ async def test_what_arrives_while_a_batch_is_decided_is_the_next_batch():
     late = []
 
     class Busy(Clerk):
-        def __call__(self, tickets):
+        def __call__(self, requests):
             if not self.batches:
-                late.extend(asyncio.ensure_future(desk.submit(t)) for t in ("b", "c"))
-            return super().__call__(tickets)
+                late.extend(asyncio.ensure_future(batcher.submit(t)) for t in ("b", "c"))
+            return super().__call__(requests)
 
     clerk = Busy()
-    desk = Desk(clerk)
-    await desk.submit("a")
+    batcher = MicroBatcher(clerk)
+    await batcher.submit("a")
     await asyncio.gather(*late)
     assert clerk.batches == [["a"], ["b", "c"]]
 
 
 async def test_a_batch_is_bounded():
     clerk = Clerk()
-    desk = Desk(clerk)
-    await asyncio.gather(*(desk.submit(i) for i in range(2 * MAX_BATCH + 5)))
+    batcher = MicroBatcher(clerk)
+    await asyncio.gather(*(batcher.submit(i) for i in range(2 * MAX_BATCH + 5)))
     assert [len(batch) for batch in clerk.batches] == [MAX_BATCH, MAX_BATCH, 5]
 
 
 async def test_a_client_that_has_left_is_not_decided():
     clerk = Clerk()
-    desk = Desk(clerk)
-    leaving, staying = (asyncio.ensure_future(desk.submit(t)) for t in ("leaves", "stays"))
+    batcher = MicroBatcher(clerk)
+    leaving, staying = (asyncio.ensure_future(batcher.submit(t)) for t in ("leaves", "stays"))
     await asyncio.sleep(0)
     leaving.cancel()
     await staying
@@ -78,47 +78,47 @@ async def test_a_client_that_has_left_is_not_decided():
         await leaving
 
 
-async def test_when_all_have_left_nothing_is_decided_and_the_desk_stays_open():
+async def test_when_all_have_left_nothing_is_decided_and_the_batcher_stays_open():
     clerk = Clerk()
-    desk = Desk(clerk)
-    leaving = asyncio.ensure_future(desk.submit("leaves"))
+    batcher = MicroBatcher(clerk)
+    leaving = asyncio.ensure_future(batcher.submit("leaves"))
     await asyncio.sleep(0)
     leaving.cancel()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert clerk.batches == []
-    assert await desk.submit("a") == "answer to a"
+    assert await batcher.submit("a") == "answer to a"
 
 
 async def test_a_failed_decision_is_told_to_each_of_its_batch_and_to_nobody_else():
-    def decide(tickets):
-        if "bad" in tickets:
+    def decide(requests):
+        if "bad" in requests:
             raise RuntimeError("no")
-        return tickets
+        return requests
 
-    desk = Desk(decide)
-    results = await asyncio.gather(*(desk.submit(t) for t in ("bad", "b")), return_exceptions=True)
+    batcher = MicroBatcher(decide)
+    results = await asyncio.gather(*(batcher.submit(t) for t in ("bad", "b")), return_exceptions=True)
     assert [type(r) for r in results] == [RuntimeError, RuntimeError]
-    assert await desk.submit("good") == "good"
+    assert await batcher.submit("good") == "good"
 
 
-def test_the_desk_moves_with_the_event_loop():
+def test_the_batcher_moves_with_the_event_loop():
     clerk = Clerk()
-    desk = Desk(clerk)
+    batcher = MicroBatcher(clerk)
     for _ in range(2):
-        assert asyncio.run(desk.submit("a")) == "answer to a"
+        assert asyncio.run(batcher.submit("a")) == "answer to a"
 
 
 def test_tickets_left_behind_by_a_loop_that_ended_do_not_keep_others_from_being_batched():
     clerk = Clerk()
-    desk = Desk(clerk)
+    batcher = MicroBatcher(clerk)
 
     async def stop_the_loop_with_a_ticket_in_it():
         asyncio.get_running_loop().stop()
-        await desk.submit("left behind")
+        await batcher.submit("left behind")
 
     async def two():
-        return await asyncio.gather(desk.submit("a"), desk.submit("b"))
+        return await asyncio.gather(batcher.submit("a"), batcher.submit("b"))
 
     loop = asyncio.new_event_loop()
     abandoned = loop.create_task(stop_the_loop_with_a_ticket_in_it())

@@ -3,13 +3,13 @@
 import asyncio
 
 from rb_litellm.litellm_adapter.shared import deferred
-from rb_litellm.litellm_adapter.shared.deferred import Later
+from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
 
 
 class Worker:
     def __init__(self) -> None:
         self.done: list[int] = []
-        self.later = Later(0.001, lambda action: action())
+        self.later = DeferredActions(0.001, lambda action: action())
 
     def add(self, number: int) -> None:
         self.later.add(lambda: self.done.append(number))

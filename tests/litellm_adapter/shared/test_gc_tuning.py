@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from rb_litellm.litellm_adapter.shared.gc_tuning import YOUNG, Heap, set_aside
+from rb_litellm.litellm_adapter.shared.gc_tuning import YOUNG, GcTuning, set_aside
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def _thawed():
 def test_a_process_that_is_no_proxy_is_left_alone(monkeypatch):
     monkeypatch.delitem(sys.modules, "litellm.proxy.proxy_server", raising=False)
     before = gc.get_freeze_count(), gc.get_threshold()
-    heap = Heap()
+    heap = GcTuning()
     heap.settle()
     assert not heap.settled
     assert (gc.get_freeze_count(), gc.get_threshold()) == before
@@ -30,7 +30,7 @@ def test_a_process_that_is_no_proxy_is_left_alone(monkeypatch):
 def test_a_proxy_sets_aside_once_what_it_was_started_with(monkeypatch):
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", ModuleType("proxy_server"))
     before = gc.get_freeze_count()
-    heap = Heap()
+    heap = GcTuning()
     heap.settle()
     held = gc.get_freeze_count()
     assert held > before

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rb_litellm.litellm_adapter.shared.throttle import Seldom
+from rb_litellm.litellm_adapter.shared.throttle import Throttle
 
 
 async def _due(check):
@@ -11,7 +11,7 @@ async def _due(check):
 
 async def test_a_check_is_due_at_first_and_again_after_its_time():
     now = [100.0]
-    check = Seldom(1.0, lambda: now[0])
+    check = Throttle(1.0, lambda: now[0])
     assert [check.due(), check.due()] == [True, False]
     now[0] += 0.9
     assert not check.due()
@@ -20,5 +20,5 @@ async def test_a_check_is_due_at_first_and_again_after_its_time():
 
 
 def test_a_check_is_due_at_once_in_another_loop():
-    check = Seldom(1.0, lambda: 100.0)
+    check = Throttle(1.0, lambda: 100.0)
     assert [asyncio.run(_due(check)) for _ in range(2)] == [True, True]

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rb_litellm.litellm_adapter.shared.timers import Ticker
+from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 
 
 async def ticks(ticker, done, count):
@@ -14,14 +14,14 @@ async def ticks(ticker, done, count):
 
 def test_it_ticks_in_a_loop_and_again_in_the_next_one():
     done = []
-    ticker = Ticker(0.001, lambda: done.append(1))
+    ticker = PeriodicTask(0.001, lambda: done.append(1))
     asyncio.run(ticks(ticker, done, 3))
     asyncio.run(ticks(ticker, done, 6))
 
 
 def test_without_a_loop_it_waits_for_one():
     done = []
-    ticker = Ticker(0.001, lambda: done.append(1))
+    ticker = PeriodicTask(0.001, lambda: done.append(1))
     ticker.ensure_started()
     assert done == []
     asyncio.run(ticks(ticker, done, 1))
