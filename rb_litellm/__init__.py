@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-__version__ = "0.1.0"
+from rb_litellm.version import __version__
+
 __all__ = ["RouteBalanceSettings", "__version__", "proxy", "register"]
 
 
@@ -21,7 +22,7 @@ def register() -> None:
     Raises:
         UnsupportedLiteLLM: the installed LiteLLM lacks something that the strategy is built on.
     """
-    from rb_litellm.litellm_adapter.hosts.python_router import register as install
+    from rb_litellm.litellm_adapter.register import register as install
 
     install()
 
@@ -29,10 +30,10 @@ def register() -> None:
 def __getattr__(name: str) -> Any:
     # Lazy, so that `import rb_litellm` in the simulator or a tool does not import LiteLLM.
     if name == "proxy":
-        from rb_litellm.litellm_adapter.runtime import runtime
+        from rb_litellm.litellm_adapter.register import worker
 
         register()
-        return runtime().lifecycle
+        return worker().callbacks
     if name == "RouteBalanceSettings":
         from rb_litellm.config import RouteBalanceSettings
 

@@ -130,8 +130,8 @@ def _decision(
     router: Any, arguments: dict[str, Any], batch: int
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
     """What is written down after the decision counts too."""
-    from rb_litellm.litellm_adapter.runtime import runtime
     from rb_litellm.litellm_adapter.strategy import build_selector
+    from rb_litellm.litellm_adapter.worker import worker
 
     selector = build_selector(router, arguments)
     entries = list(router.model_list)
@@ -145,7 +145,7 @@ def _decision(
             await choices[0]
         else:
             began = await _all_decided(choices, over)
-        runtime().publisher.work_off()
+        worker().accounting.publisher.work_off()
         took = time.perf_counter() - began
         for one in requests:
             _close(one)
@@ -199,7 +199,7 @@ def _untold(
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
     """The same decision, with nothing recorded or told of it."""
     from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
-    from rb_litellm.litellm_adapter.runtime import runtime
+    from rb_litellm.litellm_adapter.worker import worker
     from rb_litellm.telemetry.recorder import Recorder
 
     class Silent(DecisionPublisher):
@@ -209,10 +209,10 @@ def _untold(
         def tell_litellm(self, *_: Any) -> None:
             return None
 
-    silent = Silent(Recorder(), lambda action: action(), lambda _: None)
+    silent = Silent(Recorder(), lambda action: action(), lambda _: None, lambda *_: None)
 
     async def measure(request: dict[str, Any]) -> float:
-        shared = runtime()
+        shared = worker().accounting
         publisher, shared.publisher = shared.publisher, silent
         try:
             return await decide(request)
@@ -223,9 +223,9 @@ def _untold(
 
 
 def _close(request: dict[str, Any]) -> None:
-    from rb_litellm.litellm_adapter.runtime import runtime
+    from rb_litellm.litellm_adapter.worker import worker
 
-    runtime().closed(request["litellm_call_id"], "bench", error="Bench")
+    worker().accounting.closed(request["litellm_call_id"], "bench", error="Bench")
 
 
 def _router(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -> Any:

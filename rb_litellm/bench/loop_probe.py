@@ -56,13 +56,13 @@ def read(folder: Path) -> list[Sight]:
 
 
 def _sample(folder: Path) -> None:
-    from rb_litellm.litellm_adapter.runtime import runtime
+    from rb_litellm.litellm_adapter.worker import worker
 
     path = folder / f"probe-{os.getpid()}.json"
     lowest, samples = 0.0, 0
     while True:
         time.sleep(_SAMPLE_S)
-        seen = runtime()
+        seen = worker().runtime
         own, total = seen.ledger.sums(seen.clock()), seen.reckoner.state(seen.clock())
         for state in (own, total):
             for load in (state.in_flight, state.pending_prefill_tokens, state.pending_decode_tokens):
@@ -70,11 +70,11 @@ def _sample(folder: Path) -> None:
         samples += 1
         if samples % _WRITE_EVERY == 0:
             with seen.lock:
-                document = _seen(seen, lowest, float(total.in_flight.sum()))
+                document = _seen(seen, worker().accounting.watched, lowest, float(total.in_flight.sum()))
             _write(path, document)
 
 
-def _seen(seen: Any, lowest: float, total: float) -> dict[str, Any]:
+def _seen(seen: Any, watched: int, lowest: float, total: float) -> dict[str, Any]:
     status = seen.sharing.status()
     return {
         "pid": os.getpid(),
@@ -87,7 +87,7 @@ def _seen(seen: Any, lowest: float, total: float) -> dict[str, Any]:
             gauge.origin: sum(load.in_flight for load in gauge.loads.values())
             for gauge in seen.sharing.peers.gauges
         },
-        "held": seen.watched,
+        "held": watched,
         "closed": dict(seen.ledger.closed),
         "failures": dict(seen.counters.failures),
     }

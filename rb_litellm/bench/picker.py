@@ -37,7 +37,7 @@ def read(folder: Path, since_s: float, until_s: float) -> list[float]:
 async def _pick(path: Path) -> None:
     from litellm.proxy import proxy_server
 
-    from rb_litellm.litellm_adapter.runtime import runtime
+    from rb_litellm.litellm_adapter.worker import worker
 
     with path.open("w", buffering=1) as picks:
         while True:
@@ -50,7 +50,7 @@ async def _pick(path: Path) -> None:
             await router.async_get_available_deployment(
                 model=MODEL, request_kwargs=request, messages=messages
             )
-            decision = runtime().decision(str(request["litellm_call_id"]))
-            runtime().closed(str(request["litellm_call_id"]), "bench", error="Bench")
+            decision = worker().accounting.decision(str(request["litellm_call_id"]))
+            worker().accounting.closed(str(request["litellm_call_id"]), "bench", error="Bench")
             if decision is not None:
                 picks.write(f"{time.monotonic():.3f} {decision.duration_s:.7f}\n")

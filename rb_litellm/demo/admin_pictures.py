@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 
 from rb_litellm.demo.chromium import browser
-from rb_litellm.litellm_adapter.hosts.settings_page import FIELD, STRATEGY
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY
+from rb_litellm.litellm_adapter.hosts.settings_page import FIELD
 
 _SIZE = {"width": 1500, "height": 950}
 _PATIENCE_MS = 120_000

@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from rb_litellm.config import RedisSettingsArgs, SettingsError
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, error, ok, warn
-from rb_litellm.litellm_adapter.hosts.python_router import UnsupportedLiteLLM, register
+from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM
+from rb_litellm.litellm_adapter.register import register
 from rb_litellm.state.overview import overview
 from rb_litellm.state.redis import RedisStore, connect
 from rb_litellm.state.redis_settings import RedisSettings

@@ -23,6 +23,7 @@ from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import Objective
 from rb_litellm.core.types import Prompt
+from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.request.access import permitted
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance, allowance_of, clamp
@@ -31,8 +32,8 @@ from rb_litellm.litellm_adapter.request.explanation import current_inquiry, expl
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for
-from rb_litellm.litellm_adapter.runtime import Runtime, runtime
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback
+from rb_litellm.litellm_adapter.worker import Worker, worker
 from rb_litellm.predictors.model import PredictorError
 from rb_litellm.predictors.registry import PredictionSource
 
@@ -69,7 +70,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     """
 
     def __init__(
-        self, router: Any, settings: RouteBalanceSettings, predictions: PredictionSource, shared: Runtime
+        self, router: Any, settings: RouteBalanceSettings, predictions: PredictionSource, worker: Worker
     ) -> None:
         super().__init__()
         self._router = router
@@ -78,7 +79,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._affinity = None if settings.affinity is None else settings.affinity.rule()
         self._exploration = None if settings.exploration is None else settings.exploration.rule()
         self._predictions = predictions
-        self._shared = shared
+        self._worker = worker
+        self._runtime = worker.runtime
+        self._accounting = worker.accounting
         self._batcher: MicroBatcher[PendingRequest, Entry | Refusal] = MicroBatcher(self._decide)
 
     async def select(
@@ -103,13 +106,13 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             asked.answer = self._explained(arrival, healthy, messages, input, request_kwargs)
             return healthy[0]
         try:
-            self._shared.keep_started()
-            arrival.call_id = self._shared.call_id(request_kwargs)
+            self._worker.keep_started()
+            arrival.call_id = self._accounting.call_id(request_kwargs)
             placed = await self._batcher.submit(
                 self._pending(arrival, healthy, messages, input, request_kwargs)
             )
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            placed = self._shared.fewest_open(arrival, healthy, error)
+            placed = fewest_open(self._worker, arrival, healthy, error)
         return self._entry(placed, arrival, request_kwargs)
 
     def select_now(
@@ -123,10 +126,10 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         """The same for LiteLLM's synchronous calls; `member_access` has no caller to check there."""
         arrival = Arrival.now(model, request_kwargs)
         try:
-            arrival.call_id = self._shared.call_id(request_kwargs)
+            arrival.call_id = self._accounting.call_id(request_kwargs)
             (placed,) = self._decide([self._pending(arrival, healthy, messages, input, request_kwargs)])
         except Exception as error:  # noqa: BLE001  the request is routed all the same
-            placed = self._shared.fewest_open(arrival, healthy, error)
+            placed = fewest_open(self._worker, arrival, healthy, error)
         return self._entry(placed, arrival, request_kwargs)
 
     def watch(
@@ -144,30 +147,30 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         """
         arrival = Arrival.now(model, request_kwargs)
         try:
-            self._shared.ensure_started()
-            arrival.call_id = self._shared.call_id(request_kwargs)
+            self._worker.ensure_started()
+            arrival.call_id = self._accounting.call_id(request_kwargs)
             (request,) = self._requests([self._pending(arrival, healthy, messages, input, request_kwargs)])
-            (facts,) = self._shared.catalog.facts([chosen])
+            (facts,) = self._runtime.catalog.facts([chosen])
             predictions = self._predictions.as_now()
-            with self._shared.lock:
-                now = self._shared.clock()
-                theirs, ours = self._shared.balancer.record_shadow(
-                    replace(request, candidates=tuple(self._shared.catalog.facts(healthy))),
+            with self._runtime.lock:
+                now = self._runtime.clock()
+                theirs, ours = self._runtime.balancer.record_shadow(
+                    replace(request, candidates=tuple(self._runtime.catalog.facts(healthy))),
                     facts,
                     predictions,
                     now,
                 )
-                self._shared.open_attempt(arrival, theirs, predictions.version, now, ours)
-            self._shared.publisher.tell_litellm(arrival, request_kwargs)
+                self._accounting.open_attempt(arrival, theirs, predictions.version, now, ours)
+            self._accounting.publisher.tell_litellm(arrival, request_kwargs)
         except Exception as error:  # noqa: BLE001  whoever only watches must not be in the way
-            self._shared.counters.failure("shadow", error, self._shared.clock())
+            self._runtime.failed("shadow", error)
 
     def _entry(
         self, placed: Entry | Refusal, arrival: Arrival, request_kwargs: dict[str, Any] | None
     ) -> Entry:
         if isinstance(placed, Refusal):
             raise error_for(placed, arrival.requested)
-        self._shared.publisher.tell_litellm(arrival, request_kwargs)
+        self._accounting.publisher.tell_litellm(arrival, request_kwargs)
         return placed
 
     def _explained(
@@ -178,13 +181,13 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         input: Any,
         request_kwargs: dict[str, Any] | None,
     ) -> dict[str, Any]:
-        arrival.call_id = self._shared.call_id(request_kwargs)
+        arrival.call_id = self._accounting.call_id(request_kwargs)
         pending = self._pending(arrival, healthy, messages, input, request_kwargs)
         (request,) = self._requests([pending])
         predictions = self._predictions.as_now()
-        with self._shared.lock:
-            now = self._shared.clock()
-            placed, deployments = self._shared.balancer.preview(request, predictions, now)
+        with self._runtime.lock:
+            now = self._runtime.clock()
+            placed, deployments = self._runtime.balancer.preview(request, predictions, now)
         if isinstance(placed, Assignment):
             self._hold_budget(pending, placed)
         return {
@@ -192,7 +195,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 placed, deployments, self.planner.plan(given_to(request_kwargs)), arrival.max_tokens
             ),
             "predictor": predictions.version,
-            "state_age_s": self._shared.sharing.age_s(now),
+            "state_age_s": self._runtime.sharing.age_s(now),
         }
 
     def _pending(
@@ -212,7 +215,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         body = input if responses else messages
         return PendingRequest(
             prompt=prompt,
-            candidates=tuple(self._shared.catalog.facts(entries)),
+            candidates=tuple(self._runtime.catalog.facts(entries)),
             objective=plan.objective,
             limits=self._limits(plan, request_kwargs or {}),
             allowance=None
@@ -233,7 +236,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
 
     def _untried(self, healthy: Sequence[Entry], call_id: str) -> Sequence[Entry]:
         """A retry stays away from deployments that this call has failed on while there are others."""
-        tried = self._shared.tried(call_id)
+        tried = self._accounting.tried(call_id)
         if not tried:
             return healthy
         return [entry for entry in healthy if entry["model_info"]["id"] not in tried] or healthy
@@ -241,9 +244,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     def _decide(self, batch: list[PendingRequest]) -> list[Entry | Refusal]:
         requests = self._requests(batch)
         predictions = self._predictions.as_now()
-        with self._shared.lock:
-            now = self._shared.clock()
-            placed = self._shared.balancer.decide(requests, predictions, now)
+        with self._runtime.lock:
+            now = self._runtime.clock()
+            placed = self._runtime.balancer.decide(requests, predictions, now)
             return [
                 self._open(pending, p, predictions.version, now)
                 for pending, p in zip(batch, placed, strict=True)
@@ -262,11 +265,11 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self, pending: PendingRequest, placed: Assignment | Refusal, predictor: str | None, now: float
     ) -> Entry | Refusal:
         if isinstance(placed, Refusal):
-            self._shared.counters.refusals[placed.reason] += 1
+            self._runtime.counters.refusals[placed.reason] += 1
             return placed
         self._hold_budget(pending, placed)
         chosen = pending.entries[pending.candidates.index(placed.deployment)]
-        self._shared.open_attempt(pending.arrival, placed, predictor, now)
+        self._accounting.open_attempt(pending.arrival, placed, predictor, now)
         return chosen
 
     @staticmethod
@@ -287,7 +290,7 @@ def _limits(pending: PendingRequest, prompt: Prompt) -> Limits | None:
 def check_settings(args: Mapping[str, Any] | None, where: str) -> list[str]:
     """What is wrong with `routing_strategy_args`, its predictor included; empty if nothing."""
     try:
-        runtime().prediction_source(parse_settings(args, where).predictor)
+        worker().runtime.prediction_source(parse_settings(args, where).predictor)
     except (SettingsError, PredictorError) as error:
         return [str(error)]
     return []
@@ -302,10 +305,10 @@ def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceS
     """
     settings = parse_settings(args, "routing_strategy_args")
     check_feedback(settings.feedback, "routing_strategy_args")
-    shared = runtime()
-    shared.catalog.check(getattr(router, "model_list", None) or ())
-    predictions = shared.prediction_source(settings.predictor)
+    its = worker()
+    its.runtime.catalog.check(getattr(router, "model_list", None) or ())
+    predictions = its.runtime.prediction_source(settings.predictor)
     # The first request must not wait for a vocabulary to be read.
     predictions.predict([read_prompt("What is this?", None, None)], [])
-    shared.adopt(settings, router)
-    return RouteBalanceSelector(router, settings, predictions, shared)
+    its.adopt(settings, router)
+    return RouteBalanceSelector(router, settings, predictions, its)

@@ -7,6 +7,7 @@ whoever fills it works it off.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ MAX_QUEUE = 4096
 """Decisions and outcomes that wait to be counted."""
 MAX_AT_ONCE = 200
 """Of those, how many one call of the chore counts: about 5 ms."""
+
+_log = logging.getLogger("rb_litellm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +195,18 @@ class Meter:
             m.baseline_cost_usd.inc(baseline.cost_usd)
             m.baseline_quality.observe(baseline.quality)
             m.baseline_e2e_s.observe(baseline.e2e_s)
+
+
+def prometheus_meter() -> Meter | None:
+    """The meter of this process; None without prometheus-client, or where its metrics cannot be set up."""
+    try:
+        from rb_litellm.telemetry.metrics import metrics
+    except ImportError:
+        return None
+    try:
+        return Meter(metrics())
+    except Exception:  # noqa: BLE001  a directory that cannot be written must not stop a worker
+        _log.exception(
+            "RouteBalance: its Prometheus metrics could not be set up; requests are routed all the same"
+        )
+        return None

@@ -5,7 +5,9 @@ import logging
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
 from rb_litellm.core.types import Outcome, Prediction
+from rb_litellm.litellm_adapter.proxy.metrics_report import MetricsReport
 from rb_litellm.litellm_adapter.runtime import Runtime
+from rb_litellm.litellm_adapter.worker import Worker
 
 PREDICTED = Prediction(0.5, 50.0, 0.0, 0.2, 0.02, 1.2, 0.0)
 
@@ -25,13 +27,14 @@ def test_a_slow_deployment_is_logged_once_with_what_to_do(caplog):
 
 
 def test_prometheus_is_told_the_score_of_those_that_are_served():
-    runtime = Runtime(clock=lambda: 0.0)
+    worker = Worker(clock=lambda: 0.0)
+    runtime = worker.runtime
     for name in ("gpu-3", "gone"):
         for _ in range(50):
             runtime._learn(
                 Outcome(name, "success", PREDICTED, 10, 0.0, 0.0, open_s=3.6, ttft_s=0.2, tpot_s=0.07)
             )
     served = Deployment("gpu-3", "m", "hosted_vllm/m", "t", latency_prior("m", hosted=False), 0.0, 0.0)
-    told = {(d.model, d.deployment, d.figure): d.score for d in runtime.reporting._drift([served])}
+    told = {(d.model, d.deployment, d.figure): d.score for d in MetricsReport(worker)._drift([served])}
     scores = {(name, kind): track.score for name, kind, track in runtime.drift}
     assert told == {("m", "gpu-3", kind): scores[("gpu-3", kind)] for kind in ("ttft", "tpot")}

@@ -5,6 +5,7 @@ import asyncio
 import litellm
 import pytest
 
+from rb_litellm.litellm_adapter.worker import worker
 from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import HELLO, answered_by, ask, deployment, router
 
@@ -131,21 +132,21 @@ async def test_many_failing_requests_leave_nothing_open(shared):
 @pytest.mark.parametrize(
     "what",
     [
-        "balancer.decide",
-        "catalog.facts",
-        "call_id",
-        "tried",
-        "open_attempt",
+        "runtime.balancer.decide",
+        "runtime.catalog.facts",
+        "accounting.call_id",
+        "accounting.tried",
+        "accounting.open_attempt",
         "ensure_started",
-        "_attempts.open",
+        "accounting._attempts.open",
     ],
 )
 class TestWhateverFailsInside:
     """The request is routed all the same, to the deployment with the fewest open requests."""
 
-    def break_it(self, shared, monkeypatch, what):
+    def break_it(self, monkeypatch, what):
         *path, name = what.split(".")
-        holder = shared
+        holder = worker()
         for part in path:
             holder = getattr(holder, part)
 
@@ -156,42 +157,42 @@ class TestWhateverFailsInside:
 
     async def test_requests_are_answered(self, shared, monkeypatch, what):
         of = router(*(deployment(f"d{i}", mock_delay=0.2) for i in range(3)))
-        self.break_it(shared, monkeypatch, what)
+        self.break_it(monkeypatch, what)
         answered = await asyncio.gather(*(ask(of) for _ in range(9)))
         assert {id: answered.count(id) for id in answered} == {"d0": 3, "d1": 3, "d2": 3}
         assert shared.counters.failures
 
     def test_synchronous_requests_are_answered(self, shared, monkeypatch, what):
         of = router(*(deployment(f"d{i}") for i in range(3)))
-        self.break_it(shared, monkeypatch, what)
+        self.break_it(monkeypatch, what)
         assert answered_by(of.completion(model="auto", messages=HELLO)) in {"d0", "d1", "d2"}
 
     async def test_a_retry_goes_elsewhere(self, shared, monkeypatch, what):
         of = router(deployment("bad", mock_response=ERROR), deployment("good"), num_retries=3)
-        self.break_it(shared, monkeypatch, what)
+        self.break_it(monkeypatch, what)
         assert {await ask(of) for _ in range(3)} == {"good"}
 
     async def test_policy_still_holds(self, shared, monkeypatch, what):
         of = router(deployment("best", BEST, info={"blocked": True}), deployment("second", SECOND))
-        self.break_it(shared, monkeypatch, what)
+        self.break_it(monkeypatch, what)
         assert await ask(of) == "second"
 
 
-async def test_callbacks_that_fail_do_not_reach_the_client(shared, monkeypatch):
+async def test_callbacks_that_fail_do_not_reach_the_client(shared, accounting, monkeypatch):
     of = router(deployment("best", BEST), deployment("second", SECOND))
 
     def broken(*args, **kwargs):
         raise RuntimeError("broken for the test")
 
     for name in ("answered", "attempt_failed", "closed", "first_token", "decision"):
-        monkeypatch.setattr(shared, name, broken)
+        monkeypatch.setattr(accounting, name, broken)
     assert await ask(of) == "best"
     stream = await of.acompletion(model="auto", messages=HELLO, stream=True)
     assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "from best"
-    shared._attempts.expire(shared.clock() + 1e4)
+    accounting._attempts.expire(shared.clock() + 1e4)
 
 
-async def test_a_prediction_that_is_no_number_does_not_stop_a_request(shared, monkeypatch):
+async def test_a_prediction_that_is_no_number_does_not_stop_a_request(accounting, monkeypatch):
     import numpy as np
 
     from rb_litellm.predictors import registry
@@ -199,4 +200,4 @@ async def test_a_prediction_that_is_no_number_does_not_stop_a_request(shared, mo
     of = router(deployment("a"), deployment("b"))
     monkeypatch.setattr(registry, "prior_quality", lambda *_: np.nan)
     assert await ask(of) in {"a", "b"}
-    assert shared.decision(None) is None
+    assert accounting.decision(None) is None

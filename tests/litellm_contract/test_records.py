@@ -11,7 +11,7 @@ from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import HELLO, ask, deployment, router
 
 ERROR = "litellm.InternalServerError"
-CORE = register_module._routing_class()
+CORE = register_module.routing_class()
 PRE_ROUTING_HOOK = (
     CORE,
     next(n for n in ("_core_async_pre_routing_hook", "async_pre_routing_hook") if hasattr(CORE, n)),
@@ -52,7 +52,7 @@ def payloads(shared):
 
 
 def test_what_auto_routers_record_with_exists():
-    assert hasattr(register_module._routing_class(), register_module._RECORD)
+    assert hasattr(register_module.routing_class(), register_module.RECORD)
 
 
 async def test_a_logging_integration_gets_the_decision(payloads):
@@ -165,7 +165,7 @@ async def test_records_that_fail_leave_the_request_alone(shared, monkeypatch):
         raise RuntimeError("broken for the test")
 
     of = router(deployment("best", 0.9), deployment("second", 0.4))
-    monkeypatch.setattr(register_module._routing_class(), register_module._RECORD, broken)
+    monkeypatch.setattr(register_module.routing_class(), register_module.RECORD, broken)
     # The hook that clears it before each pick is LiteLLM's own and not ours to guard.
     monkeypatch.setattr(*PRE_ROUTING_HOOK, lambda *_, **__: asyncio.sleep(0))
     assert await ask(of) == "best"

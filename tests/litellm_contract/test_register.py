@@ -9,19 +9,19 @@ import pytest
 import rb_litellm
 from rb_litellm.config import SettingsError
 from rb_litellm.litellm_adapter.hosts import python_router as register_module
-from rb_litellm.litellm_adapter.hosts.python_router import STRATEGY, UnsupportedLiteLLM, router_strategy
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, current
 from rb_litellm.predictors.model import PredictorError
 from tests.litellm_contract.routers import QUALITY_ONLY, deployment, router
 
 
-@pytest.mark.parametrize("name", register_module._NAMES)
+@pytest.mark.parametrize("name", register_module.NAMES)
 def test_every_private_name_exists(name):
-    assert hasattr(register_module._routing_class(), name)
+    assert hasattr(register_module.routing_class(), name)
 
 
 def test_registering_again_changes_nothing():
-    core, groups = register_module._routing_class(), register_module._groups_module()
-    before = {name: inspect.getattr_static(core, name) for name in register_module._NAMES}
+    core, groups = register_module.routing_class(), register_module.groups_module()
+    before = {name: inspect.getattr_static(core, name) for name in register_module.NAMES}
     signature = inspect.signature(litellm.Router.__init__)
     rb_litellm.register()
     rb_litellm.register()
@@ -32,7 +32,7 @@ def test_registering_again_changes_nothing():
 
 @pytest.mark.parametrize("name", ["_select_deployment_async", "_build_strategy_selector"])
 def test_a_release_that_lacks_something_is_refused_by_name_and_left_as_it_was(monkeypatch, name):
-    core, groups = register_module._routing_class(), register_module._groups_module()
+    core, groups = register_module.routing_class(), register_module.groups_module()
     monkeypatch.delattr(core, name)
     monkeypatch.setattr(core, register_module._MARK, False)
     before = groups.VALID_ROUTING_STRATEGIES
@@ -57,7 +57,7 @@ def test_litellms_own_strategies_are_still_offered():
 
 def test_a_router_says_its_strategy():
     made = router(deployment("a"))
-    assert router_strategy(made) == STRATEGY
+    assert current().strategy_of(made) == STRATEGY
     assert made.get_settings()["routing_strategy"] == STRATEGY
 
 

@@ -37,14 +37,14 @@ async def test_a_stream_is_answered_to_its_end(two, shared):
     assert text == "from best"
 
 
-async def test_a_stream_that_breaks_is_closed(shared):
+async def test_a_stream_that_breaks_is_closed(shared, accounting):
     of = router(deployment("best", BEST, mock_response="Exception: mock_streaming_error"))
     with pytest.raises(Exception):  # noqa: B017, PT011  LiteLLM wraps it differently from release to release
         async for _ in await of.acompletion(model="auto", messages=HELLO, stream=True):
             pass
     await settled(shared, 3.0)
     if len(shared.ledger):  # the SDK does not always tell of it; then the lease ends it
-        shared._attempts.expire(shared.clock() + 1e4)
+        accounting._attempts.expire(shared.clock() + 1e4)
 
 
 def test_a_synchronous_call_is_answered(two):

@@ -106,12 +106,12 @@ def test_every_endpoint_of_ours_asks_for_a_key_first(monkeypatch):
     from fastapi.testclient import TestClient
 
     from rb_litellm.litellm_adapter.proxy import routes
-    from rb_litellm.litellm_adapter.runtime import runtime
+    from rb_litellm.litellm_adapter.worker import worker
 
     # Without a master key LiteLLM asks nobody for anything.
     monkeypatch.setattr(server, "master_key", "sk-master-of-the-test")
     app = FastAPI()
-    app.include_router(routes._router(runtime()))
+    app.include_router(routes.all_endpoints(worker()))
     client = TestClient(app, raise_server_exceptions=False)
     paths = app.openapi()["paths"]
     assert paths

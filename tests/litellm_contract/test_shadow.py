@@ -15,8 +15,8 @@ def shadowing(*deployments, base="simple-shuffle", **settings):
     return router(*deployments, routing_strategy_args={**SHADOW, "base_strategy": base}, **settings)
 
 
-def records(shared):
-    return [one.record for one in shared.publisher.log.recent()]
+def records(accounting):
+    return [one.record for one in accounting.publisher.log.recent()]
 
 
 async def test_the_base_strategy_serves(shared):
@@ -25,10 +25,10 @@ async def test_the_base_strategy_serves(shared):
     assert served == {"best", "worst"}
 
 
-async def test_what_would_have_been_chosen_is_recorded(shared):
+async def test_what_would_have_been_chosen_is_recorded(accounting):
     of = shadowing(deployment("best", 0.9), deployment("worst", 0.1))
     served = [await ask(of) for _ in range(10)]
-    told = [as_json(record) for record in records(shared)][::-1]
+    told = [as_json(record) for record in records(accounting)][::-1]
     assert [one["deployment"] for one in told] == served
     assert {one["would"]["deployment"] for one in told} == {"best"}
     assert {one["reason"] for one in told} == {"shadow"}
@@ -49,24 +49,24 @@ async def test_load_is_counted_where_it_went(shared):
 @pytest.mark.parametrize(
     "base", ["least-busy", "latency-based-routing", "usage-based-routing-v2", "cost-based-routing"]
 )
-async def test_every_strategy_of_litellm_can_serve(shared, base):
+async def test_every_strategy_of_litellm_can_serve(accounting, base):
     of = shadowing(deployment("a", 0.9), deployment("b", 0.1, input_cost_per_token=0.0), base=base)
     for _ in range(5):
         assert await ask(of) in ("a", "b")
-    assert len(records(shared)) == 5
+    assert len(records(accounting)) == 5
 
 
-async def test_the_cheapest_serves_where_cost_decides(shared):
+async def test_the_cheapest_serves_where_cost_decides(accounting):
     cheap = deployment("cheap", 0.1, input_cost_per_token=1e-9, output_cost_per_token=1e-9)
     of = shadowing(deployment("best", 0.9), cheap, base="cost-based-routing")
     assert {await ask(of) for _ in range(5)} == {"cheap"}
-    assert {record.would["deployment"] for record in records(shared)} == {"best"}
+    assert {record.would["deployment"] for record in records(accounting)} == {"best"}
 
 
-def test_synchronous_requests_are_watched_too(shared):
+def test_synchronous_requests_are_watched_too(accounting):
     of = shadowing(deployment("best", 0.9), deployment("worst", 0.1))
     served = answered_by(of.completion(model="auto", messages=HELLO))
-    (record,) = records(shared)
+    (record,) = records(accounting)
     assert (record.deployment, record.would["deployment"]) == (served, "best")
 
 
@@ -86,7 +86,7 @@ async def test_an_unknown_base_strategy_stops_the_start():
         shadowing(deployment("a"), base="fastest")
 
 
-async def test_a_routing_group_may_be_watched_beside_an_active_one(shared):
+async def test_a_routing_group_may_be_watched_beside_an_active_one(accounting):
     group = {"routing_strategy": "routebalance"}
     of = router(
         deployment("a", 0.9, group="x"),
@@ -97,4 +97,4 @@ async def test_a_routing_group_may_be_watched_beside_an_active_one(shared):
         ],
     )
     assert {await ask(of, model="watched") for _ in range(40)} == {"a", "b"}
-    assert {record.would["deployment"] for record in records(shared)} == {"a"}
+    assert {record.would["deployment"] for record in records(accounting)} == {"a"}

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from rb_litellm.litellm_adapter.hosts.python_router import router_strategy
+from rb_litellm.litellm_adapter.hosts.host import current
 from tests.litellm_contract.routers import HELLO, QUALITY_ONLY, answered_by, ask, deployment, router
 
 COST_ONLY = {"weights": {"quality": 0, "latency": 0, "cost": 1}}
@@ -100,7 +100,7 @@ class TestChangesAtRuntime:
         of.update_settings(routing_strategy="simple-shuffle")
         assert {await ask(of) for _ in range(40)} == {"good", "bad"}
         of.update_settings(routing_strategy="routebalance", routing_strategy_args=QUALITY_ONLY)
-        assert router_strategy(of) == "routebalance"
+        assert current().strategy_of(of) == "routebalance"
         assert {await ask(of) for _ in range(8)} == {"good"}
 
     async def test_dropping_ours_is_an_error_in_the_log(self, caplog):

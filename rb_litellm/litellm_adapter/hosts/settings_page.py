@@ -13,7 +13,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Literal, get_args
 
-STRATEGY = "routebalance"
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY, is_ours
+
 DESCRIPTION = (
     "Routes to the jointly best deployment by predicted quality, latency under present load, and cost."
 )
@@ -25,11 +26,6 @@ _HELP = 'weights, slo, mode, predictor and the other routing_strategy_args as JS
 
 Settings = Mapping[str, Any]
 """Router settings as LiteLLM's `Router.get_settings` tells them."""
-
-
-def is_ours(strategy: object) -> bool:
-    """Whether a strategy, by name or as LiteLLM's enumeration, is RouteBalance."""
-    return getattr(strategy, "value", strategy) == STRATEGY
 
 
 def offer_strategy(descriptions: MutableMapping[str, str], router: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from rb_litellm.litellm_adapter.hosts.settings_page import STRATEGY
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 
 _log = logging.getLogger("rb_litellm")
 

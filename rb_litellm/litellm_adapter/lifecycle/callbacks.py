@@ -20,10 +20,12 @@ from rb_litellm.core.streams import Chunks
 from rb_litellm.litellm_adapter.lifecycle.streams import begins_answer
 from rb_litellm.litellm_adapter.lifecycle.usage import hidden, output_tokens
 from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
+from rb_litellm.litellm_adapter.request.planner import planner_for
 from rb_litellm.litellm_adapter.request.routing_decision import add_measured
 from rb_litellm.telemetry.headers import response_headers
 
 if TYPE_CHECKING:
+    from rb_litellm.litellm_adapter.lifecycle.accounting import Accounting
     from rb_litellm.litellm_adapter.runtime import Runtime
 
 _log = logging.getLogger("rb_litellm")
@@ -44,10 +46,11 @@ def _silent(hook: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R | No
 
 
 class Lifecycle(CustomLogger):  # type: ignore[misc]
-    """Reports to the runtime; this is what `litellm_settings.callbacks: [rb_litellm.proxy]` names."""
+    """Reports to the books; this is what `litellm_settings.callbacks: [rb_litellm.proxy]` names."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, accounting: Accounting, runtime: Runtime) -> None:
         super().__init__()
+        self._accounting = accounting
         self._runtime = runtime
 
     async def async_pre_call_hook(
@@ -59,20 +62,20 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             HTTPException: 400 or 403, naming the control.
         """
         try:
-            take_in(data, user_api_key_dict, lambda: self._runtime.planner_for(data))
+            take_in(data, user_api_key_dict, lambda: planner_for(data))
         except BadControls as error:
             from fastapi import HTTPException
 
             raise HTTPException(status_code=error.status, detail={"error": str(error)}) from None
         except Exception as error:  # noqa: BLE001  without its controls a request is still routed
-            self._runtime.counters.failure("controls", error, self._runtime.clock())
+            self._runtime.failed("controls", error)
 
     @_silent
     async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> None:
         """An answer in one piece is there."""
         if isinstance(response, AsyncIterable):
             return
-        self._runtime.answered(
+        self._accounting.answered(
             _call_id(data),
             "success-hook",
             deployment=hidden(response, "model_id"),
@@ -88,7 +91,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         """One attempt has failed, just now: before any retry, or the wait for it."""
         deployment = _id(request_data.get("model_info"))
         if deployment is not None:
-            self._runtime.attempt_failed(
+            self._accounting.attempt_failed(
                 _call_id(request_data), deployment, type(exception).__name__, at_once=True
             )
 
@@ -101,7 +104,9 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         traceback_str: Any = None,
     ) -> None:
         """All attempts of the request have failed, or it was refused."""
-        self._runtime.closed(_call_id(request_data), "failure-hook", error=type(original_exception).__name__)
+        self._accounting.closed(
+            _call_id(request_data), "failure-hook", error=type(original_exception).__name__
+        )
 
     async def async_post_call_streaming_iterator_hook(
         self, user_api_key_dict: Any, response: AsyncIterable[Any], request_data: Any
@@ -116,14 +121,14 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
                     written.chunks += 1
                 elif begins_answer(chunk):
                     written.chunks = 1
-                    self._runtime.first_token(call_id, written)
+                    self._accounting.first_token(call_id, written)
                 yield chunk
         except Exception as failure:
             error = type(failure).__name__
             raise
         finally:
             # A client that leaves (GeneratorExit, CancelledError) has had a good answer so far.
-            self._runtime.closed(call_id, "stream-end", error=error)
+            self._accounting.closed(call_id, "stream-end", error=error)
 
     @_silent
     async def async_post_call_response_headers_hook(
@@ -137,8 +142,8 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         """The `x-routebalance-*` headers, if it was our choice that answered."""
         if isinstance(response, AsyncIterable):
             # The wrapper around a stream sees nothing of a client that leaves before it is begun.
-            self._runtime.watch_request(_call_id(data))
-        record = self._runtime.decision(_call_id(data))
+            self._accounting.watch_request(_call_id(data))
+        record = self._accounting.decision(_call_id(data))
         answered_by = (litellm_call_info or {}).get("model_id")
         if record is None or (answered_by and answered_by != record.deployment):
             return None
@@ -150,7 +155,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             response = kwargs.get("async_complete_streaming_response") if kwargs.get("stream") else result
             if response is not None:
                 self._succeeded(kwargs, response, kwargs.get("start_time"))
-                record = self._runtime.decision(_call_id(kwargs))
+                record = self._accounting.decision(_call_id(kwargs))
                 if record is not None:
                     add_measured(kwargs, record)
         except Exception:  # noqa: BLE001  bookkeeping must not reach the client
@@ -187,7 +192,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
 
     def _succeeded(self, kwargs: Mapping[str, Any], response: Any, start_time: Any) -> None:
         call_id = _call_id(kwargs)
-        if not self._runtime.unfinished(call_id):
+        if not self._accounting.unfinished(call_id):
             return  # Told before, by a hook or by LiteLLM's other words of the same success.
         # Of other streams LiteLLM notes the first event, which may come long before the first token.
         chats = kwargs.get("call_type") in (
@@ -197,7 +202,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             "text_completion",
         )
         started = kwargs.get("completion_start_time") if kwargs.get("stream") and chats else None
-        self._runtime.answered(
+        self._accounting.answered(
             call_id,
             "success-event",
             deployment=_deployment(kwargs),
@@ -210,7 +215,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
     def _failed(self, kwargs: Mapping[str, Any]) -> None:
         deployment = _deployment(kwargs)
         if deployment is not None:
-            self._runtime.attempt_failed(
+            self._accounting.attempt_failed(
                 _call_id(kwargs),
                 deployment,
                 type(kwargs.get("exception") or Exception()).__name__,

@@ -14,7 +14,6 @@ from typing import Any
 from rb_litellm.balancer import Assignment
 from rb_litellm.core.breakdown import Refusal
 from rb_litellm.core.types import Outcome
-from rb_litellm.litellm_adapter.hosts.python_router import record_decision
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.routing_decision import told
 from rb_litellm.litellm_adapter.shared.deferred import Action, DeferredActions
@@ -29,12 +28,20 @@ class DecisionPublisher:
     """One per worker. Guard all but `tell_litellm` with the runtime's lock."""
 
     def __init__(
-        self, recorder: Recorder, guarded: Callable[[Action], None], failed: Callable[[Exception], None]
+        self,
+        recorder: Recorder,
+        guarded: Callable[[Action], None],
+        failed: Callable[[Exception], None],
+        record: Callable[[dict[str, Any], dict[str, Any]], None],
     ) -> None:
-        """`guarded` runs an action under that lock; `failed` counts what could not be told."""
+        """`guarded` runs an action under that lock; `failed` counts what could not be told.
+
+        `record(request_kwargs, decision)` leaves a decision in a request's metadata.
+        """
         self._recorder = recorder
         self._deferred = DeferredActions(TELL_WITHIN_S, guarded)
         self._failed = failed
+        self._record = record
 
     def decided(
         self,
@@ -105,7 +112,7 @@ class DecisionPublisher:
             )
             if arrival.record is not None:
                 arrival.told.complete(arrival.record)
-            record_decision(request_kwargs, arrival.told.decision)
+            self._record(request_kwargs, arrival.told.decision)
         except Exception as error:  # noqa: BLE001  an unexplained request is better than none
             self._failed(error)
 

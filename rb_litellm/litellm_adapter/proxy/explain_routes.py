@@ -11,23 +11,23 @@ import sys
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from rb_litellm.litellm_adapter.proxy.authentication import authenticated
 from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.request.explanation import inquiry
+from rb_litellm.litellm_adapter.request.planner import planner_for
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-    from rb_litellm.litellm_adapter.runtime import Runtime
+    from rb_litellm.litellm_adapter.worker import Worker
 
 _LIKE = "/utils/token_counter"
 """LiteLLM's own question about a request that is not sent: open to every key, nothing is reserved for it."""
 
 
-def endpoints(runtime: Runtime) -> APIRouter:
+def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
     from fastapi import APIRouter, Body, Depends, HTTPException, Request
-
-    from rb_litellm.litellm_adapter.proxy.routes import authenticated
 
     router = APIRouter()
     sent, check = Body(), Depends(authenticated(like=_LIKE))
@@ -38,7 +38,7 @@ def endpoints(runtime: Runtime) -> APIRouter:
         if not isinstance(body, dict) or not isinstance(body.get("model"), str):
             raise HTTPException(400, {"error": "the body must be that of a request, with a `model`"})
         try:
-            return await _explain(runtime, request, body, caller)
+            return await _explain(request, body, caller)
         except BadControls as error:
             raise HTTPException(error.status, {"error": str(error)}) from None
 
@@ -47,7 +47,7 @@ def endpoints(runtime: Runtime) -> APIRouter:
     return router
 
 
-async def _explain(runtime: Runtime, request: Any, body: dict[str, Any], caller: Any) -> dict[str, Any]:
+async def _explain(request: Any, body: dict[str, Any], caller: Any) -> dict[str, Any]:
     from fastapi import HTTPException
     from litellm.proxy.auth.auth_checks import can_key_call_resolved_model
     from litellm.proxy.litellm_pre_call_utils import add_litellm_data_to_request
@@ -68,7 +68,7 @@ async def _explain(runtime: Runtime, request: Any, body: dict[str, Any], caller:
         version=server.version,
     )
     data["litellm_call_id"] = f"explain-{uuid4().hex}"
-    take_in(data, caller, lambda: runtime.planner_for(data))
+    take_in(data, caller, lambda: planner_for(data))
     messages, given = data.pop("messages", None), data.pop("input", None)
     if messages is None and data.get("prompt") is not None:
         messages = [{"role": "user", "content": data["prompt"]}]

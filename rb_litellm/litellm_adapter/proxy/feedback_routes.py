@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 # Imported by the proxy alone, which has it; FastAPI reads the annotations below from this module.
 from fastapi import APIRouter, Depends, HTTPException, Request
 
+from rb_litellm.litellm_adapter.proxy.authentication import authenticated
 from rb_litellm.logs.feedback import FeedbackFull, parse_feedback
 
 if TYPE_CHECKING:
     from rb_litellm.config import FeedbackSettings
-    from rb_litellm.litellm_adapter.runtime import Runtime
     from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
+    from rb_litellm.litellm_adapter.worker import Worker
 
 _OFF = "no feedback is kept; set routing_strategy_args.feedback: {path: FILE}"
 
 
-def endpoints(runtime: Runtime) -> APIRouter:
+def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
-    from rb_litellm.litellm_adapter.proxy.routes import authenticated
 
-    return feedback_router(runtime.feedback, authenticated())
+    return feedback_router(worker.runtime.feedback, authenticated())
 
 
 def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:

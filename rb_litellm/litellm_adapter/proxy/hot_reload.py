@@ -10,25 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rb_litellm.litellm_adapter.hosts.python_router import (
+from rb_litellm.litellm_adapter.hosts.host import current
+from rb_litellm.litellm_adapter.hosts.proxy_settings import (
     apply_stored_settings,
     guard_stored_settings,
     offer_stored_settings,
     stored_settings,
 )
 from rb_litellm.litellm_adapter.proxy.preflight import mistakes, our_settings
+from rb_litellm.litellm_adapter.shared.proxy_server import current_router, proxy_server
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 
 LOOK_EVERY_S = 2.0
 _log = logging.getLogger("rb_litellm")
 
 
-class Reloading:
+class HotReload:
     """One per process."""
 
     def __init__(self) -> None:
@@ -51,10 +52,10 @@ class Reloading:
 
     async def _reload(self) -> None:
         try:
-            server = sys.modules.get("litellm.proxy.proxy_server")
-            router = getattr(server, "llm_router", None)
+            server, router = proxy_server(), current_router()
             if server is None or router is None:
                 return
+            current().watch(router)
             guard_stored_settings(server, router)
             offer_stored_settings(server, router)
             path = getattr(server, "user_config_file_path", None)

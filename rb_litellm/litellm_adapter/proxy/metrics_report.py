@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rb_litellm import __version__
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.litellm_adapter.hosts.python_router import routed_by_us
+from rb_litellm.litellm_adapter.hosts.host import routed_by_us
+from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
-from rb_litellm.telemetry.meter import DeploymentFigures, DriftFigure, Meter, WorkerFigures
-
-if TYPE_CHECKING:
-    from rb_litellm.litellm_adapter.runtime import Runtime
+from rb_litellm.litellm_adapter.worker import Worker
+from rb_litellm.telemetry.meter import DeploymentFigures, DriftFigure, WorkerFigures
+from rb_litellm.version import __version__
 
 REPORT_EVERY_S = 1.0
 _SOON_S = 0.01
-_log = logging.getLogger("rb_litellm")
 
 
-class Reporting:
-    """Owns the meter of a worker. Without prometheus-client there is none, and nothing is counted."""
+class MetricsReport:
+    """Brings the meter of a worker up to date; without prometheus-client there is none to bring."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, worker: Worker) -> None:
+        self._runtime = worker.runtime
+        self._publisher = worker.accounting.publisher
         self._timer = PeriodicTask(REPORT_EVERY_S, self.report)
-        self.meter = _meter()
+        self.meter = worker.runtime.meter
         self._litellm = version("litellm")
 
     def ensure_started(self) -> None:
@@ -46,7 +43,7 @@ class Reporting:
             self.meter.show(self._figures())
             self._work_off()
         except Exception as error:  # noqa: BLE001  nobody may suffer from being counted wrongly
-            self._runtime.counters.failure("metrics", error, self._runtime.clock())
+            self._runtime.failed("metrics", error)
 
     def settle(self) -> None:
         """Bring all series up to date, whatever waits: for somebody who reads them now. Never raises."""
@@ -65,9 +62,9 @@ class Reporting:
     def _figures(self) -> WorkerFigures:
         runtime = self._runtime
         now = runtime.clock()
-        router = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
+        router = current_router()
         with runtime.lock:
-            runtime.publisher.work_off()
+            self._publisher.work_off()
             exchange = runtime.sharing.status()
             served = self._served(router)
             return WorkerFigures(
@@ -128,17 +125,3 @@ class Reporting:
         return self._runtime.catalog.facts(
             [entry for entry in entries if None in models or entry.get("model_name") in models]
         )
-
-
-def _meter() -> Meter | None:
-    try:
-        from rb_litellm.telemetry.metrics import metrics
-    except ImportError:
-        return None
-    try:
-        return Meter(metrics())
-    except Exception:  # noqa: BLE001  a directory that cannot be written must not stop a worker
-        _log.exception(
-            "RouteBalance: its Prometheus metrics could not be set up; requests are routed all the same"
-        )
-        return None

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 # Imported by the proxy alone, which has it; FastAPI reads the annotations below from this module.
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
+from rb_litellm.litellm_adapter.proxy.authentication import authenticated
+from rb_litellm.litellm_adapter.proxy.metrics_report import MetricsReport
+
 if TYPE_CHECKING:
-    from rb_litellm.litellm_adapter.runtime import Runtime
+    from rb_litellm.litellm_adapter.worker import Worker
 
 
-def endpoints(runtime: Runtime) -> APIRouter:
+def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`.
 
     Scraping asks for a key unless `litellm_settings.require_auth_for_metrics_endpoint: false` says that
@@ -26,17 +29,16 @@ def endpoints(runtime: Runtime) -> APIRouter:
     """
     import litellm
 
-    from rb_litellm.litellm_adapter.proxy.routes import authenticated
-
+    report = MetricsReport(worker)
     open_to_all = getattr(litellm, "require_auth_for_metrics_endpoint", None) is False
     router = APIRouter(dependencies=[] if open_to_all else [Depends(authenticated())])
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:
         """The series of RouteBalance in Prometheus' text format."""
-        if runtime.reporting.meter is None:
+        if report.meter is None:
             raise HTTPException(404, "no metrics are kept: prometheus-client is not installed")
-        runtime.reporting.settle()
+        report.settle()
         # Reading the files of many workers takes a while; the loop goes on meanwhile.
         body, content_type = await asyncio.to_thread(render, request.headers.get("accept", ""))
         return Response(body, media_type=content_type)

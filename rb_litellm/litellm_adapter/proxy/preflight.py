@@ -7,13 +7,14 @@ launcher looks first. Only our own settings are judged here; the rest is LiteLLM
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rb_litellm.config import PredictorSettings, SettingsError, parse_deployment, parse_settings
-from rb_litellm.litellm_adapter.hosts.settings_page import STRATEGY
+from rb_litellm.config import SettingsError, parse_deployment, parse_settings
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback
+from rb_litellm.litellm_adapter.shared.predictor_folders import check_names, joined
 from rb_litellm.predictors.model import Predictor, PredictorError
 
 
@@ -31,7 +32,7 @@ def mistakes(config_file: Path) -> list[str]:
     for where, members, args in strategies(config):
         if names is not None and (unknown := [str(m) for m in members if m not in names]):
             found.append(
-                f"{where}.models: unknown model group (value {unknown}); allowed are {_joined(names)}"
+                f"{where}.models: unknown model group (value {unknown}); allowed are {joined(names)}"
             )
         where += ".routing_strategy_args"
         try:
@@ -114,28 +115,6 @@ def our_settings(config_file: Path) -> dict[str, Any] | None:
     return settings
 
 
-def check_names(
-    settings: PredictorSettings, predictor: Predictor, names: Collection[str] | None, where: str
-) -> None:
-    """Check that the mapping leads from models of the proxy to models of the predictor.
-
-    `names` are the proxy's model groups and models; None where more may come from a database.
-
-    Raises:
-        SettingsError: naming the entry that leads from or to nowhere.
-    """
-    for name, trained in settings.models.items():
-        if names is not None and name not in names:
-            raise SettingsError(
-                f"{where}.predictor.models.{name}: unknown model group or model; allowed are {_joined(names)}"
-            )
-        if trained not in predictor.models:
-            raise SettingsError(
-                f"{where}.predictor.models.{name}: the predictor knows no model of this name "
-                f"(value {trained!r}); allowed are {_joined(predictor.models)}"
-            )
-
-
 def names_of(entries: Iterable[Any]) -> set[str]:
     """Model groups and models (with and without provider) of LiteLLM's entries of `model_list`."""
     names: set[str] = set()
@@ -187,7 +166,3 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _joined(names: Collection[str]) -> str:
-    return ", ".join(sorted(names)[:20])

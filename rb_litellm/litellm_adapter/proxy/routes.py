@@ -1,53 +1,53 @@
 """Our HTTP endpoints on the proxy: the one place where they are mounted, under LiteLLM's own authentication.
 
-A further group of endpoints is a function `endpoints(runtime) -> APIRouter` in a file of its own, named
-in `mount`. Its paths are below /routebalance, and every one of them asks for a key first: LiteLLM admits
-proxy admins alone to paths that it does not know, unless a path is checked like one that it does know.
+A further group of endpoints is a function `endpoints(worker) -> APIRouter` in a file of its own, named
+below. Its paths are below /routebalance, and every one of them asks for a key first.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rb_litellm.litellm_adapter.shared.proxy_server import proxy_server
 
 if TYPE_CHECKING:
-    from fastapi import Request
+    from fastapi import APIRouter
 
-    from rb_litellm.litellm_adapter.runtime import Runtime
+    from rb_litellm.litellm_adapter.worker import Worker
 
 PREFIX = "/routebalance"
 _MARK = "routebalance_mounted"
-_COOKIE = "token"
-"""LiteLLM's Admin UI keeps its session here: a JWT signed with the master key, the caller's key in it."""
-_LOGINS = ("sso", "username_password")
 _log = logging.getLogger("rb_litellm")
 
 
-def mount(runtime: Runtime) -> bool:
-    """Add our endpoints to the proxy of this process, once; whether they are there.
+class Routes:
+    """Our endpoints, mounted once on the proxy of this process.
 
     Without a proxy (the SDK, or a process that only starts workers) there is nothing to add them to.
-    Never raises: a proxy without our pages still routes.
     """
-    # Not imported: whoever serves the proxy has it already, and nobody else wants its side effects.
-    app = getattr(sys.modules.get("litellm.proxy.proxy_server"), "app", None)
-    if app is None:
-        return False
-    if getattr(app.state, _MARK, False):
-        return True
-    try:
-        app.include_router(_router(runtime))
-        app.openapi_schema = None
-        setattr(app.state, _MARK, True)
-    except Exception:  # noqa: BLE001  a page that cannot be shown must not stop the proxy
-        _log.exception("RouteBalance: the endpoints below %s could not be mounted", PREFIX)
-        return False
-    return True
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._mounted = False
+
+    def ensure_started(self) -> None:
+        """Mount the endpoints unless they are. Never raises: a proxy without our pages still routes."""
+        app = None if self._mounted else getattr(proxy_server(), "app", None)
+        if app is None:
+            return
+        try:
+            if not getattr(app.state, _MARK, False):
+                app.include_router(all_endpoints(self._worker))
+                app.openapi_schema = None
+                setattr(app.state, _MARK, True)
+            self._mounted = True
+        except Exception:  # noqa: BLE001  a page that cannot be shown must not stop the proxy
+            _log.exception("RouteBalance: the endpoints below %s could not be mounted", PREFIX)
 
 
-def _router(runtime: Runtime) -> Any:
+def all_endpoints(worker: Worker) -> APIRouter:
+    """Every endpoint of ours, below PREFIX."""
     from fastapi import APIRouter
 
     from rb_litellm.litellm_adapter.proxy import (
@@ -60,75 +60,5 @@ def _router(runtime: Runtime) -> Any:
 
     router = APIRouter(prefix=PREFIX, tags=["routebalance"])
     for group in (status_routes, metrics_routes, explain_routes, shadow_routes, feedback_routes):
-        router.include_router(group.endpoints(runtime))
+        router.include_router(group.endpoints(worker))
     return router
-
-
-def authenticated(like: str | None = None) -> Any:
-    """LiteLLM's own check of a request as a FastAPI dependency; its result is LiteLLM's `UserAPIKeyAuth`.
-
-    A browser that is signed in to the Admin UI needs no header to read: the key in its session is checked
-    as if it had been sent. What changes something asks for a header, which no other site can have sent.
-    Write `dependencies=[Depends(authenticated())]`.
-
-    With `like`, whoever may send this very body to that path of LiteLLM's is admitted, and nobody else.
-    """
-    from litellm.proxy.auth.user_api_key_auth import user_api_key_auth
-
-    # The same parameters, so that FastAPI reads every header that LiteLLM takes a key from.
-    @functools.wraps(user_api_key_auth)
-    async def check(**given: Any) -> Any:
-        request = given["request"]
-        headers = [value for name, value in given.items() if name != "request"]
-        if not any(headers) and request.method == "GET" and (key := session_key(request)) is not None:
-            given["api_key"] = f"Bearer {key}"
-        if like is not None:
-            given["request"] = await _sent_to(like, request)
-        return await user_api_key_auth(**given)
-
-    return check
-
-
-async def _sent_to(path: str, request: Request) -> Request:
-    """The same request with another path. What LiteLLM leaves on its state stays with the true one."""
-    from fastapi import Request
-
-    body = await request.body()
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    request.scope.setdefault("state", {})
-    return Request({**request.scope, "path": path, "root_path": "", "app_root_path": ""}, receive)
-
-
-def admission() -> Any:
-    """The same check as a dependency that says whether LiteLLM admits the request, and refuses nothing."""
-    check = authenticated()
-
-    @functools.wraps(check)
-    async def ask(**given: Any) -> bool:
-        try:
-            await check(**given)
-        except Exception:  # noqa: BLE001  whatever the check says but yes is a no
-            return False
-        return True
-
-    return ask
-
-
-def session_key(request: Request) -> str | None:
-    """The key in a session cookie of the Admin UI, None unless it is signed, unexpired and from a login."""
-    cookie = request.cookies.get(_COOKIE)
-    master_key = getattr(sys.modules.get("litellm.proxy.proxy_server"), "master_key", None)
-    if not cookie or not isinstance(master_key, str) or not master_key:
-        return None
-    import jwt
-
-    try:
-        claims = jwt.decode(cookie, master_key, algorithms=["HS256"])
-    except jwt.InvalidTokenError:
-        return None
-    # LiteLLM signs other tokens with the same key; only those of a login stand for a person.
-    key = claims.get("key") if claims.get("login_method") in _LOGINS else None
-    return key if isinstance(key, str) and key else None

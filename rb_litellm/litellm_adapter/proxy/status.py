@@ -8,7 +8,6 @@ anyway, one snapshot every FRESH_S however many look on.
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rb_litellm import __version__
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import PRESETS
-from rb_litellm.litellm_adapter.hosts.settings_page import STRATEGY
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.telemetry.decision_log import Recent
 from rb_litellm.telemetry.summary import summarise
+from rb_litellm.version import __version__
 
 if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.runtime import Runtime
+    from rb_litellm.litellm_adapter.worker import Worker
 
 MAX_SHOWN = 512
 """Deployments shown; of more, those with the most in flight."""
@@ -37,13 +37,14 @@ _TYPICAL = (200.0, 250.0)
 
 
 class Status:
-    """Snapshots of one runtime. `clock` gives monotonic seconds."""
+    """Snapshots of one worker; `router` is asked for the Router of the moment."""
 
-    def __init__(self, runtime: Runtime, router: Callable[[], Any], clock: Callable[[], float]) -> None:
-        self._runtime = runtime
+    def __init__(self, worker: Worker, router: Callable[[], Any]) -> None:
+        self._runtime = worker.runtime
+        self._publisher = worker.accounting.publisher
         self._router = router
-        self._clock = clock
-        self._began = clock()
+        self._clock = self._runtime.clock
+        self._began = self._clock()
         self._taken: tuple[float, dict[str, Any]] | None = None
 
     def snapshot(self) -> dict[str, Any]:
@@ -56,7 +57,7 @@ class Status:
     def recent(self, count: int) -> Sequence[Recent]:
         """The last decisions of this worker, the newest first."""
         with self._runtime.lock:
-            return self._runtime.publisher.log.recent(count)
+            return self._publisher.log.recent(count)
 
     @property
     def worker(self) -> str:
@@ -216,8 +217,3 @@ def _tier(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "share": round(sum(row["share"] for row in rows), 4),
         "deployments": rows,
     }
-
-
-def current_router() -> Any:
-    """The Router of the proxy in this process, None without one."""
-    return getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)

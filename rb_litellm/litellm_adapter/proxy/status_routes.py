@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
-from rb_litellm.litellm_adapter.proxy.routes import admission, authenticated
-from rb_litellm.litellm_adapter.proxy.status import Status, current_router
+from rb_litellm.litellm_adapter.proxy.authentication import admission, authenticated
+from rb_litellm.litellm_adapter.proxy.status import Status
+from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.telemetry.decision import as_json
 from rb_litellm.telemetry.decision_log import MAX_RECENT
 from rb_litellm.telemetry.page import page, security_headers
 from rb_litellm.telemetry.whatif import weights_of, what_if
 
 if TYPE_CHECKING:
-    from rb_litellm.litellm_adapter.runtime import Runtime
+    from rb_litellm.litellm_adapter.worker import Worker
 
 TICK_S = 1.0
 STREAM_S = 15.0
@@ -33,10 +34,10 @@ LATEST = 60
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
-def endpoints(runtime: Runtime) -> APIRouter:
+def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
     router = APIRouter()
-    status = Status(runtime, current_router, runtime.clock)
+    status = Status(worker, current_router)
     watchers = _Watchers()
     checked = [Depends(authenticated())]
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from rb_litellm.config import PredictorSettings, SettingsError
-from rb_litellm.litellm_adapter.proxy.preflight import check_names
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.registry import PredictionSource
@@ -112,3 +111,30 @@ class _Folder:
             self.predictor.version,
             error,
         )
+
+
+def check_names(
+    settings: PredictorSettings, predictor: Predictor, names: Collection[str] | None, where: str
+) -> None:
+    """Check that the mapping leads from models of the proxy to models of the predictor.
+
+    `names` are the proxy's model groups and models; None where more may come from a database.
+
+    Raises:
+        SettingsError: naming the entry that leads from or to nowhere.
+    """
+    for name, trained in settings.models.items():
+        if names is not None and name not in names:
+            raise SettingsError(
+                f"{where}.predictor.models.{name}: unknown model group or model; allowed are {joined(names)}"
+            )
+        if trained not in predictor.models:
+            raise SettingsError(
+                f"{where}.predictor.models.{name}: the predictor knows no model of this name "
+                f"(value {trained!r}); allowed are {joined(predictor.models)}"
+            )
+
+
+def joined(names: Collection[str]) -> str:
+    """Some of the names, for a message."""
+    return ", ".join(sorted(names)[:20])

@@ -8,8 +8,8 @@ import pytest
 from rb_litellm.litellm_adapter.lifecycle.callbacks import Lifecycle
 
 
-class RoutingDecision:
-    """A runtime that keeps what it is told of one call."""
+class Books:
+    """Accounting that keeps what it is told of one call."""
 
     def __init__(self):
         self.progress, self.ends = None, []
@@ -22,7 +22,7 @@ class RoutingDecision:
         self.ends.append((closed_by, error))
 
 
-def passed_on(runtime, chunks):
+def passed_on(books, chunks):
     """The counts seen after each chunk has reached the client."""
 
     async def stream():
@@ -30,9 +30,9 @@ def passed_on(runtime, chunks):
             yield chunk
 
     async def run():
-        hook = Lifecycle(runtime).async_post_call_streaming_iterator_hook
+        hook = Lifecycle(books, None).async_post_call_streaming_iterator_hook
         return [
-            runtime.progress and runtime.progress.chunks
+            books.progress and books.progress.chunks
             async for _ in hook(None, stream(), {"litellm_call_id": "c"})
         ]
 
@@ -43,7 +43,7 @@ def passed_on(runtime, chunks):
 def test_chunks_are_counted_from_the_first_of_the_answer_while_they_pass(announced):
     opening = [SimpleNamespace(type="response.created")] * announced
     answer = [SimpleNamespace(type="response.output_text.delta")] * 3
-    runtime = RoutingDecision()
-    assert passed_on(runtime, opening + answer) == [None] * announced + [1, 2, 3]
-    assert runtime.at_first == 1
-    assert runtime.ends == [("stream-end", None)]
+    books = Books()
+    assert passed_on(books, opening + answer) == [None] * announced + [1, 2, 3]
+    assert books.at_first == 1
+    assert books.ends == [("stream-end", None)]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from rb_litellm.litellm_adapter.hosts.python_router import PythonRouter
 from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.routing_decision import KEY, add_measured
@@ -14,11 +15,13 @@ from rb_litellm.telemetry.recorder import Recorder
 from tests.telemetry.decisions import LARGE, SMALL, decide, outcome
 
 
-class Desk:
+class Publishing:
     def __init__(self) -> None:
         self.failures: list[Exception] = []
         self.recorder = Recorder()
-        self.publisher = DecisionPublisher(self.recorder, lambda action: action(), self.failures.append)
+        self.publisher = DecisionPublisher(
+            self.recorder, lambda action: action(), self.failures.append, PythonRouter().record_decision
+        )
         self.request = {"metadata": {}}
 
     def decided(self, call_id="c", assignment=None):
@@ -35,7 +38,7 @@ class Desk:
 
 @pytest.fixture
 def told_of():
-    return Desk()
+    return Publishing()
 
 
 async def test_the_request_names_its_decision_at_once_and_its_detail_follows(told_of):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rb_litellm.litellm_adapter.proxy import hot_reload as module
-from rb_litellm.litellm_adapter.proxy.hot_reload import Reloading
+from rb_litellm.litellm_adapter.proxy.hot_reload import HotReload
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def stored(monkeypatch: pytest.MonkeyPatch, value: Any) -> None:
 async def test_an_outage_of_the_database_is_told_once_and_its_end_too(
     applied: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looking = Reloading()
+    looking = HotReload()
     with caplog.at_level(logging.WARNING, logger="rb_litellm"):
         for value in ("a", ConnectionError("gone"), ConnectionError("gone"), "a", "a"):
             stored(monkeypatch, value)
@@ -55,7 +55,7 @@ async def test_an_outage_of_the_database_is_told_once_and_its_end_too(
 async def test_what_changed_during_an_outage_is_taken_up_after_it(
     applied: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looking = Reloading()
+    looking = HotReload()
     for value in ("a", ConnectionError("gone"), "b", "b"):
         stored(monkeypatch, value)
         await looking._reload()
@@ -65,7 +65,7 @@ async def test_what_changed_during_an_outage_is_taken_up_after_it(
 async def test_what_could_not_be_applied_is_tried_again(
     applied: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looking, apply = Reloading(), module.apply_stored_settings
+    looking, apply = HotReload(), module.apply_stored_settings
 
     async def fail(*given: Any) -> None:
         raise ConnectionError("gone")

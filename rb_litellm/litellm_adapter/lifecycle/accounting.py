@@ -1,0 +1,209 @@
+"""The books of one worker: every attempt is opened at its pick, and closed by the first word of its end.
+
+The strategy opens attempts, LiteLLM's callbacks close them. Both work on the runtime's ledger, under its
+lock.
+A `call_id` of None is a request that was never ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from rb_litellm.balancer import Assignment
+from rb_litellm.core.breakdown import Refusal
+from rb_litellm.core.streams import Progress
+from rb_litellm.core.types import Outcome
+from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
+from rb_litellm.litellm_adapter.lifecycle.calls import Calls
+from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
+from rb_litellm.litellm_adapter.request.arrival import Arrival
+from rb_litellm.litellm_adapter.runtime import Runtime
+from rb_litellm.telemetry.decision import DecisionRecord
+
+EXPIRE_EVERY_S = 1.0
+
+
+class Accounting:
+    """One per worker."""
+
+    def __init__(self, runtime: Runtime, record: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
+        """`record(request_kwargs, decision)` leaves a decision in a request's metadata."""
+        self._runtime = runtime
+        self.publisher = DecisionPublisher(
+            runtime.recorder, runtime.guarded, partial(runtime.failed, "records"), record
+        )
+        self._calls = Calls()
+        self._attempts = Attempts(runtime.ledger, self._finished, runtime.begun)
+        self._expired_at = runtime.clock()
+
+    # At a pick
+
+    def call_id(self, request_kwargs: dict[str, Any] | None) -> str:
+        """The id that links the picks and callbacks of one call."""
+        with self._runtime.lock:
+            return self._calls.id_of(request_kwargs)
+
+    def tried(self, call_id: str) -> frozenset[str]:
+        """Deployments that this call has failed on before."""
+        with self._runtime.lock:
+            return self._runtime.ledger.failed(call_id)
+
+    def open_attempt(
+        self,
+        arrival: Arrival,
+        assignment: Assignment,
+        predictor: str | None,
+        now: float,
+        would: Assignment | Refusal | None = None,
+    ) -> None:
+        """Count an assigned request as load and keep the record of its decision; `now` on the clock.
+
+        In shadow mode, `would` is what would have been decided.
+        """
+        call_id, runtime = arrival.known_id, self._runtime
+        with runtime.lock:
+            tried = runtime.ledger.tried(call_id)
+            key = self._attempts.open(
+                call_id,
+                assignment,
+                round(assignment.decision.prefill_tokens),
+                now,
+                arrival.stream,
+                arrival.task,
+            )
+            self._watch(key, arrival.task, arrival.stream)
+            runtime.counters.decisions += 1
+            self.publisher.decided(
+                arrival,
+                assignment,
+                attempt=key.attempt,
+                tried=tried,
+                predictor=predictor,
+                state_age_s=runtime.sharing.age_s(now),
+                would=would,
+            )
+            # Threads without an event loop have nobody else to do it.
+            self.expire()
+
+    def open_unpredicted(self, arrival: Arrival, entry: dict[str, Any], candidates: int) -> None:
+        """Count a request that the fallback rule has placed on this LiteLLM entry."""
+        runtime, deployment = self._runtime, str(entry["model_info"]["id"])
+        with runtime.lock:
+            # Not even its id may have been found out.
+            arrival.call_id = arrival.call_id or uuid4().hex
+            tried = runtime.ledger.tried(arrival.call_id)
+            key = self._attempts.open_unpredicted(arrival.call_id, deployment, runtime.clock(), arrival.task)
+            self._watch(key, arrival.task, arrival.stream)
+            self.publisher.fell_back(
+                arrival,
+                deployment=deployment,
+                model=str(entry.get("model_name", "")),
+                candidates=candidates,
+                attempt=key.attempt,
+                tried=tried,
+            )
+
+    # From LiteLLM's callbacks
+
+    def first_token(self, call_id: str | None, progress: Progress | None = None) -> None:
+        """The first chunk of a stream has come; `progress` says how many, from now on."""
+        if call_id is not None:
+            now = self._runtime.clock()
+            self._runtime.guarded(lambda: self._attempts.first_token(call_id, now, progress))
+
+    def closed(self, call_id: str | None, closed_by: str, error: str | None = None) -> None:
+        """The call's open attempt is over, its usage not known (yet)."""
+        if call_id is not None:
+            now = self._runtime.clock()
+            self._runtime.guarded(lambda: self._attempts.close(call_id, closed_by, now, error=error))
+
+    def attempt_failed(self, call_id: str | None, deployment: str, error: str, at_once: bool) -> None:
+        """An attempt on this deployment has failed: just now, or perhaps a while ago."""
+        if call_id is not None:
+            now = self._runtime.clock()
+            self._runtime.guarded(lambda: self._attempts.failed(call_id, deployment, now, error, at_once))
+
+    def watch_request(self, call_id: str | None) -> None:
+        """Close what is open of the call when the running task ends: it serves the call's whole request."""
+        if call_id is None or (task := asyncio.current_task()) is None:
+            return
+
+        def ended(over: asyncio.Task[Any]) -> None:
+            # Exceptions of this task are the server's to retrieve.
+            self.closed(call_id, "request-end", error="CancelledError" if over.cancelled() else None)
+
+        task.add_done_callback(ended)
+
+    def answered(
+        self,
+        call_id: str | None,
+        closed_by: str,
+        deployment: str | None,
+        output_tokens: int | None,
+        cost_usd: float | None,
+        cached: bool,
+        ttft_s: float | None = None,
+    ) -> None:
+        """The call was answered by this deployment, with this usage."""
+        if call_id is None:
+            return
+
+        def note() -> None:
+            now = self._runtime.clock()
+            self._attempts.close(call_id, closed_by, now, deployment=deployment, ttft_s=ttft_s)
+            self._attempts.complete(call_id, deployment, output_tokens, cost_usd, cached)
+            self._calls.succeeded(call_id)
+
+        self._runtime.guarded(note)
+
+    # To look at
+
+    def unfinished(self, call_id: str | None) -> bool:
+        """Whether anything of the call is open, or waits for what its answer used."""
+        if call_id is None:
+            return False
+        with self._runtime.lock:
+            return self._attempts.unfinished(call_id) or call_id in self._calls
+
+    @property
+    def watched(self) -> int:
+        """Attempts that are followed until their end: as many as the ledger has open."""
+        return len(self._attempts)
+
+    def decision(self, call_id: str | None) -> DecisionRecord | None:
+        """The record of the last decision of a call."""
+        if call_id is None:
+            return None
+        with self._runtime.lock:
+            return self.publisher.log.latest(call_id)
+
+    # Inside
+
+    def expire(self) -> None:
+        """Close what is past its lease, once in EXPIRE_EVERY_S. Guard with the runtime's lock."""
+        now = self._runtime.clock()
+        if now - self._expired_at >= EXPIRE_EVERY_S:
+            self._expired_at = now
+            self._runtime.counters.expired += self._attempts.expire(now)
+
+    def _watch(self, key: Any, task: asyncio.Task[Any] | None, stream: bool) -> None:
+        if task is None:
+            return
+
+        def ended(over: Any, error: str | None) -> None:
+            # The task that opens a stream ends when the stream begins.
+            if error is not None or not stream:
+                now = self._runtime.clock()
+                self._runtime.guarded(
+                    lambda: self._attempts.close_attempt(over, "task-end", now, error=error)
+                )
+
+        self._attempts.watch(key, task, ended)
+
+    def _finished(self, outcome: Outcome) -> None:
+        self.publisher.finished(outcome)
+        self._runtime.finished(outcome)

@@ -1,0 +1,89 @@
+"""LiteLLM's own check of a request, for our endpoints: by a key, or by the Admin UI's session in a browser.
+
+LiteLLM admits proxy admins alone to paths that it does not know, unless a path is checked like one that it
+does know.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from rb_litellm.litellm_adapter.shared.proxy_server import proxy_server
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+_COOKIE = "token"
+"""LiteLLM's Admin UI keeps its session here: a JWT signed with the master key, the caller's key in it."""
+_LOGINS = ("sso", "username_password")
+
+
+def authenticated(like: str | None = None) -> Any:
+    """LiteLLM's own check of a request as a FastAPI dependency; its result is LiteLLM's `UserAPIKeyAuth`.
+
+    A browser that is signed in to the Admin UI needs no header to read: the key in its session is checked
+    as if it had been sent. What changes something asks for a header, which no other site can have sent.
+    Write `dependencies=[Depends(authenticated())]`.
+
+    With `like`, whoever may send this very body to that path of LiteLLM's is admitted, and nobody else.
+    """
+    from litellm.proxy.auth.user_api_key_auth import user_api_key_auth
+
+    # The same parameters, so that FastAPI reads every header that LiteLLM takes a key from.
+    @functools.wraps(user_api_key_auth)
+    async def check(**given: Any) -> Any:
+        request = given["request"]
+        headers = [value for name, value in given.items() if name != "request"]
+        if not any(headers) and request.method == "GET" and (key := session_key(request)) is not None:
+            given["api_key"] = f"Bearer {key}"
+        if like is not None:
+            given["request"] = await _sent_to(like, request)
+        return await user_api_key_auth(**given)
+
+    return check
+
+
+async def _sent_to(path: str, request: Request) -> Request:
+    """The same request with another path. What LiteLLM leaves on its state stays with the true one."""
+    from fastapi import Request
+
+    body = await request.body()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    request.scope.setdefault("state", {})
+    return Request({**request.scope, "path": path, "root_path": "", "app_root_path": ""}, receive)
+
+
+def admission() -> Any:
+    """The same check as a dependency that says whether LiteLLM admits the request, and refuses nothing."""
+    check = authenticated()
+
+    @functools.wraps(check)
+    async def ask(**given: Any) -> bool:
+        try:
+            await check(**given)
+        except Exception:  # noqa: BLE001  whatever the check says but yes is a no
+            return False
+        return True
+
+    return ask
+
+
+def session_key(request: Request) -> str | None:
+    """The key in a session cookie of the Admin UI, None unless it is signed, unexpired and from a login."""
+    cookie = request.cookies.get(_COOKIE)
+    master_key = getattr(proxy_server(), "master_key", None)
+    if not cookie or not isinstance(master_key, str) or not master_key:
+        return None
+    import jwt
+
+    try:
+        claims = jwt.decode(cookie, master_key, algorithms=["HS256"])
+    except jwt.InvalidTokenError:
+        return None
+    # LiteLLM signs other tokens with the same key; only those of a login stand for a person.
+    key = claims.get("key") if claims.get("login_method") in _LOGINS else None
+    return key if isinstance(key, str) and key else None
