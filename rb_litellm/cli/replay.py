@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from rb_litellm.cli.log_options import log_options, tell
+
+if TYPE_CHECKING:
+    from rb_litellm.logs.spend_logs import SpendLog
+    from rb_litellm.replay.whatif import Replay
 
 _DEFAULT = (
     "as-logged",
@@ -26,11 +32,14 @@ _DEFAULT = (
 
 
 @click.command(context_settings={"show_default": True})
-@click.option(
-    "--from-spend-logs", "source", required=True, help="postgresql:// URL of LiteLLM's database, or a file."
-)
+@log_options("sources", 50_000, required=True)
 @click.option("--policy", "policies", multiple=True, help="Repeatable; a wrong name lists all.")
-@click.option("--without", multiple=True, metavar="DEPLOYMENT", help="Leave a deployment out; repeatable.")
+@click.option(
+    "--without", multiple=True, metavar="NAME[=N]", help="Leave a deployment out, or N servers of a model."
+)
+@click.option(
+    "--add", multiple=True, metavar="MODEL[=N]", help="One server more of a model, or N; repeatable."
+)
 @click.option(
     "--price", "prices", multiple=True, metavar="NAME=IN,OUT", help="USD per million tokens; repeatable."
 )
@@ -38,38 +47,49 @@ _DEFAULT = (
 @click.option("--load", type=click.FloatRange(0.01, 100.0), default=1.0, help="Arrivals so much faster.")
 @click.option("--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--model", "models", multiple=True, metavar="MODEL=NAME", help="The predictor's name for it.")
-@click.option("--max-rows", type=click.IntRange(1, 1_000_000), default=50_000, help="Rows of the log.")
+@click.option("--poor-fits", is_flag=True, help="Simulate deployments too whose fit cannot be trusted.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report for reading.")
 @click.option("--seed", type=int, default=0)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def replay(
-    source: str,
+    sources: tuple[str, ...],
     policies: tuple[str, ...],
     without: tuple[str, ...],
+    add: tuple[str, ...],
     prices: tuple[str, ...],
     qualities: tuple[str, ...],
     load: float,
     predictor: Path | None,
     models: tuple[str, ...],
+    poor_fits: bool,
+    html: Path | None,
     max_rows: int,
+    strict: bool,
     seed: int,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Fit a cluster to LiteLLM's spend logs, check the fit, and run policies on the logged arrivals."""
+    from rb_litellm.logs.classify import FAILED
     from rb_litellm.logs.spend_logs import read_spend_logs
-    from rb_litellm.replay.whatif import AS_LOGGED, Change, Replay
+    from rb_litellm.replay.intervals import DAY_S
+    from rb_litellm.replay.report import judged_runs, write_report
+    from rb_litellm.replay.whatif import AS_LOGGED, Change
 
+    if html is not None and html.exists():
+        raise click.ClickException(f"{html} exists; nothing is overwritten")
     chosen = policies or tuple(name for name in _DEFAULT if not (without and name == AS_LOGGED))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        change = Change(without, {name: _two(name, told) for name, told in _pairs("price", prices)}, load)
+        priced = {name: _two(name, told) for name, told in read_pairs("price", prices)}
+        change = Change(without, add, priced, load)
         quality = read_qualities(qualities)
         with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
             task = progress.add_task("reading the log", total=len(chosen) + 2)
-            calls = read_spend_logs(source, max_rows)
+            read = read_spend_logs(sources, max_rows, strict=strict)
             progress.update(task, advance=1, description="fitting")
-            log = Replay(calls, quality, predictor, dict(_pairs("model", models)))
+            log = replay_of(read, quality, predictor, dict(read_pairs("model", models)), poor_fits)
             checks = log.check()
             progress.update(task, advance=1)
             results = log.run(
@@ -78,17 +98,43 @@ def replay(
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     document = {
-        "source_calls": len(calls),
-        "replayed_calls": len(log.calls),
-        "failed_calls": log.failed,
-        "expected_quality": {name: round(q, 4) for name, q in sorted(log.quality.items())},
+        "source_calls": read.report.calls,
+        "log": read.report.as_json(),
+        **log.told(),
+        "failed_calls": sum(rows for (why, _), rows in read.report.left_out.items() if why == FAILED),
         "fit": [check.as_json() for check in checks],
         "runs": [result.as_json() for result in results],
     }
+    judged, pieces = judged_runs(log, results, seed)
+    document["judged"] = {
+        "by": pieces.unit,
+        "pieces": pieces.count,
+        "days": round(pieces.span_s / DAY_S, 3),
+        "runs": [one.as_json() for one in judged],
+    }
+    if html is not None:
+        write_report(html, log, judged, pieces, document, change)
     if as_json:
         click.echo(json.dumps(document))
         return
+    if not quiet:
+        tell(read.report)
     _show(document, checks[0].median_error)
+
+
+def replay_of(
+    read: SpendLog,
+    quality: Mapping[str, float],
+    predictor: Path | None,
+    models: Mapping[str, str],
+    poor_fits: bool = False,
+) -> Replay:
+    """The log's replay; an error of an empty one tells what was left out of it."""
+    from rb_litellm.replay.whatif import Replay
+
+    if not read.calls:
+        raise ValueError(f"the log holds no call to replay: {read.report}")
+    return Replay(read.calls, quality, predictor, models, poor_fits)
 
 
 def read_qualities(told: Sequence[str]) -> dict[str, float]:
@@ -97,7 +143,7 @@ def read_qualities(told: Sequence[str]) -> dict[str, float]:
     Raises:
         ValueError: one is not of that form, or not within [0, 1].
     """
-    return {name: _share(name, value) for name, value in _pairs("quality", told)}
+    return {name: _share(name, value) for name, value in read_pairs("quality", told)}
 
 
 def _show(document: dict[str, Any], median_error: float) -> None:
@@ -110,19 +156,34 @@ def _show(document: dict[str, Any], median_error: float) -> None:
             f"[yellow]The median error of E2E is {median_error:.0%}: read the seconds below as a comparison "
             "of policies, not as a forecast.[/yellow]"
         )
+    if document["quick_calls"]:
+        console.print(
+            f"Left aside: {document['quick_calls']} calls, answered too quickly to have come from a model."
+        )
+    for one in document["not_simulated"]:
+        console.print(
+            f"[yellow]Not simulated, with its {one['calls']} calls: {one['deployment']}; {one['why']}. "
+            "--poor-fits simulates it all the same.[/yellow]"
+        )
+    if document["predictor"]["not_known"]:
+        console.print(
+            f"The predictor does not know {', '.join(document['predictor']['not_known'])}: "
+            "their quality is a mean, by --quality or by their size."
+        )
     console.print(_runs_table(document["replayed_calls"], document["runs"]))
 
 
 def _fit_table(rows: Sequence[dict[str, Any]]) -> Table:
     table = _table(
         "The fit: E2E (s) as logged / simulated with the log's own routing; median error",
-        ("deployment", "speed from", "calls", "mean", "p95", "off by"),
+        ("deployment", "speed from", "calls", "aside", "mean", "p95", "off by"),
     )
     for row in rows:
         table.add_row(
             row["deployment"],
             row["origin"],
             str(row["calls"]),
+            str(row["quick"] + row["slow"]),
             f"{row['logged_mean_e2e_s']:.2f} / {row['simulated_mean_e2e_s']:.2f}",
             f"{row['logged_p95_e2e_s']:.2f} / {row['simulated_p95_e2e_s']:.2f}",
             f"{row['median_error']:.1%}",
@@ -159,7 +220,12 @@ def _table(title: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def _pairs(option: str, told: Sequence[str]) -> list[tuple[str, str]]:
+def read_pairs(option: str, told: Sequence[str]) -> list[tuple[str, str]]:
+    """NAME=VALUE options.
+
+    Raises:
+        ValueError: one is not of that form.
+    """
     pairs = []
     for text in told:
         # Deployments may be named by a URL with an = in its query; values hold none.

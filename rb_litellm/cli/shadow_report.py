@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -10,21 +11,28 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from rb_litellm.cli.log_options import log_options, tell
+
 
 @click.command(name="shadow-report", context_settings={"show_default": True})
-@click.option("--from-spend-logs", "source", help="LiteLLM's database or a file: all workers, all logged.")
+@log_options("sources", 100_000, help="LiteLLM's database or a file: all workers, all logged; repeatable.")
 @click.option("--url", help="A running proxy instead: the recent decisions of one of its workers.")
 @click.option("--key", envvar="LITELLM_MASTER_KEY", help="A LiteLLM key that may ask; with --url.")
-@click.option("--max-rows", type=click.IntRange(1, 1_000_000), default=100_000, help="Rows of the log.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="Only the table.")
 def shadow_report(
-    source: str | None, url: str | None, key: str | None, max_rows: int, as_json: bool, quiet: bool
+    sources: tuple[str, ...],
+    url: str | None,
+    key: str | None,
+    max_rows: int,
+    strict: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Compare, over decisions of shadow mode, what was served with what would have been chosen."""
-    if bool(source) == bool(url):
+    if bool(sources) == bool(url):
         raise click.UsageError("give either --from-spend-logs or --url")
-    summary = _logged(source, max_rows) if source else _asked(str(url), key)
+    summary = _logged(sources, max_rows, strict, quiet or as_json) if sources else _asked(str(url), key)
     if as_json:
         click.echo(json.dumps(summary))
         return
@@ -33,16 +41,18 @@ def shadow_report(
     _show(summary, quiet)
 
 
-def _logged(source: str, max_rows: int) -> dict[str, Any]:
+def _logged(sources: Sequence[str], max_rows: int, strict: bool, quiet: bool) -> dict[str, Any]:
+    from rb_litellm.logs.decisions import decision_of
     from rb_litellm.logs.spend_logs import SpendLogsError, read_spend_logs
     from rb_litellm.telemetry.shadow import summarise
 
     try:
-        calls = read_spend_logs(source, max_rows)
+        read = read_spend_logs(sources, max_rows, kinds=None, failed=True, strict=strict)
     except SpendLogsError as error:
         raise click.ClickException(str(error)) from error
-    details = ((call.metadata.get("routing_decision") or {}).get("routebalance") for call in calls)
-    return summarise(detail for detail in details if isinstance(detail, dict))
+    if not quiet:
+        tell(read.report)
+    return {**summarise(map(decision_of, read.calls)), "log": read.report.as_json()}
 
 
 def _asked(url: str, key: str | None) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from rb_litellm.cli.log_options import log_options
+
 
 @click.command(context_settings={"show_default": True})
 @click.option(
@@ -19,18 +21,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
     multiple=True,
     help="Graded answers: JSON lines, CSV or Parquet. Repeatable.",
 )
-@click.option(
-    "--from-spend-logs",
+@log_options(
     "logs",
-    help="LiteLLM's spend logs, beside or in place of --data: postgresql:// URL, or a file.",
+    200_000,
+    help="LiteLLM's spend logs, beside or in place of --data: postgresql:// URL or file; repeatable.",
 )
 @click.option(
     "--feedback",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Grades of logged calls: rows of call_id and score, as the setting `feedback` keeps them.",
-)
-@click.option(
-    "--max-rows", type=click.IntRange(1, 1_000_000), default=200_000, help="Rows of the log, the latest."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make; must not exist.")
 @click.option("--seed", type=int, default=0, help="The same data and seed give the same predictor.")
@@ -38,9 +37,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
     data: tuple[Path, ...],
-    logs: str | None,
+    logs: tuple[str, ...],
     feedback: Path | None,
     max_rows: int,
+    strict: bool,
     out: Path,
     seed: int,
     as_json: bool,
@@ -78,9 +78,9 @@ def train(
             task = progress.add_task("reading", total=None)
             if logs:
                 scores = read_feedback(feedback) if feedback else {}
-                calls = read_spend_logs(logs, max_rows)
-                answers, counts = answers_of_calls(calls, scores)
-                latencies = latencies_of_calls(calls)
+                read = read_spend_logs(logs, max_rows, strict=strict)
+                answers, counts = answers_of_calls(read, scores)
+                latencies = latencies_of_calls(read.calls)
             graded = read_dataset(data, answers)
             progress.update(task, description="training")
             predictor = train_predictor(
@@ -103,10 +103,12 @@ def train(
             "version": predictor.version,
         }
         if counts is not None:
-            document["log"] = {**counts.as_json(), "latency": latencies}
+            document["log"] = {**counts.as_json(), "latency": latencies, "read": read.report.as_json()}
         click.echo(json.dumps(document))
     else:
         if counts is not None:
+            for line in read.report.lines() if not quiet else ():
+                click.echo(f"log: {line}")
             click.echo(f"log: {counts}")
             click.echo(f"log: latencies of {len(latencies)} deployments, see `latency` in the card")
         click.echo(

@@ -13,7 +13,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.syntax import Syntax
 from rich.table import Table
 
+from rb_litellm.cli.log_options import log_options, tell
+
 if TYPE_CHECKING:
+    from rb_litellm.logs.spend_logs import SpendLog
     from rb_litellm.sim.results import RunResult
     from rb_litellm.sim.tuning import Runner, Tuned
 
@@ -32,9 +35,12 @@ _MISSED = 3
     multiple=True,
     help="Graded answers, as for `train`; simulated on the paper's cluster.",
 )
-@click.option("--from-spend-logs", "source", help="LiteLLM's database or a file instead: your own traffic.")
+@log_options(
+    "sources", 50_000, help="Instead: your own traffic, from LiteLLM's database or a file; repeatable."
+)
 @click.option("--quality", "qualities", multiple=True, metavar="MODEL=Q", help="As for `replay`.")
 @click.option("--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--model", "models", multiple=True, metavar="MODEL=NAME", help="The predictor's name for it.")
 @click.option("--rate", type=click.FloatRange(0.01), default=12.0, help="Requests/s of the simulation.")
 @click.option("--requests", type=click.IntRange(50), default=1000, help="Requests of each run.")
 @click.option("--seed", "seeds", type=int, multiple=True, help="Repeatable; robustness is over all. [0 1 2]")
@@ -47,9 +53,12 @@ def tune(
     max_cost: float | None,
     min_quality: float | None,
     data: tuple[Path, ...],
-    source: str | None,
+    sources: tuple[str, ...],
+    max_rows: int,
+    strict: bool,
     qualities: tuple[str, ...],
     predictor: Path | None,
+    models: tuple[str, ...],
     rate: float,
     requests: int,
     seeds: tuple[int, ...],
@@ -59,10 +68,11 @@ def tune(
     quiet: bool,
 ) -> None:
     """Search the weights whose simulation is best within the limits; ends with status 3 if none is."""
+    from rb_litellm.logs.spend_logs import read_spend_logs
     from rb_litellm.sim.tuning import Wishes
     from rb_litellm.sim.tuning import tune as search
 
-    if bool(data) == bool(source):
+    if bool(data) == bool(sources):
         raise click.UsageError("give either --data or --from-spend-logs")
     if out is not None and out.exists():
         raise click.ClickException(f"{out} exists; nothing is overwritten")
@@ -75,8 +85,11 @@ def tune(
             def told(result: RunResult) -> None:
                 progress.update(task, advance=1, description=f"{result.policy} at {result.rate:g}/s")
 
-            if source is not None:
-                run, rate = _replayed(source, qualities, predictor, told), 1.0
+            if sources:
+                read = read_spend_logs(sources, max_rows, strict=strict)
+                run, rate = _replayed(read, qualities, predictor, models, told), 1.0
+                if not quiet:
+                    tell(read.report)
             else:
                 run = _simulated(data, predictor, requests, told)
             found = search(run, wishes, rate, seeds or (0, 1, 2))
@@ -88,7 +101,7 @@ def tune(
     if as_json:
         click.echo(json.dumps(_document(found, lines)))
     else:
-        _show(found, lines, "times the logged load" if source else "requests/s")
+        _show(found, lines, "times the logged load" if sources else "requests/s")
     if not found.meets:
         raise SystemExit(_MISSED)
 
@@ -125,13 +138,16 @@ def _simulated(
 
 
 def _replayed(
-    source: str, qualities: Sequence[str], predictor: Path | None, told: Callable[[RunResult], None]
+    read: SpendLog,
+    qualities: Sequence[str],
+    predictor: Path | None,
+    models: Sequence[str],
+    told: Callable[[RunResult], None],
 ) -> Runner:
-    from rb_litellm.cli.replay import read_qualities
-    from rb_litellm.logs.spend_logs import read_spend_logs
-    from rb_litellm.replay.whatif import Change, Replay
+    from rb_litellm.cli.replay import read_pairs, read_qualities, replay_of
+    from rb_litellm.replay.whatif import Change
 
-    log = Replay(read_spend_logs(source), read_qualities(qualities), predictor)
+    log = replay_of(read, read_qualities(qualities), predictor, dict(read_pairs("model", models)))
 
     def run(policies: Sequence[str], rates: Sequence[float], seeds: Sequence[int]) -> Sequence[RunResult]:
         results = []

@@ -1,19 +1,80 @@
-"""Rows of an exported table: JSON lines, a JSON list, CSV or Parquet."""
+"""Files that hold a table: how they are opened, and their rows one by one.
+
+JSON lines, JSON (a list, or a page of LiteLLM's endpoints), CSV and Parquet; each but the last also packed
+with gzip. Byte-order marks, and the UTF-16 that Windows' shells write, are taken as they come.
+"""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
-import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
+
+from rb_litellm.logs.json_values import Unreadable, rows_of_value, values_of
+
+Form = Literal["lines", "values", "csv", "parquet"]
+_KINDS = ("jsonl", "ndjson", "json", "csv", "tsv", "parquet")
+_PEEK = 1 << 16
+_UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class LogFileError(ValueError):
     """A file whose rows cannot be read; names it and what is allowed."""
+
+
+def form_of_file(path: Path) -> Form:
+    """How the rows stand in the file, by its name and its first bytes.
+
+    Raises:
+        LogFileError: the file is missing or of another kind.
+    """
+    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    if kind not in _KINDS:
+        raise LogFileError(
+            f"{path}: unknown kind of file; allowed are {', '.join('.' + one for one in _KINDS)}"
+        )
+    try:
+        with open_bytes(path) as file:
+            start = file.read(_PEEK)
+    except (OSError, EOFError) as error:
+        raise LogFileError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if kind == "parquet":
+        return "parquet"
+    if kind in ("csv", "tsv"):
+        return "csv"
+    if start.startswith(_UTF16_MARKS):
+        return "values"
+    start = start.removeprefix(_UTF8_MARK).lstrip()
+    first, end, _ = start.partition(b"\n")
+    # A line of an object that is whole is a row or a page; what else begins so is laid out over lines.
+    whole = first.startswith(b"{") and first.rstrip().endswith(b"}") and bool(end)
+    return "lines" if whole or (kind != "json" and not first.startswith(b"[")) else "values"
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The file's bytes, unpacked."""
+    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+
+
+def open_text(path: Path) -> io.TextIOWrapper:
+    """The file's text, without its byte-order mark; characters that are none are replaced."""
+    with open_bytes(path) as file:
+        encoding = "utf-16" if file.read(2) in _UTF16_MARKS else "utf-8-sig"
+    return io.TextIOWrapper(open_bytes(path), encoding=encoding, errors="replace", newline="")  # type: ignore[arg-type]
+
+
+def csv_rows(text: io.TextIOBase) -> tuple[list[str], Iterator[Sequence[str]]]:
+    """The header of a CSV text and its rows; the delimiter is the one that parts the header most."""
+    csv.field_size_limit(min(sys.maxsize, 1 << 30))  # stored requests are long
+    header = text.readline()
+    delimiter = max(",;\t|", key=header.count)
+    names = next(csv.reader([header], delimiter=delimiter), [])
+    return [name.strip() for name in names], csv.reader(text, delimiter=delimiter)
 
 
 def rows_of_file(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -22,53 +83,33 @@ def rows_of_file(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     Raises:
         LogFileError: the file is missing, of another kind, or a row is no mapping.
     """
-    kind = path.name.removesuffix(".gz").rpartition(".")[2]
-    readers = {"jsonl": _json_lines, "ndjson": _json_lines, "json": _json, "csv": _csv, "parquet": _parquet}
-    if kind not in readers:
-        raise LogFileError(
-            f"{path}: unknown kind of file; allowed are .jsonl, .ndjson, .json, .csv, .parquet"
-        )
+    form = form_of_file(path)
+    number = 0
     try:
-        for number, row in enumerate(readers[kind](path), start=1):
+        for row in _parquet(path) if form == "parquet" else _csv(path) if form == "csv" else _json(path):
+            number += 1
             if not isinstance(row, Mapping):
                 raise LogFileError(f"{path}, row {number}: is {type(row).__name__}; allowed is an object")
             yield number, row
-    except OSError as error:
-        raise LogFileError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except LogFileError:
-        raise
-    except ValueError as error:
-        raise LogFileError(f"{path}: cannot be read ({error})") from None
-
-
-def _text(path: Path) -> io.TextIOBase:
-    raw = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # noqa: SIM115  closed by the wrapper
-    return io.TextIOWrapper(raw, encoding="utf-8", newline="")
-
-
-def _json_lines(path: Path) -> Iterator[Any]:
-    with _text(path) as lines:
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
+    except (OSError, EOFError) as error:
+        raise LogFileError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    except Unreadable as error:
+        raise LogFileError(f"{path}, row {number + 1}: cannot be read ({error})") from None
+    except csv.Error as error:
+        raise LogFileError(f"{path}, row {number + 1}: cannot be read ({error})") from None
 
 
 def _json(path: Path) -> Iterator[Any]:
-    with _text(path) as file:
-        first = file.read(1)
-        while first.isspace():
-            first = file.read(1)
-    if first != "[":
-        yield from _json_lines(path)
-        return
-    with _text(path) as file:
-        yield from json.load(file)
+    with open_text(path) as text:
+        for value in values_of(text):
+            yield from rows_of_value(value)
 
 
 def _csv(path: Path) -> Iterator[Any]:
-    csv.field_size_limit(min(sys.maxsize, 1 << 30))  # stored requests are long
-    with _text(path) as file:
-        yield from csv.DictReader(file)
+    with open_text(path) as text:
+        names, rows = csv_rows(text)
+        for row in rows:
+            yield dict(zip(names, row, strict=False))
 
 
 def _parquet(path: Path) -> Iterator[Any]:

@@ -1,41 +1,40 @@
-"""Read LiteLLM's spend logs, from its PostgreSQL database or from a file exported from it.
+"""Read LiteLLM's spend logs: the one reader of all commands, for its database and for files exported from it.
 
 A row is one answered or failed call: when it came, where it went, how many tokens, how long, what it
 cost. The source is a `postgresql://` URL, whose table `LiteLLM_SpendLogs` is read in a read-only
-transaction, or a file with the same columns: JSON lines (also `.gz`), a JSON list as LiteLLM's
-`/spend/logs` gives it, CSV or Parquet. Prompts are there only where LiteLLM stores them
-(`store_prompts_in_spend_logs`).
+transaction, or a file with the same columns: JSON lines (also `.gz`), JSON as LiteLLM's endpoints give it,
+CSV or Parquet. Several sources are one log; what two of them hold counts once. Prompts are there only where
+LiteLLM stores them (`store_prompts_in_spend_logs`).
+
+Rows stream by in frames; only the latest `max_rows` calls that the question is about stay, without their long
+columns until the end. A row that cannot be used stops nothing: the report says what was left out and why.
 """
 
 from __future__ import annotations
 
+import glob
 import json
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rb_litellm.logs.files import LogFileError, rows_of_file
+from rb_litellm.logs.kinds import WRITTEN
+from rb_litellm.logs.report import ReadReport
+from rb_litellm.logs.rows import SpendLogsError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["MAX_ROWS", "WRITTEN", "LoggedCall", "SpendLog", "SpendLogsError", "read_spend_logs"]
 
 MAX_ROWS = 1_000_000
-"""Rows read at most: the latest ones of a database, the first ones of a file."""
-_COLUMNS = (
-    "request_id", "litellm_call_id", "call_type", "startTime", "endTime", "completionStartTime", "model",
-    "model_group", "model_id", "api_base", "prompt_tokens", "completion_tokens", "spend", "cache_hit",
-    "status", "session_id", "metadata", "messages", "proxy_server_request",
-)  # fmt: skip
-_NEEDED = ("startTime", "endTime", "model")
-_TABLE = "LiteLLM_SpendLogs"
+"""Calls that are kept at most: the latest."""
 _SCHEMES = ("postgresql://", "postgres://")
 
 
-class SpendLogsError(ValueError):
-    """Spend logs that cannot be read; names the source, what is wrong and what is allowed."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LoggedCall:
     """One call as LiteLLM logged it. Times in s since 1970, by the proxy's clock."""
 
@@ -53,159 +52,171 @@ class LoggedCall:
     input_tokens: int
     output_tokens: int
     cost_usd: float
+    """NaN where the log holds no amount."""
     failed: bool
     session: str
-    body: Mapping[str, Any]
-    """The request as the client sent it, empty where LiteLLM does not store it."""
-    metadata: Mapping[str, Any]
+    kind: str = "chat"
+    provider: str = ""
+    aborted: bool = False
+    """The client left before the answer's end."""
+    body_text: str = field(default="", repr=False)
+    metadata_text: str = field(default="", repr=False)
 
     @property
     def e2e_s(self) -> float:
         """Time from the proxy's receipt to the end of the answer."""
         return self.end_s - self.start_s
 
+    @cached_property
+    def body(self) -> Mapping[str, Any]:
+        """The request as the client sent it, empty where LiteLLM does not store it."""
+        return _object(self.body_text)
 
-def read_spend_logs(source: str, max_rows: int = MAX_ROWS) -> list[LoggedCall]:
-    """Calls by rising start time, answers from a cache left out; at most `max_rows`.
+    @cached_property
+    def metadata(self) -> Mapping[str, Any]:
+        """What LiteLLM notes beside the call."""
+        return _object(self.metadata_text)
+
+
+@dataclass(frozen=True, slots=True)
+class SpendLog:
+    """The calls of a log that a question is about, and what became of its other rows."""
+
+    calls: list[LoggedCall]
+    """By rising start time."""
+    report: ReadReport
+
+
+def read_spend_logs(
+    sources: str | Sequence[str],
+    max_rows: int = MAX_ROWS,
+    *,
+    kinds: Collection[str] | None = WRITTEN,
+    failed: bool = False,
+    strict: bool = False,
+) -> SpendLog:
+    """The latest `max_rows` calls of these kinds (None: all), failed ones only if `failed`.
 
     Raises:
-        SpendLogsError: the source cannot be read, lacks columns or has a row that is no call.
+        SpendLogsError: a source cannot be read or, with `strict`, has a row that is wrong.
     """
-    calls = []
-    for where, row in _rows(source, max_rows):
-        if str(row.get("cache_hit")).lower() == "true":
-            continue
-        try:
-            calls.append(_call(row))
-        except (ValueError, TypeError) as error:
-            raise SpendLogsError(f"{where}: {error}") from None
-    return sorted(calls, key=lambda call: (call.start_s, call.call_id))
-
-
-def _rows(source: str, max_rows: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if source.startswith(_SCHEMES):
-        yield from _database_rows(source, max_rows)
-        return
     try:
-        for number, row in rows_of_file(Path(source)):
-            if number > max_rows:
-                return
-            yield f"{source}, row {number}", row
-    except LogFileError as error:
-        raise SpendLogsError(f"{error}; allowed is also a postgresql:// URL") from None
-
-
-def _database_rows(url: str, max_rows: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    try:
-        import psycopg
-        from psycopg import sql
-        from psycopg.rows import dict_row
+        from rb_litellm.logs.latest import Latest
     except ImportError:
-        raise SpendLogsError("reading a database needs psycopg; install 'rb_litellm[train]'") from None
-    shown = _shown(url)
-    try:
-        with psycopg.connect(_plain(url), connect_timeout=10, row_factory=dict_row) as connection:
-            connection.read_only = True
-            # Older releases lack some columns; what is missing is read as absent.
-            there = {
-                str(row["column_name"])
-                for row in connection.execute(
-                    "SELECT column_name FROM information_schema.columns WHERE table_name = %s", (_TABLE,)
-                )
-            }
-            if missing := [name for name in _NEEDED if name not in there]:
-                raise SpendLogsError(f"{shown}: table {_TABLE} lacks {', '.join(missing)}")
-            query = sql.SQL("SELECT {} FROM {} ORDER BY {} DESC LIMIT {}").format(
-                sql.SQL(", ").join(sql.Identifier(name) for name in _COLUMNS if name in there),
-                sql.Identifier(_TABLE),
-                sql.Identifier("startTime"),
-                sql.Literal(max_rows),
-            )
-            # A named cursor is read piece by piece, not all at once into memory.
-            with connection.cursor(name="routebalance") as cursor:
-                cursor.execute(query)
-                for number, row in enumerate(cursor, start=1):
-                    yield f"{shown}, row {number}", row
-    except psycopg.Error as error:
-        raise SpendLogsError(f"{shown}: {str(error).strip().splitlines()[0]}") from None
+        raise SpendLogsError("reading spend logs needs polars; install 'rb_litellm[train]'") from None
+    report = ReadReport()
+    latest = Latest(max_rows, kinds, failed, report)
+    named = [name for given in ([sources] if isinstance(sources, str) else sources) for name in _named(given)]
+    for number, source in enumerate(named):
+        for frame in _frames(source):
+            latest.add(number, source, frame)
+            if strict:
+                report.raise_if_defect()
+            if latest.full and source.startswith(_SCHEMES):
+                break  # a database gives its latest rows first
+    calls = _calls(latest, named, report)
+    return SpendLog(sorted(calls, key=lambda call: (call.start_s, call.call_id)), report)
+
+
+def shown_source(source: str) -> str:
+    """The source without a password."""
+    if not source.startswith(_SCHEMES):
+        return source
+    from rb_litellm.logs.database_url import shown_url
+
+    return shown_url(source)
+
+
+def _named(source: str) -> list[str]:
+    """The sources that a name with wildcards stands for."""
+    if source.startswith(_SCHEMES) or not glob.has_magic(source) or Path(source).exists():
+        return [source]
+    found = sorted(glob.glob(source, recursive=True))
+    if not found:
+        raise SpendLogsError(f"{source}: no file has such a name")
+    return found
+
+
+def _frames(source: str) -> Iterator[pl.DataFrame]:
+    if source.startswith(_SCHEMES):
+        from rb_litellm.logs.database import frames_of_database
+
+        return frames_of_database(source)
+    from rb_litellm.logs.exports import frames_of_file
+
+    return frames_of_file(Path(source))
+
+
+def _calls(latest: Any, named: Sequence[str], report: ReadReport) -> Iterator[LoggedCall]:
+    from rb_litellm.logs.classify import FAILED, MOCKED
+    from rb_litellm.logs.exports import long_columns
+
+    for number, frame in latest.by_source():
+        # In the file's order, for then it is read from its start to its end.
+        frame = frame.sort("row")
+        places = frame["at"].drop_nulls().to_list()
+        fetched = long_columns(Path(named[number]), places)
+        for row in frame.iter_rows(named=True):
+            if row["at"] is not None:
+                row["metadata"], row["messages"], row["proxy_server_request"] = next(fetched)
+            call, reason = _call(row), None
+            if "mock_response" in call.body:
+                reason = MOCKED
+            elif _failed_by_metadata(call) and not latest.failed:
+                reason = FAILED
+            if reason:
+                report.used[call.kind] -= 1
+                report.leave_out(reason, call.kind, 1, f"{shown_source(named[number])}, row {row['row']}")
+            else:
+                yield call
+    report.used += type(report.used)()  # zeros are dropped
 
 
 def _call(row: Mapping[str, Any]) -> LoggedCall:
-    if missing := [name for name in _NEEDED if row.get(name) in (None, "")]:
-        raise ValueError(f"lacks {', '.join(missing)}; allowed are the columns of LiteLLM_SpendLogs")
-    start, end = _time(row, "startTime"), _time(row, "endTime")
-    if end < start:
-        raise ValueError(f"endTime {row['endTime']!r} is before startTime {row['startTime']!r}")
-    first = None if row.get("completionStartTime") in (None, "") else _time(row, "completionStartTime")
+    start, end, first = row["start_s"], row["end_s"], row["first_s"]
     # LiteLLM writes the end of the call where there was no stream.
     streamed = first is not None and start <= first < end
-    metadata = _object(row.get("metadata"))
+    metadata = row["metadata"] or ""
+    told = _object(metadata)
     # Tables of older releases have no column for it; `request_id` is the id of the response there.
-    call_id = row.get("litellm_call_id") or metadata.get("litellm_call_id") or row.get("request_id")
+    call_id = row["litellm_call_id"] or told.get("litellm_call_id") or row["request_id"]
+    body = row["proxy_server_request"] or ""
+    if not _object(body):
+        messages = row["messages"] or ""
+        body = f'{{"messages": {messages}}}' if messages.lstrip().startswith("[{") else ""
     return LoggedCall(
         call_id=str(call_id or ""),
         start_s=start,
         end_s=end,
         first_token_s=first if streamed else None,
-        model=str(row["model"]),
-        group=str(row.get("model_group") or row["model"]),
-        deployment=str(row.get("model_id") or row.get("api_base") or row["model"]),
-        input_tokens=int(_amount(row, "prompt_tokens")),
-        output_tokens=int(_amount(row, "completion_tokens")),
-        cost_usd=_amount(row, "spend"),
-        failed=str(row.get("status") or "success") != "success",
-        session=str(row.get("session_id") or ""),
-        body=_object(row.get("proxy_server_request")) or _messages(row.get("messages")),
-        metadata=metadata,
+        model=row["model"] or "",
+        group=row["model_group"] or row["model"] or "",
+        deployment=row["model_id"] or row["api_base"] or row["model"] or "",
+        input_tokens=int(row["tokens_in"]),
+        output_tokens=int(row["tokens_out"]),
+        cost_usd=row["cost"],
+        failed=bool(row["failed"]),
+        session=row["session_id"] or "",
+        kind=row["kind"],
+        provider=row["custom_llm_provider"] or "",
+        aborted=bool(told.get("client_disconnected")),
+        body_text=body,
+        metadata_text=metadata if metadata not in ("{}", "null") else "",
     )
 
 
-def _time(row: Mapping[str, Any], name: str) -> float:
-    value = row[name]
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip().replace(" UTC", "").replace("Z", "+00:00"))
-        except ValueError:
-            raise ValueError(f"{name} is {value!r}; allowed is a date and time in ISO 8601") from None
-    if not isinstance(value, datetime):
-        raise ValueError(f"{name} is {value!r}; allowed is a date and time")
-    # LiteLLM writes UTC into columns without a zone.
-    return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+def _failed_by_metadata(call: LoggedCall) -> bool:
+    """Older releases have no column for the status."""
+    return not call.failed and call.metadata.get("status") == "failure"
 
 
-def _amount(row: Mapping[str, Any], name: str) -> float:
-    value = row.get(name)
-    if value in (None, ""):
-        return 0.0
-    number = float(str(value))
-    if not (math.isfinite(number) and number >= 0.0):
-        raise ValueError(f"{name} is {value!r}; allowed is a number of at least 0")
-    return number
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    if isinstance(value, str) and value:
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return {}
+def _object(text: str) -> Mapping[str, Any]:
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+        # An object that was exported as a text within a text.
+        value = json.loads(value) if isinstance(value, str) and value else value
+    except (ValueError, RecursionError):
+        return {}
     return value if isinstance(value, Mapping) else {}
-
-
-def _messages(value: Any) -> Mapping[str, Any]:
-    if isinstance(value, str) and value:
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return {}
-    return {"messages": value} if isinstance(value, list) and value else {}
-
-
-def _plain(url: str) -> str:
-    # Prisma's own URL parameters mean nothing to PostgreSQL.
-    return url.partition("?")[0]
-
-
-def _shown(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

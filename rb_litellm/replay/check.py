@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,10 @@ class FitCheck:
     median_error: float
     """Median over calls of |simulated - logged| / logged E2E."""
     mean_error: float
+    quick: int = 0
+    """Calls left aside because they were answered too quickly to have come from the model."""
+    slow: int = 0
+    """Calls that the fit leaves aside because they took far longer than the rest."""
 
     def as_json(self) -> dict[str, Any]:
         """Rounded for reading."""
@@ -39,9 +43,16 @@ class FitCheck:
 
 
 def check_fit(
-    calls: Sequence[LoggedCall], served: Sequence[Served], servers: Sequence[FittedServer]
+    calls: Sequence[LoggedCall],
+    served: Sequence[Served],
+    servers: Sequence[FittedServer],
+    aside: Collection[int] = (),
 ) -> list[FitCheck]:
-    """All calls first, then each deployment; `served` is the simulation of `calls` in the same order."""
+    """All calls first, then each deployment; `served` is the simulation of `calls` in the same order. Calls
+    whose places are in `aside` are simulated, but no server is judged by them."""
+    if aside and len(aside) < len(calls):
+        calls = [call for n, call in enumerate(calls) if n not in aside]
+        served = [one for n, one in enumerate(served) if n not in aside]
     logged = np.array([call.e2e_s for call in calls])
     simulated = np.array([one.e2e_s for one in served])
     where = np.array([call.deployment for call in calls])
@@ -49,7 +60,8 @@ def check_fit(
     for server in servers:
         rows = where == server.deployment
         if rows.any():
-            checks.append(_check(server.deployment, server.origin, logged[rows], simulated[rows]))
+            one = _check(server.deployment, server.origin, logged[rows], simulated[rows])
+            checks.append(replace(one, quick=server.quick, slow=server.slow))
     return checks
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rb_litellm.core.fleet import Deployment
@@ -38,30 +38,32 @@ class LoggedTier(Tier):
 def logged_cluster(
     servers: Sequence[FittedServer],
     quality: Mapping[str, float],
-    without: Sequence[str] = (),
+    without: Collection[str] = (),
     prices: Mapping[str, tuple[float, float]] = {},
+    added: Sequence[FittedServer] = (),
     name: str = "logged",
 ) -> Cluster:
     """The cluster of a log, perhaps changed.
 
-    `quality` is the mean by model; `without` leaves deployments out; `prices` replaces USD per million
-    input and output tokens, by model or deployment.
+    `quality` is the mean by model; `without` leaves servers out; `prices` replaces USD per million
+    input and output tokens, by model or server; `added` are further servers.
 
     Raises:
-        ValueError: something named is not in the log, or no deployment is left; says what there is.
+        ValueError: no server is left.
     """
-    known = {server.deployment for server in servers}
-    models = {server.model for server in servers}
-    if unknown := sorted(set(without) - known):
-        raise ValueError(f"without {', '.join(unknown)}: no such deployment; there are {_list(known)}")
-    if unknown := sorted(set(prices) - known - models):
-        raise ValueError(
-            f"price of {', '.join(unknown)}: no such model or deployment; there are {_list(models | known)}"
-        )
-    tiers = [_tier(server, quality, prices) for server in servers if server.deployment not in without]
+    left = [server for server in servers if server.deployment not in without]
+    tiers = [_tier(server, quality, prices) for server in [*left, *added]]
     if not tiers:
         raise ValueError("no deployment is left to replay on")
     return Cluster(name, tuple(tiers))
+
+
+def one_more(servers: Sequence[FittedServer], model: str, number: int) -> FittedServer:
+    """A further server of a model: as fast as the median of those that the log has."""
+    own = sorted(
+        (s for s in servers if s.model == model), key=lambda server: (server.tpot_s, server.deployment)
+    )
+    return replace(own[(len(own) - 1) // 2], deployment=f"{model} (added {number})", calls=0)
 
 
 def _tier(
@@ -105,7 +107,3 @@ def _hardware(server: FittedServer) -> Hardware:
         max_num_seqs=_DECODE_BATCH,
         max_batched_tokens=_TOKENS_PER_ITERATION,
     )
-
-
-def _list(names: set[str]) -> str:
-    return ", ".join(sorted(names)[:20])

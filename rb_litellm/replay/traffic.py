@@ -3,6 +3,9 @@
 What another deployment would have answered is not in a log. Its length is taken as the logged length
 times the ratio of the two models' mean lengths, its quality from a predictor where the log holds the
 prompt, and from what is known of the model else. So quality here is expected quality, never measured.
+
+Time in which nothing was under way is skipped, all but `IDLE_S` of it: a replay takes as long as its calls
+do, not as long as the log spans.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ from rb_litellm.replay.fit import FittedServer
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.workload import Request
 
+IDLE_S = 30.0
+"""Of a time without calls so much is kept, or three times what nearly every call takes."""
 _PREDICTED_AT_A_TIME = 256
+_REDACTED = "redacted-by-litellm"
 
 
 def to_requests(
@@ -30,19 +36,17 @@ def to_requests(
     predictions: PredictionSource,
     load: float = 1.0,
 ) -> list[Request]:
-    """Answered calls in order of arrival, `load` times as fast; arrays by tier of `cluster`."""
-    answered = [call for call in calls if not call.failed and call.output_tokens > 0]
-    if not answered:
-        return []
+    """Answered calls, at least one, by arrival, `load` times as fast; arrays by tier of `cluster`."""
+    answered = list(calls)
     mean = {server.deployment: server.mean_output_tokens for server in servers}
     ratios = np.array([tier.output_tokens for tier in cluster.tiers])
     prompts = [_prompt(call) for call in answered]
     quality = _quality(prompts, cluster, predictions)
-    first = answered[0].start_s
+    arrivals = busy_times(answered)
     return [
         Request(
             number=number,
-            arrival_s=(call.start_s - first) / load,
+            arrival_s=arrivals[number] / load,
             prompt=prompt,
             quality=quality[number],
             output_tokens=np.maximum(np.round(call.output_tokens * ratios / mean[call.deployment]), 1.0),
@@ -51,9 +55,20 @@ def to_requests(
     ]
 
 
+def busy_times(calls: Sequence[LoggedCall]) -> FloatArray:
+    """When each call came, in s from the first, with the empty time before it cut short."""
+    starts = np.array([call.start_s for call in calls])
+    # One call that never ended keeps nothing awake: it is no longer than the longest usual one.
+    longest = float(np.quantile([call.e2e_s for call in calls], 0.99))
+    ends = np.maximum.accumulate(np.minimum([call.end_s for call in calls], starts + longest))
+    empty = np.maximum(starts[1:] - ends[:-1] - max(IDLE_S, 3.0 * longest), 0.0)
+    return np.asarray(starts - starts[0] - np.concatenate([[0.0], np.cumsum(empty)]), dtype=np.float64)
+
+
 def _prompt(call: LoggedCall) -> Prompt:
     body: Mapping[str, object] = call.body
-    read = read_prompt(body.get("messages"), body.get("input") or body.get("prompt"), body)
+    messages = None if _REDACTED in call.body_text else body.get("messages")
+    read = read_prompt(messages, body.get("input") or body.get("prompt"), body)
     # The provider's own count is better than our estimate; the logged answer ended of itself or at the limit.
     return read._replace(input_tokens=call.input_tokens, max_tokens=None)
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from rb_litellm.core.types import FloatArray
 from rb_litellm.logs.spend_logs import LoggedCall
 from rb_litellm.predictors.model import Predictor
+from rb_litellm.predictors.names import listed
 from rb_litellm.predictors.priors import ModelInfo, prior_quality
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.replay.check import FitCheck, check_fit
-from rb_litellm.replay.cluster import logged_cluster
-from rb_litellm.replay.fit import FittedServer, fit_servers
+from rb_litellm.replay.cluster import logged_cluster, one_more
+from rb_litellm.replay.fit import FittedServer, fit
 from rb_litellm.replay.logged import Logged
+from rb_litellm.replay.names import LogNames, predictor_names
+from rb_litellm.replay.servers import apart
 from rb_litellm.replay.traffic import to_requests
 from rb_litellm.sim.cluster import Cluster
-from rb_litellm.sim.engine import Simulation
+from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies import Surroundings, make_policy
 from rb_litellm.sim.policy import Policy
 from rb_litellm.sim.results import RunResult
@@ -30,10 +36,12 @@ AS_LOGGED = Logged.name
 
 @dataclass(frozen=True)
 class Change:
-    """What is different from the log."""
+    """What is different from the log. Models and deployments go by any of their names."""
 
     without: Sequence[str] = ()
-    """Deployments that are left out."""
+    """Deployments that are left out, or models, of which all are; `NAME=2` leaves out two of a model's."""
+    add: Sequence[str] = ()
+    """Models of which one more server is added, `NAME=2` for two."""
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """USD per million input and output tokens, by model or deployment."""
     load: float = 1.0
@@ -49,35 +57,75 @@ class Replay:
         quality: Mapping[str, float] | None = None,
         predictor: Path | None = None,
         models: Mapping[str, str] | None = None,
+        poor_fits: bool = False,
     ) -> None:
         """`quality` is the mean by model where known; `models` maps models to names of the predictor's.
+        Servers whose fit cannot be trusted are left out, with their calls, unless `poor_fits`.
 
         Raises:
-            ValueError: the log holds no answered call, or `quality` names a model that it does not hold.
+            ValueError: the log holds no call to replay, or something is named that it does not hold.
             PredictorError: the predictor cannot be used.
         """
-        self.calls = [call for call in calls if not call.failed and call.output_tokens > 0]
-        self.failed = len(calls) - len(self.calls)
-        if not self.calls:
+        answered = [call for call in calls if not call.failed and call.output_tokens > 0]
+        self.failed = len(calls) - len(answered)
+        if not answered:
             raise ValueError(f"none of {len(calls)} calls in the log was answered with tokens")
-        self.servers: list[FittedServer] = fit_servers(self.calls)
-        known = {server.model for server in self.servers}
-        if unknown := sorted(set(quality or {}) - known):
+        told = apart(answered)
+        self.names = LogNames(answered, told)
+        fitted = fit(told)
+        self.distrusted = [] if poor_fits else [server for server in fitted.servers if server.distrust]
+        self.servers: list[FittedServer] = [s for s in fitted.servers if s not in self.distrusted]
+        trusted = {server.deployment for server in self.servers}
+        if not trusted:
+            reasons = "; ".join(f"{server.deployment}: {server.distrust}" for server in self.distrusted[:5])
             raise ValueError(
-                f"quality of {', '.join(unknown)}: no such model; there are {', '.join(sorted(known))}"
+                f"no deployment's fit can be trusted ({reasons}); --poor-fits simulates them all the same"
             )
+        self.quick = len(fitted.quick)
+        quick = frozenset[int]() if poor_fits else fitted.quick
+        kept = [n for n, call in enumerate(told) if call.deployment in trusted and n not in quick]
+        self.calls = [told[n] for n in kept]
+        self._slow = {place for place, n in enumerate(kept) if n in fitted.slow}
+        known = {server.model for server in self.servers}
+        given = {self.names.model(name, "--quality"): q for name, q in (quality or {}).items()}
         self.quality = {
-            model: (quality or {}).get(model, prior_quality(ModelInfo(key=model, model=model)))
-            for model in known
+            model: given.get(model, prior_quality(ModelInfo(key=model, model=model))) for model in known
         }
         trained = Predictor.load(predictor) if predictor else None
-        self._predictions = PredictionSource(trained, models, on_error=_raise)
+        if models and trained is None:
+            raise ValueError("--model says what a predictor calls a model; it needs --predictor")
+        self.predicted = (
+            predictor_names(self.names, sorted(known), trained.models, models or {}) if trained else {}
+        )
+        """The predictor's name for each model that it knows."""
+        self.unpredicted = sorted(known - set(self.predicted)) if trained else []
+        """Models that the predictor was not trained on: their quality is the mean."""
+        if trained is not None and not self.predicted:
+            raise ValueError(
+                f"the predictor knows none of the log's models: it has {listed(trained.models)}, the log has "
+                f"{listed(name for name in self.names.models)}; --model MODEL=NAME says which is which"
+            )
+        self._predictions = PredictionSource(trained, self.predicted, on_error=_raise)
+        self._known: dict[str, tuple[list[Request], list[Served], float]] = {}
 
     def check(self) -> list[FitCheck]:
         """Logged against simulated, under the policy that was in force."""
-        cluster, requests = self._scene(Change())
-        simulation = Simulation(cluster, Logged(self.calls, cluster), requests)
-        return check_fit(self.calls, simulation.run(), self.servers)
+        return check_fit(self.calls, self._as_logged()[1], self.servers, self._slow)
+
+    def as_logged(self) -> RunResult:
+        """What was: the log's own choices, on the servers that it shows."""
+        requests, served, wall_s = self._as_logged()
+        cluster = logged_cluster(self.servers, self.quality)
+        end_s = max(s.request.arrival_s + s.e2e_s for s in served)
+        return RunResult.of(AS_LOGGED, _rate(requests), 0, cluster, served, end_s, wall_s)
+
+    def _as_logged(self) -> tuple[list[Request], list[Served], float]:
+        if not self._known:
+            cluster, requests = self._scene(Change())
+            started = time.perf_counter()
+            served = Simulation(cluster, Logged(self.calls, cluster), requests).run()
+            self._known[AS_LOGGED] = requests, served, time.perf_counter() - started
+        return self._known[AS_LOGGED]
 
     def run(
         self,
@@ -99,14 +147,66 @@ class Replay:
             started = time.perf_counter()
             served = simulation.run()
             wall_s = time.perf_counter() - started
-            rate = len(requests) / max(requests[-1].arrival_s, 1e-9)
-            results.append(RunResult.of(name, round(rate, 4), seed, cluster, served, simulation.now, wall_s))
+            results.append(RunResult.of(name, _rate(requests), seed, cluster, served, simulation.now, wall_s))
             on_run(name)
         return results
 
+    def told(self) -> dict[str, Any]:
+        """What the replay rests on, for `--json`."""
+        return {
+            "replayed_calls": len(self.calls),
+            "failed_calls": self.failed,
+            "quick_calls": self.quick,
+            "not_simulated": [
+                {"deployment": s.deployment, "model": s.model, "calls": s.calls, "why": s.distrust}
+                for s in self.distrusted
+            ],
+            "expected_quality": {name: round(q, 4) for name, q in sorted(self.quality.items())},
+            "predictor": {"names": dict(sorted(self.predicted.items())), "not_known": self.unpredicted},
+        }
+
     def _scene(self, change: Change) -> tuple[Cluster, list[Request]]:
-        cluster = logged_cluster(self.servers, self.quality, change.without, change.prices)
+        cluster = logged_cluster(
+            self.servers, self.quality, self._left_out(change), self._prices(change), self._added(change)
+        )
         return cluster, to_requests(self.calls, self.servers, cluster, self._predictions, change.load)
+
+    def _left_out(self, change: Change) -> set[str]:
+        left_out: set[str] = set()
+        there = {server.deployment for server in self.servers}
+        for given in change.without:
+            name, count = self._counted(given)
+            servers = sorted(set(self.names.servers_of(name, "--without")) & there)
+            if count is not None and count > len(servers):
+                raise ValueError(f"--without {given}: the log has {len(servers)} of these: {listed(servers)}")
+            left_out.update(servers if count is None else servers[len(servers) - count :])
+        return left_out
+
+    def _added(self, change: Change) -> list[FittedServer]:
+        counts: Counter[str] = Counter()
+        for given in change.add:
+            name, count = self._counted(given)
+            counts[self.names.model(name, "--add")] += 1 if count is None else count
+        if lost := sorted(set(counts) - {server.model for server in self.servers}):
+            raise ValueError(f"--add {lost[0]}: no server of this model has a fit that can be trusted")
+        return [
+            one_more(self.servers, model, number)
+            for model, count in counts.items()
+            for number in range(1, count + 1)
+        ]
+
+    def _counted(self, given: str) -> tuple[str, int | None]:
+        name, mark, count = given.rpartition("=")
+        if given in self.names.models or not mark or not count.isdecimal():
+            return given, None
+        return name, int(count)
+
+    def _prices(self, change: Change) -> dict[str, tuple[float, float]]:
+        told = {}
+        for name, price in change.prices.items():
+            for server in self.names.servers_of(name, "--price"):
+                told[server] = price
+        return told
 
     def _policy(
         self, name: str, cluster: Cluster, requests: Sequence[Request], change: Change, seed: int
@@ -119,9 +219,13 @@ class Replay:
             return Logged(self.calls, cluster)
         if "+jsq" in name:
             raise ValueError(f"policy {name!r} is trained on graded answers, which a log does not hold")
-        no_rows = np.zeros((0, len(cluster.tiers)))
+        no_rows: FloatArray = np.zeros((0, len(cluster.tiers)))
         surroundings = Surroundings(cluster, Corpus((), (), no_rows, no_rows), self._predictions)
         return make_policy(name, surroundings, requests, seed)
+
+
+def _rate(requests: Sequence[Request]) -> float:
+    return round(len(requests) / max(requests[-1].arrival_s, 1e-9), 4)
 
 
 def _raise(error: Exception) -> None:

@@ -8,12 +8,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
-from rb_litellm.logs.spend_logs import LoggedCall
-from rb_litellm.replay.fit import fit_servers
+from rb_litellm.logs.classify import FAILED, NO_ANSWER
+from rb_litellm.logs.decisions import decided_group
+from rb_litellm.logs.spend_logs import LoggedCall, SpendLog
+from rb_litellm.replay.fit import fit
+from rb_litellm.replay.servers import apart
 from rb_litellm.train.dataset import Answer, DataError
 
 _SHORTENED = "litellm_truncated"
 """LiteLLM writes this where it leaves out the middle of a long text that it stores."""
+_REDACTED = "redacted-by-litellm"
+"""And this in place of a text that it must not store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,10 @@ class LogCounts:
     """Failed, or without output tokens, as embeddings are."""
     shortened: int
     """Used, though LiteLLM stored only the beginning and the end of the prompt."""
+    quick: int
+    """Answered too quickly to have come from the model, as mocked answers are."""
+    aborted: int
+    """Left by the client before the answer's end, so that nobody knows its length."""
 
     def as_json(self) -> dict[str, int]:
         """The counts by name."""
@@ -38,6 +47,8 @@ class LogCounts:
         parts = [f"{self.calls} calls: {self.used} used, {self.graded} of them with feedback"]
         parts += [f"{self.without_prompt} without a stored prompt"] if self.without_prompt else []
         parts += [f"{self.unanswered} failed or without an answer"] if self.unanswered else []
+        parts += [f"{self.quick} answered too quickly to have come from the model"] if self.quick else []
+        parts += [f"{self.aborted} left by their client before the end"] if self.aborted else []
         if self.shortened:
             parts.append(
                 f"{self.shortened} used with a prompt that LiteLLM stored shortened "
@@ -46,9 +57,7 @@ class LogCounts:
         return "; ".join(parts)
 
 
-def answers_of_calls(
-    calls: Sequence[LoggedCall], feedback: Mapping[str, float]
-) -> tuple[list[Answer], LogCounts]:
+def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list[Answer], LogCounts]:
     """An answer per call that has a prompt and output tokens; `feedback` is scores in [0, 1] by call id.
 
     Answers that `max_tokens` cut are kept: prompts are predicted under the same limits.
@@ -56,17 +65,23 @@ def answers_of_calls(
     Raises:
         DataError: no call can be used; says why.
     """
-    answered = [call for call in calls if not call.failed and call.output_tokens > 0]
+    answered = [call for call in log.calls if not call.failed and call.output_tokens > 0]
+    quick = fit(apart(answered)).quick if answered else frozenset[int]()
     named = _names(answered)
     answers = []
-    without_prompt = shortened = graded = 0
-    for call in answered:
+    without_prompt = shortened = graded = aborted = 0
+    for place, call in enumerate(answered):
+        if call.aborted:
+            aborted += 1
+            continue
+        if place in quick:
+            continue
         body = call.body
         messages = body.get("messages")
         if messages is None and body.get("prompt") is not None:
             messages = [{"role": "user", "content": body["prompt"]}]
         prompt = read_prompt(messages, body.get("input"), body)
-        if not prompt.text:
+        if not prompt.text or prompt.text.strip() == _REDACTED:
             without_prompt += 1
             continue
         score = feedback.get(call.call_id)
@@ -74,12 +89,14 @@ def answers_of_calls(
         shortened += _SHORTENED in prompt.text
         answers.append(Answer(prompt, named[_place(call)], score, call.output_tokens))
     counts = LogCounts(
-        calls=len(calls),
+        calls=log.report.rows,
         used=len(answers),
         graded=graded,
         without_prompt=without_prompt,
-        unanswered=len(calls) - len(answered),
+        unanswered=sum(n for (why, _), n in log.report.left_out.items() if why in (FAILED, NO_ANSWER)),
         shortened=shortened,
+        quick=len(quick),
+        aborted=aborted,
     )
     if not answers:
         hint = (
@@ -95,7 +112,7 @@ def answers_of_calls(
 def latencies_of_calls(calls: Sequence[LoggedCall]) -> dict[str, dict[str, Any]]:
     """`ttft_ms` and `tpot_ms` alone, without load, by deployment, as `model_info.routebalance` takes them.
 
-    Deployments whose model has too few calls to be fitted are left out.
+    Deployments whose model has too few calls to be fitted are left out, and those whose fit is not trusted.
     """
     answered = [call for call in calls if not call.failed and call.output_tokens > 0]
     return {
@@ -105,14 +122,16 @@ def latencies_of_calls(calls: Sequence[LoggedCall]) -> dict[str, dict[str, Any]]
             "from": server.origin,
             "ttft_ms": round(server.ttft_s * 1e3, 2),
             "tpot_ms": round(server.tpot_s * 1e3, 3),
+            "off_by": round(server.error, 4),
+            "left_aside": server.quick + server.slow,
         }
-        for server in fit_servers(answered)
-        if server.origin != "prior"
+        for server in fit(apart(answered)).servers
+        if server.origin != "prior" and not server.distrust
     }
 
 
 def _place(call: LoggedCall) -> tuple[str, str, str]:
-    return _decided(call), call.group, call.model
+    return decided_group(call), call.group, call.model
 
 
 def _names(calls: Sequence[LoggedCall]) -> dict[tuple[str, str, str], str]:
@@ -125,14 +144,6 @@ def _names(calls: Sequence[LoggedCall]) -> dict[tuple[str, str, str], str]:
     for call in calls:
         models[call.group].add(call.model)
     return {
-        _place(call): _decided(call) or (call.group if len(models[call.group]) == 1 else call.model)
+        _place(call): decided_group(call) or (call.group if len(models[call.group]) == 1 else call.model)
         for call in calls
     }
-
-
-def _decided(call: LoggedCall) -> str:
-    """Model group that RouteBalance chose for the call, empty where it did not."""
-    decision = call.metadata.get("routing_decision")
-    detail = decision.get("routebalance") if isinstance(decision, Mapping) else None
-    model = detail.get("model") if isinstance(detail, Mapping) else None
-    return model if isinstance(model, str) else ""

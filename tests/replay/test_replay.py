@@ -23,7 +23,7 @@ def log(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def replay(log):
-    return Replay(read_spend_logs(log), QUALITY)
+    return Replay(read_spend_logs(log).calls, QUALITY)
 
 
 def test_every_deployment_of_the_log_is_fitted(replay):
@@ -46,14 +46,16 @@ def test_prices_are_found(replay):
 
 @pytest.mark.parametrize("streamed", [True, False])
 def test_the_simulation_of_the_log_repeats_its_latencies(tmp_path, streamed):
-    checked = Replay(read_spend_logs(write(tmp_path / "log.jsonl", rows(streamed=streamed))), QUALITY).check()
+    checked = Replay(
+        read_spend_logs(write(tmp_path / "log.jsonl", rows(streamed=streamed))).calls, QUALITY
+    ).check()
     whole = checked[0]
     assert whole.median_error < 0.1
     assert whole.simulated_mean_e2e_s == pytest.approx(whole.logged_mean_e2e_s, rel=0.1)
 
 
 def test_a_deployment_with_few_calls_takes_the_shape_of_its_model(log):
-    calls = read_spend_logs(log)
+    calls = read_spend_logs(log).calls
     few = [call for call in calls if call.deployment == "qwen2.5-7b-1"][:5]
     rest = [call for call in calls if call.deployment != "qwen2.5-7b-1"]
     servers = {s.deployment: s for s in fit_servers(sorted(few + rest, key=lambda call: call.start_s))}
@@ -123,7 +125,7 @@ def test_what_cannot_be_is_named(log, options, said):
 
 def test_an_empty_log_is_named(tmp_path):
     with pytest.raises(ValueError, match="none of 0 calls"):
-        Replay(read_spend_logs(write(tmp_path / "log.jsonl", [])))
+        Replay(read_spend_logs(write(tmp_path / "log.jsonl", [])).calls)
 
 
 def test_the_command_prints_one_document(log):

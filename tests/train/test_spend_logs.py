@@ -147,7 +147,7 @@ def test_a_log_tells_how_fast_each_deployment_is(write_rows: Write) -> None:
         )
 
     rows = [streamed(n, "often") for n in range(40)] + [streamed(n, "seldom") for n in range(3)]
-    told = latencies_of_calls(read_spend_logs(str(write_rows(rows))))
+    told = latencies_of_calls(read_spend_logs(str(write_rows(rows))).calls)
     assert set(told) == {"often"}
     assert told["often"]["calls"] == 40
     assert told["often"]["ttft_ms"] == pytest.approx(100.0, rel=0.02)

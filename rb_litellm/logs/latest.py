@@ -1,0 +1,121 @@
+"""Keep the latest calls of a stream of frames in bounded memory, each once, and count all others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+import polars as pl
+
+from rb_litellm.logs import classify
+from rb_litellm.logs.report import ReadReport
+from rb_litellm.logs.rows import LONG
+
+_KEPT = (
+    "source", "row", "at", "request_id", "litellm_call_id", "model", "model_group", "model_id", "api_base",
+    "custom_llm_provider", "session_id", "start_s", "end_s", "first_s", "tokens_in", "tokens_out", "cost",
+    "kind", "failed", *LONG,
+)  # fmt: skip
+_SLACK = 1.5
+"""Rows above the bound, relative to it, that may gather before the latest are picked."""
+_SLACK_ROWS = 50_000
+
+
+class Latest:
+    """The latest `max_rows` calls so far."""
+
+    def __init__(
+        self, max_rows: int, kinds: Collection[str] | None, failed: bool, report: ReadReport
+    ) -> None:
+        self.failed = failed
+        self._max_rows = max_rows
+        self._kinds = kinds
+        self._report = report
+        self._frames: list[pl.DataFrame] = []
+        self._rows = 0
+        self._ids: list[np.ndarray[tuple[int], np.dtype[np.uint64]]] = []
+        self._usable = 0
+
+    @property
+    def full(self) -> bool:
+        """As many calls as asked for were seen."""
+        return self._usable >= self._max_rows
+
+    def add(self, number: int, source: str, frame: pl.DataFrame) -> None:
+        """Count the rows of a frame of source `number` and keep what may be among the latest calls."""
+        told = classify.classified(frame, self._kinds, self.failed)
+        self._report.rows += told.height
+        self._count(source, told.filter(pl.col("why").is_not_null()))
+        calls = told.filter(pl.col("why").is_null())
+        self._usable += calls.height
+        if not calls.height:
+            return
+        self._ids.append(calls["request_id"].drop_nulls().hash().to_numpy())
+        self._frames.append(
+            calls.select(
+                pl.lit(number, dtype=pl.Int32).alias("source"), *(pl.col(name) for name in _KEPT[1:])
+            )
+        )
+        self._rows += calls.height
+        if self._rows > max(self._max_rows * _SLACK, self._max_rows + _SLACK_ROWS):
+            self._frames = [self._picked()]
+            self._rows = self._frames[0].height
+
+    def by_source(self) -> Iterator[tuple[int, pl.DataFrame]]:
+        """What is kept in the end, source by source; counts what was logged twice and what is older."""
+        if not self._frames:
+            return
+        kept = self._picked()
+        self._frames = []
+        once = sum(ids.size for ids in self._ids) - _different(self._ids)
+        self._report.leave_out(classify.DUPLICATE, "any", once)
+        self._report.leave_out(classify.OLDER, "any", self._usable - once - kept.height)
+        self._report.used.update(dict(kept["kind"].value_counts().iter_rows()))
+        self._report.without_cost = int(kept["cost"].is_nan().sum())
+        for (number,), frame in kept.partition_by("source", as_dict=True, maintain_order=True).items():
+            yield int(number), frame
+
+    def _picked(self) -> pl.DataFrame:
+        rows = pl.concat(self._frames)
+        named = rows.filter(pl.col("request_id").is_not_null() & (pl.col("request_id") != ""))
+        # What stands in two exports is the same; the one that was read first stays.
+        named = named.unique("request_id", keep="first", maintain_order=True)
+        nameless = rows.filter(pl.col("request_id").is_null() | (pl.col("request_id") == ""))
+        rows = pl.concat([named, nameless])
+        return rows if rows.height <= self._max_rows else rows.top_k(self._max_rows, by="start_s")
+
+    def _count(self, source: str, left_out: pl.DataFrame) -> None:
+        from rb_litellm.logs.spend_logs import shown_source
+
+        if not left_out.height:
+            return
+        counts = left_out.group_by("why", "kind", maintain_order=True).agg(pl.len(), pl.all().first())
+        for row in counts.iter_rows(named=True):
+            example = f"{shown_source(source)}, row {row['row']}: {_said(row['why'], row)}"
+            kind = "any" if row["why"] == classify.UNREADABLE else row["kind"]
+            self._report.leave_out(row["why"], kind, row["len"], example)
+
+
+def _different(ids: list[np.ndarray[tuple[int], np.dtype[np.uint64]]]) -> int:
+    return int(np.unique(np.concatenate(ids)).size) if ids else 0
+
+
+def _said(why: str, row: dict[str, object]) -> str:
+    names = {
+        classify.NO_TIME: ("startTime", "endTime"),
+        classify.BACKWARDS: ("startTime", "endTime"),
+        classify.NO_TOKENS: ("prompt_tokens", "completion_tokens"),
+        classify.NO_MODEL: ("call_type", "model"),
+        classify.NO_ANSWER: ("completion_tokens",),
+        classify.OTHER_KIND: ("call_type",),
+        classify.FAILED: ("status",),
+        classify.CACHED: ("cache_hit",),
+    }.get(why)
+    if names is None:
+        return str(row["broken"])[:200]
+    return f"{why}: " + ", ".join(f"{name} is {_short(row[name])}" for name in names)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

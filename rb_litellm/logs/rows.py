@@ -1,0 +1,67 @@
+"""The columns of LiteLLM's spend logs that are read, and how a row of JSON becomes one of texts.
+
+Every source gives frames of the same columns, all texts, whatever types the file or the database has: a
+number is told as JSON tells it, an object as its JSON. `row` counts the rows of the source from 1; `at` is
+where the row begins in a file of JSON lines, from where its long columns are fetched in the end; `broken`
+says why a row cannot be read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TABLE = "LiteLLM_SpendLogs"
+NEEDED = ("startTime", "endTime", "model")
+SHORT = (
+    "request_id", "litellm_call_id", "call_type", "startTime", "endTime", "completionStartTime", "model",
+    "model_group", "model_id", "api_base", "custom_llm_provider", "prompt_tokens", "completion_tokens",
+    "spend", "cache_hit", "status", "session_id",
+)  # fmt: skip
+LONG = ("metadata", "messages", "proxy_server_request")
+"""Columns that hold JSON: kept for the calls that are used alone."""
+COLUMNS = (*SHORT, *LONG)
+
+
+class SpendLogsError(ValueError):
+    """Spend logs that cannot be read; names the source, what is wrong and what is allowed."""
+
+
+def as_text(value: Any) -> str | None:
+    """A value of a row as the frames hold it; None for null."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (Mapping, list, tuple)):
+        return json.dumps(value, default=str)
+    return str(value)
+
+
+def texts_of(row: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """The columns of a row of any types, in the order of COLUMNS."""
+    return tuple(as_text(row.get(name)) for name in COLUMNS)
+
+
+def frame_of(
+    rows: Sequence[tuple[int, tuple[str | None, ...] | None, str | None]],
+) -> pl.DataFrame:
+    """A frame of rows that are in no file of JSON lines: (number, texts or None, why it is broken)."""
+    import polars as pl
+
+    nothing = (None,) * len(COLUMNS)
+    frame = pl.DataFrame(
+        [(number, texts or nothing, broken) for number, texts, broken in rows],
+        schema={"row": pl.Int64, "texts": pl.List(pl.String), "broken": pl.String},
+        orient="row",
+    )
+    return frame.select(
+        "row",
+        pl.lit(None, dtype=pl.Int64).alias("at"),
+        "broken",
+        *(pl.col("texts").list.get(i, null_on_oob=True).alias(name) for i, name in enumerate(COLUMNS)),
+    )

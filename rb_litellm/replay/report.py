@@ -1,0 +1,247 @@
+"""The report that a manager reads: one page of HTML, which needs nothing else.
+
+It says what was, what would have been, how sure that is, and what it rests on, in this order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from rb_litellm.replay.check import GOOD_MEDIAN_ERROR
+from rb_litellm.replay.intervals import DAY_S, Interval, Judged, Pieces, judge
+from rb_litellm.replay.whatif import AS_LOGGED, Change, Replay
+from rb_litellm.sim.results import RunResult
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --back: #fff;
+  --good: #17784a; --bad: #a3341f; --bar: #4a7dbd }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6eaf0; --soft: #9aa6b5; --line: #3a4350; --back: #161b22;
+  --good: #5cc693; --bad: #f0917d; --bar: #6fa3e0 } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); max-width: 62rem;
+  margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem; margin-bottom: 0 } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+p.lead { font-size: 1.15rem } .soft { color: var(--soft) }
+.good { color: var(--good) } .bad { color: var(--bad) } .wide { overflow-x: auto }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+th, td { text-align: right; padding: .4rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
+th:first-child, td:first-child { text-align: left } td small { display: block; color: var(--soft) }
+tr.was td { font-weight: 600 } .bar { fill: var(--bar) }
+"""
+
+
+def judged_runs(replay: Replay, runs: Sequence[RunResult], seed: int = 0) -> tuple[list[Judged], Pieces]:
+    """What was, and every run, with intervals."""
+    was = replay.as_logged()
+    pieces = Pieces.of(replay.calls)
+    return judge([was, *(run for run in runs if run.policy != AS_LOGGED)], was, pieces, seed), pieces
+
+
+def write_report(
+    path: Path,
+    replay: Replay,
+    judged: Sequence[Judged],
+    pieces: Pieces,
+    document: Mapping[str, Any],
+    change: Change,
+) -> None:
+    """Write the page; `document` is what `--json` prints.
+
+    Raises:
+        OSError: the file exists or cannot be written.
+    """
+    with path.open("x", encoding="utf-8") as file:
+        file.write(_page(replay, judged, pieces, document, change))
+
+
+def _page(
+    replay: Replay, judged: Sequence[Judged], pieces: Pieces, document: Mapping[str, Any], change: Change
+) -> str:
+    was, others = judged[0], judged[1:]
+    first = datetime.fromtimestamp(replay.calls[0].start_s, timezone.utc)
+    last = datetime.fromtimestamp(replay.calls[-1].start_s, timezone.utc)
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>What routing would have changed</title><style>{_STYLE}</style></head><body>",
+        "<h1>What routing would have changed</h1>",
+        f'<p class="soft">{len(replay.calls):,} calls of {first:%d %B %Y} to {last:%d %B %Y}</p>',
+        f'<p class="lead">{_lead(was, others)}</p>',
+        _changes(change),
+        "<h2>What was, and what would have been</h2>",
+        _runs(was, others),
+        _bars(judged),
+        "<h2>What this rests on</h2>",
+        _grounds(pieces, document),
+        "<h2>The servers, as the log shows them</h2>",
+        _servers(replay, document),
+        "</body></html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _lead(was: Judged, others: Sequence[Judged]) -> str:
+    """The one sentence: the cheapest of what is surely no worse in quality, else the cheapest at all."""
+    known = [one for one in others if math.isfinite(one.saved_usd_per_month.value)]
+    if not known:
+        return "No other policy was run on all calls."
+    held = [one for one in known if one.quality_change.low >= -0.005] or known
+    best = max(held, key=lambda one: one.saved_usd_per_month.value)
+    saved = best.saved_usd_per_month
+    sure = "" if saved.low > 0.0 or saved.high < 0.0 else " The interval includes no change at all."
+    verb = "saved" if saved.value >= 0.0 else "cost in addition"
+    return (
+        f"<b>{escape(best.policy)}</b> would have {verb} <b>{_usd(abs(saved.value))}</b> a month "
+        f"({_range(saved, _usd)}), of {_usd(was.usd_per_month.value)}, at an expected quality of "
+        f"{best.quality.value:.3f} in place of {was.quality.value:.3f} "
+        f"and a mean time to the whole answer of {best.mean_e2e_s.value:.2f} s "
+        f"in place of {was.mean_e2e_s.value:.2f} s.{sure}"
+    )
+
+
+def _changes(change: Change) -> str:
+    told = [f"without {escape(name)}" for name in change.without]
+    told += [
+        f"one more {escape(name)}" if "=" not in name else f"more of {escape(name)}" for name in change.add
+    ]
+    told += [
+        f"{escape(name)} at {a:g} and {b:g} USD per million tokens" for name, (a, b) in change.prices.items()
+    ]
+    told += [f"{change.load:g} times the traffic"] if change.load != 1.0 else []
+    return f"<p>Every line but the first is for a changed cluster: {', '.join(told)}.</p>" if told else ""
+
+
+def _runs(was: Judged, others: Sequence[Judged]) -> str:
+    rows = [_row(was, "What was", first=True), *(_row(one, one.policy) for one in others)]
+    head = "".join(
+        f"<th>{name}</th>"
+        for name in ("", "USD a month", "saved a month", "quality, expected", "mean time", "95% within")
+    )
+    return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _row(one: Judged, name: str, first: bool = False) -> str:
+    saved = one.saved_usd_per_month
+    tone = (
+        ""
+        if first or not saved.low * saved.high > 0
+        else ' class="good"'
+        if saved.low > 0
+        else ' class="bad"'
+    )
+    cells = [
+        _cell(one.usd_per_month, _usd),
+        "<td></td>" if first else _cell(saved, _usd).replace("<td>", f"<td{tone}>"),
+        _cell(one.quality, lambda v: f"{v:.3f}"),
+        _cell(one.mean_e2e_s, _seconds),
+        _cell(one.p95_e2e_s, _seconds),
+    ]
+    return f"<tr{' class=was' if first else ''}><td>{escape(name)}</td>{''.join(cells)}</tr>"
+
+
+def _cell(figure: Interval, shown: Any) -> str:
+    if not math.isfinite(figure.value):
+        return "<td>not known</td>"
+    small = f"<small>{_range(figure, shown)}</small>" if math.isfinite(figure.low) else ""
+    return f"<td>{shown(figure.value)}{small}</td>"
+
+
+def _range(figure: Interval, shown: Any) -> str:
+    return f"{shown(figure.low)} to {shown(figure.high)}"
+
+
+def _usd(value: float) -> str:
+    digits = 0 if abs(value) >= 1000 else 2 if abs(value) >= 1 else 4
+    return f"{'-' if value < 0 else ''}${abs(value):,.{digits}f}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s"
+
+
+def _bars(judged: Sequence[Judged]) -> str:
+    """Cost a month, as bars."""
+    top = max((one.usd_per_month.value for one in judged), default=0.0)
+    if top <= 0.0:
+        return ""
+    rows = []
+    for number, one in enumerate(judged):
+        width = 420.0 * one.usd_per_month.value / top
+        y = 24 * number
+        name = "What was" if number == 0 else one.policy
+        rows.append(
+            f'<text x="0" y="{y + 15}" fill="currentColor">{escape(name)}</text>'
+            f'<rect class="bar" x="260" y="{y + 3}" width="{width:.1f}" height="16"/>'
+            f'<text x="{266 + width:.1f}" y="{y + 15}" fill="currentColor">'
+            f"{_usd(one.usd_per_month.value)}</text>"
+        )
+    height = 24 * len(judged)
+    return (
+        f'<div class="wide"><svg role="img" aria-label="USD a month by policy" width="780" height="{height}" '
+        f'font-size="13">{"".join(rows)}</svg></div>'
+    )
+
+
+def _grounds(pieces: Pieces, document: Mapping[str, Any]) -> str:
+    error = document["fit"][0]["median_error"]
+    told = [
+        f"Times and queues are simulated on servers fitted to the log. Repeating the log's own choices there "
+        f"is off by {error:.0%} in the median call"
+        + (
+            "; that is too much for a forecast in seconds: read them as a comparison of policies."
+            if error > GOOD_MEDIAN_ERROR
+            else "."
+        ),
+        "Quality is expected, not measured: what is known of the models, or a predictor's word on each "
+        "prompt. Judged shadow evaluation measures it.",
+        f"Intervals hold 95% of a bootstrap over {pieces.count} {pieces.unit}; months are reckoned from "
+        f"{pieces.span_s / DAY_S:.1f} days of log.",
+        "Prices are those of the log, per token; a server of one's own that stands idle costs nothing here.",
+    ]
+    if pieces.unit != "days":
+        told.append("The log has too few days to say how days differ: the intervals are too narrow.")
+    log = document["log"]
+    out = [f"{one['rows']:,} {one['reason']} ({one['kind']})" for one in log["left_out"]]
+    told.append(
+        f"Of {log['rows']:,} rows {sum(log['used'].values()):,} were used"
+        f"{'; left out: ' if out else ''}{', '.join(out)}."
+    )
+    if document["quick_calls"]:
+        told.append(
+            f"{document['quick_calls']:,} calls are left aside: answered too quickly to be a model's."
+        )
+    told += [
+        f"{one['deployment']} is not simulated, with its {one['calls']:,} calls: {one['why']}."
+        for one in document["not_simulated"]
+    ]
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in told) + "</ul>"
+
+
+def _servers(replay: Replay, document: Mapping[str, Any]) -> str:
+    checks = {one["deployment"]: one for one in document["fit"]}
+    head = "".join(
+        f"<th>{name}</th>"
+        for name in (
+            "server",
+            "model",
+            "calls",
+            "first token",
+            "per token",
+            "USD per million, in / out",
+            "off by",
+        )
+    )
+    rows = [
+        f"<tr><td>{escape(s.deployment)}</td><td>{escape(s.model)}</td><td>{s.calls:,}</td>"
+        f"<td>{s.ttft_s * 1e3:.0f} ms</td><td>{s.tpot_s * 1e3:.1f} ms</td>"
+        f"<td>{s.input_usd_per_token * 1e6:.3g} / {s.output_usd_per_token * 1e6:.3g}</td>"
+        f"<td>{checks[s.deployment]['median_error']:.0%}</td></tr>"
+        for s in replay.servers
+        if s.deployment in checks
+    ]
+    return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
