@@ -65,7 +65,7 @@ def open_text(path: Path) -> io.TextIOWrapper:
     """The file's text, without its byte-order mark; characters that are none are replaced."""
     with open_bytes(path) as file:
         encoding = "utf-16" if file.read(2) in _UTF16_MARKS else "utf-8-sig"
-    return io.TextIOWrapper(open_bytes(path), encoding=encoding, errors="replace", newline="")  # type: ignore[arg-type]
+    return io.TextIOWrapper(open_bytes(path), encoding=encoding, errors="replace", newline="")
 
 
 def csv_rows(text: io.TextIOBase) -> tuple[list[str], Iterator[Sequence[str]]]:
