@@ -27,6 +27,13 @@ from rich.table import Table
     help="Graded answers to judge by, as for `train`. Repeatable.",
 )
 @click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="MODEL=NAME",
+    help="What the predictor calls a model of the data, where more than the provider differs; repeatable.",
+)
+@click.option(
     "--prices",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON file: {MODEL: USD per million tokens}.",
@@ -42,6 +49,7 @@ from rich.table import Table
 def evaluate(
     model: Path | None,
     data: tuple[Path, ...],
+    names: tuple[str, ...],
     prices: Path | None,
     study: Literal["splits", "tasks"] | None,
     seed: int,
@@ -49,8 +57,9 @@ def evaluate(
     quiet: bool,
 ) -> None:
     """Judge a predictor: per model beside the constant, and routing by it."""
+    from rb_litellm.cli.replay import read_pairs
     from rb_litellm.predictors.model import Predictor, PredictorError
-    from rb_litellm.train.dataset import DataError, read_dataset
+    from rb_litellm.train.dataset import read_dataset
     from rb_litellm.train.evaluation import evaluate as judge
     from rb_litellm.train.studies import study as run_study
 
@@ -59,7 +68,8 @@ def evaluate(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         if model is not None:
-            report = judge(Predictor.load(model), read_dataset(data), _prices(prices), seed)
+            told = dict(read_pairs("name", names))
+            report = judge(Predictor.load(model), read_dataset(data), _prices(prices), seed, told)
         elif study is not None:
             with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
                 task = progress.add_task(study, total=None)
@@ -69,7 +79,7 @@ def evaluate(
                     _prices(prices),
                     progress=lambda done, of: progress.update(task, completed=done, total=of),
                 )
-    except (DataError, PredictorError) as error:
+    except (ValueError, PredictorError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps(report))

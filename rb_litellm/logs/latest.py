@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-import numpy as np
 import polars as pl
 
 from rb_litellm.logs import classify
@@ -33,7 +32,7 @@ class Latest:
         self._report = report
         self._frames: list[pl.DataFrame] = []
         self._rows = 0
-        self._ids: list[np.ndarray[tuple[int], np.dtype[np.uint64]]] = []
+        self._ids: list[pl.Series] = []
         self._usable = 0
 
     @property
@@ -50,7 +49,7 @@ class Latest:
         self._usable += calls.height
         if not calls.height:
             return
-        self._ids.append(calls["request_id"].drop_nulls().hash().to_numpy())
+        self._ids.append(calls["request_id"].drop_nulls().hash())
         self._frames.append(
             calls.select(
                 pl.lit(number, dtype=pl.Int32).alias("source"), *(pl.col(name) for name in _KEPT[1:])
@@ -67,7 +66,8 @@ class Latest:
             return
         kept = self._picked()
         self._frames = []
-        once = sum(ids.size for ids in self._ids) - _different(self._ids)
+        ids = pl.concat(self._ids)
+        once = ids.len() - ids.n_unique()
         self._report.leave_out(classify.DUPLICATE, "any", once)
         self._report.leave_out(classify.OLDER, "any", self._usable - once - kept.height)
         self._report.used.update(dict(kept["kind"].value_counts().iter_rows()))
@@ -94,10 +94,6 @@ class Latest:
             example = f"{shown_source(source)}, row {row['row']}: {_said(row['why'], row)}"
             kind = "any" if row["why"] == classify.UNREADABLE else row["kind"]
             self._report.leave_out(row["why"], kind, row["len"], example)
-
-
-def _different(ids: list[np.ndarray[tuple[int], np.dtype[np.uint64]]]) -> int:
-    return int(np.unique(np.concatenate(ids)).size) if ids else 0
 
 
 def _said(why: str, row: dict[str, object]) -> str:

@@ -6,13 +6,15 @@ median length, its quantiles of length.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rb_litellm.core.types import FloatArray
 from rb_litellm.predictors.model import LEVELS, Predictor
+from rb_litellm.predictors.names import AmbiguousName, listed, same_model
 from rb_litellm.train import metrics
 from rb_litellm.train.dataset import DataError, Dataset
 from rb_litellm.train.routing import routing_report
@@ -21,13 +23,23 @@ BATCH = 256
 
 
 def evaluate(
-    predictor: Predictor, data: Dataset, prices: Mapping[str, float] | None = None, seed: int = 0
+    predictor: Predictor,
+    data: Dataset,
+    prices: Mapping[str, float] | None = None,
+    seed: int = 0,
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The report of `routebalance evaluate`, over the models that predictor and data share.
 
+    `names` says what the predictor calls a model of the data, where the names differ by more than the
+    provider.
+
     Raises:
-        DataError: they share none, or a price is missing.
+        DataError: they share none, a price is missing, or a name may mean several models.
     """
+    data = _named_alike(data, predictor.models, names or {})
+    if prices is not None:
+        prices = {_name_of(name, predictor.models, names or {}): price for name, price in prices.items()}
     shared = [name for name in predictor.models if name in data.models]
     if not shared:
         raise DataError(
@@ -54,6 +66,28 @@ def evaluate(
             for j, name in enumerate(shared)
         },
     }
+
+
+def _named_alike(data: Dataset, known: Sequence[str], names: Mapping[str, str]) -> Dataset:
+    """The data with the predictor's names of their models."""
+    if unknown := sorted(set(names) - set(data.models)):
+        raise DataError(f"--name {unknown[0]}: the data have no such model; they have {listed(data.models)}")
+    if unknown := sorted(set(names.values()) - set(known)):
+        raise DataError(f"--name ={unknown[0]}: the predictor has no such model; it has {listed(known)}")
+    told = [_name_of(name, known, names) for name in data.models]
+    if twice := sorted({name for name in told if told.count(name) > 1}):
+        both = [name for name, new in zip(data.models, told, strict=True) if new == twice[0]]
+        raise DataError(
+            f"the data name {twice[0]} in several ways: {listed(both)}; one of them is to be renamed"
+        )
+    return replace(data, models=tuple(told))
+
+
+def _name_of(name: str, known: Sequence[str], names: Mapping[str, str]) -> str:
+    try:
+        return names.get(name) or same_model(name, known) or name
+    except AmbiguousName as error:
+        raise DataError(f"{error}; --name {name}=NAME says which") from None
 
 
 def model_report(

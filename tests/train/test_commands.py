@@ -174,3 +174,17 @@ def test_wrong_prices_are_named(
     )
     assert result.exit_code == 1
     assert "--prices" in result.output
+
+
+def test_the_datas_names_may_differ_by_the_provider_and_else_are_told(
+    trained: tuple[Path, dict[str, Any]], write_rows: Write
+) -> None:
+    changed = {"small": "hosted_vllm/small", "large": "big"}
+    test = write_rows([{**row, "model": changed[row["model"]]} for row in answers(30, seed=1)])
+    report = document("evaluate", "--model", trained[0], "--data", test, "--json")
+    assert set(report["models"]) == {"small"}
+    report = document("evaluate", "--model", trained[0], "--data", test, "--name", "big=large", "--json")
+    assert set(report["models"]) == {"small", "large"}
+    wrong = run("evaluate", "--model", trained[0], "--data", test, "--name", "big=huge")
+    assert wrong.exit_code == 1
+    assert "the predictor has no such model; it has large, small" in wrong.output
