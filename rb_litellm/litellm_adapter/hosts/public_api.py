@@ -10,15 +10,14 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Collection, Mapping
 from dataclasses import is_dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM
 from rb_litellm.litellm_adapter.hosts.public_router import ServedRouter
-from rb_litellm.litellm_adapter.hosts.public_settings import strategy_name, take_out
-from rb_litellm.litellm_adapter.hosts.python_router import UnsupportedLiteLLM
-from rb_litellm.litellm_adapter.hosts.settings_page import STRATEGY
+from rb_litellm.litellm_adapter.hosts.public_settings import Wanted, strategy_name, take_out
 
 if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
@@ -28,21 +27,21 @@ _NEEDED = ("register_plugin", "select", "settings", "registry")
 _log = logging.getLogger("rb_litellm")
 
 
-class PublicApiHost:
+class PublicApi:
     """The host of releases that have no file of their own, or have lost a private name that theirs needs."""
 
     limits: tuple[str, ...] = (
-        "Models and routing groups with another strategy than RouteBalance are served by simple-shuffle "
-        "while RouteBalance serves anything on the same router.",
-        "A strategy that a key, a team or a request brings is ignored, RouteBalance included.",
-        "With policy plugins (router_settings.plugins) RouteBalance does not route at all, so that the policy "
-        "holds.",
-        "Shadow mode does not watch; its base strategy serves.",
-        "Behind an auto router, the litellm_params of its tiers and the fallbacks of the group that it chose "
-        "do not apply.",
-        "A retry does not go on to deployments of the next `order` while one of the first is not cooled down.",
-        "The Admin UI's Router Settings show simple-shuffle in the place of RouteBalance, do not offer it, and "
-        "cannot replace it by simple-shuffle.",
+        "While RouteBalance serves anything on a router, simple-shuffle serves its models and routing groups "
+        "that have another strategy.",
+        "A strategy that a key, a team or a request brings is ignored, be it RouteBalance or another.",
+        "With policy plugins (router_settings.plugins) RouteBalance does not route at all, so that the "
+        "policy holds.",
+        "Shadow mode records nothing; its base strategy serves.",
+        "Behind an auto router, the litellm_params of its tiers and the fallbacks of the group that it "
+        "chose do not apply.",
+        "A retry does not go on to deployments of the next `order` before those of the first cool down.",
+        "The Admin UI's Router Settings show simple-shuffle in the place of RouteBalance, do not offer "
+        "RouteBalance, and cannot replace it by simple-shuffle.",
     )
 
     def __init__(self) -> None:
@@ -71,46 +70,47 @@ class PublicApiHost:
         if inspect.ismethod(getattr(router, "from_config", None)):
             self._wrap_from_config(router)
 
-    def strategy_of(self, router: object) -> str | None:
-        """The strategy that a Router serves its models with where no routing group says otherwise."""
+    def strategy_of(self, router: Any) -> str | None:
+        """See `Host`; LiteLLM's own where RouteBalance was wanted and may not pick."""
         served = ServedRouter.of(router)
         if served is not None and served.in_force and served.wanted.ours:
             return STRATEGY
         read = getattr(router, "settings", None)
         return None if read is None else strategy_name(read().routing_strategy)
 
-    def our_groups(self, router: object) -> Mapping[str, Collection[str]]:
-        """A Router's routing groups with our strategy and their members, by name."""
+    def our_groups(self, router: Any) -> Mapping[str, Collection[str]]:
+        """See `Host`."""
         served = ServedRouter.of(router)
         return served.wanted.our_groups if served is not None and served.in_force else {}
 
     def selector_for(
-        self, router: object, model: object, request_kwargs: Mapping[str, Any]
+        self, router: Any, model: object, request_kwargs: Mapping[str, Any]
     ) -> RouteBalanceSelector | None:
-        """Our selector that will decide a request for this model name; None where LiteLLM will."""
+        """See `Host`."""
         served = ServedRouter.of(router)
         return served.selector_of(model) if served is not None and isinstance(model, str) else None
 
-    def record_decision(self, request_kwargs: MutableMapping[str, Any], decision: dict[str, Any]) -> None:
-        """Leave a decision in a request's metadata, where LiteLLM's auto routers leave theirs."""
+    def record_decision(self, request_kwargs: dict[str, Any], decision: dict[str, Any]) -> None:
+        """See `Host`."""
         bucket = "litellm_metadata" if "litellm_metadata" in request_kwargs else "metadata"
         metadata = request_kwargs.setdefault(bucket, {})
         if isinstance(metadata, dict):
             metadata["routing_decision"] = decision
 
-    def watch(self, router: object) -> None:
+    def watch(self, router: Any) -> None:
         """Notice that LiteLLM has dropped the plugin, and register it again or say that it is gone."""
         served = ServedRouter.of(router)
         if served is not None:
             served.watch()
 
-    def _serve(self, router: Any, wanted: Any) -> None:
+    def _serve(self, router: Any, wanted: Wanted) -> None:
         if not wanted.anything and not wanted.shadows:
             return
         if not self._warned:
             self._warned = True
             _log.warning(
-                "RouteBalance serves LiteLLM %s through its public entry points alone. What does not work so:\n%s",
+                "RouteBalance serves LiteLLM %s through its public entry points alone. What cannot work "
+                "this way:\n%s",
                 version("litellm"),
                 "\n".join(f"- {limit}" for limit in self.limits),
             )
@@ -138,7 +138,7 @@ class PublicApiHost:
                 return original(cls, config, *args, **kwargs)
             left, wanted = take_out(arguments)
             if wanted.anything or wanted.shadows:
-                config = replace(config, arguments=left)  # type: ignore[call-arg]
+                config = replace(config, arguments=left)
             made = original(cls, config, *args, **kwargs)
             self._serve(made, wanted)
             return made

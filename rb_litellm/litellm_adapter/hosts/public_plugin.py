@@ -115,7 +115,7 @@ class Plugin(CustomRoutingStrategyBase):  # type: ignore[misc]
     async def _pre_routed(
         self, model: str, request: dict[str, Any], messages: Any, input: Any, specific: bool | None
     ) -> str:
-        """The model group that LiteLLM's auto routers choose; the one that was asked for if there are none."""
+        """The model group that LiteLLM's auto routers choose; without any, the one that was asked for."""
         if self._hook is None:
             return model
         answer = await self._hook(

@@ -12,9 +12,10 @@ import functools
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rb_litellm.litellm_adapter.hosts import strategy_changes
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.hosts.public_plugin import Plugin, Probe, has_pre_routing_hook, probing
 from rb_litellm.litellm_adapter.hosts.public_settings import (
     STAND_IN,
@@ -23,11 +24,8 @@ from rb_litellm.litellm_adapter.hosts.public_settings import (
     strategy_name,
     take_out_change,
 )
-from rb_litellm.litellm_adapter.hosts.settings_check import wrong_settings
-from rb_litellm.litellm_adapter.hosts.settings_page import STRATEGY
-
-if TYPE_CHECKING:
-    from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
+from rb_litellm.litellm_adapter.hosts.settings_check import update_checked
+from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector
 
 _PLACE = "routebalance_served"
 """Where a Router keeps this object: it shall live as long as the Router."""
@@ -53,7 +51,6 @@ class ServedRouter:
         self._apply = getattr(router, "apply", None)
         self._changing = False
         self._told: set[str] = set()
-        self._refused: Mapping[str, list[str]] = {}
         self._probe: asyncio.Task[None] | None = None
         self._build_selectors()
         vars(router)[_PLACE] = self
@@ -113,8 +110,14 @@ class ServedRouter:
         return original(plugin, *args, **kwargs)
 
     def _change(self, settings: Mapping[str, Any], apply: Callable[[dict[str, Any]], Any]) -> Any:
-        """Let an update through without what is ours, and without those of our settings that are wrong."""
-        left, after = take_out_change(self._right(settings), self.wanted)
+        """Let an update through without those of our settings that are wrong."""
+        strategy = STRATEGY if self.wanted.ours else self.wanted.strategy
+        return update_checked(
+            lambda **right: self._change_to(right, apply), self.router, dict(settings), strategy
+        )
+
+    def _change_to(self, settings: dict[str, Any], apply: Callable[[dict[str, Any]], Any]) -> Any:
+        left, after = take_out_change(settings, self.wanted)
         self._say_if_kept(settings, after)
         self._changing = True
         try:
@@ -126,16 +129,6 @@ class ServedRouter:
                 self._register(self._plugin)
         self._take(after)
         return result
-
-    def _right(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        wrong = wrong_settings(settings, STRATEGY if self.wanted.ours else self.wanted.strategy)
-        before, self._refused = self._refused, wrong
-        for name, messages in wrong.items():
-            if wrong != before:  # LiteLLM applies what is stored every so often.
-                _log.error(
-                    "RouteBalance: new %s are refused, the old ones stay:\n%s", name, "\n".join(messages)
-                )
-        return {name: value for name, value in settings.items() if name not in wrong}
 
     def _say_if_kept(self, settings: Mapping[str, Any], after: Wanted) -> None:
         named = strategy_name(settings.get("routing_strategy"))
@@ -164,15 +157,15 @@ class ServedRouter:
             self._say_once(f"RouteBalance does not route: {reason}", logging.ERROR)
         for name in self.wanted.shadows:
             self._say_once(
-                f"RouteBalance does not watch: shadow mode ({name}) needs a LiteLLM release whose strategies can "
-                "be asked beside ours; the base strategy serves",
+                f"RouteBalance does not watch: shadow mode ({name}) cannot ask LiteLLM's strategies through "
+                "public entry points; the base strategy serves",
                 logging.ERROR,
             )
         if self.wanted.anything and reason is None:
             if self.wanted.shuffled:
                 self._say_once(
-                    "RouteBalance: LiteLLM lets one plugin pick for a whole router, so simple-shuffle serves in "
-                    f"the place of: {', '.join(self.wanted.shuffled)}",
+                    "RouteBalance: LiteLLM lets one plugin pick for a whole router, so simple-shuffle serves "
+                    f"in the place of: {', '.join(self.wanted.shuffled)}",
                     logging.ERROR,
                 )
             self._register(self._plugin)
@@ -249,9 +242,9 @@ class ServedRouter:
 
     def _build_selectors(self) -> None:
         """Selectors for what is ours; those whose arguments stayed as they were are kept."""
-        from rb_litellm.litellm_adapter.strategy import build_selector
-
-        wanted: dict[str | None, Args | None] = {g.name: g.args for g in self.wanted.groups.values() if g.ours}
+        wanted: dict[str | None, Args | None] = {
+            g.name: g.args for g in self.wanted.groups.values() if g.ours
+        }
         if self.wanted.ours:
             wanted[None] = self.wanted.args
         held = self._selectors
@@ -281,7 +274,9 @@ class ServedRouter:
         try:
             setattr(self.router, name, functools.wraps(original)(functools.partial(around, original)))
         except (AttributeError, TypeError):
-            _log.warning("RouteBalance: LiteLLM's %s cannot be seen; its effects are noticed seconds later", name)
+            _log.warning(
+                "RouteBalance: LiteLLM's %s cannot be seen; its effects are noticed seconds later", name
+            )
 
 
 def _is_auto_router(entry: Any) -> bool:

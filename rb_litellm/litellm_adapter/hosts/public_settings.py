@@ -5,12 +5,12 @@ LiteLLM gets the settings that are left: in the place of ours stands one of its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rb_litellm.config import SettingsError, parse_settings
-from rb_litellm.litellm_adapter.hosts.settings_page import is_ours
+from rb_litellm.litellm_adapter.hosts.host import is_ours
 
 STAND_IN = "simple-shuffle"
 """What LiteLLM is told in the place of our name."""
