@@ -58,12 +58,9 @@ class PublicApi:
         router: Any = litellm.Router
         if getattr(router.__init__, _MARK, False):
             return
-        missing = [name for name in _NEEDED if not callable(getattr(router, name, None))]
-        if not missing and "kind" not in inspect.signature(router.select).parameters:
-            missing = ["select(kind=...)"]
-        if missing:
+        if lacking := missing():
             raise UnsupportedLiteLLM(
-                f"litellm {version('litellm')} is not supported: its Router lacks {', '.join(missing)}; "
+                f"litellm {version('litellm')} is not supported: its Router lacks {', '.join(lacking)}; "
                 "see the supported range in the README"
             )
         self._wrap_constructor(router)
@@ -144,3 +141,19 @@ class PublicApi:
             return made
 
         router.from_config = classmethod(constructed)
+
+
+def has_entry_points() -> bool:
+    """Whether the installed LiteLLM has the public entry points that this host needs."""
+    return not missing()
+
+
+def missing() -> list[str]:
+    """What this host needs and the installed LiteLLM lacks; empty where it fits."""
+    import litellm
+
+    router: Any = litellm.Router
+    lacking = [name for name in _NEEDED if not callable(getattr(router, name, None))]
+    if not lacking and "kind" not in inspect.signature(router.select).parameters:
+        lacking = ["select(kind=...)"]
+    return lacking
