@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from rb_litellm.config import RedisSettingsArgs, SettingsError
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, error, ok, warn
-from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM
+from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM, current
 from rb_litellm.litellm_adapter.register import register
 from rb_litellm.state.overview import overview
 from rb_litellm.state.redis import RedisStore, connect
@@ -38,6 +38,12 @@ def check_litellm() -> Iterator[Finding]:
     except UnsupportedLiteLLM as refusal:
         yield error("litellm", str(refusal), remedy)
         return
+    if limits := current().limits:
+        yield warn(
+            "litellm",
+            f"{installed} is served through its public entry points alone: {' '.join(limits)}",
+            f"for all of RouteBalance: {remedy}",
+        )
     if not wanted.specifier.contains(installed, prereleases=True):
         yield warn("litellm", f"{installed} is outside of the tested range {wanted.specifier}", remedy)
     else:

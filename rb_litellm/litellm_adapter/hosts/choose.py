@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from rb_litellm.litellm_adapter.hosts.host import Host, UnsupportedLiteLLM
-from rb_litellm.litellm_adapter.hosts.python_router import PythonRouter
+from rb_litellm.litellm_adapter.hosts.public_api import PublicApi, has_entry_points
+from rb_litellm.litellm_adapter.hosts.python_router import PythonRouter, missing
 
 COMPROMISED = frozenset({"1.82.7", "1.82.8", "1.107.0"})
 """Releases that an attacker published; PyPI has removed them, a mirror may still hold them."""
@@ -23,4 +24,6 @@ def choose() -> Host:
             f"litellm {installed} is a compromised release: remove it, replace every secret that this "
             "machine could read, and install another one (litellm's security advisories say more)"
         )
+    if missing() and has_entry_points():
+        return PublicApi()
     return PythonRouter()
