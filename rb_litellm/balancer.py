@@ -14,7 +14,7 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.core.affinity import AffinityRule, Held
+from rb_litellm.core.affinity import AffinityRule, CachedPrefix
 from rb_litellm.core.assign import Fleet, assign
 from rb_litellm.core.batch import BatchRequest, Prices
 from rb_litellm.core.breakdown import Decision, Refusal
@@ -24,7 +24,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyForecast, forecast
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
-from rb_litellm.core.residuals import FleetOdds, Residuals
+from rb_litellm.core.residuals import FleetResiduals, Residuals
 from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.scoring import BALANCED, Objective
 from rb_litellm.core.streams import Stream
@@ -32,7 +32,7 @@ from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.state.reckoning import Reckoner
 
-MAX_LOOKED = 512
+MAX_STREAMS_PER_STEP = 512
 """Open streams that are looked at in one step; the others in the next."""
 MAX_CANDIDATE_SETS = 256
 """Sets of candidates whose arrays are kept; the least recently used is made anew."""
@@ -92,7 +92,7 @@ class CandidateSet:
     writes: FloatArray
     """(N,) 1 for models that write tokens, 0 for embeddings."""
     prices: Prices
-    odds: FleetOdds
+    latency_errors: FleetResiduals
     everyone: BoolArray
     """(N,) all of them; shared by all requests that may use all, so it cannot be written to."""
 
@@ -136,12 +136,12 @@ class Balancer:
         decisions = assign(batch_requests, fleet, now, self._random)
         self._last_chosen[candidate_set.rows] = fleet.last_chosen_s
         for request, batch_request, decision in zip(requests, batch_requests, decisions, strict=True):
-            if batch_request.held is not None and isinstance(decision, Decision):
+            if batch_request.cached_prefix is not None and isinstance(decision, Decision):
                 row, group = (
                     int(candidate_set.state_rows[decision.index]),
                     candidate_set.groups[decision.index],
                 )
-                self.memory.sent(batch_request.held, request.prompt, row, group, now)
+                self.memory.sent(batch_request.cached_prefix, request.prompt, row, group, now)
         return [_assignment(decision, candidate_set.deployments) for decision in decisions]
 
     def preview(
@@ -205,7 +205,7 @@ class Balancer:
             measured=self._learner.measured[candidate_set.rows]
             if any(request.exploration for request in requests)
             else None,
-            odds=candidate_set.odds,
+            latency_errors=candidate_set.latency_errors,
         )
         batch_requests = [
             BatchRequest(
@@ -215,7 +215,7 @@ class Balancer:
                 masks[r],
                 request.objective,
                 request.limits,
-                self._held(request, candidate_set, now),
+                self._cached_prefix(request, candidate_set, now),
                 request.exploration,
             )
             for r, request in enumerate(requests)
@@ -228,7 +228,7 @@ class Balancer:
         if row is not None:
             self._learner.first_token(row, outcome)
 
-    def look(self, streams: Iterable[Stream], now: float) -> None:
+    def observe_streams(self, streams: Iterable[Stream], now: float) -> None:
         """Let the latency model see how far open streams have come; in even steps of about a second."""
         ids = list(self._rows)
         watched: dict[str, list[Stream]] = {ids[row]: [] for row in self._learner.contradicted}
@@ -238,9 +238,9 @@ class Balancer:
         in_flight = self._reckoner.state(now).in_flight
         for deployment, its in watched.items():
             load = float(in_flight[self._reckoner.row(deployment)])
-            tpot_s = self._learner.look(self._rows[deployment], load, its, now)
+            tpot_s = self._learner.observe_streams(self._rows[deployment], load, its, now)
             if tpot_s is not None:
-                self._reckoner.slower(deployment, tpot_s)
+                self._reckoner.cap_decode_rate(deployment, tpot_s)
 
     def snapshot(
         self,
@@ -264,11 +264,13 @@ class Balancer:
             self.residuals.learn(self._learner.tier_row(row), outcome)
             self._learner.observe(row, outcome)
 
-    def _held(self, request: RoutingRequest, candidate_set: CandidateSet, now: float) -> Held | None:
+    def _cached_prefix(
+        self, request: RoutingRequest, candidate_set: CandidateSet, now: float
+    ) -> CachedPrefix | None:
         if request.affinity is None:
             return None
         rows, tiers = candidate_set.state_rows, candidate_set.tier_rows
-        return self.memory.held(request.prompt, request.affinity, rows, tiers, candidate_set.groups, now)
+        return self.memory.match(request.prompt, request.affinity, rows, tiers, candidate_set.groups, now)
 
     def _common_candidate_set(
         self, requests: Sequence[RoutingRequest]
@@ -319,7 +321,7 @@ class Balancer:
                 _with_median(output_usd),
                 None if price_known.all() else price_known,
             ),
-            odds=FleetOdds.of(self.residuals, tier_rows),
+            latency_errors=FleetResiduals.of(self.residuals, tier_rows),
             everyone=everyone,
         )
 

@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from rb_litellm.bench.placeholder_predictor import train_stand_in
+from rb_litellm.bench.placeholder_predictor import train_placeholder
 
 GROUPS = ("qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "qwen2.5-72b")
 STRATEGIES = (
@@ -57,14 +57,14 @@ def run(
 ) -> dict[str, Any]:
     """Measure; `{"rows": [...]}` with times in microseconds per request.
 
-    `predictor` is a trained folder; without one, a stand-in of the usual size is trained. `picks` are made
+    `predictor` is a trained folder; without one, a placeholder of the usual size is trained. `picks` are made
     per strategy and size, after a tenth as many to warm up; `progress` is told of each size done.
     """
     with tempfile.TemporaryDirectory(prefix="routebalance-bench-") as folder:
         if predictor is None:
-            train_stand_in(GROUPS, Path(folder) / "stand-in")
-        rows = asyncio.run(_run(predictor or Path(folder) / "stand-in", sizes, picks, seed, progress))
-    used = "stand-in" if predictor is None else str(predictor)
+            train_placeholder(GROUPS, Path(folder) / "placeholder")
+        rows = asyncio.run(_run(predictor or Path(folder) / "placeholder", sizes, picks, seed, progress))
+    used = "placeholder" if predictor is None else str(predictor)
     return {"seed": seed, "picks": picks, "predictor": used, "rows": rows}
 
 

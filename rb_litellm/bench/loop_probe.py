@@ -23,7 +23,7 @@ _WRITE_EVERY = 5
 
 
 @dataclass(frozen=True)
-class Sight:
+class WorkerSample:
     """One worker, as its probe last wrote it."""
 
     pid: int
@@ -50,9 +50,9 @@ def start() -> None:
     threading.Thread(target=_sample, args=(folder,), daemon=True, name="probe").start()
 
 
-def read(folder: Path) -> list[Sight]:
+def read(folder: Path) -> list[WorkerSample]:
     """All workers that ever wrote."""
-    return [Sight(**json.loads(path.read_text())) for path in sorted(folder.glob("probe-*.json"))]
+    return [WorkerSample(**json.loads(path.read_text())) for path in sorted(folder.glob("probe-*.json"))]
 
 
 def _sample(folder: Path) -> None:

@@ -29,7 +29,7 @@ def prompt(random: np.random.Generator, words: int) -> str:
     return " ".join(random.choice(_WORDS, words)) + "?"
 
 
-def train_stand_in(models: Sequence[str], out: Path) -> Predictor:
+def train_placeholder(models: Sequence[str], out: Path) -> Predictor:
     """Train on PROMPTS made-up prompts, always the same, and write the folder `out`; some seconds."""
     random = np.random.default_rng(0)
     texts = [prompt(random, int(random.integers(5, 300))) for _ in range(PROMPTS)]

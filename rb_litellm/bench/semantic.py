@@ -21,7 +21,7 @@ from rb_litellm.predictors import lexicon
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.train.boosting import Trees, boost
 from rb_litellm.train.dataset import Dataset
-from rb_litellm.train.leave_one_task_out import Judged
+from rb_litellm.train.leave_one_task_out import HeldOutPrompts
 from rb_litellm.train.metrics import r2
 from rb_litellm.train.prompt_features import Reading
 from rb_litellm.train.targets import Reader, Targets
@@ -120,7 +120,9 @@ def _judge(
     blend = choose_weights(plain_blend(targets, familiarity), raw, targets.labels, targets.known)
     told = blend.outputs(raw, familiarity)[:, : targets.qualities]
     graded = targets.fully_graded
-    judged = Judged(blend, raw[graded], familiarity[graded], targets.labels[graded, : targets.qualities])
+    judged = HeldOutPrompts(
+        blend, raw[graded], familiarity[graded], targets.labels[graded, : targets.qualities]
+    )
     known = targets.known[:, : targets.qualities]
     explained = [
         r2(targets.labels[known[:, j], j], told[known[:, j], j]) or 0.0 for j in range(targets.qualities)

@@ -173,7 +173,7 @@ class _Worker:
         from rb_litellm.state.gauges import Gauge, Load, wire_name
 
         loads = {wire_name(deployment.id): Load(3.0, 100.0, 300.0, 150.0) for deployment in self.deployments}
-        self.peers.hear([Gauge(f"peer-{n}", 0.1, loads) for n in range(count)], 0.0)
+        self.peers.update([Gauge(f"peer-{n}", 0.1, loads) for n in range(count)], 0.0)
 
     async def load(self, rate: float) -> None:
         """Open attempts at `rate` per second, each for two seconds, until cancelled."""

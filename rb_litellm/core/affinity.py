@@ -3,7 +3,7 @@
 An inference server with a prefix cache need not prefill what it has computed before: the system prompt
 that many requests share, the turns of a conversation so far. The saving is worth seconds, no more: what
 is cached need not be prefilled, which shortens the predicted time up to a limit, and only where the
-deployment is not already busier than its equals, so that a popular prefix cannot pile up on one server.
+deployment is not already busier than its tiers, so that a popular prefix cannot pile up on one server.
 Going on with a conversation on another model costs some score: its tone changes, and nothing of it is
 cached there. What is cached where is reckoned in `prefix_memory`.
 """
@@ -32,29 +32,29 @@ class AffinityRule:
 
 
 @dataclass(slots=True)
-class Held:
+class CachedPrefix:
     """What one request would find on each of N deployments; every array has shape (N,)."""
 
-    seen_tokens: FloatArray
+    cached_tokens: FloatArray
     """Tokens of its prompt that are probably cached there."""
-    equals: IntArray
+    tiers: IntArray
     """Deployments of the same number would do as well: those of one tier."""
-    switches: FloatArray | None
+    model_switch: FloatArray | None
     """1 where another model would go on with the conversation, 0 else; None outside of conversations."""
     rule: AffinityRule
-    names: tuple[bytes, ...]
+    block_names: tuple[bytes, ...]
     """Of the prompt's blocks, to be remembered where it is sent."""
 
     def tokens_to_prefill(
         self, input_tokens: float, prefill_s_per_token: FloatArray, in_flight: FloatArray, offered: BoolArray
     ) -> FloatArray:
         """Tokens (N,) that the deployment has to compute, what is saved bounded and gated by the rule."""
-        if not np.count_nonzero(self.seen_tokens):
+        if not np.count_nonzero(self.cached_tokens):
             return np.full(in_flight.size, input_tokens)
         most = self.rule.max_bonus_s / np.maximum(prefill_s_per_token, 1e-12)
-        least = np.full(int(self.equals.max()) + 1, np.inf)
-        np.minimum.at(least, self.equals[offered], in_flight[offered])
-        near = in_flight <= least[self.equals] + self.rule.imbalance
+        least = np.full(int(self.tiers.max()) + 1, np.inf)
+        np.minimum.at(least, self.tiers[offered], in_flight[offered])
+        near = in_flight <= least[self.tiers] + self.rule.imbalance
         # At least one token is always computed: the last one's output is the answer's first.
-        saved = np.clip(np.minimum(self.seen_tokens, most), 0.0, max(input_tokens - 1.0, 0.0))
+        saved = np.clip(np.minimum(self.cached_tokens, most), 0.0, max(input_tokens - 1.0, 0.0))
         return np.where(near, input_tokens - saved, input_tokens)

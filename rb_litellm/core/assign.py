@@ -16,11 +16,11 @@ import numpy as np
 
 from rb_litellm.core.batch import BatchRequest, PrescoredRequest, Prices, longest_first, prescore
 from rb_litellm.core.breakdown import Decision, Predictions, Refusal, ScoreBreakdown, ScoreTerm, all_of
-from rb_litellm.core.exploration import drawn_latency, explores, longest_ago
+from rb_litellm.core.exploration import explores, least_recently_chosen, sampled_latency
 from rb_litellm.core.filters import Filtered, apply
-from rb_litellm.core.latency import Conditions, LatencyCoefficients
+from rb_litellm.core.latency import BatchForecaster, LatencyCoefficients
 from rb_litellm.core.sampling import CandidateSampling
-from rb_litellm.core.slo import Odds
+from rb_litellm.core.slo import LatencyErrors
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
 _TIE = 1e-9
@@ -39,7 +39,7 @@ class Fleet:
     slowdown: FloatArray | None = None
     measured: IntArray | None = None
     """Answers whose latency was measured; needed where a bid explores."""
-    odds: Odds | None = None
+    latency_errors: LatencyErrors | None = None
     """Needed where a bid has limits."""
     sampling: CandidateSampling | None = None
     """Who else sends here by old news of the load; None for nobody."""
@@ -57,19 +57,19 @@ def assign(
         ValueError: a bid allows no deployment at all.
     """
     weighed = prescore(requests, fleet.prices)
-    conditions = Conditions(fleet.coefficients, fleet.state, fleet.slowdown)
+    forecaster = BatchForecaster(fleet.coefficients, fleet.state, fleet.slowdown)
     decisions: dict[int, Decision | Refusal] = {}
     for position in longest_first(requests):
-        decisions[position] = _place(weighed[position], fleet, conditions, now, random)
+        decisions[position] = _place(weighed[position], fleet, forecaster, now, random)
     return [decisions[position] for position in range(len(requests))]
 
 
 def _place(
-    prescored: PrescoredRequest, fleet: Fleet, conditions: Conditions, now: float, random: Random
+    prescored: PrescoredRequest, fleet: Fleet, forecaster: BatchForecaster, now: float, random: Random
 ) -> Decision | Refusal:
     request = prescored.request
     prefill_tokens = _prefill_tokens(request, fleet)
-    predictions = _predict(prescored, conditions, prefill_tokens)
+    predictions = _predict(prescored, forecaster, prefill_tokens)
     filtered = _filter(prescored, fleet, predictions, prefill_tokens)
     allowed = filtered.allowed
     # Scaled by all candidates offered: a filter that leaves the best one in changes nothing.
@@ -82,7 +82,13 @@ def _place(
         scores = np.where(allowed, scores, -np.inf)
     terms = (prescored.quality, latency, prescored.cost, *further)
     breakdown = ScoreBreakdown(
-        predictions, request.allowed, allowed, terms, scores, filtered.judged, filtered.relaxed
+        predictions,
+        request.allowed,
+        allowed,
+        terms,
+        scores,
+        filtered.compute_filter_results,
+        filtered.relaxed,
     )
     if request.limits is not None:
         breakdown.limits, breakdown.failed = request.limits.by_name(), filtered.failed
@@ -94,7 +100,7 @@ def _place(
     else:
         chosen = _best(scores, fleet, random)
         if fleet.sampling is not None:
-            chosen = _apart(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
+            chosen = _best_of_sample(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
     affordable = filtered.affordable_tokens
     decision = Decision(
         index=chosen,
@@ -108,7 +114,7 @@ def _place(
         explored=explored is not None,
         affordable_tokens=None if affordable is None else affordable.item(chosen),
     )
-    conditions.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
+    forecaster.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
     fleet.last_chosen_s[chosen] = now
     return decision
 
@@ -116,8 +122,10 @@ def _place(
 def _further_terms(request: BatchRequest, filtered: Filtered) -> list[ScoreTerm]:
     """Terms beside those of the objective: most requests have none."""
     further = [] if filtered.penalty is None else [filtered.penalty]
-    if request.held is not None and request.held.switches is not None:
-        further.append(ScoreTerm("switch", -request.held.rule.switch_cost, request.held.switches))
+    if request.cached_prefix is not None and request.cached_prefix.model_switch is not None:
+        further.append(
+            ScoreTerm("switch", -request.cached_prefix.rule.switch_cost, request.cached_prefix.model_switch)
+        )
     return further
 
 
@@ -137,24 +145,26 @@ def _explore(
     if request.limits is not None and request.limits.slo is not None and request.limits.slo.mode == "strict":
         return None
     if rule.method == "epsilon" or fleet.measured is None:
-        return longest_ago(fleet.last_chosen_s, allowed)
+        return least_recently_chosen(fleet.last_chosen_s, allowed)
     times = predictions.times
-    drawn = drawn_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
+    drawn = sampled_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
     imagined = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
     return _best(np.where(allowed, prescored.points + imagined.points, -np.inf), fleet, random)
 
 
 def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
-    if request.held is None:
+    if request.cached_prefix is None:
         return np.full(request.allowed.size, request.input_tokens)
-    return request.held.tokens_to_prefill(
+    return request.cached_prefix.tokens_to_prefill(
         request.input_tokens, fleet.coefficients.prefill_s_per_token, fleet.state.in_flight, request.allowed
     )
 
 
-def _predict(prescored: PrescoredRequest, conditions: Conditions, prefill_tokens: FloatArray) -> Predictions:
+def _predict(
+    prescored: PrescoredRequest, forecaster: BatchForecaster, prefill_tokens: FloatArray
+) -> Predictions:
     request = prescored.request
-    times = conditions.forecast(prefill_tokens, request.output_tokens)
+    times = forecaster.forecast(prefill_tokens, request.output_tokens)
     return Predictions(request.quality, request.output_tokens, times, prescored.cost_usd)
 
 
@@ -164,19 +174,27 @@ def _filter(
     request = prescored.request
     if request.limits is None:
         return Filtered(request.allowed)
-    if fleet.odds is None:
-        raise ValueError("a bid has limits, and the fleet no odds to hold them against")
+    if fleet.latency_errors is None:
+        raise ValueError("a bid has limits, and the fleet no latency_errors to hold them against")
 
     def idle() -> Predictions:
         nothing = InstanceState.idle(request.allowed.size)
-        return _predict(prescored, Conditions(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens)
+        return _predict(
+            prescored, BatchForecaster(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens
+        )
 
     return apply(
-        request.limits, predictions, idle, request.allowed, prescored.payable, fleet.odds, prescored.rest_kept
+        request.limits,
+        predictions,
+        idle,
+        request.allowed,
+        prescored.payable,
+        fleet.latency_errors,
+        prescored.static_limits_met,
     )
 
 
-def _apart(
+def _best_of_sample(
     best: int,
     sampling: CandidateSampling,
     breakdown: ScoreBreakdown,

@@ -13,11 +13,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rb_litellm.core.affinity import Held
+from rb_litellm.core.affinity import CachedPrefix
 from rb_litellm.core.breakdown import ScoreTerm, all_of
 from rb_litellm.core.budget import Payable, payable
 from rb_litellm.core.exploration import ExplorationRule
-from rb_litellm.core.filters import Limits, rest_kept
+from rb_litellm.core.filters import Limits, static_limits_met
 from rb_litellm.core.scoring import BALANCED, Objective
 from rb_litellm.core.types import BoolArray, FloatArray
 
@@ -39,7 +39,7 @@ class BatchRequest:
     objective: Objective = BALANCED
     limits: Limits | None = None
     """Service levels, budget, admission; None costs nothing."""
-    held: Held | None = None
+    cached_prefix: CachedPrefix | None = None
     """What is probably cached of its prompt, where affinity is on."""
     exploration: ExplorationRule | None = None
     """How it may be sent where little is known; None for never."""
@@ -67,27 +67,27 @@ class PrescoredRequest:
     """What these two terms come to."""
     payable: Payable | None = None
     """What its budget pays for, where it has one."""
-    rest_kept: bool = True
+    static_limits_met: bool = True
     """Whether every candidate passes all of its limits but those on time."""
 
 
 def prescore(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
     """The lasting part of each bid, in the order of `bids`."""
-    return [_lone(requests[0], prices)] if len(requests) == 1 else _together(requests, prices)
+    return [_prescore_one(requests[0], prices)] if len(requests) == 1 else _prescore_batch(requests, prices)
 
 
-def _lone(request: BatchRequest, prices: Prices) -> PrescoredRequest:
+def _prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
     """The same for one bid, which as a batch of one would take twice the time."""
     cost_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
-    quality, cost = request.objective.lasting(request.quality, cost_usd, request.allowed)
+    quality, cost = request.objective.static_terms(request.quality, cost_usd, request.allowed)
     prescored = PrescoredRequest(request, cost_usd, quality, cost, quality.points + cost.points)
     if request.limits is not None:
         least_quality = request.quality.item(request.quality.argmin())
-        _hold_limits([prescored], [least_quality], [cost_usd.item(cost_usd.argmax())], prices)
+        _check_static_limits([prescored], [least_quality], [cost_usd.item(cost_usd.argmax())], prices)
     return prescored
 
 
-def _together(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
+def _prescore_batch(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
     quality = _matrix([request.quality for request in requests])
     allowed = _matrix([request.allowed for request in requests])
     cost_usd = _matrix([request.output_tokens for request in requests]) * prices.output_usd
@@ -99,7 +99,7 @@ def _together(requests: Sequence[BatchRequest], prices: Prices) -> list[Prescore
     for objective, positions in alike.items():
         its = slice(None) if len(positions) == len(requests) else positions
         costs = cost_usd[its]
-        of_quality, of_cost = objective.lasting(quality[its], costs, allowed[its])
+        of_quality, of_cost = objective.static_terms(quality[its], costs, allowed[its])
         points = of_quality.points + of_cost.points
         for at, position in enumerate(positions):
             found[position] = PrescoredRequest(
@@ -112,11 +112,11 @@ def _together(requests: Sequence[BatchRequest], prices: Prices) -> list[Prescore
     in_order = [found[position] for position in range(len(requests))]
     if any(request.limits is not None for request in requests):
         least_quality: list[float] = np.minimum.reduce(quality, axis=1).tolist()
-        _hold_limits(in_order, least_quality, np.maximum.reduce(cost_usd, axis=1).tolist(), prices)
+        _check_static_limits(in_order, least_quality, np.maximum.reduce(cost_usd, axis=1).tolist(), prices)
     return in_order
 
 
-def _hold_limits(
+def _check_static_limits(
     its: Sequence[PrescoredRequest], least_quality: Sequence[float], most_usd: Sequence[float], prices: Prices
 ) -> None:
     """Fill in what the limits of R lots come to, given each one's worst quality and highest cost."""
@@ -127,7 +127,7 @@ def _hold_limits(
         for r, pays in zip(budgets, found, strict=True):
             its[r].payable = pays
     for prescored, asked, worst, dearest in zip(its, limits, least_quality, most_usd, strict=True):
-        prescored.rest_kept = rest_kept(asked, prescored.payable, worst, dearest)
+        prescored.static_limits_met = static_limits_met(asked, prescored.payable, worst, dearest)
 
 
 def longest_first(requests: Sequence[BatchRequest]) -> list[int]:

@@ -80,13 +80,13 @@ class FilterResult:
     """(N,)"""
     limit: float
     """What was asked: seconds, quality or USD."""
-    reached: Callable[[], FloatArray]
+    compute_level: Callable[[], FloatArray]
     """Works out `level`: of the many that are judged, few are asked."""
 
     @property
     def level(self) -> FloatArray:
         """(N,) what each candidate reaches: P(latency <= limit) for latencies, else the predicted figure."""
-        return self.reached()
+        return self.compute_level()
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class ScoreBreakdown:
     terms: tuple[ScoreTerm, ...]
     scores: FloatArray
     """Sum of the terms; -inf where not allowed."""
-    judged: Callable[[], tuple[FilterResult, ...]] = field(default=tuple)
+    compute_filter_results: Callable[[], tuple[FilterResult, ...]] = field(default=tuple)
     """Works out `verdicts`."""
     relaxed: tuple[str, ...] = field(default=())
     """Names of the limits that no candidate met and that were therefore loosened."""
@@ -113,7 +113,7 @@ class ScoreBreakdown:
     @property
     def filter_results(self) -> tuple[FilterResult, ...]:
         """What each filter said of each candidate."""
-        return self.judged()
+        return self.compute_filter_results()
 
     def ranked(self) -> IntArray:
         """Rows of the offered candidates, the best score first; those that a filter removed come last."""

@@ -45,7 +45,7 @@ _WORDS = {"ttft": "time to first token", "tpot": "time per output token", "outpu
 
 
 @dataclass(slots=True)
-class Track:
+class Cusum:
     """One figure of one deployment or model."""
 
     up: float = 0.0
@@ -117,11 +117,11 @@ class Drift:
     """All scores. Bounded by MAX_TRACKED; guard with the caller's lock."""
 
     def __init__(self) -> None:
-        self._tracks: OrderedDict[tuple[str, DriftKind], Track] = OrderedDict()
+        self._scores: OrderedDict[tuple[str, DriftKind], Cusum] = OrderedDict()
 
-    def __iter__(self) -> Iterator[tuple[str, DriftKind, Track]]:
-        for (name, kind), track in self._tracks.items():
-            yield name, kind, track
+    def __iter__(self) -> Iterator[tuple[str, DriftKind, Cusum]]:
+        for (name, kind), cusum in self._scores.items():
+            yield name, kind, cusum
 
     def learn(self, outcome: Outcome, model: str | None = None) -> list[Change]:
         """Feed what a closed attempt measured: times by its deployment, length by its model if told."""
@@ -143,13 +143,13 @@ class Drift:
         if measured is None or not (0.0 < predicted < math.inf and 0.0 < measured < math.inf):
             return None
         key = (name, kind)
-        track = self._tracks.get(key)
-        if track is None:
-            track = self._tracks[key] = Track()
-            if len(self._tracks) > MAX_TRACKED:
-                self._tracks.popitem(last=False)
+        cusum = self._scores.get(key)
+        if cusum is None:
+            cusum = self._scores[key] = Cusum()
+            if len(self._scores) > MAX_TRACKED:
+                self._scores.popitem(last=False)
         else:
-            self._tracks.move_to_end(key)
-        if not track.observe(predicted, measured):
+            self._scores.move_to_end(key)
+        if not cusum.observe(predicted, measured):
             return None
-        return Change(name, kind, track.drifting, track.score, track.ratio)
+        return Change(name, kind, cusum.drifting, cusum.score, cusum.ratio)

@@ -37,12 +37,12 @@ def explores(rule: ExplorationRule | None, random: Random) -> bool:
     return rule is not None and random.random() < rule.share
 
 
-def longest_ago(last_chosen_s: FloatArray, allowed: BoolArray) -> int:
+def least_recently_chosen(last_chosen_s: FloatArray, allowed: BoolArray) -> int:
     """The allowed candidate (of N) that was chosen longest ago, -inf for never; the first of several."""
     return int(np.argmin(np.where(allowed, last_chosen_s, np.inf)))
 
 
-def drawn_latency(
+def sampled_latency(
     e2e_s: FloatArray, measured: IntArray, last_chosen_s: FloatArray, now: float, random: Random
 ) -> FloatArray:
     """Latency (N,) drawn from a log-normal around the prediction, the wider the less was measured lately."""

@@ -119,7 +119,7 @@ class LatencyForecast:
         return self.e2e_s + self.burden_s
 
 
-class Conditions:
+class BatchForecaster:
     """What a request meets on each of N deployments under the load of `state`, whoever it is.
 
     Most of a forecast is said of the deployment and not of the request. It is worked out here once for a
@@ -127,11 +127,11 @@ class Conditions:
     """
 
     __slots__ = (
-        "_beside",
+        "_burden_s_most",
+        "_burden_s_per_token",
         "_coefficients",
-        "_joined",
-        "_lost_s_most",
-        "_lost_s_per_token",
+        "_outdated_row",
+        "_running",
         "_state",
         "_tpot_s",
         "_ttft_s",
@@ -145,16 +145,16 @@ class Conditions:
         whose open attempts are overdue."""
         c = self._coefficients = coefficients if slowdown is None else coefficients.slowed(slowdown)
         self._state = state
-        self._joined: int | None = None
+        self._outdated_row: int | None = None
         """Who was joined since the last forecast."""
         (
             self._wait_s,
             self._ttft_s,
             self._tpot_s,
-            self._beside,
-            self._lost_s_per_token,
-            self._lost_s_most,
-        ) = _met(
+            self._running,
+            self._burden_s_per_token,
+            self._burden_s_most,
+        ) = _load_part(
             (c.tpot_s, c.tpot_s_per_running, c.ttft_s, c.ttft_s_per_running, c.prefill_s_per_token, c.slots),
             (state.in_flight, state.pending_prefill_tokens, state.pending_decode_tokens),
             np.minimum,
@@ -167,27 +167,27 @@ class Conditions:
         `prefill_tokens` are those of its input that are to be computed, on all or (N,) on each;
         `output_tokens` (N,) is the expected length on each.
         """
-        if self._joined is not None:
-            self._meet_again(self._joined)
-            self._joined = None
+        if self._outdated_row is not None:
+            self._refresh(self._outdated_row)
+            self._outdated_row = None
         prefill = self._coefficients.prefill_s_per_token * prefill_tokens
         ttft = self._ttft_s + prefill
         e2e = np.maximum(output_tokens - 1.0, 0.0) * self._tpot_s
         e2e += ttft
-        burden = np.minimum(output_tokens * self._lost_s_per_token, self._lost_s_most)
-        burden += self._beside * prefill
+        burden = np.minimum(output_tokens * self._burden_s_per_token, self._burden_s_most)
+        burden += self._running * prefill
         return LatencyForecast(self._wait_s, ttft, self._tpot_s, e2e, burden)
 
     def join(self, row: int, prefill_tokens: float, output_tokens: float) -> None:
         """A request is sent to the deployment at `row`: the next one meets it there."""
-        if self._joined is not None:
-            self._meet_again(self._joined)
+        if self._outdated_row is not None:
+            self._refresh(self._outdated_row)
         self._state.in_flight[row] += 1.0
         self._state.pending_prefill_tokens[row] += prefill_tokens
         self._state.pending_decode_tokens[row] += output_tokens
-        self._joined = row
+        self._outdated_row = row
 
-    def _meet_again(self, row: int) -> None:
+    def _refresh(self, row: int) -> None:
         c, state = self._coefficients, self._state
         # The forecasts made before hold these two, and are read for longer than this batch.
         self._wait_s, self._tpot_s = self._wait_s.copy(), self._tpot_s.copy()
@@ -195,10 +195,10 @@ class Conditions:
             self._wait_s[row],
             self._ttft_s[row],
             self._tpot_s[row],
-            self._beside[row],
-            self._lost_s_per_token[row],
-            self._lost_s_most[row],
-        ) = _met(
+            self._running[row],
+            self._burden_s_per_token[row],
+            self._burden_s_most[row],
+        ) = _load_part(
             (
                 c.tpot_s.item(row),
                 c.tpot_s_per_running.item(row),
@@ -224,14 +224,14 @@ def forecast(
     output_tokens: FloatArray,
     slowdown: FloatArray | None = None,
 ) -> LatencyForecast:
-    """Predict one request on every deployment under the load of `state`: see `Conditions`."""
-    return Conditions(coefficients, state, slowdown).forecast(prefill_tokens, output_tokens)
+    """Predict one request on every deployment under the load of `state`: see `BatchForecaster`."""
+    return BatchForecaster(coefficients, state, slowdown).forecast(prefill_tokens, output_tokens)
 
 
 _Number = TypeVar("_Number", float, FloatArray)
 
 
-def _met(
+def _load_part(
     coefficients: tuple[_Number, _Number, _Number, _Number, _Number, _Number],
     load: tuple[_Number, _Number, _Number],
     least: Callable[[_Number, Any], _Number],

@@ -25,7 +25,7 @@ import numpy as np
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
 from rb_litellm.core.pooling import pooled
 from rb_litellm.core.regression import Regression
-from rb_litellm.core.stream_progress import Pace
+from rb_litellm.core.stream_progress import DecodeSpeed
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
 
@@ -63,7 +63,7 @@ class LatencyLearner:
         self._tier_rows: dict[str, int] = {}
         self._measured: IntArray = np.zeros((2, 0), dtype=np.int64)
         self._log_scale: FloatArray = np.zeros((2, 0))
-        self._paces: list[Pace] = []
+        self._decode_speeds: list[DecodeSpeed] = []
         self._factor: FloatArray = np.ones(0)
         """(N,) on TPOT, of the paces."""
         self._coefficients = LatencyCoefficients.from_priors([])
@@ -104,7 +104,7 @@ class LatencyLearner:
         found.rows = np.append(found.rows, row)
         self._measured = np.append(self._measured, np.zeros((2, 1), dtype=np.int64), axis=1)
         self._log_scale = np.append(self._log_scale, np.zeros((2, 1)), axis=1)
-        self._paces.append(Pace())
+        self._decode_speeds.append(DecodeSpeed())
         self._factor = np.append(self._factor, 1.0)
         self._coefficients = self._coefficients.with_row(prior)
         self._stale |= {(tier, _TPOT), (tier, _TTFT)}
@@ -129,8 +129,8 @@ class LatencyLearner:
         if outcome.tpot_s is not None and outcome.tpot_s > 0.0:
             running = min(outcome.in_flight, float(self._coefficients.slots[row]) - 1.0)
             self._learn(_TPOT, row, (1.0, running / _RUNNING_UNIT), outcome.tpot_s)
-        self._paces[row].answered(outcome.output_tokens, outcome.chunks)
-        if not outcome.first_token_told:
+        self._decode_speeds[row].observe_answer(outcome.output_tokens, outcome.chunks)
+        if not outcome.first_token_learned:
             self._learn_ttft(row, outcome)
 
     @property
@@ -138,20 +138,22 @@ class LatencyLearner:
         """Rows of deployments whose streams contradict what answers have taught: they are to be looked at."""
         return np.flatnonzero(self._factor != 1.0)
 
-    def look(self, row: int, in_flight: float, streams: Sequence[Stream], now: float) -> float | None:
+    def observe_streams(
+        self, row: int, in_flight: float, streams: Sequence[Stream], now: float
+    ) -> float | None:
         """See how fast the deployment at `row` writes now: by its open streams, so many requests on it.
 
         To be called in even steps of about a second, where it is contradicted without streams too. `now`
         is monotonic, in s. Returns TPOT in s, where it is longer than answers have taught.
         """
-        pace, c = self._paces[row], self.coefficients
+        decode_speed, c = self._decode_speeds[row], self.coefficients
         others = min(max(in_flight - 1.0, 0.0), float(c.slots[row]) - 1.0)
         learned_s = float(c.tpot_s[row] + c.tpot_s_per_running[row] * others) / float(self._factor[row])
-        pace.look(learned_s, streams, now)
-        if pace.factor != self._factor[row]:
-            self._factor[row] = pace.factor
+        decode_speed.observe(learned_s, streams, now)
+        if decode_speed.factor != self._factor[row]:
+            self._factor[row] = decode_speed.factor
             self._stale.add((self._tier_of[row], _TPOT))
-        return learned_s * pace.factor if pace.factor > 1.0 else None
+        return learned_s * decode_speed.factor if decode_speed.factor > 1.0 else None
 
     def _learn_ttft(self, row: int, outcome: Outcome) -> float | None:
         # A request that had to queue says nothing of prefill: its TTFT is mostly other people's decoding.
@@ -180,8 +182,8 @@ class LatencyLearner:
         moved = min(max((before + step) * (1.0 - _SHRINK), -_MAX_SCALE), _MAX_SCALE)
         self._log_scale[kind, row] = moved
         if kind == _TPOT:
-            self._paces[row].taught(moved - before)
-            self._factor[row] = self._paces[row].factor
+            self._decode_speeds[row].compensate(moved - before)
+            self._factor[row] = self._decode_speeds[row].factor
         self._stale.add((self._tier_of[row], kind))
 
     def _refresh(self, tier: _Tier, kind: Literal[0, 1]) -> None:

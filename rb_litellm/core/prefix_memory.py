@@ -15,7 +15,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from rb_litellm.core.affinity import AffinityRule, Held
+from rb_litellm.core.affinity import AffinityRule, CachedPrefix
 from rb_litellm.core.types import FloatArray, IntArray, Prompt
 
 BLOCK_CHARS = 256
@@ -23,7 +23,7 @@ BLOCK_CHARS = 256
 NAME_BYTES = 8
 MAX_RECENT = 64
 """Prompts whose deepest name other workers are told of, at most."""
-TOLD_S = 5.0
+SHARED_S = 5.0
 """And for so long: in every exchange of that time, lest a single lost one matter."""
 MAX_BLOCKS = 128
 """Blocks of one prompt that are named, from its start: the first 32 KB."""
@@ -63,16 +63,16 @@ class PrefixIndex:
         """A prompt with these blocks went to the deployment at `row`."""
         if names:
             self._recent.append((names[-1], row, now))
-        self.heard(names, row, now)
+        self.receive(names, row, now)
 
     def recent(self, now: float) -> dict[int, list[bytes]]:
-        """The deepest names of the prompts sent in the last TOLD_S, by row, for other workers to know."""
+        """The deepest names of the prompts sent in the last SHARED_S, by row, for other workers to know."""
         told: dict[int, list[bytes]] = {}
-        for name, row in dict.fromkeys((n, row) for n, row, at in self._recent if now - at <= TOLD_S):
+        for name, row in dict.fromkeys((n, row) for n, row, at in self._recent if now - at <= SHARED_S):
             told.setdefault(row, []).append(name)
         return told
 
-    def heard(self, names: Sequence[bytes], row: int, now: float) -> None:
+    def receive(self, names: Sequence[bytes], row: int, now: float) -> None:
         """Another worker sent prompts that end with these blocks to the deployment at `row`."""
         for name in names:
             holders = self._holders.get(name)
@@ -131,7 +131,7 @@ class PrefixMemory:
         self.index = PrefixIndex()
         self.conversations = Conversations()
 
-    def held(
+    def match(
         self,
         prompt: Prompt,
         rule: AffinityRule,
@@ -139,7 +139,7 @@ class PrefixMemory:
         tiers: IntArray,
         groups: Sequence[str],
         now: float,
-    ) -> Held:
+    ) -> CachedPrefix:
         """What a request would find on each of N deployments, given by row, tier and model group (N,)."""
         names = block_names(prompt.text)
         blocks = self.index.seen(names, now, rule.ttl_s)
@@ -148,11 +148,11 @@ class PrefixMemory:
         if blocks:
             seen += [blocks.get(row, 0) * tokens_per_block for row in rows.tolist()]
         model = self._model(prompt, names, rule, rows, groups, now)
-        return Held(seen, tiers, None if model is None else _others(groups, model), rule, names)
+        return CachedPrefix(seen, tiers, None if model is None else _others(groups, model), rule, names)
 
-    def sent(self, held: Held, prompt: Prompt, row: int, group: str, now: float) -> None:
+    def sent(self, match: CachedPrefix, prompt: Prompt, row: int, group: str, now: float) -> None:
         """The request goes to the deployment at `row`, of this model group."""
-        self.index.sent(held.names, row, now)
+        self.index.sent(match.block_names, row, now)
         if prompt.session:
             self.conversations.served(prompt.session, group)
 

@@ -143,7 +143,7 @@ class Residuals:
 
 
 @dataclass(slots=True)
-class FleetOdds:
+class FleetResiduals:
     """The residuals as they hold for N deployments of the given tiers."""
 
     residuals: Residuals
@@ -158,7 +158,7 @@ class FleetOdds:
     """What had been measured by then."""
 
     @classmethod
-    def of(cls, residuals: Residuals, tier_rows: IntArray) -> FleetOdds:
+    def of(cls, residuals: Residuals, tier_rows: IntArray) -> FleetResiduals:
         """The odds of N deployments of these tiers (N,)."""
         return cls(residuals, tier_rows, residuals.tables(tier_rows))
 

@@ -14,7 +14,7 @@ from random import Random
 
 from rb_litellm.core.types import BoolArray, IntArray
 
-FEWEST = 8
+MIN_SAMPLE = 8
 """So many are looked at however many workers there are; a smaller tier is looked at whole."""
 
 
@@ -30,7 +30,7 @@ class CandidateSampling:
     def left_out(self, alike: BoolArray, random: Random) -> IntArray:
         """Rows of those (N,) `alike` that this decision does not look at; may be none."""
         (rows,) = alike.nonzero()
-        looked_at = max(FEWEST, -(-rows.size // self.workers))
+        looked_at = max(MIN_SAMPLE, -(-rows.size // self.workers))
         if looked_at >= rows.size:
             return rows[:0]
         return rows[random.sample(range(rows.size), rows.size - looked_at)]

@@ -102,7 +102,7 @@ class Objective(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def lasting(
+    def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
     ) -> tuple[ScoreTerm, ScoreTerm]:
         """The terms of quality and cost: what is placed before a request changes neither."""
@@ -113,7 +113,7 @@ class Objective(ABC):
 
     def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[ScoreTerm, ScoreTerm, ScoreTerm]:
         """All terms of the score."""
-        quality, cost = self.lasting(predictions.quality, predictions.cost_usd, allowed)
+        quality, cost = self.static_terms(predictions.quality, predictions.cost_usd, allowed)
         return quality, self.latency(predictions.times, allowed), cost
 
 
@@ -124,7 +124,7 @@ class JointScore(Objective):
     weights: Weights
     quality_norm: QualityNorm = "raw"
 
-    def lasting(
+    def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
     ) -> tuple[ScoreTerm, ScoreTerm]:
         """Quality as normalised, and what is saved of the largest cost."""
@@ -164,7 +164,7 @@ class Priced(Objective):
             if not 0.0 <= value < math.inf:
                 raise ValueError(f"prices.{name} is {value!r}; allowed is a number from 0 up, in USD")
 
-    def lasting(
+    def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
     ) -> tuple[ScoreTerm, ScoreTerm]:
         """Two sums of money; nothing is compared with other candidates."""
@@ -199,6 +199,6 @@ def score(
     `quality` in [0, 1], `e2e_s` in seconds, `cost_usd` in US dollars, all of shape (..., N).
     """
     objective = JointScore(weights, quality_norm)
-    of_quality, of_cost = objective.lasting(quality, cost_usd, allowed)
+    of_quality, of_cost = objective.static_terms(quality, cost_usd, allowed)
     of_latency = ScoreTerm("latency", weights.latency, saving(e2e_s, allowed))
     return total((of_quality, of_latency, of_cost), allowed)

@@ -39,7 +39,7 @@ STEPS = (1.25, 1.5, 2.0)
 """Default multiples of a limit at which it is tried again."""
 
 
-class Odds(Protocol):
+class LatencyErrors(Protocol):
     """What is known of the error of latency forecasts for N deployments."""
 
     def probabilities(
@@ -89,7 +89,7 @@ class Slo:
 
 
 @dataclass(slots=True)
-class Judgement:
+class SloResult:
     """What the limits of a request leave of its candidates."""
 
     allowed: BoolArray
@@ -100,32 +100,36 @@ class Judgement:
     """Mode `prefer`: the score term of the misses."""
 
 
-def judge(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> Judgement:
+def apply_slo(
+    slo: Slo, predictions: Predictions, offered: BoolArray, latency_errors: LatencyErrors
+) -> SloResult:
     """Hold the offered candidates (N,) against the request's limits."""
-    said = filter_results(slo, predictions, odds)
+    said = filter_results(slo, predictions, latency_errors)
     if slo.mode == "prefer":
         missed = np.zeros(offered.size)
-        for check in _checks(slo, predictions, odds):
+        for check in _checks(slo, predictions, latency_errors):
             missed += check.misses()
-        return Judgement(offered, said, penalty=ScoreTerm("slo", slo.penalty, -missed))
+        return SloResult(offered, said, penalty=ScoreTerm("slo", slo.penalty, -missed))
     kept = offered.copy()
     for result in said:
         kept &= result.passed
     if slo.mode == "strict" or np.count_nonzero(kept):
-        return Judgement(kept, said)
-    return _relaxed(slo, _checks(slo, predictions, odds), said, offered)
+        return SloResult(kept, said)
+    return _relaxed(slo, _checks(slo, predictions, latency_errors), said, offered)
 
 
-def filter_results(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[FilterResult, ...]:
+def filter_results(
+    slo: Slo, predictions: Predictions, latency_errors: LatencyErrors
+) -> tuple[FilterResult, ...]:
     """What each limit that is set says of each candidate."""
     said: list[FilterResult] = []
     kinds, limits = slo.latencies
     if kinds:
         # A forecast is held against the longest that will do: P(latency <= limit) takes far longer to tell.
-        longest = odds.longest(kinds, limits, slo.theta)
+        longest = latency_errors.longest(kinds, limits, slo.theta)
         for kind, limit, most in zip(kinds, limits, longest, strict=True):
             forecast_s = time_s(predictions.times, kind)
-            level = partial(_probability, odds, kind, forecast_s, limit)
+            level = partial(_probability, latency_errors, kind, forecast_s, limit)
             said.append(FilterResult(kind, forecast_s <= most, limit, level))
     quality, cost = predictions.quality, predictions.cost_usd
     if slo.quality_min is not None:
@@ -135,26 +139,28 @@ def filter_results(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[Filt
     return tuple(said)
 
 
-def all_keep_latencies(slo: Slo, times: LatencyForecast, odds: Odds) -> bool:
+def all_meet_latency_limits(slo: Slo, times: LatencyForecast, latency_errors: LatencyErrors) -> bool:
     """Whether every candidate of N keeps the limits on latencies: told far sooner than by verdicts."""
     kinds, limits = slo.latencies
     if not kinds:
         return True
     forecasts_s = np.concatenate([time_s(times, kind) for kind in kinds]).reshape(len(kinds), -1)
-    return all_of(forecasts_s <= odds.longest(kinds, limits, slo.theta))
+    return all_of(forecasts_s <= latency_errors.longest(kinds, limits, slo.theta))
 
 
-def all_keep_the_rest(slo: Slo, least_quality: float, most_usd: float) -> bool:
+def all_meet_static_limits(slo: Slo, least_quality: float, most_usd: float) -> bool:
     """Whether candidates of at least this quality and at most this cost keep the limits on both."""
     return (slo.quality_min is None or least_quality >= slo.quality_min) and (
         slo.max_cost_usd is None or most_usd <= slo.max_cost_usd
     )
 
 
-def needed(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> dict[str, float]:
+def needed(
+    slo: Slo, predictions: Predictions, offered: BoolArray, latency_errors: LatencyErrors
+) -> dict[str, float]:
     """The limits that the best offered candidate could keep, each by itself: s, quality or USD."""
     best: dict[str, float] = {}
-    for check in _checks(slo, predictions, odds):
+    for check in _checks(slo, predictions, latency_errors):
         within = check.attainable()[offered]
         if within.size:
             best[check.name] = float(within.max() if check.name == "quality" else within.min())
@@ -166,21 +172,23 @@ def time_s(times: LatencyForecast, kind: Latency) -> FloatArray:
     return times.ttft_s if kind == "ttft" else times.tpot_s if kind == "tpot" else times.e2e_s
 
 
-def _probability(odds: Odds, kind: Latency, time_s: FloatArray, limit_s: float) -> FloatArray:
-    (probability,) = odds.probabilities([kind], time_s[None], [limit_s])
+def _probability(
+    latency_errors: LatencyErrors, kind: Latency, time_s: FloatArray, limit_s: float
+) -> FloatArray:
+    (probability,) = latency_errors.probabilities([kind], time_s[None], [limit_s])
     return np.asarray(probability)
 
 
 def _relaxed(
     slo: Slo, checks: Sequence[_Check], filter_results: tuple[FilterResult, ...], offered: BoolArray
-) -> Judgement:
+) -> SloResult:
     by_name = {check.name: check for check in checks}
     allowed = offered.copy()
     for result in filter_results:
         if result.name not in slo.relax:
             allowed &= result.passed
     if not allowed.any():
-        return Judgement(allowed, filter_results)
+        return SloResult(allowed, filter_results)
     # One number says how far down the list of (limit, step) pairs a candidate has to go.
     depth = np.zeros(offered.size)
     stride = len(slo.steps) + 2.0
@@ -191,7 +199,7 @@ def _relaxed(
     least = depth[allowed].min()
     allowed &= depth <= least + 1e-9
     loosened = tuple(v.name for v in filter_results if not v.passed[allowed].all())
-    return Judgement(allowed, filter_results, relaxed=loosened)
+    return SloResult(allowed, filter_results, relaxed=loosened)
 
 
 def _steps_needed(check: _Check, steps: Sequence[float]) -> FloatArray:
@@ -223,12 +231,12 @@ class _Check(Protocol):
         """(N,) the limit that each candidate would keep."""
 
 
-def _checks(slo: Slo, predictions: Predictions, odds: Odds) -> list[_Check]:
+def _checks(slo: Slo, predictions: Predictions, latency_errors: LatencyErrors) -> list[_Check]:
     checks: list[_Check] = []
     for name, limit in zip(*slo.latencies, strict=True):
         predicted = time_s(predictions.times, name)
         shared = predictions.times.priced_s if name == "e2e" else predicted
-        checks.append(_LatencyCheck(name, limit, predicted, shared, slo.theta, odds))
+        checks.append(_LatencyCheck(name, limit, predicted, shared, slo.theta, latency_errors))
     if slo.quality_min is not None:
         checks.append(_QualityCheck("quality", slo.quality_min, predictions.quality))
     if slo.max_cost_usd is not None:
@@ -244,7 +252,7 @@ class _LatencyCheck:
     shared: FloatArray
     """What a loosened limit is held against: the same time, or with it what others lose."""
     theta: float
-    odds: Odds
+    latency_errors: LatencyErrors
 
     def misses(self) -> FloatArray:
         return self._short(self.predicted, 1.0)
@@ -253,11 +261,11 @@ class _LatencyCheck:
         return self._short(self.shared, step)
 
     def _short(self, time_s: FloatArray, step: float) -> FloatArray:
-        probability = _probability(self.odds, self.name, time_s, self.limit * step)
+        probability = _probability(self.latency_errors, self.name, time_s, self.limit * step)
         return np.where(probability >= self.theta, 0.0, 1.0 - probability / self.theta)
 
     def attainable(self) -> FloatArray:
-        return self.odds.attainable(self.name, self.predicted, self.theta)
+        return self.latency_errors.attainable(self.name, self.predicted, self.theta)
 
 
 @dataclass(frozen=True, slots=True)

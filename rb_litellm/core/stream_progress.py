@@ -43,7 +43,7 @@ _STEADY = 0.2
 """if they differ by less than this on average, in log."""
 
 
-class Pace:
+class DecodeSpeed:
     """Of one deployment. Knows no clock: it is looked at in even steps of about a second."""
 
     __slots__ = ("_answers", "_log_tokens", "_seen", "_speed", "_spread")
@@ -69,7 +69,7 @@ class Pace:
             return None
         return math.exp(self._log_tokens)
 
-    def answered(self, output_tokens: int | None, chunks: int) -> None:
+    def observe_answer(self, output_tokens: int | None, chunks: int) -> None:
         """A stream of so many chunks is complete."""
         if output_tokens is None or output_tokens < _LONG_ANSWER or not chunks:
             return
@@ -80,7 +80,7 @@ class Pace:
             self._spread += gain * (abs(found - self._log_tokens) - self._spread)
         self._log_tokens += gain * (found - self._log_tokens)
 
-    def look(self, tpot_s: float, streams: Sequence[Stream], now: float) -> None:
+    def observe(self, tpot_s: float, streams: Sequence[Stream], now: float) -> None:
         """Learn from the streams that it writes now.
 
         `tpot_s` is what answers have taught to expect at the present load.
@@ -95,7 +95,7 @@ class Pace:
         else:
             self._doubt(speed)
 
-    def taught(self, step: float) -> None:
+    def compensate(self, step: float) -> None:
         """What answers have taught of TPOT has moved by `step`, in log: both together stay as they were."""
         if self._speed is not None:
             moved = self._speed * math.exp(step)

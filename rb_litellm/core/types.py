@@ -105,7 +105,7 @@ class Outcome:
     cost_usd: float | None = None
     error: str | None = None
     """Class name of the exception, for an attempt that failed."""
-    first_token_told: bool = False
+    first_token_learned: bool = False
     """The first token was noted when it came, so that its time has been learned from already."""
     chunks: int = 0
     """Of its stream, by the close; 0 where they were not counted."""

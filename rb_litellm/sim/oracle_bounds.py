@@ -61,7 +61,7 @@ def _worth(name: str, train: Corpus, requests: Sequence[Request]) -> FloatArray:
     elif name == "kind-known:foresight":
         means = _means(tasks, truth)
     else:
-        raise ValueError(f"unknown ceiling {name!r}; there are {', '.join(NAMES)}")
+        raise ValueError(f"unknown oracle bound {name!r}; there are {', '.join(NAMES)}")
     # A kind that the training rows lack is judged as any prompt.
     return np.array([means.get(task, overall) for task in tasks])
 

@@ -13,7 +13,7 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.balancer import MAX_LOOKED, Balancer, RoutingRequest, model_info
+from rb_litellm.balancer import MAX_STREAMS_PER_STEP, Balancer, RoutingRequest, model_info
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.breakdown import Refusal, ScoreTerm
 from rb_litellm.core.filters import Limits
@@ -35,7 +35,7 @@ from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.policy import REFUSED, DecisionQueue
 from rb_litellm.sim.workload import Request
-from rb_litellm.state.gauges import Heard, decode, encode
+from rb_litellm.state.gauges import StoredGauge, decode, encode
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.reckoning import Peers, Reckoner
@@ -169,13 +169,13 @@ class RouteBalance:
         for its in self._workers:
             its.ledger.expire(now)
             if self._arms.learning:
-                its.look(now)
+                its.observe_streams(now)
             if self.workers > 1:
                 sums, rates = its.ledger.sums(now), its.ledger.decode_rates()
-                gauges.append(Heard(its.name, 0.0, encode(its.index, sums, rates, now)))
+                gauges.append(StoredGauge(its.name, 0.0, encode(its.index, sums, rates, now)))
         for n, its in enumerate(self._workers):
             if self.workers > 1:
-                its.peers.hear([decode(g) for m, g in enumerate(gauges) if m != n], now)
+                its.peers.update([decode(g) for m, g in enumerate(gauges) if m != n], now)
 
     def predicted(self, worker: int, request: Request) -> Prediction:
         """What was predicted at the request's last decision."""
@@ -221,13 +221,13 @@ class _Worker:
             reckoner = _Standing(self.index, self.ledger, self.peers)
         self.balancer = Balancer(reckoner, LatencyLearner(), random)
         self.predicted: dict[int, Prediction] = {}
-        self._looked_s = 0.0
+        self._observed_s = 0.0
 
-    def look(self, now: float) -> None:
+    def observe_streams(self, now: float) -> None:
         """See how fast open streams are being written, once a second."""
-        if now - self._looked_s >= 0.999:
-            self._looked_s = now
-            self.balancer.look(self.ledger.streams(MAX_LOOKED), now)
+        if now - self._observed_s >= 0.999:
+            self._observed_s = now
+            self.balancer.observe_streams(self.ledger.streams(MAX_STREAMS_PER_STEP), now)
 
     def attempt(self, request: Request) -> AttemptKey:
         """The key of the request's next attempt."""
@@ -241,10 +241,10 @@ class _Selfish(Objective):
 
     objective: Objective
 
-    def lasting(
+    def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
     ) -> tuple[ScoreTerm, ScoreTerm]:
-        return self.objective.lasting(quality, cost_usd, allowed)
+        return self.objective.static_terms(quality, cost_usd, allowed)
 
     def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
         return self.objective.latency(replace(times, burden_s=0.0), allowed)

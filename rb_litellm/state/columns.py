@@ -85,7 +85,7 @@ class Columns:
         self.first_s[slot] = now
         self.overdue_s[slot] = sent_s + _PATIENCE * self.e2e_s[slot] + _GRACE_S
 
-    def slower(self, count: int, row: int, tpot_s: float) -> None:
+    def cap_decode_rate(self, count: int, row: int, tpot_s: float) -> None:
         """Expect of the deployment at `row` no more than a token every `tpot_s`, of what is open there."""
         slots = np.flatnonzero((self.row[:count] == row) & (self.decode_rate[:count] * tpot_s > 1.0))
         longer_s = self.e2e_s[slots] * (self.decode_rate[slots] * tpot_s - 1.0)

@@ -42,7 +42,7 @@ class Load(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class StoredGauge:
     """A gauge as it came out of the store."""
 
     origin: str
@@ -102,25 +102,25 @@ def encode(
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def decode(heard: Heard) -> Gauge:
+def decode(stored: StoredGauge) -> Gauge:
     """Read another worker's gauge.
 
     Raises:
         GaugeError: it is no gauge of this version; whoever wrote it is not one of ours.
     """
-    if len(heard.payload) > MAX_PAYLOAD_BYTES:
-        raise GaugeError(f"gauge of {heard.origin!r} has {len(heard.payload)} bytes")
+    if len(stored.payload) > MAX_PAYLOAD_BYTES:
+        raise GaugeError(f"gauge of {stored.origin!r} has {len(stored.payload)} bytes")
     try:
-        document: dict[str, Any] = json.loads(heard.payload)
+        document: dict[str, Any] = json.loads(stored.payload)
         if document["v"] != WIRE_VERSION:
-            raise GaugeError(f"gauge of {heard.origin!r} has version {document['v']!r}")
+            raise GaugeError(f"gauge of {stored.origin!r} has version {document['v']!r}")
         loads = {str(name): _load(*figures) for name, figures in document["d"].items()}
         prefixes = {str(name): _unpacked(packed) for name, packed in document.get("p", {}).items()}
-        return Gauge(heard.origin, heard.age_s, loads, _amount(document["up"]), prefixes)
+        return Gauge(stored.origin, stored.age_s, loads, _amount(document["up"]), prefixes)
     except GaugeError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GaugeError(f"gauge of {heard.origin!r} cannot be read: {error}") from error
+        raise GaugeError(f"gauge of {stored.origin!r} cannot be read: {error}") from error
 
 
 def _packed(names: Sequence[bytes]) -> str:

@@ -88,7 +88,7 @@ class Ledger:
         self._columns = Columns()
         self._streams: OrderedDict[AttemptKey, Stream] = OrderedDict()
         self._calls = CallLog(max_closed_calls)
-        self._crowded_out: list[Outcome] = []
+        self._evicted: list[Outcome] = []
         self.changes = 0
         """Grows with every open, first token and close: whether anything changed since it was last read."""
         self.closed: Counter[str] = Counter()
@@ -119,7 +119,7 @@ class Ledger:
             self._calls.opened(key.call_id, key.attempt, deployment)
             if len(self._open) >= self._max_open:
                 victim = self._by_slot[int(np.argmin(self._columns.lease_end[: len(self._by_slot)]))]
-                self._crowded_out.append(self._close(victim, now, "bound"))
+                self._evicted.append(self._close(victim, now, "bound"))
             attempt = _Attempt(
                 key,
                 deployment,
@@ -170,7 +170,7 @@ class Ledger:
                 pending_prefill_tokens=attempt.pending_prefill_tokens,
                 open_s=ttft_s,
                 ttft_s=ttft_s,
-                first_token_told=True,
+                first_token_learned=True,
             )
 
     def close(
@@ -207,20 +207,22 @@ class Ledger:
     def expire(self, now: float) -> list[Outcome]:
         """Close all attempts whose lease has ended, and report those that had to make room before."""
         with self._lock:
-            outcomes, self._crowded_out = self._crowded_out, []
+            outcomes, self._evicted = self._evicted, []
             ended = np.flatnonzero(self._columns.lease_end[: len(self._by_slot)] <= now)
             # Closing moves other attempts between slots: pick them out before closing any.
             for attempt in [self._by_slot[slot] for slot in ended]:
                 outcomes.append(self._close(attempt, now, "lease"))
             return outcomes
 
-    def slower(self, deployment: str, tpot_s: float) -> None:
+    def cap_decode_rate(self, deployment: str, tpot_s: float) -> None:
         """What is open on the deployment is seen to be written no faster than a token every `tpot_s`.
 
         It is then late by that, and not by what was predicted of it.
         """
         with self._lock:
-            self._columns.slower(len(self._by_slot), self._index.row(deployment), at_least(1e-6, tpot_s))
+            self._columns.cap_decode_rate(
+                len(self._by_slot), self._index.row(deployment), at_least(1e-6, tpot_s)
+            )
 
     def streams(self, most: int) -> list[Stream]:
         """Streams that have begun and are counted: at most so many, and the others the next time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rb_litellm.state.gauges import GaugeError, Heard, decode
+from rb_litellm.state.gauges import GaugeError, StoredGauge, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Overview:
     """Names of workers whose gauge is of another version or damaged."""
 
 
-def overview(heard: Iterable[Heard]) -> Overview:
+def overview(stored: Iterable[StoredGauge]) -> Overview:
     """Add up gauges as the workers themselves do, without advancing them."""
     workers: list[WorkerLoad] = []
     unreadable: list[str] = []
     sums: dict[str, list[float]] = {}
-    for one in sorted(heard, key=lambda h: h.origin):
+    for one in sorted(stored, key=lambda h: h.origin):
         try:
             gauge = decode(one)
         except GaugeError:

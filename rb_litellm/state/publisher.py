@@ -23,7 +23,7 @@ from typing import Literal, Protocol
 from uuid import uuid4
 
 from rb_litellm.state.exchange_schedule import pauses_s
-from rb_litellm.state.gauges import Gauge, GaugeError, Heard, decode, encode, wire_name
+from rb_litellm.state.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Peers
@@ -65,7 +65,7 @@ class PrefixShare(Protocol):
     def recent(self, now: float) -> Mapping[int, Sequence[bytes]]:
         """Names of prefixes sent from here in the last seconds, by row of the index."""
 
-    def heard(self, names: Sequence[bytes], row: int, now: float) -> None:
+    def receive(self, names: Sequence[bytes], row: int, now: float) -> None:
         """Another worker lately sent prompts with these prefixes to the deployment at `row`."""
 
 
@@ -113,7 +113,7 @@ class GaugePublisher:
         self._failures = 0
         self._last_s: float | None = None
         self._error: str | None = None
-        self._told_changes = -1
+        self._published_changes = -1
         self._unreadable: set[str] = set()
         peers.ttl_s = ttl_s
 
@@ -171,7 +171,7 @@ class GaugePublisher:
         self._trying = True
         try:
             before = self._clock()
-            self._told_changes = self._ledger.changes
+            self._published_changes = self._ledger.changes
             payload = encode(
                 self._index,
                 self._ledger.sums(before),
@@ -180,13 +180,13 @@ class GaugePublisher:
                 {} if self._prefixes is None else self._prefixes.recent(before),
             )
             self._exchanges += 1
-            heard = await asyncio.wait_for(
+            stored = await asyncio.wait_for(
                 self._store.exchange(self._origin, payload, self._ttl_s), self._timeout_s
             )
             after = self._clock()
-            gauges = self._readable(heard)
-            self._peers.hear(gauges, (before + after) / 2.0)
-            self._hear_prefixes(gauges, after)
+            gauges = self._readable(stored)
+            self._peers.update(gauges, (before + after) / 2.0)
+            self._receive_prefixes(gauges, after)
             self._last_s = after
         except Exception as error:  # noqa: BLE001  whatever the store fails with, routing goes on
             self._failed(error)
@@ -203,27 +203,27 @@ class GaugePublisher:
             await self.step()
             soonest, latest = pauses_s(self._interval_s, self._failed_in_a_row, self._random)
             await asyncio.sleep(max(began + soonest - self._clock(), 0.001))
-            if self._ledger.changes == self._told_changes:
+            if self._ledger.changes == self._published_changes:
                 await asyncio.sleep(max(began + latest - self._clock(), 0.0))
 
-    def _hear_prefixes(self, gauges: list[Gauge], now: float) -> None:
+    def _receive_prefixes(self, gauges: list[Gauge], now: float) -> None:
         if self._prefixes is None or not any(gauge.prefixes for gauge in gauges):
             return
         rows = {wire_name(id_): row for row, id_ in enumerate(self._index.ids)}
         for gauge in gauges:
             for name, names in gauge.prefixes.items():
                 if name in rows:
-                    self._prefixes.heard(names, rows[name], now - gauge.age_s)
+                    self._prefixes.receive(names, rows[name], now - gauge.age_s)
 
-    def _readable(self, heard: list[Heard]) -> list[Gauge]:
-        return [gauge for gauge in map(self._decoded, heard) if gauge is not None]
+    def _readable(self, stored: list[StoredGauge]) -> list[Gauge]:
+        return [gauge for gauge in map(self._decoded, stored) if gauge is not None]
 
-    def _decoded(self, heard: Heard) -> Gauge | None:
+    def _decoded(self, stored: StoredGauge) -> Gauge | None:
         try:
-            return decode(heard)
+            return decode(stored)
         except GaugeError as error:
-            if heard.origin not in self._unreadable and len(self._unreadable) < MAX_UNREADABLE:
-                self._unreadable.add(heard.origin)
+            if stored.origin not in self._unreadable and len(self._unreadable) < MAX_UNREADABLE:
+                self._unreadable.add(stored.origin)
                 _log.warning("RouteBalance: a worker's load is not counted: %s", error)
             return None
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, InstanceState
-from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.gauges import Gauge, wire_name
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
@@ -33,30 +33,30 @@ class Peers:
         self._index = index
         self.ttl_s = ttl_s
         """Gauges older than this are not gone by."""
-        self._told: tuple[tuple[Gauge, ...], float] = ((), -np.inf)
+        self._latest: tuple[tuple[Gauge, ...], float] = ((), -np.inf)
         self._row_of: dict[str, int] = {}
         self._added: tuple[tuple[Gauge, ...], FloatArray] | None = None
 
-    def hear(self, gauges: Iterable[Gauge], now: float) -> None:
+    def update(self, gauges: Iterable[Gauge], now: float) -> None:
         """Replace all that was heard before; the gauges' ages are those at `now`."""
-        self._told = (tuple(gauges), now)
+        self._latest = (tuple(gauges), now)
 
     @property
     def gauges(self) -> tuple[Gauge, ...]:
         """What each peer said last; kept while nothing is heard."""
-        return self._told[0]
+        return self._latest[0]
 
     def silence_s(self, now: float) -> float:
         """Seconds since the last answer; inf before the first."""
-        return now - self._told[1]
+        return now - self._latest[1]
 
     def alone(self, now: float) -> bool:
         """Peers were seen, but what they said is too old to go by."""
-        return bool(self._told[0]) and self.silence_s(now) > self.ttl_s
+        return bool(self._latest[0]) and self.silence_s(now) > self.ttl_s
 
     def sums(self, now: float, rows: int) -> InstanceState:
         """The peers' load on the first `rows` rows of the index, advanced to `now`."""
-        gauges, heard_s = self._told
+        gauges, received_s = self._latest
         if not gauges:
             return InstanceState.idle(rows)
         # Added up once per answer (and when a deployment is first met), not once per decision.
@@ -64,7 +64,7 @@ class Peers:
         if added is None or added[0] is not gauges or added[1].shape[1] != rows:
             added = self._added = (gauges, self._add_up(gauges, rows))
         in_flight, prefill, decode, rate, fallen_before = added[1]
-        fallen = rate * max(now - heard_s, 0.0) + fallen_before
+        fallen = rate * max(now - received_s, 0.0) + fallen_before
         return InstanceState(in_flight, prefill, np.maximum(decode - fallen, decode * _REMAINDER))
 
     def _add_up(self, gauges: tuple[Gauge, ...], rows: int) -> FloatArray:
@@ -88,13 +88,13 @@ class Reckoner:
     """Own ledger and peers -> state of every deployment in the index."""
 
     def __init__(
-        self, index: DeploymentIndex, ledger: Ledger, peers: Peers, foreign: Foreign | None = None
+        self, index: DeploymentIndex, ledger: Ledger, peers: Peers, external: ExternalLoad | None = None
     ) -> None:
         """`foreign` is load that did not pass through any worker, where servers are asked for it."""
         self._index = index
         self._ledger = ledger
         self._peers = peers
-        self._foreign = foreign
+        self._external = external
 
     @property
     def workers(self) -> int:
@@ -108,7 +108,7 @@ class Reckoner:
     def state(self, now: float) -> InstanceState:
         """Load of all deployments at `now` (monotonic s); arrays have one row per row of the index."""
         known = self.known(now)
-        return known if self._foreign is None else self._foreign.add_to(known, now)
+        return known if self._external is None else self._external.add_to(known, now)
 
     def known(self, now: float) -> InstanceState:
         """The part of the load that passed through this worker or its peers."""
@@ -130,9 +130,9 @@ class Reckoner:
             own.pending_decode_tokens + others.pending_decode_tokens,
         )
 
-    def slower(self, deployment: str, tpot_s: float) -> None:
+    def cap_decode_rate(self, deployment: str, tpot_s: float) -> None:
         """Streams show that the deployment needs `tpot_s` per token now, more than was predicted."""
-        self._ledger.slower(deployment, tpot_s)
+        self._ledger.cap_decode_rate(deployment, tpot_s)
 
     def slowdown(self, now: float) -> FloatArray:
         """How many times slower than predicted each deployment shows itself to be; at least 1."""

@@ -23,7 +23,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from rb_litellm.state.gauges import WIRE_VERSION, Heard
+from rb_litellm.state.gauges import WIRE_VERSION, StoredGauge
 from rb_litellm.state.redis_settings import RedisSettings
 from rb_litellm.state.store import MAX_PEERS
 
@@ -60,7 +60,7 @@ class RedisStore:
         self._exchange = _Script("exchange.lua")
         self._read = _Script("read.lua")
 
-    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[Heard]:
+    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
         """Leave `origin`'s gauge and get those of the workers seen in the answer before, in one round trip.
 
         Raises:
@@ -73,7 +73,7 @@ class RedisStore:
             [origin, str(round(ttl_s * 1000)), payload, *known],
         )
         self._known = sorted(_text(name) for name in names)[: MAX_PEERS + 1]
-        return _heard(known, gauges, ages)
+        return _stored_gauges(known, gauges, ages)
 
     async def remove(self, origin: str) -> None:
         """Take `origin`'s gauge away."""
@@ -81,14 +81,14 @@ class RedisStore:
         await client.delete(self._key(origin))
         await client.srem(f"{self._prefix}:workers", origin)
 
-    async def read(self) -> list[Heard]:
+    async def read(self) -> list[StoredGauge]:
         """All gauges of the fleet; writes nothing."""
         client = self._connected()
         names = sorted(_text(name) for name in await client.smembers(f"{self._prefix}:workers"))
         if not names:
             return []
         gauges, ages = await self._read.run(client, [self._key(name) for name in names], [])
-        return _heard(names, gauges, ages)
+        return _stored_gauges(names, gauges, ages)
 
     async def close(self) -> None:
         """Drop the connection; the next call makes a new one."""
@@ -132,9 +132,11 @@ def connect(settings: RedisSettings) -> Any:
     )
 
 
-def _heard(names: Sequence[str], gauges: Sequence[bytes | None], ages: Sequence[bytes]) -> list[Heard]:
+def _stored_gauges(
+    names: Sequence[str], gauges: Sequence[bytes | None], ages: Sequence[bytes]
+) -> list[StoredGauge]:
     return [
-        Heard(name, float(age) / 1000.0, payload)
+        StoredGauge(name, float(age) / 1000.0, payload)
         for name, payload, age in zip(names, gauges, ages, strict=True)
         if payload is not None
     ]

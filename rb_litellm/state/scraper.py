@@ -15,7 +15,7 @@ from itertools import islice
 from random import Random
 from time import monotonic
 
-from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.reckoning import Reckoner
 from rb_litellm.state.server_metrics import ServerLoad, read_metrics
 
@@ -36,7 +36,7 @@ class ServerStatus:
     url: str
     load: ServerLoad | None = None
     """What it said last."""
-    told_s: float | None = None
+    updated_s: float | None = None
     """When; monotonic seconds."""
     failures: int = 0
     """In a row."""
@@ -50,7 +50,7 @@ class Scraper:
     def __init__(
         self,
         reckoner: Reckoner,
-        foreign: Foreign,
+        external: ExternalLoad,
         targets: Callable[[], Mapping[str, str]],
         *,
         interval_s: float = 5.0,
@@ -60,7 +60,7 @@ class Scraper:
     ) -> None:
         """`targets()` gives the metrics URL by deployment id; `fetch` reads one (over HTTP by default)."""
         self._reckoner = reckoner
-        self._foreign = foreign
+        self._external = external
         self._targets = targets
         self._interval_s = interval_s
         self._fetch = fetch or _get
@@ -68,7 +68,7 @@ class Scraper:
         self._random = random or Random()
         self._servers: dict[str, ServerStatus] = {}
         self._task: asyncio.Task[None] | None = None
-        foreign.interval_s = interval_s
+        external.interval_s = interval_s
 
     def start(self) -> None:
         """Run in the background of the running event loop. Does nothing where it already runs."""
@@ -122,10 +122,10 @@ class Scraper:
         now = self._clock()
         rows = [self._reckoner.row(deployment) for deployment in deployments]
         known = self._reckoner.known(now).in_flight[rows].sum()
-        self._foreign.tell(rows, load, float(known), now)
+        self._external.update(rows, load, float(known), now)
         if server.failures:
             _log.warning("RouteBalance: %s can be read again", url)
-        server.load, server.told_s, server.failures, server.error = load, now, 0, None
+        server.load, server.updated_s, server.failures, server.error = load, now, 0, None
         server.due_s = now + self._interval_s * self._random.uniform(0.8, 1.0)
 
     def _failed(self, server: ServerStatus, error: Exception) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rb_litellm.state.gauges import Heard
+from rb_litellm.state.gauges import StoredGauge
 
 MAX_PEERS = 512
 """Other workers that are read; of more, any 512."""
@@ -19,7 +19,7 @@ class GaugeStore(Protocol):
     kind: str
     """memory or redis."""
 
-    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[Heard]:
+    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
         """Leave `origin`'s gauge and get those of all others, in one round trip.
 
         A worker that has just joined may be missing from the first answer after it joined.
@@ -33,7 +33,7 @@ class GaugeStore(Protocol):
         """Take `origin`'s gauge away, as a worker that ends does."""
         ...
 
-    async def read(self) -> list[Heard]:
+    async def read(self) -> list[StoredGauge]:
         """All gauges, for somebody who only looks on."""
         ...
 

@@ -21,7 +21,7 @@ from rb_litellm.predictors.model import LEVELS, mean_of_quantiles
 from rb_litellm.train.boosting import Trees, boost
 from rb_litellm.train.clusters import clusters
 from rb_litellm.train.dataset import DataError, Dataset
-from rb_litellm.train.leave_one_task_out import Judged, as_strangers, choose_recognised, left_out
+from rb_litellm.train.leave_one_task_out import HeldOutPrompts, as_unseen_kind, choose_recognised, left_out
 from rb_litellm.train.prompt_features import MIN_SEEN, Reading
 from rb_litellm.train.targets import MAX_KINDS, Reader, Targets, column_means
 from rb_litellm.train.weights import choose_weights, keep_closer, plain_blend
@@ -80,13 +80,15 @@ def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lam
     steps.done()
 
     blend = choose_weights(plain_blend(targets, familiarity), unseen, targets.labels, targets.known)
-    strangers = []
+    unseen_kinds = []
     for kind in strange:
-        strangers.append(as_strangers(kind, reading, targets, features, blend, rounds, random))
+        unseen_kinds.append(as_unseen_kind(kind, reading, targets, features, blend, rounds, random))
         steps.done()
     graded = targets.fully_graded
-    known = Judged(blend, unseen[graded], familiarity[graded], targets.labels[graded, : targets.qualities])
-    blend = blend.but(recognised=choose_recognised(known, strangers))
+    known = HeldOutPrompts(
+        blend, unseen[graded], familiarity[graded], targets.labels[graded, : targets.qualities]
+    )
+    blend = blend.but(recognised=choose_recognised(known, unseen_kinds))
     blend = keep_closer(blend, unseen, familiarity, targets.labels, targets.known)
     return _fitted(data, targets, blend, encoder, bytes(booster.save_raw("ubj")), unseen, familiarity)
 

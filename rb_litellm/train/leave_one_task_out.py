@@ -41,7 +41,7 @@ MIN_GRADED = 20
 
 
 @dataclass(frozen=True)
-class Judged:
+class HeldOutPrompts:
     """Prompts with what trees say of them that had not seen them."""
 
     blend: Blend
@@ -60,15 +60,15 @@ class Judged:
         return float(earned.mean())
 
 
-def choose_recognised(known: Judged, strangers: Sequence[Judged]) -> float:
+def choose_recognised(known: HeldOutPrompts, unseen_kinds: Sequence[HeldOutPrompts]) -> float:
     """The most certainty, of GRID, that earns about most on known kinds and on the stranger that fares worst.
 
     The worst, because the next kind never seen may be like it: most strangers are taken for nothing known and
     lose little at any certainty, and a single one taken for what it is not loses more than all others earn.
     """
-    if not strangers:
+    if not unseen_kinds:
         return 0.0
-    earned = [known.gain(at) + min(part.gain(at) for part in strangers) for at in GRID]
+    earned = [known.gain(at) + min(part.gain(at) for part in unseen_kinds) for at in GRID]
     return max(at for at, gain in zip(GRID, earned, strict=True) if gain >= max(earned) - CHANCE)
 
 
@@ -81,7 +81,7 @@ def left_out(targets: Targets) -> list[int]:
     return sorted(int(kind) for kind in order if graded[kind] >= MIN_GRADED)
 
 
-def as_strangers(
+def as_unseen_kind(
     kind: int,
     reading: Reading,
     targets: Targets,
@@ -89,7 +89,7 @@ def as_strangers(
     blend: Blend,
     rounds: int,
     random: np.random.Generator,
-) -> Judged:
+) -> HeldOutPrompts:
     """The prompts of one kind as they are read by who has never seen the kind.
 
     `features` (P, STRUCTURE + C + O) are those of prompts that the linear reading was not fitted on.
@@ -111,7 +111,7 @@ def as_strangers(
     raw = np.asarray(booster.inplace_predict(strange, validate_features=False), dtype=np.float64)
     _, familiarity = lexicon.weigh(reading.bag, scale.idf)
     same = ("own_common", "own_differences", "own_lengths", "worth")
-    return Judged(
+    return HeldOutPrompts(
         plain_blend(told, familiarity[others]).but(**{name: getattr(blend, name) for name in same}),
         raw.reshape(len(rows), -1),
         familiarity[rows],

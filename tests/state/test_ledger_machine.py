@@ -71,8 +71,8 @@ class LedgerMachine(RuleBasedStateMachine):
             self.streaming.add(key)
 
     @rule(deployment=DEPLOYMENTS, tpot_s=st.floats(0.0, 1e3))
-    def slower(self, deployment, tpot_s):
-        self.ledger.slower(deployment, tpot_s)
+    def cap_decode_rate(self, deployment, tpot_s):
+        self.ledger.cap_decode_rate(deployment, tpot_s)
 
     @rule(seconds=SECONDS)
     def wait(self, seconds):

@@ -1,4 +1,4 @@
-"""The background exchange: what is told, what is heard, and what happens when the store fails."""
+"""The background exchange: what is told, what is stored, and what happens when the store fails."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ import pytest
 from state_samples import prediction
 
 from rb_litellm.core.prefix_memory import PrefixIndex, block_names
-from rb_litellm.state.gauges import Heard
+from rb_litellm.state.gauges import StoredGauge
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.memory import MemoryStore
@@ -250,7 +250,7 @@ def test_started_again_in_another_event_loop(workers):
 async def test_more_than_the_payload_bound_of_a_peer_is_not_read(workers, store, caplog):
     store._gauges["big"] = (b"x" * (1 << 21), store._clock(), store._clock() + 5.0)
     assert await workers[0].publisher.step()
-    assert [h.origin for h in await store.read() if isinstance(h, Heard)] == ["big", "w1"]
+    assert [h.origin for h in await store.read() if isinstance(h, StoredGauge)] == ["big", "w1"]
     assert len(caplog.records) == 1
 
 

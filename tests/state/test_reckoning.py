@@ -23,7 +23,7 @@ class Worker:
         self.ledger.open(key, deployment, now=now, input_tokens=100, prediction=prediction(), **more)
 
     def hears(self, *gauges, now=0.0):
-        self.peers.hear(gauges, now)
+        self.peers.update(gauges, now)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from rb_litellm.predictors.blend import CLOSEST, Blend
 from rb_litellm.train.dataset import Dataset, read_dataset
 from rb_litellm.train.fit import fit
-from rb_litellm.train.leave_one_task_out import Judged, choose_recognised, left_out
+from rb_litellm.train.leave_one_task_out import HeldOutPrompts, choose_recognised, left_out
 from rb_litellm.train.targets import Targets
 from tests.train.conftest import answers
 
@@ -94,21 +94,21 @@ def test_a_model_that_prompts_tell_nothing_of_keeps_its_mean() -> None:
     assert told[0] < 0.6
 
 
-def judged(probability: float, second: float) -> Judged:
-    return Judged(blend(), raw(probability), np.ones(1, dtype=np.float32), np.array([[0.6, second]]))
+def judged(probability: float, second: float) -> HeldOutPrompts:
+    return HeldOutPrompts(blend(), raw(probability), np.ones(1, dtype=np.float32), np.array([[0.6, second]]))
 
 
 def test_certainty_is_asked_for_where_strangers_lose_without() -> None:
-    known, stranger = judged(0.95, second=0.8), judged(0.65, second=0.1)
-    chosen = choose_recognised(known, [stranger])
-    assert known.gain(0.0) > 0.0 > stranger.gain(0.0)
-    assert known.gain(chosen) > 0.0 == stranger.gain(chosen)
+    known, unseen_kind = judged(0.95, second=0.8), judged(0.65, second=0.1)
+    chosen = choose_recognised(known, [unseen_kind])
+    assert known.gain(0.0) > 0.0 > unseen_kind.gain(0.0)
+    assert known.gain(chosen) > 0.0 == unseen_kind.gain(chosen)
 
 
 def test_no_more_is_asked_for_than_costs_nothing() -> None:
-    known, stranger = judged(0.95, second=0.8), judged(0.65, second=0.8)
-    chosen = choose_recognised(known, [stranger])
-    assert (known.gain(chosen), stranger.gain(chosen)) == (known.gain(0.0), stranger.gain(0.0))
+    known, unseen_kind = judged(0.95, second=0.8), judged(0.65, second=0.8)
+    chosen = choose_recognised(known, [unseen_kind])
+    assert (known.gain(chosen), unseen_kind.gain(chosen)) == (known.gain(0.0), unseen_kind.gain(0.0))
     assert choose_recognised(known, []) == 0.0
 
 

@@ -21,47 +21,47 @@ _TOKENS = 128.0
 """Output tokens taken to be pending per foreign request where we have none of our own to go by."""
 
 
-class Foreign:
-    """Foreign requests per row of the index. Grows with the rows that are told of."""
+class ExternalLoad:
+    """ExternalLoad requests per row of the index. Grows with the rows that are told of."""
 
     def __init__(self, interval_s: float = 5.0) -> None:
         self.interval_s = interval_s
         """Time between news of a server."""
         self._difference: FloatArray = np.zeros(0)
-        self._told_s: FloatArray = np.zeros(0)
+        self._updated_s: FloatArray = np.zeros(0)
 
-    def tell(self, rows: Sequence[int], load: ServerLoad, known: float, now: float) -> None:
+    def update(self, rows: Sequence[int], load: ServerLoad, known: float, now: float) -> None:
         """A server said what it has; `rows` are its deployments, `known` our open attempts on all of them."""
-        missing = max(rows) + 1 - self._told_s.size
+        missing = max(rows) + 1 - self._updated_s.size
         if missing > 0:
             self._difference = np.concatenate([self._difference, np.zeros(missing)])
-            self._told_s = np.concatenate([self._told_s, np.full(missing, -np.inf)])
+            self._updated_s = np.concatenate([self._updated_s, np.full(missing, -np.inf)])
         latest = load.running + load.waiting - known
         for row in rows:
-            forgotten = now - self._told_s[row] > _FADE_INTERVALS * self.interval_s
+            forgotten = now - self._updated_s[row] > _FADE_INTERVALS * self.interval_s
             gain = 1.0 if forgotten else _GAIN
             self._difference[row] += gain * (latest - self._difference[row])
-            self._told_s[row] = now
+            self._updated_s[row] = now
 
     def requests(self, now: float, rows: int) -> FloatArray:
-        """Foreign requests (rows,) at `now`, faded by age."""
-        told = min(rows, self._told_s.size)
-        age = (now - self._told_s[:told]) / self.interval_s
+        """ExternalLoad requests (rows,) at `now`, faded by age."""
+        known_rows = min(rows, self._updated_s.size)
+        age = (now - self._updated_s[:known_rows]) / self.interval_s
         weight = np.clip((_FADE_INTERVALS - age) / (_FADE_INTERVALS - 1.0), 0.0, 1.0)
         found = np.zeros(rows)
-        found[:told] = np.maximum(self._difference[:told], 0.0) * weight
+        found[:known_rows] = np.maximum(self._difference[:known_rows], 0.0) * weight
         return found
 
     def add_to(self, state: InstanceState, now: float) -> InstanceState:
         """The state with foreign requests in it, each with as much left to decode as ours have there."""
-        if not self._told_s.size:
+        if not self._updated_s.size:
             return state
-        foreign = self.requests(now, state.in_flight.size)
+        external = self.requests(now, state.in_flight.size)
         each = np.where(
             state.in_flight > 0.0, state.pending_decode_tokens / np.maximum(state.in_flight, 1.0), _TOKENS
         )
         return InstanceState(
-            state.in_flight + foreign,
+            state.in_flight + external,
             state.pending_prefill_tokens,
-            state.pending_decode_tokens + foreign * each,
+            state.pending_decode_tokens + external * each,
         )

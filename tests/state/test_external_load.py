@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from state_samples import prediction
 
-from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.reckoning import Peers, Reckoner
@@ -68,12 +68,12 @@ class Fleet:
         self.asked = []
         index = DeploymentIndex()
         self.ledger = Ledger(index, LeaseRule())
-        foreign = Foreign()
-        self.reckoner = Reckoner(index, self.ledger, Peers(index), foreign)
+        external = ExternalLoad()
+        self.reckoner = Reckoner(index, self.ledger, Peers(index), external)
         self.targets = {"a": "http://a/metrics", "b": "http://b/metrics"}
         self.scraper = Scraper(
             self.reckoner,
-            foreign,
+            external,
             lambda: self.targets,
             interval_s=5.0,
             fetch=self.fetch,
@@ -187,10 +187,10 @@ async def test_it_reads_real_servers_over_http(fleet, unused_tcp_port):
 
     server = await asyncio.start_server(serve, "127.0.0.1", unused_tcp_port)
     url = f"http://127.0.0.1:{unused_tcp_port}/metrics"
-    foreign = Foreign()
-    scraper = Scraper(fleet.reckoner, foreign, lambda: {"a": url}, interval_s=1.0)
+    external = ExternalLoad()
+    scraper = Scraper(fleet.reckoner, external, lambda: {"a": url}, interval_s=1.0)
     async with server:
         await scraper.step()
     [status] = scraper.status()
     assert status.error is None
-    assert foreign.requests(status.told_s, 1).tolist() == [8.0]
+    assert external.requests(status.updated_s, 1).tolist() == [8.0]
