@@ -1,8 +1,10 @@
-"""Assign a batch of requests to deployments, longest expected answer first.
+"""Assign a batch of requests to deployments: greedy list scheduling, longest expected answer first.
 
-Each request is scored against the load that includes those assigned before it, otherwise
-concurrent requests would herd onto the one instance that looked best to all of them. Long answers
-go first because a misplaced long answer costs most (longest-processing-time-first scheduling).
+The order is that of longest-processing-time-first scheduling (LPT; Graham, Bounds on Multiprocessing Timing
+Anomalies, 1969): a misplaced long answer costs most, so it is placed while the choice is still free. Each
+request is scored against the load that includes those placed before it, as in RouteBalance
+(https://arxiv.org/abs/2606.17949). Otherwise all requests of a batch would go to the one deployment that
+looked best to each of them (herding).
 """
 
 from __future__ import annotations
@@ -32,35 +34,35 @@ class Fleet:
 
     coefficients: LatencyCoefficients
     state: InstanceState
-    """Changed in place: each assigned request is added before the next is scored."""
+    """Changed in place: each assigned request is added before the next one is scored."""
     prices: Prices
     last_chosen_s: FloatArray
     """When each was last chosen, on the caller's clock; -inf for never."""
     slowdown: FloatArray | None = None
     measured: IntArray | None = None
-    """Answers whose latency was measured; needed where a bid explores."""
+    """Number of answers whose latency was measured; needed where a request explores."""
     latency_errors: LatencyErrors | None = None
-    """Needed where a bid has limits."""
+    """Needed where a request has limits."""
     sampling: CandidateSampling | None = None
-    """Who else sends here by old news of the load; None for nobody."""
+    """How many other workers send here, knowing the load only as it was; None for none."""
 
 
 def assign(
     requests: Sequence[BatchRequest], fleet: Fleet, now: float, random: Random
 ) -> list[Decision | Refusal]:
-    """Choose a deployment for every bid, or refuse it by its own limits; in the order of `bids`.
+    """Choose a deployment for each request, or refuse it by its own limits; in the order of `requests`.
 
-    Ties in the score go to the shortest queue, then to the least recently chosen, then to `random`.
-    `fleet.state` and `fleet.last_chosen_s` are updated with what was assigned.
+    Ties in the score go to the shortest queue, then to the least recently chosen deployment, then to
+    `random`. `fleet.state` and `fleet.last_chosen_s` are updated with what was assigned.
 
     Raises:
-        ValueError: a bid allows no deployment at all.
+        ValueError: a request allows no deployment at all.
     """
-    weighed = prescore(requests, fleet.prices)
+    prescored = prescore(requests, fleet.prices)
     forecaster = BatchForecaster(fleet.coefficients, fleet.state, fleet.slowdown)
     decisions: dict[int, Decision | Refusal] = {}
     for position in longest_first(requests):
-        decisions[position] = _place(weighed[position], fleet, forecaster, now, random)
+        decisions[position] = _place(prescored[position], fleet, forecaster, now, random)
     return [decisions[position] for position in range(len(requests))]
 
 
@@ -72,7 +74,7 @@ def _place(
     predictions = _predict(prescored, forecaster, prefill_tokens)
     filtered = _filter(prescored, fleet, predictions, prefill_tokens)
     allowed = filtered.allowed
-    # Scaled by all candidates offered: a filter that leaves the best one in changes nothing.
+    # Normalised over all offered candidates: a filter that keeps the best one then changes nothing.
     latency = request.objective.latency(predictions.times, request.allowed)
     scores = prescored.points + latency.points
     further = _further_terms(request, filtered)
@@ -120,7 +122,7 @@ def _place(
 
 
 def _further_terms(request: BatchRequest, filtered: Filtered) -> list[ScoreTerm]:
-    """Terms beside those of the objective: most requests have none."""
+    """Score terms beside those of the objective; most requests have none."""
     further = [] if filtered.penalty is None else [filtered.penalty]
     if request.cached_prefix is not None and request.cached_prefix.model_switch is not None:
         further.append(
@@ -137,7 +139,7 @@ def _explore(
     now: float,
     random: Random,
 ) -> int | None:
-    """Where to look, for a request that is one of the share that looks; never one with a strict SLO."""
+    """The deployment to try, if this request is one of the exploring share; never with a strict SLO."""
     request = prescored.request
     rule = request.exploration
     if rule is None or not explores(rule, random):
@@ -148,8 +150,8 @@ def _explore(
         return least_recently_chosen(fleet.last_chosen_s, allowed)
     times = predictions.times
     drawn = sampled_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
-    imagined = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
-    return _best(np.where(allowed, prescored.points + imagined.points, -np.inf), fleet, random)
+    sampled = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
+    return _best(np.where(allowed, prescored.points + sampled.points, -np.inf), fleet, random)
 
 
 def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
@@ -175,7 +177,7 @@ def _filter(
     if request.limits is None:
         return Filtered(request.allowed)
     if fleet.latency_errors is None:
-        raise ValueError("a bid has limits, and the fleet no latency_errors to hold them against")
+        raise ValueError("a request has limits, but the fleet has no latency_errors to check them with")
 
     def idle() -> Predictions:
         nothing = InstanceState.idle(request.allowed.size)
@@ -202,10 +204,10 @@ def _best_of_sample(
     fleet: Fleet,
     random: Random,
 ) -> int:
-    """The best of those of `best`'s kind that this decision looks at."""
+    """The best of a sample of the candidates that differ from `best` by their load alone."""
     quality, cost = breakdown.predictions.quality, breakdown.predictions.cost_usd
     alike = breakdown.allowed & (sampling.tiers == sampling.tiers[best])
-    # Where a prompt is probably cached, or something costs less, is a difference that load does not make.
+    # A cached prompt or another price is a difference that is not due to load.
     for figure in (quality, cost, prefill_tokens):
         alike &= figure == figure[best]
     left_out = sampling.left_out(alike, random)

@@ -1,7 +1,7 @@
-"""The requests of a batch, and all of their weighing that no placement changes.
+"""The requests of a batch, and the part of their scores that load does not change.
 
-Quality, cost and what a budget pays for are the same whoever was placed before. They are worked out for the
-whole batch together: where candidates are few, calls cost more than numbers.
+Quality, cost and what a budget pays for stay the same whatever was placed before. They are computed once for
+the whole batch: where candidates are few, numpy's calls cost more than its arithmetic.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class BatchRequest:
     quality: FloatArray
     """(N,) in [0, 1]."""
     output_tokens: FloatArray
-    """(N,) expected."""
+    """(N,) expected tokens."""
     allowed: BoolArray
     """(N,) deployments that may serve it; at least one."""
     objective: Objective = BALANCED
     limits: Limits | None = None
-    """Service levels, budget, admission; None costs nothing."""
+    """Service levels, budget and admission; None for none, which takes no time."""
     cached_prefix: CachedPrefix | None = None
     """What is probably cached of its prompt, where affinity is on."""
     exploration: ExplorationRule | None = None
-    """How it may be sent where little is known; None for never."""
+    """How often it may go where little was measured; None for never."""
 
 
 @dataclass(slots=True)
@@ -52,32 +52,32 @@ class Prices:
     input_usd: FloatArray
     output_usd: FloatArray
     known: BoolArray | None = None
-    """Where False, the prices above are guesses, and a request with a budget does not go there."""
+    """False where the prices above are guesses; a request with a budget does not go there."""
 
 
 @dataclass(slots=True)
 class PrescoredRequest:
-    """A bid with what lasts of its weighing; every array has shape (N,)."""
+    """A request with the load-independent part of its scores; every array has shape (N,)."""
 
     request: BatchRequest
     cost_usd: FloatArray
     quality: ScoreTerm
     cost: ScoreTerm
     points: FloatArray
-    """What these two terms come to."""
+    """Sum of these two terms."""
     payable: Payable | None = None
     """What its budget pays for, where it has one."""
     static_limits_met: bool = True
-    """Whether every candidate passes all of its limits but those on time."""
+    """Whether every candidate meets all limits but those on time."""
 
 
 def prescore(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
-    """The lasting part of each bid, in the order of `bids`."""
+    """The load-independent part of each request's scores, in the order of `requests`."""
     return [_prescore_one(requests[0], prices)] if len(requests) == 1 else _prescore_batch(requests, prices)
 
 
 def _prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
-    """The same for one bid, which as a batch of one would take twice the time."""
+    """The same for one request; as a batch of one it would take twice the time."""
     cost_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
     quality, cost = request.objective.static_terms(request.quality, cost_usd, request.allowed)
     prescored = PrescoredRequest(request, cost_usd, quality, cost, quality.points + cost.points)
@@ -119,7 +119,7 @@ def _prescore_batch(requests: Sequence[BatchRequest], prices: Prices) -> list[Pr
 def _check_static_limits(
     its: Sequence[PrescoredRequest], least_quality: Sequence[float], most_usd: Sequence[float], prices: Prices
 ) -> None:
-    """Fill in what the limits of R lots come to, given each one's worst quality and highest cost."""
+    """Check the limits of R requests that do not depend on load, by each one's worst quality and cost."""
     limits = [prescored.request.limits or _UNLIMITED for prescored in its]
     budgets = {r: asked.budget for r, asked in enumerate(limits) if asked.budget is not None}
     if budgets:
@@ -131,7 +131,7 @@ def _check_static_limits(
 
 
 def longest_first(requests: Sequence[BatchRequest]) -> list[int]:
-    """Positions of the bids by falling expected output length (mean over what each may use)."""
+    """Positions of the requests by falling expected output length, the mean over allowed candidates."""
     if len(requests) == 1:
         return [0]
     tokens, allowed = (
@@ -146,5 +146,5 @@ def longest_first(requests: Sequence[BatchRequest]) -> list[int]:
 
 
 def _matrix(rows: Sequence[NDArray[_Scalar]]) -> NDArray[_Scalar]:
-    """(R, N) of R rows; `np.array` takes several times as long."""
+    """(R, N) from R rows; `np.array` takes several times as long."""
     return np.concatenate(rows).reshape(len(rows), -1)

@@ -1,6 +1,6 @@
-"""All that may take candidates away from a request, in order: admission, budget, service levels.
+"""All filters that may take candidates away from a request, in order: admission, budget, service levels.
 
-A request that sets none of them never comes here.
+A request that sets none of them does not come here.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from rb_litellm.core.slo import (
 from rb_litellm.core.types import BoolArray, FloatArray
 
 MAX_RETRY_AFTER_S = 120.0
-"""A client is not told to stay away for longer: the forecast does not reach that far."""
+"""Upper bound of `Retry-After`: the forecast does not reach further."""
 
 
 class Limits(NamedTuple):
-    """What a request sets; None sets nothing."""
+    """The limits of a request; None where it sets none of a kind."""
 
     slo: Slo | None = None
     budget: Budget | None = None
     admission: Admission | None = None
 
     def by_name(self) -> dict[str, float]:
-        """What each filter asks, in the order in which they are asked."""
+        """The limit of each filter, in the order in which they apply."""
         asked: dict[str, float] = {}
         if self.admission is not None:
             asked["wait"] = self.admission.max_wait_s
@@ -52,11 +52,11 @@ class Limits(NamedTuple):
 
 @dataclass(slots=True)
 class Filtered:
-    """What the filters left, or why they left nothing."""
+    """What the filters left, or why they refused the request."""
 
     allowed: BoolArray
     compute_filter_results: Callable[[], tuple[FilterResult, ...]] = tuple
-    """Works out what each filter said of each candidate."""
+    """Computes which candidates passed each filter."""
     failed: bool = False
     """Whether any candidate, offered or not, fails a filter."""
     relaxed: tuple[str, ...] = ()
@@ -68,9 +68,9 @@ class Filtered:
 
 
 def static_limits_met(limits: Limits, payable: Payable | None, least_quality: float, most_usd: float) -> bool:
-    """Whether candidates of at least this quality and at most this cost pass all but the limits on time.
+    """Whether candidates of at least this quality and at most this cost meet all limits but those on time.
 
-    Of what no placement changes, so that it can be told before any. Never of a request that prefers: its
+    No placement changes the answer, so it is computed before any. It is always False in mode `prefer`, where
     near misses count too.
     """
     if payable is not None and not payable.everywhere:
@@ -88,14 +88,14 @@ def apply(
     latency_errors: LatencyErrors,
     static_limits_met: bool,
 ) -> Filtered:
-    """Filter the offered candidates (N,); `idle` makes the predictions as if nothing else were running.
+    """Filter the offered candidates (N,).
 
-    `payable` is what the budget pays for, if one is set; `static_limits_met` is the result of the function of
-    that name.
+    `idle` predicts as if nothing else were running. `payable` is what the budget pays for, if one is set.
+    `static_limits_met` is the result of the function of that name.
     """
     if not (static_limits_met and _all_meet_time_limits(limits, predictions.times, latency_errors)):
         return _apply_in_order(limits, predictions, idle, offered, payable, latency_errors)
-    # So it nearly always is; whoever wants verdicts all the same has them worked out.
+    # The usual case: everybody passes, and the results are computed only if somebody asks for them.
     tokens = None if payable is None else payable.tokens
     return Filtered(
         offered,
@@ -115,7 +115,7 @@ def _all_meet_time_limits(limits: Limits, times: LatencyForecast, latency_errors
 def _filter_results(
     limits: Limits, predictions: Predictions, payable: Payable | None, latency_errors: LatencyErrors
 ) -> tuple[FilterResult, ...]:
-    """What every filter says of each candidate (N,)."""
+    """Which of the N candidates pass each filter."""
     said: list[FilterResult] = []
     if limits.admission is not None:
         said.append(_wait_result(limits.admission, predictions))
@@ -181,7 +181,7 @@ def _apply_in_order(
 def _retry_after_s(
     slo: Slo, predictions: Predictions, idle: Predictions, allowed: BoolArray, latency_errors: LatencyErrors
 ) -> float | None:
-    """Seconds until the soonest candidate is rid of its load, if its load is what fails the request."""
+    """Seconds until the first candidate has worked off its load, if load is what fails the request."""
     without_load = apply_slo(slo, idle, allowed, latency_errors).allowed
     if not without_load.any():
         return None
