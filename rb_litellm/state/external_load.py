@@ -1,7 +1,7 @@
-"""Load that does not pass through here: what a server says it has, less what we know we sent there.
+"""External load: requests that do not pass through here. It is what a server reports less what we sent there.
 
-Both sides are out by requests on their way, so the difference is smoothed before it is cut at zero,
-and it counts for less the older it is.
+Requests on their way make both sides inexact. So the difference is smoothed (EWMA) before it is cut off at
+zero, and it counts for less the older it is.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from rb_litellm.core.types import FloatArray, InstanceState
 from rb_litellm.state.server_metrics import ServerLoad
 
 _GAIN = 0.5
-"""Weight of the latest difference."""
+"""Weight of the latest difference in the moving average."""
 _FADE_INTERVALS = 3.0
-"""After so many intervals without news nothing of it is left."""
+"""A difference counts for nothing after this many intervals without an update."""
 _TOKENS = 128.0
-"""Output tokens taken to be pending per foreign request where we have none of our own to go by."""
+"""Pending output tokens assumed per external request where no request of our own shows how many."""
 
 
 class ExternalLoad:
-    """ExternalLoad requests per row of the index. Grows with the rows that are told of."""
+    """External requests per row of the index. It grows with the rows that are updated."""
 
     def __init__(self, interval_s: float = 5.0) -> None:
         self.interval_s = interval_s
-        """Time between news of a server."""
+        """Time between updates of a server."""
         self._difference: FloatArray = np.zeros(0)
         self._updated_s: FloatArray = np.zeros(0)
 
     def update(self, rows: Sequence[int], load: ServerLoad, known: float, now: float) -> None:
-        """A server said what it has; `rows` are its deployments, `known` our open attempts on all of them."""
+        """Take in a server's report. `rows` are its deployments, `known` our open attempts on all of them."""
         missing = max(rows) + 1 - self._updated_s.size
         if missing > 0:
             self._difference = np.concatenate([self._difference, np.zeros(missing)])
@@ -44,7 +44,7 @@ class ExternalLoad:
             self._updated_s[row] = now
 
     def requests(self, now: float, rows: int) -> FloatArray:
-        """ExternalLoad requests (rows,) at `now`, faded by age."""
+        """External requests (rows,) at `now`, faded by age."""
         known_rows = min(rows, self._updated_s.size)
         age = (now - self._updated_s[:known_rows]) / self.interval_s
         weight = np.clip((_FADE_INTERVALS - age) / (_FADE_INTERVALS - 1.0), 0.0, 1.0)
@@ -53,7 +53,7 @@ class ExternalLoad:
         return found
 
     def add_to(self, state: InstanceState, now: float) -> InstanceState:
-        """The state with foreign requests in it, each with as much left to decode as ours have there."""
+        """The state with external requests added, each with as many pending tokens as ours have there."""
         if not self._updated_s.size:
             return state
         external = self.requests(now, state.in_flight.size)

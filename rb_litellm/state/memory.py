@@ -1,4 +1,4 @@
-"""Gauges in this process: for one worker without Redis, for several in a simulator, and for tests."""
+"""Gauges in this process: for one worker without Redis, for the simulator's workers, and for tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rb_litellm.state.store import MAX_PEERS
 
 
 class MemoryStore:
-    """A dictionary with ages. `clock` gives monotonic seconds."""
+    """A dictionary with expiry. `clock` gives monotonic seconds."""
 
     kind = "memory"
 
@@ -19,13 +19,13 @@ class MemoryStore:
         self._gauges: dict[str, tuple[bytes, float, float]] = {}
 
     async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
-        """Leave `origin`'s gauge and get those of all others."""
+        """Write `origin`'s gauge and read those of all others."""
         now = self._clock()
         self._gauges[origin] = (payload, now, now + ttl_s)
         return [stored for stored in await self.read() if stored.origin != origin][:MAX_PEERS]
 
     async def remove(self, origin: str) -> None:
-        """Take `origin`'s gauge away."""
+        """Remove `origin`'s gauge."""
         self._gauges.pop(origin, None)
 
     async def read(self) -> list[StoredGauge]:
@@ -35,4 +35,4 @@ class MemoryStore:
         return [StoredGauge(o, now - written, payload) for o, (payload, written, _) in self._gauges.items()]
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""

@@ -107,7 +107,7 @@ async def test_only_what_is_not_ours_is_added(fleet):
     assert fleet.in_flight() == [8, 7]
 
 
-async def test_foreign_requests_have_as_much_left_to_decode_as_ours(fleet):
+async def test_external_requests_have_as_much_left_to_decode_as_ours(fleet):
     fleet.open("a", 6)
     await fleet.scraper.step()
     assert fleet.reckoner.state(fleet.now).pending_decode_tokens[0] == pytest.approx(8 * 200)
@@ -136,7 +136,7 @@ async def test_a_single_odd_reading_counts_by_half(fleet):
     assert fleet.in_flight()[0] == 4.0
 
 
-async def test_deployments_on_one_server_share_its_foreign_load(fleet):
+async def test_deployments_on_one_server_share_its_external_load(fleet):
     fleet.targets = {"a": "http://a/metrics", "twin": "http://a/metrics"}
     fleet.open("a", 3)
     fleet.open("twin", 1)
