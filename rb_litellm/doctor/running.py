@@ -120,7 +120,7 @@ def _worker(name: str, status: Mapping[str, Any]) -> Iterator[Finding]:
         listed = ", ".join(f"{kind} {count}" for kind, count in sorted(failures.items()))
         yield warn(
             "failures",
-            f"{name} has routed requests by the simple rule or without a measurement: {listed}",
+            f"{name} has routed requests by the fallback rule or without a measurement: {listed}",
             "see its log for the cause, and report it",
         )
 
