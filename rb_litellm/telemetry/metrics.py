@@ -1,11 +1,11 @@
-"""The Prometheus series: their names, labels, buckets, and how several workers' figures become one.
+"""The Prometheus metrics: names, labels, buckets, and how the figures of several workers are merged.
 
-They live in prometheus-client's default registry, so that LiteLLM's `/metrics` shows them. With several
-workers every figure is also kept in files below PROMETHEUS_MULTIPROC_DIR, from which whichever worker is
-scraped answers for all. Loads are each worker's own, added up over those that live; what a worker merely
-knows, such as an age or a wait, is told as the worst of them.
+They are in prometheus-client's default registry, so LiteLLM's `/metrics` shows them. With several workers
+every figure is also written to files below PROMETHEUS_MULTIPROC_DIR, from which any worker answers for all.
+Loads are each worker's own and are summed over live workers. What a worker merely knows, such as an age or a
+wait, is shown as the worst of them.
 
-Label values are bounded: MAX_DEPLOYMENTS deployments, MAX_MODELS models, the rest counted as `other`.
+Label values are bounded: MAX_DEPLOYMENTS deployments and MAX_MODELS models; the rest counts as `other`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TOKENS = (1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
 
 class Known:
-    """Label values met so far; from the bound on, further ones are `other`."""
+    """Label values seen so far; beyond the bound, further ones become `other`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -145,7 +145,9 @@ class Metrics:
         )
         self.slo_met = counter("slo_met", "Answered attempts that kept their service level", ("model", "slo"))
 
-        self.cost_usd = counter("cost_usd", "Cost of answered attempts, as reported where it is, else as predicted", by_model)
+        self.cost_usd = counter(
+            "cost_usd", "Cost of answered attempts, as reported where it is, else as predicted", by_model
+        )
         self.compared_cost_usd = counter(
             "compared_cost_usd", "The part of the cost that compares with the baseline's cost"
         )
