@@ -1,7 +1,6 @@
-"""The joint decision put together: predictions, instance state and latency model in, assignments out.
+"""The joint decision put together: predictions, instance state and the latency model in, assignments out.
 
-The LiteLLM adapter and the simulator both run this class; it knows nothing of either, and the
-caller passes in the time.
+The LiteLLM adapter and the simulator both run this class. It knows neither, and the caller passes the time.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.state.reckoning import Reckoner
 
 MAX_STREAMS_PER_STEP = 512
-"""Open streams that are looked at in one step; the others in the next."""
+"""Open streams that are observed in one step; the others are in the next."""
 MAX_CANDIDATE_SETS = 256
-"""Sets of candidates whose arrays are kept; the least recently used is made anew."""
+"""Sets of candidates whose arrays are cached; the least recently used is dropped."""
 
 
 @dataclass(slots=True)
@@ -47,19 +46,19 @@ class RoutingRequest:
     objective: Objective = BALANCED
     limits: Limits | None = None
     affinity: AffinityRule | None = None
-    """How much a probably cached prefix counts for; None for nothing."""
+    """How much a cached prefix may count for; None for nothing."""
     exploration: ExplorationRule | None = None
-    """How it may be sent where little is known; None for never."""
+    """How often it may go where little was measured; None for never."""
 
 
 @dataclass(slots=True)
 class Assignment:
-    """A request's place: the deployment, and how it was chosen."""
+    """The deployment of a request, and how it was chosen."""
 
     deployment: Deployment
     decision: Decision
     deployments: tuple[Deployment, ...]
-    """The N deployments that the arrays of `decision.ballot` speak of."""
+    """The N deployments of the arrays in `decision.breakdown`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +69,9 @@ class ClusterSnapshot:
     state: InstanceState
     """Load of all workers."""
     times: LatencyForecast
-    """Of a request of the size that was asked for; without tokens: wait, TTFT of an empty prompt, TPOT."""
+    """For a request of the given size; with no tokens: wait, TTFT of an empty prompt, TPOT."""
     slowdown: FloatArray
-    """How many times slower than predicted each shows itself; at least 1."""
+    """How many times slower than predicted each is, by its open attempts; at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +93,11 @@ class CandidateSet:
     prices: Prices
     latency_errors: FleetResiduals
     everyone: BoolArray
-    """(N,) all of them; shared by all requests that may use all, so it cannot be written to."""
+    """(N,) True everywhere; shared by all requests that may use all candidates, so it is read-only."""
 
 
 class Balancer:
-    """Places requests on deployments and learns from what became of them. Not thread-safe."""
+    """Assigns requests to deployments and learns from the outcomes. Not thread-safe."""
 
     def __init__(
         self,
@@ -116,21 +115,21 @@ class Balancer:
         self._last_chosen: FloatArray = np.zeros(0)
         self._candidate_sets: OrderedDict[tuple[Deployment, ...], CandidateSet] = OrderedDict()
         self.memory = memory or PrefixMemory()
-        """What deployments have probably cached."""
+        """An estimate of what deployments have cached."""
 
     def decide(
         self, requests: Sequence[RoutingRequest], predictions: PredictionSource, now: float
     ) -> list[Assignment | Refusal]:
-        """Place a batch of requests, each seeing the load of those placed before it.
+        """Assign a batch of requests, each with the load of those placed before it.
 
-        Only a request with limits is ever refused. The caller records the assignments as open
-        attempts; `now` is on its monotonic clock, in s.
+        Only a request with limits may be refused. The caller records the assignments as open attempts. `now`
+        is on its monotonic clock, in s.
 
         Raises:
             ValueError: a request has no candidate.
         """
         candidate_set, fleet, batch_requests = self._setting(requests, predictions, now)
-        # Here alone: a preview tells what is best, and chance has no part in it.
+        # Here alone: a preview shows the best choice, without chance.
         if (workers := self._reckoner.workers) > 1:
             fleet.sampling = CandidateSampling(workers, candidate_set.tier_rows)
         decisions = assign(batch_requests, fleet, now, self._random)
@@ -147,7 +146,7 @@ class Balancer:
     def preview(
         self, request: RoutingRequest, predictions: PredictionSource, now: float
     ) -> tuple[Assignment | Refusal, tuple[Deployment, ...]]:
-        """What `decide` would say of a lone request, and the deployments of its ballot; changes nothing."""
+        """What `decide` would answer for this request alone, and its N deployments; changes nothing."""
         candidate_set, fleet, batch_requests = self._setting(
             [replace(request, exploration=None)], predictions, now
         )
@@ -157,9 +156,9 @@ class Balancer:
     def record_shadow(
         self, request: RoutingRequest, chosen: Deployment, predictions: PredictionSource, now: float
     ) -> tuple[Assignment, Assignment | Refusal]:
-        """A choice that somebody else has made, and what `decide` would have said instead.
+        """The choice of another strategy, and what `decide` would have answered instead (shadow mode).
 
-        The first is that choice with all that was predicted of it, for the caller to record as open.
+        The first is that choice with its predictions, for the caller to record as open.
 
         Raises:
             ValueError: `chosen` is no candidate.
@@ -223,13 +222,13 @@ class Balancer:
         return candidate_set, fleet, batch_requests
 
     def first_token(self, outcome: Outcome) -> None:
-        """Let the latency model see the first token of an attempt that is still open."""
+        """Let the latency model learn from the first token of an attempt that is still open."""
         row = self._rows.get(outcome.deployment)
         if row is not None:
             self._learner.first_token(row, outcome)
 
     def observe_streams(self, streams: Iterable[Stream], now: float) -> None:
-        """Let the latency model see how far open streams have come; in even steps of about a second."""
+        """Let the latency model learn from the progress of open streams; call it about once a second."""
         ids = list(self._rows)
         watched: dict[str, list[Stream]] = {ids[row]: [] for row in self._learner.contradicted}
         for stream in streams:
@@ -249,7 +248,7 @@ class Balancer:
         input_tokens: float = 0.0,
         output_tokens: float = 0.0,
     ) -> ClusterSnapshot:
-        """How a request of this size would fare on each of N deployments now: for those who look on."""
+        """The latency of a request of this size on each of N deployments now, to show to people."""
         candidate_set = self._candidate_set(tuple(deployments))
         state = self._reckoner.state(now).take(candidate_set.state_rows)
         slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]
@@ -258,7 +257,7 @@ class Balancer:
         return ClusterSnapshot(candidate_set.deployments, state, times, slowdown)
 
     def learn(self, outcome: Outcome) -> None:
-        """Let the latency model see a closed attempt; unknown deployments are passed over."""
+        """Let the latency model learn from a closed attempt; unknown deployments are skipped."""
         row = self._rows.get(outcome.deployment)
         if row is not None:
             self.residuals.learn(self._learner.tier_row(row), outcome)
@@ -340,7 +339,7 @@ def _assignment(decision: Decision | Refusal, deployments: tuple[Deployment, ...
 
 
 def model_info(deployment: Deployment) -> ModelInfo:
-    """What a predictor is told of the deployment's model."""
+    """What a predictor knows of the deployment's model."""
     prices = [
         p for p in (deployment.input_usd_per_token, deployment.output_usd_per_token) if not math.isnan(p)
     ]
@@ -355,7 +354,7 @@ def model_info(deployment: Deployment) -> ModelInfo:
 
 
 def _with_median(prices: FloatArray) -> FloatArray:
-    """Prices (N,) with the unknown ones at the median of the known; zero where none is known."""
+    """Prices (N,), the unknown ones replaced by the median of the known; zero if none is known."""
     unknown = np.isnan(prices)
     if not unknown.any():
         return prices

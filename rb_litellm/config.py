@@ -262,7 +262,7 @@ class OverrideSettings(_Settings):
     key: Literal["all"] | tuple[ControlName, ...] = "all"
     request: Literal["all"] | tuple[ControlName, ...] = "all"
     refused: Literal["reject", "ignore"] = Field(
-        default="reject", description="What happens to a request that sets what it may not: 403, or unheard."
+        default="reject", description="What happens to a request that sets what it may not: 403, or ignored."
     )
     caps: dict[CapName, Cap] = Field(default_factory=dict, description="Bounds of what a request may set.")
 

@@ -1,7 +1,7 @@
-"""A predictor for measurements where none is given: trained on made-up prompts, as large as a real one.
+"""A placeholder predictor for measurements: as large as a real one, and trained on made-up prompts.
 
-What it predicts means nothing. What it costs is what counts: its trees are many and full, because the made-up
-labels follow from the words of a prompt, and there is a lot to learn about words.
+Its predictions mean nothing; only their cost counts. Its trees are many and full, because the made-up labels
+follow from the words of a prompt, and there is a lot to learn about words.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WORDS = tuple(_TEXT.split())
 
 
 def prompt(random: np.random.Generator, words: int) -> str:
-    """A made-up prompt of so many words."""
+    """A made-up prompt of `words` words."""
     return " ".join(random.choice(_WORDS, words)) + "?"
 
 

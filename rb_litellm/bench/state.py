@@ -55,7 +55,7 @@ def run(
 def reckoning(
     sizes: Sequence[tuple[int, int]] = ((13, 200), (128, 200), (1000, 200), (1000, 2000)), repeats: int = 2000
 ) -> list[dict[str, Any]]:
-    """Microseconds to know the state of N deployments with so many open attempts, three peers heard."""
+    """Microseconds to compute the state of N deployments with this many open attempts and three peers."""
     rows = []
     for deployments, attempts in sizes:
         worker = _Worker(deployments)

@@ -1,4 +1,4 @@
-"""What a proxy with this configuration would stand on: the installed LiteLLM, Redis, the clocks."""
+"""What a proxy with this configuration would depend on: the installed LiteLLM, Redis, the clocks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rb_litellm.state.redis_settings import RedisSettings
 
 _PINGS = 7
 _SLOW_MS = 20.0
-"""A slower Redis still keeps no request waiting, but what is heard from it is older."""
+"""A slower Redis still keeps no request waiting, but the load known through it is older."""
 _SKEW_S = 2.0
 
 

@@ -21,7 +21,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim that was to be shown, what was measured, and whether it holds."""
+    """A claim, what was measured, and whether it holds."""
 
     claim: str
     measured: str
