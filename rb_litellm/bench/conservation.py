@@ -169,7 +169,7 @@ async def _spend_the_budget(run: _Run, client: Client) -> None:
 async def _kill_one(run: _Run, client: Client) -> float:
     """Kill the worker with the most open; seconds until the other one's totals are right again.
 
-    They are right when what it hears of the killed worker is nothing: what it has itself is exact.
+    They are right once it knows no load of the killed worker: its own load is exact.
     """
     release, began = asyncio.Event(), asyncio.Semaphore(0)
     held = [asyncio.create_task(client.hold(8000, began.release, release.wait())) for _ in range(_HELD)]

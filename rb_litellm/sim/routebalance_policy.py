@@ -96,7 +96,7 @@ class RouteBalance:
         self._weights = weights
         self._norm: QualityNorm = quality_norm
         joint = JointScore(weights, quality_norm)
-        self._objective: Objective = objective or (joint if arms.burden else _Selfish(joint))
+        self._objective: Objective = objective or (joint if arms.burden else _WithoutBurden(joint))
         self._limits = limits
         self._predictions = predictions
         self._arms = arms
@@ -143,7 +143,7 @@ class RouteBalance:
     def first_token(
         self, worker: int, request: Request, deployment: int, now: float, progress: Progress
     ) -> None:
-        """The ledger hears of it, as from a stream."""
+        """Tell the ledger, as a stream would."""
         its = self._workers[worker]
         key = its.ledger.latest_open(str(request.number))
         begun = None if key is None else its.ledger.first_token(key, now, progress)
@@ -216,9 +216,9 @@ class _Worker:
         self.peers = Peers(self.index)
         reckoner: Reckoner = Reckoner(self.index, self.ledger, self.peers)
         if not arms.load:
-            reckoner = _Idle(self.index, self.ledger, self.peers)
+            reckoner = _WithoutLoad(self.index, self.ledger, self.peers)
         elif not arms.reckoning:
-            reckoner = _Standing(self.index, self.ledger, self.peers)
+            reckoner = _WithoutDeadReckoning(self.index, self.ledger, self.peers)
         self.balancer = Balancer(reckoner, LatencyLearner(), random)
         self.predicted: dict[int, Prediction] = {}
         self._observed_s = 0.0
@@ -236,8 +236,8 @@ class _Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Selfish(Objective):
-    """The objective of a request that cares for its own time only."""
+class _WithoutBurden(Objective):
+    """The objective without the burden on others: a request counts its own time only."""
 
     objective: Objective
 
@@ -250,8 +250,8 @@ class _Selfish(Objective):
         return self.objective.latency(replace(times, burden_s=0.0), allowed)
 
 
-class _Idle(Reckoner):
-    """Says that nothing is open anywhere."""
+class _WithoutLoad(Reckoner):
+    """Reports no load anywhere."""
 
     def state(self, now: float) -> InstanceState:
         return InstanceState.idle(len(self._index))
@@ -260,8 +260,8 @@ class _Idle(Reckoner):
         return np.ones(len(self._index))
 
 
-class _Standing(Reckoner):
-    """Counts its own open attempts as they were when they were sent: time takes nothing off."""
+class _WithoutDeadReckoning(Reckoner):
+    """Counts its own open attempts as they were when sent: they are not advanced in time."""
 
     def state(self, now: float) -> InstanceState:
         own = self._ledger.sums(-1e9)

@@ -3,7 +3,7 @@
 A route that trusts what it has learned does well on prompts like those it has seen, and may do badly on a
 kind of task that it never saw: such a prompt is taken for another kind, and gets the models that are good at
 that one. What gives it away is that no kind is certain. So each kind is left out once (leave-one-group-out
-cross-validation): linear reading and trees are fitted to the other kinds and predict its prompts. The
+cross-validation): linear model and trees are fitted to the other kinds and predict its prompts. The
 certainty that is chosen earns most on prompts of known kinds and on the left-out kind that does worst. Only
 the route to the best model is judged: below that certainty, only the part that may overrule the order of the
 means fades (see `blend`), and the trade of quality for time or money stays.
@@ -22,8 +22,8 @@ from rb_litellm.predictors.blend import Blend
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.predictors.structure import STRUCTURE
 from rb_litellm.train.boosting import Trees, boost
-from rb_litellm.train.prompt_features import Reading
-from rb_litellm.train.targets import Reader, Targets
+from rb_litellm.train.prompt_features import PromptFeatures
+from rb_litellm.train.targets import RidgeModel, Targets
 from rb_litellm.train.weights import plain_blend
 
 GRID = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -83,7 +83,7 @@ def left_out(targets: Targets) -> list[int]:
 
 def as_unseen_kind(
     kind: int,
-    reading: Reading,
+    prompt_features: PromptFeatures,
     targets: Targets,
     features: Floats,
     blend: Blend,
@@ -92,7 +92,7 @@ def as_unseen_kind(
 ) -> HeldOutPrompts:
     """The prompts of one kind as predicted by trees that have not seen the kind.
 
-    `features` (P, STRUCTURE + C + O) come from linear readings that were not fitted on their prompt.
+    `features` (P, STRUCTURE + C + O) come from linear models that were not fitted on their prompt.
     """
     of_kind = targets.kinds[:, kind] > 0
     rows = np.flatnonzero(of_kind & targets.fully_graded)
@@ -100,16 +100,16 @@ def as_unseen_kind(
     if len(others) > MAX_OTHERS:
         others = np.sort(random.choice(others, MAX_OTHERS, replace=False))
     told = targets.without(kind, others)
-    scale = reading.scale(others)
-    matrix = reading.matrix(scale)
+    scale = prompt_features.scale(others)
+    matrix = prompt_features.matrix(scale)
     every = np.arange(len(others))
-    table = Reader(told).table(matrix[others], every)
+    table = RidgeModel(told).table(matrix[others], every)
     read = np.delete(features[others], STRUCTURE + kind, axis=1)
     trees = Trees(told.kinds.shape[1], seed=0)
     booster, _ = boost(read, told.every, told.every_known, every, trees, rounds=rounds)
-    strange = np.concatenate([reading.plain[rows], matrix[rows] @ table], axis=1)
+    strange = np.concatenate([prompt_features.plain[rows], matrix[rows] @ table], axis=1)
     raw = np.asarray(booster.inplace_predict(strange, validate_features=False), dtype=np.float64)
-    _, familiarity = lexicon.weigh(reading.bag, scale.idf)
+    _, familiarity = lexicon.weigh(prompt_features.bag, scale.idf)
     same = ("own_common", "own_differences", "own_lengths", "worth")
     return HeldOutPrompts(
         plain_blend(told, familiarity[others]).but(**{name: getattr(blend, name) for name in same}),

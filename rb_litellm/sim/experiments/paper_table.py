@@ -70,7 +70,7 @@ def _beside_the_paper(measured: Measured) -> Block:
             "Beside the paper",
             ("policy", "load", "paper (s)", "simulated (s)", "apart"),
             tuple(rows),
-            "Answers are as long as the paper's times imply; models and prompts are stand-ins: "
+            "Answers are as long as the paper's times imply; models and prompts are substitutes: "
             "compare size and order, not the second digit.",
         ),
         (
