@@ -203,7 +203,7 @@ def test_an_overdue_deployment_is_avoided():
 
 
 @given(batches(), st.integers(0, 2**32))
-def test_the_ballot_explains_the_choice(batch, seed):
+def test_the_breakdown_explains_the_choice(batch, seed):
     n, requests = batch
     for decision, asked in zip(assign(requests, fleet(n), 1.0, Random(seed)), requests, strict=True):
         breakdown = decision.breakdown
@@ -216,7 +216,7 @@ def test_the_ballot_explains_the_choice(batch, seed):
         assert breakdown.prediction(decision.index) == decision.prediction
 
 
-def test_a_bid_whose_limits_nobody_keeps_is_refused_and_adds_no_load():
+def test_a_request_whose_limits_nobody_meets_is_refused_and_adds_no_load():
     target = replace(fleet(2), latency_errors=LogUniform())
     strict = Limits(slo=Slo(ttft_s=1e-6, mode="strict"))
     refusal, placed = assign([replace(request(2), limits=strict), request(2)], target, 0.0, Random(0))
@@ -350,14 +350,14 @@ class TestCrowd:
     TIERS = np.repeat([0, 1], MANY)
     QUALITY = np.repeat([0.3, 0.9], MANY)
 
-    def chosen(self, seed, crowded=True, **changes):
+    def chosen(self, seed, many_workers=True, **changes):
         target = fleet(2 * self.MANY, in_flight=[*range(self.MANY)] * 2)
-        target.sampling = CandidateSampling(16, self.TIERS) if crowded else None
+        target.sampling = CandidateSampling(16, self.TIERS) if many_workers else None
         asked = replace(request(2 * self.MANY, quality=self.QUALITY, weights=PRESETS["quality"]), **changes)
         return assign([asked], target, 0.0, Random(seed))[0].index
 
     def test_without_it_all_meet_on_the_least_loaded(self):
-        assert {self.chosen(seed, crowded=False) for seed in range(16)} == {self.MANY}
+        assert {self.chosen(seed, many_workers=False) for seed in range(16)} == {self.MANY}
 
     def test_few_meet(self):
         assert len({self.chosen(seed) for seed in range(16)}) > 8

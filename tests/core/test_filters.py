@@ -70,7 +70,7 @@ def test_where_none_is_said_to_fail_all_pass(asked, predictions):
 
 
 @given(limits, predicted)
-def test_limits_are_named_as_their_verdicts_are(asked, predictions):
+def test_limits_have_the_names_of_their_filter_results(asked, predictions):
     found = filtered(asked, predictions, True)
     if found.refused is None:
         assert [*asked.by_name().items()] == [(v.name, v.limit) for v in found.compute_filter_results()]

@@ -100,7 +100,7 @@ def test_a_tenth_of_wild_outliers_does_not_run_away_with_the_forecast():
     assert 0.08 < ttft < 0.22
 
 
-def test_slow_to_start_and_quick_to_write_are_told_apart():
+def test_slow_to_start_and_quick_to_write_are_learned_separately():
     of = learner()
     for _ in range(100):
         of.observe(0, outcome(ttft=0.55, tpot=0.01))

@@ -75,7 +75,7 @@ def turn(text, **facts):
     return Prompt(text, input_tokens=len(text) // 4, **facts)
 
 
-def test_nothing_is_held_at_first():
+def test_nothing_is_cached_at_first():
     found = match(PrefixMemory(), turn(TURN))
     assert not found.cached_tokens.any()
     assert found.model_switch is None

@@ -45,14 +45,14 @@ def test_streams_about_as_fast_as_forecast_change_nothing():
 
 @pytest.mark.parametrize("slower", [2.0, 3.0, 5.0])
 @pytest.mark.parametrize("tokens_per_chunk", [1.0, 4.0])
-def test_three_seconds_at_another_pace_are_followed(slower, tokens_per_chunk):
+def test_three_seconds_at_another_speed_are_followed(slower, tokens_per_chunk):
     writer = Writer(tokens_per_chunk=tokens_per_chunk)
     writer.write(*[1.0] * 10)
     assert writer.write(1.0 / slower, 1.0 / slower) == 1.0
     assert writer.write(1.0 / slower) == pytest.approx(slower, rel=0.2)
 
 
-def test_a_prefill_that_holds_all_streams_up_for_two_seconds_is_no_change_of_pace():
+def test_a_prefill_that_holds_all_streams_up_for_two_seconds_is_no_change_of_speed():
     assert Writer().write(*[1.0, 0.0, 0.1, 1.0, 0.2, 0.3, 1.0] * 10) == 1.0
 
 

@@ -264,7 +264,7 @@ def test_arguments_saved_on_the_router_settings_page_reach_both_workers(
     assert models(ours) == ({"large"} if group else {"small"})
 
 
-def test_a_mistake_on_the_router_settings_page_is_told_there_and_not_saved(ours: Proxy, page: Any) -> None:
+def test_a_mistake_on_the_router_settings_page_is_shown_there_and_not_saved(ours: Proxy, page: Any) -> None:
     page.locator(f'input[name="{FIELD}"]').fill('{"weights": "best"}')
     page.get_by_role("button", name="Save Changes").click()
     page.get_by_text("unknown preset 'best'").first.wait_for()

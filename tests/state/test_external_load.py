@@ -145,7 +145,7 @@ async def test_deployments_on_one_server_share_its_external_load(fleet):
     assert fleet.in_flight() == [3 + 4, 1 + 4]
 
 
-async def test_a_dead_server_is_asked_ever_more_seldom_and_holds_up_nobody(fleet):
+async def test_a_dead_server_is_asked_less_and_less_often_and_delays_nobody(fleet):
     fleet.answers["http://a/metrics"] = OSError("refused")
     for second in range(300):
         fleet.now = float(second)

@@ -120,7 +120,7 @@ async def test_without_a_store_nothing_runs_and_the_mode_is_memory(clock):
     await worker.publisher.stop()
 
 
-async def test_the_status_says_what_is_heard_and_how_long_ago(workers, clock):
+async def test_the_status_has_the_peers_and_the_age_of_the_last_update(workers, clock):
     for worker in workers * 2:
         await worker.publisher.step()
     clock.now += 0.5
@@ -196,7 +196,7 @@ async def test_a_single_failure_between_answers_is_no_change_of_state(workers, s
     assert publisher.status().mode == "redis"
 
 
-async def test_cut_off_and_heard_again(workers, store, clock):
+async def test_cut_off_and_back_again(workers, store, clock):
     one = workers[0]
     one.open(2)
     for worker in workers * 2:
@@ -212,7 +212,7 @@ async def test_cut_off_and_heard_again(workers, store, clock):
 
 
 async def test_a_gauge_that_cannot_be_read_is_passed_over_with_one_warning(workers, store, caplog):
-    await store.exchange("stranger", b"\x00nonsense", 5.0)
+    await store.exchange("unknown", b"\x00nonsense", 5.0)
     one, two = workers
     two.open(1)
     await two.publisher.step()

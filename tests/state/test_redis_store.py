@@ -70,7 +70,7 @@ async def test_a_server_that_forgot_the_script_is_sent_it_again(redis_server, st
     assert await store.exchange("w0", b"{}", 5.0) == []
 
 
-async def test_ages_are_told_by_the_servers_clock_alone(redis_server, store_of, monkeypatch):
+async def test_ages_come_from_the_servers_clock_alone(redis_server, store_of, monkeypatch):
     store, other = store_of(redis_server.url), store_of(redis_server.url)
     await exchange_twice(store, other)
     monkeypatch.setattr("time.time", lambda: 0.0)
