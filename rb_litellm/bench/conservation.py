@@ -139,7 +139,7 @@ async def _run(run: _Run, requests: int, kill: bool, progress: Callable[[str], N
 
 
 async def _send(run: _Run, client: Client, requests: int, progress: Callable[[str], None]) -> None:
-    """Send so many requests of random kinds, _AT_ONCE at a time."""
+    """Send this many requests of random kinds, _AT_ONCE at a time."""
     names = run.random.choices(list(KINDS), [kind.weight for kind in KINDS.values()], k=requests)
     seeds = iter([(name, run.random.getrandbits(64)) for name in names])
 

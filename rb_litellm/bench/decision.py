@@ -58,7 +58,7 @@ def run(
     """Measure; `{"rows": [...]}` with times in microseconds per request.
 
     `predictor` is a trained folder; without one, a placeholder of the usual size is trained. `picks` are made
-    per strategy and size, after a tenth as many to warm up; `progress` is told of each size done.
+    per strategy and size, after a tenth as many to warm up; `progress` is called after each size.
     """
     with tempfile.TemporaryDirectory(prefix="routebalance-bench-") as folder:
         if predictor is None:
@@ -184,7 +184,7 @@ def _telemetry(
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
     """Seconds that telemetry adds to a decision.
 
-    Told and untold ones take turns, because the machine's pace changes by more than is looked for.
+    Recorded and unrecorded decisions alternate, because the machine's speed varies more than the difference.
     """
     told, untold = _decision(router, arguments, 1), _untold(_decision(router, arguments, 1))
 
@@ -197,7 +197,7 @@ def _telemetry(
 def _untold(
     decide: Callable[[dict[str, Any]], Awaitable[float]],
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
-    """The same decision, with nothing recorded or told of it."""
+    """The same decision without recording and publishing it."""
     from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
     from rb_litellm.litellm_adapter.worker import worker
     from rb_litellm.telemetry.recorder import Recorder

@@ -83,7 +83,7 @@ def _rows(
 
 
 def _yardstick(random: np.random.Generator) -> Callable[[int], float]:
-    """Times one call for so many rows, in s."""
+    """Seconds of one call for this many rows."""
     features = random.random((500, 60), dtype=np.float32)
     settings = {"max_depth": 6, "nthread": 1, "objective": "reg:squarederror"}
     booster = xgboost.train(settings, xgboost.DMatrix(features, random.random((500, 4))), 100)

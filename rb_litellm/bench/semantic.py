@@ -138,7 +138,7 @@ def _judge(
 
 
 def _unseen(fold: IntArray, told: Callable[[IntArray, IntArray], Floats]) -> Floats:
-    """What `told` says of each fold from the others."""
+    """Predictions of each fold by a fit on the others."""
     parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(FOLDS)]
     said = [told(train, test) for train, test in parts]
     result = np.zeros((len(fold), said[0].shape[1]), dtype=np.float32)

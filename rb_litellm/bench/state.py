@@ -115,7 +115,7 @@ def _figures(info: dict[str, Any]) -> dict[str, float]:
 
 
 def memory(decisions: int = 200_000, deployments: int = 13, warm_up: int = 30_000) -> dict[str, Any]:
-    """Growth of the process (MB) over so many decisions, each opened, answered and learned from."""
+    """Growth of the process (MB) over this many decisions, each opened, answered and learned from."""
     worker = _Worker(deployments)
     worker.decide(warm_up)
     gc.collect()

@@ -1,4 +1,4 @@
-"""Whether the fitted cluster tells the truth: logged against simulated latency, the log's own policy."""
+"""Validate the fitted cluster: logged against simulated latency, under the log's own policy."""
 
 from __future__ import annotations
 

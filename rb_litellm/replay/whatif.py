@@ -37,7 +37,7 @@ class Change:
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """USD per million input and output tokens, by model or deployment."""
     load: float = 1.0
-    """Arrivals come so many times as fast."""
+    """Factor on the rate of arrivals."""
 
 
 class Replay:

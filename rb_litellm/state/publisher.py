@@ -242,7 +242,7 @@ class GaugePublisher:
         if not self._degraded and (self._failed_in_a_row > 1 or self._last_s is None):
             self._degraded = True
             _log.warning(
-                "RouteBalance: %s cannot be used (%s); this worker goes by its own load, and keeps trying",
+                "RouteBalance: %s cannot be used (%s); this worker uses its own load alone, and keeps trying",
                 self._shown,
                 self._error,
             )

@@ -47,7 +47,7 @@ class Fitted:
 def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lambda done, of: None) -> Fitted:
     """Train on all prompts of `data`; the same data and seed give the same predictor.
 
-    `progress` is told how many of how many fits are done.
+    `progress` is called with the number of fits done and of all fits.
 
     Raises:
         DataError: too few prompts.

@@ -27,7 +27,7 @@ class Targets:
     outputs: IntArray
     """(O,) what is learned: the models' qualities are 0..M-1, the logarithms of their lengths M..2M-1."""
     qualities: int
-    """The first so many outputs are qualities."""
+    """The first `qualities` outputs are qualities."""
     labels: FloatArray
     """(P, O)"""
     known: BoolArray

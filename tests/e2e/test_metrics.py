@@ -1,4 +1,4 @@
-"""Prometheus' series of a real proxy with two workers: whoever is scraped answers for both, exactly."""
+"""Prometheus' series of a real proxy with two workers: either of them answers for both, exactly."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from rb_litellm.sim.workload import trace
 from rb_litellm.sim.world import Run
 
 FASTER = (1.0, 4.0)
-"""The trace's own rate, and so many times that."""
+"""Multiples of the trace's own rate."""
 POLICIES = (
     "routebalance:balanced",
     "routebalance-selfish",

@@ -139,7 +139,7 @@ def _oracle_bounds(measured: Measured, corner: str, best: str) -> Block:
         ),
         (
             Claim(
-                "the quality corner finds as much as being told each prompt's task",
+                "the quality corner finds as much as knowing each prompt's task",
                 reached.text(4),
                 reached.median >= 0.0,
             ),
