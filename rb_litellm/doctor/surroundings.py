@@ -1,4 +1,4 @@
-"""What a proxy with this configuration would stand on: the installed LiteLLM, Redis, the clocks."""
+"""What a proxy with this configuration would depend on: the installed LiteLLM, Redis, the clocks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rb_litellm.state.redis_settings import RedisSettings
 
 _PINGS = 7
 _SLOW_MS = 20.0
-"""A slower Redis still keeps no request waiting, but what is heard from it is older."""
+"""A slower Redis still keeps no request waiting, but the load known through it is older."""
 _SKEW_S = 2.0
 
 
@@ -74,7 +74,7 @@ def check_redis(config: Configuration) -> Iterator[Finding]:
         yield error(
             "redis",
             f"{settings.shown} cannot be used: {type(failure).__name__}: {failure}",
-            "start it, or correct its address and password; until then each worker goes by its own load",
+            "start it, or correct its address and password; until then each worker uses its own load alone",
         )
 
 
@@ -108,7 +108,7 @@ def _latency(settings: RedisSettings, info: Any, ping_ms: float) -> Iterator[Fin
         yield error("redis", f"{settings.shown} is Redis {release}", "use Redis 5 or later, or Valkey")
     told = f"{settings.shown} (Redis {release}) answers in {ping_ms:.2f} ms"
     if ping_ms > _SLOW_MS:
-        yield warn("redis", told, "use one nearer by: no request waits for it, but load is known later")
+        yield warn("redis", told, "use a nearer one: no request waits for it, but load is known later")
     else:
         yield ok("redis", told)
 
