@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from rb_litellm.config import RedisSettingsArgs, SettingsError
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, error, ok, warn
+from rb_litellm.litellm_adapter.hosts.choose import FIRST_UNSEEN
 from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM, current
 from rb_litellm.litellm_adapter.register import register
 from rb_litellm.state.overview import overview
@@ -38,14 +39,14 @@ def check_litellm() -> Iterator[Finding]:
     except UnsupportedLiteLLM as refusal:
         yield error("litellm", str(refusal), remedy)
         return
-    if limits := current().limits:
+    if not wanted.specifier.contains(installed, prereleases=True):
+        yield warn("litellm", f"{installed} is outside of the range {wanted.specifier}", remedy)
+    elif limits := current().limits:
         yield warn(
             "litellm",
             f"{installed} is served through its public entry points alone: {' '.join(limits)}",
-            f"for all of RouteBalance: {remedy}",
+            f"for all of RouteBalance: pip install 'litellm<{FIRST_UNSEEN.base_version}', or a newer rb_litellm",
         )
-    if not wanted.specifier.contains(installed, prereleases=True):
-        yield warn("litellm", f"{installed} is outside of the tested range {wanted.specifier}", remedy)
     else:
         yield ok("litellm", f"{installed} is supported")
 

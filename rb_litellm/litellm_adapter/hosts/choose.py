@@ -11,8 +11,8 @@ from rb_litellm.litellm_adapter.hosts.host import Host, UnsupportedLiteLLM
 
 COMPROMISED = frozenset({"1.82.7", "1.82.8", "1.107.0"})
 """Releases that an attacker published. PyPI has removed them; a mirror may still hold them."""
-FIRST_RUST = Version("1.110")
-FIRST_UNSEEN = Version("1.111")
+FIRST_RUST = Version("1.110.dev0")
+FIRST_UNSEEN = Version("1.111.dev0")
 """From here on nobody has run the contract tests, so no private name is relied on."""
 
 
