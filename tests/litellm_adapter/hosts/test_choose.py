@@ -55,5 +55,7 @@ def test_without_the_entry_points_the_host_of_the_line_says_what_is_missing(inst
 @pytest.mark.parametrize("release", sorted(COMPROMISED))
 def test_a_compromised_release_is_refused_by_name(installed, release):
     installed(release)
-    with pytest.raises(UnsupportedLiteLLM, match=rf"litellm {release} is a compromised release.*replace every"):
+    with pytest.raises(
+        UnsupportedLiteLLM, match=rf"litellm {release} is a compromised release.*replace every"
+    ):
         choose()
