@@ -35,7 +35,7 @@ from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
 from rb_litellm.state.outcomes import OutcomeRing
@@ -68,9 +68,9 @@ class Runtime:
         self.ledger = Ledger(self.index, LeaseRule())
         memory = PrefixMemory()
         self.sharing = Sharing(self.index, self.ledger, GuardedPrefixes(memory.index, self.lock))
-        self.foreign = Foreign()
-        self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.foreign)
-        self.scraping = Scraping(self.index, self.catalog, self.foreign)
+        self.external_load = ExternalLoad()
+        self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.external_load)
+        self.scraping = Scraping(self.index, self.catalog, self.external_load)
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self.random, memory)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
         self._predictors = Predictors(partial(self.failed, "predictor"))

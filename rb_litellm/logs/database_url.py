@@ -20,6 +20,7 @@ _POOL = (
     "max_connection_lifetime", "max_idle_connection_lifetime", "single_use_connections",
 )  # fmt: skip
 """Prisma's own, about its pool of connections and what stands before it."""
+SCHEMES = ("postgresql://", "postgres://")
 ENCRYPTED = ("require", "verify-ca", "verify-full")
 
 
@@ -92,6 +93,11 @@ def shown_url(url: str) -> str:
     """The URL without user, password and parameters."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+
+
+def shown_source(source: str) -> str:
+    """A source of logs as it may be told: a file's name, or a URL without user, password and parameters."""
+    return shown_url(source) if source.startswith(SCHEMES) else source
 
 
 def without_secrets(message: str, url: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 import polars as pl
 
 from rb_litellm.logs import classify
+from rb_litellm.logs.database_url import shown_source
 from rb_litellm.logs.report import ReadReport
 from rb_litellm.logs.rows import LONG
 
@@ -85,8 +86,6 @@ class Latest:
         return rows if rows.height <= self._max_rows else rows.top_k(self._max_rows, by="start_s")
 
     def _count(self, source: str, left_out: pl.DataFrame) -> None:
-        from rb_litellm.logs.spend_logs import shown_source
-
         if not left_out.height:
             return
         counts = left_out.group_by("why", "kind", maintain_order=True).agg(pl.len(), pl.all().first())

@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rb_litellm.logs.database_url import SCHEMES, shown_source
 from rb_litellm.logs.kinds import WRITTEN
 from rb_litellm.logs.report import ReadReport
 from rb_litellm.logs.rows import SpendLogsError
@@ -31,7 +32,6 @@ __all__ = ["MAX_ROWS", "WRITTEN", "LoggedCall", "SpendLog", "SpendLogsError", "r
 
 MAX_ROWS = 1_000_000
 """Calls that are kept at most: the latest."""
-_SCHEMES = ("postgresql://", "postgres://")
 
 
 @dataclass(frozen=True)
@@ -112,24 +112,15 @@ def read_spend_logs(
             latest.add(number, source, frame)
             if strict:
                 report.raise_if_defect()
-            if latest.full and source.startswith(_SCHEMES):
+            if latest.full and source.startswith(SCHEMES):
                 break  # a database gives its latest rows first
     calls = _calls(latest, named, report)
     return SpendLog(sorted(calls, key=lambda call: (call.start_s, call.call_id)), report)
 
 
-def shown_source(source: str) -> str:
-    """The source without a password."""
-    if not source.startswith(_SCHEMES):
-        return source
-    from rb_litellm.logs.database_url import shown_url
-
-    return shown_url(source)
-
-
 def _named(source: str) -> list[str]:
     """The sources that a name with wildcards stands for."""
-    if source.startswith(_SCHEMES) or not glob.has_magic(source) or Path(source).exists():
+    if source.startswith(SCHEMES) or not glob.has_magic(source) or Path(source).exists():
         return [source]
     found = sorted(glob.glob(source, recursive=True))
     if not found:
@@ -138,7 +129,7 @@ def _named(source: str) -> list[str]:
 
 
 def _frames(source: str) -> Iterator[pl.DataFrame]:
-    if source.startswith(_SCHEMES):
+    if source.startswith(SCHEMES):
         from rb_litellm.logs.database import frames_of_database
 
         return frames_of_database(source)

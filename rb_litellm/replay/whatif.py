@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import FloatArray
+from rb_litellm.fitting.fit import FittedServer, fit
+from rb_litellm.fitting.servers import apart
 from rb_litellm.logs.spend_logs import LoggedCall
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.names import listed
@@ -19,10 +21,8 @@ from rb_litellm.predictors.priors import ModelInfo, prior_quality
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.replay.check import FitCheck, check_fit
 from rb_litellm.replay.cluster import logged_cluster, one_more
-from rb_litellm.replay.fit import FittedServer, fit
 from rb_litellm.replay.logged import Logged
 from rb_litellm.replay.names import LogNames, predictor_names
-from rb_litellm.replay.servers import apart
 from rb_litellm.replay.traffic import to_requests
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.engine import Served, Simulation
@@ -45,7 +45,7 @@ class Change:
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """USD per million input and output tokens, by model or deployment."""
     load: float = 1.0
-    """Arrivals come so many times as fast."""
+    """Factor on the rate of arrivals."""
 
 
 class Replay:

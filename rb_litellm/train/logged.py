@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rb_litellm.fitting.fit import fit
+from rb_litellm.fitting.servers import apart
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
 from rb_litellm.logs.classify import FAILED, NO_ANSWER
 from rb_litellm.logs.decisions import decided_group
 from rb_litellm.logs.spend_logs import LoggedCall, SpendLog
-from rb_litellm.replay.fit import fit
-from rb_litellm.replay.servers import apart
 from rb_litellm.train.dataset import Answer, DataError
 
 _SHORTENED = "litellm_truncated"

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rb_litellm.cli import main
+from rb_litellm.fitting.fit import FittedServer, fit
+from rb_litellm.fitting.servers import apart
 from rb_litellm.logs.spend_logs import read_spend_logs
-from rb_litellm.replay.fit import FittedServer, fit
-from rb_litellm.replay.servers import apart
 from tests.logs.lifelike import FIGURES, ODD, PRICES, mixed, plain
 
 

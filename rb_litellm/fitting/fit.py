@@ -29,10 +29,10 @@ from scipy.optimize import least_squares
 
 from rb_litellm.core.hardware import latency_prior
 from rb_litellm.core.types import BoolArray, FloatArray
+from rb_litellm.fitting.load import Timings, timings
+from rb_litellm.fitting.populations import believed, written
+from rb_litellm.fitting.prices import fitted_prices
 from rb_litellm.logs.spend_logs import LoggedCall
-from rb_litellm.replay.load import Timings, timings
-from rb_litellm.replay.populations import believed, written
-from rb_litellm.replay.prices import fitted_prices
 
 MIN_CALLS = 20
 """Calls from which a deployment is fitted by itself."""

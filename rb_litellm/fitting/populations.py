@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from rb_litellm.core.types import BoolArray, FloatArray
-from rb_litellm.replay.load import Timings
+from rb_litellm.fitting.load import Timings
 
 FASTEST_S_PER_TOKEN = 1e-4
 """Nothing writes 10,000 tokens a second for one request."""
