@@ -19,8 +19,8 @@ FASTEST_S_PER_TOKEN = 1e-4
 """Nothing writes 10,000 tokens a second for one request."""
 FASTEST_S = 1e-3
 """No first token comes sooner over a network from a model."""
-_PASSING = 1e-5
-"""Tokens of a stream that was not held back come further apart, in s."""
+_PASSING_S, _PASSING_S_PER_TOKEN = 0.003, 1e-4
+"""A stream whose tokens came within so little, and so little for each, was held back or is none."""
 _LONG = 8
 _GAP = np.log(4.0)
 """Two populations lie at least so far apart, in the logarithm of the time per token."""
@@ -35,7 +35,9 @@ def believed(calls: Timings) -> Timings:
     steps = calls.output_tokens - 1.0
     writing = calls.e2e_s - calls.ttft_s
     with np.errstate(invalid="ignore"):
-        doubted = (calls.ttft_s < FASTEST_S) | ((steps >= _LONG) & (writing < _PASSING * steps))
+        doubted = (calls.ttft_s < FASTEST_S) | (
+            (steps >= _LONG) & (writing < _PASSING_S + _PASSING_S_PER_TOKEN * steps)
+        )
         # Of the streams left, one may have been held back up to almost its end.
         pace = writing / np.maximum(steps, 1.0)
         usual = (

@@ -25,6 +25,7 @@ OTHER_KIND = "of another kind"
 FAILED = "failed"
 CACHED = "answered from a cache"
 MOCKED = "mocked"
+EVALUATION = "asked by RouteBalance to compare answers"
 NO_ANSWER = "without an answer"
 DUPLICATE = "logged twice"
 OLDER = "older than the latest rows asked for"
@@ -37,6 +38,8 @@ ALLOWED = {
     NO_MODEL: "model is LiteLLM's name of the model that answered",
 }
 
+SAME_MOMENT_S = 0.003
+"""Times so near to each other are one moment, noted twice."""
 _TIMES = ("startTime", "endTime", "completionStartTime")
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?", re.I
@@ -64,7 +67,8 @@ def classified(frame: pl.DataFrame, kinds: Collection[str] | None, failed: bool)
         pl.col("cache_hit").str.to_lowercase().is_in(["true", "t", "1"]).fill_null(False).alias("cached"),
         (pl.col("status").fill_null("success").replace("", "success") != "success").alias("failed"),
     ).with_columns(
-        pl.when((pl.col("kind") == "chat") & (first > start) & (first < end))
+        # LiteLLM's clock tells the end twice for an answer in one piece, a millisecond apart.
+        pl.when((pl.col("kind") == "chat") & (first > start) & (first < end - SAME_MOMENT_S))
         .then(pl.lit("stream"))
         .otherwise(pl.col("kind"))
         .alias("kind")

@@ -11,6 +11,9 @@ import re
 WRITTEN = ("chat", "stream", "text", "messages", "responses", "generate_content")
 """Kinds whose answer is written token by token."""
 
+MARK = "routebalance-shadow-evaluation"
+"""Tag of calls that RouteBalance itself makes to compare answers; they are nobody's traffic."""
+
 _PATTERNS = (
     ("batch", r".*batch.*|.*fine_tuning.*"),
     ("file", r".*(file|container|sandbox|run_code|code_interpreter).*"),

@@ -71,8 +71,6 @@ class Latest:
         once = ids.len() - ids.n_unique()
         self._report.leave_out(classify.DUPLICATE, "any", once)
         self._report.leave_out(classify.OLDER, "any", self._usable - once - kept.height)
-        self._report.used.update(dict(kept["kind"].value_counts().iter_rows()))
-        self._report.without_cost = int(kept["cost"].is_nan().sum())
         for (number,), frame in kept.partition_by("source", as_dict=True, maintain_order=True).items():
             yield int(number), frame
 

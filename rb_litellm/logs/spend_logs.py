@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import glob
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rb_litellm.logs.database_url import SCHEMES, shown_source
-from rb_litellm.logs.kinds import WRITTEN
+from rb_litellm.logs.kinds import MARK, WRITTEN
 from rb_litellm.logs.report import ReadReport
 from rb_litellm.logs.rows import SpendLogsError
 
@@ -139,7 +140,7 @@ def _frames(source: str) -> Iterator[pl.DataFrame]:
 
 
 def _calls(latest: Any, named: Sequence[str], report: ReadReport) -> Iterator[LoggedCall]:
-    from rb_litellm.logs.classify import FAILED, MOCKED
+    from rb_litellm.logs.classify import EVALUATION, FAILED, MOCKED
     from rb_litellm.logs.exports import long_columns
 
     for number, frame in latest.by_source():
@@ -153,20 +154,20 @@ def _calls(latest: Any, named: Sequence[str], report: ReadReport) -> Iterator[Lo
             call, reason = _call(row), None
             if "mock_response" in call.body:
                 reason = MOCKED
+            elif MARK in call.metadata_text:
+                reason = EVALUATION
             elif _failed_by_metadata(call) and not latest.failed:
                 reason = FAILED
             if reason:
-                report.used[call.kind] -= 1
                 report.leave_out(reason, call.kind, 1, f"{shown_source(named[number])}, row {row['row']}")
             else:
+                report.used[call.kind] += 1
+                report.without_cost += math.isnan(call.cost_usd)
                 yield call
-    report.used += type(report.used)()  # zeros are dropped
 
 
 def _call(row: Mapping[str, Any]) -> LoggedCall:
     start, end, first = row["start_s"], row["end_s"], row["first_s"]
-    # LiteLLM writes the end of the call where there was no stream.
-    streamed = first is not None and start <= first < end
     metadata = row["metadata"] or ""
     told = _object(metadata)
     # Tables of older releases have no column for it; `request_id` is the id of the response there.
@@ -175,6 +176,9 @@ def _call(row: Mapping[str, Any]) -> LoggedCall:
     if not _object(body):
         messages = row["messages"] or ""
         body = f'{{"messages": {messages}}}' if messages.lstrip().startswith("[{") else ""
+    # LiteLLM writes the end of the call, or a moment before it, where there was no stream.
+    streamed = first is not None and start <= first < end and _may_stream(_object(body))
+    kind = "chat" if row["kind"] == "stream" and not streamed else row["kind"]
     return LoggedCall(
         call_id=str(call_id or ""),
         start_s=start,
@@ -188,12 +192,17 @@ def _call(row: Mapping[str, Any]) -> LoggedCall:
         cost_usd=row["cost"],
         failed=bool(row["failed"]),
         session=row["session_id"] or "",
-        kind=row["kind"],
+        kind=kind,
         provider=row["custom_llm_provider"] or "",
         aborted=bool(told.get("client_disconnected")),
         body_text=body,
         metadata_text=metadata if metadata not in ("{}", "null") else "",
     )
+
+
+def _may_stream(body: Mapping[str, Any]) -> bool:
+    """Whether the request may have asked for a stream: unless it is stored and says that it did not."""
+    return body.get("stream") is not False
 
 
 def _failed_by_metadata(call: LoggedCall) -> bool:

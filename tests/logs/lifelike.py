@@ -95,6 +95,11 @@ def _buffered(number: int, start: float) -> Row:
     return {**one, "completionStartTime": (end - timedelta(milliseconds=0.1)).isoformat()}
 
 
+def _noted_twice(one: Row) -> Row:
+    end = datetime.fromisoformat(one["endTime"].replace("Z", "+00:00"))
+    return {**one, "completionStartTime": (end - timedelta(milliseconds=1)).isoformat()}
+
+
 def _aborted(number: int, start: float) -> Row:
     tokens = 7
     cut = {"completion_tokens": tokens, "metadata": {"client_disconnected": True}}
@@ -133,6 +138,7 @@ ODD: dict[str, Callable[[int, float], Row]] = {
     "no amount of spend": lambda n, t: row(n, t, spend="NaN"),
     "negative tokens": lambda n, t: row(n, t, completion_tokens=-5),
     "buffered stream": _buffered,
+    "an end noted twice": lambda n, t: _noted_twice(row(3 * n, t)),
     "first token at once": lambda n, t: row(n, t, completionStartTime=at(t)),
     "a clock that ran late": lambda n, t: _ended(n, t, 7200.0),
     "aborted": _aborted,

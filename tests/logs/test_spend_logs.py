@@ -192,3 +192,13 @@ def test_a_client_that_left_is_noted(tmp_path):
 def test_a_source_that_cannot_be_read_is_named(tmp_path, name):
     with pytest.raises(SpendLogsError, match=name):
         read_spend_logs(str(tmp_path / name))
+
+
+def test_an_answer_in_one_piece_whose_end_is_noted_twice_is_no_stream(tmp_path):
+    noted = {"completionStartTime": "2026-11-01T10:00:02.499Z"}
+    assert [
+        call.kind for call in calls(written(tmp_path, [{**ROW, **noted, "call_type": "acompletion"}]))
+    ] == ["chat"]
+    whole = {**ROW, "proxy_server_request": {"model": "auto", "stream": False}, "call_type": "acompletion"}
+    (call,) = calls(written(tmp_path, [whole]))
+    assert (call.kind, call.first_token_s) == ("chat", None)
