@@ -122,6 +122,40 @@ QualityNormSetting = Literal["raw", "minmax", "scaled"]
 ObjectiveName = Literal["score", "priced"]
 
 
+class ShadowEvaluationSettings(_Settings):
+    """Shadow mode judged: a share of the requests is answered a second time, by what would have been chosen.
+
+    A judge model compares both answers without knowing whose they are, twice, in both orders. Clients see
+    nothing of it. The file holds verdicts, never prompts or answers.
+    """
+
+    judge: str = Field(min_length=1, description="Model group of this proxy that judges.")
+    path: str = Field(
+        min_length=1, description="JSON-lines file of verdicts; workers of one machine share it."
+    )
+    usd_per_day: float = Field(
+        gt=0.0, le=1e6, description="The most that answers and judge cost in a UTC day."
+    )
+    share: float = Field(default=0.01, gt=0.0, le=1.0, description="Share of the requests that is evaluated.")
+    per_minute: int = Field(
+        default=10, ge=1, le=10_000, description="Requests evaluated in a minute at most."
+    )
+    max_tokens: int = Field(
+        default=1024,
+        ge=1,
+        le=100_000,
+        description="Longest answer that is compared; longer ones are passed over.",
+    )
+    candidates: dict[str, WeightsSetting] = Field(
+        default_factory=dict,
+        max_length=8,
+        description="Further weights to evaluate beside `weights`, by name.",
+    )
+    max_bytes: int = Field(
+        default=100_000_000, ge=1_000, le=10_000_000_000, description="At this size nothing is added."
+    )
+
+
 class PriceSettings(_Settings):
     """The value of quality and time under the objective `priced`."""
 
@@ -309,6 +343,7 @@ class RouteBalanceSettings(_Settings):
     redis: RedisSettingsArgs = RedisSettingsArgs()
     scrape: ScrapeSettings | None = None
     feedback: FeedbackSettings | None = None
+    shadow_evaluation: ShadowEvaluationSettings | None = None
     lease: LeaseSettings = LeaseSettings()
     seed: int | None = Field(default=None, description="Fixes the tie breaking, for tests.")
 

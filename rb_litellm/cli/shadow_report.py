@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,12 +18,18 @@ from rb_litellm.cli.log_options import log_options, tell
 @click.command(name="shadow-report", context_settings={"show_default": True})
 @log_options("sources", 100_000, help="LiteLLM's database or a file: all workers, all logged; repeatable.")
 @click.option("--url", help="A running proxy instead: the recent decisions of one of its workers.")
+@click.option(
+    "--judged",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Verdicts of judged shadow evaluation instead: the file that `shadow_evaluation.path` names.",
+)
 @click.option("--key", envvar="LITELLM_MASTER_KEY", help="A LiteLLM key that may ask; with --url.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="Only the table.")
 def shadow_report(
     sources: tuple[str, ...],
     url: str | None,
+    judged: Path | None,
     key: str | None,
     max_rows: int,
     strict: bool,
@@ -30,8 +37,11 @@ def shadow_report(
     quiet: bool,
 ) -> None:
     """Compare, over decisions of shadow mode, what was served with what would have been chosen."""
-    if bool(sources) == bool(url):
-        raise click.UsageError("give either --from-spend-logs or --url")
+    if bool(sources) + bool(url) + bool(judged) != 1:
+        raise click.UsageError("give one of --from-spend-logs, --url and --judged")
+    if judged is not None:
+        _report_judged(judged, as_json)
+        return
     summary = _logged(sources, max_rows, strict, quiet or as_json) if sources else _asked(str(url), key)
     if as_json:
         click.echo(json.dumps(summary))
@@ -68,6 +78,55 @@ def _asked(url: str, key: str | None) -> dict[str, Any]:
         raise click.ClickException(f"{url} answers {response.status_code}: {response.text[:300]}")
     answer: dict[str, Any] = response.json()
     return answer
+
+
+def _report_judged(path: Path, as_json: bool) -> None:
+    from rb_litellm.logs.files import LogFileError
+    from rb_litellm.logs.verdicts import read_verdicts
+    from rb_litellm.telemetry.judged import summarise_verdicts
+
+    try:
+        report = summarise_verdicts(read_verdicts(path))
+    except LogFileError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    if not report["candidates"]:
+        raise click.ClickException(f"{path} holds no verdict yet")
+    console = Console()
+    for one in report["candidates"]:
+        table = Table(
+            title=f"{one['candidate']}: what it would have chosen against what served", title_justify="left"
+        )
+        for name in ("prompts", "compared", "win", "tie", "loss", "same model", "net", "interval", "says"):
+            table.add_column(name, justify="left" if name in ("prompts", "says") else "right")
+        for kind, figures in (("all", one), *((part["kind"], part) for part in one["kinds"])):
+            table.add_row(
+                kind,
+                *(str(figures[name]) for name in ("comparisons", "win", "tie", "loss", "same")),
+                f"{figures['net']:+.3f}",
+                f"{figures['interval'][0]:+.3f} to {figures['interval'][1]:+.3f}",
+                _SAYS[figures["decided"]].format(figures.get("further", 0)),
+            )
+        console.print(table)
+        change = "" if one["cost_change"] is None else f" ({one['cost_change']:+.1%})"
+        console.print(
+            f"USD per 1,000 requests: {one['would_usd_per_1k']:.4g} in place of "
+            f"{one['served_usd_per_1k']:.4g}{change}; the judge took {one['judge_usd']:.4g} USD in all."
+        )
+    console.print(
+        f"Net is (wins - losses) / compared. Intervals hold with {report['confidence']:.0%} "
+        "however often one looks."
+    )
+
+
+_SAYS = {
+    "better": "better",
+    "worse": "worse",
+    "equal": "no difference worth having",
+    "open": "not yet; about {} more",
+}
 
 
 def _show(summary: dict[str, Any], quiet: bool) -> None:

@@ -9,6 +9,7 @@ from rb_litellm.litellm_adapter.hosts.host import set_current
 from rb_litellm.litellm_adapter.proxy.hot_reload import HotReload
 from rb_litellm.litellm_adapter.proxy.metrics_report import MetricsReport
 from rb_litellm.litellm_adapter.proxy.routes import Routes
+from rb_litellm.litellm_adapter.proxy.shadow_evaluation import ShadowEvaluation
 from rb_litellm.litellm_adapter.worker import Worker, add_part, worker
 
 __all__ = ["register", "worker"]
@@ -20,7 +21,7 @@ def _hot_reload(_: Worker) -> HotReload:
     return HotReload()
 
 
-_PARTS = (MetricsReport, Routes, _hot_reload)
+_PARTS = (MetricsReport, Routes, ShadowEvaluation, _hot_reload)
 
 
 def register() -> None:

@@ -22,6 +22,7 @@ from rb_litellm.config import (
     RedisSettingsArgs,
     RouteBalanceSettings,
     ScrapeSettings,
+    ShadowEvaluationSettings,
 )
 from rb_litellm.core.drift import Drift
 from rb_litellm.core.latency_learning import LatencyLearner
@@ -62,6 +63,7 @@ class Runtime:
         self.meter = prometheus_meter()
         self.recorder = Recorder(self.meter)
         self.feedback = FeedbackBox()
+        self.shadow_evaluation: ShadowEvaluationSettings | None = None
         self.drift = Drift()
         """How surely each deployment and model has left what is predicted of it."""
         self.index = DeploymentIndex()
@@ -95,6 +97,8 @@ class Runtime:
                 self._redis = settings.redis
             if "scrape" in settings.model_fields_set:
                 self._scrape = settings.scrape
+            if "shadow_evaluation" in settings.model_fields_set:
+                self.shadow_evaluation = settings.shadow_evaluation
             if "feedback" in settings.model_fields_set:
                 self.feedback.settings = settings.feedback
             # What other workers tell of a deployment is understood once it has a row here.

@@ -32,7 +32,7 @@ from rb_litellm.litellm_adapter.request.explanation import current_inquiry, expl
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for
-from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback
+from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
 from rb_litellm.litellm_adapter.worker import Worker, worker
 from rb_litellm.predictors.model import PredictorError
 from rb_litellm.predictors.registry import PredictionSource
@@ -305,6 +305,7 @@ def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceS
     """
     settings = parse_settings(args, "routing_strategy_args")
     check_feedback(settings.feedback, "routing_strategy_args")
+    check_shadow_evaluation(settings, "routing_strategy_args")
     its = worker()
     its.runtime.catalog.check(getattr(router, "model_list", None) or ())
     predictions = its.runtime.prediction_source(settings.predictor)

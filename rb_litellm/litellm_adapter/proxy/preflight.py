@@ -13,7 +13,7 @@ from typing import Any
 
 from rb_litellm.config import SettingsError, parse_deployment, parse_settings
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
-from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback
+from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
 from rb_litellm.litellm_adapter.shared.predictor_folders import check_names, joined
 from rb_litellm.predictors.model import Predictor, PredictorError
 
@@ -38,6 +38,7 @@ def mistakes(config_file: Path) -> list[str]:
         try:
             settings = parse_settings(args, where)
             check_feedback(settings.feedback, where)
+            check_shadow_evaluation(settings, where)
             if settings.predictor is not None:
                 predictor = Predictor.load(settings.predictor.path)
                 check_names(settings.predictor, predictor, names, where)

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from pathlib import Path
 
-from rb_litellm.config import FeedbackSettings, SettingsError
+from rb_litellm.config import FeedbackSettings, RouteBalanceSettings, SettingsError
 from rb_litellm.logs.feedback import Feedback, append_feedback
 
 MAX_RECENT = 512
@@ -38,9 +38,28 @@ def check_feedback(settings: FeedbackSettings | None, where: str) -> None:
     Raises:
         SettingsError: its folder is missing or not writable, or the path is a folder itself.
     """
-    if settings is None:
+    if settings is not None:
+        _check_file(settings.path, f"{where}.feedback.path")
+
+
+def check_shadow_evaluation(settings: RouteBalanceSettings, where: str) -> None:
+    """Whether shadow mode is on, and the file of verdicts can be kept where the setting says.
+
+    Raises:
+        SettingsError: it is not; says what is allowed.
+    """
+    if settings.shadow_evaluation is None:
         return
-    path = Path(settings.path)
+    if settings.mode != "shadow":
+        raise SettingsError(
+            f"{where}.shadow_evaluation: needs mode: shadow (value {settings.mode!r}); "
+            "in active mode there is nothing that would have been chosen instead"
+        )
+    _check_file(settings.shadow_evaluation.path, f"{where}.shadow_evaluation.path")
+
+
+def _check_file(name: str, where: str) -> None:
+    path = Path(name)
     wrong = None
     if path.is_dir():
         wrong = "is a folder"
@@ -50,6 +69,5 @@ def check_feedback(settings: FeedbackSettings | None, where: str) -> None:
         wrong = "cannot be written"
     if wrong:
         raise SettingsError(
-            f"{where}.feedback.path: {wrong} (value {settings.path!r}); "
-            "allowed is a file in a folder that the proxy may write to"
+            f"{where}: {wrong} (value {name!r}); allowed is a file in a folder that the proxy may write to"
         )

@@ -1,0 +1,80 @@
+"""Verdicts of judged shadow evaluation: one JSON line for each comparison, without prompts or answers."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from rb_litellm.logs.files import LogFileError, rows_of_file
+
+Outcome = Literal["win", "tie", "loss", "same"]
+"""Of what would have been chosen against what served; `same` where both are one model."""
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
+
+
+class VerdictsFull(Exception):
+    """The file has reached its bound; what it holds is kept and nothing is added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One comparison."""
+
+    at_s: float
+    """Unix time."""
+    call_id: str
+    kind: str
+    """Of the prompt."""
+    candidate: str
+    """Name of the weighting that would have chosen."""
+    served: str
+    """Model group that answered the client."""
+    would: str
+    """Model group that would have been chosen."""
+    outcome: Outcome
+    served_usd: float
+    would_usd: float
+    """What the answers cost; of `same` both are the served one's."""
+    served_s: float | None = None
+    would_s: float | None = None
+    judge_usd: float = 0.0
+
+
+def append_verdict(path: Path, max_bytes: int, one: Verdict) -> None:
+    """Add a line in one write.
+
+    Raises:
+        VerdictsFull: the line would not fit.
+        OSError: the file cannot be written.
+    """
+    line = json.dumps(asdict(one)).encode() + b"\n"
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+    try:
+        if os.fstat(file).st_size + len(line) > max_bytes:
+            raise VerdictsFull(f"{path} holds {max_bytes} bytes, its bound")
+        os.write(file, line)
+    finally:
+        os.close(file)
+
+
+def read_verdicts(path: Path) -> Iterator[Verdict]:
+    """All verdicts of a file.
+
+    Raises:
+        LogFileError: the file cannot be read, or a row is no verdict.
+    """
+    for number, row in rows_of_file(path):
+        try:
+            yield _verdict(row)
+        except (KeyError, TypeError, ValueError) as error:  # noqa: PERF203  its row is named
+            raise LogFileError(f"{path}, row {number}: is no verdict ({error!r})") from None
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    if row["outcome"] not in OUTCOMES:
+        raise ValueError(f"outcome is {row['outcome']!r}; allowed are {', '.join(OUTCOMES)}")
+    return Verdict(**{name: row[name] for name in Verdict.__slots__ if name in row})
