@@ -15,11 +15,21 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.batch import BatchRequest, PrescoredRequest, Prices, longest_first, prescore
-from rb_litellm.core.breakdown import Decision, Predictions, Refusal, ScoreBreakdown, ScoreTerm, all_of
+from rb_litellm.core.breakdown import (
+    Decision,
+    FilterResult,
+    Predictions,
+    Refusal,
+    ScoreBreakdown,
+    ScoreTerm,
+    all_of,
+)
+from rb_litellm.core.capacity import Room
 from rb_litellm.core.exploration import drawn_latency, explores, longest_ago
 from rb_litellm.core.filters import Filtered, apply
 from rb_litellm.core.latency import Conditions, LatencyCoefficients
 from rb_litellm.core.sampling import CandidateSampling
+from rb_litellm.core.shares import Shares, choose
 from rb_litellm.core.slo import Odds
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
@@ -43,6 +53,10 @@ class Fleet:
     """Needed where a bid has limits."""
     sampling: CandidateSampling | None = None
     """Who else sends here by old news of the load; None for nobody."""
+    room: Room | None = None
+    """What has been taken of limited capacity, changed in place; None where nobody has limits."""
+    credit: FloatArray | None = None
+    """What each is owed of its share, changed in place; needed where a request has shares."""
 
 
 def assign(
@@ -72,6 +86,8 @@ def _place(
     predictions = _predict(prescored, conditions, prefill_tokens)
     filtered = _filter(prescored, fleet, predictions, prefill_tokens)
     allowed = filtered.allowed
+    if fleet.room is not None:
+        allowed = _with_room(fleet.room, request, filtered)
     # Scaled by all candidates offered: a filter that leaves the best one in changes nothing.
     latency = request.objective.latency(predictions.times, request.allowed)
     scores = prescored.points + latency.points
@@ -84,8 +100,9 @@ def _place(
     breakdown = ScoreBreakdown(
         predictions, request.allowed, allowed, terms, scores, filtered.judged, filtered.relaxed
     )
+    breakdown.failed = filtered.failed
     if request.limits is not None:
-        breakdown.limits, breakdown.failed = request.limits.by_name(), filtered.failed
+        breakdown.limits = request.limits.by_name()
     if filtered.refused is not None:
         return Refusal(filtered.refused, breakdown, filtered.needed, filtered.retry_after_s)
     explored = _explore(prescored, fleet, predictions, allowed, now, random)
@@ -93,7 +110,14 @@ def _place(
         chosen = explored
     else:
         chosen = _best(scores, fleet, random)
-        if fleet.sampling is not None:
+        shared = (
+            None
+            if request.shares is None
+            else _share(chosen, request.shares, breakdown, prefill_tokens, fleet, random)
+        )
+        if shared is not None:
+            chosen = shared
+        elif fleet.sampling is not None:
             chosen = _apart(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
     affordable = filtered.affordable_tokens
     decision = Decision(
@@ -110,6 +134,8 @@ def _place(
     )
     conditions.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
     fleet.last_chosen_s[chosen] = now
+    if fleet.room is not None:
+        fleet.room.take(chosen, request.input_tokens + decision.prediction.output_tokens)
     return decision
 
 
@@ -176,6 +202,44 @@ def _filter(
     )
 
 
+def _with_room(room: Room, request: BatchRequest, filtered: Filtered) -> BoolArray:
+    """The candidates that the filters left and that have room, while some have; the others are told of."""
+    tokens = request.output_tokens + request.input_tokens
+    allowed = filtered.allowed
+    left = room.left(allowed, tokens)
+    if left is not allowed and np.count_nonzero(left) < np.count_nonzero(allowed):
+        # Worked out now: whoever asks finds the room changed.
+        used, before = room.used(tokens), filtered.judged
+        passed = left | ~allowed
+        filtered.judged = lambda: (*before(), FilterResult("capacity", passed, 1.0, lambda: used))
+        filtered.failed = True
+    return left
+
+
+def _alike(best: int, breakdown: ScoreBreakdown, prefill_tokens: FloatArray) -> BoolArray:
+    """(N,) the allowed candidates that differ from `best` by no more than load makes them."""
+    quality, cost = breakdown.predictions.quality, breakdown.predictions.cost_usd
+    alike: BoolArray = breakdown.allowed.copy()
+    # Where a prompt is probably cached, or something costs less, is a difference that load does not make.
+    for figure in (quality, cost, prefill_tokens):
+        alike &= figure == figure[best]
+    return alike
+
+
+def _share(
+    best: int,
+    shares: Shares,
+    breakdown: ScoreBreakdown,
+    prefill_tokens: FloatArray,
+    fleet: Fleet,
+    random: Random,
+) -> int | None:
+    if fleet.credit is None:
+        raise ValueError("a request has shares, and the fleet no credit to keep them by")
+    alike = _alike(best, breakdown, prefill_tokens)
+    return choose(best, shares, fleet.credit, alike, breakdown.predictions.times.e2e_s, random)
+
+
 def _apart(
     best: int,
     sampling: CandidateSampling,
@@ -185,11 +249,7 @@ def _apart(
     random: Random,
 ) -> int:
     """The best of those of `best`'s kind that this decision looks at."""
-    quality, cost = breakdown.predictions.quality, breakdown.predictions.cost_usd
-    alike = breakdown.allowed & (sampling.tiers == sampling.tiers[best])
-    # Where a prompt is probably cached, or something costs less, is a difference that load does not make.
-    for figure in (quality, cost, prefill_tokens):
-        alike &= figure == figure[best]
+    alike = _alike(best, breakdown, prefill_tokens) & (sampling.tiers == sampling.tiers[best])
     left_out = sampling.left_out(alike, random)
     if not left_out.size:
         return best

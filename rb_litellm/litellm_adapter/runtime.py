@@ -100,6 +100,7 @@ class Runtime:
             # What other workers tell of a deployment is understood once it has a row here.
             for entry in getattr(router, "model_list", None) or ():
                 self.index.row(str(entry["model_info"]["id"]))
+            self.catalog.default_parallel(getattr(router, "default_max_parallel_requests", None))
             self.sharing.configure(self._redis, router)
             self.scraping.configure(self._scrape, router)
 
@@ -145,5 +146,6 @@ class Runtime:
 
     def _learn(self, outcome: Outcome) -> None:
         self.balancer.learn(outcome)
+        self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
             _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", change)

@@ -130,6 +130,10 @@ class Reckoner:
             own.pending_decode_tokens + others.pending_decode_tokens,
         )
 
+    def open_here(self) -> FloatArray:
+        """Attempts of this worker alone, per row of the index."""
+        return self._ledger.counts()
+
     def slower(self, deployment: str, tpot_s: float) -> None:
         """Streams show that the deployment needs `tpot_s` per token now, more than was predicted."""
         self._ledger.slower(deployment, tpot_s)
