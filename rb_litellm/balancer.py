@@ -116,6 +116,7 @@ class Balancer:
         learner: LatencyLearner,
         random: Random,
         memory: PrefixMemory | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self._reckoner = reckoner
         self._learner = learner
@@ -127,7 +128,7 @@ class Balancer:
         self._candidate_sets: OrderedDict[tuple[Deployment, ...], CandidateSet] = OrderedDict()
         self.memory = memory or PrefixMemory()
         """What deployments have probably cached."""
-        self.usage = Usage()
+        self.usage = usage or Usage()
         """What went to deployments with limits in the last minute, by row of the index."""
         self._credit: FloatArray = np.zeros(0)
 
@@ -303,8 +304,7 @@ class Balancer:
             return None
         rows = candidate_set.state_rows
         open_here = self._reckoner.open_here()
-        # Workers share the traffic alike: what this one has sent, the others have as well.
-        requests, tokens = self.usage.of_minute(open_here.size, now)[:, rows] * self._reckoner.workers
+        requests, tokens = self._reckoner.used(self.usage.of_minute(open_here.size, now), now)[:, rows]
         return Room(candidate_set.capacity, requests, tokens, open_here[rows])
 
     def _count(

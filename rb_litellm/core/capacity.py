@@ -112,6 +112,13 @@ class Usage:
         self._advance(now)
         return np.maximum(self._sums[:, :rows], 0.0)
 
+    def recent(self, now: float) -> dict[int, tuple[float, float]]:
+        """Requests and tokens by row, of those that got any: for other workers to hear."""
+        self._advance(now)
+        requests, tokens = self._sums
+        (rows,) = (requests > 0.0).nonzero()
+        return {row: (requests.item(row), max(tokens.item(row), 0.0)) for row in rows.tolist()}
+
     def _add(self, row: int, requests: float, tokens: float, now: float) -> None:
         self._grow(row + 1)
         self._advance(now)

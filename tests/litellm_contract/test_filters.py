@@ -177,7 +177,7 @@ async def test_the_order_of_deployments_is_kept_to():
 
 @pytest.mark.parametrize("pre_call_checks", [True, False])
 async def test_limits_of_requests_per_minute_are_kept(pre_call_checks):
-    # Where LiteLLM enforces them at the call, its own simple-shuffle goes on choosing the full one and refuses.
+    # Where LiteLLM enforces them at the call, its simple-shuffle goes on choosing the full one and refuses.
     of = router(
         deployment("best", BEST, rpm=1),
         deployment("second", SECOND),
