@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from importlib.util import find_spec
 
 from rb_litellm.litellm_adapter.hosts.host import Host, UnsupportedLiteLLM
 from rb_litellm.litellm_adapter.hosts.python_router import PythonRouter
@@ -23,4 +24,8 @@ def choose() -> Host:
             f"litellm {installed} is a compromised release: remove it, replace every secret that this "
             "machine could read, and install another one (litellm's security advisories say more)"
         )
+    if find_spec("litellm.router_rust") is not None:
+        from rb_litellm.litellm_adapter.hosts.rust_router import RustRouter
+
+        return RustRouter()
     return PythonRouter()

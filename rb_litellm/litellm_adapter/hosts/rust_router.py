@@ -1,0 +1,217 @@
+"""LiteLLM 1.110 on: the Router picks in Rust, and asks Python for the strategies that Rust does not know.
+
+Rust owns the deployments, filters, cooldowns, retries and fallbacks. When all filters are done, it asks
+its Python side for the pick in a step `strategy`, wherever the strategy's name is none of those that it
+implements itself. This host teaches the Python side one more name: what it accepts (`VALID_ROUTING_STRATEGIES`),
+where selectors are built (see `rust_selectors`), what a pick is answered with (see `rust_picks`), and which
+strategies take LiteLLM's asynchronous path, where policy plugins and pre-routing hooks run. Every filter of
+LiteLLM applies as before.
+
+All private names that this needs are listed in `NAMES`; tests/litellm_contract runs against each release.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from rb_litellm.litellm_adapter.hosts import rust_picks, rust_selectors, settings_page, strategy_changes
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, is_ours
+from rb_litellm.litellm_adapter.hosts.settings_check import update_checked
+from rb_litellm.litellm_adapter.hosts.wrapping import wrap
+from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
+
+_CORE = "litellm.router_rust.core"
+_SELECTION = "litellm.router_rust.steps.selection"
+_PREROUTING = "litellm.router_rust.steps.prerouting"
+_GROUPS = "litellm.litellm_core_utils.routing_groups"
+_DESCRIPTIONS = "litellm.types.management_endpoints"
+_MARK = "__routebalance__"
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    _GROUPS: ("VALID_ROUTING_STRATEGIES",),
+    _SELECTION: ("build_selector", "pick_async", "pick_sync"),
+    f"{_SELECTION}:StrategySelectors": ("_register", "selector_for", "callback_selectors"),
+    _PREROUTING: ("_ASYNC_PICK_STRATEGIES", "_record_routing_decision"),
+    _CORE: ("pick_async", "pick_sync"),
+    f"{_CORE}:RustCore": (
+        "__init__",
+        "_apply_strategy",
+        "_routing_fields",
+        "_strategy_inputs",
+        "apply",
+        "register_plugin",
+        "settings_dict",
+    ),
+    _DESCRIPTIONS: ("ROUTING_STRATEGY_DESCRIPTIONS",),
+}
+"""What must exist, by module or class. A release without one of them needs another host."""
+
+_KNOWN_TO_RUST = "latency-based-routing"
+"""A strategy that Rust accepts from a request and leaves to Python; see `_as_known`."""
+
+
+class RustRouter:
+    """The host of LiteLLM 1.110 and later."""
+
+    limits: tuple[str, ...] = ()
+
+    def install(self) -> None:
+        """Wrap what picks. Idempotent.
+
+        Raises:
+            UnsupportedLiteLLM: naming the release and what it lacks.
+        """
+        if lacking := missing():
+            raise UnsupportedLiteLLM(
+                f"litellm {version('litellm')} is not supported: {', '.join(lacking)} is missing; "
+                "see the supported range in the README"
+            )
+        core, selection = import_module(_CORE), import_module(_SELECTION)
+        rust, selectors = core.RustCore, selection.StrategySelectors
+        if getattr(rust, _MARK, False):
+            return
+        groups, prerouting = import_module(_GROUPS), import_module(_PREROUTING)
+        groups.VALID_ROUTING_STRATEGIES = (*groups.VALID_ROUTING_STRATEGIES, STRATEGY)
+        prerouting._ASYNC_PICK_STRATEGIES = prerouting._ASYNC_PICK_STRATEGIES | {STRATEGY}
+        _wrap_function(selection, "build_selector", rust_selectors.build)
+        wrap(selectors, "_register", rust_selectors.register)
+        wrap(selectors, "selector_for", rust_selectors.selector_for)
+        for module in (selection, core):
+            _wrap_function(module, "pick_async", rust_picks.pick_async)
+            _wrap_function(module, "pick_sync", rust_picks.pick_sync)
+        wrap(rust, "__init__", rust_selectors.construct)
+        wrap(rust, "_strategy_inputs", rust_picks.inputs)
+        wrap(rust, "_routing_fields", _as_known)
+        wrap(rust, "_apply_strategy", _announce_changes)
+        wrap(rust, "register_plugin", _announce_replacement)
+        wrap(rust, "apply", _update)
+        wrap(rust, "settings_dict", _tell_arguments)
+        _offer_strategy()
+        setattr(rust, _MARK, True)
+
+    def strategy_of(self, router: Any) -> str | None:
+        """See `Host`."""
+        core = _core_of(router)
+        return None if core is None else core._resolved.routing_strategy
+
+    def our_groups(self, router: Any) -> Mapping[str, Collection[str]]:
+        """See `Host`."""
+        core = _core_of(router)
+        return {} if core is None else _groups(core._resolved)
+
+    def selector_for(
+        self, router: Any, model: object, request_kwargs: Mapping[str, Any]
+    ) -> RouteBalanceSelector | None:
+        """See `Host`."""
+        core = _core_of(router)
+        if core is None or not isinstance(model, str):
+            return None
+        override = request_kwargs.get("routing_strategy")
+        if is_ours(override):
+            return rust_selectors.ours(core._selectors.selector_for(STRATEGY, "override", None, None))
+        strategy, scope, group = core._handle.routing_context(
+            model, override if isinstance(override, str) else None
+        )
+        return rust_selectors.ours(core._selectors.selector_for(strategy, scope, group, None))
+
+    def record_decision(self, request_kwargs: dict[str, Any], decision: dict[str, Any]) -> None:
+        """See `Host`."""
+        import_module(_PREROUTING)._record_routing_decision(request_kwargs, decision)
+
+    def watch(self, router: Any) -> None:
+        """Nothing is lost here without a call that is wrapped above."""
+
+
+def missing() -> list[str]:
+    """What this host needs and the installed LiteLLM lacks; empty where it fits."""
+    lacking = []
+    for place, names in NAMES.items():
+        module, _, class_name = place.partition(":")
+        try:
+            owner = import_module(module)
+        except ImportError:
+            lacking.append(module)
+            continue
+        owner = getattr(owner, class_name, None) if class_name else owner
+        lacking += [f"{place}.{name}" for name in names if not hasattr(owner, name)]
+    return lacking
+
+
+def _core_of(router: Any) -> Any:
+    """The core of a Router; None where it has none of this line."""
+    rust = import_module(_CORE).RustCore
+    core = router if isinstance(router, rust) else getattr(router, "_core", None)
+    return core if isinstance(core, rust) else None
+
+
+def _wrap_function(module: Any, name: str, around: Callable[..., Any]) -> None:
+    """Replace a module's function by `around(original, *args, **kwargs)`; a coroutine function stays one."""
+    original = getattr(module, name)
+    setattr(module, name, functools.wraps(original)(functools.partial(around, original)))
+
+
+def _as_known(original: Callable[..., Any], core: Any, *args: Any, **kwargs: Any) -> Mapping[str, Any]:
+    """What Rust is told of a request, in names that it knows.
+
+    Rust takes a strategy from a request (or its key or team) only if it knows the name. So it is told that of
+    another strategy that Python picks for; when it asks for this pick, `rust_selectors.selector_for` looks
+    into the request itself.
+    """
+    fields: Mapping[str, Any] = original(*args, **kwargs)
+    if is_ours(fields.get("routing_strategy")):
+        return {**fields, "routing_strategy": _KNOWN_TO_RUST}
+    return fields
+
+
+def _update(original: Callable[..., Any], core: Any, changes: Any) -> Any:
+    if not changes.settings:
+        return original(changes)
+
+    def update(**settings: Any) -> Any:
+        return original(replace(changes, settings=settings))
+
+    return update_checked(update, core, dict(changes.settings), core._resolved.routing_strategy)
+
+
+def _tell_arguments(original: Callable[..., Any], core: Any) -> dict[str, Any]:
+    settings = original()
+    return {**settings, **settings_page.fields(settings)}
+
+
+def _offer_strategy() -> None:
+    import litellm
+
+    settings_page.offer_strategy(
+        import_module(_DESCRIPTIONS).ROUTING_STRATEGY_DESCRIPTIONS, litellm.Router
+    )
+
+
+def _announce_changes(
+    original: Callable[..., Any], core: Any, previous: Any, resolved: Any, values: Any, **kwargs: Any
+) -> None:
+    original(previous, resolved, values, **kwargs)
+    before, after = previous.routing_strategy, resolved.routing_strategy
+    if "routing_strategy" in values and before != after:
+        strategy_changes.strategy_changed(before, str(after))
+    if "routing_groups" in values:
+        strategy_changes.groups_changed(set(_groups(previous)), set(_groups(resolved)))
+
+
+def _groups(resolved: Any) -> dict[str, tuple[str, ...]]:
+    """Routing groups with our strategy: their members by the group's name."""
+    return {
+        str(group.group_name): tuple(group.models)
+        for group in resolved.routing_groups
+        if is_ours(group.routing_strategy)
+    }
+
+
+def _announce_replacement(original: Callable[..., Any], core: Any, *args: Any, **kwargs: Any) -> Any:
+    if is_ours(core._resolved.routing_strategy):
+        strategy_changes.pick_replaced()
+    return original(*args, **kwargs)
