@@ -6,16 +6,12 @@ import litellm
 import pytest
 from litellm.integrations.custom_logger import CustomLogger
 
-from rb_litellm.litellm_adapter.hosts import python_router as register_module
+from tests.litellm_contract import private_names
 from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import HELLO, ask, deployment, router
 
 ERROR = "litellm.InternalServerError"
-CORE = register_module.routing_class()
-PRE_ROUTING_HOOK = (
-    CORE,
-    next(n for n in ("_core_async_pre_routing_hook", "async_pre_routing_hook") if hasattr(CORE, n)),
-)
+PRE_ROUTING_HOOK = private_names.pre_routing_hook()
 
 
 class Payloads(CustomLogger):
@@ -52,7 +48,7 @@ def payloads(shared):
 
 
 def test_what_auto_routers_record_with_exists():
-    assert hasattr(register_module.routing_class(), register_module.RECORD)
+    assert hasattr(*private_names.record())
 
 
 async def test_a_logging_integration_gets_the_decision(payloads):
@@ -165,7 +161,7 @@ async def test_records_that_fail_leave_the_request_alone(shared, monkeypatch):
         raise RuntimeError("broken for the test")
 
     of = router(deployment("best", 0.9), deployment("second", 0.4))
-    monkeypatch.setattr(register_module.routing_class(), register_module.RECORD, broken)
+    monkeypatch.setattr(*private_names.record(), broken)
     # The hook that clears it before each pick is LiteLLM's own and not ours to guard.
     monkeypatch.setattr(*PRE_ROUTING_HOOK, lambda *_, **__: asyncio.sleep(0))
     assert await ask(of) == "best"

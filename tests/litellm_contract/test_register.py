@@ -8,36 +8,38 @@ import pytest
 
 import rb_litellm
 from rb_litellm.config import SettingsError
-from rb_litellm.litellm_adapter.hosts import python_router as register_module
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, current
 from rb_litellm.predictors.model import PredictorError
+from tests.litellm_contract import private_names
 from tests.litellm_contract.routers import QUALITY_ONLY, deployment, router
 
 
-@pytest.mark.parametrize("name", register_module.NAMES)
-def test_every_private_name_exists(name):
-    assert hasattr(register_module.routing_class(), name)
+@pytest.mark.parametrize(("owner", "name"), private_names.needed(), ids=lambda it: str(it))
+def test_every_private_name_exists(owner, name):
+    assert hasattr(owner, name)
 
 
 def test_registering_again_changes_nothing():
-    core, groups = register_module.routing_class(), register_module.groups_module()
-    before = {name: inspect.getattr_static(core, name) for name in register_module.NAMES}
+    groups = private_names.strategies_module()
+    before = {place: inspect.getattr_static(*place) for place in private_names.needed()}
     signature = inspect.signature(litellm.Router.__init__)
     rb_litellm.register()
     rb_litellm.register()
-    assert {name: inspect.getattr_static(core, name) for name in before} == before
+    assert {place: inspect.getattr_static(*place) for place in before} == before
     assert groups.VALID_ROUTING_STRATEGIES.count(STRATEGY) == 1
     assert inspect.signature(litellm.Router.__init__) == signature
 
 
-@pytest.mark.parametrize("name", ["_select_deployment_async", "_build_strategy_selector"])
-def test_a_release_that_lacks_something_is_refused_by_name_and_left_as_it_was(monkeypatch, name):
-    core, groups = register_module.routing_class(), register_module.groups_module()
-    monkeypatch.delattr(core, name)
-    monkeypatch.setattr(core, register_module._MARK, False)
+@pytest.mark.parametrize("number", [0, -2])
+def test_a_release_that_lacks_something_is_refused_by_name_and_left_as_it_was(monkeypatch, number):
+    owner, name = list(private_names.needed())[number]
+    groups = private_names.strategies_module()
+    monkeypatch.setattr(*private_names.marked(), False)
     before = groups.VALID_ROUTING_STRATEGIES
+    monkeypatch.delattr(owner, name)
     with pytest.raises(UnsupportedLiteLLM, match=name):
-        rb_litellm.register()
+        current().install()
+    monkeypatch.undo()
     assert before == groups.VALID_ROUTING_STRATEGIES
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.hosts.rust_selectors import ours
 from rb_litellm.litellm_adapter.strategy import Entry, RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker
@@ -73,13 +74,13 @@ def inputs(original: Callable[..., Any], core: Any, step: Mapping[str, Any], req
         return original(step, request)
     if step.get("records") is not None:
         # Deployments that share an id: LiteLLM tells them apart by the dictionaries that it made.
-        strategy, _, model, made = original(step, request)
-        return strategy, selector, model, Candidates(made, made, request, core)
+        _, _, model, made = original(step, request)
+        return STRATEGY, selector, model, Candidates(made, made, request, core)
     known = _entries(core).of(core._handle, step["candidates"])
     if mine is selector:
-        return str(step["strategy"]), selector, str(step["model"]), Candidates(known, known, request, core)
+        return STRATEGY, selector, str(step["model"]), Candidates(known, known, request, core)
     # Shadow mode: a strategy of LiteLLM's gets what it would get without us.
-    strategy, _, model, made = original(step, request)
+    _, _, model, made = original(step, request)
     return mine.settings.base_strategy, selector, model, Candidates(made, known, request, core)
 
 

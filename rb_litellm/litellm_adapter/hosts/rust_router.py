@@ -4,8 +4,8 @@ Rust owns the deployments, filters, cooldowns, retries and fallbacks. When all f
 its Python side for the pick in a step `strategy`, wherever the strategy's name is none of those that it
 implements itself. This host teaches the Python side one more name: what it accepts (`VALID_ROUTING_STRATEGIES`),
 where selectors are built (see `rust_selectors`), what a pick is answered with (see `rust_picks`), and which
-strategies take LiteLLM's asynchronous path, where policy plugins and pre-routing hooks run. Every filter of
-LiteLLM applies as before.
+strategies take LiteLLM's asynchronous path, where policy plugins and pre-routing hooks run. Rust itself never
+hears our name (see `rust_names`). Every filter of LiteLLM applies as before.
 
 All private names that this needs are listed in `NAMES`; tests/litellm_contract runs against each release.
 """
@@ -21,6 +21,7 @@ from typing import Any
 
 from rb_litellm.litellm_adapter.hosts import (
     rust_failover,
+    rust_names,
     rust_picks,
     rust_selectors,
     settings_page,
@@ -56,12 +57,10 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "retire",
         "settings_dict",
     ),
+    f"{_CORE}:Resolved": ("static_document",),
     _DESCRIPTIONS: ("ROUTING_STRATEGY_DESCRIPTIONS",),
 }
 """What must exist, by module or class. A release without one of them needs another host."""
-
-_KNOWN_TO_RUST = "latency-based-routing"
-"""A strategy that Rust accepts from a request and leaves to Python; see `_as_known`."""
 
 
 class RustRouter:
@@ -95,7 +94,8 @@ class RustRouter:
             _wrap_function(module, "pick_sync", rust_picks.pick_sync)
         wrap(rust, "__init__", rust_selectors.construct)
         wrap(rust, "_strategy_inputs", rust_picks.inputs)
-        wrap(rust, "_routing_fields", _as_known)
+        wrap(rust, "_routing_fields", rust_names.renamed)
+        wrap(core.Resolved, "static_document", rust_names.renamed)
         wrap(rust, "_apply_strategy", _announce_changes)
         wrap(rust, "register_plugin", _announce_replacement)
         wrap(rust, "apply", _update)
@@ -164,19 +164,6 @@ def _wrap_function(module: Any, name: str, around: Callable[..., Any]) -> None:
     """Replace a module's function by `around(original, *args, **kwargs)`; a coroutine function stays one."""
     original = getattr(module, name)
     setattr(module, name, functools.wraps(original)(functools.partial(around, original)))
-
-
-def _as_known(original: Callable[..., Any], core: Any, *args: Any, **kwargs: Any) -> Mapping[str, Any]:
-    """What Rust is told of a request, in names that it knows.
-
-    Rust takes a strategy from a request (or its key or team) only if it knows the name. So it is told that of
-    another strategy that Python picks for; when it asks for this pick, `rust_selectors.selector_for` looks
-    into the request itself.
-    """
-    fields: Mapping[str, Any] = original(*args, **kwargs)
-    if is_ours(fields.get("routing_strategy")):
-        return {**fields, "routing_strategy": _KNOWN_TO_RUST}
-    return fields
 
 
 def _update(original: Callable[..., Any], core: Any, changes: Any) -> Any:

@@ -126,14 +126,16 @@ def register(original: Callable[..., Any], _: Any, selector: Any) -> None:
 
 def selector_for(
     original: Callable[..., Any],
-    _: Any,
+    selectors: Any,
     strategy: str,
     scope: str,
     group: str | None,
     request: Mapping[str, Any] | None,
 ) -> Any:
-    """The selector that LiteLLM's core asks for; see `as_known` for why the name may be another one."""
-    if scope == "override" and is_ours((request or {}).get("routing_strategy")):
+    """The selector that LiteLLM's core asks for, by the name that `rust_names` has told it instead of ours."""
+    if (scope == "override" and is_ours((request or {}).get("routing_strategy"))) or (
+        scope == "default" and is_ours(selectors._strategy)
+    ):
         strategy = STRATEGY
     return original(strategy, scope, group, request)
 

@@ -92,6 +92,9 @@ class Accounting:
     def open_unpredicted(self, arrival: Arrival, entry: dict[str, Any], candidates: int) -> None:
         """Count a request that the fallback rule has placed on this LiteLLM entry."""
         runtime, deployment = self._runtime, str(entry["model_info"]["id"])
+        if arrival.call_id is None and arrival.task is None:
+            # Neither a callback nor the end of a task would tell that it is over.
+            return
         with runtime.lock:
             # Not even its id may have been found out.
             arrival.call_id = arrival.call_id or uuid4().hex
