@@ -5,6 +5,7 @@ A proxy builds a Router for one request where a client sends `user_config`, and 
 
 from __future__ import annotations
 
+from typing import Any
 from weakref import WeakValueDictionary
 
 
@@ -17,19 +18,24 @@ class Users:
         self.named = False
         """The operator's configuration names our callback: it is not ours to take out."""
 
-    def add(self, router: object) -> None:
-        """A selector of ours is built for this Router."""
+    def add(self, router: Any) -> None:
+        """A selector of ours is built for this Router, or for a view of it that has it as `itself`."""
+        router = _itself(router)
         self._routers[id(router)] = router
         self._had_any = True
 
-    def left(self, router: object) -> None:
+    def left(self, router: Any) -> None:
         """The Router is given up; one that is not known changes nothing."""
-        self._routers.pop(id(router), None)
+        self._routers.pop(id(_itself(router)), None)
 
     @property
     def gone(self) -> bool:
         """Whether there were some, none is left, and nobody else has asked for the callback."""
         return self._had_any and not self.named and not self._routers
+
+
+def _itself(router: Any) -> Any:
+    return router.itself if isinstance(getattr(type(router), "itself", None), property) else router
 
 
 def take_out(callback: object) -> None:
