@@ -59,17 +59,18 @@ class Shares:
 
 
 def stated(deployments: Sequence[Deployment]) -> Shares | None:
-    """The shares of N deployments; None where nobody states any."""
+    """The shares of N deployments; None where nobody states any, or the same as all others of its group."""
     if all(d.weight is None and d.rpm is None and d.tpm is None for d in deployments):
         return None
     groups = _numbered(deployments)
-    weights = np.ones(len(deployments))
+    weights, uneven = np.ones(len(deployments)), False
     for number in range(int(groups.max()) + 1):
         (rows,) = (groups == number).nonzero()
         weights[rows] = _weights([deployments[row] for row in rows.tolist()])
+        uneven = uneven or not _even(weights[rows])
     drained = np.array([d.weight == 0.0 for d in deployments])
     standing = None if drained.all() or not drained.any() else ~drained
-    return Shares(weights, groups, standing)
+    return Shares(weights, groups, standing) if uneven or standing is not None else None
 
 
 def for_key(shares: Shares | None, deployments: Sequence[Deployment], weights: Mapping[str, float]) -> Shares:

@@ -73,8 +73,8 @@ def test_weight_goes_before_rpm_and_what_is_missing_is_not_left_out(weights, lim
 def test_rpm_is_a_share_and_whoever_has_no_limit_counts_as_the_largest():
     shares = stated([deployment(rpm=900.0), deployment(rpm=100.0), deployment()])
     assert shares.weights.tolist() == [900.0, 100.0, 900.0]
-    shares = stated([deployment(tpm=5e4), deployment(), deployment(group="other")])
-    assert shares.weights.tolist() == [5e4, 5e4, 1.0]
+    shares = stated([deployment(tpm=5e4), deployment(), deployment(tpm=1e4), deployment(group="other")])
+    assert shares.weights.tolist() == [5e4, 5e4, 1e4, 1.0]
 
 
 def test_groups_state_their_own():
@@ -96,10 +96,11 @@ def test_the_drained_are_left_only_with_each_other(weights, data):
 
 
 def test_equal_weights_leave_it_to_the_score():
-    assert served(weighing(2.0, 2.0), 5) == [0, 0]
-    assert Counter(
-        [choose(0, stated(weighing(2.0, 2.0)), np.zeros(2), np.ones(2, bool), np.ones(2), Random())]
-    )[None]
+    assert stated(weighing(2.0, 2.0)) is None
+    assert stated([deployment(rpm=9.0), deployment(rpm=9.0), deployment(group="other", rpm=1.0)]) is None
+    assert stated([deployment(weight=0.0), deployment(group="other", weight=2.0)]) is not None
+    three = weighing(2.0, 2.0, 5.0)
+    assert served(three, 5, alike=[True, True, False]) == [0, 0, 0]
 
 
 def test_one_that_is_not_alike_takes_no_part():
