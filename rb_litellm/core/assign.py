@@ -1,8 +1,10 @@
-"""Assign a batch of requests to deployments, longest expected answer first.
+"""Assign a batch of requests to deployments: greedy list scheduling, longest expected answer first.
 
-Each request is scored against the load that includes those assigned before it, otherwise
-concurrent requests would herd onto the one instance that looked best to all of them. Long answers
-go first because a misplaced long answer costs most (longest-processing-time-first scheduling).
+The order is that of longest-processing-time-first scheduling (LPT; Graham, Bounds on Multiprocessing Timing
+Anomalies, 1969): a misplaced long answer costs most, so it is placed while the choice is still free. Each
+request is scored against the load that includes those placed before it, as in RouteBalance
+(https://arxiv.org/abs/2606.17949). Otherwise all requests of a batch would go to the one deployment that
+looked best to each of them (herding).
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ from rb_litellm.core.breakdown import (
     all_of,
 )
 from rb_litellm.core.capacity import Room
-from rb_litellm.core.exploration import drawn_latency, explores, longest_ago
+from rb_litellm.core.exploration import explores, least_recently_chosen, sampled_latency
 from rb_litellm.core.filters import Filtered, apply
-from rb_litellm.core.latency import Conditions, LatencyCoefficients
+from rb_litellm.core.latency import BatchForecaster, LatencyCoefficients
 from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.shares import Shares, choose
-from rb_litellm.core.slo import Odds
+from rb_litellm.core.slo import LatencyErrors
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
 _TIE = 1e-9
@@ -42,17 +44,17 @@ class Fleet:
 
     coefficients: LatencyCoefficients
     state: InstanceState
-    """Changed in place: each assigned request is added before the next is scored."""
+    """Changed in place: each assigned request is added before the next one is scored."""
     prices: Prices
     last_chosen_s: FloatArray
     """When each was last chosen, on the caller's clock; -inf for never."""
     slowdown: FloatArray | None = None
     measured: IntArray | None = None
-    """Answers whose latency was measured; needed where a bid explores."""
-    odds: Odds | None = None
-    """Needed where a bid has limits."""
+    """Number of answers whose latency was measured; needed where a request explores."""
+    latency_errors: LatencyErrors | None = None
+    """Needed where a request has limits."""
     sampling: CandidateSampling | None = None
-    """Who else sends here by old news of the load; None for nobody."""
+    """How many other workers send here, knowing the load only as it was; None for none."""
     room: Room | None = None
     """What has been taken of limited capacity, changed in place; None where nobody has limits."""
     credit: FloatArray | None = None
@@ -62,33 +64,33 @@ class Fleet:
 def assign(
     requests: Sequence[BatchRequest], fleet: Fleet, now: float, random: Random
 ) -> list[Decision | Refusal]:
-    """Choose a deployment for every bid, or refuse it by its own limits; in the order of `bids`.
+    """Choose a deployment for each request, or refuse it by its own limits; in the order of `requests`.
 
-    Ties in the score go to the shortest queue, then to the least recently chosen, then to `random`.
-    `fleet.state` and `fleet.last_chosen_s` are updated with what was assigned.
+    Ties in the score go to the shortest queue, then to the least recently chosen deployment, then to
+    `random`. `fleet.state` and `fleet.last_chosen_s` are updated with what was assigned.
 
     Raises:
-        ValueError: a bid allows no deployment at all.
+        ValueError: a request allows no deployment at all.
     """
-    weighed = prescore(requests, fleet.prices)
-    conditions = Conditions(fleet.coefficients, fleet.state, fleet.slowdown)
+    prescored = prescore(requests, fleet.prices)
+    forecaster = BatchForecaster(fleet.coefficients, fleet.state, fleet.slowdown)
     decisions: dict[int, Decision | Refusal] = {}
     for position in longest_first(requests):
-        decisions[position] = _place(weighed[position], fleet, conditions, now, random)
+        decisions[position] = _place(prescored[position], fleet, forecaster, now, random)
     return [decisions[position] for position in range(len(requests))]
 
 
 def _place(
-    prescored: PrescoredRequest, fleet: Fleet, conditions: Conditions, now: float, random: Random
+    prescored: PrescoredRequest, fleet: Fleet, forecaster: BatchForecaster, now: float, random: Random
 ) -> Decision | Refusal:
     request = prescored.request
     prefill_tokens = _prefill_tokens(request, fleet)
-    predictions = _predict(prescored, conditions, prefill_tokens)
+    predictions = _predict(prescored, forecaster, prefill_tokens)
     filtered = _filter(prescored, fleet, predictions, prefill_tokens)
     allowed = filtered.allowed
     if fleet.room is not None:
         allowed = _with_room(fleet.room, request, filtered)
-    # Scaled by all candidates offered: a filter that leaves the best one in changes nothing.
+    # Normalised over all offered candidates: a filter that keeps the best one then changes nothing.
     latency = request.objective.latency(predictions.times, request.allowed)
     scores = prescored.points + latency.points
     further = _further_terms(request, filtered)
@@ -98,7 +100,13 @@ def _place(
         scores = np.where(allowed, scores, -np.inf)
     terms = (prescored.quality, latency, prescored.cost, *further)
     breakdown = ScoreBreakdown(
-        predictions, request.allowed, allowed, terms, scores, filtered.judged, filtered.relaxed
+        predictions,
+        request.allowed,
+        allowed,
+        terms,
+        scores,
+        filtered.compute_filter_results,
+        filtered.relaxed,
     )
     breakdown.failed = filtered.failed
     if request.limits is not None:
@@ -118,7 +126,7 @@ def _place(
         if shared is not None:
             chosen = shared
         elif fleet.sampling is not None:
-            chosen = _apart(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
+            chosen = _best_of_sample(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
     affordable = filtered.affordable_tokens
     decision = Decision(
         index=chosen,
@@ -132,7 +140,7 @@ def _place(
         explored=explored is not None,
         affordable_tokens=None if affordable is None else affordable.item(chosen),
     )
-    conditions.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
+    forecaster.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
     fleet.last_chosen_s[chosen] = now
     if fleet.room is not None:
         fleet.room.take(chosen, request.input_tokens + decision.prediction.output_tokens)
@@ -140,10 +148,12 @@ def _place(
 
 
 def _further_terms(request: BatchRequest, filtered: Filtered) -> list[ScoreTerm]:
-    """Terms beside those of the objective: most requests have none."""
+    """Score terms beside those of the objective; most requests have none."""
     further = [] if filtered.penalty is None else [filtered.penalty]
-    if request.held is not None and request.held.switches is not None:
-        further.append(ScoreTerm("switch", -request.held.rule.switch_cost, request.held.switches))
+    if request.cached_prefix is not None and request.cached_prefix.model_switch is not None:
+        further.append(
+            ScoreTerm("switch", -request.cached_prefix.rule.switch_cost, request.cached_prefix.model_switch)
+        )
     return further
 
 
@@ -155,7 +165,7 @@ def _explore(
     now: float,
     random: Random,
 ) -> int | None:
-    """Where to look, for a request that is one of the share that looks; never one with a strict SLO."""
+    """The deployment to try, if this request is one of the exploring share; never with a strict SLO."""
     request = prescored.request
     rule = request.exploration
     if rule is None or not explores(rule, random):
@@ -163,24 +173,26 @@ def _explore(
     if request.limits is not None and request.limits.slo is not None and request.limits.slo.mode == "strict":
         return None
     if rule.method == "epsilon" or fleet.measured is None:
-        return longest_ago(fleet.last_chosen_s, allowed)
+        return least_recently_chosen(fleet.last_chosen_s, allowed)
     times = predictions.times
-    drawn = drawn_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
-    imagined = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
-    return _best(np.where(allowed, prescored.points + imagined.points, -np.inf), fleet, random)
+    drawn = sampled_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
+    sampled = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
+    return _best(np.where(allowed, prescored.points + sampled.points, -np.inf), fleet, random)
 
 
 def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
-    if request.held is None:
+    if request.cached_prefix is None:
         return np.full(request.allowed.size, request.input_tokens)
-    return request.held.tokens_to_prefill(
+    return request.cached_prefix.tokens_to_prefill(
         request.input_tokens, fleet.coefficients.prefill_s_per_token, fleet.state.in_flight, request.allowed
     )
 
 
-def _predict(prescored: PrescoredRequest, conditions: Conditions, prefill_tokens: FloatArray) -> Predictions:
+def _predict(
+    prescored: PrescoredRequest, forecaster: BatchForecaster, prefill_tokens: FloatArray
+) -> Predictions:
     request = prescored.request
-    times = conditions.forecast(prefill_tokens, request.output_tokens)
+    times = forecaster.forecast(prefill_tokens, request.output_tokens)
     return Predictions(request.quality, request.output_tokens, times, prescored.cost_usd)
 
 
@@ -190,15 +202,23 @@ def _filter(
     request = prescored.request
     if request.limits is None:
         return Filtered(request.allowed)
-    if fleet.odds is None:
-        raise ValueError("a bid has limits, and the fleet no odds to hold them against")
+    if fleet.latency_errors is None:
+        raise ValueError("a request has limits, but the fleet has no latency_errors to check them with")
 
     def idle() -> Predictions:
         nothing = InstanceState.idle(request.allowed.size)
-        return _predict(prescored, Conditions(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens)
+        return _predict(
+            prescored, BatchForecaster(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens
+        )
 
     return apply(
-        request.limits, predictions, idle, request.allowed, prescored.payable, fleet.odds, prescored.rest_kept
+        request.limits,
+        predictions,
+        idle,
+        request.allowed,
+        prescored.payable,
+        fleet.latency_errors,
+        prescored.static_limits_met,
     )
 
 
@@ -209,9 +229,12 @@ def _with_room(room: Room, request: BatchRequest, filtered: Filtered) -> BoolArr
     left = room.left(allowed, tokens)
     if left is not allowed and np.count_nonzero(left) < np.count_nonzero(allowed):
         # Worked out now: whoever asks finds the room changed.
-        used, before = room.used(tokens), filtered.judged
+        used, before = room.used(tokens), filtered.compute_filter_results
         passed = left | ~allowed
-        filtered.judged = lambda: (*before(), FilterResult("capacity", passed, 1.0, lambda: used))
+        filtered.compute_filter_results = lambda: (
+            *before(),
+            FilterResult("capacity", passed, 1.0, lambda: used),
+        )
         filtered.failed = True
     return left
 
@@ -240,7 +263,7 @@ def _share(
     return choose(best, shares, fleet.credit, alike, breakdown.predictions.times.e2e_s, random)
 
 
-def _apart(
+def _best_of_sample(
     best: int,
     sampling: CandidateSampling,
     breakdown: ScoreBreakdown,
@@ -248,7 +271,7 @@ def _apart(
     fleet: Fleet,
     random: Random,
 ) -> int:
-    """The best of those of `best`'s kind that this decision looks at."""
+    """The best of a sample of the candidates that differ from `best` by their load alone."""
     alike = _alike(best, breakdown, prefill_tokens) & (sampling.tiers == sampling.tiers[best])
     left_out = sampling.left_out(alike, random)
     if not left_out.size:

@@ -38,7 +38,7 @@ from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
 from rb_litellm.litellm_adapter.shared.usage_share import GuardedUsage
 from rb_litellm.litellm_adapter.shared.weights_notice import WeightsNotice
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
 from rb_litellm.state.outcomes import OutcomeRing
@@ -77,9 +77,9 @@ class Runtime:
             GuardedPrefixes(memory.index, self.lock),
             GuardedUsage(usage, self.lock),
         )
-        self.foreign = Foreign()
-        self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.foreign)
-        self.scraping = Scraping(self.index, self.catalog, self.foreign)
+        self.external_load = ExternalLoad()
+        self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.external_load)
+        self.scraping = Scraping(self.index, self.catalog, self.external_load)
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self.random, memory, usage)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
         self._predictors = Predictors(partial(self.failed, "predictor"))

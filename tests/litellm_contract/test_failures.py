@@ -14,7 +14,7 @@ ERROR = "litellm.InternalServerError"
 
 
 async def fail(of):
-    """Ask in a task of its own, as a server does: its end is the last that is heard of a call that failed."""
+    """Ask in a task of its own, as a server does: its end is the last event of a call that failed."""
     with pytest.raises(litellm.InternalServerError):
         await asyncio.create_task(ask(of))
 

@@ -74,8 +74,9 @@ class Catalog:
         for entry in deployments:
             info = entry["model_info"]
             held = known.get(info["id"])
-            # LiteLLM replaces these dicts when a deployment is edited, and hands out the same ones else.
-            if held is None or held[0] is not info or held[1] is not entry["litellm_params"]:
+            # LiteLLM replaces these dicts when a deployment is edited. Else it hands out the same ones, or,
+            # from a core in Rust, equal ones; then the facts stay the same object, which batches go by.
+            if held is None or not _same(held[0], info) or not _same(held[1], entry["litellm_params"]):
                 held = self._read(entry)
             result.append(held)
         return result
@@ -93,6 +94,10 @@ class Catalog:
         if subject not in self._warned and len(self._warned) < MAX_DEPLOYMENTS:
             self._warned.add(subject)
             _log.warning("%s", message)
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other or one == other
 
 
 def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int | None = None) -> Deployment:
