@@ -1,4 +1,4 @@
-"""Which host serves which release: known lines by their own, everything newer by public entry points alone."""
+"""Which host serves which release: known lines have their own, newer ones public entry points alone."""
 
 import pytest
 
