@@ -52,6 +52,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_dynamic_document",
         "_routing_fields",
         "_strategy_inputs",
+        "_usage_read_scope",
         "apply",
         "register_plugin",
         "retire",
@@ -94,6 +95,7 @@ class RustRouter:
             _wrap_function(module, "pick_sync", rust_picks.pick_sync)
         wrap(rust, "__init__", rust_selectors.construct)
         wrap(rust, "_strategy_inputs", rust_picks.inputs)
+        wrap(rust, "_usage_read_scope", rust_picks.usage_read_scope)
         wrap(rust, "_routing_fields", rust_names.renamed)
         wrap(core.Resolved, "static_document", rust_names.renamed)
         wrap(rust, "_apply_strategy", _announce_changes)
@@ -122,13 +124,7 @@ class RustRouter:
         core = _core_of(router)
         if core is None or not isinstance(model, str):
             return None
-        override = request_kwargs.get("routing_strategy")
-        if is_ours(override):
-            return rust_selectors.ours(core._selectors.selector_for(STRATEGY, "override", None, None))
-        strategy, scope, group = core._handle.routing_context(
-            model, override if isinstance(override, str) else None
-        )
-        return rust_selectors.ours(core._selectors.selector_for(strategy, scope, group, None))
+        return rust_selectors.decider(core, model, request_kwargs)
 
     def record_decision(self, request_kwargs: dict[str, Any], decision: dict[str, Any]) -> None:
         """See `Host`."""

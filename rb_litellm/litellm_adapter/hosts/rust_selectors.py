@@ -140,5 +140,14 @@ def selector_for(
     return original(strategy, scope, group, request)
 
 
+def decider(core: Any, model: str, request: Mapping[str, Any]) -> RouteBalanceSelector | None:
+    """Our selector that will decide a request for this model name; None where another strategy will."""
+    override = request.get("routing_strategy")
+    if is_ours(override):
+        return ours(core._selectors.selector_for(STRATEGY, "override", None, None))
+    strategy, scope, group = core._handle.routing_context(model, override if isinstance(override, str) else None)
+    return ours(core._selectors.selector_for(strategy, scope, group, None))
+
+
 def _nobody() -> None:
     return None
