@@ -48,7 +48,7 @@ class Entries:
             # The deployment that LiteLLM makes up for a name that it does not know.
             record = {"model_name": "", "litellm_params": {}, "model_info": {"id": id_}}
         before = self._before.pop(id_, None)
-        entry: Entry = before if before == record else record
+        entry: Entry = record if before is None or before != record else before
         self._known[id_] = entry
         return entry
 
@@ -174,13 +174,15 @@ def _asked(
     model: str, deployments: list[Entry], messages: Any, input: Any, request_kwargs: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The question in our selector's words."""
-    of_core = isinstance(deployments, Candidates)
+    healthy: Sequence[Entry] = deployments
+    if isinstance(deployments, Candidates):
+        healthy, request_kwargs = deployments.known, deployments.request
     return {
         "model": model,
-        "healthy": deployments.known if of_core else deployments,
+        "healthy": healthy,
         "messages": messages,
         "input": input,
-        "request_kwargs": deployments.request if of_core else request_kwargs,
+        "request_kwargs": request_kwargs,
     }
 
 

@@ -132,7 +132,7 @@ def selector_for(
     group: str | None,
     request: Mapping[str, Any] | None,
 ) -> Any:
-    """The selector that LiteLLM's core asks for, by the name that `rust_names` has told it instead of ours."""
+    """The selector that LiteLLM's core asks for, by the name that `rust_names` has told it for ours."""
     if (scope == "override" and is_ours((request or {}).get("routing_strategy"))) or (
         scope == "default" and is_ours(selectors._strategy)
     ):
@@ -145,7 +145,9 @@ def decider(core: Any, model: str, request: Mapping[str, Any]) -> RouteBalanceSe
     override = request.get("routing_strategy")
     if is_ours(override):
         return ours(core._selectors.selector_for(STRATEGY, "override", None, None))
-    strategy, scope, group = core._handle.routing_context(model, override if isinstance(override, str) else None)
+    strategy, scope, group = core._handle.routing_context(
+        model, override if isinstance(override, str) else None
+    )
     return ours(core._selectors.selector_for(strategy, scope, group, None))
 
 
