@@ -11,8 +11,8 @@ import pytest
 
 from rb_litellm.litellm_adapter.hosts import host as hosts
 from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM
+from rb_litellm.litellm_adapter.hosts.public.router import ServedRouter
 from rb_litellm.litellm_adapter.hosts.public_api import PublicApi
-from rb_litellm.litellm_adapter.hosts.public_router import ServedRouter
 from rb_litellm.litellm_adapter.request.explanation import inquiry
 from rb_litellm.litellm_adapter.runtime import Runtime
 from tests.litellm_contract.routers import HELLO, QUALITY_ONLY, answered_by, ask, deployment, router

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from rb_litellm.litellm_adapter.hosts.proxy_settings import guard_stored_settings, offer_stored_settings
-from rb_litellm.litellm_adapter.hosts.settings_page import FIELD
+from rb_litellm.litellm_adapter.hosts.settings.page import FIELD
+from rb_litellm.litellm_adapter.hosts.settings.proxy import guard_stored_settings, offer_stored_settings
 from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
 
 

@@ -20,16 +20,11 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from rb_litellm.litellm_adapter.hosts import (
-    rust_failover,
-    rust_names,
-    rust_picks,
-    rust_selectors,
-    settings_page,
-    strategy_changes,
-)
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, is_ours
-from rb_litellm.litellm_adapter.hosts.settings_check import update_checked
+from rb_litellm.litellm_adapter.hosts.rust import failover, names, picks, selectors
+from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
+from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
+from rb_litellm.litellm_adapter.hosts.settings.check import update_checked
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker
@@ -82,24 +77,24 @@ class RustRouter:
                 "see the supported range in the README"
             )
         core, selection = import_module(_CORE), import_module(_SELECTION)
-        rust, selectors = core.RustCore, selection.StrategySelectors
+        rust, strategy_selectors = core.RustCore, selection.StrategySelectors
         if getattr(rust, _MARK, False):
             return
         groups: Any = import_module(_GROUPS)
         prerouting: Any = import_module(_PREROUTING)
         groups.VALID_ROUTING_STRATEGIES = (*groups.VALID_ROUTING_STRATEGIES, STRATEGY)
         prerouting._ASYNC_PICK_STRATEGIES = prerouting._ASYNC_PICK_STRATEGIES | {STRATEGY}
-        _wrap_function(selection, "build_selector", rust_selectors.build)
-        wrap(selectors, "_register", rust_selectors.register)
-        wrap(selectors, "selector_for", rust_selectors.selector_for)
+        _wrap_function(selection, "build_selector", selectors.build)
+        wrap(strategy_selectors, "_register", selectors.register)
+        wrap(strategy_selectors, "selector_for", selectors.selector_for)
         for module in (selection, core):
-            _wrap_function(module, "pick_async", rust_picks.pick_async)
-            _wrap_function(module, "pick_sync", rust_picks.pick_sync)
-        wrap(rust, "__init__", rust_selectors.construct)
-        wrap(rust, "_strategy_inputs", rust_picks.inputs)
-        wrap(rust, "_usage_read_scope", rust_picks.usage_read_scope)
-        wrap(rust, "_routing_fields", rust_names.renamed)
-        wrap(core.Resolved, "static_document", rust_names.renamed)
+            _wrap_function(module, "pick_async", picks.pick_async)
+            _wrap_function(module, "pick_sync", picks.pick_sync)
+        wrap(rust, "__init__", selectors.construct)
+        wrap(rust, "_strategy_inputs", picks.inputs)
+        wrap(rust, "_usage_read_scope", picks.usage_read_scope)
+        wrap(rust, "_routing_fields", names.renamed)
+        wrap(core.Resolved, "static_document", names.renamed)
         wrap(rust, "_apply_strategy", _announce_changes)
         wrap(rust, "register_plugin", _announce_replacement)
         wrap(rust, "apply", _update)
@@ -126,7 +121,7 @@ class RustRouter:
         core = _core_of(router)
         if core is None or not isinstance(model, str):
             return None
-        return rust_selectors.decider(core, model, request_kwargs)
+        return selectors.decider(core, model, request_kwargs)
 
     def record_decision(self, request_kwargs: dict[str, Any], decision: dict[str, Any]) -> None:
         """See `Host`."""
@@ -139,7 +134,7 @@ class RustRouter:
 def missing() -> list[str]:
     """What this host needs and the installed LiteLLM lacks; empty where it fits."""
     lacking = []
-    for place, names in NAMES.items():
+    for place, wanted in NAMES.items():
         module, _, class_name = place.partition(":")
         try:
             owner: Any = import_module(module)
@@ -147,7 +142,7 @@ def missing() -> list[str]:
             lacking.append(module)
             continue
         owner = getattr(owner, class_name, None) if class_name else owner
-        lacking += [f"{place}.{name}" for name in names if not hasattr(owner, name)]
+        lacking += [f"{place}.{name}" for name in wanted if not hasattr(owner, name)]
     return lacking
 
 
@@ -180,7 +175,7 @@ def _tell_arguments(original: Callable[..., Any], core: Any) -> dict[str, Any]:
 
 
 def _with_failover(original: Callable[..., Any], core: Any, model_names: Any) -> Mapping[str, Any]:
-    return rust_failover.document(original, core, model_names, _served)
+    return failover.document(original, core, model_names, _served)
 
 
 def _served(core: Any) -> Callable[[str], bool]:

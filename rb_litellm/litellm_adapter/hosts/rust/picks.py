@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
-from rb_litellm.litellm_adapter.hosts.rust_selectors import decider, ours
+from rb_litellm.litellm_adapter.hosts.rust.selectors import decider, ours
 from rb_litellm.litellm_adapter.strategy import Entry, RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker
 

@@ -132,7 +132,7 @@ def selector_for(
     group: str | None,
     request: Mapping[str, Any] | None,
 ) -> Any:
-    """The selector that LiteLLM's core asks for, by the name that `rust_names` has told it for ours."""
+    """The selector that LiteLLM's core asks for, by the name that `names` has told it for ours."""
     if (scope == "override" and is_ours((request or {}).get("routing_strategy"))) or (
         scope == "default" and is_ours(selectors._strategy)
     ):
