@@ -65,9 +65,7 @@ class Candidates(list[Entry]):
         self.core = core
 
 
-def inputs(
-    original: Callable[..., Any], core: Any, step: Mapping[str, Any], request: dict[str, Any]
-) -> Any:
+def inputs(original: Callable[..., Any], core: Any, step: Mapping[str, Any], request: dict[str, Any]) -> Any:
     """What a pick goes by: strategy, selector, the model's name and the candidates."""
     if step.get("stage") != "strategy":
         return None

@@ -1,9 +1,9 @@
 """LiteLLM 1.110 on: the Router picks in Rust, and asks Python for the strategies that Rust does not know.
 
 Rust owns the deployments, filters, cooldowns, retries and fallbacks. When all filters are done, it asks
-its Python side for the pick in a step `strategy`, wherever the strategy's name is none of those that it
-implements itself. This host teaches the Python side one more name: what it accepts (`VALID_ROUTING_STRATEGIES`),
-where selectors are built (see `rust_selectors`), what a pick is answered with (see `rust_picks`), and which
+its Python side for the pick in a step `strategy`, wherever the strategy is none of those that it implements
+itself. This host teaches the Python side one more name: what it accepts (`VALID_ROUTING_STRATEGIES`), where
+selectors are built (see `rust_selectors`), what a pick is answered with (see `rust_picks`), and which
 strategies take LiteLLM's asynchronous path, where policy plugins and pre-routing hooks run. Rust itself never
 hears our name (see `rust_names`). Every filter of LiteLLM applies as before.
 
@@ -80,7 +80,8 @@ class RustRouter:
         rust, selectors = core.RustCore, selection.StrategySelectors
         if getattr(rust, _MARK, False):
             return
-        groups, prerouting = import_module(_GROUPS), import_module(_PREROUTING)
+        groups: Any = import_module(_GROUPS)
+        prerouting: Any = import_module(_PREROUTING)
         groups.VALID_ROUTING_STRATEGIES = (*groups.VALID_ROUTING_STRATEGIES, STRATEGY)
         prerouting._ASYNC_PICK_STRATEGIES = prerouting._ASYNC_PICK_STRATEGIES | {STRATEGY}
         _wrap_function(selection, "build_selector", rust_selectors.build)
@@ -134,7 +135,7 @@ def missing() -> list[str]:
     for place, names in NAMES.items():
         module, _, class_name = place.partition(":")
         try:
-            owner = import_module(module)
+            owner: Any = import_module(module)
         except ImportError:
             lacking.append(module)
             continue
@@ -174,9 +175,7 @@ def _tell_arguments(original: Callable[..., Any], core: Any) -> dict[str, Any]:
 def _offer_strategy() -> None:
     import litellm
 
-    settings_page.offer_strategy(
-        import_module(_DESCRIPTIONS).ROUTING_STRATEGY_DESCRIPTIONS, litellm.Router
-    )
+    settings_page.offer_strategy(import_module(_DESCRIPTIONS).ROUTING_STRATEGY_DESCRIPTIONS, litellm.Router)
 
 
 def _announce_changes(

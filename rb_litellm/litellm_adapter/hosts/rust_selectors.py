@@ -133,7 +133,9 @@ def decider(core: Any, model: str, request: Mapping[str, Any]) -> RouteBalanceSe
     override = request.get("routing_strategy")
     if is_ours(override):
         return ours(core._selectors.selector_for(STRATEGY, "override", None, None))
-    strategy, scope, group = core._handle.routing_context(model, override if isinstance(override, str) else None)
+    strategy, scope, group = core._handle.routing_context(
+        model, override if isinstance(override, str) else None
+    )
     return ours(core._selectors.selector_for(strategy, scope, group, None))
 
 
