@@ -1,7 +1,7 @@
 """What is checked beside `pytest`: lint, types, and the LiteLLM contract on every supported release.
 
 nox                            everything; each session has a virtual environment of its own
-nox -s 'contract(1.109.1)'     one release: the Router's contract and real proxies
+nox -s 'contract(1.110.2)'     one release: the Router's contract and real proxies
 nox -s lock                    write requirements.lock anew
 """
 
@@ -11,10 +11,19 @@ from pathlib import Path
 
 import nox
 
-# The oldest, what a plain installation resolves to (None), and the line with a facade before the router.
-RELEASES = {"1.106.2": "1.106.2", "newest": None, "1.109.1": "1.109.1"}
-# 1.109 pins releases of two packages that not every index carries; neither is part of a pick.
-OVERRIDES = {"1.109.1": ("litellm-proxy-extras==0.4.110", "certifi>=2025")}
+# The oldest, what a plain installation resolves to (None), the line with a facade before the router, and
+# the line whose router core is Rust.
+RELEASES = {"1.106.2": "1.106.2", "newest": None, "1.109.1": "1.109.1", "1.110.2": "1.110.2"}
+# Some releases pin packages that not every index carries; none of them is part of a pick.
+OVERRIDES = {
+    "1.109.1": ("litellm-proxy-extras==0.4.110", "certifi>=2025"),
+    "1.110.2": (
+        "litellm-proxy-extras==0.4.110",
+        "litellm-enterprise==0.1.83",
+        "litellm-proxy ; sys_platform == 'never'",
+        "certifi>=2025",
+    ),
+}
 LOCK = "requirements.lock"
 
 nox.options.default_venv_backend = "uv"

@@ -1,41 +1,44 @@
-"""The joint decision put together: predictions, instance state and latency model in, assignments out.
+"""The joint decision put together: predictions, instance state and the latency model in, assignments out.
 
-The LiteLLM adapter and the simulator both run this class; it knows nothing of either, and the
-caller passes in the time.
+The LiteLLM adapter and the simulator both run this class. It knows neither, and the caller passes the time.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
 
-from rb_litellm.core.affinity import AffinityRule, Held
+from rb_litellm.core.affinity import AffinityRule, CachedPrefix
 from rb_litellm.core.assign import Fleet, assign
 from rb_litellm.core.batch import BatchRequest, Prices
 from rb_litellm.core.breakdown import Decision, Refusal
+from rb_litellm.core.capacity import Capacity, Room, Usage
+from rb_litellm.core.capacity import stated as capacity_of
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyForecast, forecast
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
-from rb_litellm.core.residuals import FleetOdds, Residuals
+from rb_litellm.core.residuals import FleetResiduals, Residuals
 from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.scoring import BALANCED, Objective
+from rb_litellm.core.shares import Shares, for_key
+from rb_litellm.core.shares import stated as shares_of
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray, Outcome, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.state.reckoning import Reckoner
 
-MAX_LOOKED = 512
-"""Open streams that are looked at in one step; the others in the next."""
+MAX_STREAMS_PER_STEP = 512
+"""Open streams that are observed in one step; the others are in the next."""
 MAX_CANDIDATE_SETS = 256
-"""Sets of candidates whose arrays are kept; the least recently used is made anew."""
+"""Sets of candidates whose arrays are cached; the least recently used is dropped."""
 
 
 @dataclass(slots=True)
@@ -47,19 +50,21 @@ class RoutingRequest:
     objective: Objective = BALANCED
     limits: Limits | None = None
     affinity: AffinityRule | None = None
-    """How much a probably cached prefix counts for; None for nothing."""
+    """How much a cached prefix may count for; None for nothing."""
     exploration: ExplorationRule | None = None
-    """How it may be sent where little is known; None for never."""
+    """How often it may go where little was measured; None for never."""
+    weights: Mapping[str, float] | None = None
+    """A key's or team's weights by deployment id, above 0, which go before those of the deployments."""
 
 
 @dataclass(slots=True)
 class Assignment:
-    """A request's place: the deployment, and how it was chosen."""
+    """The deployment of a request, and how it was chosen."""
 
     deployment: Deployment
     decision: Decision
     deployments: tuple[Deployment, ...]
-    """The N deployments that the arrays of `decision.ballot` speak of."""
+    """The N deployments of the arrays in `decision.breakdown`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,9 @@ class ClusterSnapshot:
     state: InstanceState
     """Load of all workers."""
     times: LatencyForecast
-    """Of a request of the size that was asked for; without tokens: wait, TTFT of an empty prompt, TPOT."""
+    """For a request of the given size; with no tokens: wait, TTFT of an empty prompt, TPOT."""
     slowdown: FloatArray
-    """How many times slower than predicted each shows itself; at least 1."""
+    """How many times slower than predicted each is, by its open attempts; at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +97,17 @@ class CandidateSet:
     writes: FloatArray
     """(N,) 1 for models that write tokens, 0 for embeddings."""
     prices: Prices
-    odds: FleetOdds
+    latency_errors: FleetResiduals
     everyone: BoolArray
-    """(N,) all of them; shared by all requests that may use all, so it cannot be written to."""
+    """(N,) True everywhere; shared by all requests that may use all candidates, so it is read-only."""
+    shares: Shares | None
+    """None where nobody states any,"""
+    capacity: Capacity | None
+    """or has any limits."""
 
 
 class Balancer:
-    """Places requests on deployments and learns from what became of them. Not thread-safe."""
+    """Assigns requests to deployments and learns from the outcomes. Not thread-safe."""
 
     def __init__(
         self,
@@ -106,6 +115,7 @@ class Balancer:
         learner: LatencyLearner,
         random: Random,
         memory: PrefixMemory | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self._reckoner = reckoner
         self._learner = learner
@@ -116,38 +126,47 @@ class Balancer:
         self._last_chosen: FloatArray = np.zeros(0)
         self._candidate_sets: OrderedDict[tuple[Deployment, ...], CandidateSet] = OrderedDict()
         self.memory = memory or PrefixMemory()
-        """What deployments have probably cached."""
+        """An estimate of what deployments have cached."""
+        self.usage = usage or Usage()
+        """What went to deployments with limits in the last minute, by row of the index."""
+        self._credit: FloatArray = np.zeros(0)
 
     def decide(
         self, requests: Sequence[RoutingRequest], predictions: PredictionSource, now: float
     ) -> list[Assignment | Refusal]:
-        """Place a batch of requests, each seeing the load of those placed before it.
+        """Assign a batch of requests, each with the load of those placed before it.
 
-        Only a request with limits is ever refused. The caller records the assignments as open
-        attempts; `now` is on its monotonic clock, in s.
+        Only a request with limits may be refused. The caller records the assignments as open attempts. `now`
+        is on its monotonic clock, in s.
 
         Raises:
             ValueError: a request has no candidate.
         """
         candidate_set, fleet, batch_requests = self._setting(requests, predictions, now)
-        # Here alone: a preview tells what is best, and chance has no part in it.
+        # Here alone: a preview shows the best choice, without chance.
         if (workers := self._reckoner.workers) > 1:
             fleet.sampling = CandidateSampling(workers, candidate_set.tier_rows)
         decisions = assign(batch_requests, fleet, now, self._random)
         self._last_chosen[candidate_set.rows] = fleet.last_chosen_s
+        if fleet.credit is not None:
+            self._credit[candidate_set.rows] = fleet.credit
+        if candidate_set.capacity is not None:
+            for request, decision in zip(requests, decisions, strict=True):
+                if isinstance(decision, Decision):
+                    self._count(request, candidate_set, decision, now)
         for request, batch_request, decision in zip(requests, batch_requests, decisions, strict=True):
-            if batch_request.held is not None and isinstance(decision, Decision):
+            if batch_request.cached_prefix is not None and isinstance(decision, Decision):
                 row, group = (
                     int(candidate_set.state_rows[decision.index]),
                     candidate_set.groups[decision.index],
                 )
-                self.memory.sent(batch_request.held, request.prompt, row, group, now)
+                self.memory.sent(batch_request.cached_prefix, request.prompt, row, group, now)
         return [_assignment(decision, candidate_set.deployments) for decision in decisions]
 
     def preview(
         self, request: RoutingRequest, predictions: PredictionSource, now: float
     ) -> tuple[Assignment | Refusal, tuple[Deployment, ...]]:
-        """What `decide` would say of a lone request, and the deployments of its ballot; changes nothing."""
+        """What `decide` would answer for this request alone, and its N deployments; changes nothing."""
         candidate_set, fleet, batch_requests = self._setting(
             [replace(request, exploration=None)], predictions, now
         )
@@ -157,9 +176,9 @@ class Balancer:
     def record_shadow(
         self, request: RoutingRequest, chosen: Deployment, predictions: PredictionSource, now: float
     ) -> tuple[Assignment, Assignment | Refusal]:
-        """A choice that somebody else has made, and what `decide` would have said instead.
+        """The choice of another strategy, and what `decide` would have answered instead (shadow mode).
 
-        The first is that choice with all that was predicted of it, for the caller to record as open.
+        The first is that choice with its predictions, for the caller to record as open.
 
         Raises:
             ValueError: `chosen` is no candidate.
@@ -183,6 +202,8 @@ class Balancer:
             prefill_tokens=float(request.prompt.input_tokens),
             breakdown=breakdown,
         )
+        if candidate_set.capacity is not None:
+            self._count(request, candidate_set, theirs, now)
         return Assignment(chosen, theirs, candidate_set.deployments), _assignment(
             decision, candidate_set.deployments
         )
@@ -205,31 +226,36 @@ class Balancer:
             measured=self._learner.measured[candidate_set.rows]
             if any(request.exploration for request in requests)
             else None,
-            odds=candidate_set.odds,
+            latency_errors=candidate_set.latency_errors,
+            room=self._room(candidate_set, now),
         )
+        shares = [_shares(request, candidate_set) for request in requests]
+        if any(its is not None for its in shares):
+            fleet.credit = self._credit[candidate_set.rows]
         batch_requests = [
             BatchRequest(
                 request.prompt.input_tokens,
                 quality[r],
                 output_tokens[r],
-                masks[r],
+                masks[r] if (its := shares[r]) is None else its.narrowed(masks[r]),
                 request.objective,
                 request.limits,
-                self._held(request, candidate_set, now),
+                self._cached_prefix(request, candidate_set, now),
                 request.exploration,
+                shares[r],
             )
             for r, request in enumerate(requests)
         ]
         return candidate_set, fleet, batch_requests
 
     def first_token(self, outcome: Outcome) -> None:
-        """Let the latency model see the first token of an attempt that is still open."""
+        """Let the latency model learn from the first token of an attempt that is still open."""
         row = self._rows.get(outcome.deployment)
         if row is not None:
             self._learner.first_token(row, outcome)
 
-    def look(self, streams: Iterable[Stream], now: float) -> None:
-        """Let the latency model see how far open streams have come; in even steps of about a second."""
+    def observe_streams(self, streams: Iterable[Stream], now: float) -> None:
+        """Let the latency model learn from the progress of open streams; call it about once a second."""
         ids = list(self._rows)
         watched: dict[str, list[Stream]] = {ids[row]: [] for row in self._learner.contradicted}
         for stream in streams:
@@ -238,9 +264,9 @@ class Balancer:
         in_flight = self._reckoner.state(now).in_flight
         for deployment, its in watched.items():
             load = float(in_flight[self._reckoner.row(deployment)])
-            tpot_s = self._learner.look(self._rows[deployment], load, its, now)
+            tpot_s = self._learner.observe_streams(self._rows[deployment], load, its, now)
             if tpot_s is not None:
-                self._reckoner.slower(deployment, tpot_s)
+                self._reckoner.cap_decode_rate(deployment, tpot_s)
 
     def snapshot(
         self,
@@ -249,7 +275,7 @@ class Balancer:
         input_tokens: float = 0.0,
         output_tokens: float = 0.0,
     ) -> ClusterSnapshot:
-        """How a request of this size would fare on each of N deployments now: for those who look on."""
+        """The latency of a request of this size on each of N deployments now, to show to people."""
         candidate_set = self._candidate_set(tuple(deployments))
         state = self._reckoner.state(now).take(candidate_set.state_rows)
         slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]
@@ -258,17 +284,41 @@ class Balancer:
         return ClusterSnapshot(candidate_set.deployments, state, times, slowdown)
 
     def learn(self, outcome: Outcome) -> None:
-        """Let the latency model see a closed attempt; unknown deployments are passed over."""
+        """Let the latency model learn from a closed attempt; unknown deployments are skipped."""
         row = self._rows.get(outcome.deployment)
         if row is not None:
             self.residuals.learn(self._learner.tier_row(row), outcome)
             self._learner.observe(row, outcome)
 
-    def _held(self, request: RoutingRequest, candidate_set: CandidateSet, now: float) -> Held | None:
+    def settle(self, outcome: Outcome, now: float) -> None:
+        """Count against `tpm` what a closed attempt has written, and no longer what it was expected to."""
+        if outcome.predicted is None or (outcome.output_tokens is None and outcome.error is None):
+            return
+        written = 0 if outcome.output_tokens is None else outcome.output_tokens
+        row = self._reckoner.row(outcome.deployment)
+        self.usage.corrected(row, written - outcome.predicted.output_tokens, now)
+
+    def _room(self, candidate_set: CandidateSet, now: float) -> Room | None:
+        if candidate_set.capacity is None:
+            return None
+        rows = candidate_set.state_rows
+        open_here = self._reckoner.open_here()
+        requests, tokens = self._reckoner.used(self.usage.of_minute(open_here.size, now), now)[:, rows]
+        return Room(candidate_set.capacity, requests, tokens, open_here[rows])
+
+    def _count(
+        self, request: RoutingRequest, candidate_set: CandidateSet, decision: Decision, now: float
+    ) -> None:
+        tokens = request.prompt.input_tokens + decision.prediction.output_tokens
+        self.usage.sent(candidate_set.state_rows.item(decision.index), tokens, now)
+
+    def _cached_prefix(
+        self, request: RoutingRequest, candidate_set: CandidateSet, now: float
+    ) -> CachedPrefix | None:
         if request.affinity is None:
             return None
         rows, tiers = candidate_set.state_rows, candidate_set.tier_rows
-        return self.memory.held(request.prompt, request.affinity, rows, tiers, candidate_set.groups, now)
+        return self.memory.match(request.prompt, request.affinity, rows, tiers, candidate_set.groups, now)
 
     def _common_candidate_set(
         self, requests: Sequence[RoutingRequest]
@@ -319,8 +369,10 @@ class Balancer:
                 _with_median(output_usd),
                 None if price_known.all() else price_known,
             ),
-            odds=FleetOdds.of(self.residuals, tier_rows),
+            latency_errors=FleetResiduals.of(self.residuals, tier_rows),
             everyone=everyone,
+            shares=shares_of(deployments),
+            capacity=capacity_of(deployments),
         )
 
     def _row(self, deployment: Deployment) -> int:
@@ -328,6 +380,7 @@ class Balancer:
         if row is None:
             row = self._rows[deployment.id] = self._learner.add(deployment.tier, deployment.prior)
             self._last_chosen = np.append(self._last_chosen, -np.inf)
+            self._credit = np.append(self._credit, 0.0)
         return row
 
 
@@ -337,8 +390,14 @@ def _assignment(decision: Decision | Refusal, deployments: tuple[Deployment, ...
     return Assignment(deployments[decision.index], decision, deployments)
 
 
+def _shares(request: RoutingRequest, candidate_set: CandidateSet) -> Shares | None:
+    if request.weights is None:
+        return candidate_set.shares
+    return for_key(candidate_set.shares, candidate_set.deployments, request.weights)
+
+
 def model_info(deployment: Deployment) -> ModelInfo:
-    """What a predictor is told of the deployment's model."""
+    """What a predictor knows of the deployment's model."""
     prices = [
         p for p in (deployment.input_usd_per_token, deployment.output_usd_per_token) if not math.isnan(p)
     ]
@@ -353,7 +412,7 @@ def model_info(deployment: Deployment) -> ModelInfo:
 
 
 def _with_median(prices: FloatArray) -> FloatArray:
-    """Prices (N,) with the unknown ones at the median of the known; zero where none is known."""
+    """Prices (N,), the unknown ones replaced by the median of the known; zero if none is known."""
     unknown = np.isnan(prices)
     if not unknown.any():
         return prices

@@ -1,7 +1,7 @@
-"""The settings of RouteBalance: everything `routing_strategy_args` may hold, and nothing else.
+"""The settings of RouteBalance: everything that `routing_strategy_args` may hold, and nothing else.
 
-Every field is described here once; errors name the setting, the value and what is allowed. Settings
-of one deployment stand with it in `model_info.routebalance`.
+Every field is described here once. Errors name the setting, its value and what is allowed. The settings of
+one deployment are in its `model_info.routebalance`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Settings(BaseModel):
 
 
 class PredictorSettings(_Settings):
-    """Where the trained models of quality and output length are, and whom they speak of."""
+    """The trained predictor of quality and output length, and the names of its models."""
 
     path: str = Field(description="Folder written by `routebalance train`.")
     models: dict[str, str] = Field(
@@ -99,7 +99,7 @@ class ScrapeSettings(_Settings):
 
 
 class FeedbackSettings(_Settings):
-    """Where grades of answers are kept that come by `POST /routebalance/feedback`."""
+    """Where the grades sent to `POST /routebalance/feedback` are kept."""
 
     path: str = Field(min_length=1, description="JSON-lines file; workers of one machine share it.")
     max_bytes: int = Field(
@@ -108,7 +108,7 @@ class FeedbackSettings(_Settings):
 
 
 class LeaseSettings(_Settings):
-    """When an attempt that nothing ever closed stops counting: predicted E2E x factor, within bounds."""
+    """When an attempt that no event closes stops counting: predicted E2E x factor, within bounds."""
 
     factor: float = Field(default=4.0, ge=1.0, le=100.0)
     floor_s: float = Field(default=30.0, gt=0.0)
@@ -123,7 +123,7 @@ ObjectiveName = Literal["score", "priced"]
 
 
 class PriceSettings(_Settings):
-    """What the `priced` objective takes quality and time to be worth."""
+    """The value of quality and time under the objective `priced`."""
 
     usd_per_quality: float = Field(
         default=0.001, ge=0.0, le=1e6, description="An answer of quality 1 above one of quality 0."
@@ -134,17 +134,15 @@ class PriceSettings(_Settings):
 
 
 class SloSettings(_Settings):
-    """Limits that hold for every request that sets no others, and what is done when none keeps them."""
+    """Limits of every request that sets no others, and what to do when no candidate meets them."""
 
     ttft_ms: Milliseconds | None = None
     tpot_ms: Milliseconds | None = None
     e2e_ms: Milliseconds | None = None
     quality_min: float | None = Field(default=None, ge=0.0, le=1.0)
-    theta: float = Field(
-        default=0.9, gt=0.0, lt=1.0, description="Probability with which latencies are kept."
-    )
+    theta: float = Field(default=0.9, gt=0.0, lt=1.0, description="Probability of meeting a latency limit.")
     mode: Mode = Field(default="tiered", description="strict: refuse. tiered: loosen. prefer: price a miss.")
-    relax: tuple[LimitName, ...] = Field(default=RELAX, description="`tiered`: what is given up first.")
+    relax: tuple[LimitName, ...] = Field(default=RELAX, description="`tiered`: what is loosened first.")
     steps: tuple[Annotated[float, Field(gt=1.0, le=100.0)], ...] = Field(
         default=STEPS, max_length=8, description="`tiered`: multiples of a limit, rising."
     )
@@ -160,14 +158,14 @@ class SloSettings(_Settings):
 
 
 class PriorityWait(_Settings):
-    """The wait of one LiteLLM priority, 0 being the most important, and of all below it up to the next."""
+    """The longest wait from this LiteLLM priority (0 is the most important) up to the next one listed."""
 
     priority: int = Field(ge=0)
     max_wait_s: float = Field(gt=0.0, le=86_400.0)
 
 
 class AdmissionSettings(_Settings):
-    """Refusing requests that would have to wait too long everywhere."""
+    """Admission control: refuse requests that would have to wait too long everywhere."""
 
     max_wait_s: float = Field(gt=0.0, le=86_400.0, description="Predicted wait before the first token.")
     by_priority: tuple[PriorityWait, ...] = Field(
@@ -189,33 +187,35 @@ class AdmissionSettings(_Settings):
 
 
 class AffinitySettings(_Settings):
-    """Preferring, other things equal, the deployment that has probably cached a prompt's beginning."""
+    """Prefix affinity: prefer the deployment that has probably cached the beginning of the prompt."""
 
-    max_bonus_ms: float = Field(default=500.0, ge=0.0, le=60_000.0, description="Most that it is worth.")
+    max_bonus_ms: float = Field(default=500.0, ge=0.0, le=60_000.0, description="The most that it may count.")
     imbalance: float = Field(
         default=2.0,
         ge=0.0,
         le=1_000.0,
-        description="No bonus with so many more in flight than an equal.",
+        description="No bonus with this many more in flight than the least busy of the tier.",
     )
-    ttl_s: float = Field(default=300.0, gt=0.0, le=86_400.0, description="A prefix unused so long is gone.")
+    ttl_s: float = Field(
+        default=300.0, gt=0.0, le=86_400.0, description="A prefix unused this long is evicted."
+    )
     switch_cost: float = Field(
-        default=0.02, ge=0.0, le=1.0, description="Score another model must offer more in a conversation."
+        default=0.02, ge=0.0, le=1.0, description="Score that moving a conversation to another model costs."
     )
 
     def rule(self) -> AffinityRule:
-        """The same as the decision wants it."""
+        """The same rule in the form of `core`."""
         return AffinityRule(self.max_bonus_ms / 1000.0, self.imbalance, self.ttl_s, self.switch_cost)
 
 
 class ExplorationSettings(_Settings):
-    """Sending a small share of requests where little is known of the latency."""
+    """Exploration: send a small share of requests where little is known of the latency."""
 
     method: Literal["epsilon", "thompson"] = "epsilon"
     share: float = Field(default=0.02, gt=0.0, le=0.2, description="Of the requests, at most.")
 
     def rule(self) -> ExplorationRule:
-        """The same as the decision wants it."""
+        """The same rule in the form of `core`."""
         return ExplorationRule(self.method, self.share)
 
 
@@ -262,7 +262,7 @@ class OverrideSettings(_Settings):
     key: Literal["all"] | tuple[ControlName, ...] = "all"
     request: Literal["all"] | tuple[ControlName, ...] = "all"
     refused: Literal["reject", "ignore"] = Field(
-        default="reject", description="What happens to a request that sets what it may not: 403, or unheard."
+        default="reject", description="What happens to a request that sets what it may not: 403, or ignored."
     )
     caps: dict[CapName, Cap] = Field(default_factory=dict, description="Bounds of what a request may set.")
 

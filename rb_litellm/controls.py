@@ -1,4 +1,4 @@
-"""What a team, a key or a request asks of routing, and what comes of it under the operator's settings.
+"""Controls: what a team, a key or a request asks of routing, and the plan that follows under the settings.
 
 Levels, the later wins: router or routing group (`routing_strategy_args`), team and key (their LiteLLM
 metadata), request (body, then headers). `overrides` in the settings says who may set what and within which
@@ -33,11 +33,11 @@ Level = Literal["team", "key", "request"]
 _Fixed = Mapping[ControlName, Level]
 NAMES: tuple[ControlName, ...] = get_args(ControlName)
 MAX_PLANS = 1024
-"""Combinations of controls whose outcome is kept; the least recently used is worked out anew."""
+"""Combinations of controls whose plan is cached; the least recently used is dropped."""
 
 
 class Controls(BaseModel):
-    """What a request may ask, by the names of its headers and of its body; None asks nothing."""
+    """The controls of a request, by the names of its headers and body; None where it sets none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
@@ -55,7 +55,7 @@ class Controls(BaseModel):
     max_cost_usd: Usd | None = None
 
     def given(self) -> dict[ControlName, Any]:
-        """What is asked, by name."""
+        """The controls that are set, by name."""
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
 
 
@@ -81,31 +81,31 @@ NOTHING = Given()
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a request is to be decided."""
+    """How a request will be decided."""
 
     objective: Objective
     slo: Slo | None
     """None where no limit is set."""
     max_cost_usd: float | None
     sources: Mapping[ControlName, Level] = field(default_factory=dict)
-    """Where each control comes from that does not come from the settings."""
+    """The level that each control comes from, if not from the settings."""
     refused: tuple[str, ...] = ()
-    """What was asked and may not be, one message each."""
+    """One message for each control that was set and may not be."""
 
 
 class Planner:
-    """Makes plans under one set of settings; keeps the last MAX_PLANS."""
+    """Makes plans under one set of settings; caches the last MAX_PLANS."""
 
     def __init__(self, settings: RouteBalanceSettings) -> None:
         self._settings = settings
         self._plans: OrderedDict[Given, Plan] = OrderedDict()
         self.default = _plan(settings, NOTHING)
-        """The plan of a request that asks nothing."""
+        """The plan of a request without controls."""
         self.rejects = settings.overrides.refused == "reject"
-        """Whether a request that sets what it may not is refused rather than unheard."""
+        """Whether a request that sets what it may not is refused; else the control is ignored."""
 
     def plan(self, given: Given | None) -> Plan:
-        """The plan for these controls; what may not be set is left out and told in `refused`."""
+        """The plan for these controls; those that may not be set are left out and listed in `refused`."""
         if given is None or given is NOTHING:
             return self.default
         plan = self._plans.get(given)
@@ -119,7 +119,7 @@ class Planner:
 
 
 def parse_controls(raw: object, where: str, model: type[Controls] = Controls) -> Controls:
-    """Validate what was given as controls; `where` names it in an error.
+    """Validate controls; `where` names their place in an error.
 
     Raises:
         SettingsError: listing every control that is wrong, its value and what is allowed.
@@ -200,7 +200,7 @@ def _held(
     value: Any,
     fixed: Mapping[ControlName, Level],
 ) -> Any:
-    """What is taken instead where refused controls are ignored: a number beyond its cap becomes the cap."""
+    """The value to use where refused controls are ignored: a number beyond its cap becomes the cap."""
     allowed = getattr(overrides, level)
     if name in fixed or (allowed != "all" and name not in allowed) or not isinstance(value, float):
         return None

@@ -108,7 +108,7 @@ def test_workers_that_hear_of_each_other_do_not_all_choose_the_same():
     def first_choice(seed, peers):
         bench = Bench(seed)
         bench.decide(request(*many))
-        bench.peers.hear([Gauge(f"w{n}", 0.0, {"d0": Load(0, 0, 0, 0)}) for n in range(peers)], 0.0)
+        bench.peers.update([Gauge(f"w{n}", 0.0, {"d0": Load(0, 0, 0, 0)}) for n in range(peers)], 0.0)
         # One of them has had nothing to do for longest, and every worker knows it.
         bench.send(*[request(d) for d in many[1:]])
         return chosen(bench.decide(request(*many), now=0.1))[0]
@@ -119,7 +119,7 @@ def test_workers_that_hear_of_each_other_do_not_all_choose_the_same():
 
 def test_a_preview_tells_the_best_however_many_workers_there_are():
     bench, many = Bench(), [deployment(f"d{n}") for n in range(64)]
-    bench.peers.hear([Gauge(f"w{n}", 0.0, {}) for n in range(15)], 0.0)
+    bench.peers.update([Gauge(f"w{n}", 0.0, {}) for n in range(15)], 0.0)
     bench.send(*[request(d) for d in many[1:]])
     told, _ = bench.balancer.preview(request(*many), PredictionSource(), 0.1)
     assert told.deployment.id == "d0"
@@ -276,7 +276,7 @@ def test_streams_in_mid_flight_change_the_forecast_before_any_of_them_ends():
     for second in (1.0, 2.0, 3.0, 4.0):
         for progress in written:
             progress.chunks = round(second / (3.0 * before[0]))
-        bench.balancer.look(bench.ledger.streams(10), second)
+        bench.balancer.observe_streams(bench.ledger.streams(10), second)
     after = bench.balancer.snapshot([slow, other], 4.0).times.tpot_s
     assert after[0] / before[0] == pytest.approx(3.0, rel=0.2)
     assert after[1] == before[1]

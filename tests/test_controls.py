@@ -63,7 +63,7 @@ def test_prices_make_another_objective():
     assert plan.objective == Priced(2.0, 0.5)
 
 
-def test_what_a_request_may_not_set_is_left_out_and_told():
+def test_what_a_request_may_not_set_is_left_out_and_listed():
     strict = planner(overrides={"request": ["ttft_ms"]})
     plan = strict.plan(Given(request=controls(weights="quality", ttft_ms=300)))
     assert plan.objective == JointScore(PRESETS["balanced"])

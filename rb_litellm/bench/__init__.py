@@ -1,1 +1,1 @@
-"""Measurements that print themselves: what `routebalance bench` runs."""
+"""The benchmarks that `routebalance bench` runs."""

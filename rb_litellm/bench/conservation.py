@@ -57,8 +57,8 @@ class _Run:
     """Process id of the worker that was killed."""
 
     @property
-    def alive(self) -> list[loop_probe.Sight]:
-        return [sight for sight in loop_probe.read(self.folder) if sight.pid != self.killed]
+    def alive(self) -> list[loop_probe.WorkerSample]:
+        return [sample for sample in loop_probe.read(self.folder) if sample.pid != self.killed]
 
 
 def run(
@@ -74,12 +74,12 @@ def run(
     `open_after` adds up what every live worker and Redis still count when all is quiet; `unexpected` are
     requests that ended otherwise than their kind should, broken connections of the killed worker included.
     """
-    with _stand(folder, seed, cancels) as stand:
-        return asyncio.run(_run(stand, requests, kill, progress))
+    with _testbed(folder, seed, cancels) as testbed:
+        return asyncio.run(_run(testbed, requests, kill, progress))
 
 
 @contextmanager
-def _stand(folder: Path, seed: int, cancels: bool) -> Iterator[_Run]:
+def _testbed(folder: Path, seed: int, cancels: bool) -> Iterator[_Run]:
     with RedisServer() as redis, running_servers(folder / "servers", SERVERS) as servers:
         config = configuration(
             servers,
@@ -119,10 +119,10 @@ async def _run(run: _Run, requests: int, kill: bool, progress: Callable[[str], N
         await store.close()
     closed: Counter[str] = Counter()
     failures: Counter[str] = Counter()
-    for sight in loop_probe.read(run.folder):
-        closed.update(sight.closed)
-        failures.update(sight.failures)
-        run.lowest = min(run.lowest, sight.lowest)
+    for sample in loop_probe.read(run.folder):
+        closed.update(sample.closed)
+        failures.update(sample.failures)
+        run.lowest = min(run.lowest, sample.lowest)
     return {
         "requests": run.done.total() + run.odd.total(),
         "open_after": open_after,
@@ -139,7 +139,7 @@ async def _run(run: _Run, requests: int, kill: bool, progress: Callable[[str], N
 
 
 async def _send(run: _Run, client: Client, requests: int, progress: Callable[[str], None]) -> None:
-    """Send so many requests of random kinds, _AT_ONCE at a time."""
+    """Send this many requests of random kinds, _AT_ONCE at a time."""
     names = run.random.choices(list(KINDS), [kind.weight for kind in KINDS.values()], k=requests)
     seeds = iter([(name, run.random.getrandbits(64)) for name in names])
 
@@ -169,15 +169,15 @@ async def _spend_the_budget(run: _Run, client: Client) -> None:
 async def _kill_one(run: _Run, client: Client) -> float:
     """Kill the worker with the most open; seconds until the other one's totals are right again.
 
-    They are right when what it hears of the killed worker is nothing: what it has itself is exact.
+    They are right once it knows no load of the killed worker: its own load is exact.
     """
     release, began = asyncio.Event(), asyncio.Semaphore(0)
     held = [asyncio.create_task(client.hold(8000, began.release, release.wait())) for _ in range(_HELD)]
     for _ in held:
         await began.acquire()
     await asyncio.sleep(2.0 * INTERVAL_S)
-    victim = max(run.alive, key=lambda sight: sight.open)
-    [survivor] = [sight for sight in run.alive if sight.pid != victim.pid]
+    victim = max(run.alive, key=lambda sample: sample.open)
+    [survivor] = [sample for sample in run.alive if sample.pid != victim.pid]
     if not survivor.peers.get(victim.origin):
         raise RuntimeError(f"the other worker does not see the load of {victim.origin}: {survivor}")
     os.kill(victim.pid, signal.SIGKILL)
@@ -186,8 +186,8 @@ async def _kill_one(run: _Run, client: Client) -> float:
 
     def healed() -> bool:
         return any(
-            sight.pid == survivor.pid and sight.at_s > killed_s and not sight.peers.get(victim.origin)
-            for sight in run.alive
+            sample.pid == survivor.pid and sample.at_s > killed_s and not sample.peers.get(victim.origin)
+            for sample in run.alive
         )
 
     await _until(run, healed, 10.0 * TTL_S)
@@ -221,8 +221,8 @@ async def _come_to_rest(run: _Run, store: RedisStore) -> tuple[float, float]:
     while True:
         seen = overview(await store.read())
         alive = run.alive
-        counted = sum(_figures(seen)) + sum(sight.open + sight.held + sight.total for sight in alive)
-        fresh = all(time.monotonic() - sight.at_s < 1.0 for sight in alive)
+        counted = sum(_figures(seen)) + sum(sample.open + sample.held + sample.total for sample in alive)
+        fresh = all(time.monotonic() - sample.at_s < 1.0 for sample in alive)
         took = time.monotonic() - began
         if took > QUIET_S or (not counted and fresh and len(seen.workers) == WORKERS):
             return counted, took

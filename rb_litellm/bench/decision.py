@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from rb_litellm.bench.placeholder_predictor import train_stand_in
+from rb_litellm.bench.placeholder_predictor import train_placeholder
 
 GROUPS = ("qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "qwen2.5-72b")
 STRATEGIES = (
@@ -57,14 +57,14 @@ def run(
 ) -> dict[str, Any]:
     """Measure; `{"rows": [...]}` with times in microseconds per request.
 
-    `predictor` is a trained folder; without one, a stand-in of the usual size is trained. `picks` are made
-    per strategy and size, after a tenth as many to warm up; `progress` is told of each size done.
+    `predictor` is a trained folder; without one, a placeholder of the usual size is trained. `picks` are made
+    per strategy and size, after a tenth as many to warm up; `progress` is called after each size.
     """
     with tempfile.TemporaryDirectory(prefix="routebalance-bench-") as folder:
         if predictor is None:
-            train_stand_in(GROUPS, Path(folder) / "stand-in")
-        rows = asyncio.run(_run(predictor or Path(folder) / "stand-in", sizes, picks, seed, progress))
-    used = "stand-in" if predictor is None else str(predictor)
+            train_placeholder(GROUPS, Path(folder) / "placeholder")
+        rows = asyncio.run(_run(predictor or Path(folder) / "placeholder", sizes, picks, seed, progress))
+    used = "placeholder" if predictor is None else str(predictor)
     return {"seed": seed, "picks": picks, "predictor": used, "rows": rows}
 
 
@@ -184,7 +184,7 @@ def _telemetry(
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
     """Seconds that telemetry adds to a decision.
 
-    Told and untold ones take turns, because the machine's pace changes by more than is looked for.
+    Recorded and unrecorded decisions alternate, because the machine's speed varies more than the difference.
     """
     told, untold = _decision(router, arguments, 1), _untold(_decision(router, arguments, 1))
 
@@ -197,7 +197,7 @@ def _telemetry(
 def _untold(
     decide: Callable[[dict[str, Any]], Awaitable[float]],
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
-    """The same decision, with nothing recorded or told of it."""
+    """The same decision without recording and publishing it."""
     from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
     from rb_litellm.litellm_adapter.worker import worker
     from rb_litellm.telemetry.recorder import Recorder

@@ -1,8 +1,8 @@
-"""Looks into a real proxy worker from inside, for measurements: what it has open, and whether it ever lied.
+"""A probe inside a real proxy worker, for measurements: what it has open, and whether a sum was ever wrong.
 
-LiteLLM calls `start` in each worker with `LITELLM_WORKER_STARTUP_HOOKS=rb_litellm.bench.loop_probe:start`
-and `RB_PROBE_FOLDER` in its environment. A thread then samples the state and writes what it saw to a
-file of the worker's own.
+LiteLLM calls `start` in each worker with `LITELLM_WORKER_STARTUP_HOOKS=rb_litellm.bench.loop_probe:start` and
+`RB_PROBE_FOLDER` in its environment. A thread then samples the state and writes the samples to the worker's
+own file.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _WRITE_EVERY = 5
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One worker, as its probe last wrote it."""
+class WorkerSample:
+    """The last sample of one worker."""
 
     pid: int
     at_s: float
-    """When, on the machine's monotonic clock, which all processes share."""
+    """Time of the sample on the machine's monotonic clock, which all processes share."""
     origin: str
     open: int
     """Attempts open in the ledger."""
     lowest: float
     """The lowest load of any deployment that was ever sampled, of any kind, own or total."""
     total: float
-    """Attempts in flight by this worker's reckoning, its own and those of all others."""
+    """Attempts in flight as this worker estimates them, its own and those of all others."""
     peers: dict[str, float]
-    """Attempts in flight by peer, as heard."""
+    """Attempts in flight by peer, as last received."""
     held: int
     """Attempts whose tasks are still watched."""
     closed: dict[str, int]
@@ -45,14 +45,14 @@ class Sight:
 
 
 def start() -> None:
-    """Begin to sample, in a thread that ends with the process."""
+    """Start sampling, in a thread that ends with the process."""
     folder = Path(os.environ[FOLDER])
     threading.Thread(target=_sample, args=(folder,), daemon=True, name="probe").start()
 
 
-def read(folder: Path) -> list[Sight]:
+def read(folder: Path) -> list[WorkerSample]:
     """All workers that ever wrote."""
-    return [Sight(**json.loads(path.read_text())) for path in sorted(folder.glob("probe-*.json"))]
+    return [WorkerSample(**json.loads(path.read_text())) for path in sorted(folder.glob("probe-*.json"))]
 
 
 def _sample(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Redis under fault: a real proxy under load, its Redis failing in each way of the list for ten seconds.
+"""Redis faults: a real proxy under load while its Redis fails in each way of the list for ten seconds.
 
 For each fault the same load runs before it and during it, and the 99th percentiles of our part of the
 decision are compared: the workers decide a hundred times a second each for that, beside the clients'

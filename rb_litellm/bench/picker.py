@@ -1,4 +1,4 @@
-"""Has real proxy workers decide all the time, in their own event loops, and notes how long each took.
+"""Lets real proxy workers decide all the time, in their own event loops, and times each decision.
 
 Clients alone give too few decisions in ten seconds for a 99th percentile that means anything: a
 proxied request costs a hundred times as much as its decision. LiteLLM calls `start` in every worker that has

@@ -1,7 +1,7 @@
-"""A predictor for measurements where none is given: trained on made-up prompts, as large as a real one.
+"""A placeholder predictor for measurements: as large as a real one, and trained on made-up prompts.
 
-What it predicts means nothing. What it costs is what counts: its trees are many and full, because the made-up
-labels follow from the words of a prompt, and there is a lot to learn about words.
+Its predictions mean nothing; only their cost counts. Its trees are many and full, because the made-up labels
+follow from the words of a prompt, and there is a lot to learn about words.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _WORDS = tuple(_TEXT.split())
 
 
 def prompt(random: np.random.Generator, words: int) -> str:
-    """A made-up prompt of so many words."""
+    """A made-up prompt of `words` words."""
     return " ".join(random.choice(_WORDS, words)) + "?"
 
 
-def train_stand_in(models: Sequence[str], out: Path) -> Predictor:
+def train_placeholder(models: Sequence[str], out: Path) -> Predictor:
     """Train on PROMPTS made-up prompts, always the same, and write the folder `out`; some seconds."""
     random = np.random.default_rng(0)
     texts = [prompt(random, int(random.integers(5, 300))) for _ in range(PROMPTS)]

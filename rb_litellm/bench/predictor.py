@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from rb_litellm.bench.placeholder_predictor import prompt, train_stand_in
+from rb_litellm.bench.placeholder_predictor import prompt, train_placeholder
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
@@ -35,17 +35,17 @@ def run(predictor: Path | None, repeats: int = 300, seed: int = 0) -> dict[str, 
     """Measure; `{"rows": [...]}` with times in milliseconds per prompt.
 
     `predictor` is a trained folder, of which four models are asked for (all, if it has fewer); without one, a
-    stand-in of the usual size is trained. `repeats` calls are timed of each row, after a tenth as many.
+    placeholder of the usual size is trained. `repeats` calls are timed of each row, after a tenth as many.
     """
     with tempfile.TemporaryDirectory(prefix="routebalance-bench-") as folder:
         if predictor is None:
-            train_stand_in(MODELS, Path(folder) / "stand-in")
-        loaded = Predictor.load(predictor or Path(folder) / "stand-in")
+            train_placeholder(MODELS, Path(folder) / "placeholder")
+        loaded = Predictor.load(predictor or Path(folder) / "placeholder")
     asked = loaded.models[: len(MODELS)]
     return {
         "seed": seed,
         "repeats": repeats,
-        "predictor": "stand-in" if predictor is None else str(predictor),
+        "predictor": "placeholder" if predictor is None else str(predictor),
         "version": loaded.version,
         "models": list(asked),
         "trained_models": len(loaded.models),
@@ -83,7 +83,7 @@ def _rows(
 
 
 def _yardstick(random: np.random.Generator) -> Callable[[int], float]:
-    """Times one call for so many rows, in s."""
+    """Seconds of one call for this many rows."""
     features = random.random((500, 60), dtype=np.float32)
     settings = {"max_depth": 6, "nthread": 1, "objective": "reg:squarederror"}
     booster = xgboost.train(settings, xgboost.DMatrix(features, random.random((500, 4))), 100)

@@ -2,7 +2,7 @@
 
 One proxy per strategy, all started first; then short rounds of load go to one after another in turns, so that
 whatever else the machine does meets all alike. RouteBalance is started by `rb-litellm`, with a Redis for
-its exchange; the others by `litellm`, as they are without us. Load is a closed loop of so many clients.
+its exchange; the others by `litellm`, as they are without us. Load is a closed loop of that many clients.
 Run by `routebalance bench proxy`.
 """
 

@@ -1,4 +1,4 @@
-"""The ways in which a Redis fails its users, each to be switched on and off while it is in use."""
+"""The ways in which a Redis can fail, each switched on and off while it is in use."""
 
 from __future__ import annotations
 

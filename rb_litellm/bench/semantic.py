@@ -1,9 +1,9 @@
 """What a sentence model would add to the lexical features, and what it would cost.
 
 MiniLM (all-MiniLM-L6-v2, int8 ONNX, 23 MB, from a package, nothing is downloaded) embeds every prompt; the
-trees are fitted to the lexical features alone, to those and a linear reading of the embeddings, and to the
-latter without any n-gram. All figures are of prompts that neither reading nor trees had seen. Needs the extra
-`semantic`. Run by `routebalance bench semantic`.
+trees are fitted to the lexical features alone, to those and a linear model of the embeddings, and to the
+latter without any n-gram. All figures are of prompts that neither linear model nor trees had seen. Needs the
+extra `semantic`. Run by `routebalance bench semantic`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from rb_litellm.predictors import lexicon
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.train.boosting import Trees, boost
 from rb_litellm.train.dataset import Dataset
-from rb_litellm.train.leave_one_task_out import Judged
+from rb_litellm.train.leave_one_task_out import HeldOutPrompts
 from rb_litellm.train.metrics import r2
-from rb_litellm.train.prompt_features import Reading
-from rb_litellm.train.targets import Reader, Targets
+from rb_litellm.train.prompt_features import PromptFeatures
+from rb_litellm.train.targets import RidgeModel, Targets
 from rb_litellm.train.weights import choose_weights, plain_blend
 
 FOLDS = 4
@@ -80,17 +80,19 @@ def run(
     vectors, embedding_ms = _timed(sentences.embed, [prompt.text for prompt in data.prompts])
     progress(f"{len(vectors)} prompts embedded")
     fold = np.random.default_rng(seed).permutation(len(vectors)) % FOLDS
-    reading, targets = Reading.of(data.prompts), Targets.of(data, data.tasks)
-    matrix = reading.matrix(reading.scale(np.arange(len(fold))))
-    reader = Reader(targets)
-    lexical = _unseen(fold, lambda train, test: np.asarray(matrix[test] @ reader.table(matrix[train], train)))
+    prompt_features, targets = PromptFeatures.of(data.prompts), Targets.of(data, data.tasks)
+    matrix = prompt_features.matrix(prompt_features.scale(np.arange(len(fold))))
+    ridge_model = RidgeModel(targets)
+    lexical = _unseen(
+        fold, lambda train, test: np.asarray(matrix[test] @ ridge_model.table(matrix[train], train))
+    )
     semantic = _unseen(fold, lambda train, test: _ridge(vectors[train], targets.every[train], vectors[test]))
     tried = {
-        "lexical": [reading.plain, lexical],
-        "lexical and semantic": [reading.plain, lexical, semantic],
-        "semantic": [reading.plain, semantic],
+        "lexical": [prompt_features.plain, lexical],
+        "lexical and semantic": [prompt_features.plain, lexical, semantic],
+        "semantic": [prompt_features.plain, semantic],
     }
-    _, familiarity = lexicon.weigh(reading.bag, reading.scale(np.arange(len(fold))).idf)
+    _, familiarity = lexicon.weigh(prompt_features.bag, prompt_features.scale(np.arange(len(fold))).idf)
     rows = []
     for name, parts in tried.items():
         figures = _judge(np.concatenate(parts, axis=1), fold, data, targets, familiarity, seed)
@@ -120,7 +122,9 @@ def _judge(
     blend = choose_weights(plain_blend(targets, familiarity), raw, targets.labels, targets.known)
     told = blend.outputs(raw, familiarity)[:, : targets.qualities]
     graded = targets.fully_graded
-    judged = Judged(blend, raw[graded], familiarity[graded], targets.labels[graded, : targets.qualities])
+    judged = HeldOutPrompts(
+        blend, raw[graded], familiarity[graded], targets.labels[graded, : targets.qualities]
+    )
     known = targets.known[:, : targets.qualities]
     explained = [
         r2(targets.labels[known[:, j], j], told[known[:, j], j]) or 0.0 for j in range(targets.qualities)
@@ -134,7 +138,7 @@ def _judge(
 
 
 def _unseen(fold: IntArray, told: Callable[[IntArray, IntArray], Floats]) -> Floats:
-    """What `told` says of each fold from the others."""
+    """Predictions of each fold by a fit on the others."""
     parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(FOLDS)]
     said = [told(train, test) for train, test in parts]
     result = np.zeros((len(fold), said[0].shape[1]), dtype=np.float32)

@@ -55,7 +55,7 @@ def run(
 def reckoning(
     sizes: Sequence[tuple[int, int]] = ((13, 200), (128, 200), (1000, 200), (1000, 2000)), repeats: int = 2000
 ) -> list[dict[str, Any]]:
-    """Microseconds to know the state of N deployments with so many open attempts, three peers heard."""
+    """Microseconds to compute the state of N deployments with this many open attempts and three peers."""
     rows = []
     for deployments, attempts in sizes:
         worker = _Worker(deployments)
@@ -115,7 +115,7 @@ def _figures(info: dict[str, Any]) -> dict[str, float]:
 
 
 def memory(decisions: int = 200_000, deployments: int = 13, warm_up: int = 30_000) -> dict[str, Any]:
-    """Growth of the process (MB) over so many decisions, each opened, answered and learned from."""
+    """Growth of the process (MB) over this many decisions, each opened, answered and learned from."""
     worker = _Worker(deployments)
     worker.decide(warm_up)
     gc.collect()
@@ -173,7 +173,7 @@ class _Worker:
         from rb_litellm.state.gauges import Gauge, Load, wire_name
 
         loads = {wire_name(deployment.id): Load(3.0, 100.0, 300.0, 150.0) for deployment in self.deployments}
-        self.peers.hear([Gauge(f"peer-{n}", 0.1, loads) for n in range(count)], 0.0)
+        self.peers.update([Gauge(f"peer-{n}", 0.1, loads) for n in range(count)], 0.0)
 
     async def load(self, rate: float) -> None:
         """Open attempts at `rate` per second, each for two seconds, until cancelled."""

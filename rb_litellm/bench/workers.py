@@ -27,7 +27,7 @@ from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.instance import Instance, Job
 from rb_litellm.state.exchange_schedule import pauses_s
-from rb_litellm.state.gauges import Heard, decode, encode
+from rb_litellm.state.gauges import StoredGauge, decode, encode
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.reckoning import Peers, Reckoner
@@ -163,14 +163,14 @@ class _Fleet:
     def _exchange(self, worker: _Worker, now: float) -> None:
         self._published[worker.name] = (worker.gauge(now), now)
         others = [
-            decode(Heard(name, now - told, payload))
+            decode(StoredGauge(name, now - told, payload))
             for name, (payload, told) in self._published.items()
             if name != worker.name
         ]
         self._at(now + TRANSIT_S, partial(self._hear, worker, others, now))
 
     def _hear(self, worker: _Worker, others: list[Any], asked: float, now: float) -> None:
-        worker.peers.hear(others, asked)
+        worker.peers.update(others, asked)
         soonest, latest = pauses_s(INTERVAL_S, 0, worker.random)
         self._at(asked + soonest, partial(self._exchange_if_changed, worker, asked + latest))
 

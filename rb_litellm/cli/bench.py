@@ -20,7 +20,7 @@ def bench() -> None:
 @click.option(
     "--predictor",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A trained folder; without one, a stand-in of the usual size.",
+    help="A trained folder; without one, a placeholder of the usual size.",
 )
 @click.option("--deployments", "sizes", type=int, multiple=True, default=(13, 128, 1000), show_default=True)
 @click.option("--picks", type=click.IntRange(20, 100_000), default=400, show_default=True)
@@ -75,7 +75,7 @@ def latency(
     "--predictor",
     "folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A trained folder; without one, a stand-in of the usual size.",
+    help="A trained folder; without one, a placeholder of the usual size.",
 )
 @click.option("--repeats", type=click.IntRange(10, 100_000), default=300, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)

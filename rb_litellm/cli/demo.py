@@ -28,7 +28,7 @@ _WIDTH = 110
     type=click.FloatRange(0.1, 100),
     default=1.0,
     show_default=True,
-    help="Run servers and load so many times faster; times are still told in the servers' time, "
+    help="Run servers and load this many times faster; times are still shown in the servers' time, "
     "so the proxy's own time counts that many times.",
 )
 @click.option(
@@ -60,7 +60,7 @@ def demo(
         from rb_litellm.demo.run import demo as run_demo
         from rb_litellm.demo.stage import STRATEGIES, redis_command
 
-        redis_command(0)  # What is missing is told now, and not when half of it is up.
+        redis_command(0)  # Report what is missing now, and not when half of it runs.
 
     end_on_sigterm()
     notes = Console(stderr=True, quiet=quiet)

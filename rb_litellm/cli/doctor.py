@@ -1,4 +1,4 @@
-"""`routebalance doctor`: check a configuration, what it stands on, and a running proxy."""
+"""`routebalance doctor`: check a configuration, what it depends on, and a running proxy."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 @contextmanager
 def packages_of(extra: str) -> Iterator[None]:
-    """Around imports: whoever lacks a package is told what to install, and nothing has begun yet.
+    """Around imports: a missing package is reported with what to install, before anything has begun.
 
     Raises:
         ClickException: a package is missing.

@@ -22,7 +22,7 @@ from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
 
 _EVERY_S = 1.0
-"""Between two looks of --watch."""
+"""Between two updates of --watch."""
 
 
 @click.command(name="state")
@@ -120,14 +120,14 @@ async def _watch(settings: RedisSettings) -> None:
     try:
         with Live(console=Console(), screen=False, auto_refresh=False) as live:
             while True:
-                live.update(await _sight(store, settings.shown), refresh=True)
+                live.update(await _frame(store, settings.shown), refresh=True)
                 await asyncio.sleep(_EVERY_S)
     finally:
         await store.close()
 
 
-async def _sight(store: RedisStore, shown: str) -> RenderableType:
-    """What is to be seen now; whoever watches wants to see an outage through, not to be thrown out by it."""
+async def _frame(store: RedisStore, shown: str) -> RenderableType:
+    """The present tables; in `--watch` an outage is shown and does not end the command."""
     try:
         return tables(overview(await store.read()))
     except (OSError, RedisError, asyncio.TimeoutError) as error:

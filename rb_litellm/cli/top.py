@@ -156,12 +156,12 @@ def _notices(status: Mapping[str, Any]) -> Iterator[Text]:
     if not status["strategies"]:
         yield Text("No router or routing group of this proxy uses routebalance.", "yellow")
     if failures := sum(status["failures"].values()):
-        yield Text(f"{failures} faults inside: {', '.join(status['failures'])}", "yellow")
+        yield Text(f"{failures} internal errors: {', '.join(status['failures'])}", "yellow")
 
 
 def _cluster(status: Mapping[str, Any], rows: int) -> Table:
     table = Table("deployment", "in flight", box=None, pad_edge=False, header_style="dim")
-    for heading in ("tokens to do", "wait", "TTFT", "per token", "share"):
+    for heading in ("pending tokens", "wait", "TTFT", "per token", "share"):
         table.add_column(heading, justify="right")
     found = [d for tier in status["tiers"] for d in tier["deployments"]]
     most = max((d["in_flight"] for d in found), default=0.0) or 1.0
@@ -189,7 +189,7 @@ def _cluster(status: Mapping[str, Any], rows: int) -> Table:
 def _traffic(recent: Mapping[str, Any]) -> Table:
     title = f"last {recent['decisions']} decisions of this worker"
     table = Table(title, box=None, pad_edge=False, header_style="dim")
-    for heading in ("quality", "E2E", "$ per 1k"):
+    for heading in ("quality", "E2E", "USD per 1,000 requests"):
         table.add_column(heading, justify="right")
     baseline = recent["baseline"]
     lines = [("chosen, predicted", recent["chosen"]), ("a random candidate", recent["random"])]

@@ -1,11 +1,16 @@
-"""What a probably cached prefix is worth to a decision.
+"""Prefix affinity: what a probably cached prefix of the prompt is worth to a decision.
 
-An inference server with a prefix cache need not prefill what it has computed before: the system prompt
-that many requests share, the turns of a conversation so far. The saving is worth seconds, no more: what
-is cached need not be prefilled, which shortens the predicted time up to a limit, and only where the
-deployment is not already busier than its equals, so that a popular prefix cannot pile up on one server.
-Going on with a conversation on another model costs some score: its tone changes, and nothing of it is
-cached there. What is cached where is reckoned in `prefix_memory`.
+An inference server with a prefix cache (automatic prefix caching in vLLM, RadixAttention in SGLang,
+https://arxiv.org/abs/2312.07104) need not prefill tokens that it has computed before: a system prompt that
+many requests share, or the turns of a conversation so far. The saving enters the score as time:
+
+    saved tokens = min(cached tokens, max_bonus / prefill time per token, input tokens - 1)
+
+It counts only on a deployment with at most `imbalance` requests more in flight than the least busy of its
+tier. Without that bound, all requests with a popular prefix would pile up on one server.
+
+Moving a conversation to another model costs `switch_cost` points of score: the tone of the answers changes,
+and nothing of the conversation is cached there. `prefix_memory` estimates what is cached where.
 """
 
 from __future__ import annotations
@@ -19,42 +24,42 @@ from rb_litellm.core.types import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class AffinityRule:
-    """How much a probably cached prefix may count for."""
+    """How much a cached prefix may count for: bounded, because the cache is estimated and not observed."""
 
     max_bonus_s: float = 0.5
-    """Most that is taken off a predicted time."""
+    """The most that is taken off a predicted time."""
     imbalance: float = 2.0
-    """No bonus where more requests are in flight than this many above the least busy equal."""
+    """No bonus on a deployment with this many more requests in flight than the least busy of its tier."""
     ttl_s: float = 300.0
-    """A prefix that was not used for so long counts as evicted."""
+    """A prefix that was not used for this long counts as evicted."""
     switch_cost: float = 0.02
-    """Score that another model must offer more before a conversation goes on with it."""
+    """How much more score another model must offer before a conversation moves to it."""
 
 
 @dataclass(slots=True)
-class Held:
-    """What one request would find on each of N deployments; every array has shape (N,)."""
+class CachedPrefix:
+    """What is probably cached of one prompt on each of N deployments; every array has shape (N,)."""
 
-    seen_tokens: FloatArray
+    cached_tokens: FloatArray
     """Tokens of its prompt that are probably cached there."""
-    equals: IntArray
-    """Deployments of the same number would do as well: those of one tier."""
-    switches: FloatArray | None
-    """1 where another model would go on with the conversation, 0 else; None outside of conversations."""
+    tiers: IntArray
+    """Number of each deployment's tier: those with the same number serve equally well."""
+    model_switch: FloatArray | None
+    """1 where the conversation would move to another model, else 0; None outside of conversations."""
     rule: AffinityRule
-    names: tuple[bytes, ...]
-    """Of the prompt's blocks, to be remembered where it is sent."""
+    block_names: tuple[bytes, ...]
+    """Hashes of the prompt's blocks, to be remembered for the deployment that is chosen."""
 
     def tokens_to_prefill(
         self, input_tokens: float, prefill_s_per_token: FloatArray, in_flight: FloatArray, offered: BoolArray
     ) -> FloatArray:
-        """Tokens (N,) that the deployment has to compute, what is saved bounded and gated by the rule."""
-        if not np.count_nonzero(self.seen_tokens):
+        """Tokens (N,) of the prompt that each deployment has to compute; the rule bounds what is saved."""
+        if not np.count_nonzero(self.cached_tokens):
             return np.full(in_flight.size, input_tokens)
         most = self.rule.max_bonus_s / np.maximum(prefill_s_per_token, 1e-12)
-        least = np.full(int(self.equals.max()) + 1, np.inf)
-        np.minimum.at(least, self.equals[offered], in_flight[offered])
-        near = in_flight <= least[self.equals] + self.rule.imbalance
-        # At least one token is always computed: the last one's output is the answer's first.
-        saved = np.clip(np.minimum(self.seen_tokens, most), 0.0, max(input_tokens - 1.0, 0.0))
+        least = np.full(int(self.tiers.max()) + 1, np.inf)
+        np.minimum.at(least, self.tiers[offered], in_flight[offered])
+        near = in_flight <= least[self.tiers] + self.rule.imbalance
+        # The last token is always computed: its output is the first token of the answer.
+        saved = np.clip(np.minimum(self.cached_tokens, most), 0.0, max(input_tokens - 1.0, 0.0))
         return np.where(near, input_tokens - saved, input_tokens)

@@ -1,8 +1,10 @@
-"""Assign a batch of requests to deployments, longest expected answer first.
+"""Assign a batch of requests to deployments: greedy list scheduling, longest expected answer first.
 
-Each request is scored against the load that includes those assigned before it, otherwise
-concurrent requests would herd onto the one instance that looked best to all of them. Long answers
-go first because a misplaced long answer costs most (longest-processing-time-first scheduling).
+The order is that of longest-processing-time-first scheduling (LPT; Graham, Bounds on Multiprocessing Timing
+Anomalies, 1969): a misplaced long answer costs most, so it is placed while the choice is still free. Each
+request is scored against the load that includes those placed before it, as in RouteBalance
+(https://arxiv.org/abs/2606.17949). Otherwise all requests of a batch would go to the one deployment that
+looked best to each of them (herding).
 """
 
 from __future__ import annotations
@@ -15,12 +17,22 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.batch import BatchRequest, PrescoredRequest, Prices, longest_first, prescore
-from rb_litellm.core.breakdown import Decision, Predictions, Refusal, ScoreBreakdown, ScoreTerm, all_of
-from rb_litellm.core.exploration import drawn_latency, explores, longest_ago
+from rb_litellm.core.breakdown import (
+    Decision,
+    FilterResult,
+    Predictions,
+    Refusal,
+    ScoreBreakdown,
+    ScoreTerm,
+    all_of,
+)
+from rb_litellm.core.capacity import Room
+from rb_litellm.core.exploration import explores, least_recently_chosen, sampled_latency
 from rb_litellm.core.filters import Filtered, apply
-from rb_litellm.core.latency import Conditions, LatencyCoefficients
+from rb_litellm.core.latency import BatchForecaster, LatencyCoefficients
 from rb_litellm.core.sampling import CandidateSampling
-from rb_litellm.core.slo import Odds
+from rb_litellm.core.shares import Shares, choose
+from rb_litellm.core.slo import LatencyErrors
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
 _TIE = 1e-9
@@ -32,47 +44,53 @@ class Fleet:
 
     coefficients: LatencyCoefficients
     state: InstanceState
-    """Changed in place: each assigned request is added before the next is scored."""
+    """Changed in place: each assigned request is added before the next one is scored."""
     prices: Prices
     last_chosen_s: FloatArray
     """When each was last chosen, on the caller's clock; -inf for never."""
     slowdown: FloatArray | None = None
     measured: IntArray | None = None
-    """Answers whose latency was measured; needed where a bid explores."""
-    odds: Odds | None = None
-    """Needed where a bid has limits."""
+    """Number of answers whose latency was measured; needed where a request explores."""
+    latency_errors: LatencyErrors | None = None
+    """Needed where a request has limits."""
     sampling: CandidateSampling | None = None
-    """Who else sends here by old news of the load; None for nobody."""
+    """How many other workers send here, knowing the load only as it was; None for none."""
+    room: Room | None = None
+    """What has been taken of limited capacity, changed in place; None where nobody has limits."""
+    credit: FloatArray | None = None
+    """What each is owed of its share, changed in place; needed where a request has shares."""
 
 
 def assign(
     requests: Sequence[BatchRequest], fleet: Fleet, now: float, random: Random
 ) -> list[Decision | Refusal]:
-    """Choose a deployment for every bid, or refuse it by its own limits; in the order of `bids`.
+    """Choose a deployment for each request, or refuse it by its own limits; in the order of `requests`.
 
-    Ties in the score go to the shortest queue, then to the least recently chosen, then to `random`.
-    `fleet.state` and `fleet.last_chosen_s` are updated with what was assigned.
+    Ties in the score go to the shortest queue, then to the least recently chosen deployment, then to
+    `random`. `fleet.state` and `fleet.last_chosen_s` are updated with what was assigned.
 
     Raises:
-        ValueError: a bid allows no deployment at all.
+        ValueError: a request allows no deployment at all.
     """
-    weighed = prescore(requests, fleet.prices)
-    conditions = Conditions(fleet.coefficients, fleet.state, fleet.slowdown)
+    prescored = prescore(requests, fleet.prices)
+    forecaster = BatchForecaster(fleet.coefficients, fleet.state, fleet.slowdown)
     decisions: dict[int, Decision | Refusal] = {}
     for position in longest_first(requests):
-        decisions[position] = _place(weighed[position], fleet, conditions, now, random)
+        decisions[position] = _place(prescored[position], fleet, forecaster, now, random)
     return [decisions[position] for position in range(len(requests))]
 
 
 def _place(
-    prescored: PrescoredRequest, fleet: Fleet, conditions: Conditions, now: float, random: Random
+    prescored: PrescoredRequest, fleet: Fleet, forecaster: BatchForecaster, now: float, random: Random
 ) -> Decision | Refusal:
     request = prescored.request
     prefill_tokens = _prefill_tokens(request, fleet)
-    predictions = _predict(prescored, conditions, prefill_tokens)
+    predictions = _predict(prescored, forecaster, prefill_tokens)
     filtered = _filter(prescored, fleet, predictions, prefill_tokens)
     allowed = filtered.allowed
-    # Scaled by all candidates offered: a filter that leaves the best one in changes nothing.
+    if fleet.room is not None:
+        allowed = _with_room(fleet.room, request, filtered)
+    # Normalised over all offered candidates: a filter that keeps the best one then changes nothing.
     latency = request.objective.latency(predictions.times, request.allowed)
     scores = prescored.points + latency.points
     further = _further_terms(request, filtered)
@@ -82,10 +100,17 @@ def _place(
         scores = np.where(allowed, scores, -np.inf)
     terms = (prescored.quality, latency, prescored.cost, *further)
     breakdown = ScoreBreakdown(
-        predictions, request.allowed, allowed, terms, scores, filtered.judged, filtered.relaxed
+        predictions,
+        request.allowed,
+        allowed,
+        terms,
+        scores,
+        filtered.compute_filter_results,
+        filtered.relaxed,
     )
+    breakdown.failed = filtered.failed
     if request.limits is not None:
-        breakdown.limits, breakdown.failed = request.limits.by_name(), filtered.failed
+        breakdown.limits = request.limits.by_name()
     if filtered.refused is not None:
         return Refusal(filtered.refused, breakdown, filtered.needed, filtered.retry_after_s)
     explored = _explore(prescored, fleet, predictions, allowed, now, random)
@@ -93,8 +118,15 @@ def _place(
         chosen = explored
     else:
         chosen = _best(scores, fleet, random)
-        if fleet.sampling is not None:
-            chosen = _apart(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
+        shared = (
+            None
+            if request.shares is None
+            else _share(chosen, request.shares, breakdown, prefill_tokens, fleet, random)
+        )
+        if shared is not None:
+            chosen = shared
+        elif fleet.sampling is not None:
+            chosen = _best_of_sample(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
     affordable = filtered.affordable_tokens
     decision = Decision(
         index=chosen,
@@ -108,16 +140,20 @@ def _place(
         explored=explored is not None,
         affordable_tokens=None if affordable is None else affordable.item(chosen),
     )
-    conditions.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
+    forecaster.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
     fleet.last_chosen_s[chosen] = now
+    if fleet.room is not None:
+        fleet.room.take(chosen, request.input_tokens + decision.prediction.output_tokens)
     return decision
 
 
 def _further_terms(request: BatchRequest, filtered: Filtered) -> list[ScoreTerm]:
-    """Terms beside those of the objective: most requests have none."""
+    """Score terms beside those of the objective; most requests have none."""
     further = [] if filtered.penalty is None else [filtered.penalty]
-    if request.held is not None and request.held.switches is not None:
-        further.append(ScoreTerm("switch", -request.held.rule.switch_cost, request.held.switches))
+    if request.cached_prefix is not None and request.cached_prefix.model_switch is not None:
+        further.append(
+            ScoreTerm("switch", -request.cached_prefix.rule.switch_cost, request.cached_prefix.model_switch)
+        )
     return further
 
 
@@ -129,7 +165,7 @@ def _explore(
     now: float,
     random: Random,
 ) -> int | None:
-    """Where to look, for a request that is one of the share that looks; never one with a strict SLO."""
+    """The deployment to try, if this request is one of the exploring share; never with a strict SLO."""
     request = prescored.request
     rule = request.exploration
     if rule is None or not explores(rule, random):
@@ -137,24 +173,26 @@ def _explore(
     if request.limits is not None and request.limits.slo is not None and request.limits.slo.mode == "strict":
         return None
     if rule.method == "epsilon" or fleet.measured is None:
-        return longest_ago(fleet.last_chosen_s, allowed)
+        return least_recently_chosen(fleet.last_chosen_s, allowed)
     times = predictions.times
-    drawn = drawn_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
-    imagined = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
-    return _best(np.where(allowed, prescored.points + imagined.points, -np.inf), fleet, random)
+    drawn = sampled_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
+    sampled = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
+    return _best(np.where(allowed, prescored.points + sampled.points, -np.inf), fleet, random)
 
 
 def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
-    if request.held is None:
+    if request.cached_prefix is None:
         return np.full(request.allowed.size, request.input_tokens)
-    return request.held.tokens_to_prefill(
+    return request.cached_prefix.tokens_to_prefill(
         request.input_tokens, fleet.coefficients.prefill_s_per_token, fleet.state.in_flight, request.allowed
     )
 
 
-def _predict(prescored: PrescoredRequest, conditions: Conditions, prefill_tokens: FloatArray) -> Predictions:
+def _predict(
+    prescored: PrescoredRequest, forecaster: BatchForecaster, prefill_tokens: FloatArray
+) -> Predictions:
     request = prescored.request
-    times = conditions.forecast(prefill_tokens, request.output_tokens)
+    times = forecaster.forecast(prefill_tokens, request.output_tokens)
     return Predictions(request.quality, request.output_tokens, times, prescored.cost_usd)
 
 
@@ -164,19 +202,68 @@ def _filter(
     request = prescored.request
     if request.limits is None:
         return Filtered(request.allowed)
-    if fleet.odds is None:
-        raise ValueError("a bid has limits, and the fleet no odds to hold them against")
+    if fleet.latency_errors is None:
+        raise ValueError("a request has limits, but the fleet has no latency_errors to check them with")
 
     def idle() -> Predictions:
         nothing = InstanceState.idle(request.allowed.size)
-        return _predict(prescored, Conditions(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens)
+        return _predict(
+            prescored, BatchForecaster(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens
+        )
 
     return apply(
-        request.limits, predictions, idle, request.allowed, prescored.payable, fleet.odds, prescored.rest_kept
+        request.limits,
+        predictions,
+        idle,
+        request.allowed,
+        prescored.payable,
+        fleet.latency_errors,
+        prescored.static_limits_met,
     )
 
 
-def _apart(
+def _with_room(room: Room, request: BatchRequest, filtered: Filtered) -> BoolArray:
+    """The candidates that the filters left and that have room, while some have; the others are told of."""
+    tokens = request.output_tokens + request.input_tokens
+    allowed = filtered.allowed
+    left = room.left(allowed, tokens)
+    if left is not allowed and np.count_nonzero(left) < np.count_nonzero(allowed):
+        # Worked out now: whoever asks finds the room changed.
+        used, before = room.used(tokens), filtered.compute_filter_results
+        passed = left | ~allowed
+        filtered.compute_filter_results = lambda: (
+            *before(),
+            FilterResult("capacity", passed, 1.0, lambda: used),
+        )
+        filtered.failed = True
+    return left
+
+
+def _alike(best: int, breakdown: ScoreBreakdown, prefill_tokens: FloatArray) -> BoolArray:
+    """(N,) the allowed candidates that differ from `best` by no more than load makes them."""
+    quality, cost = breakdown.predictions.quality, breakdown.predictions.cost_usd
+    alike: BoolArray = breakdown.allowed.copy()
+    # Where a prompt is probably cached, or something costs less, is a difference that load does not make.
+    for figure in (quality, cost, prefill_tokens):
+        alike &= figure == figure[best]
+    return alike
+
+
+def _share(
+    best: int,
+    shares: Shares,
+    breakdown: ScoreBreakdown,
+    prefill_tokens: FloatArray,
+    fleet: Fleet,
+    random: Random,
+) -> int | None:
+    if fleet.credit is None:
+        raise ValueError("a request has shares, and the fleet no credit to keep them by")
+    alike = _alike(best, breakdown, prefill_tokens)
+    return choose(best, shares, fleet.credit, alike, breakdown.predictions.times.e2e_s, random)
+
+
+def _best_of_sample(
     best: int,
     sampling: CandidateSampling,
     breakdown: ScoreBreakdown,
@@ -184,12 +271,8 @@ def _apart(
     fleet: Fleet,
     random: Random,
 ) -> int:
-    """The best of those of `best`'s kind that this decision looks at."""
-    quality, cost = breakdown.predictions.quality, breakdown.predictions.cost_usd
-    alike = breakdown.allowed & (sampling.tiers == sampling.tiers[best])
-    # Where a prompt is probably cached, or something costs less, is a difference that load does not make.
-    for figure in (quality, cost, prefill_tokens):
-        alike &= figure == figure[best]
+    """The best of a sample of the candidates that differ from `best` by their load alone."""
+    alike = _alike(best, breakdown, prefill_tokens) & (sampling.tiers == sampling.tiers[best])
     left_out = sampling.left_out(alike, random)
     if not left_out.size:
         return best

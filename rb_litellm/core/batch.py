@@ -1,7 +1,7 @@
-"""The requests of a batch, and all of their weighing that no placement changes.
+"""The requests of a batch, and the part of their scores that load does not change.
 
-Quality, cost and what a budget pays for are the same whoever was placed before. They are worked out for the
-whole batch together: where candidates are few, calls cost more than numbers.
+Quality, cost and what a budget pays for stay the same whatever was placed before. They are computed once for
+the whole batch: where candidates are few, numpy's calls cost more than its arithmetic.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rb_litellm.core.affinity import Held
+from rb_litellm.core.affinity import CachedPrefix
 from rb_litellm.core.breakdown import ScoreTerm, all_of
 from rb_litellm.core.budget import Payable, payable
 from rb_litellm.core.exploration import ExplorationRule
-from rb_litellm.core.filters import Limits, rest_kept
+from rb_litellm.core.filters import Limits, static_limits_met
 from rb_litellm.core.scoring import BALANCED, Objective
+from rb_litellm.core.shares import Shares
 from rb_litellm.core.types import BoolArray, FloatArray
 
 _UNLIMITED = Limits()
@@ -33,16 +34,18 @@ class BatchRequest:
     quality: FloatArray
     """(N,) in [0, 1]."""
     output_tokens: FloatArray
-    """(N,) expected."""
+    """(N,) expected tokens."""
     allowed: BoolArray
     """(N,) deployments that may serve it; at least one."""
     objective: Objective = BALANCED
     limits: Limits | None = None
-    """Service levels, budget, admission; None costs nothing."""
-    held: Held | None = None
+    """Service levels, budget and admission; None for none, which takes no time."""
+    cached_prefix: CachedPrefix | None = None
     """What is probably cached of its prompt, where affinity is on."""
     exploration: ExplorationRule | None = None
-    """How it may be sent where little is known; None for never."""
+    """How often it may go where little was measured; None for never."""
+    shares: Shares | None = None
+    """What alike deployments are to get of such requests; None where nobody says so."""
 
 
 @dataclass(slots=True)
@@ -52,42 +55,42 @@ class Prices:
     input_usd: FloatArray
     output_usd: FloatArray
     known: BoolArray | None = None
-    """Where False, the prices above are guesses, and a request with a budget does not go there."""
+    """False where the prices above are guesses; a request with a budget does not go there."""
 
 
 @dataclass(slots=True)
 class PrescoredRequest:
-    """A bid with what lasts of its weighing; every array has shape (N,)."""
+    """A request with the load-independent part of its scores; every array has shape (N,)."""
 
     request: BatchRequest
     cost_usd: FloatArray
     quality: ScoreTerm
     cost: ScoreTerm
     points: FloatArray
-    """What these two terms come to."""
+    """Sum of these two terms."""
     payable: Payable | None = None
     """What its budget pays for, where it has one."""
-    rest_kept: bool = True
-    """Whether every candidate passes all of its limits but those on time."""
+    static_limits_met: bool = True
+    """Whether every candidate meets all limits but those on time."""
 
 
 def prescore(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
-    """The lasting part of each bid, in the order of `bids`."""
-    return [_lone(requests[0], prices)] if len(requests) == 1 else _together(requests, prices)
+    """The load-independent part of each request's scores, in the order of `requests`."""
+    return [_prescore_one(requests[0], prices)] if len(requests) == 1 else _prescore_batch(requests, prices)
 
 
-def _lone(request: BatchRequest, prices: Prices) -> PrescoredRequest:
-    """The same for one bid, which as a batch of one would take twice the time."""
+def _prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
+    """The same for one request; as a batch of one it would take twice the time."""
     cost_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
-    quality, cost = request.objective.lasting(request.quality, cost_usd, request.allowed)
+    quality, cost = request.objective.static_terms(request.quality, cost_usd, request.allowed)
     prescored = PrescoredRequest(request, cost_usd, quality, cost, quality.points + cost.points)
     if request.limits is not None:
         least_quality = request.quality.item(request.quality.argmin())
-        _hold_limits([prescored], [least_quality], [cost_usd.item(cost_usd.argmax())], prices)
+        _check_static_limits([prescored], [least_quality], [cost_usd.item(cost_usd.argmax())], prices)
     return prescored
 
 
-def _together(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
+def _prescore_batch(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
     quality = _matrix([request.quality for request in requests])
     allowed = _matrix([request.allowed for request in requests])
     cost_usd = _matrix([request.output_tokens for request in requests]) * prices.output_usd
@@ -99,7 +102,7 @@ def _together(requests: Sequence[BatchRequest], prices: Prices) -> list[Prescore
     for objective, positions in alike.items():
         its = slice(None) if len(positions) == len(requests) else positions
         costs = cost_usd[its]
-        of_quality, of_cost = objective.lasting(quality[its], costs, allowed[its])
+        of_quality, of_cost = objective.static_terms(quality[its], costs, allowed[its])
         points = of_quality.points + of_cost.points
         for at, position in enumerate(positions):
             found[position] = PrescoredRequest(
@@ -112,14 +115,14 @@ def _together(requests: Sequence[BatchRequest], prices: Prices) -> list[Prescore
     in_order = [found[position] for position in range(len(requests))]
     if any(request.limits is not None for request in requests):
         least_quality: list[float] = np.minimum.reduce(quality, axis=1).tolist()
-        _hold_limits(in_order, least_quality, np.maximum.reduce(cost_usd, axis=1).tolist(), prices)
+        _check_static_limits(in_order, least_quality, np.maximum.reduce(cost_usd, axis=1).tolist(), prices)
     return in_order
 
 
-def _hold_limits(
+def _check_static_limits(
     its: Sequence[PrescoredRequest], least_quality: Sequence[float], most_usd: Sequence[float], prices: Prices
 ) -> None:
-    """Fill in what the limits of R lots come to, given each one's worst quality and highest cost."""
+    """Check the limits of R requests that do not depend on load, by each one's worst quality and cost."""
     limits = [prescored.request.limits or _UNLIMITED for prescored in its]
     budgets = {r: asked.budget for r, asked in enumerate(limits) if asked.budget is not None}
     if budgets:
@@ -127,11 +130,11 @@ def _hold_limits(
         for r, pays in zip(budgets, found, strict=True):
             its[r].payable = pays
     for prescored, asked, worst, dearest in zip(its, limits, least_quality, most_usd, strict=True):
-        prescored.rest_kept = rest_kept(asked, prescored.payable, worst, dearest)
+        prescored.static_limits_met = static_limits_met(asked, prescored.payable, worst, dearest)
 
 
 def longest_first(requests: Sequence[BatchRequest]) -> list[int]:
-    """Positions of the bids by falling expected output length (mean over what each may use)."""
+    """Positions of the requests by falling expected output length, the mean over allowed candidates."""
     if len(requests) == 1:
         return [0]
     tokens, allowed = (
@@ -146,5 +149,5 @@ def longest_first(requests: Sequence[BatchRequest]) -> list[int]:
 
 
 def _matrix(rows: Sequence[NDArray[_Scalar]]) -> NDArray[_Scalar]:
-    """(R, N) of R rows; `np.array` takes several times as long."""
+    """(R, N) from R rows; `np.array` takes several times as long."""
     return np.concatenate(rows).reshape(len(rows), -1)

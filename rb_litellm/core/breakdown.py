@@ -1,15 +1,15 @@
-"""Everything that one request was decided by, for all N candidates: what explains a decision.
+"""The score breakdown: everything that one request was decided by, for all N candidates.
 
-The arrays are those that the decision itself was made from, not copies: reading them costs nothing and
-keeping them keeps N numbers a column alive. Whoever records a decision takes from its ballot what is
-wanted while the decision is fresh, and lets it go. Nobody writes to one; its parts are not frozen only
-because a frozen object takes five times as long to make, and a decision makes a dozen.
+The arrays are those that the decision was made from, not copies: reading them costs nothing, and keeping them
+keeps N numbers per column in memory. Whoever records a decision takes what it needs from its breakdown at
+once and lets it go. Nobody writes to a breakdown. Its parts are not frozen, because a frozen object takes
+five times as long to make, and a decision makes a dozen.
 
-    for row in ballot.ranked()[:5]:             # candidates by falling score, those left out last
+    for row in breakdown.ranked()[:5]:          # candidates by falling score, those filtered out last
         deployment = assignment.deployments[row]
-        ballot.prediction(row)                  # quality, tokens, wait, TTFT, TPOT, E2E, cost
-        {t.name: t.points[row] for t in ballot.terms}       # what its score is the sum of
-        [v.name for v in ballot.verdicts if not v.passed[row]]      # what it failed on
+        breakdown.prediction(row)               # quality, tokens, wait, TTFT, TPOT, E2E, cost
+        {t.name: t.points[row] for t in breakdown.terms}                # the summands of its score
+        [f.name for f in breakdown.filter_results if not f.passed[row]] # the filters that it failed
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Prediction
 
 
 def all_of(mask: BoolArray | FloatArray) -> bool:
-    """Whether all are set (or not zero): several times quicker than `mask.all()` where masks are short."""
+    """Whether all are set (not zero); several times quicker than `mask.all()` on short masks."""
     return int(np.count_nonzero(mask)) == mask.size
 
 
@@ -59,64 +59,64 @@ class ScoreTerm:
     """One summand of the score."""
 
     name: str
-    """`quality`, `latency`, `cost`; further ones such as `slo` or `affinity` where they are on."""
+    """`quality`, `latency`, `cost`, and `slo` or `switch` where they apply."""
     weight: float
     value: FloatArray
     """(N,) before the weight; higher is better."""
 
     @property
     def points(self) -> FloatArray:
-        """(N,) what it adds to the score."""
+        """(N,) what this term adds to the score."""
         return self.weight * self.value
 
 
 @dataclass(slots=True)
 class FilterResult:
-    """What one named filter said of each candidate."""
+    """Which candidates passed one named filter, and what each of them reached."""
 
     name: str
     """`ttft`, `tpot`, `e2e`, `quality`, `budget`, `affordable`, ..."""
     passed: BoolArray
     """(N,)"""
     limit: float
-    """What was asked: seconds, quality or USD."""
-    reached: Callable[[], FloatArray]
-    """Works out `level`: of the many that are judged, few are asked."""
+    """The limit that was asked for: seconds, quality or USD."""
+    compute_level: Callable[[], FloatArray]
+    """Computes `level` when it is asked for, which is seldom."""
 
     @property
     def level(self) -> FloatArray:
         """(N,) what each candidate reaches: P(latency <= limit) for latencies, else the predicted figure."""
-        return self.reached()
+        return self.compute_level()
 
 
 @dataclass(slots=True)
 class ScoreBreakdown:
-    """See the module. Every array has shape (N,), in the order of `Assignment.deployments`."""
+    """See the module's docstring. Every array has shape (N,), in the order of `Assignment.deployments`."""
 
     predictions: Predictions
     offered: BoolArray
-    """Deployments that this request could have gone to; others of its batch may have had more."""
+    """Deployments that this request may go to; other requests of its batch may have more."""
     allowed: BoolArray
-    """Those of them that the filters left."""
+    """Those of them that passed the filters."""
     terms: tuple[ScoreTerm, ...]
     scores: FloatArray
     """Sum of the terms; -inf where not allowed."""
-    judged: Callable[[], tuple[FilterResult, ...]] = field(default=tuple)
-    """Works out `verdicts`."""
+    compute_filter_results: Callable[[], tuple[FilterResult, ...]] = field(default=tuple)
+    """Computes `filter_results`."""
     relaxed: tuple[str, ...] = field(default=())
     """Names of the limits that no candidate met and that were therefore loosened."""
     limits: Mapping[str, float] = field(default_factory=dict)
-    """What the filters ask, by name and in their order; empty where none is set."""
+    """The limits of the filters, by name and in their order; empty where none is set."""
     failed: bool = False
-    """Whether a candidate may have failed a filter. Seldom; without it nobody needs the verdicts."""
+    """Whether a candidate may have failed a filter; if none has, `filter_results` need not be computed."""
 
     @property
     def filter_results(self) -> tuple[FilterResult, ...]:
-        """What each filter said of each candidate."""
-        return self.judged()
+        """Which candidates passed each filter."""
+        return self.compute_filter_results()
 
     def ranked(self) -> IntArray:
-        """Rows of the offered candidates, the best score first; those that a filter removed come last."""
+        """Rows of the offered candidates, the best score first, those that a filter removed last."""
         order: IntArray = (-self.scores).argsort(kind="stable")
         return order if all_of(self.offered) else order[self.offered[order]]
 
@@ -140,26 +140,26 @@ class Decision:
     candidates: int
     """Deployments that this request could have gone to."""
     in_flight: float
-    """Attempts that it meets there, those placed before it in its batch included."""
+    """Open attempts that it meets there, including those placed before it in its batch."""
     pending_prefill_tokens: float
     prefill_tokens: float
-    """Tokens of its own input that the deployment has to compute: those that it has not cached."""
+    """Tokens of its own input that the deployment has to compute: those that are not cached there."""
     breakdown: ScoreBreakdown
     explored: bool = False
-    """It was chosen to learn about it, and not as the best."""
+    """It was chosen to learn about it, not because it scored best."""
     affordable_tokens: float | None = None
-    """Output tokens that the request's budget pays for there; None without a budget, inf where free."""
+    """Output tokens that the budget pays for there; None without a budget, inf where they are free."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that is sent nowhere, and why."""
+    """Why a request is sent nowhere."""
 
     reason: Literal["slo", "budget", "load"]
-    """No candidate keeps its limits; none can be paid; or every queue is too long."""
+    """No candidate meets the limits; the budget pays for none; or every queue is too long."""
     breakdown: ScoreBreakdown
-    """Without any allowed candidate."""
+    """No candidate is allowed in it."""
     needed: Mapping[str, float]
-    """The limits that could be kept, each by itself: s, quality or USD by the limit's name."""
+    """The limits that could be met, each taken by itself: seconds, quality or USD by the limit's name."""
     retry_after_s: float | None = None
-    """When it may go through; None where waiting will not help."""
+    """When the request may succeed; None where waiting will not help."""

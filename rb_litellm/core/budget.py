@@ -1,8 +1,10 @@
-"""A request's budget: what of it each candidate's input takes, and how long an answer the rest affords.
+"""A request's budget: how much of it each candidate's input takes, and how long an answer the rest pays for.
 
-The expected cost is one limit among others (`slo`). What holds the budget whatever the answer's length
-is the clamp: `max_tokens` of the chosen deployment is set to what can be paid there. A candidate on which
-not even the shortest valid answer can be paid is never used, in any mode.
+    affordable output tokens = floor((budget - input tokens * input price) / output price)
+
+The expected cost is a limit like the others (see `slo`), and an answer may turn out longer than expected. So
+`max_tokens` is lowered to the affordable tokens of the chosen deployment, which bounds the true cost. A
+candidate on which the budget does not pay for the shortest valid answer is never used, in any mode.
 """
 
 from __future__ import annotations
@@ -16,17 +18,17 @@ import numpy as np
 from rb_litellm.core.types import BoolArray, FloatArray
 
 _FREE_USD = 1e-15
-"""A price per token below this is none."""
+"""A lower price per token counts as free."""
 
 
 class Budget(NamedTuple):
-    """At most so many USD for one request."""
+    """The most that one request may cost."""
 
     max_cost_usd: float
     input_tokens: float
-    """The most that the input may be charged as: an upper estimate, tools and images included."""
+    """An upper estimate of the tokens that are charged for the input, including tools and images."""
     min_output_tokens: int = 1
-    """The shortest output limit with which the request is valid: above a thinking budget, for one."""
+    """The smallest `max_tokens` with which the request is valid, such as one above a thinking budget."""
 
 
 @dataclass(slots=True)
@@ -34,11 +36,11 @@ class Payable:
     """What a budget pays for on each of N candidates; every array has shape (N,)."""
 
     tokens: FloatArray
-    """Output tokens: infinite where they are free, negative where the input alone is too dear."""
+    """Output tokens: infinite where they are free, negative where the input alone costs too much."""
     passed: BoolArray
-    """Whether they make an answer."""
+    """Whether they suffice for the shortest valid answer."""
     least_usd: FloatArray
-    """What the shortest answer costs."""
+    """Cost of the shortest valid answer."""
     everywhere: bool
     """Whether every candidate passes."""
 
@@ -48,14 +50,14 @@ def payable(
 ) -> list[Payable]:
     """What each budget pays for at these prices per token (N,).
 
-    Nothing where they are guesses, which `price_known` (N,) tells; None if none is.
+    `price_known` (N,) is False where a price is a guess; nothing is affordable there. None if all are known.
     """
-    # In plain numbers for a single budget, in columns (R, 1) for R of them.
+    # Plain numbers for a single budget, columns (R, 1) for R of them.
     figures = budgets[0] if len(budgets) == 1 else np.array(budgets, dtype=np.float64).T[:, :, None]
     most_usd, input_tokens, least_tokens = figures
     charged = input_tokens * input_usd
     left = most_usd - charged
-    # Rounding must not take away a token that is paid for to the last fraction of a cent.
+    # Rounding must not take away a token that the budget pays for exactly.
     tokens = np.floor(left / np.maximum(output_usd, _FREE_USD) * (1.0 + 1e-12))
     free = output_usd < _FREE_USD
     if np.count_nonzero(free):

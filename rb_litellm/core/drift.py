@@ -1,12 +1,17 @@
-"""Drift: notice that measured figures have left predicted ones, and say so once.
+"""Drift detection: notice that measurements have left the predictions, and report it once.
 
-Predictions follow what is measured by themselves; drift is for the operator, because something has changed
-under them: a throttled GPU, another model behind an old name, prompts of a new kind. The score is a
-two-sided CUSUM (Page, 1954) of log(measured / predicted) in units of its usual size: it adds up what
-exceeds an allowance and falls back once predictions are right again. Chance hardly ever takes it to
-the threshold; a threefold slowdown does within five requests.
+Predictions follow the measurements by themselves. Drift is for the operator, because something behind the
+deployment has changed: a throttled GPU, another model under an old name, prompts of a new kind. The detector
+is a two-sided CUSUM (Page, Continuous Inspection Schemes, Biometrika 1954) over the residuals
 
-One deployment or model, one kind of figure: one score. Pure: the caller logs and exports.
+    z = clip(log(measured / predicted) / scale, -4, 4)
+    up = max(0, up + z - allowance)        down = max(0, down - z - allowance)        score = max(up, down)
+
+where `scale` is a slow moving average of the residual's size. The sums grow while residuals exceed the
+allowance and fall back once predictions are right again. With an allowance of one scale and a threshold of
+12, chance hardly ever raises an alarm, and a threefold slowdown does within a few requests.
+
+There is one score per figure of a deployment or model. The caller logs and exports.
 """
 
 from __future__ import annotations
@@ -22,31 +27,32 @@ from rb_litellm.core.types import Outcome
 DriftKind = Literal["ttft", "tpot", "output_tokens"]
 
 MAX_TRACKED = 8192
-"""Scores kept; the one that was not fed for longest is forgotten."""
+"""Scores kept; beyond it, the least recently updated one is dropped."""
 ALARM = 12.0
-"""Score from which on something is said to drift,"""
+"""A figure drifts from this score on,"""
 CALM = 4.0
-"""and below which it no longer is."""
+"""until the score falls below this one (hysteresis, so that a score near the threshold reports once)."""
 _MOST = 2.0 * ALARM
-"""Scores stay below, so that a drift that is over is seen to be."""
+"""Upper bound of a score, so that it falls soon once a drift is over."""
 _ALLOWANCE = 1.0
-"""In usual sizes of the residual: what is not counted."""
+"""Part of each residual that does not count, in units of its scale (the slack `k` of a CUSUM)."""
 _CLIP = 4.0
-"""One measurement counts for at most so many usual sizes."""
+"""One measurement counts for at most this many scales."""
 _USUAL = 0.35
-"""Usual size of a log residual before measurements; and never below"""
+"""Scale of the log residuals before anything was measured."""
 _LEAST_USUAL = 0.1
+"""Lower bound of the scale."""
 _USUAL_GAIN = 1.0 / 200.0
 _REACH = math.log(100.0)
-"""The ratio that is told counts a measurement for at most a factor of 100,"""
+"""The reported ratio counts a measurement for at most a factor of 100."""
 _RATIO_GAIN = 1.0 / 16.0
-"""and is the mean since the score left zero, of the last dozen or so."""
+"""It is a moving average since the score left zero, over about the last 16 measurements."""
 _WORDS = {"ttft": "time to first token", "tpot": "time per output token", "output_tokens": "output length"}
 
 
 @dataclass(slots=True)
-class Track:
-    """One figure of one deployment or model."""
+class Cusum:
+    """The two sums of one figure of one deployment or model."""
 
     up: float = 0.0
     down: float = 0.0
@@ -58,16 +64,16 @@ class Track:
 
     @property
     def score(self) -> float:
-        """How surely measurements have left the predictions; from 0 to twice ALARM."""
+        """Evidence that measurements have left the predictions, from 0 to twice ALARM."""
         return max(self.up, self.down)
 
     @property
     def ratio(self) -> float:
-        """Measured / predicted, the geometric mean since the score left zero, of the last dozen or so."""
+        """Measured / predicted: a geometric moving average since the score left zero."""
         return math.exp(self.log_ratio)
 
     def observe(self, predicted: float, measured: float) -> bool:
-        """Take in one pair of positive figures; True when it begins or ceases to drift."""
+        """Learn from one pair of positive figures; True when the figure begins or ceases to drift."""
         residual = math.log(measured) - math.log(predicted)
         unit = min(max(residual / self.usual, -_CLIP), _CLIP)
         self.up = min(max(self.up + unit - _ALLOWANCE, 0.0), _MOST)
@@ -100,31 +106,31 @@ class Change:
         figure = f"{_WORDS[self.kind]} of {self.name}"
         if not self.drifting:
             return f"{figure} is as predicted again (drift score {self.score:.1f})"
-        told = f"{figure} is {self.ratio:.2g} times what is predicted (drift score {self.score:.1f})"
+        change = f"{figure} is {self.ratio:.2g} times what is predicted (drift score {self.score:.1f})"
         if self.kind == "output_tokens":
             return (
-                f"{told}. The predictor has not seen such traffic: train it anew from the present spend "
+                f"{change}. The predictor has not seen such traffic: train it anew from the present spend "
                 "logs (routebalance train --from-spend-logs)"
             )
         return (
-            f"{told}. Predictions follow within a few dozen requests and traffic moves with them. If it "
+            f"{change}. Predictions follow within a few dozen requests and traffic moves with them. If it "
             "stays: look at the server's load, clocks and batch settings, at what changed behind its name, "
             "and at other clients that use it (setting `scrape`)"
         )
 
 
 class Drift:
-    """All scores. Bounded by MAX_TRACKED; guard with the caller's lock."""
+    """The scores of all figures. Bounded by MAX_TRACKED; guard with the caller's lock."""
 
     def __init__(self) -> None:
-        self._tracks: OrderedDict[tuple[str, DriftKind], Track] = OrderedDict()
+        self._scores: OrderedDict[tuple[str, DriftKind], Cusum] = OrderedDict()
 
-    def __iter__(self) -> Iterator[tuple[str, DriftKind, Track]]:
-        for (name, kind), track in self._tracks.items():
-            yield name, kind, track
+    def __iter__(self) -> Iterator[tuple[str, DriftKind, Cusum]]:
+        for (name, kind), cusum in self._scores.items():
+            yield name, kind, cusum
 
     def learn(self, outcome: Outcome, model: str | None = None) -> list[Change]:
-        """Feed what a closed attempt measured: times by its deployment, length by its model if told."""
+        """Learn from a closed attempt: times of its deployment, and length of its `model` where given."""
         predicted = outcome.predicted
         if predicted is None or outcome.error is not None:
             return []
@@ -139,17 +145,17 @@ class Drift:
         return [change for change in changes if change is not None]
 
     def observe(self, name: str, kind: DriftKind, predicted: float, measured: float | None) -> Change | None:
-        """Feed one pair; what it changed. Figures missing, not positive or infinite are passed over."""
+        """Learn from one pair and return the change, if any; skips pairs that are not positive and finite."""
         if measured is None or not (0.0 < predicted < math.inf and 0.0 < measured < math.inf):
             return None
         key = (name, kind)
-        track = self._tracks.get(key)
-        if track is None:
-            track = self._tracks[key] = Track()
-            if len(self._tracks) > MAX_TRACKED:
-                self._tracks.popitem(last=False)
+        cusum = self._scores.get(key)
+        if cusum is None:
+            cusum = self._scores[key] = Cusum()
+            if len(self._scores) > MAX_TRACKED:
+                self._scores.popitem(last=False)
         else:
-            self._tracks.move_to_end(key)
-        if not track.observe(predicted, measured):
+            self._scores.move_to_end(key)
+        if not cusum.observe(predicted, measured):
             return None
-        return Change(name, kind, track.drifting, track.score, track.ratio)
+        return Change(name, kind, cusum.drifting, cusum.score, cusum.ratio)

@@ -1,6 +1,6 @@
-"""All that may take candidates away from a request, in order: admission, budget, service levels.
+"""All filters that may take candidates away from a request, in order: admission, budget, service levels.
 
-A request that sets none of them never comes here.
+A request that sets none of them does not come here.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from rb_litellm.core.breakdown import FilterResult, Predictions, ScoreTerm
 from rb_litellm.core.budget import Budget, Payable
 from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.slo import (
-    Odds,
+    LatencyErrors,
     Slo,
-    all_keep_latencies,
-    all_keep_the_rest,
+    all_meet_latency_limits,
+    all_meet_static_limits,
+    apply_slo,
     filter_results,
-    judge,
     needed,
 )
 from rb_litellm.core.types import BoolArray, FloatArray
 
 MAX_RETRY_AFTER_S = 120.0
-"""A client is not told to stay away for longer: the forecast does not reach that far."""
+"""Upper bound of `Retry-After`: the forecast does not reach further."""
 
 
 class Limits(NamedTuple):
-    """What a request sets; None sets nothing."""
+    """The limits of a request; None where it sets none of a kind."""
 
     slo: Slo | None = None
     budget: Budget | None = None
     admission: Admission | None = None
 
     def by_name(self) -> dict[str, float]:
-        """What each filter asks, in the order in which they are asked."""
+        """The limit of each filter, in the order in which they apply."""
         asked: dict[str, float] = {}
         if self.admission is not None:
             asked["wait"] = self.admission.max_wait_s
@@ -52,11 +52,11 @@ class Limits(NamedTuple):
 
 @dataclass(slots=True)
 class Filtered:
-    """What the filters left, or why they left nothing."""
+    """What the filters left, or why they refused the request."""
 
     allowed: BoolArray
-    judged: Callable[[], tuple[FilterResult, ...]] = tuple
-    """Works out what each filter said of each candidate."""
+    compute_filter_results: Callable[[], tuple[FilterResult, ...]] = tuple
+    """Computes which candidates passed each filter."""
     failed: bool = False
     """Whether any candidate, offered or not, fails a filter."""
     relaxed: tuple[str, ...] = ()
@@ -67,16 +67,16 @@ class Filtered:
     retry_after_s: float | None = None
 
 
-def rest_kept(limits: Limits, payable: Payable | None, least_quality: float, most_usd: float) -> bool:
-    """Whether candidates of at least this quality and at most this cost pass all but the limits on time.
+def static_limits_met(limits: Limits, payable: Payable | None, least_quality: float, most_usd: float) -> bool:
+    """Whether candidates of at least this quality and at most this cost meet all limits but those on time.
 
-    Of what no placement changes, so that it can be told before any. Never of a request that prefers: its
+    No placement changes the answer, so it is computed before any. It is always False in mode `prefer`, where
     near misses count too.
     """
     if payable is not None and not payable.everywhere:
         return False
     slo = limits.slo
-    return slo is None or (slo.mode != "prefer" and all_keep_the_rest(slo, least_quality, most_usd))
+    return slo is None or (slo.mode != "prefer" and all_meet_static_limits(slo, least_quality, most_usd))
 
 
 def apply(
@@ -85,60 +85,63 @@ def apply(
     idle: Callable[[], Predictions],
     offered: BoolArray,
     payable: Payable | None,
-    odds: Odds,
-    rest_kept: bool,
+    latency_errors: LatencyErrors,
+    static_limits_met: bool,
 ) -> Filtered:
-    """Filter the offered candidates (N,); `idle` makes the predictions as if nothing else were running.
+    """Filter the offered candidates (N,).
 
-    `payable` is what the budget pays for, if one is set; `rest_kept` is what the function of that name tells.
+    `idle` predicts as if nothing else were running. `payable` is what the budget pays for, if one is set.
+    `static_limits_met` is the result of the function of that name.
     """
-    if not (rest_kept and _all_in_time(limits, predictions.times, odds)):
-        return _one_by_one(limits, predictions, idle, offered, payable, odds)
-    # So it nearly always is; whoever wants verdicts all the same has them worked out.
+    if not (static_limits_met and _all_meet_time_limits(limits, predictions.times, latency_errors)):
+        return _apply_in_order(limits, predictions, idle, offered, payable, latency_errors)
+    # The usual case: everybody passes, and the results are computed only if somebody asks for them.
     tokens = None if payable is None else payable.tokens
     return Filtered(
-        offered, partial(_filter_results, limits, predictions, payable, odds), affordable_tokens=tokens
+        offered,
+        partial(_filter_results, limits, predictions, payable, latency_errors),
+        affordable_tokens=tokens,
     )
 
 
-def _all_in_time(limits: Limits, times: LatencyForecast, odds: Odds) -> bool:
+def _all_meet_time_limits(limits: Limits, times: LatencyForecast, latency_errors: LatencyErrors) -> bool:
     if limits.admission is not None:
         longest = times.wait_s.item(times.wait_s.argmax())
         if not longest <= limits.admission.max_wait_s:
             return False
-    return limits.slo is None or all_keep_latencies(limits.slo, times, odds)
+    return limits.slo is None or all_meet_latency_limits(limits.slo, times, latency_errors)
 
 
 def _filter_results(
-    limits: Limits, predictions: Predictions, payable: Payable | None, odds: Odds
+    limits: Limits, predictions: Predictions, payable: Payable | None, latency_errors: LatencyErrors
 ) -> tuple[FilterResult, ...]:
-    """What every filter says of each candidate (N,)."""
+    """Which of the N candidates pass each filter."""
     said: list[FilterResult] = []
     if limits.admission is not None:
-        said.append(_soon_enough(limits.admission, predictions))
+        said.append(_wait_result(limits.admission, predictions))
     if limits.budget is not None and payable is not None:
-        said.append(_affordable(limits.budget, payable))
+        said.append(_budget_result(limits.budget, payable))
     if limits.slo is not None:
-        said += filter_results(limits.slo, predictions, odds)
+        said += filter_results(limits.slo, predictions, latency_errors)
     return tuple(said)
 
 
-def _soon_enough(admission: Admission, predictions: Predictions) -> FilterResult:
+def _wait_result(admission: Admission, predictions: Predictions) -> FilterResult:
     wait = predictions.times.wait_s
     return FilterResult("wait", wait <= admission.max_wait_s, admission.max_wait_s, lambda: wait)
 
 
-def _affordable(budget: Budget, payable: Payable) -> FilterResult:
+def _budget_result(budget: Budget, payable: Payable) -> FilterResult:
     return FilterResult("affordable", payable.passed, budget.max_cost_usd, lambda: payable.least_usd)
 
 
-def _one_by_one(
+def _apply_in_order(
     limits: Limits,
     predictions: Predictions,
     idle: Callable[[], Predictions],
     offered: BoolArray,
     payable: Payable | None,
-    odds: Odds,
+    latency_errors: LatencyErrors,
 ) -> Filtered:
     allowed = offered
     said: list[FilterResult] = []
@@ -149,7 +152,7 @@ def _one_by_one(
 
     if limits.admission is not None:
         wait = predictions.times.wait_s
-        said.append(_soon_enough(limits.admission, predictions))
+        said.append(_wait_result(limits.admission, predictions))
         allowed = offered & said[-1].passed
         drain = None if np.count_nonzero(allowed) else limits.admission.drain_s(wait, offered)
         if drain is not None:
@@ -157,29 +160,29 @@ def _one_by_one(
             return filtered(refused="load", needed=least, retry_after_s=_bounded(drain))
     if limits.budget is not None and payable is not None:
         tokens = payable.tokens
-        said.append(_affordable(limits.budget, payable))
+        said.append(_budget_result(limits.budget, payable))
         allowed = allowed & payable.passed
         if not np.count_nonzero(allowed):
             return filtered(refused="budget", needed={"budget": float(payable.least_usd[offered].min())})
     if limits.slo is None or not limits.slo.asks:
         return filtered(affordable_tokens=tokens)
-    before, judged = allowed, judge(limits.slo, predictions, allowed, odds)
-    allowed = judged.allowed
-    said += judged.filter_results
+    before, result = allowed, apply_slo(limits.slo, predictions, allowed, latency_errors)
+    allowed = result.allowed
+    said += result.filter_results
     if not np.count_nonzero(allowed):
         return filtered(
             refused="slo",
-            needed=needed(limits.slo, predictions, before, odds),
-            retry_after_s=_when_idle_would_do(limits.slo, predictions, idle(), before, odds),
+            needed=needed(limits.slo, predictions, before, latency_errors),
+            retry_after_s=_retry_after_s(limits.slo, predictions, idle(), before, latency_errors),
         )
-    return filtered(relaxed=judged.relaxed, penalty=judged.penalty, affordable_tokens=tokens)
+    return filtered(relaxed=result.relaxed, penalty=result.penalty, affordable_tokens=tokens)
 
 
-def _when_idle_would_do(
-    slo: Slo, predictions: Predictions, idle: Predictions, allowed: BoolArray, odds: Odds
+def _retry_after_s(
+    slo: Slo, predictions: Predictions, idle: Predictions, allowed: BoolArray, latency_errors: LatencyErrors
 ) -> float | None:
-    """Seconds until the soonest candidate is rid of its load, if its load is what fails the request."""
-    without_load = judge(slo, idle, allowed, odds).allowed
+    """Seconds until the first candidate has worked off its load, if load is what fails the request."""
+    without_load = apply_slo(slo, idle, allowed, latency_errors).allowed
     if not without_load.any():
         return None
     extra = predictions.times.e2e_s - idle.times.e2e_s

@@ -1,4 +1,4 @@
-"""A deployment as the decision sees it, whoever describes it: the LiteLLM adapter or the simulator."""
+"""A deployment as the decision sees it, whether the LiteLLM adapter or the simulator describes it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,28 @@ class Deployment:
 
     id: str
     group: str
-    """Model group: the name that clients ask for."""
+    """Model group (LiteLLM's `model_name`): the name that clients ask for."""
     model: str
     """Model name, provider included."""
     tier: str
-    """Deployments of one tier (one model on one hardware) learn latency from each other."""
+    """Deployments of one tier (one model on one kind of hardware) learn latency from each other."""
     prior: LatencyPrior
     input_usd_per_token: float
-    """NaN where nobody states it."""
+    """NaN where it is unknown."""
     output_usd_per_token: float
-    """NaN where nobody states it."""
+    """NaN where it is unknown."""
     quality: float | None = None
-    """Mean answer quality as configured, for models that no predictor knows."""
+    """Mean answer quality as configured, for models that the predictor does not know."""
     output_tokens: float | None = None
-    """Mean answer length as configured, for models that no predictor knows."""
+    """Mean answer length as configured, for models that the predictor does not know."""
     context_window: int | None = None
     generates: bool = True
-    """False for embeddings and the like, which write no tokens."""
+    """False for models that write no tokens, such as embeddings."""
+    weight: float | None = None
+    """Its share beside others of its model group, as the operator states it; 0 for drained or standby."""
+    rpm: float | None = None
+    """Requests that it may get in a minute; None for any number."""
+    tpm: float | None = None
+    """Tokens, input and output, that it may get in a minute."""
+    max_parallel: float | None = None
+    """Requests that one worker may have open there; more are refused before they are sent."""

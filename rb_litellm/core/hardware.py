@@ -1,9 +1,10 @@
-"""Latency priors for deployments that nobody has described: by model size, hosted or self-hosted.
+"""Latency priors for deployments whose latency is not configured: by model size, hosted or self-hosted.
 
-The self-hosted rows lie around what the RouteBalance paper's cluster measured at low load (3B 12 ms,
-7B 21 ms, 72B 47 ms per output token); growth with load and prefill speed follow from public
-profiles of forward passes (Vidur, MLSys 2024): a decode step at a batch of 256 takes about twice
-that of a batch of one, and prefill time grows with the parameters.
+TPOT of self-hosted models lies around what the RouteBalance paper (https://arxiv.org/abs/2606.17949) measured
+on its cluster at low load: 3B 12 ms, 7B 21 ms, 72B 47 ms per output token. Between the rows of the table it
+is interpolated in the logarithm of the size. Growth with load and prefill speed follow from public profiles
+of forward passes (Vidur, MLSys 2024, https://arxiv.org/abs/2405.05465): a decode step at a batch of 256 takes
+about twice as long as at a batch of one, and prefill time grows with the number of parameters.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from itertools import pairwise
 from rb_litellm.core.latency import LatencyPrior
 
 DEFAULT_SLOTS = 256.0
-"""vLLM's default max_num_seqs on the hardware of the paper."""
+"""vLLM's default `max_num_seqs` on the hardware of the paper."""
 _TPOT_MS_BY_BILLIONS = (
     (1.0, 6.0),
     (3.0, 12.0),
@@ -35,7 +36,7 @@ _SIZE = re.compile(r"(?<![a-z0-9.])(?:(\d{1,2})x)?(\d{1,4}(?:\.\d{1,2})?)b(?![a-
 
 
 def billions_of_parameters(name: str) -> float | None:
-    """Parameters in billions as a model's name tells them: `llama-3.1-8b` 8, `mixtral-8x7b` 56."""
+    """Parameters in billions, read from a model's name: `llama-3.1-8b` 8, `mixtral-8x7b` 56."""
     found = _SIZE.search(name)
     return None if found is None else float(found[1] or 1) * float(found[2])
 
@@ -47,7 +48,7 @@ def latency_prior(
     ttft_ms: float | None = None,
     max_num_seqs: int | None = None,
 ) -> LatencyPrior:
-    """The prior of one deployment: what its settings say, and the table for what they leave open."""
+    """The prior of one deployment: from its settings, and from the table for what they leave open."""
     billions = billions_of_parameters(name)
     if tpot_ms is None:
         tpot_ms = _HOSTED_TPOT_MS if hosted else _tpot_ms(billions)
@@ -57,7 +58,7 @@ def latency_prior(
     return LatencyPrior(
         tpot_s=tpot_ms / 1000.0,
         ttft_s=ttft_ms / 1000.0,
-        # A hosted API batches behind its own load balancer: our few requests do not slow it.
+        # A hosted API balances load itself: our few requests do not slow it down.
         prefill_s_per_token=prefill_ms / 1000.0,
         tpot_s_per_running=0.0 if hosted else tpot_ms / 1000.0 * _GROWTH,
         slots=float(max_num_seqs) if max_num_seqs else (math.inf if hosted else DEFAULT_SLOTS),

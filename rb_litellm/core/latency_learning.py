@@ -1,16 +1,19 @@
-"""Learn the latency coefficients of deployments from what is measured on them, starting from priors.
+"""Learn the latency coefficients of deployments from measurements, starting from priors.
 
-Two speeds, which is partial pooling in its simplest form. The *shape* (idle time and its growth with
-load or prompt length) is learned slowly, by a regression over all deployments of a tier: they run
-one model on one hardware. The *scale* of each deployment against its tier is learned fast, as a
-clipped moving average of log ratios, so that a deployment that turns three times slower is priced so
-within a few dozen of its own requests and one odd measurement moves nothing much. How far a difference
-within a tier is believed is said in `pooling`.
+There are two speeds of learning, the simplest form of partial pooling:
+
+- The *shape* (idle time, growth with load and with prompt length) is learned slowly, by a regression over all
+  deployments of a tier, which run one model on one kind of hardware (see `regression`).
+- The *scale* of each deployment against its tier is learned fast, as an exponentially weighted moving average
+  (EWMA) of log(measured / expected), clipped to a factor of 4. Its gain is 1 / (n + 3) for the n-th
+  measurement and never below 0.12, about the last eight. So a deployment that becomes three times slower is
+  priced so within a few dozen of its own requests, and one odd measurement moves little. `pooling` says how
+  far a difference within a tier is believed.
 
 TTFT and TPOT are learned separately: a deployment can be slow to start and quick to write. But the first
-token is the first sign of a change, often long before any answer is complete: its time is learned
-when it comes, and moves the scale of TPOT a little too, until answers tell more. Where streams that are
-still open contradict that strongly, their `pace` stands beside it for as long.
+token is the first sign of a change, often long before an answer is complete. So its time is learned when it
+comes, and moves the scale of TPOT a little until answers say more. Where streams that are still open strongly
+contradict TPOT as learned, their `DecodeSpeed` (see `stream_progress`) corrects it for as long.
 """
 
 from __future__ import annotations
@@ -25,19 +28,21 @@ import numpy as np
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
 from rb_litellm.core.pooling import pooled
 from rb_litellm.core.regression import Regression
-from rb_litellm.core.stream_progress import Pace
+from rb_litellm.core.stream_progress import DecodeSpeed
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
 
 _CLIP = math.log(4.0)
-"""One measurement counts for at most a factor of four: outliers are heard, not believed."""
+"""One measurement counts for at most a factor of four, so that an outlier moves little."""
 _GAIN_FLOOR = 0.12
+"""Least gain of the moving average of a deployment's scale."""
 _HINT = 0.06
 """Gain with which the residual of a first token moves the scale of TPOT."""
 _SHRINK = 0.002
 """Pull of a deployment's scale back to its tier's, per measurement."""
 _MAX_SCALE = math.log(200.0)
 _RUNNING_UNIT, _PREFILL_UNIT = 16.0, 1000.0
+"""Units of the regressions' features: 16 running sequences and 1,000 tokens are usual values."""
 _TPOT: Final = 0
 _TTFT: Final = 1
 
@@ -45,16 +50,16 @@ _TTFT: Final = 1
 @dataclass(slots=True)
 class _Tier:
     tpot: Regression
-    """Of 1 and the running sequences."""
+    """On 1 and the running sequences."""
     ttft: Regression
-    """Of 1, the tokens to be prefilled, and the running sequences."""
+    """On 1, the tokens to be prefilled, and the running sequences."""
     rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 class LatencyLearner:
-    """Latency coefficients of a growing list of deployments, kept current by what is measured.
+    """Latency coefficients of a growing list of deployments, learned from measurements.
 
-    Rows are those of the caller's deployment index. Bounded by the number of deployments.
+    Its rows count from 0 in the order in which deployments are added.
     """
 
     def __init__(self) -> None:
@@ -63,33 +68,32 @@ class LatencyLearner:
         self._tier_rows: dict[str, int] = {}
         self._measured: IntArray = np.zeros((2, 0), dtype=np.int64)
         self._log_scale: FloatArray = np.zeros((2, 0))
-        self._paces: list[Pace] = []
+        self._decode_speeds: list[DecodeSpeed] = []
         self._factor: FloatArray = np.ones(0)
-        """(N,) on TPOT, of the paces."""
+        """(N,) correction of TPOT by the decode speed of open streams."""
         self._coefficients = LatencyCoefficients.from_priors([])
         self._stale: set[tuple[str, Literal[0, 1]]] = set()
-        """Tiers, and which of their times, that have learned since their coefficients were worked out."""
+        """Tiers and kinds of time that were learned from since their coefficients were computed."""
 
     def __len__(self) -> int:
         return len(self._tier_of)
 
     @property
     def coefficients(self) -> LatencyCoefficients:
-        """By row, as learned so far; worked out when they are asked for, once for all that was learned."""
+        """By row, as learned so far; computed when asked for, once for all that was learned since."""
         for tier, kind in self._stale:
             self._refresh(self._tiers[tier], kind)
         self._stale.clear()
         return self._coefficients
 
     def tier_row(self, row: int) -> int:
-        """The number of the tier of the deployment at `row`: tiers count from 0 as they are met."""
+        """The number of the tier of the deployment at `row`; tiers count from 0 in order of appearance."""
         return self._tier_rows[self._tier_of[row]]
 
     def add(self, tier: str, prior: LatencyPrior) -> int:
-        """Add the next deployment, of the given tier, and return its row.
+        """Add a deployment of the given tier and return its row.
 
-        The first deployment of a tier sets the tier's prior; later ones start from what the tier
-        has learned.
+        The first deployment of a tier sets the tier's prior. Later ones start from what the tier has learned.
         """
         row = len(self._tier_of)
         if tier not in self._tiers:
@@ -104,57 +108,59 @@ class LatencyLearner:
         found.rows = np.append(found.rows, row)
         self._measured = np.append(self._measured, np.zeros((2, 1), dtype=np.int64), axis=1)
         self._log_scale = np.append(self._log_scale, np.zeros((2, 1)), axis=1)
-        self._paces.append(Pace())
+        self._decode_speeds.append(DecodeSpeed())
         self._factor = np.append(self._factor, 1.0)
         self._coefficients = self._coefficients.with_row(prior)
         self._stale |= {(tier, _TPOT), (tier, _TTFT)}
         return row
 
     def first_token(self, row: int, outcome: Outcome) -> None:
-        """Learn from the first token of an attempt that is still open; `observe` then leaves it out."""
+        """Learn from the first token of an attempt that is still open; `observe` then skips its TTFT."""
         residual = self._learn_ttft(row, outcome)
         if residual is not None:
             self._move(_TPOT, row, _HINT * residual)
 
     @property
     def measured(self) -> IntArray:
-        """Answers (N,) by row of which TPOT or TTFT was measured."""
+        """Number of answers (N,) by row whose TPOT or TTFT was measured."""
         either: IntArray = np.maximum(self._measured[_TPOT], self._measured[_TTFT])
         return either
 
     def observe(self, row: int, outcome: Outcome) -> None:
-        """Learn from one closed attempt on the deployment at `row`; failures teach nothing here."""
+        """Learn from one closed attempt on the deployment at `row`; failures are skipped."""
         if outcome.error is not None:
             return
         if outcome.tpot_s is not None and outcome.tpot_s > 0.0:
             running = min(outcome.in_flight, float(self._coefficients.slots[row]) - 1.0)
             self._learn(_TPOT, row, (1.0, running / _RUNNING_UNIT), outcome.tpot_s)
-        self._paces[row].answered(outcome.output_tokens, outcome.chunks)
-        if not outcome.first_token_told:
+        self._decode_speeds[row].observe_answer(outcome.output_tokens, outcome.chunks)
+        if not outcome.first_token_learned:
             self._learn_ttft(row, outcome)
 
     @property
     def contradicted(self) -> IntArray:
-        """Rows of deployments whose streams contradict what answers have taught: they are to be looked at."""
+        """Rows of deployments whose streams contradict TPOT as learned from answers."""
         return np.flatnonzero(self._factor != 1.0)
 
-    def look(self, row: int, in_flight: float, streams: Sequence[Stream], now: float) -> float | None:
-        """See how fast the deployment at `row` writes now: by its open streams, so many requests on it.
+    def observe_streams(
+        self, row: int, in_flight: float, streams: Sequence[Stream], now: float
+    ) -> float | None:
+        """Learn how fast the deployment at `row` writes now, from its open streams at this load.
 
-        To be called in even steps of about a second, where it is contradicted without streams too. `now`
-        is monotonic, in s. Returns TPOT in s, where it is longer than answers have taught.
+        Call it about once a second; for a deployment in `contradicted`, without streams too. `now` is
+        monotonic, in s. Returns the present TPOT in s if it is longer than learned from answers.
         """
-        pace, c = self._paces[row], self.coefficients
+        decode_speed, c = self._decode_speeds[row], self.coefficients
         others = min(max(in_flight - 1.0, 0.0), float(c.slots[row]) - 1.0)
         learned_s = float(c.tpot_s[row] + c.tpot_s_per_running[row] * others) / float(self._factor[row])
-        pace.look(learned_s, streams, now)
-        if pace.factor != self._factor[row]:
-            self._factor[row] = pace.factor
+        decode_speed.observe(learned_s, streams, now)
+        if decode_speed.factor != self._factor[row]:
+            self._factor[row] = decode_speed.factor
             self._stale.add((self._tier_of[row], _TPOT))
-        return learned_s * pace.factor if pace.factor > 1.0 else None
+        return learned_s * decode_speed.factor if decode_speed.factor > 1.0 else None
 
     def _learn_ttft(self, row: int, outcome: Outcome) -> float | None:
-        # A request that had to queue says nothing of prefill: its TTFT is mostly other people's decoding.
+        # The TTFT of a request that had to queue is mostly the decoding of others and says little of prefill.
         if outcome.ttft_s is None or outcome.ttft_s <= 0.0:
             return None
         if outcome.in_flight >= float(self._coefficients.slots[row]):
@@ -164,7 +170,7 @@ class LatencyLearner:
         return self._learn(_TTFT, row, features, outcome.ttft_s)
 
     def _learn(self, kind: Literal[0, 1], row: int, features: tuple[float, ...], measured_s: float) -> float:
-        """Learn one time; returns the log of measured / expected before, within the clip."""
+        """Learn from one measured time; returns the clipped log of measured / expected before it."""
         tier = self._tiers[self._tier_of[row]]
         shape = tier.ttft if kind == _TTFT else tier.tpot
         scale = math.exp(self._log_scale[kind, row])
@@ -180,8 +186,8 @@ class LatencyLearner:
         moved = min(max((before + step) * (1.0 - _SHRINK), -_MAX_SCALE), _MAX_SCALE)
         self._log_scale[kind, row] = moved
         if kind == _TPOT:
-            self._paces[row].taught(moved - before)
-            self._factor[row] = self._paces[row].factor
+            self._decode_speeds[row].compensate(moved - before)
+            self._factor[row] = self._decode_speeds[row].factor
         self._stale.add((self._tier_of[row], kind))
 
     def _refresh(self, tier: _Tier, kind: Literal[0, 1]) -> None:

@@ -1,8 +1,7 @@
 """Turn a closed attempt and its reported usage into measured TTFT and TPOT.
 
-A stream shows both. An answer in one piece shows only its total time, which is shared out in the
-proportion that was predicted: then a wrong prediction is corrected in total, and never to a
-negative part.
+A stream shows both. An answer in one piece shows its total time only. That is divided in the proportion that
+was predicted, so that a wrong prediction is corrected in total and neither part becomes negative.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from dataclasses import replace
 from rb_litellm.core.types import Outcome
 
 _LONG_ANSWER = 8
-"""From so many output tokens on, the total time of an answer in one piece speaks of TPOT."""
+"""From this many output tokens on, the total time of an answer in one piece measures TPOT, else TTFT."""
 
 
 def measured(outcome: Outcome, output_tokens: int, cost_usd: float | None = None) -> Outcome:
     """The outcome with its output length (tokens) and the times (s) that follow from it.
 
-    With `ttft_s` seen, TPOT = (open - TTFT) / (L - 1). Without, both predictions are stretched by the ratio
-    of measured to predicted time at the true length; a long answer then measures TPOT, a short one TTFT.
+    If the TTFT was seen, TPOT = (open - TTFT) / (L - 1). If not, both predictions are multiplied by the ratio
+    of measured to predicted time at the true length. A long answer then measures TPOT, a short one TTFT.
     """
     steps = max(output_tokens - 1, 0)
     ttft, tpot = outcome.ttft_s, None

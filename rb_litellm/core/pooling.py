@@ -1,7 +1,13 @@
 """Partial pooling: how far to believe that one deployment of a tier differs from the others.
 
-A deployment that looked 3% faster on a handful of requests must not get all the traffic of its equals,
-and one that nobody has tried yet must not be judged by a prior that its siblings have outgrown.
+A deployment that looked 3% faster on a handful of requests must not get all the traffic of its tier. And one
+that was never tried must not be judged by a prior that the rest of its tier has left behind. For a deployment
+whose log scale differs by d from the centre of its tier after n measurements:
+
+    trusted  = d * n / (n + 3)                                  credibility (Buhlmann, 1967)
+    believed = trusted * max(0, 1 - (0.1 / trusted)^2)          non-negative garrote (Breiman, 1995)
+
+Differences below 0.1 (about 10%) are the noise of batching and vanish. Larger ones are shrunk ever less.
 """
 
 from __future__ import annotations
@@ -13,18 +19,16 @@ import numpy as np
 from rb_litellm.core.types import FloatArray, IntArray
 
 _TRUST = 3.0
-"""Measurements after which half of a deployment's difference is believed."""
+"""Measurements after which half of a deployment's difference is trusted."""
 _NOISE = 0.1
-"""Log ratios below this are the noise of batching; larger ones are shrunk by ever less."""
+"""Differences of log scales below this are noise."""
 
 
 def pooled(log_scale: FloatArray, measured: IntArray) -> FloatArray:
-    """Believed log scales (K,) of a tier's deployments, from their own (K,) and their counts (K,).
+    """Believed log scales (K,) of a tier's deployments, from their own scales (K,) and measurements (K,).
 
-    The tier's centre is the median of those measured and of one that is as the tier's shape says, so that
-    a deployment nobody has tried is not taken to be as slow as the only one that was. A difference d
-    from it, trusted by n / (n + 3), shrinks to d * max(0, 1 - (noise / d)^2), the non-negative garrote
-    (Breiman, 1995).
+    The tier's centre is the median of the measured scales and a zero, which stands for the tier's shape as
+    learned. Without the zero, deployments never tried would count as slow as the only one that was.
     """
     seen = np.flatnonzero(measured)
     if not seen.size:
@@ -36,7 +40,7 @@ def pooled(log_scale: FloatArray, measured: IntArray) -> FloatArray:
 
 
 def median_with_zero(values: FloatArray | Sequence[float]) -> float:
-    """The median of these values (K,) and a zero; np.median takes as long as all the rest together."""
+    """The median of these values (K,) and a zero; `np.median` would take longer than all the rest."""
     ordered = np.zeros(len(values) + 1)
     ordered[1:] = values
     ordered.sort()

@@ -1,10 +1,12 @@
-"""Which deployments have probably cached the beginning of a prompt, reckoned from what was sent to them.
+"""An estimate of which deployments have cached the beginning of a prompt, from what was sent to them.
 
-Servers do not say what they hold. So a prompt is cut into blocks, each named by a hash over everything up
-to its end, and the names of what was sent are kept per deployment. As a name covers the whole prefix, the
-deepest name that a deployment knows says how much of the prompt it has seen. Names only are kept, never text.
+Servers do not say what they have cached. So a prompt is cut into blocks, and each block is named by a hash of
+all text up to its end, as vLLM's automatic prefix caching names its blocks
+(https://docs.vllm.ai/en/latest/design/prefix_caching/). The names of what was sent are kept per deployment.
+Since a name covers the whole prefix, the last block that a deployment knows says how much of the prompt it
+has seen. Only names are kept, never text.
 
-Times in s on the caller's clock.
+Times are in s on the caller's clock.
 """
 
 from __future__ import annotations
@@ -15,28 +17,28 @@ from hashlib import blake2b
 
 import numpy as np
 
-from rb_litellm.core.affinity import AffinityRule, Held
+from rb_litellm.core.affinity import AffinityRule, CachedPrefix
 from rb_litellm.core.types import FloatArray, IntArray, Prompt
 
 BLOCK_CHARS = 256
 """About 64 tokens, four of vLLM's default blocks."""
 NAME_BYTES = 8
 MAX_RECENT = 64
-"""Prompts whose deepest name other workers are told of, at most."""
-TOLD_S = 5.0
-"""And for so long: in every exchange of that time, lest a single lost one matter."""
+"""Prompts whose longest name is shared with the other workers, at most."""
+SHARED_S = 5.0
+"""A name is shared for this long, in every exchange, so that one lost exchange does not matter."""
 MAX_BLOCKS = 128
 """Blocks of one prompt that are named, from its start: the first 32 KB."""
 MAX_NAMES = 65_536
-"""Names kept per process, about 20 MB; the least recently used is forgotten."""
+"""Names kept per process, about 20 MB; the least recently used is evicted."""
 MAX_HOLDERS = 8
-"""Deployments remembered per name; the one that used it longest ago is forgotten."""
+"""Deployments kept per name; the least recently used is evicted."""
 MAX_SESSIONS = 16_384
-"""Conversations whose model is remembered; the one that was heard of longest ago is forgotten."""
+"""Conversations whose model is kept; the least recently used is evicted."""
 
 
 def block_names(text: str) -> tuple[bytes, ...]:
-    """Names of the whole blocks of a prompt, in order, each a hash over all text up to the block's end."""
+    """Names of the full blocks of a prompt, in order, each a hash of all text up to the block's end."""
     names = []
     running = blake2b(digest_size=NAME_BYTES)
     for start in range(0, min(len(text), MAX_BLOCKS * BLOCK_CHARS) - BLOCK_CHARS + 1, BLOCK_CHARS):
@@ -60,27 +62,27 @@ class PrefixIndex:
         return len(self._holders)
 
     def sent(self, names: Sequence[bytes], row: int, now: float) -> None:
-        """A prompt with these blocks went to the deployment at `row`."""
+        """Record that this worker sent a prompt with these blocks to the deployment at `row`."""
         if names:
             self._recent.append((names[-1], row, now))
-        self.heard(names, row, now)
+        self.receive(names, row, now)
 
     def recent(self, now: float) -> dict[int, list[bytes]]:
-        """The deepest names of the prompts sent in the last TOLD_S, by row, for other workers to know."""
-        told: dict[int, list[bytes]] = {}
-        for name, row in dict.fromkeys((n, row) for n, row, at in self._recent if now - at <= TOLD_S):
-            told.setdefault(row, []).append(name)
-        return told
+        """The longest names of the prompts sent in the last SHARED_S, by row, for the other workers."""
+        names: dict[int, list[bytes]] = {}
+        for name, row in dict.fromkeys((n, row) for n, row, at in self._recent if now - at <= SHARED_S):
+            names.setdefault(row, []).append(name)
+        return names
 
-    def heard(self, names: Sequence[bytes], row: int, now: float) -> None:
-        """Another worker sent prompts that end with these blocks to the deployment at `row`."""
+    def receive(self, names: Sequence[bytes], row: int, now: float) -> None:
+        """Record that this or another worker sent prompts with these blocks to the deployment at `row`."""
         for name in names:
             holders = self._holders.get(name)
             if holders is None:
                 holders = self._holders[name] = {}
             else:
                 self._holders.move_to_end(name)
-            # Newest last: the first one is the one to forget.
+            # The newest is last, so the first one is evicted.
             holders[row] = max(now, holders.pop(row, now))
             if len(holders) > MAX_HOLDERS:
                 del holders[next(iter(holders))]
@@ -88,7 +90,7 @@ class PrefixIndex:
             self._holders.popitem(last=False)
 
     def seen(self, names: Sequence[bytes], now: float, ttl_s: float) -> dict[int, int]:
-        """Blocks of the prompt that each deployment has seen, by row, as far as it has seen any."""
+        """Number of the prompt's blocks that a deployment has seen, by row of those that have seen any."""
         found: dict[int, int] = {}
         for depth in range(len(names), 0, -1):
             for row, used in self._holders.get(names[depth - 1], _NOBODY).items():
@@ -97,7 +99,7 @@ class PrefixIndex:
         return found
 
     def latest(self, names: Sequence[bytes], now: float, ttl_s: float) -> int | None:
-        """Who was sent the longest known beginning of the prompt last, None if that is too long ago."""
+        """The row that was last sent the longest known prefix of the prompt; None if that is too long ago."""
         for name in reversed(names):
             if holders := self._holders.get(name):
                 row, used = next(reversed(holders.items()))
@@ -106,21 +108,21 @@ class PrefixIndex:
 
 
 class Conversations:
-    """Which model served each conversation last, by session id. Bounded; guard with the caller's lock."""
+    """The model that served each conversation last, by session id. Bounded; guard with the caller's lock."""
 
     def __init__(self, max_sessions: int = MAX_SESSIONS) -> None:
         self._max = max_sessions
         self._model: OrderedDict[str, str] = OrderedDict()
 
     def served(self, session: str, model: str) -> None:
-        """A turn of this session went to a deployment of this model."""
+        """Record that a turn of this session went to a deployment of this model."""
         self._model[session] = model
         self._model.move_to_end(session)
         if len(self._model) > self._max:
             self._model.popitem(last=False)
 
     def model(self, session: str) -> str | None:
-        """The model of the session's last turn, None for one that is not known (any more)."""
+        """The model of the session's last turn; None for an unknown session."""
         return self._model.get(session)
 
 
@@ -131,7 +133,7 @@ class PrefixMemory:
         self.index = PrefixIndex()
         self.conversations = Conversations()
 
-    def held(
+    def match(
         self,
         prompt: Prompt,
         rule: AffinityRule,
@@ -139,8 +141,8 @@ class PrefixMemory:
         tiers: IntArray,
         groups: Sequence[str],
         now: float,
-    ) -> Held:
-        """What a request would find on each of N deployments, given by row, tier and model group (N,)."""
+    ) -> CachedPrefix:
+        """What is probably cached of the prompt on N deployments, given by row, tier and model group (N,)."""
         names = block_names(prompt.text)
         blocks = self.index.seen(names, now, rule.ttl_s)
         tokens_per_block = prompt.input_tokens * BLOCK_CHARS / max(len(prompt.text), 1)
@@ -148,11 +150,11 @@ class PrefixMemory:
         if blocks:
             seen += [blocks.get(row, 0) * tokens_per_block for row in rows.tolist()]
         model = self._model(prompt, names, rule, rows, groups, now)
-        return Held(seen, tiers, None if model is None else _others(groups, model), rule, names)
+        return CachedPrefix(seen, tiers, None if model is None else _others(groups, model), rule, names)
 
-    def sent(self, held: Held, prompt: Prompt, row: int, group: str, now: float) -> None:
-        """The request goes to the deployment at `row`, of this model group."""
-        self.index.sent(held.names, row, now)
+    def sent(self, match: CachedPrefix, prompt: Prompt, row: int, group: str, now: float) -> None:
+        """Record that the request goes to the deployment at `row`, of this model group."""
+        self.index.sent(match.block_names, row, now)
         if prompt.session:
             self.conversations.served(prompt.session, group)
 

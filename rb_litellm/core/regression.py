@@ -1,10 +1,18 @@
-"""A small online regression for times: recursive least squares with forgetting, robust, started at a prior.
+"""A small online regression for times: recursive least squares (RLS) with forgetting, made robust.
 
-What counts is the error relative to the time expected: ten milliseconds are much on an idle server and
-nothing on a full one. So every measurement is divided by its expectation before it is learned
-from, and one that is far off counts as no more than one and a half standard errors (Huber, 1964).
+What counts is the error relative to the expected time: ten milliseconds are much on an idle server and
+nothing on a full one. So with prediction p = w . x, the features x / p, and the error log(y / p) clipped to
+1.5 standard errors (Huber, Robust Estimation of a Location Parameter, 1964), each measurement y updates
 
-Two or three coefficients in plain Python floats: several times quicker than NumPy at this size.
+    g = P x' / (lambda * sigma^2 + x'^T P x')          x' = x / p,  sigma = 0.3
+    w = w + g * error                                  P = (P - g (P x')^T) / lambda
+
+as in Haykin, Adaptive Filter Theory, chapter on RLS. lambda = 0.998 forgets with a memory of about 500
+measurements. P starts at the square of the prior, so that a few measurements that err by the prior's own size
+move it. P never grows beyond its start, because without new information forgetting would let it grow without
+bound (estimator wind-up).
+
+Two or three coefficients in plain Python floats are several times quicker than NumPy at this size.
 """
 
 from __future__ import annotations
@@ -17,18 +25,18 @@ _SPREAD = 0.3
 _CLIP = 1.5 * _SPREAD
 _FORGETTING = 0.998
 _LEAST, _MOST = 0.05, 50.0
-"""Learned figures stay within these multiples of the prior;"""
+"""Coefficients stay within these multiples of their prior."""
 _GROWTH = 0.5
-"""a slope whose prior is small or zero may still reach this share of the first coefficient's prior."""
+"""A slope whose prior is small or zero may still reach this share of the first coefficient's prior."""
 _DOUBT = 0.05
-"""Least standard error of a coefficient at the start, as a share of the first one's prior."""
+"""Least standard error of a coefficient at the start, as a share of the first coefficient's prior."""
 
 
 class Regression:
-    """y = w . x for features x >= 0 with x[0] = 1; w[0] stays positive, the others at least zero.
+    """y = w . x for features x >= 0 with x[0] = 1. w[0] stays positive, the other weights are never negative.
 
-    `prior` are the weights at the start; each is trusted as much as a few measurements that err by its
-    own size. Features should be scaled so that 1 is a usual value.
+    `prior` holds the weights at the start, each with a standard error of its own size. Scale the features so
+    that 1 is a usual value.
     """
 
     __slots__ = ("_covariance", "_doubt", "_high", "_low", "weights")
@@ -61,7 +69,7 @@ class Regression:
             row = rows[i]
             for j, t in enumerate(spread):
                 row[j] = (row[j] - s * t / total) / _FORGETTING
-        # Forgetting without new information would let the covariance grow without end.
+        # Forgetting without new information would let the covariance grow without bound.
         for i, most in enumerate(self._doubt):
             if rows[i][i] > most:
                 shrink = math.sqrt(most / rows[i][i])

@@ -1,12 +1,17 @@
-"""How far measured latency lies from predicted, per tier: what turns a forecast into P(latency <= limit).
+"""The distribution of measured / predicted latency per tier: it turns a forecast into P(latency <= limit).
 
-A forecast is an expectation; a service level speaks of a tail. The ratio measured / predicted of past
-requests has much the same distribution whatever the request, so it is collected per tier and per
-kind of latency, on a logarithmic scale in narrow bins: bounded, cheap to feed, and read for all
-candidates at once. Old measurements fade, so that the distribution is that of the present model.
+A forecast is an expectation, a service level speaks of a tail. The ratio of measured to predicted time has
+much the same distribution whatever the request. So past ratios give an empirical distribution F, and
 
-Before anything is measured the ratio is taken as log-normal around one, with a generous spread that a
-few dozen measurements outweigh.
+    P(latency <= limit) = F(limit / forecast)
+
+One F is kept per tier and kind of latency, as a histogram with bins of equal width in the logarithm, 5% each
+(as in DDSketch, https://arxiv.org/abs/1908.10693): its size is bounded, it is cheap to update, and it is read
+for all candidates at once. Each new measurement takes 0.1% of the weight of all earlier ones, so that F
+follows the present model.
+
+Before anything is measured, F is a log-normal with median one and a generous spread, which a few dozen
+measurements outweigh.
 """
 
 from __future__ import annotations
@@ -21,23 +26,23 @@ import numpy as np
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
 
 LatencyKind = Literal["ttft", "tpot", "e2e"]
-"""What is compared. `e2e` is measured against the E2E that was predicted at the predicted length, so its
-ratio holds the error of the length too."""
+"""Kinds of latency. E2E is compared with the prediction at the predicted length, so its ratio includes the
+error of the length."""
 
 KINDS: dict[LatencyKind, int] = {"ttft": 0, "tpot": 1, "e2e": 2}
 _PRIOR_SPREAD = {"ttft": 0.6, "tpot": 0.35, "e2e": 0.7}
 """Standard deviation of the log ratio before measurements."""
 _PRIOR_WEIGHT = 12.0
-"""Measurements that the prior counts for."""
+"""The prior counts for this many measurements."""
 _KEPT = 1.0 - 1.0 / 1000.0
-"""Weight that a measurement keeps with each that follows it in its tier."""
+"""Share of its weight that a measurement keeps when another of its tier is counted."""
 _REACH = math.log(32.0)
-"""Ratios beyond a factor of 32 are counted as that."""
+"""Ratios beyond a factor of 32 are counted as 32."""
 _BINS = 140
 _WIDTH = 2.0 * _REACH / _BINS
 _EDGES = np.linspace(-_REACH, _REACH, _BINS + 1)
 _MAX_FOUND = 16
-"""Sets of limits whose longest forecasts are kept at a time for one set of deployments."""
+"""Sets of limits whose longest forecasts are cached for one set of deployments."""
 
 
 class Residuals:
@@ -47,15 +52,15 @@ class Residuals:
         self._weights: FloatArray = np.zeros((0, len(KINDS), _BINS))
         self._below: FloatArray = np.zeros((0, len(KINDS), _BINS + 1))
         self._stale: set[tuple[int, int]] = set()
-        """Tiers and kinds that were measured since their shares below each edge were added up."""
+        """Tiers and kinds that were measured since their cumulative shares were computed."""
         self.changes = 0
-        """Grows with every ratio that is counted."""
+        """Number of ratios counted so far."""
 
     def __len__(self) -> int:
         return len(self._weights)
 
     def learn(self, tier_row: int, outcome: Outcome) -> None:
-        """Take in what a closed attempt measured; failed and unpredicted ones say nothing."""
+        """Learn from a closed attempt; skips failed ones and those without predictions."""
         predicted = outcome.predicted
         if predicted is None or outcome.error is not None:
             return
@@ -67,7 +72,7 @@ class Residuals:
             self.observe(tier_row, "e2e", predicted.e2e_s, outcome.open_s)
 
     def observe(self, tier_row: int, kind: LatencyKind, predicted_s: float, measured_s: float) -> None:
-        """Count one ratio; times that are not positive and finite are passed over."""
+        """Count one ratio; skips times that are not positive and finite."""
         if not (0.0 < predicted_s < math.inf and 0.0 < measured_s < math.inf):
             return
         self._reach_row(tier_row)
@@ -85,10 +90,10 @@ class Residuals:
         predicted_s: FloatArray,
         limits_s: Sequence[float],
     ) -> FloatArray:
-        """P(latency <= limit) of K kinds for forecasts (K, N) and limits (K,), on deployments by `tables`.
+        """(K, N) P(latency <= limit) of K kinds for forecasts (K, N) and limits (K,), read by `tables`.
 
-        Non-increasing in the forecast and non-decreasing in the limit. A limit of zero or less is
-        never met; a forecast of nothing is met by any other limit.
+        It never rises with the forecast and never falls with the limit. A limit of zero or less is never met;
+        a forecast of zero meets any other limit.
         """
         limits = np.array([[max(limit, 1e-300)] for limit in limits_s])
         place = (np.log(limits / np.maximum(predicted_s, 1e-9)) + _REACH) / _WIDTH
@@ -108,13 +113,13 @@ class Residuals:
         return begins
 
     def quantiles(self, tier_rows: IntArray, kinds: Sequence[LatencyKind], share: float) -> FloatArray:
-        """(K, N) the ratios measured / predicted that `share` of measurements stay below.
+        """(K, N) quantiles of measured / predicted for K kinds, on deployments of `tier_rows` (N,).
 
-        Of K kinds on deployments of `tier_rows` (N,); `share` is above 0 and at most 1.
+        `share` of the measurements lie below; it is above 0 and at most 1.
         """
         if len(tier_rows):
             self._reach_row(int(tier_rows.max()))
-        # A fleet has few tiers, and others have no part in it, however many there are.
+        # A fleet has few tiers, however many the worker knows.
         tiers, of = np.unique(tier_rows, return_inverse=True)
         below = self._shares()[tiers]
         right = np.minimum(np.count_nonzero(below < share, axis=-1), _BINS)[..., None]
@@ -125,7 +130,7 @@ class Residuals:
         return ratios
 
     def _shares(self) -> FloatArray:
-        """(tiers, K, bins + 1) share of ratios below each edge. Nobody reads them without limits."""
+        """(tiers, K, bins + 1) share of ratios below each edge; computed when a request with limits asks."""
         for tier_row, kind in self._stale:
             below = self._below[tier_row, kind]
             np.cumsum(self._weights[tier_row, kind], out=below[1:])
@@ -143,23 +148,23 @@ class Residuals:
 
 
 @dataclass(slots=True)
-class FleetOdds:
-    """The residuals as they hold for N deployments of the given tiers."""
+class FleetResiduals:
+    """The residual distributions of N deployments, by their tiers."""
 
     residuals: Residuals
     tier_rows: IntArray
     """(N,)"""
     tables: IntArray
-    """(K, N) where each deployment's distributions are."""
+    """(K, N) where each deployment's distributions begin."""
     _found: dict[tuple[tuple[LatencyKind, ...], tuple[float, ...], float], FloatArray] = field(
         default_factory=dict, init=False, repr=False
     )
     _found_at: int = field(default=0, init=False, repr=False)
-    """What had been measured by then."""
+    """The residuals' `changes` when `_found` was computed."""
 
     @classmethod
-    def of(cls, residuals: Residuals, tier_rows: IntArray) -> FleetOdds:
-        """The odds of N deployments of these tiers (N,)."""
+    def of(cls, residuals: Residuals, tier_rows: IntArray) -> FleetResiduals:
+        """The residuals of N deployments of these tiers (N,)."""
         return cls(residuals, tier_rows, residuals.tables(tier_rows))
 
     def probabilities(
@@ -169,7 +174,7 @@ class FleetOdds:
         return self.residuals.probabilities(self.tables, kinds, predicted_s, limits_s)
 
     def attainable(self, kind: LatencyKind, predicted_s: FloatArray, share: float) -> FloatArray:
-        """(N,) the limit in s that `share` of requests with these forecasts (N,) keep."""
+        """(N,) the limit in s that `share` of the requests with these forecasts (N,) meet."""
         (ratios,) = self.residuals.quantiles(self.tier_rows, (kind,), share)
         limits: FloatArray = predicted_s * ratios
         return limits
@@ -177,9 +182,9 @@ class FleetOdds:
     def longest(
         self, kinds: tuple[LatencyKind, ...], limits_s: tuple[float, ...], share: float
     ) -> FloatArray:
-        """(K, N) the longest forecasts of K kinds with which P(latency <= limit) is `share` at least.
+        """(K, N) the longest forecasts of K kinds for which P(latency <= limit) is at least `share`.
 
-        Requests share their limits, so what was found is kept until something is measured.
+        Many requests have the same limits, so results are cached until something is measured.
         """
         if self._found_at != self.residuals.changes or len(self._found) >= _MAX_FOUND:
             self._found.clear()
@@ -194,7 +199,7 @@ class FleetOdds:
 
 
 def _prior() -> FloatArray:
-    """Weights (K, bins) of log-normal ratios with median one."""
+    """Weights (K, bins) of a log-normal ratio with median one."""
     rows = []
     for kind in KINDS:
         scale = _PRIOR_SPREAD[kind] * math.sqrt(2.0)

@@ -1,11 +1,12 @@
-"""One score per candidate over quality, latency and cost: the heart of the joint decision.
+"""One score per candidate over quality, latency and cost: the joint decision.
 
     s = w_q * q + w_l * (1 - T / max T) + w_c * (1 - cost / max cost)
 
-with weights that sum to one and maxima over the candidates of the same request (RouteBalance,
-arXiv 2606.17949). T is the predicted E2E and, beyond the paper, what the requests already there lose by
-this one (`burden` in `latency`). Higher is better. All functions take arrays whose last axis is the N
-candidates, so one request (N,) and a batch (R, N) are scored by the same code.
+This is the score of RouteBalance (https://arxiv.org/abs/2606.17949), a weighted sum of normalised criteria
+(simple additive weighting in decision analysis). The weights sum to one; the maxima are over the candidates
+of the same request. T is the predicted E2E plus, beyond the paper, what the requests already there lose
+because of this one (`burden` in `latency`). Higher is better. All functions take arrays whose last axis is
+the N candidates, so the same code scores one request (N,) and a batch (R, N).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _SUM_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a request is worth in quality, latency and cost; non-negative, summing to one."""
+    """Weights of quality, latency and cost; not negative, and their sum is one."""
 
     quality: float
     latency: float
@@ -54,17 +55,17 @@ PRESETS: dict[str, Weights] = {
     "cost": Weights(0.1, 0.1, 0.8),
     "cheapest": Weights(0.0, 0.2, 0.8),
 }
-"""`balanced` is the paper's; of the next three its authors say which weight goes towards 1, not how far. With
-0.8 for latency quality had no say: all went to the one fastest model for as long as that had room. `cheapest`
-is ours, for those who would route by price alone: the lowest price there is, then the quickest server.
+"""`balanced` is the paper's. For the next three the paper says which weight goes towards 1, not how far.
+With a latency weight of 0.8, quality did not matter: all requests went to the fastest model while it had
+room. `cheapest` is ours, for routing by price alone: the lowest price, then the quickest server.
 """
 
 
 def normalise_quality(quality: FloatArray, allowed: BoolArray, norm: QualityNorm) -> FloatArray:
     """Bring quality (..., N) to the scale that the weight applies to.
 
-    `raw` keeps the prediction as it is; `minmax` stretches the candidates of a request over [0, 1];
-    `scaled` divides by the best candidate's, as latency and cost are. Only `allowed` entries count.
+    `raw` keeps the prediction; `minmax` maps the candidates of a request to [0, 1]; `scaled` divides by the
+    best candidate's quality, as latency and cost are divided by the largest. Only `allowed` entries count.
     """
     if norm == "raw":
         return quality
@@ -74,12 +75,12 @@ def normalise_quality(quality: FloatArray, allowed: BoolArray, norm: QualityNorm
         return np.divide(quality, best, out=result, where=best > 0.0)
     worst: FloatArray = np.min(quality, axis=-1, keepdims=True, where=allowed, initial=np.inf)
     spread = best - worst
-    # Candidates that are all alike in quality must not differ in score: a spread of zero scores zero.
+    # Candidates of equal quality must have equal scores: a spread of zero scores zero.
     return np.divide(quality - worst, spread, out=result, where=spread > 1e-12)
 
 
 def saving(amount: FloatArray, allowed: BoolArray) -> FloatArray:
-    """1 - amount / max amount over the allowed candidates (..., N); zero where every amount is zero."""
+    """1 - amount / max amount over the allowed candidates (..., N); zero where all amounts are zero."""
     if amount.ndim == 1:
         compared = amount if all_of(allowed) else amount[allowed]
         most = compared.item(compared.argmax()) if compared.size else 0.0
@@ -94,40 +95,40 @@ def saving(amount: FloatArray, allowed: BoolArray) -> FloatArray:
 
 
 class Objective(ABC):
-    """What a request is after: turns predictions into the terms whose sum is a candidate's score.
+    """Turns predictions into the terms whose sum is a candidate's score.
 
-    Only `allowed` candidates count in any comparison. Arrays (..., N): of one request, or of a batch.
+    Only `allowed` candidates count in comparisons. Arrays have shape (..., N), for one request or a batch.
     """
 
     __slots__ = ()
 
     @abstractmethod
-    def lasting(
+    def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
     ) -> tuple[ScoreTerm, ScoreTerm]:
-        """The terms of quality and cost: what is placed before a request changes neither."""
+        """The terms of quality and cost, which do not depend on load."""
 
     @abstractmethod
     def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
-        """The term of latency, which is another after every request that is placed."""
+        """The term of latency, which changes with every request that is placed."""
 
     def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[ScoreTerm, ScoreTerm, ScoreTerm]:
         """All terms of the score."""
-        quality, cost = self.lasting(predictions.quality, predictions.cost_usd, allowed)
+        quality, cost = self.static_terms(predictions.quality, predictions.cost_usd, allowed)
         return quality, self.latency(predictions.times, allowed), cost
 
 
 @dataclass(frozen=True, slots=True)
 class JointScore(Objective):
-    """The score above: each term is relative to the candidates of the same request."""
+    """The score in the module's docstring: each term is relative to the candidates of the same request."""
 
     weights: Weights
     quality_norm: QualityNorm = "raw"
 
-    def lasting(
+    def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
     ) -> tuple[ScoreTerm, ScoreTerm]:
-        """Quality as normalised, and what is saved of the largest cost."""
+        """The normalised quality, and the saving against the largest cost."""
         return (
             ScoreTerm(
                 "quality", self.weights.quality, normalise_quality(quality, allowed, self.quality_norm)
@@ -136,25 +137,26 @@ class JointScore(Objective):
         )
 
     def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
-        """What is saved of the largest latency."""
+        """The saving against the largest latency."""
         return ScoreTerm("latency", self.weights.latency, saving(times.priced_s, allowed))
 
 
 @dataclass(frozen=True, slots=True)
 class Priced(Objective):
-    """What an answer is worth less what it takes, in US dollars.
+    """The net value of an answer in US dollars.
 
         s = usd_per_quality * q - usd_per_second * T - cost
 
-    A candidate's score depends on nobody else's: which of two is better does not change when a third
-    joins the set, as it may where the largest latency or cost of the set is the measure. In return somebody
-    has to say what quality and time are worth, and scores are comparable within one pair of prices only.
+    A candidate's score does not depend on the other candidates. So the order of two does not change when a
+    third joins them (no rank reversal), as it may where terms are divided by the largest of the set. In
+    return, somebody has to say what quality and time are worth, and scores are comparable at the same prices
+    only.
     """
 
     usd_per_quality: float
-    """What an answer of quality 1 is worth above one of quality 0."""
+    """Value of an answer of quality 1 over one of quality 0."""
     usd_per_second: float
-    """What waiting for the whole answer costs."""
+    """Cost of a second of waiting for the whole answer."""
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -164,14 +166,14 @@ class Priced(Objective):
             if not 0.0 <= value < math.inf:
                 raise ValueError(f"prices.{name} is {value!r}; allowed is a number from 0 up, in USD")
 
-    def lasting(
+    def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
     ) -> tuple[ScoreTerm, ScoreTerm]:
-        """Two sums of money; nothing is compared with other candidates."""
+        """The value of the quality and the cost, in USD."""
         return ScoreTerm("quality", self.usd_per_quality, quality), ScoreTerm("cost", 1.0, -cost_usd)
 
     def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
-        """The third."""
+        """The cost of the time, in USD."""
         return ScoreTerm("latency", self.usd_per_second, -times.priced_s)
 
 
@@ -179,7 +181,7 @@ BALANCED = JointScore(PRESETS["balanced"])
 
 
 def total(terms: Sequence[ScoreTerm], allowed: BoolArray) -> FloatArray:
-    """Score of every candidate (..., N), the sum of its terms; -inf where it is not allowed."""
+    """Score (..., N) of every candidate: the sum of its terms, or -inf where it is not allowed."""
     points = terms[0].points
     for term in terms[1:]:
         points = points + term.points
@@ -194,11 +196,11 @@ def score(
     weights: Weights,
     quality_norm: QualityNorm = "raw",
 ) -> FloatArray:
-    """The joint score of every candidate (..., N); -inf where it is not allowed.
+    """Joint score (..., N) of every candidate, or -inf where it is not allowed.
 
     `quality` in [0, 1], `e2e_s` in seconds, `cost_usd` in US dollars, all of shape (..., N).
     """
     objective = JointScore(weights, quality_norm)
-    of_quality, of_cost = objective.lasting(quality, cost_usd, allowed)
+    of_quality, of_cost = objective.static_terms(quality, cost_usd, allowed)
     of_latency = ScoreTerm("latency", weights.latency, saving(e2e_s, allowed))
     return total((of_quality, of_latency, of_cost), allowed)

@@ -1,7 +1,8 @@
-"""Which other weights would have chosen another candidate, and how far from the present ones they are.
+"""Sensitivity of a decision to its weights: which other weights would have chosen another candidate.
 
-With the terms of a decision at hand, every candidate's score is linear in the weights, so all weights of
-a grid are scored by one matrix product. Nothing is predicted again.
+The nearest such weights are a counterfactual explanation of the decision (Wachter et al.,
+https://arxiv.org/abs/1711.00399). Given the terms of a decision, every candidate's score is linear in the
+weights. So all weights of a grid are scored by one matrix product, and nothing is predicted again.
 """
 
 from __future__ import annotations
@@ -16,26 +17,26 @@ from rb_litellm.core.breakdown import ScoreBreakdown
 from rb_litellm.core.types import FloatArray
 
 STEP = 0.05
-"""Distance of neighbouring weights, for weights that sum to one."""
+"""Distance between neighbouring weights of the grid, for weights that sum to one."""
 FACTORS = tuple(2.0 ** (n / 2.0) for n in range(-10, 11))
-"""Multiples of each price that are tried, for weights that are prices: 1/32 to 32."""
+"""Multiples of each price on the grid, for weights that are prices: 1/32 to 32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """The nearest weights found at which a candidate would have been chosen."""
+    """The nearest weights of the grid at which another candidate would have been chosen."""
 
     row: int
     weights: dict[str, float]
     """By the terms' names."""
     distance: float
-    """Largest change of a weight; of its logarithm (base 2) for prices."""
+    """Largest change of a weight, or of its binary logarithm for prices."""
 
 
 def flips(
     breakdown: ScoreBreakdown, chosen: int, names: Sequence[str] = ("quality", "latency", "cost")
 ) -> list[Flip]:
-    """One flip for each candidate that some weights of the grid would choose, the nearest first.
+    """One flip for each other candidate that some weights of the grid would choose, the nearest first.
 
     Terms that are not in `names` (penalties, bonuses) keep their weights.
     """
@@ -48,7 +49,7 @@ def flips(
     grid = _simplex(len(free)) if relative else _multiples(present)
     kept = sum((t.points[rows] for t in breakdown.terms if t.name not in names), np.zeros(len(rows)))
     scores = grid @ np.stack([term.value[rows] for term in free]) + kept
-    # Whoever is as good as the present choice does not displace it.
+    # An equal score does not displace the present choice.
     scores[:, rows == chosen] += 1e-9
     winners = rows[np.argmax(scores, axis=1)]
     if relative:
@@ -73,7 +74,7 @@ def _simplex(size: int) -> FloatArray:
 
 
 def _multiples(present: FloatArray) -> FloatArray:
-    """The present prices (P, size) times every combination of FACTORS; the last stays, as ratios decide."""
+    """(P, size) present prices times all combinations of FACTORS; the last stays, since ratios decide."""
     combinations = np.array(list(product(FACTORS, repeat=present.size - 1))).reshape(-1, present.size - 1)
     factors = np.concatenate([combinations, np.ones((len(combinations), 1))], axis=1)
     multiples: FloatArray = present * factors

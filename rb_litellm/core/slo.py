@@ -1,17 +1,17 @@
-"""Service levels of one request: which candidates keep them, and what to do when none does.
+"""Service level objectives of one request: which candidates meet them, and what to do when none does.
 
-A latency limit is kept by a candidate when P(latency <= limit) >= theta, by the residuals of its tier:
-a forecast is an expectation, and half of all requests are slower than that. Quality and cost are
-compared as predicted. Modes:
+A candidate meets a latency limit when P(latency <= limit) >= theta, a chance constraint. The probability
+comes from the residuals of its tier, because a forecast is an expectation and about half of all requests are
+slower. Quality and cost are compared as predicted. Modes:
 
-- `strict`: only candidates that keep every limit; none left is a refusal.
-- `tiered`: if none is left, limits are loosened by steps in the order of `relax`, the first through all its
-  steps before the second is touched; after the last step the least bad are taken. A limit that is not
-  named in `relax` is never given up. A loosened E2E is held against E2E and what the requests already
-  there lose by this one (`burden` in `latency`): a limit that is lost anyway is no reason to crowd the
-  fastest servers and make the others miss theirs.
-- `prefer`: nobody is removed; a candidate loses `penalty` points of score for each limit that it misses
-  altogether, and a part of it for a near miss.
+- `strict`: only candidates that meet every limit; the request is refused if there are none.
+- `tiered`: if no candidate meets all limits, they are loosened step by step in the order of `relax`
+  (lexicographically: the first limit goes through all its steps before the second is touched). After the last
+  step the candidates that miss by least are taken. A limit that is not in `relax` is never given up. A
+  loosened E2E limit is compared with E2E plus the burden on others (see `latency`): a limit that is lost
+  anyway is no reason to crowd the fastest servers and make others miss theirs.
+- `prefer`: no candidate is removed. Each loses `penalty` points of score for a limit that it misses entirely,
+  and a part of it for a near miss (a soft constraint).
 
 All functions are pure and work on N candidates at once.
 """
@@ -34,13 +34,13 @@ LimitName = Literal["ttft", "tpot", "e2e", "quality", "budget"]
 Mode = Literal["strict", "tiered", "prefer"]
 
 RELAX: tuple[LimitName, ...] = ("tpot", "ttft", "e2e", "quality", "budget")
-"""Default order: what a reader notices least is given up first."""
+"""Default order: what a reader notices least is loosened first."""
 STEPS = (1.25, 1.5, 2.0)
-"""Default multiples of a limit at which it is tried again."""
+"""Default steps: the multiples of a limit that are tried in turn."""
 
 
-class Odds(Protocol):
-    """What is known of the error of latency forecasts for N deployments."""
+class LatencyErrors(Protocol):
+    """The distribution of errors of latency forecasts for N deployments."""
 
     def probabilities(
         self, kinds: Sequence[Latency], predicted_s: FloatArray, limits_s: Sequence[float]
@@ -48,29 +48,29 @@ class Odds(Protocol):
         """(K, N) P(latency <= limit) of K kinds for forecasts (K, N) and limits (K,)."""
 
     def longest(self, kinds: tuple[Latency, ...], limits_s: tuple[float, ...], share: float) -> FloatArray:
-        """(K, N) the longest forecasts of K kinds with which P(latency <= limit) is `share` at least."""
+        """(K, N) the longest forecasts of K kinds for which P(latency <= limit) is at least `share`."""
 
     def attainable(self, kind: Latency, predicted_s: FloatArray, share: float) -> FloatArray:
-        """(N,) the limit in s that `share` of requests with these forecasts keep."""
+        """(N,) the limit in s that `share` of the requests with these forecasts meet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """What a request asks of its answer; None asks nothing."""
+    """The limits of a request; None where it sets none of a kind."""
 
     ttft_s: float | None = None
     tpot_s: float | None = None
     e2e_s: float | None = None
     quality_min: float | None = None
     max_cost_usd: float | None = None
-    """Limit on the expected cost. What an answer may really cost is held by the budget's clamp."""
+    """Limit on the expected cost. The true cost is bounded by lowering `max_tokens` (see `budget`)."""
     theta: float = 0.9
     mode: Mode = "tiered"
     relax: tuple[LimitName, ...] = RELAX
     steps: tuple[float, ...] = STEPS
     penalty: float = 1.0
     latencies: tuple[tuple[Latency, ...], tuple[float, ...]] = field(init=False, repr=False, compare=False)
-    """The latencies that are limited and their limits in s, made once for all that are judged by them."""
+    """The limited kinds of latency and their limits in s, computed once."""
     limits: Mapping[str, float] = field(init=False, repr=False, compare=False)
     """All limits by name."""
 
@@ -89,43 +89,47 @@ class Slo:
 
 
 @dataclass(slots=True)
-class Judgement:
-    """What the limits of a request leave of its candidates."""
+class SloResult:
+    """The candidates that the limits of a request leave."""
 
     allowed: BoolArray
-    """(N,); empty of candidates where the request must be refused."""
+    """(N,) False everywhere if the request must be refused."""
     filter_results: tuple[FilterResult, ...]
     relaxed: tuple[str, ...] = ()
     penalty: ScoreTerm | None = None
-    """Mode `prefer`: the score term of the misses."""
+    """In mode `prefer`, the score term of the misses."""
 
 
-def judge(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> Judgement:
-    """Hold the offered candidates (N,) against the request's limits."""
-    said = filter_results(slo, predictions, odds)
+def apply_slo(
+    slo: Slo, predictions: Predictions, offered: BoolArray, latency_errors: LatencyErrors
+) -> SloResult:
+    """Check the offered candidates (N,) against the request's limits."""
+    said = filter_results(slo, predictions, latency_errors)
     if slo.mode == "prefer":
         missed = np.zeros(offered.size)
-        for check in _checks(slo, predictions, odds):
+        for check in _checks(slo, predictions, latency_errors):
             missed += check.misses()
-        return Judgement(offered, said, penalty=ScoreTerm("slo", slo.penalty, -missed))
+        return SloResult(offered, said, penalty=ScoreTerm("slo", slo.penalty, -missed))
     kept = offered.copy()
     for result in said:
         kept &= result.passed
     if slo.mode == "strict" or np.count_nonzero(kept):
-        return Judgement(kept, said)
-    return _relaxed(slo, _checks(slo, predictions, odds), said, offered)
+        return SloResult(kept, said)
+    return _relaxed(slo, _checks(slo, predictions, latency_errors), said, offered)
 
 
-def filter_results(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[FilterResult, ...]:
-    """What each limit that is set says of each candidate."""
+def filter_results(
+    slo: Slo, predictions: Predictions, latency_errors: LatencyErrors
+) -> tuple[FilterResult, ...]:
+    """Which candidates meet each limit that is set."""
     said: list[FilterResult] = []
     kinds, limits = slo.latencies
     if kinds:
-        # A forecast is held against the longest that will do: P(latency <= limit) takes far longer to tell.
-        longest = odds.longest(kinds, limits, slo.theta)
+        # Comparing with the longest forecast that meets a limit is far quicker than computing probabilities.
+        longest = latency_errors.longest(kinds, limits, slo.theta)
         for kind, limit, most in zip(kinds, limits, longest, strict=True):
             forecast_s = time_s(predictions.times, kind)
-            level = partial(_probability, odds, kind, forecast_s, limit)
+            level = partial(_probability, latency_errors, kind, forecast_s, limit)
             said.append(FilterResult(kind, forecast_s <= most, limit, level))
     quality, cost = predictions.quality, predictions.cost_usd
     if slo.quality_min is not None:
@@ -135,26 +139,28 @@ def filter_results(slo: Slo, predictions: Predictions, odds: Odds) -> tuple[Filt
     return tuple(said)
 
 
-def all_keep_latencies(slo: Slo, times: LatencyForecast, odds: Odds) -> bool:
-    """Whether every candidate of N keeps the limits on latencies: told far sooner than by verdicts."""
+def all_meet_latency_limits(slo: Slo, times: LatencyForecast, latency_errors: LatencyErrors) -> bool:
+    """Whether all N candidates meet the limits on latency; far quicker than `filter_results`."""
     kinds, limits = slo.latencies
     if not kinds:
         return True
     forecasts_s = np.concatenate([time_s(times, kind) for kind in kinds]).reshape(len(kinds), -1)
-    return all_of(forecasts_s <= odds.longest(kinds, limits, slo.theta))
+    return all_of(forecasts_s <= latency_errors.longest(kinds, limits, slo.theta))
 
 
-def all_keep_the_rest(slo: Slo, least_quality: float, most_usd: float) -> bool:
-    """Whether candidates of at least this quality and at most this cost keep the limits on both."""
+def all_meet_static_limits(slo: Slo, least_quality: float, most_usd: float) -> bool:
+    """Whether candidates of at least this quality and at most this cost meet the limits on both."""
     return (slo.quality_min is None or least_quality >= slo.quality_min) and (
         slo.max_cost_usd is None or most_usd <= slo.max_cost_usd
     )
 
 
-def needed(slo: Slo, predictions: Predictions, offered: BoolArray, odds: Odds) -> dict[str, float]:
-    """The limits that the best offered candidate could keep, each by itself: s, quality or USD."""
+def needed(
+    slo: Slo, predictions: Predictions, offered: BoolArray, latency_errors: LatencyErrors
+) -> dict[str, float]:
+    """The limits that the best offered candidate could meet, each taken by itself: s, quality or USD."""
     best: dict[str, float] = {}
-    for check in _checks(slo, predictions, odds):
+    for check in _checks(slo, predictions, latency_errors):
         within = check.attainable()[offered]
         if within.size:
             best[check.name] = float(within.max() if check.name == "quality" else within.min())
@@ -166,22 +172,24 @@ def time_s(times: LatencyForecast, kind: Latency) -> FloatArray:
     return times.ttft_s if kind == "ttft" else times.tpot_s if kind == "tpot" else times.e2e_s
 
 
-def _probability(odds: Odds, kind: Latency, time_s: FloatArray, limit_s: float) -> FloatArray:
-    (probability,) = odds.probabilities([kind], time_s[None], [limit_s])
+def _probability(
+    latency_errors: LatencyErrors, kind: Latency, time_s: FloatArray, limit_s: float
+) -> FloatArray:
+    (probability,) = latency_errors.probabilities([kind], time_s[None], [limit_s])
     return np.asarray(probability)
 
 
 def _relaxed(
     slo: Slo, checks: Sequence[_Check], filter_results: tuple[FilterResult, ...], offered: BoolArray
-) -> Judgement:
+) -> SloResult:
     by_name = {check.name: check for check in checks}
     allowed = offered.copy()
     for result in filter_results:
         if result.name not in slo.relax:
             allowed &= result.passed
     if not allowed.any():
-        return Judgement(allowed, filter_results)
-    # One number says how far down the list of (limit, step) pairs a candidate has to go.
+        return SloResult(allowed, filter_results)
+    # `depth` is how far down the list of (limit, step) pairs a candidate has to go.
     depth = np.zeros(offered.size)
     stride = len(slo.steps) + 2.0
     for position, name in enumerate(slo.relax):
@@ -191,11 +199,11 @@ def _relaxed(
     least = depth[allowed].min()
     allowed &= depth <= least + 1e-9
     loosened = tuple(v.name for v in filter_results if not v.passed[allowed].all())
-    return Judgement(allowed, filter_results, relaxed=loosened)
+    return SloResult(allowed, filter_results, relaxed=loosened)
 
 
 def _steps_needed(check: _Check, steps: Sequence[float]) -> FloatArray:
-    """(N,) 0 where the limit is kept, k where its k-th step is; beyond the last, more by what is missed."""
+    """(N,) 0 where the limit is met, k where its k-th step is met; beyond the last step, more by the miss."""
     needed = np.zeros(check.predicted.size)
     missed = check.misses()
     for step in steps:
@@ -214,21 +222,21 @@ class _Check(Protocol):
     def predicted(self) -> FloatArray: ...
 
     def misses(self) -> FloatArray:
-        """(N,) how far the limit is missed: 0 where it is kept, at most 1."""
+        """(N,) how far the limit is missed: 0 where it is met, at most 1."""
 
     def misses_loosened(self, step: float) -> FloatArray:
-        """(N,) the same for the limit loosened by `step`."""
+        """(N,) the same for the limit loosened by the factor `step`."""
 
     def attainable(self) -> FloatArray:
-        """(N,) the limit that each candidate would keep."""
+        """(N,) the limit that each candidate would meet."""
 
 
-def _checks(slo: Slo, predictions: Predictions, odds: Odds) -> list[_Check]:
+def _checks(slo: Slo, predictions: Predictions, latency_errors: LatencyErrors) -> list[_Check]:
     checks: list[_Check] = []
     for name, limit in zip(*slo.latencies, strict=True):
         predicted = time_s(predictions.times, name)
         shared = predictions.times.priced_s if name == "e2e" else predicted
-        checks.append(_LatencyCheck(name, limit, predicted, shared, slo.theta, odds))
+        checks.append(_LatencyCheck(name, limit, predicted, shared, slo.theta, latency_errors))
     if slo.quality_min is not None:
         checks.append(_QualityCheck("quality", slo.quality_min, predictions.quality))
     if slo.max_cost_usd is not None:
@@ -242,9 +250,9 @@ class _LatencyCheck:
     limit: float
     predicted: FloatArray
     shared: FloatArray
-    """What a loosened limit is held against: the same time, or with it what others lose."""
+    """What a loosened limit is compared with: the same time, for E2E with the burden on others."""
     theta: float
-    odds: Odds
+    latency_errors: LatencyErrors
 
     def misses(self) -> FloatArray:
         return self._short(self.predicted, 1.0)
@@ -253,11 +261,11 @@ class _LatencyCheck:
         return self._short(self.shared, step)
 
     def _short(self, time_s: FloatArray, step: float) -> FloatArray:
-        probability = _probability(self.odds, self.name, time_s, self.limit * step)
+        probability = _probability(self.latency_errors, self.name, time_s, self.limit * step)
         return np.where(probability >= self.theta, 0.0, 1.0 - probability / self.theta)
 
     def attainable(self) -> FloatArray:
-        return self.odds.attainable(self.name, self.predicted, self.theta)
+        return self.latency_errors.attainable(self.name, self.predicted, self.theta)
 
 
 @dataclass(frozen=True, slots=True)

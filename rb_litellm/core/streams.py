@@ -1,4 +1,4 @@
-"""Answers that are being written: how many chunks of each have come, and since when one is looking."""
+"""Streams that are being written: how many chunks of each have come, and since when it is observed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Of one stream. Read at any time, from any thread; never falls."""
+    """Progress of one stream. It may be read at any time, from any thread, and never falls."""
 
     @property
     def chunks(self) -> int:
-        """Chunks of the answer that have come so far."""
+        """Number of chunks that have come so far."""
 
 
 class Chunks:
-    """A progress that whoever passes a stream on adds to, chunk by chunk."""
+    """A counter that the code which passes a stream on increments for each chunk."""
 
     __slots__ = ("chunks",)
 
@@ -23,7 +23,7 @@ class Chunks:
 
 
 class Stream:
-    """A stream that has begun, watched since `now` (monotonic s)."""
+    """A stream that has begun, observed since `now` (monotonic s)."""
 
     __slots__ = ("_before", "_since_s", "deployment", "progress")
 
@@ -33,9 +33,9 @@ class Stream:
         self.watch(now)
 
     def watch(self, now: float) -> None:
-        """Begin a new window."""
+        """Begin a new observation window."""
         self._since_s, self._before = now, self.progress.chunks
 
     def window(self, now: float) -> tuple[float, int]:
-        """Seconds since the window began, and chunks that have come in them."""
+        """Seconds since the window began, and chunks that have come since."""
         return now - self._since_s, self.progress.chunks - self._before

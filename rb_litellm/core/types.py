@@ -1,8 +1,8 @@
-"""The nouns of a decision: what is asked, who may answer, what is predicted, what was chosen.
+"""Types of a decision: the prompt, the load of instances, predictions and outcomes.
 
-Units are fixed across the project and carried in the names: seconds (`_s`), tokens (`_tokens`),
-US dollars (`_usd`), quality in [0, 1]. Arrays are float64 unless said otherwise; R counts requests
-of a batch, N counts deployments, M counts models.
+Units are the same everywhere and part of the names: seconds (`_s`), tokens (`_tokens`), US dollars (`_usd`),
+quality in [0, 1]. Arrays are float64 unless said otherwise. R counts requests of a batch, N deployments, and
+M models.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Prompt(NamedTuple):
-    """What a predictor may look at in one request. Holds prompt text: never logged, never published."""
+    """What a predictor may read of one request. It holds prompt text, so it is never logged or published."""
 
     text: str = ""
     """Text of all messages in order, joined by blank lines (system, user and assistant turns)."""
     input_tokens: int = 0
-    """Tokens of the whole input, an estimate where the text is long."""
+    """Tokens of the whole input; an estimate where the text is long."""
     system_chars: int = 0
     turns: int = 1
     """Number of user messages."""
@@ -33,9 +33,9 @@ class Prompt(NamedTuple):
     max_tokens: int | None = None
     """The client's limit on output tokens."""
     json_output: bool = False
-    """A response format other than text was asked for."""
+    """Whether a response format other than text was asked for."""
     session: str = ""
-    """The client's name for the conversation that this is a turn of, empty where it gives none."""
+    """The client's id of the conversation; empty where it gives none."""
 
 
 @dataclass(slots=True)
@@ -43,25 +43,25 @@ class InstanceState:
     """Load of N deployments at one moment; every array has shape (N,)."""
 
     in_flight: FloatArray
-    """Open attempts, whether queued or running on the deployment."""
+    """Open attempts, queued or running on the deployment."""
     pending_prefill_tokens: FloatArray
-    """Input tokens of attempts whose first token has not come yet."""
+    """Input tokens that are not prefilled yet."""
     pending_decode_tokens: FloatArray
-    """Output tokens still expected of all open attempts."""
+    """Output tokens that open attempts are still expected to write."""
 
     @classmethod
     def idle(cls, count: int) -> InstanceState:
-        """State of `count` deployments with nothing open."""
+        """The state of `count` deployments with no open attempt."""
         return cls(np.zeros(count), np.zeros(count), np.zeros(count))
 
     def copy(self) -> InstanceState:
-        """An independent copy, for adding the requests of a batch one after another."""
+        """An independent copy."""
         return InstanceState(
             self.in_flight.copy(), self.pending_prefill_tokens.copy(), self.pending_decode_tokens.copy()
         )
 
     def take(self, rows: IntArray) -> InstanceState:
-        """The state of the given deployments only, in that order (a copy)."""
+        """A copy with the given deployments only, in that order."""
         return InstanceState(
             self.in_flight[rows], self.pending_prefill_tokens[rows], self.pending_decode_tokens[rows]
         )
@@ -75,7 +75,7 @@ class Prediction(NamedTuple):
     wait_s: float
     """Time in the deployment's queue before prefill starts."""
     ttft_s: float
-    """Time to first token, from the moment of sending, the wait included."""
+    """Time to first token from the moment of sending, including the wait."""
     tpot_s: float
     """Time per output token after the first."""
     e2e_s: float
@@ -84,19 +84,19 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Predicted and measured figures of one attempt, made once when the attempt is closed."""
+    """Predicted and measured figures of one attempt, made when the attempt is closed."""
 
     deployment: str
     closed_by: str
     predicted: Prediction | None
-    """None where the simple rule placed it, which predicts nothing."""
+    """None where the fallback rule placed it, which predicts nothing."""
     input_tokens: int
     in_flight: float
-    """Attempts open on the deployment when this one was sent, itself not counted."""
+    """Other attempts that were open on the deployment when this one was sent."""
     pending_prefill_tokens: float
-    """Input tokens that were waiting for prefill there at that moment, its own not counted."""
+    """Input tokens of others that were waiting for prefill there at that moment."""
     open_s: float
-    """From the pick to the close."""
+    """Seconds from the pick to the close."""
     ttft_s: float | None = None
     """Measured; None where no first token was seen."""
     tpot_s: float | None = None
@@ -105,13 +105,13 @@ class Outcome:
     cost_usd: float | None = None
     error: str | None = None
     """Class name of the exception, for an attempt that failed."""
-    first_token_told: bool = False
-    """The first token was noted when it came, so that its time has been learned from already."""
+    first_token_learned: bool = False
+    """Whether the TTFT was already learned from when the first token came."""
     chunks: int = 0
-    """Of its stream, by the close; 0 where they were not counted."""
+    """Chunks of its stream; 0 where they were not counted."""
     call_id: str = ""
     attempt: int = 0
-    """With `call_id`, which attempt it was."""
+    """Number of the attempt within its call, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,10 @@ class ModelPredictions:
     """Quality and output length of R prompts for M models, as a predictor gives them."""
 
     quality: FloatArray
-    """(R, M) in [0, 1]; NaN where the predictor knows nothing of the model."""
+    """(R, M) in [0, 1]; NaN where the predictor does not know the model."""
     output_tokens: FloatArray
-    """(R, M) expected output tokens, already capped by `max_tokens`; NaN where unknown."""
+    """(R, M) expected output tokens, capped by `max_tokens`; NaN where unknown."""
     confidence: FloatArray
-    """(R, M) in [0, 1]: 0 says the figure is the model's mean, 1 that it is the prompt's own."""
+    """(R, M) in [0, 1]: 0 where the figure is the model's mean, 1 where it is specific to the prompt."""
     length_quantiles: FloatArray | None = field(default=None)
     """(R, M, Q) output tokens at the predictor's quantile levels, non-decreasing along Q."""

@@ -21,7 +21,9 @@ class Faults(BaseModel):
     hang: bool = Field(default=False, description="Requests are taken and never answered.")
     slowdown: float = Field(default=1.0, gt=0.0, le=1e6, description="Factor on the time of everything.")
     delay_first_token_s: float = Field(default=0.0, ge=0.0, description="Wall-clock delay before queueing.")
-    break_after_tokens: int | None = Field(default=None, ge=0, description="Streams break off after so many.")
+    break_after_tokens: int | None = Field(
+        default=None, ge=0, description="Tokens after which streams break off."
+    )
 
     def fails(self, random: Random) -> bool:
         """Draw whether this request fails."""

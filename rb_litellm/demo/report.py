@@ -1,7 +1,7 @@
 """What the demo found: figures per strategy, model and server, as JSON and as tables.
 
 Quality is the predicted quality of the model that answered, cost is list price times the tokens that the
-server reported; both are reckoned alike for every strategy, from the answers alone.
+server reported; both are computed alike for every strategy, from the answers alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The demo's course: one load, sent under each strategy in turn, measured by the client."""
+"""Runs the demo: one load, sent under each strategy in turn, measured by the client."""
 
 from __future__ import annotations
 

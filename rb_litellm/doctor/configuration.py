@@ -1,4 +1,4 @@
-"""What a configuration file alone tells: strategy, groups, members, prices, what is known of the models."""
+"""Checks of a configuration file alone: strategy, groups, members, prices, what is known of the models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor finds: one line of judgement, and what to do about it."""
+"""A finding of the doctor: its severity, what is wrong, and what to do about it."""
 
 from __future__ import annotations
 

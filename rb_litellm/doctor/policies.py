@@ -96,7 +96,7 @@ def _outranked(config: Configuration) -> Iterator[Finding]:
     for name in sorted(names & ({d.group for d in config.deployments} | set(map(str, aliases)))):
         yield warn(
             "policies",
-            f"the routing group {name} has the name of a model or alias: whoever asks for it gets that model",
+            f"the routing group {name} has the name of a model or alias: requests for it go to that model",
             "give the routing group a name of its own",
         )
 
@@ -122,12 +122,12 @@ def _access(config: Configuration) -> Iterator[Finding]:
             continue
         prices = {d.group: _price(d) for d in config.members(strategy) if not math.isnan(_price(d))}
         if not prices or min(prices.values()) * _SPREAD >= max(prices.values()):
-            yield ok("access", f"{name}: whoever may call the group may be sent to any member")
+            yield ok("access", f"{name}: a key that may call the group may be sent to any member")
             continue
         dearest = max(prices, key=lambda name: prices[name])
         yield warn(
             "access",
-            f"{name}: whoever may call the group may be sent to any member, {dearest} included, "
+            f"{name}: a key that may call the group may be sent to any member, {dearest} included, "
             "whatever else the key is limited to",
             "set member_access: key if some keys are limited to some of the members",
         )

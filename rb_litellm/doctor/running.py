@@ -1,4 +1,4 @@
-"""What a running proxy says of itself: is the strategy in every worker, what failed there, who may call."""
+"""Checks of a running proxy: whether every worker has the strategy, what failed there, who may call."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _worker(name: str, status: Mapping[str, Any]) -> Iterator[Finding]:
         listed = ", ".join(f"{kind} {count}" for kind, count in sorted(failures.items()))
         yield warn(
             "failures",
-            f"{name} has routed requests by the simple rule or without a measurement: {listed}",
+            f"{name} has routed requests by the fallback rule or without a measurement: {listed}",
             "see its log for the cause, and report it",
         )
 
@@ -152,7 +152,7 @@ def _drift(config: Configuration, status: Mapping[str, Any]) -> Iterator[Finding
 
 
 def _differing(written: RouteBalanceSettings, arguments: Mapping[str, Any]) -> list[str]:
-    """Settings that are not as written; Redis aside, whose address is not told."""
+    """Settings that differ from the file; Redis aside, whose address is not shown."""
     try:
         running = parse_settings({k: v for k, v in arguments.items() if k != "redis"}, "arguments")
     except SettingsError:  # of another release, which `workers` tells

@@ -1,4 +1,4 @@
-"""What a proxy with this configuration would stand on: the installed LiteLLM, Redis, the clocks."""
+"""What a proxy with this configuration would depend on: the installed LiteLLM, Redis, the clocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from rb_litellm.config import RedisSettingsArgs, SettingsError
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, error, ok, warn
-from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM
+from rb_litellm.litellm_adapter.hosts.choose import FIRST_UNSEEN
+from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM, current
 from rb_litellm.litellm_adapter.register import register
 from rb_litellm.state.overview import overview
 from rb_litellm.state.redis import RedisStore, connect
@@ -24,7 +25,7 @@ from rb_litellm.state.redis_settings import RedisSettings
 
 _PINGS = 7
 _SLOW_MS = 20.0
-"""A slower Redis still keeps no request waiting, but what is heard from it is older."""
+"""A slower Redis still keeps no request waiting, but the load known through it is older."""
 _SKEW_S = 2.0
 
 
@@ -39,7 +40,13 @@ def check_litellm() -> Iterator[Finding]:
         yield error("litellm", str(refusal), remedy)
         return
     if not wanted.specifier.contains(installed, prereleases=True):
-        yield warn("litellm", f"{installed} is outside of the tested range {wanted.specifier}", remedy)
+        yield warn("litellm", f"{installed} is outside of the range {wanted.specifier}", remedy)
+    elif limits := current().limits:
+        yield warn(
+            "litellm",
+            f"{installed} is served through its public entry points alone: {' '.join(limits)}",
+            f"for all of RouteBalance: pip install 'litellm<{FIRST_UNSEEN.base_version}', or a newer rb_litellm",
+        )
     else:
         yield ok("litellm", f"{installed} is supported")
 
@@ -68,7 +75,7 @@ def check_redis(config: Configuration) -> Iterator[Finding]:
         yield error(
             "redis",
             f"{settings.shown} cannot be used: {type(failure).__name__}: {failure}",
-            "start it, or correct its address and password; until then each worker goes by its own load",
+            "start it, or correct its address and password; until then each worker uses its own load alone",
         )
 
 
@@ -102,7 +109,7 @@ def _latency(settings: RedisSettings, info: Any, ping_ms: float) -> Iterator[Fin
         yield error("redis", f"{settings.shown} is Redis {release}", "use Redis 5 or later, or Valkey")
     told = f"{settings.shown} (Redis {release}) answers in {ping_ms:.2f} ms"
     if ping_ms > _SLOW_MS:
-        yield warn("redis", told, "use one nearer by: no request waits for it, but load is known later")
+        yield warn("redis", told, "use a nearer one: no request waits for it, but load is known later")
     else:
         yield ok("redis", told)
 

@@ -1,1 +1,1 @@
-"""Prompt -> answer quality and output length per model: features, trained models, priors.."""
+"""Prompt -> answer quality and output length per model: features, trained models, priors."""

@@ -38,7 +38,7 @@ class Blend:
     """Parameters, all found at training."""
 
     qualities: int
-    """The first so many outputs are qualities, the others logarithms of lengths."""
+    """The first `qualities` outputs are qualities, the others are logarithms of lengths."""
     offset: FloatArray
     """(O,) mean of each output."""
     scale: FloatArray

@@ -1,4 +1,4 @@
-"""A prompt as the numbers that the trees read: its structure, and a linear reading of its n-grams."""
+"""A prompt as the numbers that the trees read: its structure, and a linear model of its n-grams."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 XGBoost's own prediction is made for many rows: for one row and some hundreds of trees its time goes
 into waiting for memory, node after node. Here no node is visited. Trees that are not deep ask few different
 questions, many of them often: every question is answered once for every row, and the way through all trees
-is then worked out from the answers by a few operations on whole arrays of bits. Several times faster than
+is then computed from the answers by a few operations on whole arrays of bits. Several times faster than
 XGBoost for one row or thirty. The arithmetic is XGBoost's (32-bit comparisons and sums) but for the order of
 summation, so figures agree to about one part in a million. That is checked when a predictor is loaded.
 """

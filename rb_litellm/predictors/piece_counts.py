@@ -1,4 +1,4 @@
-"""Tokens of a lone text, piece by piece from memory: tiktoken's own count, the interpreter never let go.
+"""Token count of a single text, piece by piece from a cache: equal to tiktoken's, without releasing the GIL.
 
 tiktoken releases Python's global lock while it counts. That takes three microseconds, but a thread that
 is busy then keeps the lock for the next five milliseconds, and LiteLLM has such threads under load: the

@@ -1,4 +1,4 @@
-"""What to expect of a model that no training data speak of.
+"""Priors of models without training data.
 
 In this order: what the operator configured; else a curve over the model's capability (its size, by
 name or by price), shifted to the scale of the models that are known, near relatives counting most.

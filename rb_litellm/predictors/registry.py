@@ -1,4 +1,4 @@
-"""Where the decision gets its predictions: a trained predictor where there is one, priors for the rest.
+"""The source of predictions: a trained predictor where there is one, priors for the rest.
 
 Never raises and never returns anything but finite figures: a predictor that fails costs quality, not
 the request.
@@ -20,7 +20,7 @@ from rb_litellm.predictors.priors import ModelInfo, prior_output_tokens, prior_q
 __all__ = ["LEVELS", "ModelInfo", "PredictionSource"]
 
 MAX_SETS = 256
-"""Sets of models whose columns are kept; the least recently used is worked out anew."""
+"""Sets of models whose columns are cached; the least recently used is dropped."""
 
 # Ratio of each quantile to the mean for a length nobody has measured: log-normal, sigma 0.8.
 _PRIOR_SPREAD = np.exp(0.8 * np.array([-1.2816, -0.6745, 0.0, 0.6745, 1.2816]) - 0.32)
@@ -44,7 +44,7 @@ class _Columns:
     """(M, Q)"""
 
     def chosen(self, told: FloatArray, taught: BoolArray | None, prior: FloatArray | float) -> FloatArray:
-        """Of what is told of all models, (R, K, ...), these M, with the prior where nothing was taught."""
+        """The columns of M models out of (R, K, ...), with the prior for models without training data."""
         taken = told.take(self.columns, axis=1)
         if taught is None:
             return taken
@@ -67,7 +67,7 @@ def _by_priors(columns: _Columns, rows: int) -> ModelPredictions:
 
 @dataclass(frozen=True, slots=True)
 class _InUse:
-    """A predictor and what was worked out for it: replaced together, so that a call never sees two."""
+    """A predictor and what was computed for it, replaced together so that a call never sees two versions."""
 
     predictor: Predictor | None
     sets: OrderedDict[tuple[ModelInfo, ...], _Columns] = field(default_factory=OrderedDict)

@@ -1,4 +1,4 @@
-"""What a prompt is made of, apart from its words: sizes, shares of letters and digits, signs, form, start.
+"""The structure of a prompt apart from its words: sizes, shares of letters and digits, signs, form, start.
 
 All counts of single signs come from one histogram of the text's bytes, so that the cost does not grow
 with their number. Deterministic: the same prompt gives the same row in every process.

@@ -26,7 +26,7 @@ EXACT_CHARS = 3_000
 SAMPLE_CHARS = 800
 """Of longer texts this much is tokenised at the start, in the middle and at the end."""
 _TOGETHER_CHARS = 3_000
-"""Up to so many in all, texts are counted sooner one by one than together."""
+"""Up to this many characters in all, texts are counted faster one by one than together."""
 
 _log = logging.getLogger("rb_litellm")
 _CL100K_FILE = (

@@ -1,4 +1,4 @@
-"""Whether the fitted cluster tells the truth: logged against simulated latency, the log's own policy."""
+"""Validate the fitted cluster: logged against simulated latency, under the log's own policy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import FloatArray
+from rb_litellm.logs.server_fit import FittedServer
 from rb_litellm.logs.spend_logs import LoggedCall
-from rb_litellm.replay.fit import FittedServer
 from rb_litellm.sim.engine import Served
 
 GOOD_MEDIAN_ERROR = 0.15

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyPrior
-from rb_litellm.replay.fit import FittedServer
+from rb_litellm.logs.server_fit import FittedServer
 from rb_litellm.sim.cluster import Cluster, Tier
 from rb_litellm.sim.instance import Hardware
 

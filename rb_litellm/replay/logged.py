@@ -1,4 +1,4 @@
-"""The policy that was in force: every request goes where the log says it went."""
+"""The policy of the log: every request goes where the log says it went."""
 
 from __future__ import annotations
 

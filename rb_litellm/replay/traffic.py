@@ -13,10 +13,10 @@ import numpy as np
 
 from rb_litellm.core.types import FloatArray, Prompt
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
+from rb_litellm.logs.server_fit import FittedServer
 from rb_litellm.logs.spend_logs import LoggedCall
 from rb_litellm.predictors.priors import ModelInfo
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.replay.fit import FittedServer
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.workload import Request
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from rb_litellm.logs.server_fit import FittedServer, fit_servers
 from rb_litellm.logs.spend_logs import LoggedCall
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.priors import ModelInfo, prior_quality
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.replay.check import FitCheck, check_fit
 from rb_litellm.replay.cluster import logged_cluster
-from rb_litellm.replay.fit import FittedServer, fit_servers
 from rb_litellm.replay.logged import Logged
 from rb_litellm.replay.traffic import to_requests
 from rb_litellm.sim.cluster import Cluster
@@ -37,7 +37,7 @@ class Change:
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """USD per million input and output tokens, by model or deployment."""
     load: float = 1.0
-    """Arrivals come so many times as fast."""
+    """Factor on the rate of arrivals."""
 
 
 class Replay:

@@ -1,4 +1,4 @@
-"""Load balancers that know nothing of quality or price: the plain end of the comparison."""
+"""Baselines: load balancers that know nothing of quality or price."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ShortestQueue(Oblivious):
     """Join the shortest queue: fewest open requests, ties at random. Counts its own requests, exactly."""
 
     def __init__(self, deployments: int, seed: int = 0, samples: int | None = None) -> None:
-        """With `samples`, only so many randomly drawn deployments are compared (power of two choices)."""
+        """With `samples`, only that many randomly drawn deployments are compared (power of two choices)."""
         self.name = "jsq" if samples is None else f"power-of-{samples}"
         self._open = np.zeros(deployments, dtype=np.int64)
         self._samples = samples

@@ -1,7 +1,7 @@
 """RouteBalance with controls on, as policies of the simulator: prices, service levels, admission.
 
 routebalance-priced:USD_PER_QUALITY,USD_PER_SECOND
-routebalance-slo:MODE,E2E_MS[,THETA]        strict, tiered or prefer; THETA is 0.9 unless told
+routebalance-slo:MODE,E2E_MS[,THETA]        strict, tiered or prefer; THETA is 0.9 by default
 routebalance-admission:MAX_WAIT_MS
 """
 

@@ -28,7 +28,7 @@ RETRY_LIMIT = 2
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """From `start_s` to `end_s` a deployment is so many times slower, or down (`slowdown` inf)."""
+    """From `start_s` to `end_s` a deployment is `slowdown` times slower, or down (`slowdown` inf)."""
 
     deployment: int
     start_s: float

@@ -1,4 +1,4 @@
-"""What many runs over the same prompts need not work out again: predictions and routers' choices.
+"""Caches for many runs over the same prompts: predictions and routers' choices.
 
 Both depend on the prompt alone, so that remembering them changes no result, only its time.
 """
@@ -20,7 +20,7 @@ MAX_PROMPTS = 50_000
 
 
 class RememberedPredictions(PredictionSource):
-    """Another source's predictions, worked out once per prompt and set of models."""
+    """Another source's predictions, computed once per prompt and set of models."""
 
     def __init__(self, source: PredictionSource) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class RememberedPredictions(PredictionSource):
 
 
 class RememberedChoices:
-    """Another router's choices, worked out once per prompt."""
+    """Another router's choices, computed once per prompt."""
 
     def __init__(self, chooser: ModelChooser) -> None:
         self._chooser = chooser

@@ -1,13 +1,13 @@
-"""How much quality there is to find: choosers that are told what a router would have to guess.
+"""Oracle bounds: how much quality a router could gain, from choosers that know what a router has to guess.
 
     best-model           nothing of the prompt: the model with the best mean on the training rows, for all
-    kind-known           the task that each prompt comes from: the model with the task's best training mean
+    kind-known           the task of each prompt: the model with the task's best training mean
     kind-known:foresight the task, and the tasks' means over the very answers that are simulated
     prompt-known         the quality of every answer
 
-The second is what a router reaches that recognises every kind of prompt and has learned from the training
-rows; the third, which no router can know, bounds all that choose by kind. Each joins the shortest queue
-of its model, as the other quality routers do; where several models are equally good it takes the cheapest.
+A router reaches the second if it recognises every kind of prompt and has learned from the training rows. No
+router can know the third; it bounds all that choose by kind. Each joins the shortest queue of its model, as
+the other quality routers do; of equally good models it takes the cheapest.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class OracleBound(Oblivious):
 
 
 def _worth(name: str, train: Corpus, requests: Sequence[Request]) -> FloatArray:
-    """(R, M) what each model is held to be worth for each request."""
+    """(R, M) the quality of each model for each request, as far as this bound knows it."""
     truth = np.array([request.quality for request in requests])
     overall: FloatArray = train.quality.mean(axis=0)
     if name == "best-model":
@@ -61,7 +61,7 @@ def _worth(name: str, train: Corpus, requests: Sequence[Request]) -> FloatArray:
     elif name == "kind-known:foresight":
         means = _means(tasks, truth)
     else:
-        raise ValueError(f"unknown ceiling {name!r}; there are {', '.join(NAMES)}")
+        raise ValueError(f"unknown oracle bound {name!r}; there are {', '.join(NAMES)}")
     # A kind that the training rows lack is judged as any prompt.
     return np.array([means.get(task, overall) for task in tasks])
 

@@ -76,7 +76,7 @@ class Surroundings:
 
 
 def make_policy(name: str, around: Surroundings, requests: Sequence[Request], seed: int) -> Policy:
-    """A new policy for one run; only the oracle and ceilings look at `requests`.
+    """A new policy for one run; only the oracle and its bounds use `requests`.
 
     Raises:
         ValueError: no policy has that name; says which there are.

@@ -1,4 +1,4 @@
-"""What the simulator asks of a routing policy, and how its decisions take their time."""
+"""The interface of a routing policy in the simulator, and the time that its decisions take."""
 
 from __future__ import annotations
 

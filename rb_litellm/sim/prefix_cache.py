@@ -1,6 +1,6 @@
 """The prefix cache of a server: blocks of prompts computed before, kept in memory that nothing else needs.
 
-Blocks are named by whoever makes the prompts: equal names mean equal text up to and including the block.
+Blocks are named by the code that makes the prompts: equal names mean equal text up to the block's end.
 The least recently used go first when running sequences want the memory (vLLM's automatic prefix caching).
 """
 

@@ -13,7 +13,7 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.balancer import MAX_LOOKED, Balancer, RoutingRequest, model_info
+from rb_litellm.balancer import MAX_STREAMS_PER_STEP, Balancer, RoutingRequest, model_info
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.breakdown import Refusal, ScoreTerm
 from rb_litellm.core.filters import Limits
@@ -35,7 +35,7 @@ from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.policy import REFUSED, DecisionQueue
 from rb_litellm.sim.workload import Request
-from rb_litellm.state.gauges import Heard, decode, encode
+from rb_litellm.state.gauges import StoredGauge, decode, encode
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.reckoning import Peers, Reckoner
@@ -96,7 +96,7 @@ class RouteBalance:
         self._weights = weights
         self._norm: QualityNorm = quality_norm
         joint = JointScore(weights, quality_norm)
-        self._objective: Objective = objective or (joint if arms.burden else _Selfish(joint))
+        self._objective: Objective = objective or (joint if arms.burden else _WithoutBurden(joint))
         self._limits = limits
         self._predictions = predictions
         self._arms = arms
@@ -143,7 +143,7 @@ class RouteBalance:
     def first_token(
         self, worker: int, request: Request, deployment: int, now: float, progress: Progress
     ) -> None:
-        """The ledger hears of it, as from a stream."""
+        """Tell the ledger, as a stream would."""
         its = self._workers[worker]
         key = its.ledger.latest_open(str(request.number))
         begun = None if key is None else its.ledger.first_token(key, now, progress)
@@ -169,13 +169,13 @@ class RouteBalance:
         for its in self._workers:
             its.ledger.expire(now)
             if self._arms.learning:
-                its.look(now)
+                its.observe_streams(now)
             if self.workers > 1:
                 sums, rates = its.ledger.sums(now), its.ledger.decode_rates()
-                gauges.append(Heard(its.name, 0.0, encode(its.index, sums, rates, now)))
+                gauges.append(StoredGauge(its.name, 0.0, encode(its.index, sums, rates, now)))
         for n, its in enumerate(self._workers):
             if self.workers > 1:
-                its.peers.hear([decode(g) for m, g in enumerate(gauges) if m != n], now)
+                its.peers.update([decode(g) for m, g in enumerate(gauges) if m != n], now)
 
     def predicted(self, worker: int, request: Request) -> Prediction:
         """What was predicted at the request's last decision."""
@@ -216,18 +216,18 @@ class _Worker:
         self.peers = Peers(self.index)
         reckoner: Reckoner = Reckoner(self.index, self.ledger, self.peers)
         if not arms.load:
-            reckoner = _Idle(self.index, self.ledger, self.peers)
+            reckoner = _WithoutLoad(self.index, self.ledger, self.peers)
         elif not arms.reckoning:
-            reckoner = _Standing(self.index, self.ledger, self.peers)
+            reckoner = _WithoutDeadReckoning(self.index, self.ledger, self.peers)
         self.balancer = Balancer(reckoner, LatencyLearner(), random)
         self.predicted: dict[int, Prediction] = {}
-        self._looked_s = 0.0
+        self._observed_s = 0.0
 
-    def look(self, now: float) -> None:
+    def observe_streams(self, now: float) -> None:
         """See how fast open streams are being written, once a second."""
-        if now - self._looked_s >= 0.999:
-            self._looked_s = now
-            self.balancer.look(self.ledger.streams(MAX_LOOKED), now)
+        if now - self._observed_s >= 0.999:
+            self._observed_s = now
+            self.balancer.observe_streams(self.ledger.streams(MAX_STREAMS_PER_STEP), now)
 
     def attempt(self, request: Request) -> AttemptKey:
         """The key of the request's next attempt."""
@@ -236,22 +236,22 @@ class _Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Selfish(Objective):
-    """The objective of a request that cares for its own time only."""
+class _WithoutBurden(Objective):
+    """The objective without the burden on others: a request counts its own time only."""
 
     objective: Objective
 
-    def lasting(
+    def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
     ) -> tuple[ScoreTerm, ScoreTerm]:
-        return self.objective.lasting(quality, cost_usd, allowed)
+        return self.objective.static_terms(quality, cost_usd, allowed)
 
     def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
         return self.objective.latency(replace(times, burden_s=0.0), allowed)
 
 
-class _Idle(Reckoner):
-    """Says that nothing is open anywhere."""
+class _WithoutLoad(Reckoner):
+    """Reports no load anywhere."""
 
     def state(self, now: float) -> InstanceState:
         return InstanceState.idle(len(self._index))
@@ -260,8 +260,8 @@ class _Idle(Reckoner):
         return np.ones(len(self._index))
 
 
-class _Standing(Reckoner):
-    """Counts its own open attempts as they were when they were sent: time takes nothing off."""
+class _WithoutDeadReckoning(Reckoner):
+    """Counts its own open attempts as they were when sent: they are not advanced in time."""
 
     def state(self, now: float) -> InstanceState:
         own = self._ledger.sums(-1e9)

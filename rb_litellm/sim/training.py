@@ -1,4 +1,4 @@
-"""Predictors for simulations: trained on the part of the data that is never simulated.
+"""Predictors for simulations, trained on the part of the data that is not simulated.
 
 A predictor trained here speaks of the cluster's tiers by their own model names, over whatever mixture of
 data files was read. One that a user brings is asked by the names of the models that stand for the tiers.

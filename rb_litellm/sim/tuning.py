@@ -1,9 +1,9 @@
-"""Find the weights: walk over the triangle of (quality, latency, cost), keep the front, choose the knee.
+"""Tune the weights: search the triangle of (quality, latency, cost), keep the Pareto front, choose its knee.
 
 A coarse grid over the triangle shows the front; from its best point the walk goes on to neighbours at ever
 smaller steps. What is best: among the points that meet the wishes, the one nearest to the ideal, which
 has the best quality, latency and cost that any such point has, each scaled to its own range. Where no
-point meets the wishes, the one that misses them least is told, as a miss.
+point meets the limits, the one that misses them least is reported, as a miss.
 
 The chosen point is then run at other loads and seeds, because weights that hold at one load only are luck.
 """
@@ -134,7 +134,7 @@ def choose(points: Sequence[Point], wishes: Wishes) -> Point:
         return min(points, key=lambda point: point.miss(wishes))
     figures = np.array([_figures(point) for point in good])
     low, high = figures.min(axis=0), figures.max(axis=0)
-    # Whoever beats a point that meets the wishes meets them too: the front of these is on the front of all.
+    # A point that dominates one within the limits is within them too: their front is on the front of all.
     front = pareto(good)
     away = (np.array([_figures(point) for point in front]) - low) / np.maximum(high - low, 1e-12)
     return front[int(np.argmin(np.square(away).sum(axis=1)))]

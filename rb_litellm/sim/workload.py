@@ -1,4 +1,4 @@
-"""What is asked and when: prompts with the answers that each tier would give, and arrival processes.
+"""The workload: prompts with the answers that each tier would give, and arrival processes.
 
 Quality and length of all tiers are drawn jointly, as one row of graded data: a prompt that is hard for
 the small model is hard, or not, for the large one as it was measured. Rows whose prompt falls into the
@@ -230,7 +230,7 @@ _SHAPES: dict[str, Callable[[float], float]] = {
     "square": lambda periods: float(periods % 1.0 >= 0.5),
     "ramp": lambda periods: 1.0 - abs(2.0 * (periods % 1.0) - 1.0),
 }
-"""Place between the low and the high rate, in [0, 1], after so many periods."""
+"""Position between the low and the high rate, in [0, 1], after this many periods."""
 
 
 def _wave(random: Random, low: float, high: float, shape: Callable[[float], float]) -> Iterator[float]:

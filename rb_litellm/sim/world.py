@@ -1,4 +1,4 @@
-"""A world to simulate in: cluster, prompts and predictions, in which single runs are carried out.
+"""The environment of a simulation: cluster, prompts and predictions, in which single runs are made.
 
 A run is described by a few plain figures, so that it can be repeated anywhere: in this process or in others.
 """

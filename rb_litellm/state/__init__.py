@@ -1,1 +1,1 @@
-"""Dead-reckoned load of every deployment: own ledger, other workers' gauges, elapsed time."""
+"""Dead-reckoned load of every deployment, from the own ledger, the other workers' gauges and elapsed time."""

@@ -18,7 +18,7 @@ class _Call:
 
 
 class CallLog:
-    """Attempts by call. Calls with an open attempt are all kept; of the others the latest `max_closed`."""
+    """Attempts by call. It keeps all calls with an open attempt, and the latest `max_closed` others."""
 
     def __init__(self, max_closed: int) -> None:
         self._max_closed = max_closed
@@ -26,7 +26,7 @@ class CallLog:
         self._closed: OrderedDict[str, _Call] = OrderedDict()
 
     def opened(self, call_id: str, attempt: int, deployment: str) -> None:
-        """Note a new attempt.
+        """Record a new attempt.
 
         Raises:
             ValueError: the call has already made an attempt of this number.
@@ -41,7 +41,7 @@ class CallLog:
         self._open[call_id] = call
 
     def closed(self, call_id: str, attempt: int, failed_on: str | None = None) -> None:
-        """Note the end of an open attempt; `failed_on` is its deployment if it failed."""
+        """Record the end of an open attempt; `failed_on` is its deployment if it failed."""
         call = self._open[call_id]
         call.open = tuple(a for a in call.open if a != attempt)
         if failed_on is not None:
@@ -54,7 +54,7 @@ class CallLog:
             self._closed.popitem(last=False)
 
     def attempts(self, call_id: str) -> int:
-        """Attempts that the call has made so far, as far as remembered."""
+        """Number of attempts that the call has made so far; 0 for a call that is not remembered."""
         call = self._open.get(call_id) or self._closed.get(call_id)
         return 0 if call is None else call.attempts
 
@@ -69,7 +69,7 @@ class CallLog:
         return frozenset() if call is None else frozenset(call.failed)
 
     def open_attempts(self, call_id: str) -> tuple[int, ...]:
-        """Its attempts that are still open, oldest first."""
+        """The call's attempts that are still open, oldest first."""
         call = self._open.get(call_id)
         return () if call is None else call.open
 

@@ -1,6 +1,6 @@
-"""What the ledger's sums are made of: a slot per open attempt, in arrays that are added up at every read.
+"""The numbers behind the ledger's sums: one slot per open attempt, in arrays that are added up at every read.
 
-Times are monotonic seconds. Not safe to use from several threads by itself: the ledger's lock guards it.
+Times are monotonic seconds. It is not thread-safe by itself; the ledger's lock guards it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import numpy as np
 from rb_litellm.core.types import FloatArray, InstanceState, IntArray, Prediction
 
 _REMAINDER = 1.0 / 16.0
-"""An attempt that outlives its prediction still counts for this share of it, and for one token at least."""
+"""An attempt that outlives its prediction still counts as this share of it, and as at least one token."""
 _PATIENCE = 2.0
-"""An attempt is overdue once it has been open this many times its predicted time,"""
+"""An attempt is overdue once it has been open for this multiple of its predicted time,"""
 _GRACE_S = 1.0
-"""and this much longer, so that the noise of short requests is no evidence."""
+"""plus this, so that the noise of short requests is not taken for evidence."""
 
 
 def at_least(low: float, value: float) -> float:
-    """The value within [low, 1e12]; `low` for NaN too, so that no odd prediction reaches the sums."""
+    """The value clipped to [low, 1e12]; NaN becomes `low`, so that no odd prediction reaches the sums."""
     return min(value, 1e12) if value > low else low
 
 
@@ -55,7 +55,7 @@ class Columns:
         prediction: Prediction | None,
         streams: bool,
     ) -> None:
-        """An attempt that was sent at `sent_s` to the deployment at `row`, in the first slot not in use."""
+        """Write an attempt, sent at `sent_s` to the deployment at `row`, to the first slot not in use."""
         if slot >= self.row.size:
             self.row = np.concatenate([self.row, np.zeros_like(self.row)])
             self._data = np.concatenate([self._data, np.zeros_like(self._data)], axis=1)
@@ -81,12 +81,12 @@ class Columns:
         )
 
     def first_token(self, slot: int, sent_s: float, now: float) -> None:
-        """The first token of a predicted attempt has come: its whole answer is what may be late now."""
+        """Record the first token of a predicted attempt; from now on its whole answer may become overdue."""
         self.first_s[slot] = now
         self.overdue_s[slot] = sent_s + _PATIENCE * self.e2e_s[slot] + _GRACE_S
 
-    def slower(self, count: int, row: int, tpot_s: float) -> None:
-        """Expect of the deployment at `row` no more than a token every `tpot_s`, of what is open there."""
+    def cap_decode_rate(self, count: int, row: int, tpot_s: float) -> None:
+        """Let the open attempts on the deployment at `row` decode no faster than one token every `tpot_s`."""
         slots = np.flatnonzero((self.row[:count] == row) & (self.decode_rate[:count] * tpot_s > 1.0))
         longer_s = self.e2e_s[slots] * (self.decode_rate[slots] * tpot_s - 1.0)
         self.decode_rate[slots] = 1.0 / tpot_s
@@ -94,7 +94,7 @@ class Columns:
         self.overdue_s[slots] += _PATIENCE * longer_s
 
     def move(self, source: int, target: int) -> None:
-        """Put what is in one slot into another."""
+        """Copy one slot to another."""
         self.row[target] = self.row[source]
         self._data[:, target] = self._data[:, source]
 
@@ -115,7 +115,7 @@ class Columns:
         )
 
     def decode_rates(self, count: int, rows: int) -> FloatArray:
-        """Tokens per second by row (rows,)."""
+        """Tokens per second that the open attempts decode, by row (rows,)."""
         return np.bincount(self.row[:count], self.decode_rate[:count], minlength=rows).astype(np.float64)
 
     def overdue(self, count: int, rows: int, now: float) -> FloatArray:

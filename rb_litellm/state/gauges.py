@@ -1,7 +1,8 @@
-"""Gauges: what one worker has open per deployment, as it tells the other workers.
+"""Gauges: the load of one worker per deployment, as it publishes it to the other workers.
 
-A worker publishes its own sums and nothing else; whoever reads adds up. On the wire a gauge is a
-compact JSON document that names busy deployments only; ids longer than MAX_NAME travel shortened.
+A worker publishes its own sums and nothing else, and readers add up, as in a counter whose replicas each own
+one entry (state-based CRDTs, https://inria.hal.science/inria-00555588). On the wire a gauge is a compact JSON
+document with the busy deployments only. Ids longer than MAX_NAME are shortened.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ WIRE_VERSION = 1
 MAX_NAME = 24
 """Characters of a deployment id on the wire. LiteLLM's own ids are 64 hex digits."""
 MAX_DEPLOYMENTS = 4_096
-"""Busy deployments in one gauge; those with the most in flight are told, about 130 KB at the bound."""
+"""Busy deployments in one gauge, those with the most in flight; about 130 KB at the bound."""
 PREFIX_BYTES = 8
 MAX_PREFIXES = 64
-"""Names of prefixes in one gauge, about 700 bytes; none where affinity is off."""
+"""Prefix names in one gauge, about 700 bytes; none where affinity is off."""
 MAX_PAYLOAD_BYTES = 1 << 20
-"""A longer gauge is not read."""
+"""Longer gauges are not read."""
 
 
 class Load(NamedTuple):
@@ -42,18 +43,18 @@ class Load(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A gauge as it came out of the store."""
+class StoredGauge:
+    """A gauge as it was read from the store."""
 
     origin: str
     age_s: float
-    """Since its worker wrote it, by the store's own clock."""
+    """Seconds since its worker wrote it, by the store's own clock."""
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """What one worker told about itself."""
+    """The load that one worker published."""
 
     origin: str
     age_s: float
@@ -62,7 +63,9 @@ class Gauge:
     up_s: float = 0.0
     """How long that worker has been running."""
     prefixes: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
-    """Names of prefixes that it lately sent to a deployment, by the deployment's name on the wire."""
+    """Names of prefixes that it recently sent to a deployment, by the deployment's name on the wire."""
+    used: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Requests and tokens of its last minute, of deployments with limits, by their names on the wire."""
 
 
 class GaugeError(ValueError):
@@ -71,7 +74,7 @@ class GaugeError(ValueError):
 
 @lru_cache(maxsize=16_384)
 def wire_name(deployment: str) -> str:
-    """A deployment id as published: itself if short, else a readable beginning and a digest of the whole."""
+    """A deployment id as published: the id if it is short, else its beginning and a digest of the whole."""
     if len(deployment) <= MAX_NAME:
         return deployment
     digest = blake2b(deployment.encode(), digest_size=5).hexdigest()
@@ -84,10 +87,12 @@ def encode(
     decode_rates: FloatArray,
     up_s: float,
     prefixes: Mapping[int, Sequence[bytes]] = {},
+    used: Mapping[int, tuple[float, float]] = {},
 ) -> bytes:
     """This worker's gauge; arrays have one row per row of the index.
 
-    `prefixes` are the names of prefixes lately sent to a row, of PREFIX_BYTES each.
+    `prefixes` are the names, of PREFIX_BYTES each, of prefixes recently sent to a row;
+    `used` are the requests and tokens of the last minute of a row with limits.
     """
     busy = state.in_flight.nonzero()[0]
     if busy.size > MAX_DEPLOYMENTS:
@@ -99,28 +104,32 @@ def encode(
     document: dict[str, Any] = {"v": WIRE_VERSION, "up": round(up_s), "d": loads}
     if prefixes:
         document["p"] = {wire_name(ids[row]): _packed(names) for row, names in prefixes.items()}
+    if used:
+        told = sorted(used.items(), key=lambda one: -one[1][0])[:MAX_DEPLOYMENTS]
+        document["u"] = {wire_name(ids[row]): [round(figure) for figure in two] for row, two in told}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def decode(heard: Heard) -> Gauge:
+def decode(stored: StoredGauge) -> Gauge:
     """Read another worker's gauge.
 
     Raises:
-        GaugeError: it is no gauge of this version; whoever wrote it is not one of ours.
+        GaugeError: it is not a gauge of this version.
     """
-    if len(heard.payload) > MAX_PAYLOAD_BYTES:
-        raise GaugeError(f"gauge of {heard.origin!r} has {len(heard.payload)} bytes")
+    if len(stored.payload) > MAX_PAYLOAD_BYTES:
+        raise GaugeError(f"gauge of {stored.origin!r} has {len(stored.payload)} bytes")
     try:
-        document: dict[str, Any] = json.loads(heard.payload)
+        document: dict[str, Any] = json.loads(stored.payload)
         if document["v"] != WIRE_VERSION:
-            raise GaugeError(f"gauge of {heard.origin!r} has version {document['v']!r}")
+            raise GaugeError(f"gauge of {stored.origin!r} has version {document['v']!r}")
         loads = {str(name): _load(*figures) for name, figures in document["d"].items()}
         prefixes = {str(name): _unpacked(packed) for name, packed in document.get("p", {}).items()}
-        return Gauge(heard.origin, heard.age_s, loads, _amount(document["up"]), prefixes)
+        used = {str(name): _used(*figures) for name, figures in document.get("u", {}).items()}
+        return Gauge(stored.origin, stored.age_s, loads, _amount(document["up"]), prefixes, used)
     except GaugeError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GaugeError(f"gauge of {heard.origin!r} cannot be read: {error}") from error
+        raise GaugeError(f"gauge of {stored.origin!r} cannot be read: {error}") from error
 
 
 def _packed(names: Sequence[bytes]) -> str:
@@ -139,6 +148,10 @@ def _load(in_flight: float, prefill: float, decode: float, rate: float) -> Load:
     if all(0.0 <= figure < 1e15 for figure in load):
         return load
     raise ValueError(f"{load} is no load")
+
+
+def _used(requests: Any, tokens: Any) -> tuple[float, float]:
+    return _amount(requests), _amount(tokens)
 
 
 def _amount(value: Any) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from threading import Lock
 
 MAX_ROWS = 65_536
-"""Deployments a worker can tell apart in its lifetime. Those met beyond it share the last row, so
-their loads are counted together: less exact, never wrong in sign and never growing."""
+"""Deployments that a worker can tell apart in its lifetime. Further ones share the last row, so their loads
+are added together: less exact, but never negative and bounded."""
 
 
 class DeploymentIndex:
-    """Deployment id -> row, in the order in which they were first met. Rows are never taken back."""
+    """Deployment id -> row, in order of first use. A row is never given up."""
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
         if max_rows < 1:
@@ -21,7 +21,7 @@ class DeploymentIndex:
         self._lock = Lock()
 
     def row(self, deployment: str) -> int:
-        """The deployment's row; a new one is added on first sight."""
+        """The deployment's row; it is added on first use."""
         row = self._rows.get(deployment)
         if row is not None:
             return row
@@ -36,7 +36,7 @@ class DeploymentIndex:
         return row
 
     def find(self, deployment: str) -> int | None:
-        """The deployment's row, or None where it was never met."""
+        """The deployment's row, or None if it has none."""
         return self._rows.get(deployment)
 
     @property

@@ -1,13 +1,14 @@
-"""The open attempts of this worker: exact, idempotent, leased.
+"""The ledger: the open attempts of this worker. It is exact, idempotent and leased.
 
-An attempt is opened at the pick and closed exactly once, by whichever of many events comes first;
-closes that come late or twice change nothing. An attempt that no event ever closes ends by its lease.
-Loads are computed from the open attempts at every read, so no counter exists that could drift.
+An attempt is opened at the pick and closed exactly once, by whichever of many events comes first. Late and
+repeated closes change nothing. An attempt that no event closes ends with its lease (Gray and Cheriton,
+Leases, SOSP 1989). Loads are computed from the open attempts at every read, so there is no counter that could
+drift.
 
-What an attempt still has to do is reckoned from elapsed time: its prefill shrinks to nothing as its
-first token draws near, and its pending decode tokens fall by one per predicted TPOT from then on.
+What an attempt still has to do is dead-reckoned from elapsed time: its pending prefill shrinks to zero as its
+first token draws near, and from then on its pending decode tokens fall by one per predicted TPOT.
 
-The caller passes the time, monotonic seconds. Safe to use from several threads.
+The caller passes the time, in monotonic seconds. The ledger is thread-safe.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from rb_litellm.state.columns import Columns, at_least
 from rb_litellm.state.index import DeploymentIndex
 
 MAX_OPEN = 65_536
-"""Attempts open at once. At the bound the one whose lease ends first is closed to make room."""
+"""Attempts open at once. At the bound, the one whose lease ends first is closed to make room."""
 MAX_CLOSED_CALLS = 8_192
-"""Calls remembered after their last attempt was closed, for retries: the latest ones."""
+"""Closed calls that are remembered for retries: the latest ones."""
 
 
 class AttemptKey(NamedTuple):
@@ -48,7 +49,7 @@ class LeaseRule:
     ceiling_s: float = 900.0
 
     def lease_s(self, e2e_s: float | None) -> float:
-        """Seconds from the pick; with nothing predicted, the floor stands in for the E2E."""
+        """The lease in s from the pick; without a prediction, the floor takes the place of the E2E."""
         expected = self.floor_s if e2e_s is None else e2e_s
         return min(at_least(self.floor_s, self.factor * expected), self.ceiling_s)
 
@@ -67,7 +68,7 @@ class _Attempt:
 
 
 class Ledger:
-    """Open attempts by key, with the load they mean per row of `index`."""
+    """Open attempts by key, and the load that they add up to per row of `index`."""
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class Ledger:
             raise ValueError(f"max_open is {max_open}; allowed is 1 or more")
         self._index = index
         self.lease = lease
-        """Of attempts opened from now on; may be replaced."""
+        """The rule for attempts opened from now on; it may be replaced."""
         self._max_open = max_open
         self._lock = RLock()
         self._open: dict[AttemptKey, _Attempt] = {}
@@ -88,11 +89,11 @@ class Ledger:
         self._columns = Columns()
         self._streams: OrderedDict[AttemptKey, Stream] = OrderedDict()
         self._calls = CallLog(max_closed_calls)
-        self._crowded_out: list[Outcome] = []
+        self._evicted: list[Outcome] = []
         self.changes = 0
-        """Grows with every open, first token and close: whether anything changed since it was last read."""
+        """Number of opens, first tokens and closes so far, to see whether anything changed."""
         self.closed: Counter[str] = Counter()
-        """Attempts closed so far, by what closed them."""
+        """Number of attempts closed so far, by what closed them."""
 
     def open(
         self,
@@ -106,11 +107,11 @@ class Ledger:
         pending_prefill_tokens: float = 0.0,
         streams: bool = False,
     ) -> None:
-        """Count an attempt from now on.
+        """Open an attempt, which counts from now on.
 
-        `prediction` None: it was placed by a rule that predicts nothing; it counts as one in flight.
-        `in_flight` and `pending_prefill_tokens` are the load it met, for the outcome. `streams` says
-        that a first token will be seen, so that its absence is evidence.
+        `prediction` is None if the fallback rule placed it; then it counts as one in flight and no tokens.
+        `in_flight` and `pending_prefill_tokens` are the load that it met, for the outcome. `streams` says
+        that its first token will be seen, so that a missing one is evidence of slowness.
 
         Raises:
             ValueError: this attempt was opened before.
@@ -119,7 +120,7 @@ class Ledger:
             self._calls.opened(key.call_id, key.attempt, deployment)
             if len(self._open) >= self._max_open:
                 victim = self._by_slot[int(np.argmin(self._columns.lease_end[: len(self._by_slot)]))]
-                self._crowded_out.append(self._close(victim, now, "bound"))
+                self._evicted.append(self._close(victim, now, "bound"))
             attempt = _Attempt(
                 key,
                 deployment,
@@ -145,10 +146,10 @@ class Ledger:
             self.changes += 1
 
     def first_token(self, key: AttemptKey, now: float, progress: Progress | None = None) -> Outcome | None:
-        """The attempt's first token has come: its prefill is done. Only the first call counts.
+        """Record that the attempt's first token has come. Only the first call for an attempt counts.
 
-        What is known of the attempt by then, its TTFT measured, or None where it does not count.
-        `progress` says from now on how far its answer is, where that is counted.
+        Returns the outcome so far, with its TTFT, or None if the attempt is not open or had its first token
+        before. `progress` counts the chunks of its stream from now on, if given.
         """
         with self._lock:
             attempt = self._open.get(key)
@@ -170,7 +171,7 @@ class Ledger:
                 pending_prefill_tokens=attempt.pending_prefill_tokens,
                 open_s=ttft_s,
                 ttft_s=ttft_s,
-                first_token_told=True,
+                first_token_learned=True,
             )
 
     def close(
@@ -185,9 +186,9 @@ class Ledger:
         error: str | None = None,
         ttft_s: float | None = None,
     ) -> Outcome | None:
-        """End an attempt; what was measured of it may be given, or follow later by another way.
+        """Close an attempt, with what was measured of it so far.
 
-        None if it is not open: it was closed before, or never opened. Nothing changes then.
+        Returns its outcome, or None if it is not open: it was closed before, or never opened.
         """
         with self._lock:
             attempt = self._open.get(key)
@@ -205,25 +206,27 @@ class Ledger:
             )
 
     def expire(self, now: float) -> list[Outcome]:
-        """Close all attempts whose lease has ended, and report those that had to make room before."""
+        """Close all attempts whose lease has ended; returns them, and those evicted at the bound before."""
         with self._lock:
-            outcomes, self._crowded_out = self._crowded_out, []
+            outcomes, self._evicted = self._evicted, []
             ended = np.flatnonzero(self._columns.lease_end[: len(self._by_slot)] <= now)
-            # Closing moves other attempts between slots: pick them out before closing any.
+            # Closing moves other attempts between slots, so collect them before closing any.
             for attempt in [self._by_slot[slot] for slot in ended]:
                 outcomes.append(self._close(attempt, now, "lease"))
             return outcomes
 
-    def slower(self, deployment: str, tpot_s: float) -> None:
-        """What is open on the deployment is seen to be written no faster than a token every `tpot_s`.
+    def cap_decode_rate(self, deployment: str, tpot_s: float) -> None:
+        """Let the open attempts on the deployment decode no faster than one token every `tpot_s`.
 
-        It is then late by that, and not by what was predicted of it.
+        They become overdue by that rate, and no longer by the one that was predicted.
         """
         with self._lock:
-            self._columns.slower(len(self._by_slot), self._index.row(deployment), at_least(1e-6, tpot_s))
+            self._columns.cap_decode_rate(
+                len(self._by_slot), self._index.row(deployment), at_least(1e-6, tpot_s)
+            )
 
     def streams(self, most: int) -> list[Stream]:
-        """Streams that have begun and are counted: at most so many, and the others the next time."""
+        """At most `most` streams that have begun and are counted; the next call returns the others first."""
         with self._lock:
             keys = list(islice(self._streams, most))
             for key in keys:
@@ -231,13 +234,13 @@ class Ledger:
             return [self._streams[key] for key in keys]
 
     def is_open(self, key: AttemptKey) -> bool:
-        """Whether the attempt still counts."""
+        """Whether the attempt is open."""
         return key in self._open
 
     def latest_open(self, call_id: str, deployment: str | None = None) -> AttemptKey | None:
-        """The call's newest attempt that is still open: on `deployment` if there is one, else at all.
+        """The call's newest open attempt: the newest on `deployment` if it has one there, else of all.
 
-        A call has several at once only where a client gives requests of its own the same id.
+        A call has several open attempts only where a client gives several requests the same id.
         """
         with self._lock:
             keys = [AttemptKey(call_id, attempt) for attempt in self._calls.open_attempts(call_id)]
@@ -246,7 +249,7 @@ class Ledger:
             return found[-1] if found else None
 
     def next_attempt(self, call_id: str) -> int:
-        """The number of the call's next attempt; 0 for a call that is not remembered."""
+        """Number of the call's next attempt; 0 for a call that is not remembered."""
         with self._lock:
             return self._calls.attempts(call_id)
 
@@ -261,31 +264,37 @@ class Ledger:
             return self._calls.failed(call_id)
 
     def open_count(self, deployment: str) -> int:
-        """Open attempts on the deployment."""
+        """Number of open attempts on the deployment."""
         with self._lock:
             row = self._index.find(deployment)
             if row is None:
                 return 0
             return int(np.count_nonzero(self._columns.row[: len(self._by_slot)] == row))
 
+    def counts(self) -> FloatArray:
+        """Open attempts per row of the index."""
+        with self._lock:
+            rows = self._columns.row[: len(self._by_slot)]
+            return np.bincount(rows, minlength=len(self._index)).astype(np.float64)
+
     def __len__(self) -> int:
         return len(self._open)
 
     def sums(self, now: float) -> InstanceState:
-        """Load of the open attempts per row of the index; never negative."""
+        """Load of the open attempts by row of the index; never negative."""
         with self._lock:
             return self._columns.sums(len(self._by_slot), len(self._index), now)
 
     def decode_rates(self) -> FloatArray:
-        """Tokens per second at which the pending decode of each row of the index falls."""
+        """Tokens per second at which the pending decode tokens of each row fall."""
         with self._lock:
             return self._columns.decode_rates(len(self._by_slot), len(self._index))
 
     def overdue(self, now: float) -> FloatArray:
-        """How many times slower than predicted each row shows itself, by attempts still open; >= 1.
+        """How many times slower than predicted each row is, judging by its open attempts; at least 1.
 
-        1 + (time that attempts are overdue) / (time predicted for all that are open): one straggler
-        among many says little, a deployment that answers nobody says more with every second.
+        It is 1 + (time that attempts are overdue) / (predicted time of all open attempts). So one straggler
+        among many counts for little, and a deployment that answers nobody looks slower with every second.
         """
         with self._lock:
             return self._columns.overdue(len(self._by_slot), len(self._index), now)
@@ -335,7 +344,7 @@ class Ledger:
 
 
 def time_per_output_token(e2e_s: float, ttft_s: float | None, output_tokens: int | None) -> float | None:
-    """(end - first token) / (output tokens - 1) in s; None where it cannot be said."""
+    """(end - first token) / (output tokens - 1) in s; None where that is unknown."""
     if ttft_s is None or output_tokens is None or output_tokens < 2 or e2e_s < ttft_s:
         return None
     return (e2e_s - ttft_s) / (output_tokens - 1)

@@ -1,16 +1,16 @@
-"""Gauges in this process: for one worker without Redis, for several in a simulator, and for tests."""
+"""Gauges in this process: for one worker without Redis, for the simulator's workers, and for tests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
 
-from rb_litellm.state.gauges import Heard
+from rb_litellm.state.gauges import StoredGauge
 from rb_litellm.state.store import MAX_PEERS
 
 
 class MemoryStore:
-    """A dictionary with ages. `clock` gives monotonic seconds."""
+    """A dictionary with expiry. `clock` gives monotonic seconds."""
 
     kind = "memory"
 
@@ -18,21 +18,21 @@ class MemoryStore:
         self._clock = clock
         self._gauges: dict[str, tuple[bytes, float, float]] = {}
 
-    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[Heard]:
-        """Leave `origin`'s gauge and get those of all others."""
+    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
+        """Write `origin`'s gauge and read those of all others."""
         now = self._clock()
         self._gauges[origin] = (payload, now, now + ttl_s)
-        return [heard for heard in await self.read() if heard.origin != origin][:MAX_PEERS]
+        return [stored for stored in await self.read() if stored.origin != origin][:MAX_PEERS]
 
     async def remove(self, origin: str) -> None:
-        """Take `origin`'s gauge away."""
+        """Remove `origin`'s gauge."""
         self._gauges.pop(origin, None)
 
-    async def read(self) -> list[Heard]:
+    async def read(self) -> list[StoredGauge]:
         """All gauges that have not expired."""
         now = self._clock()
         self._gauges = {o: g for o, g in self._gauges.items() if g[2] > now}
-        return [Heard(o, now - written, payload) for o, (payload, written, _) in self._gauges.items()]
+        return [StoredGauge(o, now - written, payload) for o, (payload, written, _) in self._gauges.items()]
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""

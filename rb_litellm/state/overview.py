@@ -1,35 +1,35 @@
-"""What a fleet has open at this moment, out of the gauges of all its workers: for people who look on."""
+"""The load of a whole fleet at this moment, from the gauges of all its workers, to show to people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rb_litellm.state.gauges import GaugeError, Heard, decode
+from rb_litellm.state.gauges import GaugeError, StoredGauge, decode
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLoad:
-    """One worker that is alive."""
+    """Load of one live worker."""
 
     name: str
     age_s: float
-    """Since it last spoke."""
+    """Seconds since its last update."""
     up_s: float
     in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentLoad:
-    """One deployment that somebody has an open attempt on."""
+    """Load of one deployment with an open attempt of any worker."""
 
     name: str
-    """Its id; long ids appear shortened, as they are on the wire."""
+    """Its id; long ids are shortened as they are on the wire."""
     in_flight: int
     pending_prefill_tokens: int
     pending_decode_tokens: int
     workers: int
-    """Workers with open attempts there."""
+    """Number of workers with open attempts there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,15 @@ class Overview:
     workers: tuple[WorkerLoad, ...]
     deployments: tuple[DeploymentLoad, ...]
     unreadable: tuple[str, ...]
-    """Names of workers whose gauge is of another version or damaged."""
+    """Names of workers whose gauge has another version or is damaged."""
 
 
-def overview(heard: Iterable[Heard]) -> Overview:
-    """Add up gauges as the workers themselves do, without advancing them."""
+def overview(stored: Iterable[StoredGauge]) -> Overview:
+    """Add up gauges as the workers do, without advancing them in time."""
     workers: list[WorkerLoad] = []
     unreadable: list[str] = []
     sums: dict[str, list[float]] = {}
-    for one in sorted(heard, key=lambda h: h.origin):
+    for one in sorted(stored, key=lambda h: h.origin):
         try:
             gauge = decode(one)
         except GaugeError:

@@ -1,11 +1,11 @@
 """The background exchange of gauges with the other workers. No request ever waits for it.
 
-One exchange every interval, sooner when the load has changed, never more than ten a second.
+There is one exchange per interval, earlier when the load has changed, and never more than ten a second.
 
-A circuit breaker keeps a store that fails from being pestered. Two failures in a row (or the very first
-exchange failing) open it: one line is logged, the connection is dropped, and single exchanges are tried
-at growing intervals, up to MAX_PAUSE_S of pace.py. The first that succeeds closes it, with another line.
-Nothing is queued meanwhile: a gauge says how things are, so only the latest matters.
+A circuit breaker (Nygard, Release It!) spares a failing store. It opens after two failures in a row, or if
+the very first exchange fails: one line is logged, the connection is dropped, and single exchanges are tried
+at growing intervals, up to MAX_PAUSE_S of `exchange_schedule`. The first success closes it, with another
+line. Nothing is queued meanwhile: a gauge describes the present, so only the latest one matters.
 """
 
 from __future__ import annotations
@@ -23,54 +23,61 @@ from typing import Literal, Protocol
 from uuid import uuid4
 
 from rb_litellm.state.exchange_schedule import pauses_s
-from rb_litellm.state.gauges import Gauge, GaugeError, Heard, decode, encode, wire_name
+from rb_litellm.state.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Peers
 from rb_litellm.state.store import GaugeStore
 
 MAX_UNREADABLE = 1_000
-"""Workers whose gauges cannot be read that are remembered, to warn of each once."""
+"""Workers with an unreadable gauge that are remembered, to warn of each once."""
 
 _log = logging.getLogger("rb_litellm")
 
 Mode = Literal["memory", "redis", "degraded"]
 Breaker = Literal["closed", "open", "half-open"]
-"""half-open: an exchange is being tried while the breaker is open."""
+"""half-open: an exchange is tried while the breaker is open."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangeStatus:
-    """How the exchange with the other workers stands."""
+    """The state of the exchange with the other workers."""
 
     mode: Mode
-    """memory: there is nobody to exchange with; degraded: the store cannot be used at present."""
+    """memory: there is no other worker to exchange with; degraded: the store does not work at present."""
     breaker: Breaker
     origin: str
     peers: int
-    """Other workers in the last answer."""
+    """Number of other workers in the last answer."""
     alone: bool
-    """Peers were heard once, but what they said is too old: own load counts for theirs as well."""
+    """Whether the peers' last gauges are too old to use, so that own load is multiplied for theirs."""
     age_s: float | None
-    """Since the last answer; None before the first."""
+    """Seconds since the last answer; None before the first."""
     exchanges: int
     failures: int
     error: str | None
-    """What the store last failed with; None while it works."""
+    """The store's last error; None while it works."""
 
 
 class PrefixShare(Protocol):
-    """What workers tell each other of prompts that deployments have probably cached."""
+    """What workers share about the prompts that deployments have probably cached."""
 
     def recent(self, now: float) -> Mapping[int, Sequence[bytes]]:
-        """Names of prefixes sent from here in the last seconds, by row of the index."""
+        """Names of prefixes that this worker sent in the last seconds, by row of the index."""
 
-    def heard(self, names: Sequence[bytes], row: int, now: float) -> None:
-        """Another worker lately sent prompts with these prefixes to the deployment at `row`."""
+    def receive(self, names: Sequence[bytes], row: int, now: float) -> None:
+        """Record that another worker recently sent prompts with these prefixes to the deployment at `row`."""
+
+
+class UsageShare(Protocol):
+    """What workers tell each other of deployments whose requests and tokens of a minute are limited."""
+
+    def recent(self, now: float) -> Mapping[int, tuple[float, float]]:
+        """Requests and tokens sent from here in the last minute, by row of the index."""
 
 
 class GaugePublisher:
-    """Publishes the ledger's sums and passes what it hears to `peers`."""
+    """Publishes the ledger's sums and passes the other workers' gauges to `peers`."""
 
     def __init__(
         self,
@@ -84,13 +91,14 @@ class GaugePublisher:
         timeout_s: float = 2.0,
         shown: str = "",
         prefixes: PrefixShare | None = None,
+        usage: UsageShare | None = None,
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
     ) -> None:
-        """`store` None keeps this worker to itself; `shown` names the store in logs.
+        """Without a `store` nothing is exchanged. `shown` names the store in logs.
 
-        `timeout_s` is for one exchange with all that connecting takes; the store's own limits are shorter.
+        `timeout_s` bounds one exchange, connecting included; the store's own timeouts are shorter.
         """
         self._index = index
         self._ledger = ledger
@@ -101,6 +109,7 @@ class GaugePublisher:
         self._timeout_s = timeout_s
         self._shown = shown
         self._prefixes = prefixes
+        self._usage = usage
         self._origin = origin or worker_name()
         self._clock = clock
         self._random = random or Random()
@@ -113,7 +122,7 @@ class GaugePublisher:
         self._failures = 0
         self._last_s: float | None = None
         self._error: str | None = None
-        self._told_changes = -1
+        self._published_changes = -1
         self._unreadable: set[str] = set()
         peers.ttl_s = ttl_s
 
@@ -123,7 +132,7 @@ class GaugePublisher:
         return self._origin
 
     def start(self) -> None:
-        """Run in the background of the running event loop. Does nothing where it already runs."""
+        """Run in the background of the running event loop; does nothing if it already runs."""
         if self._store is None:
             return
         loop = asyncio.get_running_loop()
@@ -133,7 +142,7 @@ class GaugePublisher:
             self._task = loop.create_task(self._run(), name="routebalance-gauges")
 
     async def stop(self) -> None:
-        """End the exchange and take this worker's gauge away, so that its load is gone at once."""
+        """End the exchange and remove this worker's gauge, so that its load is gone at once."""
         task, self._task = self._task, None
         if task is not None and task.get_loop() is asyncio.get_running_loop():
             task.cancel()
@@ -146,7 +155,7 @@ class GaugePublisher:
             await self._drop_connection()
 
     def status(self) -> ExchangeStatus:
-        """How it stands now."""
+        """The present state of the exchange."""
         mode: Mode = "redis"
         if self._store is None or self._store.kind == "memory":
             mode = "memory"
@@ -166,27 +175,28 @@ class GaugePublisher:
         )
 
     async def step(self) -> bool:
-        """One exchange; whether it succeeded. Never raises but to be cancelled."""
+        """Do one exchange and return whether it succeeded; raises nothing except when cancelled."""
         assert self._store is not None
         self._trying = True
         try:
             before = self._clock()
-            self._told_changes = self._ledger.changes
+            self._published_changes = self._ledger.changes
             payload = encode(
                 self._index,
                 self._ledger.sums(before),
                 self._ledger.decode_rates(),
                 before - self._since_s,
                 {} if self._prefixes is None else self._prefixes.recent(before),
+                {} if self._usage is None else self._usage.recent(before),
             )
             self._exchanges += 1
-            heard = await asyncio.wait_for(
+            stored = await asyncio.wait_for(
                 self._store.exchange(self._origin, payload, self._ttl_s), self._timeout_s
             )
             after = self._clock()
-            gauges = self._readable(heard)
-            self._peers.hear(gauges, (before + after) / 2.0)
-            self._hear_prefixes(gauges, after)
+            gauges = self._readable(stored)
+            self._peers.update(gauges, (before + after) / 2.0)
+            self._receive_prefixes(gauges, after)
             self._last_s = after
         except Exception as error:  # noqa: BLE001  whatever the store fails with, routing goes on
             self._failed(error)
@@ -203,27 +213,27 @@ class GaugePublisher:
             await self.step()
             soonest, latest = pauses_s(self._interval_s, self._failed_in_a_row, self._random)
             await asyncio.sleep(max(began + soonest - self._clock(), 0.001))
-            if self._ledger.changes == self._told_changes:
+            if self._ledger.changes == self._published_changes:
                 await asyncio.sleep(max(began + latest - self._clock(), 0.0))
 
-    def _hear_prefixes(self, gauges: list[Gauge], now: float) -> None:
+    def _receive_prefixes(self, gauges: list[Gauge], now: float) -> None:
         if self._prefixes is None or not any(gauge.prefixes for gauge in gauges):
             return
         rows = {wire_name(id_): row for row, id_ in enumerate(self._index.ids)}
         for gauge in gauges:
             for name, names in gauge.prefixes.items():
                 if name in rows:
-                    self._prefixes.heard(names, rows[name], now - gauge.age_s)
+                    self._prefixes.receive(names, rows[name], now - gauge.age_s)
 
-    def _readable(self, heard: list[Heard]) -> list[Gauge]:
-        return [gauge for gauge in map(self._decoded, heard) if gauge is not None]
+    def _readable(self, stored: list[StoredGauge]) -> list[Gauge]:
+        return [gauge for gauge in map(self._decoded, stored) if gauge is not None]
 
-    def _decoded(self, heard: Heard) -> Gauge | None:
+    def _decoded(self, stored: StoredGauge) -> Gauge | None:
         try:
-            return decode(heard)
+            return decode(stored)
         except GaugeError as error:
-            if heard.origin not in self._unreadable and len(self._unreadable) < MAX_UNREADABLE:
-                self._unreadable.add(heard.origin)
+            if stored.origin not in self._unreadable and len(self._unreadable) < MAX_UNREADABLE:
+                self._unreadable.add(stored.origin)
                 _log.warning("RouteBalance: a worker's load is not counted: %s", error)
             return None
 
@@ -238,11 +248,11 @@ class GaugePublisher:
         self._failures += 1
         self._failed_in_a_row += 1
         self._error = f"{type(error).__name__}: {error}".rstrip(": ")
-        # One slow answer is no outage; the first of all failing is.
+        # One slow answer is no outage, but a failure of the very first exchange is.
         if not self._degraded and (self._failed_in_a_row > 1 or self._last_s is None):
             self._degraded = True
             _log.warning(
-                "RouteBalance: %s cannot be used (%s); this worker goes by its own load, and keeps trying",
+                "RouteBalance: %s cannot be used (%s); this worker uses its own load alone, and keeps trying",
                 self._shown,
                 self._error,
             )
@@ -255,6 +265,6 @@ class GaugePublisher:
 
 
 def worker_name() -> str:
-    """A name that no other worker has: host, process id, and a few random digits."""
+    """A unique name: host, process id and a few random digits."""
     host = "".join(c if c.isalnum() or c in "-." else "-" for c in socket.gethostname())[:40]
     return f"{host}-{os.getpid()}-{uuid4().hex[:6]}"

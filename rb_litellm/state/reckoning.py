@@ -1,10 +1,12 @@
-"""Instance state now: own ledger, what the other workers said, and the time that has passed since.
+"""Dead reckoning: the present state of instances from known positions and the time that has passed since.
 
-No instance is asked and no store is read here. Own load is exact. The others' was told some hundred
-milliseconds ago and is advanced: their pending decode tokens have fallen at the rate they told.
+No instance is asked here and no store is read. Own load is exact. The other workers' load was published some
+hundred milliseconds ago and is advanced: their pending decode tokens have fallen at the rate that they
+published. (The term is from navigation, and from distributed simulations, IEEE 1278, that advance the last
+known state of remote objects between updates.)
 
-While nobody can be heard (the store is down), a worker that last saw k peers counts its own load
-k + 1 times: traffic is spread over workers alike, so its own share is the best estimate of theirs.
+While the store is down, a worker that last saw k peers counts its own load k + 1 times: traffic is spread
+evenly over workers, so its own share is the best estimate of theirs.
 """
 
 from __future__ import annotations
@@ -14,62 +16,78 @@ from collections.abc import Iterable
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, InstanceState
-from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.gauges import Gauge, wire_name
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 
 _REMAINDER = 1.0 / 16.0
-"""Told decode tokens never fall below this share: the attempts behind them have not been heard to end."""
+"""Least share of the peers' decode tokens that is left, since their attempts are not known to have ended."""
 
 
 class Peers:
-    """The gauges last heard, added up per row of the index, with the moment they speak of.
+    """The last gauges of the other workers, added up per row of the index.
 
-    What was heard is replaced as a whole, so that reading it from another thread is safe.
+    All gauges are replaced together, so that reading them from another thread is safe.
     """
 
     def __init__(self, index: DeploymentIndex, ttl_s: float = 5.0) -> None:
         self._index = index
         self.ttl_s = ttl_s
-        """Gauges older than this are not gone by."""
-        self._told: tuple[tuple[Gauge, ...], float] = ((), -np.inf)
+        """Gauges older than this are not used."""
+        self._latest: tuple[tuple[Gauge, ...], float] = ((), -np.inf)
         self._row_of: dict[str, int] = {}
         self._added: tuple[tuple[Gauge, ...], FloatArray] | None = None
 
-    def hear(self, gauges: Iterable[Gauge], now: float) -> None:
-        """Replace all that was heard before; the gauges' ages are those at `now`."""
-        self._told = (tuple(gauges), now)
+    def update(self, gauges: Iterable[Gauge], now: float) -> None:
+        """Replace all earlier gauges. The ages of the new ones are those at `now`."""
+        self._latest = (tuple(gauges), now)
 
     @property
     def gauges(self) -> tuple[Gauge, ...]:
-        """What each peer said last; kept while nothing is heard."""
-        return self._told[0]
+        """The last gauge of each peer; kept while no answer comes."""
+        return self._latest[0]
 
     def silence_s(self, now: float) -> float:
         """Seconds since the last answer; inf before the first."""
-        return now - self._told[1]
+        return now - self._latest[1]
 
     def alone(self, now: float) -> bool:
-        """Peers were seen, but what they said is too old to go by."""
-        return bool(self._told[0]) and self.silence_s(now) > self.ttl_s
+        """Whether there were peers whose gauges are now too old to use."""
+        return bool(self._latest[0]) and self.silence_s(now) > self.ttl_s
 
     def sums(self, now: float, rows: int) -> InstanceState:
         """The peers' load on the first `rows` rows of the index, advanced to `now`."""
-        gauges, heard_s = self._told
+        gauges, received_s = self._latest
         if not gauges:
             return InstanceState.idle(rows)
-        # Added up once per answer (and when a deployment is first met), not once per decision.
+        # Added up once per answer (and when a row is added), not once per decision.
         added = self._added
         if added is None or added[0] is not gauges or added[1].shape[1] != rows:
             added = self._added = (gauges, self._add_up(gauges, rows))
         in_flight, prefill, decode, rate, fallen_before = added[1]
-        fallen = rate * max(now - heard_s, 0.0) + fallen_before
+        fallen = rate * max(now - received_s, 0.0) + fallen_before
         return InstanceState(in_flight, prefill, np.maximum(decode - fallen, decode * _REMAINDER))
 
-    def _add_up(self, gauges: tuple[Gauge, ...], rows: int) -> FloatArray:
+    def used(self, rows: int) -> FloatArray | None:
+        """(2, rows) requests and tokens that the peers sent in a minute; None where none was told."""
+        gauges, _ = self._latest
+        if not any(gauge.used for gauge in gauges):
+            return None
+        self._name_rows(rows)
+        sums = np.zeros((2, rows))
+        for gauge in gauges:
+            for name, two in gauge.used.items():
+                if (row := self._row_of.get(name)) is not None:
+                    sums[:, row] += two
+        return sums
+
+    def _name_rows(self, rows: int) -> None:
         if rows != len(self._row_of):
             self._row_of = {wire_name(id_): row for row, id_ in enumerate(self._index.ids[:rows])}
+
+    def _add_up(self, gauges: tuple[Gauge, ...], rows: int) -> FloatArray:
+        self._name_rows(rows)
         known, figures = [], []
         for gauge in gauges:
             age_s = gauge.age_s
@@ -85,20 +103,20 @@ class Peers:
 
 
 class Reckoner:
-    """Own ledger and peers -> state of every deployment in the index."""
+    """The state of every deployment in the index, from the ledger and the peers."""
 
     def __init__(
-        self, index: DeploymentIndex, ledger: Ledger, peers: Peers, foreign: Foreign | None = None
+        self, index: DeploymentIndex, ledger: Ledger, peers: Peers, external: ExternalLoad | None = None
     ) -> None:
-        """`foreign` is load that did not pass through any worker, where servers are asked for it."""
+        """`external` is load that did not pass through any worker, where servers are asked for it."""
         self._index = index
         self._ledger = ledger
         self._peers = peers
-        self._foreign = foreign
+        self._external = external
 
     @property
     def workers(self) -> int:
-        """How many send requests, as far as is known: this one and those heard of."""
+        """Number of workers that send requests: this one and its known peers."""
         return 1 + len(self._peers.gauges)
 
     def row(self, deployment: str) -> int:
@@ -108,7 +126,7 @@ class Reckoner:
     def state(self, now: float) -> InstanceState:
         """Load of all deployments at `now` (monotonic s); arrays have one row per row of the index."""
         known = self.known(now)
-        return known if self._foreign is None else self._foreign.add_to(known, now)
+        return known if self._external is None else self._external.add_to(known, now)
 
     def known(self, now: float) -> InstanceState:
         """The part of the load that passed through this worker or its peers."""
@@ -130,10 +148,24 @@ class Reckoner:
             own.pending_decode_tokens + others.pending_decode_tokens,
         )
 
-    def slower(self, deployment: str, tpot_s: float) -> None:
-        """Streams show that the deployment needs `tpot_s` per token now, more than was predicted."""
-        self._ledger.slower(deployment, tpot_s)
+    def open_here(self) -> FloatArray:
+        """Attempts of this worker alone, per row of the index."""
+        return self._ledger.counts()
+
+    def used(self, own: FloatArray, now: float) -> FloatArray:
+        """(2, N) requests and tokens of a minute of all workers, where this one sent `own` (2, N)."""
+        peers = len(self._peers.gauges)
+        if not peers:
+            return own
+        if self._peers.alone(now):
+            return own * (peers + 1.0)
+        others = self._peers.used(own.shape[1])
+        return own if others is None else own + others
+
+    def cap_decode_rate(self, deployment: str, tpot_s: float) -> None:
+        """Let open attempts on the deployment decode no faster than one token every `tpot_s`."""
+        self._ledger.cap_decode_rate(deployment, tpot_s)
 
     def slowdown(self, now: float) -> FloatArray:
-        """How many times slower than predicted each deployment shows itself to be; at least 1."""
+        """How many times slower than predicted each deployment is, by its open attempts; at least 1."""
         return self._ledger.overdue(now)

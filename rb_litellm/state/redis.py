@@ -1,12 +1,12 @@
-"""Gauges in Redis: every worker writes its own key, with a TTL, and reads the others' in the same round trip.
+"""Gauges in Redis: each worker writes its own key, with a TTL, and reads the others' in the same round trip.
 
-No key is shared by two writers but the set of names, which heals by itself. Keys carry a version and
+Two workers never write the same key, except the set of names, which repairs itself. Keys carry a version and
 the namespace, and a hash tag that keeps a fleet in one slot of a Redis Cluster:
 
     rb:1:{NAMESPACE}:workers           names of the workers
     rb:1:{NAMESPACE}:gauge:WORKER      that worker's gauge, gone when its TTL passes
 
-Works with Redis >= 5 and Valkey, through redis-py's own clients.
+It works with Redis >= 5 and Valkey, through redis-py's own clients.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from rb_litellm.state.gauges import WIRE_VERSION, Heard
+from rb_litellm.state.gauges import WIRE_VERSION, StoredGauge
 from rb_litellm.state.redis_settings import RedisSettings
 from rb_litellm.state.store import MAX_PEERS
 
 
 class _Script:
-    """A Lua script that is sent in full only to a server that does not know it."""
+    """A Lua script, sent in full only to a server that does not have it yet."""
 
     def __init__(self, name: str) -> None:
         self._source = (files("rb_litellm.state") / "scripts" / name).read_text("utf-8")
@@ -47,7 +47,7 @@ class _Script:
 
 
 class RedisStore:
-    """Gauges of one fleet (namespace) in one Redis. Connects when first used; one connection."""
+    """Gauges of one fleet (namespace) in one Redis. It connects at first use, with one connection."""
 
     kind = "redis"
 
@@ -60,11 +60,11 @@ class RedisStore:
         self._exchange = _Script("exchange.lua")
         self._read = _Script("read.lua")
 
-    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[Heard]:
-        """Leave `origin`'s gauge and get those of the workers seen in the answer before, in one round trip.
+    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
+        """Write `origin`'s gauge and read those of the workers in the previous answer, in one round trip.
 
         Raises:
-            OSError, redis.RedisError, TimeoutError: as the connection or the server has it.
+            OSError, redis.RedisError, TimeoutError: the connection or the server failed.
         """
         known = [name for name in self._known if name != origin]
         names, gauges, ages = await self._exchange.run(
@@ -73,22 +73,22 @@ class RedisStore:
             [origin, str(round(ttl_s * 1000)), payload, *known],
         )
         self._known = sorted(_text(name) for name in names)[: MAX_PEERS + 1]
-        return _heard(known, gauges, ages)
+        return _stored_gauges(known, gauges, ages)
 
     async def remove(self, origin: str) -> None:
-        """Take `origin`'s gauge away."""
+        """Remove `origin`'s gauge."""
         client = self._connected()
         await client.delete(self._key(origin))
         await client.srem(f"{self._prefix}:workers", origin)
 
-    async def read(self) -> list[Heard]:
+    async def read(self) -> list[StoredGauge]:
         """All gauges of the fleet; writes nothing."""
         client = self._connected()
         names = sorted(_text(name) for name in await client.smembers(f"{self._prefix}:workers"))
         if not names:
             return []
         gauges, ages = await self._read.run(client, [self._key(name) for name in names], [])
-        return _heard(names, gauges, ages)
+        return _stored_gauges(names, gauges, ages)
 
     async def close(self) -> None:
         """Drop the connection; the next call makes a new one."""
@@ -100,7 +100,7 @@ class RedisStore:
         return f"{self._prefix}:gauge:{origin}"
 
     def _connected(self) -> Any:
-        # Connections belong to an event loop; a store that meets another loop starts anew there.
+        # Connections belong to an event loop; in another loop the store connects anew.
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._client, self._loop = connect(self._settings), loop
@@ -108,7 +108,7 @@ class RedisStore:
 
 
 def connect(settings: RedisSettings) -> Any:
-    """An asyncio client of redis-py for these settings; connects when first used."""
+    """An asyncio client of redis-py for these settings; it connects at first use."""
     s = settings
     limits: dict[str, Any] = {
         "socket_timeout": s.timeout_s,
@@ -132,9 +132,11 @@ def connect(settings: RedisSettings) -> Any:
     )
 
 
-def _heard(names: Sequence[str], gauges: Sequence[bytes | None], ages: Sequence[bytes]) -> list[Heard]:
+def _stored_gauges(
+    names: Sequence[str], gauges: Sequence[bytes | None], ages: Sequence[bytes]
+) -> list[StoredGauge]:
     return [
-        Heard(name, float(age) / 1000.0, payload)
+        StoredGauge(name, float(age) / 1000.0, payload)
         for name, payload, age in zip(names, gauges, ages, strict=True)
         if payload is not None
     ]

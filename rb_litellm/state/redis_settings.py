@@ -1,8 +1,8 @@
-"""Which Redis to use and how: our own `redis.url`, or whatever LiteLLM is set up with.
+"""Which Redis to use and how: our own `redis.url`, or the one that LiteLLM is set up with.
 
-LiteLLM takes Redis settings from its router and cache settings (`redis_host`, ...) and from the
-environment (`REDIS_URL`, `REDIS_HOST`, ...); Sentinel and Cluster as lists of nodes. The same places
-are read here, in LiteLLM's order: a target named in the settings outranks `REDIS_URL`.
+LiteLLM takes Redis settings from its router and cache settings (`redis_host`, ...) and from the environment
+(`REDIS_URL`, `REDIS_HOST`, ...), with lists of nodes for Sentinel and Cluster. The same places are read here,
+in LiteLLM's order: a target in the settings outranks `REDIS_URL`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from rb_litellm.config import RedisSettingsArgs, SettingsError
 
 TIMEOUT_S = 1.0
-"""Of one answer from the server. No request waits for it; it says when a silent server is given up."""
+"""Timeout of one answer from the server. No request waits for it."""
 
 _NAMES = (
     "url",
@@ -45,7 +45,7 @@ _SSL_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", 
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
-    """A Redis, and under which name and how often gauges are exchanged there."""
+    """A Redis, and the namespace and interval of the exchange there."""
 
     url: str | None = None
     """redis://, rediss:// or unix://; outranks host and port."""
@@ -68,7 +68,7 @@ class RedisSettings:
 
     @property
     def shown(self) -> str:
-        """Where it is, for logs: no user, no password."""
+        """Its address for logs, without user and password."""
         if self.cluster_nodes:
             return "cluster " + ", ".join(f"{host}:{port}" for host, port in self.cluster_nodes)
         if self.sentinel_nodes:

@@ -1,7 +1,7 @@
 """Reads `/metrics` of self-hosted servers in the background, for load that does not pass through here.
 
-A server that does not answer is asked ever more seldom and holds up nobody: neither requests, which
-never wait for a scrape, nor the other servers.
+A server that does not answer is asked less and less often (exponential backoff). It delays neither requests,
+which never wait for a scrape, nor the other servers.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from itertools import islice
 from random import Random
 from time import monotonic
 
-from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.reckoning import Reckoner
 from rb_litellm.state.server_metrics import ServerLoad, read_metrics
 
 MAX_SERVERS = 2_048
-"""Servers that are read; of more, the first."""
+"""Servers that are read at most: the first ones."""
 MAX_BYTES = 4 << 20
-"""Of one answer."""
+"""Bytes of one answer that are read."""
 MAX_BACKOFF_S = 120.0
 _AT_ONCE = 8
 _TIMEOUT_S = 2.0
@@ -31,26 +31,26 @@ _log = logging.getLogger("rb_litellm")
 
 @dataclass(slots=True)
 class ServerStatus:
-    """How the reading of one server stands."""
+    """The state of reading one server."""
 
     url: str
     load: ServerLoad | None = None
-    """What it said last."""
-    told_s: float | None = None
-    """When; monotonic seconds."""
+    """The load that it reported last."""
+    updated_s: float | None = None
+    """When it reported that; monotonic seconds."""
     failures: int = 0
-    """In a row."""
+    """Failures in a row."""
     error: str | None = None
     due_s: float = 0.0
 
 
 class Scraper:
-    """Reads every server once per interval and tells `foreign` what is not ours."""
+    """Reads every server once per interval and updates `external` with the load that is not ours."""
 
     def __init__(
         self,
         reckoner: Reckoner,
-        foreign: Foreign,
+        external: ExternalLoad,
         targets: Callable[[], Mapping[str, str]],
         *,
         interval_s: float = 5.0,
@@ -58,9 +58,9 @@ class Scraper:
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
     ) -> None:
-        """`targets()` gives the metrics URL by deployment id; `fetch` reads one (over HTTP by default)."""
+        """`targets()` returns the metrics URL by deployment id; `fetch` reads one (over HTTP by default)."""
         self._reckoner = reckoner
-        self._foreign = foreign
+        self._external = external
         self._targets = targets
         self._interval_s = interval_s
         self._fetch = fetch or _get
@@ -68,15 +68,15 @@ class Scraper:
         self._random = random or Random()
         self._servers: dict[str, ServerStatus] = {}
         self._task: asyncio.Task[None] | None = None
-        foreign.interval_s = interval_s
+        external.interval_s = interval_s
 
     def start(self) -> None:
-        """Run in the background of the running event loop. Does nothing where it already runs."""
+        """Run in the background of the running event loop; does nothing if it already runs."""
         if self._task is None or self._task.done() or self._task.get_loop().is_closed():
             self._task = asyncio.get_running_loop().create_task(self._run(), name="routebalance-scrape")
 
     async def stop(self) -> None:
-        """End the reading."""
+        """Stop reading."""
         task, self._task = self._task, None
         if task is not None and task.get_loop() is asyncio.get_running_loop():
             task.cancel()
@@ -84,11 +84,11 @@ class Scraper:
                 await task
 
     def status(self) -> tuple[ServerStatus, ...]:
-        """Every server that is read."""
+        """The state of every server that is read."""
         return tuple(self._servers.values())
 
     async def step(self) -> None:
-        """Read the servers that are due. Never raises but to be cancelled."""
+        """Read the servers that are due; raises nothing except when cancelled."""
         deployments = self._by_server()
         now = self._clock()
         due = [url for url in deployments if self._servers[url].due_s <= now]
@@ -101,7 +101,7 @@ class Scraper:
                 await self.step()
             except Exception:  # noqa: BLE001  reading servers is optional, routing is not
                 _log.exception("RouteBalance: the metrics of servers could not be read")
-            # Servers are due at times of their own; look often enough to spread them.
+            # Each server is due at its own time; check often enough to spread the reads.
             await asyncio.sleep(self._interval_s / 4.0)
 
     def _by_server(self) -> dict[str, list[str]]:
@@ -122,10 +122,10 @@ class Scraper:
         now = self._clock()
         rows = [self._reckoner.row(deployment) for deployment in deployments]
         known = self._reckoner.known(now).in_flight[rows].sum()
-        self._foreign.tell(rows, load, float(known), now)
+        self._external.update(rows, load, float(known), now)
         if server.failures:
             _log.warning("RouteBalance: %s can be read again", url)
-        server.load, server.told_s, server.failures, server.error = load, now, 0, None
+        server.load, server.updated_s, server.failures, server.error = load, now, 0, None
         server.due_s = now + self._interval_s * self._random.uniform(0.8, 1.0)
 
     def _failed(self, server: ServerStatus, error: Exception) -> None:
@@ -135,7 +135,7 @@ class Scraper:
         server.due_s = self._clock() + pause * self._random.uniform(0.8, 1.0)
         if server.failures == 1:
             _log.warning(
-                "RouteBalance: %s cannot be read (%s); foreign load there is not seen",
+                "RouteBalance: %s cannot be read (%s); external load there is not seen",
                 server.url,
                 server.error,
             )

@@ -1,7 +1,7 @@
-"""What a self-hosted server says of itself on `/metrics`: requests running and waiting, KV-cache use.
+"""The load that a self-hosted server reports on `/metrics`: requests running and waiting, KV-cache use.
 
-vLLM and SGLang both speak Prometheus' text format, under different names. A server with several
-engines has a sample per engine: counts are added, of cache use the fullest engine counts.
+vLLM and SGLang both write Prometheus' text format, with different names. A server with several engines has
+one sample per engine: counts are added, and the highest cache use is taken.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{.*\})?\s+([^\s]+)(?:\s+-?\d+)?\s*
 
 
 class MetricsError(ValueError):
-    """The answer is not the metrics of a server that is known here."""
+    """The answer is not the metrics of a known kind of server."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLoad:
-    """Load of one server by its own account, whoever caused it."""
+    """Load of one server as it reports it, whoever caused it."""
 
     running: float
     waiting: float
     cache_use: float | None
-    """Share of the KV cache in use, in [0, 1]; None where the server does not tell."""
+    """Share of the KV cache in use, in [0, 1]; None where the server does not report it."""
 
 
 def read_metrics(text: str) -> ServerLoad:
     """Find the load in Prometheus' text format.
 
     Raises:
-        MetricsError: it tells no count of running requests, or one that is no amount.
+        MetricsError: the number of running requests is missing, or not a number from 0 up.
     """
     samples: dict[str, list[float]] = {}
     wanted = {*_RUNNING, *_WAITING, *_CACHE_USE}
@@ -51,7 +51,7 @@ def read_metrics(text: str) -> ServerLoad:
 
 
 def metrics_url(api_base: str) -> str | None:
-    """Where a server with this `api_base` has its metrics: beside the API, not under `/v1`."""
+    """The metrics URL of a server with this `api_base`: beside the API, not under `/v1`."""
     parts = urlsplit(api_base)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None

@@ -1,1 +1,1 @@
-"""What RouteBalance tells of itself: the decision record, response headers, counters."""
+"""What RouteBalance reports of itself: decision records, response headers, metrics, the status page."""

@@ -1,4 +1,4 @@
-"""What the request would have cost, and how good and fast it would have been, on one fixed model."""
+"""The baseline: what was predicted for the request on one fixed model, to compare with."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import IntArray, Prediction
 
 MAX_SETS = 64
-"""Sets of candidates whose baseline deployments are remembered; the least recently used is found anew."""
+"""Sets of candidates whose baseline deployments are cached; the least recently used is dropped."""
 
 
 class Baseline:
-    """`model` is the model group to compare with; None compares with nothing."""
+    """`model` is the model group to compare with; None for no comparison."""
 
     def __init__(self, model: str | None = None) -> None:
         self._model = model

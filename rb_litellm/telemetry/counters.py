@@ -1,4 +1,4 @@
-"""Counts of what this worker did and of what went wrong in it, kept whether or not anybody reads them."""
+"""Counts of what this worker did and of the internal errors in it, kept whether or not anybody reads them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Counters:
 
     decisions: int = 0
     expired: int = 0
-    """Attempts that nothing closed before their lease ran out."""
+    """Attempts that were closed by the end of their lease."""
     refusals: Counter[str] = field(default_factory=Counter)
     """Requests refused by their own limits or by admission control, by reason."""
     failures: Counter[str] = field(default_factory=Counter)
-    """Failures inside, by what failed: the requests were routed all the same."""
+    """Internal errors, by what failed; the requests were routed all the same."""
     _logged: dict[str, float] = field(default_factory=dict)
 
     def failure(self, what: str, error: BaseException, now: float) -> None:
-        """Count a failure, and log it once per kind in LOG_EVERY_S; `now` in s."""
+        """Count an internal error, and log each kind at most once in LOG_EVERY_S; `now` in s."""
         kind = f"{what}:{type(error).__name__}"
         if kind not in self.failures and len(self.failures) >= MAX_KINDS:
             kind = "other"

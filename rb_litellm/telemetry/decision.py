@@ -1,9 +1,9 @@
 """The record of one decision, made once and used by everything that reports it.
 
-It names what was chosen and what it was chosen by: the best candidates with their predictions and score
-terms, weights, filters, the attempts before it, the age of what was known. What was measured is added when
-the attempt is over. It holds no prompt text, and its size is bounded: MAX_CANDIDATES candidates, names of
-at most MAX_NAME characters, so its JSON stays below 8 KB.
+It names what was chosen and why: the best candidates with their predictions and score terms, the weights, the
+filters, earlier attempts, and the age of the state. What was measured is added when the attempt is over. It
+holds no prompt text, and its size is bounded: at most MAX_CANDIDATES candidates and names of at most MAX_NAME
+characters, so its JSON stays below 8 KB.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from rb_litellm.core.types import Outcome, Prediction
 from rb_litellm.telemetry.weighing import Weighing
 
 MAX_CANDIDATES = 5
-"""Candidates told in a record."""
+"""Candidates in a record."""
 MAX_NAME = 128
 """Characters of a deployment's or model's name in a record."""
 _LOOK_AT = 64
-"""So many of the best candidates are looked through for models that are not told yet."""
+"""The best candidates that are searched for further models to show."""
 
 Reason = Literal["joint", "only-candidate", "exploration", "fewest-open", "shadow"]
-"""How the deployment was found: by the joint score, because there was no other, to learn about it, by the
-simple rule that serves when something inside failed, or by LiteLLM's own strategy while we only watch."""
+"""How the deployment was chosen: by the joint score, because there was no other, to learn about it, by the
+fallback rule after an internal error, or by LiteLLM's own strategy in shadow mode."""
 
 Fallback = Literal["none", "retry", "fallback"]
 """A request's first attempt; a further one under the same model name; one under another name."""
@@ -38,13 +38,13 @@ Fallback = Literal["none", "retry", "fallback"]
 
 class _Failed(TypedDict, total=False):
     failed: list[str]
-    """Filters that it did not pass, where there are any."""
+    """Filters that it did not pass, if any."""
 
 
 class CandidateRecord(_Failed):
-    """One candidate as it stood at the decision. Figures are rounded to what they are good for.
+    """One candidate as it was at the decision, in plain JSON values, rounded.
 
-    As plain JSON values, made once for all who tell it: nobody writes to one.
+    It is made once for everything that reports it, so nobody writes to it.
     """
 
     deployment: str
@@ -60,12 +60,12 @@ class CandidateRecord(_Failed):
     e2e_s: float
     cost_usd: float
     terms: dict[str, float]
-    """What its score is the sum of, by name."""
+    """The summands of its score, by name."""
 
 
 @dataclass(slots=True)
 class DecisionRecord:
-    """Where one attempt was sent and what it was chosen by."""
+    """Where one attempt was sent, and why."""
 
     call_id: str
     attempt: int
@@ -76,36 +76,36 @@ class DecisionRecord:
     candidates: int
     reason: Reason
     duration_s: float
-    """Our part of the pick, from the request's arrival at the strategy."""
+    """Our part of the pick, from the request's arrival at the strategy to the choice."""
     requested: str = ""
     """Model name that was asked for."""
     at_s: float = 0.0
-    """When, Unix time."""
+    """Unix time of the decision."""
     score: float | None = None
     prediction: Prediction | None = None
     top: tuple[CandidateRecord, ...] = ()
     """The best candidates by falling score: the best of each model before further ones of a model."""
     weighing: Weighing | None = None
-    """What the score is the sum of; None where the simple rule served."""
+    """The score's terms and weights; None where the fallback rule chose."""
     weights_from: str = ""
-    """Who set the weights: `settings`, or whatever outranked them."""
+    """Where the weights come from: `settings`, or a level that outranks them."""
     removed: Mapping[str, int] = field(default_factory=dict)
-    """How many candidates each filter removed; LiteLLM's own filters come before and are not in it."""
+    """Number of candidates that each filter removed; LiteLLM's own filters come before and do not count."""
     relaxed: tuple[str, ...] = ()
-    """Limits that nobody met and that were therefore loosened."""
+    """Limits that no candidate met and that were therefore loosened."""
     budget_usd: float | None = None
     """What the request may cost at most."""
     max_tokens: int | None = None
-    """The limit on its output that was lowered to what the budget pays for."""
+    """`max_tokens` as lowered to what the budget pays for; None where it was not."""
     limits: Mapping[str, float] = field(default_factory=dict)
-    """What the filters asked for, by their names: s, quality or USD."""
+    """Limits of the filters, by their names: s, quality or USD."""
     fallback: Fallback = "none"
     tried: tuple[str, ...] = ()
     """Deployments that earlier attempts of the request were sent to."""
     predictor: str | None = None
-    """Version of the predictor; None where priors alone spoke."""
+    """Version of the predictor; None where only priors were used."""
     state_age_s: float | None = None
-    """Since the other workers were last heard; None for a worker by itself."""
+    """Seconds since the last update from the other workers; None for a single worker."""
     baseline: Prediction | None = None
     """What was predicted for the baseline model, where one is configured and was a candidate."""
     would: CandidateRecord | None = None
@@ -114,7 +114,7 @@ class DecisionRecord:
     """What was measured; None until the attempt is over."""
 
     def service_levels(self) -> Iterator[tuple[str, float, float]]:
-        """Latency limits of the request with what was measured against them: name, limit and time in s."""
+        """Latency limits of the request and what was measured: name, limit and time in s."""
         if self.outcome is None:
             return
         measured = {"ttft": self.outcome.ttft_s, "tpot": self.outcome.tpot_s, "e2e": self.outcome.open_s}
@@ -126,16 +126,16 @@ class DecisionRecord:
 def top_candidates(
     breakdown: ScoreBreakdown, deployments: Sequence[Deployment], chosen: int, weighing: Weighing
 ) -> tuple[CandidateRecord, ...]:
-    """Up to MAX_CANDIDATES of the N candidates by falling score, the row that was chosen among them.
+    """Up to MAX_CANDIDATES of the N candidates by falling score, including the chosen one.
 
-    The best of each model is told before further ones of a model, to show what the others were worth.
+    The best candidate of each model comes before further ones of a model, to show what each model was worth.
     """
     rows = _leading(breakdown)
     if len(rows) > MAX_CANDIDATES:
         if chosen not in rows:
             rows = [chosen, *rows]
         groups = [deployments[row].group for row in rows]
-        # From the last to the first, so that of each model the best one stays.
+        # From the last to the first, so that the best of each model remains.
         best = dict(zip(reversed(groups), reversed(rows), strict=True))
         best[deployments[chosen].group] = chosen
         leading = [chosen, *sorted({*best.values()} - {chosen}, key=rows.index)]
@@ -148,8 +148,8 @@ def candidate(
     breakdown: ScoreBreakdown, deployments: Sequence[Deployment], row: int, weighing: Weighing
 ) -> CandidateRecord:
     """One of the N candidates."""
-    (told,) = _candidates(breakdown, deployments, [row], weighing)
-    return told
+    (record,) = _candidates(breakdown, deployments, [row], weighing)
+    return record
 
 
 def _leading(breakdown: ScoreBreakdown) -> list[int]:
@@ -158,7 +158,7 @@ def _leading(breakdown: ScoreBreakdown) -> list[int]:
     if scores.size <= _LOOK_AT:
         ranked: list[int] = breakdown.ranked().tolist()
         return ranked
-    # Sorting thousands for the sake of a few would cost more than deciding among them.
+    # Sorting thousands to show a few would cost more than the decision itself.
     some = np.argpartition(scores, -_LOOK_AT)[-_LOOK_AT:]
     some = some[breakdown.offered[some]]
     ordered: list[int] = some[np.argsort(-scores[some], kind="stable")].tolist()
@@ -169,11 +169,11 @@ def _candidates(
     breakdown: ScoreBreakdown, deployments: Sequence[Deployment], rows: list[int], weighing: Weighing
 ) -> tuple[CandidateRecord, ...]:
     names = weighing.names
-    told: list[CandidateRecord] = []
+    records: list[CandidateRecord] = []
     for row, figures in zip(rows, weighing.figures(breakdown, rows), strict=True):
         deployment = deployments[row]
         quality, output_tokens, wait_s, ttft_s, tpot_s, e2e_s, cost_usd, score, *points = figures
-        told.append(
+        records.append(
             {
                 "deployment": deployment.id[:MAX_NAME],
                 "model": deployment.group[:MAX_NAME],
@@ -189,21 +189,21 @@ def _candidates(
             }
         )
     if failing := breakdown.failing():
-        for row, candidate in zip(rows, told, strict=True):
+        for row, candidate in zip(rows, records, strict=True):
             if failed := [result.name for result in failing if not result.passed[row]]:
                 candidate["failed"] = failed
-    return tuple(told)
+    return tuple(records)
 
 
 def removed_by(breakdown: ScoreBreakdown) -> dict[str, int]:
-    """How many of the offered candidates each filter took away."""
+    """Number of offered candidates that each filter removed."""
     failing = breakdown.failing()
     return {v.name: n for v in failing if (n := int(np.count_nonzero(breakdown.offered & ~v.passed)))}
 
 
 def as_json(record: DecisionRecord) -> dict[str, Any]:
-    """The record as plain JSON values, every figure with its unit in its name; empty parts are left out."""
-    told: dict[str, Any] = {
+    """The record as plain JSON values, each with its unit in its name; empty parts are omitted."""
+    document: dict[str, Any] = {
         "call_id": record.call_id[:MAX_NAME],
         "attempt": record.attempt,
         "at_s": round(record.at_s, 3),
@@ -215,39 +215,39 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         "decision_ms": round(record.duration_s * 1e3, 3),
     }
     if record.score is not None:
-        told["score"] = round(record.score, 4)
+        document["score"] = round(record.score, 4)
     if record.prediction is not None:
-        told["predicted"] = prediction_json(record.prediction)
+        document["predicted"] = prediction_json(record.prediction)
     if record.weighing is not None:
-        told["weights"] = dict(record.weighing.told)
-        told["weights_from"] = record.weights_from
+        document["weights"] = dict(record.weighing.rounded)
+        document["weights_from"] = record.weights_from
     if record.top:
-        told["top"] = list(record.top)
+        document["top"] = list(record.top)
     if record.limits:
-        told["limits"] = {n: round(limit, 6) for n, limit in record.limits.items() if isfinite(limit)}
+        document["limits"] = {n: round(limit, 6) for n, limit in record.limits.items() if isfinite(limit)}
     if record.removed:
-        told["removed"] = dict(record.removed)
+        document["removed"] = dict(record.removed)
     if record.relaxed:
-        told["relaxed"] = list(record.relaxed)
+        document["relaxed"] = list(record.relaxed)
     if record.budget_usd is not None:
-        told["budget_usd"] = record.budget_usd
+        document["budget_usd"] = record.budget_usd
     if record.max_tokens is not None:
-        told["max_tokens"] = record.max_tokens
+        document["max_tokens"] = record.max_tokens
     if record.fallback != "none":
-        told["fallback"] = record.fallback
+        document["fallback"] = record.fallback
     if record.tried:
-        told["tried"] = [name[:MAX_NAME] for name in record.tried[:MAX_CANDIDATES]]
+        document["tried"] = [name[:MAX_NAME] for name in record.tried[:MAX_CANDIDATES]]
     if record.predictor is not None:
-        told["predictor"] = record.predictor[:MAX_NAME]
+        document["predictor"] = record.predictor[:MAX_NAME]
     if record.state_age_s is not None:
-        told["state_age_s"] = round(record.state_age_s, 3)
+        document["state_age_s"] = round(record.state_age_s, 3)
     if record.baseline is not None:
-        told["baseline"] = prediction_json(record.baseline)
+        document["baseline"] = prediction_json(record.baseline)
     if record.would is not None:
-        told["would"] = record.would
+        document["would"] = record.would
     if record.outcome is not None:
-        told["measured"] = measured_json(record.outcome)
-    return told
+        document["measured"] = measured_json(record.outcome)
+    return document
 
 
 def prediction_json(prediction: Prediction) -> dict[str, float]:
@@ -265,8 +265,8 @@ def prediction_json(prediction: Prediction) -> dict[str, float]:
 
 
 def measured_json(outcome: Outcome) -> dict[str, Any]:
-    """What was measured as plain JSON values; what was not is left out."""
-    told: dict[str, Any] = {
+    """What was measured, as plain JSON values; what was not measured is omitted."""
+    document: dict[str, Any] = {
         "closed_by": outcome.closed_by,
         "open_s": round(outcome.open_s, 4),
         "ttft_s": None if outcome.ttft_s is None else round(outcome.ttft_s, 4),
@@ -275,4 +275,4 @@ def measured_json(outcome: Outcome) -> dict[str, Any]:
         "cost_usd": None if outcome.cost_usd is None else round(outcome.cost_usd, 10),
         "error": outcome.error,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in document.items() if value is not None}

@@ -1,6 +1,6 @@
-"""The decisions of this worker: the latest of each call, and the most recent ones with all they weighed.
+"""The decisions of this worker: the latest of each call, and recent ones with their score breakdowns.
 
-Not thread-safe by itself; whoever shares it holds a lock while it is written or read.
+It is not thread-safe by itself; its owner holds a lock to write or read.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.decision import DecisionRecord
 
 MAX_CALLS = 8192
-"""Calls whose latest decision is kept, for the headers of their responses; the oldest is forgotten."""
+"""Calls whose latest decision is kept, for the headers of their responses; the oldest is dropped."""
 MAX_RECENT = 512
-"""Decisions kept with their ballots."""
+"""Decisions kept with their score breakdowns."""
 MAX_RECENT_CANDIDATES = 65_536
-"""Candidates in the ballots of all recent decisions together, about 10 MB; older ones make room."""
+"""Candidates in the breakdowns of all recent decisions together, about 10 MB; the oldest are dropped."""
 
 
 @dataclass(slots=True)
 class Recent:
-    """A recent decision and all that it weighed, so that it can be explained and weighed anew."""
+    """A recent decision with its score breakdown, so that it can be explained and scored anew."""
 
     record: DecisionRecord
     breakdown: ScoreBreakdown | None
-    """None where the simple rule served."""
+    """None where the fallback rule chose."""
     deployments: tuple[Deployment, ...]
-    """The N deployments that the ballot's arrays speak of."""
+    """The N deployments of the breakdown's arrays."""
 
 
 class DecisionLog:
@@ -42,7 +42,7 @@ class DecisionLog:
         self._recent: deque[Recent] = deque()
         self._candidates = 0
         self.total = 0
-        """Decisions ever made."""
+        """Number of decisions ever made."""
 
     def add(
         self,
@@ -65,7 +65,7 @@ class DecisionLog:
             self._candidates -= len(self._recent.popleft().deployments)
 
     def finish(self, outcome: Outcome) -> DecisionRecord | None:
-        """Add what was measured to the attempt's record and return it; None if it was forgotten."""
+        """Add what was measured to the attempt's record and return it; None if it is no longer kept."""
         record = self._unfinished.pop((outcome.call_id, outcome.attempt), None)
         if record is not None:
             record.outcome = outcome
@@ -81,5 +81,5 @@ class DecisionLog:
         return newest_first[:count]
 
     def find(self, call_id: str) -> Recent | None:
-        """The last recent decision of a call, with its ballot."""
+        """The last recent decision of a call, with its score breakdown."""
         return next((one for one in reversed(self._recent) if one.record.call_id == call_id), None)

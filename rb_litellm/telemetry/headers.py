@@ -1,4 +1,4 @@
-"""The `x-routebalance-*` headers of a response: where it went and why, for whoever asked."""
+"""The `x-routebalance-*` headers of a response: where it went and why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rb_litellm.telemetry.decision import DecisionRecord
 
 
 def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> dict[str, str]:
-    """The `x-routebalance-*` headers of a response; `spent_usd` is what it cost, where that is known yet."""
+    """The `x-routebalance-*` headers of a response; `spent_usd` is its cost, if that is known yet."""
     headers = {
         "x-routebalance-deployment": record.deployment,
         "x-routebalance-model": record.model,
@@ -33,7 +33,7 @@ def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> 
         headers["x-routebalance-would-model"] = record.would["model"]
     if record.relaxed:
         headers["x-routebalance-relaxed"] = ",".join(record.relaxed)
-    # A header value that a client or an operator could have shaped must not break the response.
+    # A header value that comes from a client or an operator must not break the response.
     return {name: _printable(value) for name, value in headers.items()}
 
 

@@ -1,8 +1,8 @@
-"""Turns decisions, outcomes and the state of things into Prometheus' figures, away from the request path.
+"""Turns decisions, outcomes and present state into Prometheus metrics, off the request path.
 
-A decision or an outcome costs the request one append to a queue; a chore in the event loop works the queue
-off once a second, MAX_AT_ONCE at a time so that it holds nobody up. Nothing is lost at the queue's bound:
-whoever fills it works it off.
+A decision or an outcome costs the request one append to a queue. A periodic task in the event loop works the
+queue off once a second, at most MAX_AT_ONCE entries at a time so that it holds nothing up. Nothing is lost at
+the queue's bound: the code that fills it works it off.
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ if TYPE_CHECKING:
     from rb_litellm.telemetry.metrics import Metrics
 
 MAX_QUEUE = 4096
-"""Decisions and outcomes that wait to be counted."""
+"""Decisions and outcomes that may wait to be counted."""
 MAX_AT_ONCE = 200
-"""Of those, how many one call of the chore counts: about 5 ms."""
+"""Entries that one call of the periodic task counts: about 5 ms."""
 
 _log = logging.getLogger("rb_litellm")
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFigures:
-    """One deployment now, as this worker has it."""
+    """One deployment now, as this worker knows it."""
 
     deployment: str
     model: str
     in_flight: float = 0.0
-    """This worker's own open attempts; so are the tokens."""
+    """Open attempts of this worker alone; the tokens too."""
     prefill_tokens: float = 0.0
     decode_tokens: float = 0.0
     wait_s: float = 0.0
-    """Predicted, by the load of all workers."""
+    """Predicted from the load of all workers."""
     slowdown: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class DriftFigure:
-    """How surely one figure of a deployment, or of a model's answers, has left what is predicted of it."""
+    """Evidence that one figure of a deployment, or of a model's answers, has left its predictions."""
 
     model: str
     deployment: str
-    """Empty for a figure of the model's answers, whichever deployment gives them."""
+    """Empty for a figure of the model's answers, on whichever deployment."""
     figure: str
     score: float
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerFigures:
-    """One worker now; counts are since it began."""
+    """One worker now; counts are since its start."""
 
     deployments: Sequence[DeploymentFigures] = ()
     drift: Sequence[DriftFigure] = ()
@@ -85,15 +85,15 @@ class Meter:
         self._working = Lock()
 
     def decided(self, record: DecisionRecord) -> None:
-        """A decision was made."""
+        """Count a decision."""
         self._put(record, False)
 
     def finished(self, record: DecisionRecord) -> None:
-        """Its attempt is over: `record.outcome` says how."""
+        """Count the outcome of a decision's attempt, `record.outcome`."""
         self._put(record, True)
 
     def work_off(self, at_once: int = MAX_AT_ONCE) -> bool:
-        """Count what waits; whether more is left."""
+        """Count queued entries; returns whether more are left."""
         with self._working:
             for _ in range(min(at_once, len(self._queue))):
                 record, over = self._queue.popleft()
@@ -101,7 +101,7 @@ class Meter:
         return bool(self._queue)
 
     def show(self, now: WorkerFigures) -> None:
-        """Set the gauges, and bring counters that others keep up to date."""
+        """Set the gauges, and update the counters that are kept elsewhere."""
         m = self._metrics
         named = {(d.model, d.deployment): d for d in now.deployments}
         gone = [DeploymentFigures(name, model) for model, name in self._shown - named.keys()]
@@ -136,7 +136,7 @@ class Meter:
         scores = dict.fromkeys(self._drifts, 0.0)
         for d in drift:
             labels = m.model(d.model), m.deployment(d.deployment) if d.deployment else "", d.figure
-            # Those beyond the bound share their labels; the worst is told.
+            # Figures beyond the bound share their labels; the worst is shown.
             scores[labels] = max(scores.get(labels, 0.0), d.score)
         self._drifts = set(scores)
         for labels, score in scores.items():
@@ -148,9 +148,9 @@ class Meter:
             self.work_off()
 
     def _more(self, series: str, label: str, count: int) -> int:
-        """How much a count that somebody else keeps has grown since it was last told."""
+        """How much a count that is kept elsewhere has grown since the last time."""
         more = count - self._told[series, label]
-        # Whoever keeps it may have begun anew.
+        # It may have been reset.
         more = count if more < 0 else more
         self._told[series, label] = count
         return more
@@ -165,7 +165,7 @@ class Meter:
 
     def _count_outcome(self, record: DecisionRecord) -> None:
         m, outcome, predicted = self._metrics, record.outcome, record.prediction
-        # An answer of which nothing is known (a client that left) says nothing of predictions.
+        # An answer of unknown length (its client left) says nothing about predictions.
         if outcome is None or outcome.error is not None or outcome.output_tokens is None:
             return
         model = m.model(record.model)
@@ -198,7 +198,7 @@ class Meter:
 
 
 def prometheus_meter() -> Meter | None:
-    """The meter of this process; None without prometheus-client, or where its metrics cannot be set up."""
+    """The meter of this process; None without prometheus-client, or if its metrics cannot be set up."""
     try:
         from rb_litellm.telemetry.metrics import metrics
     except ImportError:

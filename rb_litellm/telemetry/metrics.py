@@ -1,11 +1,11 @@
-"""The Prometheus series: their names, labels, buckets, and how several workers' figures become one.
+"""The Prometheus metrics: names, labels, buckets, and how the figures of several workers are merged.
 
-They live in prometheus-client's default registry, so that LiteLLM's `/metrics` shows them. With several
-workers every figure is also kept in files below PROMETHEUS_MULTIPROC_DIR, from which whichever worker is
-scraped answers for all. Loads are each worker's own, added up over those that live; what a worker merely
-knows, such as an age or a wait, is told as the worst of them.
+They are in prometheus-client's default registry, so LiteLLM's `/metrics` shows them. With several workers
+every figure is also written to files below PROMETHEUS_MULTIPROC_DIR, from which any worker answers for all.
+Loads are each worker's own and are summed over live workers. What a worker merely knows, such as an age or a
+wait, is shown as the worst of them.
 
-Label values are bounded: MAX_DEPLOYMENTS deployments, MAX_MODELS models, the rest counted as `other`.
+Label values are bounded: MAX_DEPLOYMENTS deployments and MAX_MODELS models; the rest counts as `other`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TOKENS = (1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
 
 class Known:
-    """Label values met so far; from the bound on, further ones are `other`."""
+    """Label values seen so far; beyond the bound, further ones become `other`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -72,7 +72,7 @@ class Metrics:
 
         self.decisions = counter(
             "decisions",
-            "Picks of a deployment, by how it was found and whether it was a request's first attempt (none), "
+            "Decisions, by reason and by whether it was the request's first attempt (none), "
             "a retry, or a fallback to another model name",
             (*by_deployment, "reason", "fallback"),
         )
@@ -80,7 +80,7 @@ class Metrics:
             "decision_seconds", "From a request's arrival at the strategy to its choice", _DECISION_S
         )
         self.failures = counter(
-            "failures", "Failures inside RouteBalance; the requests were routed all the same", ("what",)
+            "failures", "Internal errors of RouteBalance; the requests were routed all the same", ("what",)
         )
 
         self.in_flight = gauge(
@@ -88,7 +88,7 @@ class Metrics:
         )
         self.pending_tokens = gauge(
             "deployment_pending_tokens",
-            "Tokens of open attempts that are still to be prefilled or decoded, as reckoned",
+            "Tokens of open attempts that are still to be prefilled or decoded, as estimated",
             (*by_deployment, "phase"),
             "livesum",
         )
@@ -99,7 +99,7 @@ class Metrics:
         )
         self.slowdown = gauge(
             "deployment_slowdown_ratio",
-            "How many times slower than predicted a deployment shows itself by its open attempts; at least 1",
+            "How many times slower than predicted a deployment is, judging by its open attempts; at least 1",
             by_deployment,
         )
 
@@ -135,8 +135,8 @@ class Metrics:
         )
         self.drift = gauge(
             "drift_score",
-            "How surely ttft and tpot of a deployment, and output_tokens of a model (no deployment) have "
-            "left what is predicted; from 12 on it drifts and the log says what to do, at most 24",
+            "Evidence that ttft and tpot of a deployment, or output_tokens of a model (no deployment), have "
+            "left their predictions: drift from 12 on, when the log says what to do; at most 24",
             (*by_deployment, "figure"),
         )
 
@@ -145,9 +145,11 @@ class Metrics:
         )
         self.slo_met = counter("slo_met", "Answered attempts that kept their service level", ("model", "slo"))
 
-        self.cost_usd = counter("cost_usd", "Cost of answered attempts, measured where told", by_model)
+        self.cost_usd = counter(
+            "cost_usd", "Cost of answered attempts, as reported where it is, else as predicted", by_model
+        )
         self.compared_cost_usd = counter(
-            "compared_cost_usd", "The part of the cost that the baseline's cost is to be compared with"
+            "compared_cost_usd", "The part of the cost that compares with the baseline's cost"
         )
         self.baseline_cost_usd = counter(
             "baseline_cost_usd", "Predicted cost of the same requests on the baseline model"
@@ -169,9 +171,9 @@ class Metrics:
         )
 
         self.state_age_s = gauge(
-            "state_age_seconds", "Since other workers were last heard; 0 for a worker by itself"
+            "state_age_seconds", "Seconds since the last update from the other workers; 0 for a single worker"
         )
-        self.peers = gauge("peers", "Other workers that are heard")
+        self.peers = gauge("peers", "Other workers whose load is received")
         self.redis_up = gauge(
             "redis_up",
             "1 while workers can exchange their load or need not, 0 while they cannot",

@@ -1,7 +1,7 @@
-"""The status page as one document: markup, style and script of `page_files`, put together when first used.
+"""The status page as one document: markup, style and script of `page_files`, put together at first use.
 
-It loads nothing from anywhere. The Content-Security-Policy allows exactly this style and this script, by
-their digests, and requests to the proxy itself.
+It loads nothing else. Its Content-Security-Policy allows exactly this style and this script, by their
+digests, and requests to the proxy itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def page() -> str:
 
 @lru_cache(maxsize=1)
 def security_headers() -> dict[str, str]:
-    """Response headers that keep anything but the page's own style and script from running in it."""
+    """Response headers that allow only the page's own style and script to run in it."""
     policy = {
         "default-src": "'none'",
         "style-src": _digest(_read("page.css")),

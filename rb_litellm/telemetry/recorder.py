@@ -1,4 +1,4 @@
-"""Makes the record of each decision and hands it, and later its outcome, to all that report it."""
+"""Makes the record of each decision and passes it, and later its outcome, to everything that reports it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Recorder:
     """One per worker. Guard with the runtime's lock. `wall` gives Unix time in s."""
 
     def __init__(self, meter: Meter | None = None, wall: Callable[[], float] = time.time) -> None:
-        """`meter` counts for Prometheus; None where nobody can scrape."""
+        """`meter` counts for Prometheus; None without it."""
         self.log = DecisionLog()
         self.meter = meter
         self.baseline = Baseline()
@@ -50,7 +50,7 @@ class Recorder:
         max_tokens: int | None = None,
         would: Assignment | Refusal | None = None,
     ) -> DecisionRecord:
-        """Record a joint decision, or with `would` the choice of another beside it."""
+        """Record a joint decision; in shadow mode the base strategy's choice, with ours as `would`."""
         decision = assignment.decision
         breakdown = decision.breakdown
         weighing = weighing_of(breakdown.terms)
@@ -98,7 +98,7 @@ class Recorder:
         tried: Collection[str],
         duration_s: float,
     ) -> DecisionRecord:
-        """Record what the simple rule chose when the decision failed."""
+        """Record what the fallback rule chose when the decision failed."""
         record = DecisionRecord(
             call_id=call_id,
             attempt=attempt,
@@ -116,7 +116,7 @@ class Recorder:
         return record
 
     def finished(self, outcome: Outcome) -> None:
-        """An attempt is over and all is known of it that will be."""
+        """Add the final outcome of an attempt to its record."""
         record = self.log.finish(outcome)
         if record is not None and self.meter is not None:
             self.meter.finished(record)
@@ -139,7 +139,7 @@ class Recorder:
 
 
 def reason_of(decision: Decision) -> Reason:
-    """How a deployment was found that the balancer has chosen."""
+    """Why the balancer chose its deployment."""
     if decision.candidates == 1:
         return "only-candidate"
     return "exploration" if decision.explored else "joint"

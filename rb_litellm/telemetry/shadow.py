@@ -1,9 +1,9 @@
-"""What would have changed: the choices of shadow mode beside those that served, added up.
+"""What would have changed: the choices in shadow mode compared with those that served.
 
-Both sides are predictions of the same model for the same request at the same moment, so their difference
-is fair; how good the predictions are is told by the side that was measured. A choice that would have been
-made changes the load that later requests meet, which nobody can know from watching: with many moves,
-`routebalance replay` on the same logs says more.
+Both sides are predictions of the same model for the same request at the same moment, so their difference is
+fair. The side that was measured shows how good the predictions are. A different choice would have changed the
+load that later requests meet, which watching cannot show: with many moves, `routebalance replay` on the same
+logs says more.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 
 MAX_MOVES = 50
-"""Pairs of models told of, those with the most requests."""
+"""Pairs of models in the summary, those with the most requests."""
 _FIGURES = ("quality", "e2e_s", "ttft_s", "cost_usd")
 
 
 def summarise(decisions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add up decision records (as JSON values) of shadow mode; others are passed over.
+    """Summarise decision records (as JSON values) of shadow mode; others are skipped.
 
-    Means per request of what was predicted for the deployment that served and for the one that would have
-    been chosen; `measured_e2e_s` beside `predicted_e2e_s` of the same requests shows how far to believe it.
+    The figures are means per request of the predictions for the deployment that served and for the one that
+    would have been chosen. `measured_e2e_s` and `predicted_e2e_s` are of the same requests, to show how far
+    the predictions can be trusted.
     """
     actual, would = [], []
     moves: Counter[tuple[str, str]] = Counter()

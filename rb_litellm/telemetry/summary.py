@@ -1,4 +1,4 @@
-"""Recent decisions in a few figures: where traffic went, how good, fast and dear it was, and against what."""
+"""A summary of recent decisions: where traffic went, its quality, latency and cost, and alternatives."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rb_litellm.telemetry.whatif import means
 
 
 def summarise(recent: Sequence[Recent], baseline: str | None) -> dict[str, Any]:
-    """Figures of the given decisions (newest first); what was not seen is None.
+    """Figures of the given decisions (newest first); None where nothing is known.
 
-    `chosen` and `random` are predictions for the same requests: of the choice that was made, and of a
-    candidate drawn at random, which is what a balancer that looks at nothing gets. `baseline` is the
-    configured model's. `measured` is what came of it.
+    `chosen` and `random` are predictions for the same requests: for the choice that was made, and for a
+    candidate drawn at random, as by a balancer without information. `baseline` is the prediction for the
+    configured model. `measured` is the outcome.
     """
     records = [one.record for one in recent]
     joint = [r for r in records if r.prediction is not None]
@@ -54,7 +54,7 @@ def summarise(recent: Sequence[Recent], baseline: str | None) -> dict[str, Any]:
 
 
 def _at_random(one: Recent) -> tuple[float, float, float] | None:
-    """Quality, E2E and cost that a random candidate of the request was expected to have."""
+    """Expected quality, E2E and cost of a random candidate of the request."""
     if one.breakdown is None or not one.breakdown.offered.any():
         return None
     p, each = one.breakdown.predictions, one.breakdown.offered / one.breakdown.offered.sum()

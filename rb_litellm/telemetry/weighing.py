@@ -1,7 +1,7 @@
-"""What a score is the sum of, in every shape in which a decision's record tells it.
+"""The terms and weights of a score, in every form in which a decision's record shows them.
 
-Most requests are decided under the settings of the operator, so the same few weights are told again and
-again: their names, their figures and the words for them are made once.
+Most requests are decided under the operator's settings, so the same few weights recur: their names, figures
+and text are made once.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ quality and seconds, 1 for tokens, 6 for seconds per token, 10 for USD."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighing:
-    """The terms of a score and what each weighs. Shared by all that were decided so: nobody writes to it."""
+    """The terms of a score and their weights. All decisions with the same weights share it, read-only."""
 
     names: tuple[str, ...]
     weights: tuple[float, ...]
-    told: Mapping[str, float]
-    """Weights by name, rounded,"""
+    rounded: Mapping[str, float]
+    """Weights by name, rounded."""
     words: str
-    """and for people."""
+    """The weights as text."""
 
     def figures(self, breakdown: ScoreBreakdown, rows: Sequence[int]) -> list[list[float]]:
-        """Of each row its prediction, its score and the points of each term, rounded.
+        """The prediction, score and points of each term for each row, rounded.
 
-        All in one table and in place: a call of numpy's takes longer than its work on so few figures.
+        All are in one table and computed in place: on so few figures numpy's calls cost more than the
+        arithmetic.
         """
         p, t = breakdown.predictions, breakdown.predictions.times
         columns = [p.quality, p.output_tokens, t.wait_s, t.ttft_s, t.tpot_s, t.e2e_s, p.cost_usd]
@@ -45,12 +46,12 @@ class Weighing:
         table *= factor
         np.rint(table, out=table)
         table /= scale
-        told: list[list[float]] = table.T.tolist()
-        return told
+        figures: list[list[float]] = table.T.tolist()
+        return figures
 
 
 def weighing_of(terms: Sequence[ScoreTerm]) -> Weighing:
-    """How these terms are weighed."""
+    """The names and weights of these terms."""
     return _weighing(tuple([(term.name, term.weight) for term in terms]))
 
 
@@ -59,16 +60,16 @@ def _weighing(terms: tuple[tuple[str, float], ...]) -> Weighing:
     return Weighing(
         names=tuple([name for name, _ in terms]),
         weights=tuple([weight for _, weight in terms]),
-        told={name: round(weight, 4) for name, weight in terms},
+        rounded={name: round(weight, 4) for name, weight in terms},
         words=", ".join(f"{name} x {weight:.2f}" for name, weight in terms),
     )
 
 
 @lru_cache(maxsize=256)
 def _rounding(weighing: Weighing, rows: int) -> tuple[FloatArray, FloatArray]:
-    """(columns, rows) what figures are multiplied by before they are rounded, and divided by after it.
+    """(columns, rows) factors to multiply figures by before rounding, and to divide by after it.
 
-    In full: numpy takes thrice as long where it has to stretch one of two small arrays.
+    They have the full shape, because broadcasting one of two small arrays takes numpy three times as long.
     """
     factor = [*_SCALE, *[_SCORE_SCALE * weight for weight in weighing.weights]]
     scale = [*_SCALE, *[_SCORE_SCALE for _ in weighing.weights]]

@@ -1,8 +1,7 @@
-"""What other weights would have chosen: recent decisions weighed anew, nothing applied.
+"""What other weights would have chosen: recent decisions scored anew. Nothing is applied.
 
-Each decision is taken again by itself, with the predictions and against the load that it was made with.
-What the other choices would have done to the load of the next ones is not followed: that takes a
-simulation.
+Each decision is repeated by itself, with the predictions and under the load that it was made with. How other
+choices would have changed the load of later requests is not followed; that takes a simulation.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _TIE = 1e-9
 
 @dataclass(slots=True)
 class Tally:
-    """Choices added up: how many went to each model, and what was predicted of them."""
+    """Sums over choices: how many went to each model, and what was predicted for them."""
 
     count: int
     models: Counter[str]
@@ -80,9 +79,9 @@ def weights_of(quality: float, latency: float, cost: float) -> Weights:
 
 
 def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:
-    """How the recent decisions that weighed anything would have come out under other weights.
+    """What the recent joint decisions would have been under other weights.
 
-    `then` tells the choices under `weights` as `now` tells those that were made.
+    `now` summarises the choices that were made, `then` those under `weights`.
     """
     now, then, changed = Tally.empty(), Tally.empty(), 0
     for one in recent:
@@ -94,7 +93,7 @@ def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:
             continue
         chosen = _best(breakdown, weights, made)
         if one.deployments[chosen].tier == one.deployments[made].tier:
-            # Which of a tier it is, its load decides, and chance where several workers do.
+            # Within a tier load decides, and chance where there are several workers.
             chosen = made
         changed += chosen != made
         for tally, row in ((now, made), (then, chosen)):
@@ -119,12 +118,12 @@ def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:
 
 
 def _best(breakdown: ScoreBreakdown, weights: Weights, made: int) -> int:
-    """The row of the best score; the one that was chosen where it is as good as any."""
+    """The row with the best score; the chosen one if it is as good as any."""
     of = {"quality": weights.quality, "latency": weights.latency, "cost": weights.cost}
     joint = [term for term in breakdown.terms if term.name in of]
     others = [term for term in breakdown.terms if term.name not in of]
     if len(joint) < len(of) or any((term.value < 0.0).any() for term in joint):
-        # Decided by another objective, in dollars say, whose terms these weights do not weigh.
+        # It was decided by another objective, such as one in USD, to whose terms these weights do not apply.
         joint = list(JointScore(weights).terms(breakdown.predictions, breakdown.offered))
     scores: FloatArray = np.zeros(breakdown.allowed.size)
     for term in joint:

@@ -1,4 +1,4 @@
-"""Boosted trees for kinds of prompt and deviations at once; labels that are not known pull nowhere."""
+"""Boosted trees for kinds of prompt and deviations together; unknown labels have no gradient."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from rb_litellm.predictors.lexicon import Floats
 
 DIMENSIONS = 32
 PROMPTS_OF_CLUSTER = 100
-"""On average at least so many; too few prompts for two clusters are one."""
+"""Least mean number of prompts in a cluster; too few prompts for two clusters are one."""
 MAX_READ = 10_000
 """Prompts that the dimensions are found from, a random part of them."""
 _ROUNDS = 30

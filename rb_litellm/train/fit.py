@@ -1,4 +1,4 @@
-"""Fit a predictor: a linear reading of n-grams, boosted trees over it, and weights for what they are worth.
+"""Fit a predictor: a linear model of n-grams, boosted trees over it, and weights for what they are worth.
 
 Every figure that judges (weights of the blend, shrinkage, spread of lengths, metrics of the model card) is
 taken from prompts that the trees judging them had not seen.
@@ -21,9 +21,9 @@ from rb_litellm.predictors.model import LEVELS, mean_of_quantiles
 from rb_litellm.train.boosting import Trees, boost
 from rb_litellm.train.clusters import clusters
 from rb_litellm.train.dataset import DataError, Dataset
-from rb_litellm.train.leave_one_task_out import Judged, as_strangers, choose_recognised, left_out
-from rb_litellm.train.prompt_features import MIN_SEEN, Reading
-from rb_litellm.train.targets import MAX_KINDS, Reader, Targets, column_means
+from rb_litellm.train.leave_one_task_out import HeldOutPrompts, as_unseen_kind, choose_recognised, left_out
+from rb_litellm.train.prompt_features import MIN_SEEN, PromptFeatures
+from rb_litellm.train.targets import MAX_KINDS, RidgeModel, Targets, column_means
 from rb_litellm.train.weights import choose_weights, keep_closer, plain_blend
 
 FOLDS = 4
@@ -47,7 +47,7 @@ class Fitted:
 def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lambda done, of: None) -> Fitted:
     """Train on all prompts of `data`; the same data and seed give the same predictor.
 
-    `progress` is told how many of how many fits are done.
+    `progress` is called with the number of fits done and of all fits.
 
     Raises:
         DataError: too few prompts.
@@ -56,14 +56,16 @@ def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lam
         raise DataError(f"{len(data.prompts)} different prompts; needed are at least {MIN_PROMPTS}")
     random = np.random.default_rng(seed)
     fold = random.permutation(len(data.prompts)) % FOLDS
-    reading = Reading.of(data.prompts)
+    prompt_features = PromptFeatures.of(data.prompts)
     tasks = data.tasks
     if not any(tasks):
-        tasks = clusters(reading.matrix(reading.scale(np.arange(len(fold)))), MAX_KINDS - 1, random)
+        tasks = clusters(
+            prompt_features.matrix(prompt_features.scale(np.arange(len(fold)))), MAX_KINDS - 1, random
+        )
     targets = Targets.of(data, tasks)
     strange = left_out(targets)
     steps = _Steps(2 * FOLDS + 2 + len(strange), progress)
-    encoder, features, familiarity = _encode(reading, targets, fold, steps)
+    encoder, features, familiarity = _encode(prompt_features, targets, fold, steps)
 
     unseen = np.zeros_like(targets.every)
     best = []
@@ -80,13 +82,15 @@ def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lam
     steps.done()
 
     blend = choose_weights(plain_blend(targets, familiarity), unseen, targets.labels, targets.known)
-    strangers = []
+    unseen_kinds = []
     for kind in strange:
-        strangers.append(as_strangers(kind, reading, targets, features, blend, rounds, random))
+        unseen_kinds.append(as_unseen_kind(kind, prompt_features, targets, features, blend, rounds, random))
         steps.done()
     graded = targets.fully_graded
-    known = Judged(blend, unseen[graded], familiarity[graded], targets.labels[graded, : targets.qualities])
-    blend = blend.but(recognised=choose_recognised(known, strangers))
+    known = HeldOutPrompts(
+        blend, unseen[graded], familiarity[graded], targets.labels[graded, : targets.qualities]
+    )
+    blend = blend.but(recognised=choose_recognised(known, unseen_kinds))
     blend = keep_closer(blend, unseen, familiarity, targets.labels, targets.known)
     return _fitted(data, targets, blend, encoder, bytes(booster.save_raw("ubj")), unseen, familiarity)
 
@@ -103,24 +107,28 @@ class _Steps:
 
 
 def _encode(
-    reading: Reading, targets: Targets, fold: IntArray, steps: _Steps
+    prompt_features: PromptFeatures, targets: Targets, fold: IntArray, steps: _Steps
 ) -> tuple[Encoder, Floats, Floats]:
     """The encoder of all prompts, and features as prompts have them that it was not fitted on."""
     every = np.arange(len(fold))
-    scale = reading.scale(every)
-    matrix, reader = reading.matrix(scale), Reader(targets)
+    scale = prompt_features.scale(every)
+    matrix, ridge_model = prompt_features.matrix(scale), RidgeModel(targets)
     read = np.zeros(targets.every.shape, dtype=np.float32)
     for k in range(FOLDS):
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        read[test] = matrix[test] @ reader.table(matrix[train], train)
+        read[test] = matrix[test] @ ridge_model.table(matrix[train], train)
         steps.done()
-    table = reader.table(matrix, every)
+    table = ridge_model.table(matrix, every)
     steps.done()
     width = lexicon.WIDTH
     encoder = Encoder(scale.idf, scale.centre, scale.spread, table[:width], table[width:])
     # An n-gram of one prompt only is unknown when that prompt is new: count it so here too.
     idf = np.where(scale.seen > MIN_SEEN, scale.idf, 0.0).astype(np.float32)
-    return encoder, np.concatenate([reading.plain, read], axis=1), lexicon.weigh(reading.bag, idf)[1]
+    return (
+        encoder,
+        np.concatenate([prompt_features.plain, read], axis=1),
+        lexicon.weigh(prompt_features.bag, idf)[1],
+    )
 
 
 def _fitted(

@@ -1,12 +1,12 @@
-"""From which certainty on a prompt counts as of a kind that is known: found on kinds left out of training.
+"""Leave one task out: how certain the kind of a prompt must be for the prediction to count in full.
 
 A route that trusts what it has learned does well on prompts like those it has seen, and may do badly on a
-kind of task it never saw: that is then taken for some other kind, and the models that are good at that one
-for good. What gives it away is that no kind is certain. So every kind is left out once, linear reading and
-trees are fitted to the others, and its prompts are read as strangers. The certainty that is asked for is the
-one that earns most on prompts of known kinds and on the strangers that fare worst. Judged is the route to the
-best model alone: below that certainty only what may overrule the order of the means fades (see `blend`), and
-what a trade of quality for time or money goes by stays.
+kind of task that it never saw: such a prompt is taken for another kind, and gets the models that are good at
+that one. What gives it away is that no kind is certain. So each kind is left out once (leave-one-group-out
+cross-validation): linear model and trees are fitted to the other kinds and predict its prompts. The
+certainty that is chosen earns most on prompts of known kinds and on the left-out kind that does worst. Only
+the route to the best model is judged: below that certainty, only the part that may overrule the order of the
+means fades (see `blend`), and the trade of quality for time or money stays.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from rb_litellm.predictors.blend import Blend
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.predictors.structure import STRUCTURE
 from rb_litellm.train.boosting import Trees, boost
-from rb_litellm.train.prompt_features import Reading
-from rb_litellm.train.targets import Reader, Targets
+from rb_litellm.train.prompt_features import PromptFeatures
+from rb_litellm.train.targets import RidgeModel, Targets
 from rb_litellm.train.weights import plain_blend
 
 GRID = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8)
-"""Certainties to choose from. With more, even prompts whose kind is told for sure would count in part."""
+"""Certainties to choose from. Above these, even prompts of a certain kind would count only in part."""
 CHANCE = 0.002
-"""A difference of quality that counts for nothing."""
+"""Differences of quality below this are chance."""
 MIN_KINDS = 4
-"""With fewer there are too few left to be uncertain between."""
+"""With fewer kinds, too few remain to be uncertain between."""
 MAX_LEFT_OUT = 16
-"""Kinds that are left out, the largest: bounds the time."""
+"""Kinds that are left out at most, the largest ones, to bound the time."""
 MAX_OTHERS = 6_000
-"""Prompts of other kinds that are trained on, a random part of them."""
+"""Prompts of other kinds to train on at most, a random sample."""
 MIN_GRADED = 20
-"""Prompts of a kind graded for all models, for it to count."""
+"""Least number of a kind's prompts that are graded for all models, for the kind to be left out."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Prompts with what trees say of them that had not seen them."""
+class HeldOutPrompts:
+    """Prompts with the predictions of trees that were not trained on them."""
 
     blend: Blend
     raw: FloatArray
@@ -52,7 +52,7 @@ class Judged:
     """(P, Q) graded by all models."""
 
     def gain(self, recognised: float) -> float:
-        """What the route earns over the model that is best in training."""
+        """Mean quality that the route gains over the model that was best in training."""
         blend = self.blend.but(recognised=recognised)
         told = blend.outputs(self.raw, self.familiarity)[:, : blend.qualities]
         best = self.blend.offset[: blend.qualities].argmax()
@@ -60,20 +60,20 @@ class Judged:
         return float(earned.mean())
 
 
-def choose_recognised(known: Judged, strangers: Sequence[Judged]) -> float:
-    """The most certainty, of GRID, that earns about most on known kinds and on the stranger that fares worst.
+def choose_recognised(known: HeldOutPrompts, unseen_kinds: Sequence[HeldOutPrompts]) -> float:
+    """The highest certainty of GRID that gains about most on known kinds and on the worst left-out kind.
 
-    The worst, because the next kind never seen may be like it: most strangers are taken for nothing known and
-    lose little at any certainty, and a single one taken for what it is not loses more than all others earn.
+    The worst counts, because the next unseen kind may be like it. Most unseen kinds resemble no known one and
+    lose little at any certainty; a single one that is taken for another loses more than all others gain.
     """
-    if not strangers:
+    if not unseen_kinds:
         return 0.0
-    earned = [known.gain(at) + min(part.gain(at) for part in strangers) for at in GRID]
+    earned = [known.gain(at) + min(part.gain(at) for part in unseen_kinds) for at in GRID]
     return max(at for at, gain in zip(GRID, earned, strict=True) if gain >= max(earned) - CHANCE)
 
 
 def left_out(targets: Targets) -> list[int]:
-    """The kinds to leave out one at a time: those that can be judged, if enough remain to tell apart."""
+    """The kinds to leave out one at a time: those with enough grades, if enough other kinds remain."""
     if targets.kinds.shape[1] < MIN_KINDS or targets.qualities < 2:
         return []
     graded = targets.kinds[targets.fully_graded].sum(axis=0)
@@ -81,18 +81,18 @@ def left_out(targets: Targets) -> list[int]:
     return sorted(int(kind) for kind in order if graded[kind] >= MIN_GRADED)
 
 
-def as_strangers(
+def as_unseen_kind(
     kind: int,
-    reading: Reading,
+    prompt_features: PromptFeatures,
     targets: Targets,
     features: Floats,
     blend: Blend,
     rounds: int,
     random: np.random.Generator,
-) -> Judged:
-    """The prompts of one kind as they are read by who has never seen the kind.
+) -> HeldOutPrompts:
+    """The prompts of one kind as predicted by trees that have not seen the kind.
 
-    `features` (P, STRUCTURE + C + O) are those of prompts that the linear reading was not fitted on.
+    `features` (P, STRUCTURE + C + O) come from linear models that were not fitted on their prompt.
     """
     of_kind = targets.kinds[:, kind] > 0
     rows = np.flatnonzero(of_kind & targets.fully_graded)
@@ -100,18 +100,18 @@ def as_strangers(
     if len(others) > MAX_OTHERS:
         others = np.sort(random.choice(others, MAX_OTHERS, replace=False))
     told = targets.without(kind, others)
-    scale = reading.scale(others)
-    matrix = reading.matrix(scale)
+    scale = prompt_features.scale(others)
+    matrix = prompt_features.matrix(scale)
     every = np.arange(len(others))
-    table = Reader(told).table(matrix[others], every)
+    table = RidgeModel(told).table(matrix[others], every)
     read = np.delete(features[others], STRUCTURE + kind, axis=1)
     trees = Trees(told.kinds.shape[1], seed=0)
     booster, _ = boost(read, told.every, told.every_known, every, trees, rounds=rounds)
-    strange = np.concatenate([reading.plain[rows], matrix[rows] @ table], axis=1)
+    strange = np.concatenate([prompt_features.plain[rows], matrix[rows] @ table], axis=1)
     raw = np.asarray(booster.inplace_predict(strange, validate_features=False), dtype=np.float64)
-    _, familiarity = lexicon.weigh(reading.bag, scale.idf)
+    _, familiarity = lexicon.weigh(prompt_features.bag, scale.idf)
     same = ("own_common", "own_differences", "own_lengths", "worth")
-    return Judged(
+    return HeldOutPrompts(
         plain_blend(told, familiarity[others]).but(**{name: getattr(blend, name) for name in same}),
         raw.reshape(len(rows), -1),
         familiarity[rows],

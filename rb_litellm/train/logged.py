@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
+from rb_litellm.logs.server_fit import fit_servers
 from rb_litellm.logs.spend_logs import LoggedCall
-from rb_litellm.replay.fit import fit_servers
 from rb_litellm.train.dataset import Answer, DataError
 
 _SHORTENED = "litellm_truncated"

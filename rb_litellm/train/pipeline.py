@@ -1,4 +1,4 @@
-"""One call from graded answers to a predictor's folder, for the command and for whoever has the data."""
+"""One call from graded answers to a predictor's folder, for the command and other callers."""
 
 from __future__ import annotations
 

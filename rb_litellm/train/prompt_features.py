@@ -1,4 +1,4 @@
-"""The prompts of a data set as training reads them: structure, n-grams, and what some have in common."""
+"""Features of the prompts of a data set for training: structure, n-grams, and the scale of both."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rb_litellm.predictors.lexicon import Bags, Floats
 from rb_litellm.predictors.structure import structure
 
 MIN_SEEN = 2
-"""Prompts that an n-gram must occur in."""
+"""Least number of prompts that an n-gram must occur in."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What some prompts say of how to read any."""
+    """Statistics of some prompts, by which the features of all prompts are scaled."""
 
     seen: IntArray
-    """(WIDTH,) prompts that an n-gram occurs in."""
+    """(WIDTH,) number of prompts that an n-gram occurs in."""
     idf: Floats
     """(WIDTH,) as the encoder holds it."""
     centre: Floats
@@ -33,16 +33,16 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """P prompts."""
+class PromptFeatures:
+    """Unscaled features of P prompts."""
 
     plain: Floats
     """(P, STRUCTURE)"""
     bag: Bags
 
     @classmethod
-    def of(cls, prompts: Sequence[Prompt]) -> Reading:
-        """Read all prompts."""
+    def of(cls, prompts: Sequence[Prompt]) -> PromptFeatures:
+        """The features of these prompts."""
         texts = [clip(prompt.text) for prompt in prompts]
         contents = [text.encode("utf-8", "replace") for text in texts]
         return cls(structure(prompts, texts, contents), lexicon.bags(contents))

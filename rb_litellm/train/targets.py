@@ -1,4 +1,4 @@
-"""What is learned of each prompt: its kind, and how each output deviates from its mean."""
+"""What is learned for each prompt: its kind, and how each output deviates from its mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rb_litellm.train.linear import ridge
 
 MIN_OF_KIND = 10
 MAX_KINDS = 32
-"""Tasks that are told apart; the smallest are one kind."""
+"""Tasks that are distinguished; the smallest are merged into one kind."""
 KIND_PENALTY = 1.2
 LABEL_PENALTY = 20.0
 
@@ -27,7 +27,7 @@ class Targets:
     outputs: IntArray
     """(O,) what is learned: the models' qualities are 0..M-1, the logarithms of their lengths M..2M-1."""
     qualities: int
-    """The first so many outputs are qualities."""
+    """The first `qualities` outputs are qualities."""
     labels: FloatArray
     """(P, O)"""
     known: BoolArray
@@ -35,7 +35,7 @@ class Targets:
     """(O,) means."""
     scale: FloatArray
     kinds: FloatArray
-    """(P, C) 0 or 1; C is 0 where there are not two to tell apart."""
+    """(P, C) 0 or 1; C is 0 where there are fewer than two kinds."""
 
     @classmethod
     def of(cls, data: Dataset, tasks: Sequence[str]) -> Targets:
@@ -80,8 +80,8 @@ class Targets:
         return np.concatenate([np.ones_like(self.kinds, dtype=np.bool_), self.known], axis=1)
 
 
-class Reader:
-    """Fits the linear reading of n-grams to targets."""
+class RidgeModel:
+    """The linear model of n-grams, fitted to targets by ridge regression."""
 
     def __init__(self, targets: Targets) -> None:
         kinds = targets.kinds.shape[1]

@@ -15,7 +15,7 @@ SURE = 2.0
 CLOSER = 1.0
 """Standard errors by which predictions must be closer to the truth than the mean is."""
 _PRIOR_ROWS = 5.0
-"""The mean deviation of a kind starts as that of so many prompts without any."""
+"""Pseudo-count: the mean deviation of a kind starts as that of this many prompts without any."""
 
 
 def plain_blend(targets: Targets, familiarity: Floats) -> Blend:

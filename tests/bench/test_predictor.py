@@ -13,7 +13,7 @@ def test_every_size_is_timed_part_by_part() -> None:
     result = CliRunner().invoke(main, ["bench", "predictor", "--repeats", "10", "--json"])
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert report["predictor"] == "stand-in"
+    assert report["predictor"] == "placeholder"
     assert len(report["models"]) == 4
     parts = ["tokens", "prediction", "all"]
     sizes = {

@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.affinity import AffinityRule, Held
+from rb_litellm.core.affinity import AffinityRule, CachedPrefix
 
 RULE = AffinityRule()
 
 
-def to_prefill(seen, in_flight, rule=RULE, input_tokens=1000.0, prefill=1e-4, equals=None, offered=None):
+def to_prefill(seen, in_flight, rule=RULE, input_tokens=1000.0, prefill=1e-4, tiers=None, offered=None):
     n = len(seen)
-    equals = np.zeros(n, dtype=np.int64) if equals is None else np.array(equals)
+    tiers = np.zeros(n, dtype=np.int64) if tiers is None else np.array(tiers)
     offered = np.ones(n, dtype=bool) if offered is None else np.array(offered)
-    held = Held(np.array(seen, dtype=float), equals, None, rule, ())
-    return held.tokens_to_prefill(
+    match = CachedPrefix(np.array(seen, dtype=float), tiers, None, rule, ())
+    return match.tokens_to_prefill(
         input_tokens, np.full(n, prefill), np.array(in_flight, dtype=float), offered
     )
 
@@ -38,7 +38,7 @@ def test_a_busier_deployment_than_its_equals_gets_no_bonus():
 
 
 def test_load_is_compared_within_the_tier_and_with_what_is_offered():
-    assert to_prefill([900, 0], [9, 0], equals=[0, 1])[0] == 100.0
+    assert to_prefill([900, 0], [9, 0], tiers=[0, 1])[0] == 100.0
     assert to_prefill([900, 0], [9, 0], offered=[True, False])[0] == 100.0
 
 

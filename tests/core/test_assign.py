@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.admission import Admission
-from rb_litellm.core.affinity import AffinityRule, Held
+from rb_litellm.core.affinity import AffinityRule, CachedPrefix
 from rb_litellm.core.assign import Fleet, assign
 from rb_litellm.core.batch import BatchRequest, Prices, longest_first
 from rb_litellm.core.breakdown import Decision, Refusal
@@ -21,7 +21,7 @@ from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.slo import Slo
 from rb_litellm.core.types import InstanceState
-from tests.core.odds import LogUniform
+from tests.core.latency_errors import LogUniform
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.05, prefill_s_per_token=1e-4, tpot_s_per_running=1e-3, slots=8.0)
 LATENCY = Weights(0.0, 1.0, 0.0)
@@ -77,11 +77,11 @@ def test_a_limit_that_the_best_choice_keeps_changes_nothing(batch, e2e_s, mode):
     limits = Limits(slo=Slo(e2e_s=e2e_s, mode=mode))
     for asked in requests:
         free, bound = fleet(n), fleet(n)
-        bound.odds = LogUniform()
+        bound.latency_errors = LogUniform()
         (chosen,) = assign([asked], free, 0.0, Random(0))
-        (held,) = assign([replace(asked, limits=limits)], bound, 0.0, Random(0))
-        if held.breakdown.filter_results[0].passed[chosen.index]:
-            assert held.score == chosen.score
+        (kept,) = assign([replace(asked, limits=limits)], bound, 0.0, Random(0))
+        if kept.breakdown.filter_results[0].passed[chosen.index]:
+            assert kept.score == chosen.score
 
 
 @given(batches(), st.integers(0, 2**32))
@@ -203,7 +203,7 @@ def test_an_overdue_deployment_is_avoided():
 
 
 @given(batches(), st.integers(0, 2**32))
-def test_the_ballot_explains_the_choice(batch, seed):
+def test_the_breakdown_explains_the_choice(batch, seed):
     n, requests = batch
     for decision, asked in zip(assign(requests, fleet(n), 1.0, Random(seed)), requests, strict=True):
         breakdown = decision.breakdown
@@ -216,8 +216,8 @@ def test_the_ballot_explains_the_choice(batch, seed):
         assert breakdown.prediction(decision.index) == decision.prediction
 
 
-def test_a_bid_whose_limits_nobody_keeps_is_refused_and_adds_no_load():
-    target = replace(fleet(2), odds=LogUniform())
+def test_a_request_whose_limits_nobody_meets_is_refused_and_adds_no_load():
+    target = replace(fleet(2), latency_errors=LogUniform())
     strict = Limits(slo=Slo(ttft_s=1e-6, mode="strict"))
     refusal, placed = assign([replace(request(2), limits=strict), request(2)], target, 0.0, Random(0))
     assert isinstance(refusal, Refusal)
@@ -230,7 +230,7 @@ def test_a_bid_whose_limits_nobody_keeps_is_refused_and_adds_no_load():
 
 
 def test_a_limit_that_only_the_load_breaks_says_when_to_come_back():
-    busy = replace(fleet(2, in_flight=[8.0, 8.0]), odds=LogUniform())
+    busy = replace(fleet(2, in_flight=[8.0, 8.0]), latency_errors=LogUniform())
     busy.state.pending_decode_tokens[:] = 8 * 500.0
     (refusal,) = assign(
         [replace(request(2), limits=Limits(slo=Slo(ttft_s=0.5, mode="strict")))], busy, 0.0, Random(0)
@@ -240,7 +240,7 @@ def test_a_limit_that_only_the_load_breaks_says_when_to_come_back():
 
 
 def test_an_overloaded_fleet_refuses_by_its_shortest_queue():
-    busy = replace(fleet(2, in_flight=[9.0, 20.0]), odds=LogUniform())
+    busy = replace(fleet(2, in_flight=[9.0, 20.0]), latency_errors=LogUniform())
     busy.state.pending_decode_tokens[:] = 9 * 1000.0, 20 * 1000.0
     (refusal,) = assign([replace(request(2), limits=Limits(admission=Admission(0.5)))], busy, 0.0, Random(0))
     assert isinstance(refusal, Refusal)
@@ -251,7 +251,7 @@ def test_an_overloaded_fleet_refuses_by_its_shortest_queue():
 def test_a_budget_keeps_away_from_where_not_even_the_shortest_answer_is_paid():
     target = replace(
         fleet(2),
-        odds=LogUniform(),
+        latency_errors=LogUniform(),
         prices=Prices(np.array([1e-6, 1e-3]), np.array([1e-6, 1e-3])),
     )
     for quality in ([0.1, 0.9], [0.9, 0.1]):
@@ -277,7 +277,7 @@ class TestExploration:
         assert decision.index == 1
 
     def test_a_strict_slo_is_never_explored_with(self):
-        of = replace(fleet(3, last_chosen=[8.0, 7.0, 1.0]), odds=LogUniform())
+        of = replace(fleet(3, last_chosen=[8.0, 7.0, 1.0]), latency_errors=LogUniform())
         rule, limits = ExplorationRule("epsilon", 1.0), Limits(slo=Slo(e2e_s=100.0, mode="strict"))
         asked = replace(request(3, quality=[0.9, 0.5, 0.1]), exploration=rule, limits=limits)
         assert not assign([asked], of, 9.0, Random(0))[0].explored
@@ -296,11 +296,13 @@ class TestExploration:
 
 
 class TestAffinity:
-    def held(self, *seen, switches=None):
-        return Held(np.array(seen, dtype=float), np.zeros(len(seen), dtype=int), switches, AffinityRule(), ())
+    def cached(self, *seen, model_switch=None):
+        return CachedPrefix(
+            np.array(seen, dtype=float), np.zeros(len(seen), dtype=int), model_switch, AffinityRule(), ()
+        )
 
     def test_a_cached_prefix_decides_among_equals(self):
-        asked = replace(request(3, input_tokens=1000.0), held=self.held(0, 900, 0))
+        asked = replace(request(3, input_tokens=1000.0), cached_prefix=self.cached(0, 900, 0))
         decision = assign([asked], fleet(3), 0.0, Random(0))[0]
         assert decision.index == 1
         assert decision.prefill_tokens == 100.0
@@ -308,22 +310,31 @@ class TestAffinity:
 
     def test_only_what_must_be_computed_is_pending(self):
         of = fleet(3)
-        assign([replace(request(3, input_tokens=1000.0), held=self.held(0, 900, 0))], of, 0.0, Random(0))
+        assign(
+            [replace(request(3, input_tokens=1000.0), cached_prefix=self.cached(0, 900, 0))],
+            of,
+            0.0,
+            Random(0),
+        )
         assert of.state.pending_prefill_tokens.tolist() == [0.0, 100.0, 0.0]
 
     def test_load_beats_a_cached_prefix(self):
-        asked = replace(request(3, input_tokens=1000.0), held=self.held(0, 900, 0))
+        asked = replace(request(3, input_tokens=1000.0), cached_prefix=self.cached(0, 900, 0))
         assert assign([asked], fleet(3, in_flight=[0, 5, 0]), 0.0, Random(0))[0].index != 1
 
     def test_a_conversation_stays_with_its_model_for_a_small_difference(self):
-        switches = np.array([0.0, 1.0])
-        near = replace(request(2, quality=[0.5, 0.54]), held=self.held(0, 0, switches=switches))
-        far = replace(request(2, quality=[0.5, 0.9]), held=self.held(0, 0, switches=switches))
+        model_switch = np.array([0.0, 1.0])
+        near = replace(
+            request(2, quality=[0.5, 0.54]), cached_prefix=self.cached(0, 0, model_switch=model_switch)
+        )
+        far = replace(
+            request(2, quality=[0.5, 0.9]), cached_prefix=self.cached(0, 0, model_switch=model_switch)
+        )
         assert [assign([b], fleet(2), 0.0, Random(0))[0].index for b in (near, far)] == [0, 1]
 
 
 def test_a_queue_that_is_too_long_is_not_joined_while_another_is_short():
-    busy = replace(fleet(2, in_flight=[20.0, 0.0]), odds=LogUniform())
+    busy = replace(fleet(2, in_flight=[20.0, 0.0]), latency_errors=LogUniform())
     busy.state.pending_decode_tokens[0] = 20 * 1000.0
     better_but_full = request(2, quality=[1.0, 0.0], weights=Weights(1.0, 0.0, 0.0))
     asked = replace(better_but_full, limits=Limits(admission=Admission(0.5)))
@@ -339,14 +350,14 @@ class TestCrowd:
     TIERS = np.repeat([0, 1], MANY)
     QUALITY = np.repeat([0.3, 0.9], MANY)
 
-    def chosen(self, seed, crowded=True, **changes):
+    def chosen(self, seed, many_workers=True, **changes):
         target = fleet(2 * self.MANY, in_flight=[*range(self.MANY)] * 2)
-        target.sampling = CandidateSampling(16, self.TIERS) if crowded else None
+        target.sampling = CandidateSampling(16, self.TIERS) if many_workers else None
         asked = replace(request(2 * self.MANY, quality=self.QUALITY, weights=PRESETS["quality"]), **changes)
         return assign([asked], target, 0.0, Random(seed))[0].index
 
     def test_without_it_all_meet_on_the_least_loaded(self):
-        assert {self.chosen(seed, crowded=False) for seed in range(16)} == {self.MANY}
+        assert {self.chosen(seed, many_workers=False) for seed in range(16)} == {self.MANY}
 
     def test_few_meet(self):
         assert len({self.chosen(seed) for seed in range(16)}) > 8
@@ -364,8 +375,8 @@ class TestCrowd:
     def test_a_cached_prefix_is_not_given_up(self):
         cached = np.zeros(2 * self.MANY)
         cached[self.MANY] = 40.0
-        held = Held(cached, np.zeros(2 * self.MANY, dtype=int), None, AffinityRule(), ())
-        assert {self.chosen(seed, held=held) for seed in range(16)} == {self.MANY}
+        match = CachedPrefix(cached, np.zeros(2 * self.MANY, dtype=int), None, AffinityRule(), ())
+        assert {self.chosen(seed, cached_prefix=match) for seed in range(16)} == {self.MANY}
 
     def test_one_that_is_cheaper_than_its_like_is_not_given_up(self):
         target = fleet(self.MANY)

@@ -77,7 +77,7 @@ def test_an_outcome_feeds_times_by_deployment_and_length_by_model():
     of = Drift()
     for _ in range(30):
         of.learn(outcome(ttft_s=0.8, tokens=200), model="m")
-    scores = {(name, kind): track.score for name, kind, track in of}
+    scores = {(name, kind): cusum.score for name, kind, cusum in of}
     assert scores[("d", "ttft")] >= ALARM
     assert scores[("m", "output_tokens")] >= ALARM
     assert scores[("d", "tpot")] == 0.0
@@ -102,6 +102,6 @@ def test_no_odd_figure_spoils_a_score(pairs):
     of = Drift()
     for predicted, measured in pairs:
         of.observe("d", "ttft", predicted, measured)
-    for _, _, track in of:
-        assert 0.0 <= track.score <= 2 * ALARM
-        assert math.isfinite(track.ratio)
+    for _, _, cusum in of:
+        assert 0.0 <= cusum.score <= 2 * ALARM
+        assert math.isfinite(cusum.ratio)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.exploration import ExplorationRule, drawn_latency, explores, longest_ago
+from rb_litellm.core.exploration import ExplorationRule, explores, least_recently_chosen, sampled_latency
 
 
 def test_it_is_off_by_default():
@@ -29,20 +29,22 @@ def test_it_keeps_to_its_share(method):
 def test_it_goes_where_nobody_was_for_longest_among_the_allowed(candidates):
     last = np.array([at for at, _ in candidates])
     allowed = np.array([a for _, a in candidates])
-    chosen = longest_ago(last, allowed)
+    chosen = least_recently_chosen(last, allowed)
     assert allowed[chosen]
     assert last[chosen] == last[allowed].min()
 
 
 def test_one_that_was_never_chosen_comes_first():
-    assert longest_ago(np.array([3.0, -np.inf, 1.0]), np.ones(3, dtype=bool)) == 1
+    assert least_recently_chosen(np.array([3.0, -np.inf, 1.0]), np.ones(3, dtype=bool)) == 1
 
 
 def test_much_measured_lately_is_drawn_close_and_little_measured_far():
     random = Random(0)
     draws = np.array(
         [
-            drawn_latency(np.ones(3), np.array([400, 400, 0]), np.array([0.0, -600.0, -np.inf]), 0.0, random)
+            sampled_latency(
+                np.ones(3), np.array([400, 400, 0]), np.array([0.0, -600.0, -np.inf]), 0.0, random
+            )
             for _ in range(2000)
         ]
     )

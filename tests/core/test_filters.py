@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from rb_litellm.core.admission import Admission
 from rb_litellm.core.breakdown import Predictions
 from rb_litellm.core.budget import Budget, payable
-from rb_litellm.core.filters import Limits, apply, rest_kept
+from rb_litellm.core.filters import Limits, apply, static_limits_met
 from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.slo import Slo
-from tests.core.odds import LogUniform
+from tests.core.latency_errors import LogUniform
 
 N = 4
 INPUT_USD = OUTPUT_USD = np.array([0.0, 1e-6, 1e-5, 1e-4])
@@ -43,7 +43,7 @@ predicted = st.builds(
 
 def filtered(asked, predictions, at_a_glance):
     pays = payable([asked.budget], INPUT_USD, OUTPUT_USD, None)[0] if asked.budget else None
-    rest = rest_kept(asked, pays, predictions.quality.min(), predictions.cost_usd.max())
+    rest = static_limits_met(asked, pays, predictions.quality.min(), predictions.cost_usd.max())
     offered = np.ones(N, bool)
     return apply(asked, predictions, lambda: predictions, offered, pays, LogUniform(), rest and at_a_glance)
 
@@ -56,7 +56,9 @@ def test_a_glance_leaves_the_same_candidates_as_one_filter_after_the_other(asked
     assert soon.relaxed == slow.relaxed
     assert (soon.penalty is None) == (slow.penalty is None)
     assert np.array_equal(soon.affordable_tokens, slow.affordable_tokens) or soon.affordable_tokens is None
-    said = [[(v.name, v.limit, v.passed.tolist()) for v in of.judged()] for of in (soon, slow)]
+    said = [
+        [(v.name, v.limit, v.passed.tolist()) for v in of.compute_filter_results()] for of in (soon, slow)
+    ]
     assert said[0] == said[1]
 
 
@@ -64,11 +66,11 @@ def test_a_glance_leaves_the_same_candidates_as_one_filter_after_the_other(asked
 def test_where_none_is_said_to_fail_all_pass(asked, predictions):
     found = filtered(asked, predictions, True)
     if not found.failed:
-        assert all(result.passed.all() for result in found.judged())
+        assert all(result.passed.all() for result in found.compute_filter_results())
 
 
 @given(limits, predicted)
-def test_limits_are_named_as_their_verdicts_are(asked, predictions):
+def test_limits_have_the_names_of_their_filter_results(asked, predictions):
     found = filtered(asked, predictions, True)
     if found.refused is None:
-        assert [*asked.by_name().items()] == [(v.name, v.limit) for v in found.judged()]
+        assert [*asked.by_name().items()] == [(v.name, v.limit) for v in found.compute_filter_results()]

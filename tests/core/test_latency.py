@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.latency import Conditions, LatencyCoefficients, LatencyPrior, forecast
+from rb_litellm.core.latency import BatchForecaster, LatencyCoefficients, LatencyPrior, forecast
 from rb_litellm.core.types import InstanceState
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.05, prefill_s_per_token=1e-4, tpot_s_per_running=1e-3, slots=4.0)
@@ -61,11 +61,11 @@ TIMES = ("wait_s", "ttft_s", "tpot_s", "e2e_s", "burden_s")
     st.lists(st.tuples(priors, loads, st.floats(1.0, 50.0)), min_size=1, max_size=4),
     st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1e4), st.floats(0, 1e4)), max_size=8),
 )
-def test_whoever_joins_is_met_as_if_all_were_reckoned_anew(fleet, joining):
+def test_an_added_request_changes_forecasts_as_if_all_were_computed_anew(fleet, joining):
     coefficients = LatencyCoefficients.from_priors([prior for prior, _, _ in fleet])
     state = InstanceState(*np.array([load for _, load, _ in fleet], dtype=float).T.copy())
     slowdown = np.array([factor for _, _, factor in fleet])
-    conditions = Conditions(coefficients, state, slowdown)
+    conditions = BatchForecaster(coefficients, state, slowdown)
     seen = []
     for row, prefill_tokens, output_tokens in joining:
         seen.append((conditions.forecast(100.0, np.full(len(fleet), 50.0)), state.copy()))

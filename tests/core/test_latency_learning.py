@@ -100,7 +100,7 @@ def test_a_tenth_of_wild_outliers_does_not_run_away_with_the_forecast():
     assert 0.08 < ttft < 0.22
 
 
-def test_slow_to_start_and_quick_to_write_are_told_apart():
+def test_slow_to_start_and_quick_to_write_are_learned_separately():
     of = learner()
     for _ in range(100):
         of.observe(0, outcome(ttft=0.55, tpot=0.01))
@@ -155,7 +155,7 @@ def test_a_first_token_is_learned_when_it_comes_and_once():
     early, late = learner(), learner()
     for _ in range(20):
         early.first_token(0, outcome(ttft=0.4))
-        early.observe(0, replace(outcome(ttft=0.4), first_token_told=True))
+        early.observe(0, replace(outcome(ttft=0.4), first_token_learned=True))
         late.observe(0, outcome(ttft=0.4))
     assert expected(early)[0] == pytest.approx(expected(late)[0])
 
@@ -165,7 +165,7 @@ def test_late_first_tokens_hint_at_slow_writing_before_any_answer_is_complete():
     for _ in range(200):
         for row in range(2):
             of.first_token(row, outcome(ttft=0.11))
-            of.observe(row, replace(outcome(tpot=0.02, ttft=0.11), first_token_told=True))
+            of.observe(row, replace(outcome(tpot=0.02, ttft=0.11), first_token_learned=True))
     for _ in range(30):
         of.first_token(0, outcome(ttft=0.33))
     assert 0.026 < expected(of, 0)[1] < 0.06
@@ -182,7 +182,7 @@ def test_streams_three_times_slower_are_priced_before_any_answer_is_complete_and
     def look(now):
         for progress in written:
             progress.chunks = round(now / slow)
-        return of.look(0, 1.0, streams, now)
+        return of.observe_streams(0, 1.0, streams, now)
 
     assert look(1.0) is look(2.0) is None
     assert look(3.0) == pytest.approx(slow, rel=0.1)

@@ -67,42 +67,42 @@ RULE = AffinityRule(ttl_s=60.0)
 ROWS, TIERS, GROUPS = np.array([5, 6, 9]), np.array([0, 0, 1]), ("small", "small", "large")
 
 
-def held(memory, prompt, now=0.0):
-    return memory.held(prompt, RULE, ROWS, TIERS, GROUPS, now)
+def match(memory, prompt, now=0.0):
+    return memory.match(prompt, RULE, ROWS, TIERS, GROUPS, now)
 
 
 def turn(text, **facts):
     return Prompt(text, input_tokens=len(text) // 4, **facts)
 
 
-def test_nothing_is_held_at_first():
-    found = held(PrefixMemory(), turn(TURN))
-    assert not found.seen_tokens.any()
-    assert found.switches is None
+def test_nothing_is_cached_at_first():
+    found = match(PrefixMemory(), turn(TURN))
+    assert not found.cached_tokens.any()
+    assert found.model_switch is None
 
 
 def test_the_next_turn_finds_the_last_one_where_it_was_sent():
     memory = PrefixMemory()
     first = turn(TURN)
-    memory.sent(held(memory, first), first, 6, "small", 0.0)
-    found = held(memory, turn(TURN + " An answer. " * 30 + "And then?", turns=2))
-    assert found.seen_tokens.round().tolist() == [0.0, 192.0, 0.0]
+    memory.sent(match(memory, first), first, 6, "small", 0.0)
+    found = match(memory, turn(TURN + " An answer. " * 30 + "And then?", turns=2))
+    assert found.cached_tokens.round().tolist() == [0.0, 192.0, 0.0]
 
 
 def test_going_on_with_another_model_is_a_switch():
     memory = PrefixMemory()
     first = turn(TURN)
-    memory.sent(held(memory, first), first, 6, "small", 0.0)
-    assert held(memory, turn(TURN + "And then?", turns=2)).switches.tolist() == [0.0, 0.0, 1.0]
-    assert held(memory, turn(TURN + "Alike, but new.")).switches is None
+    memory.sent(match(memory, first), first, 6, "small", 0.0)
+    assert match(memory, turn(TURN + "And then?", turns=2)).model_switch.tolist() == [0.0, 0.0, 1.0]
+    assert match(memory, turn(TURN + "Alike, but new.")).model_switch is None
 
 
 def test_a_named_session_is_a_conversation_however_short():
     memory = PrefixMemory()
     first = turn("Hi", session="s")
-    memory.sent(held(memory, first), first, 9, "large", 0.0)
-    assert held(memory, turn("And?", session="s")).switches.tolist() == [1.0, 1.0, 0.0]
-    assert held(memory, turn("And?", session="another")).switches is None
+    memory.sent(match(memory, first), first, 9, "large", 0.0)
+    assert match(memory, turn("And?", session="s")).model_switch.tolist() == [1.0, 1.0, 0.0]
+    assert match(memory, turn("And?", session="another")).model_switch is None
 
 
 def test_sessions_are_bounded():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.residuals import FleetOdds, Residuals
+from rb_litellm.core.residuals import FleetResiduals, Residuals
 from rb_litellm.core.types import Outcome, Prediction
 
 PREDICTION = Prediction(
@@ -30,8 +30,8 @@ def outcome(**facts):
 
 
 def probability(of, predicted, limit, tier=0, kind="ttft"):
-    odds = FleetOdds.of(of, np.array([tier]))
-    return float(odds.probabilities([kind], np.array([[predicted]]), [limit])[0, 0])
+    fleet = FleetResiduals.of(of, np.array([tier]))
+    return float(fleet.probabilities([kind], np.array([[predicted]]), [limit])[0, 0])
 
 
 def quantile(of, kind, share, tier=0):
@@ -75,8 +75,8 @@ def test_candidates_of_several_tiers_are_answered_at_once():
     of = Residuals()
     for _ in range(500):
         of.observe(1, "ttft", 0.1, 0.5)
-    odds = FleetOdds.of(of, np.array([1, 0, 1]))
-    (found,) = odds.probabilities(["ttft"], np.array([[0.1, 0.1, 0.01]]), [0.2])
+    fleet = FleetResiduals.of(of, np.array([1, 0, 1]))
+    (found,) = fleet.probabilities(["ttft"], np.array([[0.1, 0.1, 0.01]]), [0.2])
     assert found.shape == (3,)
     assert found[0] < 0.1 < 0.8 < found[1]
     assert found[2] > 0.9
@@ -95,24 +95,24 @@ def test_the_longest_forecast_that_keeps_a_limit_is_where_its_probability_is_the
     of = Residuals()
     for predicted, measured in seen:
         of.observe(0, "e2e", predicted, measured)
-    odds = FleetOdds.of(of, np.array([0]))
-    longest = float(odds.longest(("e2e",), (3.0,), share)[0, 0])
+    fleet = FleetResiduals.of(of, np.array([0]))
+    longest = float(fleet.longest(("e2e",), (3.0,), share)[0, 0])
     assert probability(of, longest * (1 - 1e-9), 3.0, kind="e2e") >= share - 1e-6
     assert probability(of, longest * 1.001, 3.0, kind="e2e") < share
 
 
 def test_no_forecast_keeps_a_limit_of_zero():
-    odds = FleetOdds.of(Residuals(), np.array([0, 1]))
-    assert (odds.longest(("ttft",), (0.0,), 0.5) < 0.0).all()
+    fleet = FleetResiduals.of(Residuals(), np.array([0, 1]))
+    assert (fleet.longest(("ttft",), (0.0,), 0.5) < 0.0).all()
 
 
 def test_what_was_found_for_a_limit_gives_way_to_what_is_measured():
     of = Residuals()
-    odds = FleetOdds.of(of, np.array([0]))
-    before = float(odds.longest(("ttft",), (1.0,), 0.5)[0, 0])
+    fleet = FleetResiduals.of(of, np.array([0]))
+    before = float(fleet.longest(("ttft",), (1.0,), 0.5)[0, 0])
     for _ in range(300):
         of.observe(0, "ttft", 0.1, 0.4)
-    assert float(odds.longest(("ttft",), (1.0,), 0.5)[0, 0]) < 0.5 * before
+    assert float(fleet.longest(("ttft",), (1.0,), 0.5)[0, 0]) < 0.5 * before
 
 
 def test_an_outcome_tells_of_all_it_measured():
@@ -159,8 +159,8 @@ def test_several_kinds_are_answered_at_once_each_by_its_own_measurements():
     for _ in range(500):
         of.observe(0, "ttft", 0.1, 0.4)
         of.observe(0, "e2e", 1.0, 1.0)
-    odds = FleetOdds.of(of, np.array([0, 0]))
-    ttft, e2e = odds.probabilities(["ttft", "e2e"], np.array([[0.1, 0.01], [1.0, 4.0]]), [0.2, 2.0])
+    fleet = FleetResiduals.of(of, np.array([0, 0]))
+    ttft, e2e = fleet.probabilities(["ttft", "e2e"], np.array([[0.1, 0.01], [1.0, 4.0]]), [0.2, 2.0])
     assert ttft == pytest.approx([probability(of, 0.1, 0.2), probability(of, 0.01, 0.2)])
     assert e2e == pytest.approx(
         [probability(of, 1.0, 2.0, kind="e2e"), probability(of, 4.0, 2.0, kind="e2e")]

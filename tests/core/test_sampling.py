@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from rb_litellm.core.sampling import FEWEST, CandidateSampling
+from rb_litellm.core.sampling import MIN_SAMPLE, CandidateSampling
 
 
 def left_out(workers, alike, seed=0):
@@ -19,10 +19,10 @@ def left_out(workers, alike, seed=0):
 
 @pytest.mark.parametrize("workers", [1, 16])
 def test_a_tier_of_few_is_looked_at_whole(workers):
-    assert left_out(workers, [True] * FEWEST) == []
+    assert left_out(workers, [True] * MIN_SAMPLE) == []
 
 
-@pytest.mark.parametrize(("workers", "looked_at"), [(1, 100), (2, 50), (3, 34), (16, FEWEST)])
+@pytest.mark.parametrize(("workers", "looked_at"), [(1, 100), (2, 50), (3, 34), (16, MIN_SAMPLE)])
 def test_one_of_k_workers_looks_at_a_kth_but_at_no_fewer_than_a_few(workers, looked_at):
     rows = left_out(workers, [True] * 100)
     assert len(set(rows)) == len(rows) == 100 - looked_at

@@ -36,12 +36,12 @@ def test_each_strength_has_weights_that_choose_it():
         assert best(again) == row
 
 
-def test_a_candidate_that_is_worse_in_everything_is_never_told():
+def test_a_candidate_that_is_worse_in_everything_never_flips():
     b = breakdown([0.9, 0.5, 0.1], [1.0, 1.0, 9.0], [1.0, 0.5, 9.0])
     assert 2 not in {flip.row for flip in flips(b, best(b))}
 
 
-def test_prices_are_told_by_multiples():
+def test_distances_of_prices_are_multiples():
     objective = Priced(usd_per_quality=0.001, usd_per_second=0.001)
     b = breakdown([0.9, 0.5], [4.0, 1.0], [0.0, 0.0], objective)
     assert best(b) == 1

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from rb_litellm.core.breakdown import Predictions
 from rb_litellm.core.latency import LatencyForecast
-from rb_litellm.core.slo import RELAX, Slo, judge, needed
-from tests.core.odds import LogUniform
+from rb_litellm.core.slo import RELAX, Slo, apply_slo, needed
+from tests.core.latency_errors import LogUniform
 
-ODDS = LogUniform(spread=2.0)
+ERRORS = LogUniform(spread=2.0)
 EVERY = np.ones(3, bool)
 
 
@@ -24,9 +24,9 @@ def predictions(count, *, quality=0.5, ttft=0.1, tpot=0.02, e2e=2.0, cost=0.001,
     return Predictions(row(quality), row(100.0), times, row(cost))
 
 
-def names(verdict_names, slo, p, offered=None):
-    judged = judge(slo, p, np.ones(p.quality.size, bool) if offered is None else offered, ODDS)
-    assert [v.name for v in judged.filter_results] == verdict_names
+def names(expected_names, slo, p, offered=None):
+    judged = apply_slo(slo, p, np.ones(p.quality.size, bool) if offered is None else offered, ERRORS)
+    assert [v.name for v in judged.filter_results] == expected_names
     return judged
 
 
@@ -35,7 +35,7 @@ def test_a_limit_is_kept_by_those_who_probably_keep_it():
     p = predictions(3, ttft=[0.1, 0.12, 0.4])
     judged = names(["ttft"], Slo(ttft_s=0.2, theta=0.9, mode="strict"), p)
     assert judged.allowed.tolist() == [True, False, False]
-    half = judge(Slo(ttft_s=0.2, theta=0.5, mode="strict"), p, EVERY, ODDS)
+    half = apply_slo(Slo(ttft_s=0.2, theta=0.5, mode="strict"), p, EVERY, ERRORS)
     assert half.allowed.tolist() == [True, True, False]
 
 
@@ -57,7 +57,7 @@ def test_tiered_gives_up_in_the_configured_order():
     judged = names(["quality", "budget"], slo, p)
     assert judged.allowed.tolist() == [True, False]
     assert judged.relaxed == ("quality",)
-    other = judge(replace(slo, relax=("budget", "quality")), p, judged.allowed | True, ODDS)
+    other = apply_slo(replace(slo, relax=("budget", "quality")), p, judged.allowed | True, ERRORS)
     assert other.allowed.tolist() == [False, True]
     assert other.relaxed == ("budget",)
 
@@ -105,9 +105,9 @@ def test_prefer_removes_nobody_and_prices_misses():
 def test_what_would_be_needed_is_the_best_of_each():
     p = predictions(2, quality=[0.4, 0.8], cost=[1.0, 3.0], ttft=[0.1, 0.3])
     slo = Slo(ttft_s=0.01, quality_min=0.9, max_cost_usd=0.5, theta=1.0)
-    best = needed(slo, p, np.array([True, True]), ODDS)
+    best = needed(slo, p, np.array([True, True]), ERRORS)
     assert best == pytest.approx({"ttft": 0.2, "quality": 0.8, "budget": 1.0})
-    assert needed(slo, p, np.array([False, True]), ODDS)["budget"] == 3.0
+    assert needed(slo, p, np.array([False, True]), ERRORS)["budget"] == 3.0
 
 
 positive = st.floats(1e-3, 1e3)
@@ -144,13 +144,13 @@ def cases(draw, modes=("strict", "tiered", "prefer")):
 @given(cases())
 def test_nobody_is_allowed_who_was_not_offered(case):
     slo, p, offered = case
-    assert not (judge(slo, p, offered, ODDS).allowed & ~offered).any()
+    assert not (apply_slo(slo, p, offered, ERRORS).allowed & ~offered).any()
 
 
 @given(cases(modes=("strict", "tiered")))
 def test_where_some_keep_every_limit_exactly_these_are_allowed(case):
     slo, p, offered = case
-    judged = judge(slo, p, offered, ODDS)
+    judged = apply_slo(slo, p, offered, ERRORS)
     keepers = offered.copy()
     for result in judged.filter_results:
         keepers &= result.passed
@@ -164,13 +164,13 @@ def test_where_some_keep_every_limit_exactly_these_are_allowed(case):
 @given(cases(modes=("tiered",)))
 def test_tiered_with_every_limit_named_always_leaves_somebody(case):
     slo, p, offered = case
-    assert judge(replace(slo, relax=RELAX), p, offered, ODDS).allowed.any()
+    assert apply_slo(replace(slo, relax=RELAX), p, offered, ERRORS).allowed.any()
 
 
 @given(cases(modes=("tiered",)))
 def test_limits_that_are_not_named_hold_for_all_that_are_allowed(case):
     slo, p, offered = case
-    judged = judge(slo, p, offered, ODDS)
+    judged = apply_slo(slo, p, offered, ERRORS)
     for result in judged.filter_results:
         if result.name not in slo.relax:
             assert result.passed[judged.allowed].all()
@@ -189,14 +189,17 @@ def test_looser_limits_never_shrink_who_keeps_them(case, factor):
         quality_min=strict.quality_min and strict.quality_min / factor,
         max_cost_usd=strict.max_cost_usd and strict.max_cost_usd * factor,
     )
-    before, after = judge(strict, p, offered, ODDS).allowed, judge(looser, p, offered, ODDS).allowed
+    before, after = (
+        apply_slo(strict, p, offered, ERRORS).allowed,
+        apply_slo(looser, p, offered, ERRORS).allowed,
+    )
     assert not (before & ~after).any()
 
 
 @given(cases(modes=("prefer",)))
 def test_preference_never_rewards_a_miss(case):
     slo, p, offered = case
-    judged = judge(slo, p, offered, ODDS)
+    judged = apply_slo(slo, p, offered, ERRORS)
     assert judged.penalty is not None
     assert (judged.penalty.points <= 0.0).all()
     assert (judged.penalty.points >= -slo.penalty * len(judged.filter_results) - 1e-9).all()

@@ -42,7 +42,7 @@ def test_json_has_the_promised_fields_and_leaves_failures_out_of_the_means() -> 
     assert set(told) >= {"p95_e2e_s", "p50_ttft_s"}
 
 
-def test_a_run_in_which_all_failed_is_still_told() -> None:
+def test_a_run_in_which_all_failed_is_still_reported() -> None:
     broken = DemoResult(1, 0, 1.0, {"least-busy": StrategyRun("least-busy", [answer("", 1.0, error="x")])})
     assert broken.as_json()["strategies"]["least-busy"]["mean_e2e_s"] is None
     broken.show(Console(file=io.StringIO()))

@@ -1,4 +1,4 @@
-"""What the end-to-end tests stand on: a Redis server and mock vLLM servers, for the whole run."""
+"""What the end-to-end tests run on: a Redis server and mock vLLM servers, for the whole run."""
 
 from __future__ import annotations
 

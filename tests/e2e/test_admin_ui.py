@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rb_litellm.bench.placeholder_predictor import train_stand_in
+from rb_litellm.bench.placeholder_predictor import train_placeholder
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.demo.admin_pictures import sign_in
 from rb_litellm.demo.chromium import browser, chromium
@@ -228,7 +228,7 @@ def test_the_mode_changes_in_every_worker_within_5_s_and_back(ours: Proxy) -> No
 
 
 def test_a_predictor_is_taken_up_in_every_worker_within_5_s_and_given_up(ours: Proxy, tmp_path: Path) -> None:
-    version = train_stand_in(["small", "large"], tmp_path / "predictor").version
+    version = train_placeholder(["small", "large"], tmp_path / "predictor").version
     save(ours, "routebalance", {"weights": "cost", "predictor": {"path": str(tmp_path / "predictor")}})
     time.sleep(WITHIN_S)
     assert predictors(ours) == {version}
@@ -264,7 +264,7 @@ def test_arguments_saved_on_the_router_settings_page_reach_both_workers(
     assert models(ours) == ({"large"} if group else {"small"})
 
 
-def test_a_mistake_on_the_router_settings_page_is_told_there_and_not_saved(ours: Proxy, page: Any) -> None:
+def test_a_mistake_on_the_router_settings_page_is_shown_there_and_not_saved(ours: Proxy, page: Any) -> None:
     page.locator(f'input[name="{FIELD}"]').fill('{"weights": "best"}')
     page.get_by_role("button", name="Save Changes").click()
     page.get_by_text("unknown preset 'best'").first.wait_for()

@@ -41,7 +41,7 @@ def proxy(redis: RedisServer, servers: Servers, tmp_path_factory: pytest.TempPat
         },
     }
     with running_proxy(tmp_path_factory.mktemp("proxy"), config, workers=2) as running:
-        # One worker may serve before the other is there to hear of it.
+        # One worker may serve before the other exchanges load with it.
         running.child.wait_until(lambda: len(shared_state(redis.url, "affinity")["workers"]) == 2, PATIENCE_S)
         yield running
 

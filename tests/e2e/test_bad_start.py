@@ -75,5 +75,5 @@ def test_a_redis_that_does_not_answer_is_warned_of_and_stops_nothing(tmp_path: P
         with proxy.client() as client:
             response: httpx.Response = client.post("/v1/chat/completions", json=chat("auto"))
         assert routed(response)["reason"] == "joint"
-        proxy.child.wait_until(lambda: "this worker goes by its own load" in proxy.child.output(), 30.0)
+        proxy.child.wait_until(lambda: "this worker uses its own load alone" in proxy.child.output(), 30.0)
         assert "secret" not in proxy.child.output()

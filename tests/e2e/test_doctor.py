@@ -69,7 +69,7 @@ def test_every_worker_of_a_good_proxy_is_seen(redis: RedisServer, servers: Serve
         )
 
 
-def test_a_proxy_without_us_is_told_how_to_start(
+def test_a_proxy_without_us_gets_advice_how_to_start(
     redis: RedisServer, servers: Servers, tmp_path: Path
 ) -> None:
     with running_proxy(tmp_path, config(redis, servers, "simple-shuffle"), command=LITELLM) as proxy:

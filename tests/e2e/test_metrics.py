@@ -1,4 +1,4 @@
-"""Prometheus' series of a real proxy with two workers: whoever is scraped answers for both, exactly."""
+"""Prometheus' series of a real proxy with two workers: either of them answers for both, exactly."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_every_deployment_has_its_load_and_wait(proxy: Proxy, path: str) -> None
         assert told.labels(name, "model") == {"small", "large"}
 
 
-def test_retries_are_told_apart(proxy: Proxy, path: str, servers: Servers) -> None:
+def test_retries_have_their_own_label(proxy: Proxy, path: str, servers: Servers) -> None:
     before = scrape(proxy, path)
     servers.fault(2, error_rate=1.0, status=500)
     try:

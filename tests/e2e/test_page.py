@@ -144,7 +144,7 @@ def test_the_theme_can_be_chosen_and_is_kept(page: Any) -> None:
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-def test_a_wrong_key_is_told_so_and_shows_nothing(chrome: Any, ready: Stage) -> None:
+def test_a_wrong_key_is_refused_and_shows_nothing(chrome: Any, ready: Stage) -> None:
     page = chrome.new_context().new_page()
     page.goto(f"{ready.url}/routebalance/")
     page.get_by_label("Key").fill("sk-wrong")

@@ -157,7 +157,8 @@ async def test_wrong_arguments_of_a_group_are_refused_and_the_old_ones_stay(capl
         routing_strategy="simple-shuffle",
         routing_groups=[{**GROUP, "routing_strategy_args": weights(1, 0, 0)}],
     )
-    of.update_settings(routing_groups=[{**GROUP, "routing_strategy_args": {"weights": "best"}}], num_retries=1)
+    wrong = {**GROUP, "routing_strategy_args": {"weights": "best"}}
+    of.update_settings(routing_groups=[wrong], num_retries=1)
     assert "unknown preset 'best'" in caplog.text
     assert of.num_retries == 1
     assert {await ask(of, model="auto") for _ in range(5)} == {"good"}

@@ -134,7 +134,7 @@ class TestDatabase:
         with pytest.raises(SpendLogsError, match="template1: table LiteLLM_SpendLogs lacks"):
             read_spend_logs(postgres.replace("/postgres", "/template1"))
 
-    def test_no_password_is_told(self):
+    def test_no_password_is_shown(self):
         with pytest.raises(SpendLogsError) as error:
             read_spend_logs("postgresql://me:hidden-word@127.0.0.1:1/none")
         assert "hidden-word" not in str(error.value)

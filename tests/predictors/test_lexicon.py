@@ -63,7 +63,7 @@ def test_every_kind_has_length_one_and_familiarity_is_a_share(given: list[bytes]
     assert np.array_equal(weigh(bag, np.zeros_like(IDF))[1], np.zeros(bag.rows))
 
 
-def test_words_are_told_apart_by_letters_and_not_by_case_or_space() -> None:
+def test_words_differ_by_letters_and_not_by_case_or_space() -> None:
     words = of_kind(bags([b"The sea, the SEA"]), 0)
     assert sorted(words.values()) == [1, 2, 2, 2]  # a comma, the, sea, line breaks
     assert words == of_kind(bags([b"the sea , the \t sea"]), 0)

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from rb_litellm.cli import main
+from rb_litellm.logs.server_fit import fit_servers
 from rb_litellm.logs.spend_logs import read_spend_logs
-from rb_litellm.replay.fit import fit_servers
 from rb_litellm.replay.whatif import Change, Replay
 from rb_litellm.sim.cluster import PAPER_CLUSTER
 from tests.replay.logs_of_simulations import IDS, TIER_OF, rows, write

@@ -1,4 +1,4 @@
-"""RouteBalance with controls on, in the simulator: limits are kept, overload is shed, prices are heard."""
+"""RouteBalance with controls on, in the simulator: limits are kept, overload is shed, prices count."""
 
 import pytest
 

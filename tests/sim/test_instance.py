@@ -153,7 +153,7 @@ def test_several_iterations_at_once_take_the_same_time(shapes: list[tuple[int, i
     assert total(1000) == pytest.approx(total(1), rel=1e-9)
 
 
-def test_what_is_written_can_be_told_while_many_iterations_run_as_one() -> None:
+def test_what_is_written_is_known_while_many_iterations_run_as_one() -> None:
     instance = Instance(SMALL)
     first, second = Job(5, 50), Job(5, 50)
     instance.add(first)

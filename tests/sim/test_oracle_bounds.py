@@ -72,5 +72,5 @@ def test_without_tasks_in_the_data_every_request_is_answered(name: str) -> None:
 
 def test_unknown_name_is_answered_with_those_there_are() -> None:
     asked = requests(TRAIN, iter([0.0]), 1, 0)
-    with pytest.raises(ValueError, match="unknown ceiling 'best'; there are best-model"):
+    with pytest.raises(ValueError, match="unknown oracle bound 'best'; there are best-model"):
         OracleBound("best", PAPER_CLUSTER, TRAIN, asked)

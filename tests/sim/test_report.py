@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from rb_litellm.cli.simulate import simulate
 from rb_litellm.sim.cluster import PAPER_CLUSTER
-from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.files import write_report
 from rb_litellm.sim.report.statistics import Spread, ratio, spread
 from rb_litellm.sim.results import RunResult
@@ -44,7 +44,7 @@ def test_ratios_compare_runs_of_the_same_seed() -> None:
 
 def test_folder_holds_json_parquet_page_and_plots(tmp_path: Path) -> None:
     results = runs()
-    block = Block(Table("A <table>", ("what", "s"), (("x", "1"),)), (Verdict("less", "1 of 2", False),))
+    block = Block(Table("A <table>", ("what", "s"), (("x", "1"),)), (Claim("less", "1 of 2", False),))
     write_report(tmp_path / "out", "Title", results, {"runs": []}, [block])
     rows = polars.read_parquet(tmp_path / "out" / "requests.parquet")
     assert rows.height == 12 * 60
@@ -66,7 +66,7 @@ def test_folder_holds_json_parquet_page_and_plots(tmp_path: Path) -> None:
 
 
 def test_markdown_of_a_block_is_a_table_and_its_claims() -> None:
-    block = Block(Table("T", ("a", "b"), (("x", "1"),), "note"), (Verdict("claim", "measured", True),))
+    block = Block(Table("T", ("a", "b"), (("x", "1"),), "note"), (Claim("claim", "measured", True),))
     assert block.as_markdown().splitlines() == [
         "**T**", "", "| a | b |", "|---|---:|", "| x | 1 |", "", "note", "", "- holds: claim: measured",
     ]  # fmt: skip

@@ -52,7 +52,7 @@ def test_wishes_that_can_be_met_are_met(wishes):
     assert found.best.miss(wishes) == 0.0
 
 
-def test_wishes_that_cannot_be_met_are_told_as_missed():
+def test_limits_that_cannot_be_met_are_reported_as_missed():
     found = tune(landscape, Wishes(max_p95_s=0.5), 1.0, (0,))
     assert not found.meets
     assert found.best.weights.latency == pytest.approx(1.0)

@@ -12,8 +12,8 @@ from rb_litellm.state.gauges import (
     MAX_DEPLOYMENTS,
     MAX_NAME,
     GaugeError,
-    Heard,
     Load,
+    StoredGauge,
     decode,
     encode,
     wire_name,
@@ -21,8 +21,8 @@ from rb_litellm.state.gauges import (
 from rb_litellm.state.index import DeploymentIndex
 
 
-def heard(payload: bytes) -> Heard:
-    return Heard("other", 0.25, payload)
+def stored(payload: bytes) -> StoredGauge:
+    return StoredGauge("other", 0.25, payload)
 
 
 def test_a_gauge_says_what_is_open_and_nothing_of_idle_deployments():
@@ -30,7 +30,7 @@ def test_a_gauge_says_what_is_open_and_nothing_of_idle_deployments():
     for name in ("idle", "busy"):
         index.row(name)
     state = InstanceState(np.array([0.0, 2.0]), np.array([0.0, 30.0]), np.array([0.0, 400.0]))
-    gauge = decode(heard(encode(index, state, np.array([0.0, 100.0]), up_s=12.0)))
+    gauge = decode(stored(encode(index, state, np.array([0.0, 100.0]), up_s=12.0)))
     assert gauge.loads == {"busy": Load(2, 30, 400, 100)}
     assert (gauge.origin, gauge.age_s, gauge.up_s) == ("other", 0.25, 12.0)
 
@@ -49,7 +49,7 @@ def test_a_gauge_is_bounded_and_keeps_the_busiest():
     for i in range(count):
         index.row(str(i))
     load = np.arange(count) + 1.0
-    gauge = decode(heard(encode(index, InstanceState(load, load, load), load, 0.0)))
+    gauge = decode(stored(encode(index, InstanceState(load, load, load), load, 0.0)))
     assert len(gauge.loads) == MAX_DEPLOYMENTS
     assert "0" not in gauge.loads
 
@@ -74,7 +74,7 @@ def test_a_gauge_is_bounded_and_keeps_the_busiest():
 )
 def test_what_is_no_gauge_is_refused(document):
     with pytest.raises(GaugeError):
-        decode(heard(document))
+        decode(stored(document))
 
 
 @given(
@@ -85,7 +85,7 @@ def test_what_is_no_gauge_is_refused(document):
 )
 def test_no_bytes_do_worse_than_a_gauge_error(document):
     try:
-        gauge = decode(heard(document))
+        gauge = decode(stored(document))
     except GaugeError:
         return
     assert all(figure >= 0.0 for load in gauge.loads.values() for figure in load)
@@ -95,11 +95,27 @@ def test_prefixes_travel_with_the_gauge():
     index = DeploymentIndex()
     index.row("d")
     idle = InstanceState.idle(1)
-    gauge = decode(heard(encode(index, idle, np.zeros(1), 0.0, {0: [b"12345678", b"abcdefgh"]})))
+    gauge = decode(stored(encode(index, idle, np.zeros(1), 0.0, {0: [b"12345678", b"abcdefgh"]})))
     assert gauge.prefixes == {"d": (b"12345678", b"abcdefgh")}
 
 
 @pytest.mark.parametrize("packed", ["no base 64!", "YWJj", "QUFB" * 1000])
 def test_odd_prefixes_make_an_unreadable_gauge(packed):
     with pytest.raises(GaugeError):
-        decode(heard(json.dumps({"v": 1, "up": 1, "d": {}, "p": {"d": packed}}).encode()))
+        decode(stored(json.dumps({"v": 1, "up": 1, "d": {}, "p": {"d": packed}}).encode()))
+
+
+def test_a_gauge_says_what_a_minute_has_used_up_where_it_is_limited():
+    index = DeploymentIndex()
+    for name in ("a", "b"):
+        index.row(name)
+    idle = InstanceState.idle(2)
+    gauge = decode(stored(encode(index, idle, np.zeros(2), 1.0, used={1: (3.0, 1234.4)})))
+    assert gauge.used == {"b": (3.0, 1234.0)}
+    assert decode(stored(encode(index, idle, np.zeros(2), 1.0))).used == {}
+
+
+@pytest.mark.parametrize("used", [{"a": [1]}, {"a": [-1, 0]}, {"a": 3}, [1], {"a": ["x", 1]}])
+def test_a_gauge_with_odd_usage_is_not_read(used):
+    with pytest.raises(GaugeError):
+        decode(stored(json.dumps({"v": 1, "up": 1, "d": {}, "u": used}).encode()))

@@ -276,7 +276,7 @@ def test_a_deployment_seen_to_write_slower_is_late_by_that_only(ledger):
     ledger.first_token(A, 0.1)
     ledger.first_token(B, 0.1)
     assert ledger.overdue(30.0).min() > 1.0
-    ledger.slower("d", 0.15)
+    ledger.cap_decode_rate("d", 0.15)
     assert ledger.overdue(30.0).tolist() == [1.0, ledger.overdue(30.0)[1]]
     assert ledger.sums(10.1).pending_decode_tokens[0] == pytest.approx(200 - 10.0 / 0.15)
     assert ledger.overdue(100.0)[0] > 1.0
@@ -285,5 +285,5 @@ def test_a_deployment_seen_to_write_slower_is_late_by_that_only(ledger):
 def test_nobody_is_held_to_be_less_late_by_being_faster(ledger):
     open_one(ledger)
     before = ledger.overdue(100.0)
-    ledger.slower("d", 1e-6)
+    ledger.cap_decode_rate("d", 1e-6)
     assert ledger.overdue(100.0) == before

@@ -42,13 +42,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def pick(self, call, deployment, prediction, tokens, streams):
         key = AttemptKey(call, self.ledger.next_attempt(call))
         assert key.attempt == len(self.sent.get(call, []))
-        crowded = len(self.open) == self.max_open
+        full = len(self.open) == self.max_open
         self.ledger.open(
             key, deployment, now=self.now, input_tokens=tokens, prediction=prediction, streams=streams
         )
         self.sent.setdefault(call, []).append(deployment)
         self.open[key] = deployment
-        if crowded:
+        if full:
             [victim] = [k for k in self.open if not self.ledger.is_open(k)]
             del self.open[victim]
             self.ended += 1
@@ -71,8 +71,8 @@ class LedgerMachine(RuleBasedStateMachine):
             self.streaming.add(key)
 
     @rule(deployment=DEPLOYMENTS, tpot_s=st.floats(0.0, 1e3))
-    def slower(self, deployment, tpot_s):
-        self.ledger.slower(deployment, tpot_s)
+    def cap_decode_rate(self, deployment, tpot_s):
+        self.ledger.cap_decode_rate(deployment, tpot_s)
 
     @rule(seconds=SECONDS)
     def wait(self, seconds):

@@ -1,4 +1,4 @@
-"""The background exchange: what is told, what is heard, and what happens when the store fails."""
+"""The background exchange: what is told, what is stored, and what happens when the store fails."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ import pytest
 from state_samples import prediction
 
 from rb_litellm.core.prefix_memory import PrefixIndex, block_names
-from rb_litellm.state.gauges import Heard
+from rb_litellm.state.gauges import StoredGauge
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.memory import MemoryStore
@@ -120,7 +120,7 @@ async def test_without_a_store_nothing_runs_and_the_mode_is_memory(clock):
     await worker.publisher.stop()
 
 
-async def test_the_status_says_what_is_heard_and_how_long_ago(workers, clock):
+async def test_the_status_has_the_peers_and_the_age_of_the_last_update(workers, clock):
     for worker in workers * 2:
         await worker.publisher.step()
     clock.now += 0.5
@@ -196,7 +196,7 @@ async def test_a_single_failure_between_answers_is_no_change_of_state(workers, s
     assert publisher.status().mode == "redis"
 
 
-async def test_cut_off_and_heard_again(workers, store, clock):
+async def test_cut_off_and_back_again(workers, store, clock):
     one = workers[0]
     one.open(2)
     for worker in workers * 2:
@@ -212,7 +212,7 @@ async def test_cut_off_and_heard_again(workers, store, clock):
 
 
 async def test_a_gauge_that_cannot_be_read_is_passed_over_with_one_warning(workers, store, caplog):
-    await store.exchange("stranger", b"\x00nonsense", 5.0)
+    await store.exchange("unknown", b"\x00nonsense", 5.0)
     one, two = workers
     two.open(1)
     await two.publisher.step()
@@ -250,7 +250,7 @@ def test_started_again_in_another_event_loop(workers):
 async def test_more_than_the_payload_bound_of_a_peer_is_not_read(workers, store, caplog):
     store._gauges["big"] = (b"x" * (1 << 21), store._clock(), store._clock() + 5.0)
     assert await workers[0].publisher.step()
-    assert [h.origin for h in await store.read() if isinstance(h, Heard)] == ["big", "w1"]
+    assert [h.origin for h in await store.read() if isinstance(h, StoredGauge)] == ["big", "w1"]
     assert len(caplog.records) == 1
 
 

@@ -70,12 +70,12 @@ async def test_a_server_that_forgot_the_script_is_sent_it_again(redis_server, st
     assert await store.exchange("w0", b"{}", 5.0) == []
 
 
-async def test_ages_are_told_by_the_servers_clock_alone(redis_server, store_of, monkeypatch):
+async def test_ages_come_from_the_servers_clock_alone(redis_server, store_of, monkeypatch):
     store, other = store_of(redis_server.url), store_of(redis_server.url)
     await exchange_twice(store, other)
     monkeypatch.setattr("time.time", lambda: 0.0)
-    [heard] = await store.exchange("w0", b"{}", 5.0)
-    assert 0.0 <= heard.age_s < 2.0
+    [stored] = await store.exchange("w0", b"{}", 5.0)
+    assert 0.0 <= stored.age_s < 2.0
 
 
 async def test_a_gauge_that_something_else_overwrote_counts_as_none(redis_server, store_of):
@@ -160,7 +160,7 @@ async def test_tls_by_url_and_by_litellms_settings(tls_port, authority):
     answers = [await store.exchange(f"w{i}", b"{}", 5.0) for i, store in enumerate(stores)]
     for store in stores:
         await store.close()
-    assert [[heard.origin for heard in answer] for answer in answers] == [["w1"], ["w0"]]
+    assert [[stored.origin for stored in answer] for answer in answers] == [["w1"], ["w0"]]
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(tls_port, store_of):
@@ -201,5 +201,5 @@ async def test_cluster_keeps_a_fleet_in_one_slot(cluster):
     seen = await stores[0].read()
     for store in stores:
         await store.close()
-    assert [[heard.origin for heard in answer] for answer in answers] == [["w1"], ["w0"]]
-    assert {heard.origin for heard in seen} == {"w0", "w1"}
+    assert [[stored.origin for stored in answer] for answer in answers] == [["w1"], ["w0"]]
+    assert {stored.origin for stored in seen} == {"w0", "w1"}

@@ -47,15 +47,15 @@ async def settle(stores, ttl_s=5.0):
 
 async def test_each_worker_gets_the_gauges_of_all_others_and_not_its_own(stores):
     await settle(stores)
-    heard = await stores[0].exchange("w0", b"new", 5.0)
-    assert {(h.origin, h.payload) for h in heard} == {("w1", b"gauge 1"), ("w2", b"gauge 2")}
+    stored = await stores[0].exchange("w0", b"new", 5.0)
+    assert {(h.origin, h.payload) for h in stored} == {("w1", b"gauge 1"), ("w2", b"gauge 2")}
 
 
 async def test_a_gauge_replaces_the_one_before(stores):
     await settle(stores)
     await stores[0].exchange("w0", b"new", 5.0)
-    heard = await stores[1].exchange("w1", b"", 5.0)
-    assert {h.payload for h in heard if h.origin == "w0"} == {b"new"}
+    stored = await stores[1].exchange("w1", b"", 5.0)
+    assert {h.payload for h in stored if h.origin == "w0"} == {b"new"}
 
 
 async def test_gauges_say_how_old_they_are(stores):

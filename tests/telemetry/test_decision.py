@@ -44,7 +44,7 @@ def test_the_best_candidates_come_first_and_the_chosen_one_is_among_them():
         assert len(made.top) == MAX_CANDIDATES
 
 
-def test_the_best_of_every_model_is_told_even_behind_many_of_another():
+def test_the_best_of_every_model_is_recorded_even_behind_many_of_another():
     made = record(Recorder(), [*SMALL, *LARGE], weights="cost")
     assert {candidate["model"] for candidate in made.top} == {"small", "large"}
 

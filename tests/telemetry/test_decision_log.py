@@ -1,11 +1,11 @@
-"""The log of decisions: the latest by call, recent ones with their ballots, all bounded."""
+"""The log of decisions: the latest by call, recent ones with their score breakdowns, all bounded."""
 
 from rb_litellm.telemetry import decision_log
 from rb_litellm.telemetry.recorder import Recorder
 from tests.telemetry.decisions import LARGE, SMALL, outcome, record
 
 
-def test_the_latest_attempt_of_a_call_is_the_one_told():
+def test_the_latest_attempt_of_a_call_is_the_one_returned():
     recorder = Recorder()
     record(recorder, SMALL, attempt=0)
     second = record(recorder, LARGE, attempt=1)

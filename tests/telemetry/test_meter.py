@@ -56,7 +56,7 @@ def test_every_decision_is_counted_by_model_deployment_and_reason(scrape):
     assert scrape["decision_seconds_count"] == 7
 
 
-def test_a_retry_and_a_fallback_to_another_model_are_told_apart(scrape):
+def test_a_retry_and_a_fallback_to_another_model_have_their_own_labels(scrape):
     scrape.serve(attempt=0, requested="auto", error="Timeout")
     scrape.serve(attempt=1, requested="auto", error="Timeout")
     scrape.serve(attempt=2, requested="large")
@@ -67,7 +67,7 @@ def test_a_retry_and_a_fallback_to_another_model_are_told_apart(scrape):
     ]
 
 
-def test_predicted_and_measured_are_told_of_the_same_requests(scrape):
+def test_predicted_and_measured_are_of_the_same_requests(scrape):
     scrape.serve(call_id="stream", output_tokens=90, ttft_s=0.2)
     scrape.serve(call_id="one piece", output_tokens=90)
     scrape.serve(call_id="failed", error="Timeout")
@@ -93,7 +93,7 @@ def test_the_baseline_is_compared_with_the_same_requests_only(scrape):
     assert scrape["baseline_quality_sum"] == pytest.approx(0.9)
 
 
-def test_service_levels_are_held_against_what_was_measured(scrape):
+def test_service_levels_are_compared_with_what_was_measured(scrape):
     for call, e2e in (("a", 0.5), ("b", 2.0)):
         made = record(scrape.recorder, SMALL, call_id=call)
         made.limits = {"e2e": 1.0, "quality": 0.4}
@@ -103,7 +103,7 @@ def test_service_levels_are_held_against_what_was_measured(scrape):
     assert scrape["slo_attempts_total", {"slo": "quality"}] == 0
 
 
-def test_drift_is_told_of_a_deployments_times_and_of_a_models_lengths(scrape):
+def test_drift_is_shown_for_a_deployments_times_and_a_models_lengths(scrape):
     scrape.meter.show(
         WorkerFigures(
             drift=[DriftFigure("m", "d", "tpot", 13.0), DriftFigure("m", "", "output_tokens", 2.0)],
@@ -160,7 +160,7 @@ def test_gauges_show_the_load_of_deployments_and_zero_for_those_that_are_gone(sc
     assert scrape["deployment_slowdown_ratio"] == 1
 
 
-def test_counts_that_others_keep_are_told_as_they_stand(scrape):
+def test_counts_that_are_kept_elsewhere_are_copied(scrape):
     for closed in ({"lease": 2}, {"lease": 2, "stream-end": 5}, {"lease": 3, "stream-end": 5}):
         scrape.meter.show(WorkerFigures(closed=closed, redis_errors=sum(closed.values())))
     assert scrape["attempts_closed_total", {"cause": "lease"}] == 3

@@ -1,4 +1,4 @@
-"""Recent decisions weighed anew, and summed up: on ballots as decisions leave them."""
+"""Recent decisions weighed anew, and summed up: on score breakdowns as decisions leave them."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_nothing_is_spent_without_a_yes(write_rows: Write, tmp_path: Path) -> No
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_a_judge_without_a_price_is_told_so(write_rows: Write) -> None:
+def test_a_judge_without_a_price_is_named(write_rows: Write) -> None:
     result = run("--data", write_rows([ROW]), "--judge", "openai/of-nobody", "--dry-run", "--json")
     assert json.loads(result.stdout)["max_cost_usd"] is None
 

@@ -14,7 +14,7 @@ import pytest
 from rb_litellm.predictors.blend import CLOSEST, Blend
 from rb_litellm.train.dataset import Dataset, read_dataset
 from rb_litellm.train.fit import fit
-from rb_litellm.train.leave_one_task_out import Judged, choose_recognised, left_out
+from rb_litellm.train.leave_one_task_out import HeldOutPrompts, choose_recognised, left_out
 from rb_litellm.train.targets import Targets
 from tests.train.conftest import answers
 
@@ -94,25 +94,25 @@ def test_a_model_that_prompts_tell_nothing_of_keeps_its_mean() -> None:
     assert told[0] < 0.6
 
 
-def judged(probability: float, second: float) -> Judged:
-    return Judged(blend(), raw(probability), np.ones(1, dtype=np.float32), np.array([[0.6, second]]))
+def judged(probability: float, second: float) -> HeldOutPrompts:
+    return HeldOutPrompts(blend(), raw(probability), np.ones(1, dtype=np.float32), np.array([[0.6, second]]))
 
 
-def test_certainty_is_asked_for_where_strangers_lose_without() -> None:
-    known, stranger = judged(0.95, second=0.8), judged(0.65, second=0.1)
-    chosen = choose_recognised(known, [stranger])
-    assert known.gain(0.0) > 0.0 > stranger.gain(0.0)
-    assert known.gain(chosen) > 0.0 == stranger.gain(chosen)
+def test_certainty_is_asked_for_where_unseen_kinds_lose_without() -> None:
+    known, unseen_kind = judged(0.95, second=0.8), judged(0.65, second=0.1)
+    chosen = choose_recognised(known, [unseen_kind])
+    assert known.gain(0.0) > 0.0 > unseen_kind.gain(0.0)
+    assert known.gain(chosen) > 0.0 == unseen_kind.gain(chosen)
 
 
 def test_no_more_is_asked_for_than_costs_nothing() -> None:
-    known, stranger = judged(0.95, second=0.8), judged(0.65, second=0.8)
-    chosen = choose_recognised(known, [stranger])
-    assert (known.gain(chosen), stranger.gain(chosen)) == (known.gain(0.0), stranger.gain(0.0))
+    known, unseen_kind = judged(0.95, second=0.8), judged(0.65, second=0.8)
+    chosen = choose_recognised(known, [unseen_kind])
+    assert (known.gain(chosen), unseen_kind.gain(chosen)) == (known.gain(0.0), unseen_kind.gain(0.0))
     assert choose_recognised(known, []) == 0.0
 
 
-def test_one_stranger_that_loses_much_counts_for_more_than_others_that_gain() -> None:
+def test_one_unseen_kind_that_loses_much_counts_for_more_than_others_that_gain() -> None:
     known, fine, lost = judged(0.95, second=0.8), judged(0.65, second=0.65), judged(0.65, second=0.1)
     assert lost.gain(choose_recognised(known, [fine] * 12 + [lost])) == 0.0
 
@@ -145,7 +145,7 @@ def test_kinds_are_left_out_only_where_enough_remain() -> None:
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named kinds", "kinds that nobody named"])
-def test_known_kinds_are_told_apart(named: bool) -> None:
+def test_known_kinds_are_distinguished(named: bool) -> None:
     data = kinds_of(KINDS)
     fitted = fit(data if named else replace(data, tasks=("",) * len(data.tasks)))
     chosen = fitted.unseen_quality.argmax(axis=1)

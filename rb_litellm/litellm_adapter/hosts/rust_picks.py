@@ -15,6 +15,7 @@ from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.hosts.rust_selectors import decider, ours
 from rb_litellm.litellm_adapter.shared.catalog import MAX_DEPLOYMENTS
 from rb_litellm.litellm_adapter.strategy import Entry, RouteBalanceSelector
+from rb_litellm.litellm_adapter.worker import worker
 
 _ENTRIES = "routebalance_entries"
 """Where a core keeps what was made of its deployments."""
@@ -49,7 +50,7 @@ class Entries:
             # The deployment that LiteLLM makes up for a name that it does not know.
             record = {"model_name": "", "litellm_params": {}, "model_info": {"id": id_}}
         before = self._before.pop(id_, None)
-        entry: Entry = before if before == record else record
+        entry: Entry = record if before is None or before != record else before
         self._known[id_] = entry
         return entry
 
@@ -200,9 +201,15 @@ def _shuffled(model: str, candidates: Candidates) -> Any:
     """What simple-shuffle picks, which LiteLLM's core does by itself where it is configured."""
     from litellm.router_strategy.simple_shuffle import simple_shuffle
 
+    left: list[Entry] = candidates
+    if candidates.core._plain.get("enable_weighted_failover"):
+        # Which ones a failover leaves out, the core knows of its own simple-shuffle alone.
+        accounting = worker().accounting
+        failed = accounting.tried(accounting.call_id(candidates.request))
+        left = [one for one in candidates if one["model_info"]["id"] not in failed] or candidates
     return simple_shuffle(
         resolve_model_alias=candidates.core._hosted._core_get_model_from_alias,
-        healthy_deployments=candidates,
+        healthy_deployments=left,
         model=model,
         request_kwargs=candidates.request,
     )

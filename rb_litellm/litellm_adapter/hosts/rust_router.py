@@ -1,11 +1,12 @@
 """LiteLLM 1.110 on: the Router picks in Rust, and asks Python for the strategies that Rust does not know.
 
 Rust owns the deployments, filters, cooldowns, retries and fallbacks. When all filters are done, it asks
-its Python side for the pick in a step `strategy`, wherever the strategy is none of those that it implements
-itself. This host teaches the Python side one more name: what it accepts (`VALID_ROUTING_STRATEGIES`), where
-selectors are built (see `rust_selectors`), what a pick is answered with (see `rust_picks`), and which
-strategies take LiteLLM's asynchronous path, where policy plugins and pre-routing hooks run. Rust itself never
-hears our name (see `rust_names`). Every filter of LiteLLM applies as before.
+its Python side for the pick in a step `strategy`, wherever the strategy's name is none of those that it
+implements itself. This host teaches the Python side one more name: what it accepts
+(`VALID_ROUTING_STRATEGIES`), where selectors are built (see `rust.selectors`), what a pick is answered with
+(see `rust.picks`), and which strategies take LiteLLM's asynchronous path, where policy plugins and
+pre-routing hooks run. Rust itself never hears our name (see `rust.names`). Every filter of LiteLLM applies
+as before.
 
 All private names that this needs are listed in `NAMES`; tests/litellm_contract runs against each release.
 """
@@ -20,6 +21,7 @@ from importlib.metadata import version
 from typing import Any
 
 from rb_litellm.litellm_adapter.hosts import (
+    rust_failover,
     rust_names,
     rust_picks,
     rust_selectors,
@@ -30,6 +32,7 @@ from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, 
 from rb_litellm.litellm_adapter.hosts.settings_check import update_checked
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
+from rb_litellm.litellm_adapter.worker import worker
 
 _CORE = "litellm.router_rust.core"
 _SELECTION = "litellm.router_rust.steps.selection"
@@ -47,11 +50,13 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     f"{_CORE}:RustCore": (
         "__init__",
         "_apply_strategy",
+        "_dynamic_document",
         "_routing_fields",
         "_strategy_inputs",
         "_usage_read_scope",
         "apply",
         "register_plugin",
+        "retire",
         "settings_dict",
     ),
     f"{_CORE}:Resolved": ("static_document",),
@@ -99,6 +104,8 @@ class RustRouter:
         wrap(rust, "register_plugin", _announce_replacement)
         wrap(rust, "apply", _update)
         wrap(rust, "settings_dict", _tell_arguments)
+        wrap(rust, "_dynamic_document", _with_failover)
+        wrap(rust, "retire", _retire)
         _offer_strategy()
         setattr(rust, _MARK, True)
 
@@ -170,6 +177,25 @@ def _update(original: Callable[..., Any], core: Any, changes: Any) -> Any:
 def _tell_arguments(original: Callable[..., Any], core: Any) -> dict[str, Any]:
     settings = original()
     return {**settings, **settings_page.fields(settings)}
+
+
+def _with_failover(original: Callable[..., Any], core: Any, model_names: Any) -> Mapping[str, Any]:
+    return rust_failover.document(original, core, model_names, _served)
+
+
+def _served(core: Any) -> Callable[[str], bool]:
+    """Whether a name, of a model group or a routing group, is routed by our strategy."""
+    resolved = core._resolved
+    strategies: dict[str, str] = {}
+    for group in resolved.routing_groups:
+        for name in (str(group.group_name), *group.models):
+            strategies[name] = group.routing_strategy
+    return lambda name: is_ours(strategies.get(name, resolved.routing_strategy))
+
+
+def _retire(original: Callable[..., Any], core: Any) -> None:
+    original()
+    worker().left(core)
 
 
 def _offer_strategy() -> None:

@@ -20,7 +20,7 @@ class GuardedPrefixes:
         with self._lock:
             return self._index.recent(now)
 
-    def heard(self, names: Sequence[bytes], row: int, now: float) -> None:
+    def receive(self, names: Sequence[bytes], row: int, now: float) -> None:
         """Another worker lately sent prompts with these prefixes to the deployment at `row`."""
         with self._lock:
-            self._index.heard(names, row, now)
+            self._index.receive(names, row, now)

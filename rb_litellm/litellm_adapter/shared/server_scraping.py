@@ -9,7 +9,7 @@ from typing import Any
 
 from rb_litellm.config import ScrapeSettings
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
-from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.reckoning import Reckoner
 from rb_litellm.state.scraper import Scraper, ServerStatus
@@ -20,10 +20,10 @@ _log = logging.getLogger("rb_litellm")
 class Scraping:
     """One scraper per process, or none where `scrape` is not set. Reads what has been routed to."""
 
-    def __init__(self, index: DeploymentIndex, catalog: Catalog, foreign: Foreign) -> None:
+    def __init__(self, index: DeploymentIndex, catalog: Catalog, external_load: ExternalLoad) -> None:
         self._index = index
         self._catalog = catalog
-        self._foreign = foreign
+        self._external_load = external_load
         self._router: Any = None
         self._settings: ScrapeSettings | None = None
         self._scraper: Scraper | None = None
@@ -52,7 +52,7 @@ class Scraping:
                 self._scraper = None
             if self._settings is not None:
                 self._scraper = Scraper(
-                    reckoner, self._foreign, self._targets, interval_s=self._settings.interval_s
+                    reckoner, self._external_load, self._targets, interval_s=self._settings.interval_s
                 )
                 self._scraper.start()
         except Exception:  # noqa: BLE001  reading servers is optional, routing is not

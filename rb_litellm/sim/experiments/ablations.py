@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
-from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.world import Run
 
 RATES = (12.0, 30.0, 120.0)
@@ -66,8 +66,8 @@ def _table(measured: Measured, rate: float) -> Block:
             "Herding: the busiest server's share of its tier over the mean share.",
         ),
         (
-            Verdict("learned predictors raise quality", f"{learned.text(3)}", learned.median > 0.0),
-            Verdict(
+            Claim("learned predictors raise quality", f"{learned.text(3)}", learned.median > 0.0),
+            Claim(
                 "deciding without batches costs no E2E worth mentioning (within 2%)",
                 f"{batch.text(3)} times the E2E",
                 abs(batch.median - 1.0) <= 0.02,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
-from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.workload import trace
 from rb_litellm.sim.world import Run
 
 FASTER = (1.0, 4.0)
-"""The trace's own rate, and so many times that."""
+"""Multiples of the trace's own rate."""
 POLICIES = (
     "routebalance:balanced",
     "routebalance-selfish",
@@ -71,7 +71,7 @@ def _table(measured: Measured, rate: float) -> Block:
             rows,
         ),
         (
-            Verdict(
+            Claim(
                 "balanced is at least as fast as LiteLLM's shuffle and least-busy",
                 f"at most {worst:.3f} of their mean E2E",
                 worst <= 1.0,

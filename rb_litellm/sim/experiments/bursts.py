@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
-from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.world import Run
 
 RATE = 18.0
@@ -44,8 +44,8 @@ def blocks(measured: Measured) -> list[Block]:
     )
     columns = ("mean E2E (s)", *ARRIVALS, "p95 E2E, gamma", "quality, gamma", "USD per 1,000, gamma")
     window = measured.difference(AS_PAPER, BALANCED, "mean_e2e_s", arrivals="gamma:0.3")
-    verdicts = [
-        Verdict(
+    claims = [
+        Claim(
             "waiting to fill a batch, as the paper's stack does, costs more than the paper's loss of 0.05 s",
             f"{window.text(3)} s",
             window.median > 0.05,
@@ -55,15 +55,15 @@ def blocks(measured: Measured) -> list[Block]:
         e2e = {a: measured.ratio(BALANCED, policy, "mean_e2e_s", arrivals=a) for a in ARRIVALS}
         quality = measured.difference(BALANCED, policy, "quality", arrivals="gamma:0.3")
         cost = measured.ratio(BALANCED, policy, "cost_usd_per_1k", arrivals="gamma:0.3")
-        verdicts.append(
-            Verdict(
+        claims.append(
+            Claim(
                 f"balanced is faster than {policy} under all three",
                 ", ".join(f"{r.median:.3f} of its E2E ({a})" for a, r in e2e.items())
                 + f"; under gamma quality {quality.median:+.3f}, cost {cost.median:.3f} of its",
                 all(r.high <= 1.0 for r in e2e.values()),
             )
         )
-    return [Block(Table(f"Bursts at {RATE:g} requests/s", columns, rows), tuple(verdicts))]
+    return [Block(Table(f"Bursts at {RATE:g} requests/s", columns, rows), tuple(claims))]
 
 
 EXPERIMENT = Named("bursts", "Bursts", runs, blocks)

@@ -7,7 +7,7 @@ import numpy as np
 from rb_litellm.sim.cluster import Tier
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale
 from rb_litellm.sim.instance import Instance, Job
-from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.world import Run
 
@@ -60,7 +60,7 @@ def _tiers(measured: Measured) -> Block:
             "Knee: the batch at which a token takes twice as long as alone. Requests/s: with a full queue.",
         ),
         (
-            Verdict(
+            Claim(
                 "at low load the time per token is the tier's, within 2%",
                 f"at most {max(off):.1%} off",
                 max(off) <= 0.02,
@@ -95,12 +95,12 @@ def _load(measured: Measured) -> Block:
             "Answered per second of the whole run, its end with empty queues included.",
         ),
         (
-            Verdict(
+            Claim(
                 "Little's law: requests in the cluster = rate x time, within 2% in every run",
                 f"at most {worst:.1%} off",
                 worst <= 0.02,
             ),
-            Verdict(
+            Claim(
                 f"at least {SPEED:g} times faster than real time at 30 requests/s on one core",
                 f"{speed.text(0)} times",
                 speed.low >= SPEED,

@@ -8,8 +8,8 @@ import numpy as np
 
 from rb_litellm.sim.experiments.litellm import STRATEGIES
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
-from rb_litellm.sim.oracle_bounds import NAMES as CEILINGS
-from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.oracle_bounds import NAMES as ORACLE_BOUNDS
+from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.statistics import Spread
 from rb_litellm.sim.world import Run
 
@@ -52,13 +52,13 @@ COST_RATIO = 1.02
 def runs(scale: Scale) -> list[Run]:
     """The sweep and all baselines at one load."""
     ours = tuple(f"routebalance:{q:g},{e:g},{c:g}" for q, e, c in WEIGHTS)
-    return grid((*ours, *ROUTERS, *BALANCERS, *CEILINGS), (RATE,), scale)
+    return grid((*ours, *ROUTERS, *BALANCERS, *ORACLE_BOUNDS), (RATE,), scale)
 
 
 def blocks(measured: Measured) -> list[Block]:
     """All points, where the baselines lie, and how much quality there is to find."""
     ours = [p for p in measured.policies() if p.startswith("routebalance")]
-    baselines = [p for p in measured.policies() if p not in ours and p not in CEILINGS]
+    baselines = [p for p in measured.policies() if p not in ours and p not in ORACLE_BOUNDS]
     rows = tuple(
         (
             policy,
@@ -83,18 +83,18 @@ def blocks(measured: Measured) -> list[Block]:
                 rows,
             ),
             (
-                Verdict(
+                Claim(
                     f"the quality corner has at least +{QUALITY_GAIN} over the best baseline",
                     f"{gain.text(4)} ({corner} against {best})",
                     gain.median >= QUALITY_GAIN,
                 ),
-                Verdict(
+                Claim(
                     f"the cost corner costs at most {COST_RATIO} of the cheapest baseline",
                     f"{cost.text(3)} ({thrifty} against {cheapest})",
                     cost.median <= COST_RATIO,
                 ),
                 *(
-                    Verdict(
+                    Claim(
                         f"no baseline lies above the front in quality against {name}",
                         "none" if not over else ", ".join(f"{p} by {by.text(4)}" for p, by in over.items()),
                         not over,
@@ -124,7 +124,7 @@ def _oracle_bounds(measured: Measured, corner: str, best: str) -> Block:
         (
             called,
             measured.spread(policy, "quality").text(4),
-            measured.difference(policy, CEILINGS[0], "quality").text(4),
+            measured.difference(policy, ORACLE_BOUNDS[0], "quality").text(4),
         )
         for policy, called in {best: best, corner: corner, **_TOLD}.items()
     )
@@ -138,8 +138,8 @@ def _oracle_bounds(measured: Measured, corner: str, best: str) -> Block:
             "beyond any router.",
         ),
         (
-            Verdict(
-                "the quality corner finds as much as being told each prompt's task",
+            Claim(
+                "the quality corner finds as much as knowing each prompt's task",
                 reached.text(4),
                 reached.median >= 0.0,
             ),

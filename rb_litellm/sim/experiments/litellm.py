@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
-from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.world import Run
 
 RATES = (12.0, 24.0, 30.0)
@@ -72,7 +72,7 @@ def _against(measured: Measured, choices: Sequence[str], called: str) -> Block:
             "Medians over the seeds of our figure relative to the strategy's.",
         ),
         (
-            Verdict(
+            Claim(
                 f"better or equal in quality, mean E2E and cost at once with one of the {called}s",
                 "against every strategy at every load" if not losses else "not against " + ", ".join(losses),
                 not losses,

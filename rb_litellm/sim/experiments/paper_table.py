@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
-from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.world import Run
 
 RATES = (6.0, 12.0, 18.0, 24.0, 30.0)
@@ -70,16 +70,16 @@ def _beside_the_paper(measured: Measured) -> Block:
             "Beside the paper",
             ("policy", "load", "paper (s)", "simulated (s)", "apart"),
             tuple(rows),
-            "Answers are as long as the paper's times imply; models and prompts are stand-ins: "
+            "Answers are as long as the paper's times imply; models and prompts are substitutes: "
             "compare size and order, not the second digit.",
         ),
         (
-            Verdict(
+            Claim(
                 "the static latency prior does as well as the learned model (mean E2E within 3%)",
                 ", ".join(f"{r.text(3)} at {rate:g}/s" for rate, r in static.items()),
                 all(abs(r.median - 1.0) <= 0.03 for r in static.values()),
             ),
-            Verdict(
+            Claim(
                 "choosing the model without the price of latency is slower (decoupled over balanced)",
                 ", ".join(f"{r.text(2)} at {rate:g}/s" for rate, r in gap.items()) + " (paper: 1.43, 1.34)",
                 all(r.low > 1.0 for r in gap.values()),
@@ -109,12 +109,12 @@ def _lead(measured: Measured) -> Block:
             "Its threshold trades quality for speed; the lead is over the setting that keeps its quality.",
         ),
         (
-            Verdict(
+            Claim(
                 f"balanced is at least {LEAD} times faster than the concurrent classifier at full quality",
                 f"{lead.text()} times",
                 lead.median >= LEAD,
             ),
-            Verdict(
+            Claim(
                 "the serial form collapses under load (mean E2E at 30/s at least five times that at 12/s)",
                 f"{low.text(1)} s at 12/s, {high.text(1)} s at 30/s",
                 high.median >= 5.0 * low.median,

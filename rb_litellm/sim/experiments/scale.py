@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale
-from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.statistics import spread
 from rb_litellm.sim.world import Run
 
@@ -77,12 +77,12 @@ def blocks(measured: Measured) -> list[Block]:
                 "the mean share. Decisions are timed as this process ran them, batches shared out.",
             ),
             (
-                Verdict(
+                Claim(
                     "sixteen workers with gauges of 0.2 s cost at most 5% of mean E2E over one",
                     ", ".join(f"{100 * (r - 1):+.1f}% at {size}" for size, r in stale.items()),
                     max(stale.values()) <= 1.05,
                 ),
-                Verdict(
+                Claim(
                     f"a decision's cost grows less than the deployments ({SIZES[-1] // SIZES[0]} times)",
                     f"{growth:.1f} times",
                     growth < SIZES[-1] / SIZES[0],

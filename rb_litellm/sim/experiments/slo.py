@@ -7,7 +7,7 @@ from functools import cache
 from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.experiments.cluster import capacity
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
-from rb_litellm.sim.report.blocks import Block, Table, Verdict
+from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.statistics import Spread
 from rb_litellm.sim.world import Run
 
@@ -75,7 +75,7 @@ def _attainment(measured: Measured) -> Block:
             f"Load is the share of what all servers can do together, {rate(1.0):g} requests/s.",
         ),
         (
-            Verdict(
+            Claim(
                 "with the limit no fewer requests keep it than without",
                 "nowhere fewer" if not worse else "fewer at " + ", ".join(worse),
                 not worse,
@@ -108,7 +108,7 @@ def _goodput(measured: Measured) -> Block:
             "Goodput: requests answered within the limit, per second of arrivals.",
         ),
         (
-            Verdict(
+            Claim(
                 f"admission raises goodput within {last:g} s",
                 f"{shedding.median / max(free.median, 1e-9):.2f} times",
                 shedding.median > free.median,

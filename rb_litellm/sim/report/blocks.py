@@ -20,8 +20,8 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A claim that was to be shown, what was measured, and whether it holds."""
+class Claim:
+    """A claim, what was measured, and whether it holds."""
 
     claim: str
     measured: str
@@ -33,7 +33,7 @@ class Block:
     """A table with the claims that it decides."""
 
     table: Table
-    verdicts: tuple[Verdict, ...] = field(default=())
+    claims: tuple[Claim, ...] = field(default=())
 
     def as_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -42,7 +42,7 @@ class Block:
             "title": table.title,
             "rows": [dict(zip(table.columns, row, strict=True)) for row in table.rows],
             "note": table.note,
-            "claims": [{"claim": v.claim, "measured": v.measured, "holds": v.holds} for v in self.verdicts],
+            "claims": [{"claim": v.claim, "measured": v.measured, "holds": v.holds} for v in self.claims],
         }
 
     def as_markdown(self) -> str:
@@ -58,7 +58,7 @@ class Block:
         ]
         if table.note:
             lines += [table.note, ""]
-        lines += [f"- {_mark(v.holds)}: {v.claim}: {v.measured}" for v in self.verdicts]
+        lines += [f"- {_mark(v.holds)}: {v.claim}: {v.measured}" for v in self.claims]
         return "\n".join(lines) + "\n"
 
     def show(self, console: Console) -> None:
@@ -69,9 +69,9 @@ class Block:
         for row in self.table.rows:
             table.add_row(*row)
         console.print(table)
-        for verdict in self.verdicts:
-            style = "green" if verdict.holds else "red"
-            console.print(f"[{style}]{_mark(verdict.holds)}[/]: {verdict.claim}: {verdict.measured}")
+        for claim in self.claims:
+            style = "green" if claim.holds else "red"
+            console.print(f"[{style}]{_mark(claim.holds)}[/]: {claim.claim}: {claim.measured}")
         console.print()
 
 

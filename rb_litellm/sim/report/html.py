@@ -31,7 +31,7 @@ def page(
         parts += [
             f'<p class="{"holds" if v.holds else "fails"}">{"Holds" if v.holds else "Does not hold"}: '
             f"{escape(v.claim)}: {escape(v.measured)}</p>"
-            for v in block.verdicts
+            for v in block.claims
         ]
     for name, svg in plots.items():
         parts.append(f"<h2>{escape(name)}</h2>{svg[svg.index('<svg') :]}")

@@ -1,4 +1,4 @@
--- One exchange of gauges: leave one's own, get the others', forget those that have expired.
+-- One exchange of gauges: write one's own, read the others', drop those that have expired.
 --
 -- KEYS[1]   set of the workers' names
 -- KEYS[2]   own gauge

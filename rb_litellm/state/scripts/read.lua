@@ -1,4 +1,4 @@
--- The gauges of the workers named, for somebody who only looks on. Writes nothing.
+-- Read the gauges of the named workers; writes nothing.
 --
 -- KEYS[1..] gauges
 -- Returns {gauge or false for each, their ages in ms ('' if false)}; see exchange.lua for the format.

@@ -86,7 +86,7 @@
       }
     }
   }
-  // A proxy without Prisma's package answers a missing key with 500: LiteLLM's way, not a fault.
+  // A proxy without Prisma's package answers a missing key with 500: that is LiteLLM's way and no error.
   function refused(error) {
     const known = error.status === 401 || error.status === 403 || error.status === 400 || (error.status === 500 && !Object.keys(headers()).length);
     if (known) signIn(error.status);
@@ -119,24 +119,24 @@
     const predictors = status.predictors;
     const failures = Object.values(status.failures).reduce((sum, n) => sum + n, 0);
     const mode = { redis: ["Redis", "is-good"], degraded: ["Redis unreachable", "is-bad"], memory: ["this worker alone", ""], none: ["starting", ""] }[exchange.mode];
-    const heard = exchange.mode === "redis" && exchange.age_s != null ? `heard ${seconds(exchange.age_s)} ago` : "";
+    const lastUpdate = exchange.mode === "redis" && exchange.age_s != null ? `last update ${seconds(exchange.age_s)} ago` : "";
     const decided = status.recent.decision_ms;
     const facts = [
-      ["Shared load", mode[0], heard, mode[1]],
+      ["Shared load", mode[0], lastUpdate, mode[1]],
       ["Workers", whole(exchange.peers + 1), `up ${duration(status.up_s)}`, ""],
       ["In flight", whole(status.tiers.reduce((sum, tier) => sum + tier.in_flight, 0)), "", ""],
       ["Decisions", whole(status.decisions_total), "by this worker", ""],
       ["Decision time", decided ? decided.p50.toFixed(2) + " ms" : "–", decided ? `p95 ${decided.p95.toFixed(2)} ms` : "", ""],
       ["Predictor", predictors.length ? predictors.join(", ") : "priors", "", ""],
-      ["Simple rule", whole(status.recent.reasons["fewest-open"] || 0), "of the last " + status.recent.decisions, status.recent.reasons["fewest-open"] ? "is-warn" : ""],
-      ["Faults inside", whole(failures), "", failures ? "is-warn" : ""],
+      ["Fallback rule", whole(status.recent.reasons["fewest-open"] || 0), "of the last " + status.recent.decisions, status.recent.reasons["fewest-open"] ? "is-warn" : ""],
+      ["Internal errors", whole(failures), "", failures ? "is-warn" : ""],
     ];
     $("facts").replaceChildren(...facts.map(([name, value, note, mood]) =>
       h("div", {}, h("dt", {}, name), h("dd", { className: mood }, value, note ? h("small", {}, " " + note) : null))));
     const notice = $("notice");
     let text = "";
     if (!status.strategies.length) text = "No router or routing group of this proxy uses routebalance. `routebalance init --config FILE` proposes the lines to add.";
-    else if (exchange.mode === "degraded") text = `Redis cannot be used (${exchange.error || "no answer"}): each worker goes by its own load and what it last heard.`;
+    else if (exchange.mode === "degraded") text = `Redis cannot be used (${exchange.error || "no answer"}): each worker uses its own load and the others' last update.`;
     notice.hidden = !text;
     if (notice.textContent !== text) notice.textContent = text;
   }
@@ -179,7 +179,7 @@
     $("cluster-note").textContent = typical ? `predictions for ${typical.input_tokens} tokens in, ${typical.output_tokens} out` + (status.left_out ? `; ${status.left_out} more not shown` : "") : "";
   }
   function tierTable(tier) {
-    const heads = [["deployment", ""], ["in flight", "load"], ["tokens to do", "num wide"], ["wait", "num"], ["TTFT", "num"], ["per token", "num wide"], ["share", "num"]];
+    const heads = [["deployment", ""], ["in flight", "load"], ["pending tokens", "num wide"], ["wait", "num"], ["TTFT", "num"], ["per token", "num wide"], ["share", "num"]];
     return h("div", { className: "tier" },
       h("div", { className: "tier-h" }, h("h3", {}, swatch(tier.models[0]), tier.models.join(", "), h("small", {}, tier.models.includes(tier.tier) || tier.tier.includes("|") ? "" : tier.tier)), h("span", {}, "")),
       h("table", {},
@@ -266,7 +266,7 @@
     }
     const facts = [
       ["Weights from", r.weights_from], ["Predictor", r.predictor || "priors"], ["Decided in", `${r.decision_ms} ms`],
-      ["Load known", r.state_age_s == null ? "own only" : `heard ${seconds(r.state_age_s)} before`], ["Worker", held.worker],
+      ["Load known", r.state_age_s == null ? "own only" : `last update ${seconds(r.state_age_s)} before`], ["Worker", held.worker],
       ["Removed by filters", Object.entries(r.removed || {}).map(([name, n]) => `${name} ${n}`).join(", ")],
       ["Limits relaxed", (r.relaxed || []).join(", ")], ["Tried before", (r.tried || []).join(", ")], ["Call", r.call_id],
     ].filter(([, value]) => value);
@@ -277,12 +277,12 @@
     $("drawer").showModal();
   }
   function sentence(r) {
-    if (r.reason === "fewest-open") return `Something inside failed, so the simple rule served: ${r.deployment} had the fewest open requests.`;
+    if (r.reason === "fewest-open") return `An internal error occurred, so the fallback rule chose: ${r.deployment} had the fewest open requests.`;
     if (r.reason === "only-candidate") return `${r.deployment} was the only candidate that LiteLLM's filters had left.`;
     const second = (r.top || []).find((candidate) => candidate.deployment !== r.deployment && candidate.score != null);
     if (!second) return `${r.deployment} had the best score.`;
     const own = r.top.find((candidate) => candidate.deployment === r.deployment), lead = r.score - second.score;
-    if (r.reason === "joint" && lead < 0) return `${r.deployment} was the best of those of its tier that this worker looked at: each of several workers looks at a part.`;
+    if (r.reason === "joint" && lead < 0) return `${r.deployment} was the best of the sample of its tier that this worker considered: with several workers, each considers a part.`;
     const gains = own ? Object.keys(own.terms).map((name) => [name, own.terms[name] - second.terms[name]]).sort((a, b) => b[1] - a[1]) : [];
     const why = gains.length && gains[0][1] > 0.0005 ? `, most of all for its ${gains[0][0]}` : "";
     return `${r.deployment} won over ${second.deployment} by ${lead < 0.0005 ? "less than 0.001" : lead.toFixed(3)} points${why}.`;
@@ -293,12 +293,12 @@
       h("div", { className: "row" }, h("span", { className: chosen ? "chosen" : "" }, c.deployment + (chosen ? " (chosen)" : "")), h("span", {}, c.score == null ? `left out: ${(c.failed || []).join(", ")}` : points(c.score))),
       h("div", { className: "stack", "aria-hidden": "true" }, ...Object.entries(c.terms).map(([name, value]) => h("i", { style: { "--v": Math.max(value, 0), "--colour": `var(${TERMS[name] || "--other"})` } }))),
       h("div", { className: "legend" }, ...Object.entries(c.terms).map(([name, value]) => h("span", {}, `${name} ${points(value)}`))),
-      h("div", { className: "legend" }, `quality ${points(c.quality)}, ${whole(c.output_tokens)} tokens, wait ${seconds(c.wait_s)}, TTFT ${seconds(c.ttft_s)}, ${seconds(c.tpot_s)} per token, E2E ${seconds(c.e2e_s)}, ${usd(c.cost_usd * 1000)} per 1k`));
+      h("div", { className: "legend" }, `quality ${points(c.quality)}, ${whole(c.output_tokens)} tokens, wait ${seconds(c.wait_s)}, TTFT ${seconds(c.ttft_s)}, ${seconds(c.tpot_s)} per token, E2E ${seconds(c.e2e_s)}, ${usd(c.cost_usd * 1000)} per 1,000 requests`));
   }
   function measuredTable(r) {
     const p = r.predicted || {}, m = r.measured || {};
     const rows = [["E2E", seconds(p.e2e_s), seconds(m.open_s)], ["TTFT", seconds(p.ttft_s), seconds(m.ttft_s)], ["per token", seconds(p.tpot_s), seconds(m.tpot_s)],
-      ["output tokens", whole(p.output_tokens), whole(m.output_tokens)], ["cost per 1k", p.cost_usd == null ? "–" : usd(p.cost_usd * 1000), m.cost_usd == null ? "–" : usd(m.cost_usd * 1000)]];
+      ["output tokens", whole(p.output_tokens), whole(m.output_tokens)], ["USD per 1,000 requests", p.cost_usd == null ? "–" : usd(p.cost_usd * 1000), m.cost_usd == null ? "–" : usd(m.cost_usd * 1000)]];
     if (m.error) rows.push(["error", "", m.error]);
     return h("table", { className: "figures" }, h("caption", { className: "unseen" }, "Predicted and measured figures"),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { className: "unseen" }, "Figure")), h("th", { scope: "col" }, "predicted"), h("th", { scope: "col" }, r.measured ? "measured" : "not over yet"))),
@@ -358,7 +358,7 @@
     if (!told.decisions) { $("whatif-note").textContent = "There is no decision to weigh anew yet."; $("whatif").hidden = true; return; }
     $("whatif-note").textContent = `${told.changed} of the last ${told.decisions} decisions of worker ${told.worker} would have gone elsewhere, each taken by itself.`;
     const names = [...new Set([...Object.keys(told.now.share), ...Object.keys(told.then.share)])].sort(byName);
-    const rows = [["quality", points, "quality"], ["E2E", seconds, "e2e_s"], ["cost per 1k", usd, "cost_usd_per_1k"]]
+    const rows = [["quality", points, "quality"], ["E2E", seconds, "e2e_s"], ["USD per 1,000 requests", usd, "cost_usd_per_1k"]]
       .map(([name, show, field]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, show(told.now[field])), h("td", {}, show(told.then[field]), versus(told.then, told.now, field))));
     rows.push(...names.map((name) => h("tr", {}, h("th", { scope: "row" }, swatch(name), name), h("td", {}, percent(told.now.share[name] || 0)), h("td", {}, percent(told.then.share[name] || 0)))));
     $("whatif-rows").replaceChildren(...rows);

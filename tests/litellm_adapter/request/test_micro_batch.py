@@ -8,7 +8,7 @@ from rb_litellm.litellm_adapter.request.micro_batch import MAX_BATCH, MicroBatch
 
 
 class Clerk:
-    """Answers every ticket with itself, and remembers which were decided together."""
+    """Answers every request with itself, and remembers which were decided together."""
 
     def __init__(self):
         self.batches = []
@@ -109,7 +109,7 @@ def test_the_batcher_moves_with_the_event_loop():
         assert asyncio.run(batcher.submit("a")) == "answer to a"
 
 
-def test_tickets_left_behind_by_a_loop_that_ended_do_not_keep_others_from_being_batched():
+def test_requests_left_behind_by_a_loop_that_ended_do_not_keep_others_from_being_batched():
     clerk = Clerk()
     batcher = MicroBatcher(clerk)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rb_litellm.bench.placeholder_predictor import train_stand_in
+from rb_litellm.bench.placeholder_predictor import train_placeholder
 from rb_litellm.config import PredictorSettings
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.shared import predictor_folders as module
@@ -27,9 +27,9 @@ ASKED = [ModelInfo("small", "small"), ModelInfo("large", "large")]
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two folders with the same models, and one with another."""
     made = {name: tmp_path_factory.mktemp("trained") / name for name in ("first", "second", "other")}
-    train_stand_in(["small", "large"], made["first"])
-    train_stand_in(["large", "small"], made["second"])
-    train_stand_in(["tiny"], made["other"])
+    train_placeholder(["small", "large"], made["first"])
+    train_placeholder(["large", "small"], made["second"])
+    train_placeholder(["tiny"], made["other"])
     return made
 
 

@@ -7,7 +7,7 @@ import pytest
 from rb_litellm.config import ScrapeSettings
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
-from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
 from rb_litellm.state.reckoning import Peers, Reckoner
@@ -44,10 +44,10 @@ class Router:
 class Worker:
     def __init__(self):
         self.index = DeploymentIndex()
-        self.foreign = Foreign()
+        self.external_load = ExternalLoad()
         ledger = Ledger(self.index, LeaseRule())
-        self.reckoner = Reckoner(self.index, ledger, Peers(self.index), self.foreign)
-        self.scraping = Scraping(self.index, Catalog(), self.foreign)
+        self.reckoner = Reckoner(self.index, ledger, Peers(self.index), self.external_load)
+        self.scraping = Scraping(self.index, Catalog(), self.external_load)
 
     def configure(self, settings, *entries):
         self.scraping.configure(settings, Router(*entries))
@@ -85,7 +85,7 @@ async def test_what_a_server_says_becomes_load_and_what_was_never_routed_to_is_n
     )
     await until(lambda: any(status.load for status in worker.scraping.status()))
     [status] = worker.scraping.status()
-    assert worker.reckoner.state(status.told_s).in_flight[row] == 7
+    assert worker.reckoner.state(status.updated_s).in_flight[row] == 7
     worker.configure(None)
     await until(lambda: worker.scraping.status() == ())
 

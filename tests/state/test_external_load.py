@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from state_samples import prediction
 
-from rb_litellm.state.foreign import Foreign
+from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.reckoning import Peers, Reckoner
@@ -68,12 +68,12 @@ class Fleet:
         self.asked = []
         index = DeploymentIndex()
         self.ledger = Ledger(index, LeaseRule())
-        foreign = Foreign()
-        self.reckoner = Reckoner(index, self.ledger, Peers(index), foreign)
+        external = ExternalLoad()
+        self.reckoner = Reckoner(index, self.ledger, Peers(index), external)
         self.targets = {"a": "http://a/metrics", "b": "http://b/metrics"}
         self.scraper = Scraper(
             self.reckoner,
-            foreign,
+            external,
             lambda: self.targets,
             interval_s=5.0,
             fetch=self.fetch,
@@ -107,7 +107,7 @@ async def test_only_what_is_not_ours_is_added(fleet):
     assert fleet.in_flight() == [8, 7]
 
 
-async def test_foreign_requests_have_as_much_left_to_decode_as_ours(fleet):
+async def test_external_requests_have_as_much_left_to_decode_as_ours(fleet):
     fleet.open("a", 6)
     await fleet.scraper.step()
     assert fleet.reckoner.state(fleet.now).pending_decode_tokens[0] == pytest.approx(8 * 200)
@@ -136,7 +136,7 @@ async def test_a_single_odd_reading_counts_by_half(fleet):
     assert fleet.in_flight()[0] == 4.0
 
 
-async def test_deployments_on_one_server_share_its_foreign_load(fleet):
+async def test_deployments_on_one_server_share_its_external_load(fleet):
     fleet.targets = {"a": "http://a/metrics", "twin": "http://a/metrics"}
     fleet.open("a", 3)
     fleet.open("twin", 1)
@@ -145,7 +145,7 @@ async def test_deployments_on_one_server_share_its_foreign_load(fleet):
     assert fleet.in_flight() == [3 + 4, 1 + 4]
 
 
-async def test_a_dead_server_is_asked_ever_more_seldom_and_holds_up_nobody(fleet):
+async def test_a_dead_server_is_asked_less_and_less_often_and_delays_nobody(fleet):
     fleet.answers["http://a/metrics"] = OSError("refused")
     for second in range(300):
         fleet.now = float(second)
@@ -187,10 +187,10 @@ async def test_it_reads_real_servers_over_http(fleet, unused_tcp_port):
 
     server = await asyncio.start_server(serve, "127.0.0.1", unused_tcp_port)
     url = f"http://127.0.0.1:{unused_tcp_port}/metrics"
-    foreign = Foreign()
-    scraper = Scraper(fleet.reckoner, foreign, lambda: {"a": url}, interval_s=1.0)
+    external = ExternalLoad()
+    scraper = Scraper(fleet.reckoner, external, lambda: {"a": url}, interval_s=1.0)
     async with server:
         await scraper.step()
     [status] = scraper.status()
     assert status.error is None
-    assert foreign.requests(status.told_s, 1).tolist() == [8.0]
+    assert external.requests(status.updated_s, 1).tolist() == [8.0]

@@ -1,4 +1,4 @@
-"""Odds for tests: latencies within a known factor of their forecast."""
+"""Errors of latency forecasts for tests: latencies within a known factor of their forecast."""
 
 from __future__ import annotations
 
