@@ -45,9 +45,21 @@ class RouterView:
         """The cache that LiteLLM keeps the Router's state in."""
         return getattr(self._core(), "__dict__", {}).get("_cache")
 
+    @property
+    def itself(self) -> Any:
+        """The Router behind this view."""
+        return self._core()
+
+    @property
+    def default_max_parallel_requests(self) -> Any:
+        """How many requests at once a deployment may have that states nothing itself."""
+        endpoints = getattr(self._core(), "__dict__", {}).get("_endpoints")
+        return getattr(endpoints, "default_max_parallel_requests", None)
+
     def __getattr__(self, name: str) -> Any:
         core = self._core()
-        if core is None:
+        # While a core is built, it looks for its own settings in what is not there yet.
+        if core is None or "_endpoints" not in core.__dict__:
             raise AttributeError(name)
         owner = core.__dict__.get("_core_owner")
         return getattr((owner() if owner is not None else None) or core, name)
@@ -120,12 +132,23 @@ def selector_for(
     group: str | None,
     request: Mapping[str, Any] | None,
 ) -> Any:
-    """The selector that LiteLLM's core asks for, by the name that `rust_names` has told it instead of ours."""
+    """The selector that LiteLLM's core asks for, by the name that `names` has told it for ours."""
     if (scope == "override" and is_ours((request or {}).get("routing_strategy"))) or (
         scope == "default" and is_ours(selectors._strategy)
     ):
         strategy = STRATEGY
     return original(strategy, scope, group, request)
+
+
+def decider(core: Any, model: str, request: Mapping[str, Any]) -> RouteBalanceSelector | None:
+    """Our selector that will decide a request for this model name; None where another strategy will."""
+    override = request.get("routing_strategy")
+    if is_ours(override):
+        return ours(core._selectors.selector_for(STRATEGY, "override", None, None))
+    strategy, scope, group = core._handle.routing_context(
+        model, override if isinstance(override, str) else None
+    )
+    return ours(core._selectors.selector_for(strategy, scope, group, None))
 
 
 def _nobody() -> None:
