@@ -49,7 +49,8 @@ _UNIX = re.compile(r"\d{9,19}(?:\.\d+)?")
 
 def classified(frame: pl.DataFrame, kinds: Collection[str] | None, failed: bool) -> pl.DataFrame:
     """The frame with `start_s`, `end_s`, `first_s`, `tokens_in`, `tokens_out`, `cost` (NaN where it cannot
-    be), `kind`, `failed` and `why`. `kinds` None takes all; failed calls are left out unless `failed`."""
+    be), `kind`, `failed` and `why`. `kinds` None takes all; failed calls and those without an
+    answer are left out unless `failed`."""
     told = frame.with_columns(
         *(seconds(frame[name]).alias(f"{name}_s") for name in _TIMES),
         *(
@@ -92,7 +93,7 @@ def classified(frame: pl.DataFrame, kinds: Collection[str] | None, failed: bool)
         .then(pl.lit(NO_TOKENS))
         .when((model == "") & ~pl.col("failed"))
         .then(pl.lit(NO_MODEL))
-        .when((outgoing.fill_null(0.0) <= 0.0) & ~pl.col("failed"))
+        .when((outgoing.fill_null(0.0) <= 0.0) & pl.lit(not failed))
         .then(pl.lit(NO_ANSWER))
         .otherwise(pl.lit(None, dtype=pl.String))
     )

@@ -76,7 +76,10 @@ def _read(connection: Any, told: DatabaseUrl, shown: str) -> Iterator[pl.DataFra
     )
     # The first rows are wanted soon, the last perhaps never: by the index, not by sorting the whole table.
     connection.execute("SET cursor_tuple_fraction = 0.001")
-    query = sql.SQL("SELECT {} FROM {} ORDER BY {} DESC").format(columns, table, sql.Identifier("startTime"))
+    # The table's column, not the text of the same name that is selected: that one has no index.
+    query = sql.SQL("SELECT {} FROM {} AS logged ORDER BY logged.{} DESC").format(
+        columns, table, sql.Identifier("startTime")
+    )
     number = 0
     # A named cursor is read piece by piece, not all at once into memory.
     with connection.cursor(name="routebalance") as cursor:

@@ -17,7 +17,6 @@ import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,7 @@ MAX_ROWS = 1_000_000
 """Calls that are kept at most: the latest."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoggedCall:
     """One call as LiteLLM logged it. Times in s since 1970, by the proxy's clock."""
 
@@ -68,14 +67,14 @@ class LoggedCall:
         """Time from the proxy's receipt to the end of the answer."""
         return self.end_s - self.start_s
 
-    @cached_property
+    @property
     def body(self) -> Mapping[str, Any]:
-        """The request as the client sent it, empty where LiteLLM does not store it."""
+        """The request as the client sent it, empty where LiteLLM does not store it; parsed anew each time."""
         return _object(self.body_text)
 
-    @cached_property
+    @property
     def metadata(self) -> Mapping[str, Any]:
-        """What LiteLLM notes beside the call."""
+        """What LiteLLM notes beside the call, where RouteBalance decided; else empty, to save memory."""
         return _object(self.metadata_text)
 
 
@@ -96,7 +95,8 @@ def read_spend_logs(
     failed: bool = False,
     strict: bool = False,
 ) -> SpendLog:
-    """The latest `max_rows` calls of these kinds (None: all), failed ones only if `failed`.
+    """The latest `max_rows` calls of these kinds (None: all), failed ones, and those without an
+    answer, only if `failed`.
 
     Raises:
         SpendLogsError: a source cannot be read or, with `strict`, has a row that is wrong.
@@ -152,11 +152,11 @@ def _calls(latest: Any, named: Sequence[str], report: ReadReport) -> Iterator[Lo
             if row["at"] is not None:
                 row["metadata"], row["messages"], row["proxy_server_request"] = next(fetched)
             call, reason = _call(row), None
-            if "mock_response" in call.body:
+            if "mock_response" in call.body_text and "mock_response" in call.body:
                 reason = MOCKED
             elif MARK in call.metadata_text:
                 reason = EVALUATION
-            elif _failed_by_metadata(call) and not latest.failed:
+            elif call.failed and not latest.failed:
                 reason = FAILED
             if reason:
                 report.leave_out(reason, call.kind, 1, f"{shown_source(named[number])}, row {row['row']}")
@@ -190,24 +190,20 @@ def _call(row: Mapping[str, Any]) -> LoggedCall:
         input_tokens=int(row["tokens_in"]),
         output_tokens=int(row["tokens_out"]),
         cost_usd=row["cost"],
-        failed=bool(row["failed"]),
+        # Older releases have no column for it.
+        failed=bool(row["failed"]) or told.get("status") == "failure",
         session=row["session_id"] or "",
         kind=kind,
         provider=row["custom_llm_provider"] or "",
         aborted=bool(told.get("client_disconnected")),
         body_text=body,
-        metadata_text=metadata if metadata not in ("{}", "null") else "",
+        metadata_text=metadata if "routebalance" in metadata else "",
     )
 
 
 def _may_stream(body: Mapping[str, Any]) -> bool:
     """Whether the request may have asked for a stream: unless it is stored and says that it did not."""
     return body.get("stream") is not False
-
-
-def _failed_by_metadata(call: LoggedCall) -> bool:
-    """Older releases have no column for the status."""
-    return not call.failed and call.metadata.get("status") == "failure"
 
 
 def _object(text: str) -> Mapping[str, Any]:
