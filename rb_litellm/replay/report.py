@@ -17,6 +17,8 @@ from rb_litellm.replay.intervals import DAY_S, Interval, Judged, Pieces, judge
 from rb_litellm.replay.whatif import AS_LOGGED, Change, Replay
 from rb_litellm.sim.results import RunResult
 
+_SAME_QUALITY = 0.005
+"""Expected quality that is lower by no more is no lower."""
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --back: #fff;
   --good: #17784a; --bad: #a3341f; --bar: #4a7dbd }
@@ -31,7 +33,7 @@ p.lead { font-size: 1.15rem } .soft { color: var(--soft) }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: .4rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
 th:first-child, td:first-child { text-align: left } td small { display: block; color: var(--soft) }
-tr.was td { font-weight: 600 } .bar { fill: var(--bar) }
+tr.was td { font-weight: 600 } svg { margin-top: 1.5rem } .bar { fill: var(--bar) }
 """
 
 
@@ -86,21 +88,29 @@ def _page(
 
 
 def _lead(was: Judged, others: Sequence[Judged]) -> str:
-    """The one sentence: the cheapest of what is surely no worse in quality, else the cheapest at all."""
+    """The one sentence: what saves most at no lower quality; where nothing does, what saves most and its
+    price."""
     known = [one for one in others if math.isfinite(one.saved_usd_per_month.value)]
     if not known:
         return "No other policy was run on all calls."
-    held = [one for one in known if one.quality_change.low >= -0.005] or known
-    best = max(held, key=lambda one: one.saved_usd_per_month.value)
-    saved = best.saved_usd_per_month
-    sure = "" if saved.low > 0.0 or saved.high < 0.0 else " The interval includes no change at all."
-    verb = "saved" if saved.value >= 0.0 else "cost in addition"
+    held = [
+        one
+        for one in known
+        if one.quality_change.value >= -_SAME_QUALITY and one.saved_usd_per_month.low > 0.0
+    ]
+    best = max(held or known, key=lambda one: one.saved_usd_per_month.value)
+    saved, change = best.saved_usd_per_month, best.quality_change.value
+    if saved.value <= 0.0:
+        return (
+            f"Nothing that was tried would have cost less than the {_usd(was.usd_per_month.value)} a month."
+        )
+    how = "no lower" if change >= -_SAME_QUALITY else "<b>lower</b>"
+    sure = "" if saved.low > 0.0 else " The interval includes no saving at all."
     return (
-        f"<b>{escape(best.policy)}</b> would have {verb} <b>{_usd(abs(saved.value))}</b> a month "
-        f"({_range(saved, _usd)}), of {_usd(was.usd_per_month.value)}, at an expected quality of "
-        f"{best.quality.value:.3f} in place of {was.quality.value:.3f} "
-        f"and a mean time to the whole answer of {best.mean_e2e_s.value:.2f} s "
-        f"in place of {was.mean_e2e_s.value:.2f} s.{sure}"
+        f"<b>{escape(best.policy)}</b> would have saved <b>{_usd(saved.value)}</b> a month "
+        f"({_range(saved, _usd)}), of {_usd(was.usd_per_month.value)}, at {how} expected quality "
+        f"({best.quality.value:.3f}, it was {was.quality.value:.3f}) and a mean time to the whole answer of "
+        f"{best.mean_e2e_s.value:.2f} s (it was {was.mean_e2e_s.value:.2f} s).{sure}"
     )
 
 
