@@ -22,6 +22,18 @@ async def test_new_arguments_are_in_force_at_once():
     assert await ask(of) == "cheap"
 
 
+async def test_new_arguments_that_come_with_routing_groups_are_in_force_at_once():
+    of = router(
+        *(deployment(f"good-{g}", 0.9, group=g, input_cost_per_token=1e-4) for g in ("own", "small")),
+        *(deployment(f"cheap-{g}", 0.1, group=g) for g in ("own", "small")),
+        routing_groups=[{**GROUP, "routing_strategy_args": weights(1, 0, 0)}],
+    )
+    assert (await ask(of, model="own"), await ask(of)) == ("good-own", "good-small")
+    groups = [{**GROUP, "routing_strategy_args": weights(0, 0, 1)}]
+    of.update_settings(routing_strategy_args=weights(0, 0, 1), routing_groups=groups)
+    assert (await ask(of, model="own"), await ask(of)) == ("cheap-own", "cheap-small")
+
+
 async def test_wrong_arguments_are_refused_with_the_reason_and_the_old_ones_stay(caplog):
     of = router(deployment("good", 0.9), deployment("bad", 0.1))
     with caplog.at_level(logging.ERROR, logger="rb_litellm"):

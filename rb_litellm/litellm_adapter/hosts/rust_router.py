@@ -39,7 +39,12 @@ _MARK = "__routebalance__"
 NAMES: Mapping[str, tuple[str, ...]] = {
     _GROUPS: ("VALID_ROUTING_STRATEGIES",),
     _SELECTION: ("build_selector", "pick_async", "pick_sync"),
-    f"{_SELECTION}:StrategySelectors": ("_register", "selector_for", "callback_selectors"),
+    f"{_SELECTION}:StrategySelectors": (
+        "_register",
+        "callback_selectors",
+        "rebuild_default",
+        "selector_for",
+    ),
     _PREROUTING: ("_ASYNC_PICK_STRATEGIES", "_record_routing_decision"),
     _CORE: ("pick_async", "pick_sync"),
     f"{_CORE}:RustCore": (
@@ -204,6 +209,10 @@ def _announce_changes(
 ) -> None:
     original(previous, resolved, values, **kwargs)
     before, after = previous.routing_strategy, resolved.routing_strategy
+    if is_ours(before) and before == after and {"routing_groups", "routing_strategy_args"} <= set(values):
+        # New routing groups keep LiteLLM from seeing the strategy's new arguments beside them.
+        if previous.routing_strategy_args != resolved.routing_strategy_args:
+            core._selectors.rebuild_default(resolved.routing_strategy_args)
     if "routing_strategy" in values and before != after:
         strategy_changes.strategy_changed(before, str(after))
     if "routing_groups" in values:
