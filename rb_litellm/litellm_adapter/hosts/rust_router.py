@@ -209,10 +209,10 @@ def _announce_changes(
 ) -> None:
     original(previous, resolved, values, **kwargs)
     before, after = previous.routing_strategy, resolved.routing_strategy
-    if is_ours(before) and before == after and {"routing_groups", "routing_strategy_args"} <= set(values):
+    both = {"routing_groups", "routing_strategy_args"} <= set(values)
+    if both and is_ours(after) and before == after:
         # New routing groups keep LiteLLM from seeing the strategy's new arguments beside them.
-        if previous.routing_strategy_args != resolved.routing_strategy_args:
-            core._selectors.rebuild_default(resolved.routing_strategy_args)
+        core._selectors.rebuild_default(resolved.routing_strategy_args)
     if "routing_strategy" in values and before != after:
         strategy_changes.strategy_changed(before, str(after))
     if "routing_groups" in values:
