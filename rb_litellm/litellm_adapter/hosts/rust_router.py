@@ -210,7 +210,8 @@ def _announce_changes(
     original(previous, resolved, values, **kwargs)
     before, after = previous.routing_strategy, resolved.routing_strategy
     both = {"routing_groups", "routing_strategy_args"} <= set(values)
-    if both and is_ours(after) and before == after:
+    changed = previous.routing_strategy_args != resolved.routing_strategy_args
+    if both and changed and is_ours(after) and before == after:
         # New routing groups keep LiteLLM from seeing the strategy's new arguments beside them.
         core._selectors.rebuild_default(resolved.routing_strategy_args)
     if "routing_strategy" in values and before != after:
