@@ -211,7 +211,7 @@ def _announce_changes(
     before, after = previous.routing_strategy, resolved.routing_strategy
     both = {"routing_groups", "routing_strategy_args"} <= set(values)
     changed = previous.routing_strategy_args != resolved.routing_strategy_args
-    if is_ours(before) and before == after and both and changed:
+    if both and changed and is_ours(after) and before == after:
         # New routing groups keep LiteLLM from seeing the strategy's new arguments beside them.
         core._selectors.rebuild_default(resolved.routing_strategy_args)
     if "routing_strategy" in values and before != after:
