@@ -33,7 +33,7 @@ def __getattr__(name: str) -> Any:
         from rb_litellm.litellm_adapter.register import worker
 
         register()
-        return worker().callbacks
+        return worker().named()
     if name == "RouteBalanceSettings":
         from rb_litellm.config import RouteBalanceSettings
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -17,6 +17,8 @@ from rb_litellm.core.affinity import AffinityRule, CachedPrefix
 from rb_litellm.core.assign import Fleet, assign
 from rb_litellm.core.batch import BatchRequest, Prices
 from rb_litellm.core.breakdown import Decision, Refusal
+from rb_litellm.core.capacity import Capacity, Room, Usage
+from rb_litellm.core.capacity import stated as capacity_of
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
@@ -26,6 +28,8 @@ from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.residuals import FleetResiduals, Residuals
 from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.scoring import BALANCED, Objective
+from rb_litellm.core.shares import Shares, for_key
+from rb_litellm.core.shares import stated as shares_of
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray, Outcome, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
@@ -49,6 +53,8 @@ class RoutingRequest:
     """How much a cached prefix may count for; None for nothing."""
     exploration: ExplorationRule | None = None
     """How often it may go where little was measured; None for never."""
+    weights: Mapping[str, float] | None = None
+    """A key's or team's weights by deployment id, above 0, which go before those of the deployments."""
 
 
 @dataclass(slots=True)
@@ -94,6 +100,10 @@ class CandidateSet:
     latency_errors: FleetResiduals
     everyone: BoolArray
     """(N,) True everywhere; shared by all requests that may use all candidates, so it is read-only."""
+    shares: Shares | None
+    """None where nobody states any,"""
+    capacity: Capacity | None
+    """or has any limits."""
 
 
 class Balancer:
@@ -105,6 +115,7 @@ class Balancer:
         learner: LatencyLearner,
         random: Random,
         memory: PrefixMemory | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self._reckoner = reckoner
         self._learner = learner
@@ -116,6 +127,9 @@ class Balancer:
         self._candidate_sets: OrderedDict[tuple[Deployment, ...], CandidateSet] = OrderedDict()
         self.memory = memory or PrefixMemory()
         """An estimate of what deployments have cached."""
+        self.usage = usage or Usage()
+        """What went to deployments with limits in the last minute, by row of the index."""
+        self._credit: FloatArray = np.zeros(0)
 
     def decide(
         self, requests: Sequence[RoutingRequest], predictions: PredictionSource, now: float
@@ -134,6 +148,12 @@ class Balancer:
             fleet.sampling = CandidateSampling(workers, candidate_set.tier_rows)
         decisions = assign(batch_requests, fleet, now, self._random)
         self._last_chosen[candidate_set.rows] = fleet.last_chosen_s
+        if fleet.credit is not None:
+            self._credit[candidate_set.rows] = fleet.credit
+        if candidate_set.capacity is not None:
+            for request, decision in zip(requests, decisions, strict=True):
+                if isinstance(decision, Decision):
+                    self._count(request, candidate_set, decision, now)
         for request, batch_request, decision in zip(requests, batch_requests, decisions, strict=True):
             if batch_request.cached_prefix is not None and isinstance(decision, Decision):
                 row, group = (
@@ -182,6 +202,8 @@ class Balancer:
             prefill_tokens=float(request.prompt.input_tokens),
             breakdown=breakdown,
         )
+        if candidate_set.capacity is not None:
+            self._count(request, candidate_set, theirs, now)
         return Assignment(chosen, theirs, candidate_set.deployments), _assignment(
             decision, candidate_set.deployments
         )
@@ -205,17 +227,22 @@ class Balancer:
             if any(request.exploration for request in requests)
             else None,
             latency_errors=candidate_set.latency_errors,
+            room=self._room(candidate_set, now),
         )
+        shares = [_shares(request, candidate_set) for request in requests]
+        if any(its is not None for its in shares):
+            fleet.credit = self._credit[candidate_set.rows]
         batch_requests = [
             BatchRequest(
                 request.prompt.input_tokens,
                 quality[r],
                 output_tokens[r],
-                masks[r],
+                masks[r] if (its := shares[r]) is None else its.narrowed(masks[r]),
                 request.objective,
                 request.limits,
                 self._cached_prefix(request, candidate_set, now),
                 request.exploration,
+                shares[r],
             )
             for r, request in enumerate(requests)
         ]
@@ -262,6 +289,28 @@ class Balancer:
         if row is not None:
             self.residuals.learn(self._learner.tier_row(row), outcome)
             self._learner.observe(row, outcome)
+
+    def settle(self, outcome: Outcome, now: float) -> None:
+        """Count against `tpm` what a closed attempt has written, and no longer what it was expected to."""
+        if outcome.predicted is None or (outcome.output_tokens is None and outcome.error is None):
+            return
+        written = 0 if outcome.output_tokens is None else outcome.output_tokens
+        row = self._reckoner.row(outcome.deployment)
+        self.usage.corrected(row, written - outcome.predicted.output_tokens, now)
+
+    def _room(self, candidate_set: CandidateSet, now: float) -> Room | None:
+        if candidate_set.capacity is None:
+            return None
+        rows = candidate_set.state_rows
+        open_here = self._reckoner.open_here()
+        requests, tokens = self._reckoner.used(self.usage.of_minute(open_here.size, now), now)[:, rows]
+        return Room(candidate_set.capacity, requests, tokens, open_here[rows])
+
+    def _count(
+        self, request: RoutingRequest, candidate_set: CandidateSet, decision: Decision, now: float
+    ) -> None:
+        tokens = request.prompt.input_tokens + decision.prediction.output_tokens
+        self.usage.sent(candidate_set.state_rows.item(decision.index), tokens, now)
 
     def _cached_prefix(
         self, request: RoutingRequest, candidate_set: CandidateSet, now: float
@@ -322,6 +371,8 @@ class Balancer:
             ),
             latency_errors=FleetResiduals.of(self.residuals, tier_rows),
             everyone=everyone,
+            shares=shares_of(deployments),
+            capacity=capacity_of(deployments),
         )
 
     def _row(self, deployment: Deployment) -> int:
@@ -329,6 +380,7 @@ class Balancer:
         if row is None:
             row = self._rows[deployment.id] = self._learner.add(deployment.tier, deployment.prior)
             self._last_chosen = np.append(self._last_chosen, -np.inf)
+            self._credit = np.append(self._credit, 0.0)
         return row
 
 
@@ -336,6 +388,12 @@ def _assignment(decision: Decision | Refusal, deployments: tuple[Deployment, ...
     if isinstance(decision, Refusal):
         return decision
     return Assignment(deployments[decision.index], decision, deployments)
+
+
+def _shares(request: RoutingRequest, candidate_set: CandidateSet) -> Shares | None:
+    if request.weights is None:
+        return candidate_set.shares
+    return for_key(candidate_set.shares, candidate_set.deployments, request.weights)
 
 
 def model_info(deployment: Deployment) -> ModelInfo:

@@ -17,11 +17,21 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.batch import BatchRequest, PrescoredRequest, Prices, longest_first, prescore
-from rb_litellm.core.breakdown import Decision, Predictions, Refusal, ScoreBreakdown, ScoreTerm, all_of
+from rb_litellm.core.breakdown import (
+    Decision,
+    FilterResult,
+    Predictions,
+    Refusal,
+    ScoreBreakdown,
+    ScoreTerm,
+    all_of,
+)
+from rb_litellm.core.capacity import Room
 from rb_litellm.core.exploration import explores, least_recently_chosen, sampled_latency
 from rb_litellm.core.filters import Filtered, apply
 from rb_litellm.core.latency import BatchForecaster, LatencyCoefficients
 from rb_litellm.core.sampling import CandidateSampling
+from rb_litellm.core.shares import Shares, choose
 from rb_litellm.core.slo import LatencyErrors
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
@@ -45,6 +55,10 @@ class Fleet:
     """Needed where a request has limits."""
     sampling: CandidateSampling | None = None
     """How many other workers send here, knowing the load only as it was; None for none."""
+    room: Room | None = None
+    """What has been taken of limited capacity, changed in place; None where nobody has limits."""
+    credit: FloatArray | None = None
+    """What each is owed of its share, changed in place; needed where a request has shares."""
 
 
 def assign(
@@ -74,6 +88,8 @@ def _place(
     predictions = _predict(prescored, forecaster, prefill_tokens)
     filtered = _filter(prescored, fleet, predictions, prefill_tokens)
     allowed = filtered.allowed
+    if fleet.room is not None:
+        allowed = _with_room(fleet.room, request, filtered)
     # Normalised over all offered candidates: a filter that keeps the best one then changes nothing.
     latency = request.objective.latency(predictions.times, request.allowed)
     scores = prescored.points + latency.points
@@ -92,8 +108,9 @@ def _place(
         filtered.compute_filter_results,
         filtered.relaxed,
     )
+    breakdown.failed = filtered.failed
     if request.limits is not None:
-        breakdown.limits, breakdown.failed = request.limits.by_name(), filtered.failed
+        breakdown.limits = request.limits.by_name()
     if filtered.refused is not None:
         return Refusal(filtered.refused, breakdown, filtered.needed, filtered.retry_after_s)
     explored = _explore(prescored, fleet, predictions, allowed, now, random)
@@ -101,7 +118,14 @@ def _place(
         chosen = explored
     else:
         chosen = _best(scores, fleet, random)
-        if fleet.sampling is not None:
+        shared = (
+            None
+            if request.shares is None
+            else _share(chosen, request.shares, breakdown, prefill_tokens, fleet, random)
+        )
+        if shared is not None:
+            chosen = shared
+        elif fleet.sampling is not None:
             chosen = _best_of_sample(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
     affordable = filtered.affordable_tokens
     decision = Decision(
@@ -118,6 +142,8 @@ def _place(
     )
     forecaster.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
     fleet.last_chosen_s[chosen] = now
+    if fleet.room is not None:
+        fleet.room.take(chosen, request.input_tokens + decision.prediction.output_tokens)
     return decision
 
 
@@ -196,6 +222,47 @@ def _filter(
     )
 
 
+def _with_room(room: Room, request: BatchRequest, filtered: Filtered) -> BoolArray:
+    """The candidates that the filters left and that have room, while some have; the others are told of."""
+    tokens = request.output_tokens + request.input_tokens
+    allowed = filtered.allowed
+    left = room.left(allowed, tokens)
+    if left is not allowed and np.count_nonzero(left) < np.count_nonzero(allowed):
+        # Worked out now: whoever asks finds the room changed.
+        used, before = room.used(tokens), filtered.compute_filter_results
+        passed = left | ~allowed
+        filtered.compute_filter_results = lambda: (
+            *before(),
+            FilterResult("capacity", passed, 1.0, lambda: used),
+        )
+        filtered.failed = True
+    return left
+
+
+def _alike(best: int, breakdown: ScoreBreakdown, prefill_tokens: FloatArray) -> BoolArray:
+    """(N,) the allowed candidates that differ from `best` by no more than load makes them."""
+    quality, cost = breakdown.predictions.quality, breakdown.predictions.cost_usd
+    alike: BoolArray = breakdown.allowed.copy()
+    # Where a prompt is probably cached, or something costs less, is a difference that load does not make.
+    for figure in (quality, cost, prefill_tokens):
+        alike &= figure == figure[best]
+    return alike
+
+
+def _share(
+    best: int,
+    shares: Shares,
+    breakdown: ScoreBreakdown,
+    prefill_tokens: FloatArray,
+    fleet: Fleet,
+    random: Random,
+) -> int | None:
+    if fleet.credit is None:
+        raise ValueError("a request has shares, and the fleet no credit to keep them by")
+    alike = _alike(best, breakdown, prefill_tokens)
+    return choose(best, shares, fleet.credit, alike, breakdown.predictions.times.e2e_s, random)
+
+
 def _best_of_sample(
     best: int,
     sampling: CandidateSampling,
@@ -205,11 +272,7 @@ def _best_of_sample(
     random: Random,
 ) -> int:
     """The best of a sample of the candidates that differ from `best` by their load alone."""
-    quality, cost = breakdown.predictions.quality, breakdown.predictions.cost_usd
-    alike = breakdown.allowed & (sampling.tiers == sampling.tiers[best])
-    # A cached prompt or another price is a difference that is not due to load.
-    for figure in (quality, cost, prefill_tokens):
-        alike &= figure == figure[best]
+    alike = _alike(best, breakdown, prefill_tokens) & (sampling.tiers == sampling.tiers[best])
     left_out = sampling.left_out(alike, random)
     if not left_out.size:
         return best

@@ -19,6 +19,7 @@ from rb_litellm.core.budget import Payable, payable
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.filters import Limits, static_limits_met
 from rb_litellm.core.scoring import BALANCED, Objective
+from rb_litellm.core.shares import Shares
 from rb_litellm.core.types import BoolArray, FloatArray
 
 _UNLIMITED = Limits()
@@ -43,6 +44,8 @@ class BatchRequest:
     """What is probably cached of its prompt, where affinity is on."""
     exploration: ExplorationRule | None = None
     """How often it may go where little was measured; None for never."""
+    shares: Shares | None = None
+    """What alike deployments are to get of such requests; None where nobody says so."""
 
 
 @dataclass(slots=True)

@@ -30,3 +30,11 @@ class Deployment:
     context_window: int | None = None
     generates: bool = True
     """False for models that write no tokens, such as embeddings."""
+    weight: float | None = None
+    """Its share beside others of its model group, as the operator states it; 0 for drained or standby."""
+    rpm: float | None = None
+    """Requests that it may get in a minute; None for any number."""
+    tpm: float | None = None
+    """Tokens, input and output, that it may get in a minute."""
+    max_parallel: float | None = None
+    """Requests that one worker may have open there; more are refused before they are sent."""

@@ -23,6 +23,7 @@ from rb_litellm.config import (
     RouteBalanceSettings,
     ScrapeSettings,
 )
+from rb_litellm.core.capacity import Usage
 from rb_litellm.core.drift import Drift
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
@@ -34,6 +35,8 @@ from rb_litellm.litellm_adapter.shared.gauge_exchange import Sharing
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
+from rb_litellm.litellm_adapter.shared.usage_share import GuardedUsage
+from rb_litellm.litellm_adapter.shared.weights_notice import WeightsNotice
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
@@ -67,15 +70,22 @@ class Runtime:
         self.index = DeploymentIndex()
         self.ledger = Ledger(self.index, LeaseRule())
         memory = PrefixMemory()
-        self.sharing = Sharing(self.index, self.ledger, GuardedPrefixes(memory.index, self.lock))
+        usage = Usage()
+        self.sharing = Sharing(
+            self.index,
+            self.ledger,
+            GuardedPrefixes(memory.index, self.lock),
+            GuardedUsage(usage, self.lock),
+        )
         self.external_load = ExternalLoad()
         self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.external_load)
         self.scraping = Scraping(self.index, self.catalog, self.external_load)
-        self.balancer = Balancer(self.reckoner, LatencyLearner(), self.random, memory)
+        self.balancer = Balancer(self.reckoner, LatencyLearner(), self.random, memory, usage)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
         self._predictors = Predictors(partial(self.failed, "predictor"))
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None
+        self._weights_notice = WeightsNotice()
 
     def adopt(self, settings: RouteBalanceSettings, router: Any) -> None:
         """Take the process-wide settings of a selector that is being built: of each the last one stated.
@@ -97,9 +107,12 @@ class Runtime:
                 self._scrape = settings.scrape
             if "feedback" in settings.model_fields_set:
                 self.feedback.settings = settings.feedback
+            entries = getattr(router, "model_list", None) or ()
+            self._weights_notice.tell(entries)
             # What other workers tell of a deployment is understood once it has a row here.
-            for entry in getattr(router, "model_list", None) or ():
+            for entry in entries:
                 self.index.row(str(entry["model_info"]["id"]))
+            self.catalog.default_parallel(getattr(router, "default_max_parallel_requests", None))
             self.sharing.configure(self._redis, router)
             self.scraping.configure(self._scrape, router)
 
@@ -145,5 +158,6 @@ class Runtime:
 
     def _learn(self, outcome: Outcome) -> None:
         self.balancer.learn(outcome)
+        self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
             _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", change)

@@ -29,6 +29,7 @@ from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance, allowance_of, clamp
 from rb_litellm.litellm_adapter.request.controls import given_to, priority_of
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
+from rb_litellm.litellm_adapter.request.key_weights import of_key
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for
@@ -86,7 +87,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
 
     async def select(
         self,
-        model: str,
+        model: str | None,
         healthy: Sequence[Entry],
         messages: Any = None,
         input: Any = None,
@@ -102,6 +103,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         arrival = Arrival.now(model, request_kwargs)
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
+        healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
         if (asked := current_inquiry()) is not None:
             asked.answer = self._explained(arrival, healthy, messages, input, request_kwargs)
             return healthy[0]
@@ -117,7 +119,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
 
     def select_now(
         self,
-        model: str,
+        model: str | None,
         healthy: Sequence[Entry],
         messages: Any = None,
         input: Any = None,
@@ -125,6 +127,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     ) -> Entry:
         """The same for LiteLLM's synchronous calls; `member_access` has no caller to check there."""
         arrival = Arrival.now(model, request_kwargs)
+        healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
         try:
             arrival.call_id = self._accounting.call_id(request_kwargs)
             (placed,) = self._decide([self._pending(arrival, healthy, messages, input, request_kwargs)])
@@ -135,7 +138,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     def watch(
         self,
         chosen: Entry,
-        model: str,
+        model: str | None,
         healthy: Sequence[Entry],
         messages: Any = None,
         input: Any = None,
@@ -149,6 +152,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         try:
             self._worker.ensure_started()
             arrival.call_id = self._accounting.call_id(request_kwargs)
+            left, arrival.key_weights = of_key(healthy, model, request_kwargs)
+            # The strategy that has chosen may not go by a key's weights.
+            healthy = left if any(entry is chosen for entry in left) else healthy
             (request,) = self._requests([self._pending(arrival, healthy, messages, input, request_kwargs)])
             (facts,) = self._runtime.catalog.facts([chosen])
             predictions = self._predictions.as_now()
@@ -256,7 +262,13 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         prompts = counted([pending.prompt for pending in batch])
         return [
             RoutingRequest(
-                prompt, t.candidates, t.objective, _limits(t, prompt), self._affinity, self._exploration
+                prompt,
+                t.candidates,
+                t.objective,
+                _limits(t, prompt),
+                self._affinity,
+                self._exploration,
+                t.arrival.key_weights,
             )
             for t, prompt in zip(batch, prompts, strict=True)
         ]

@@ -21,6 +21,7 @@ from rb_litellm.litellm_adapter.runtime import Runtime
 from rb_litellm.litellm_adapter.shared.gc_tuning import GcTuning
 from rb_litellm.litellm_adapter.shared.throttle import Throttle
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
+from rb_litellm.litellm_adapter.shared.users import Users, take_out
 
 ENSURE_EVERY_S = 1.0
 
@@ -43,14 +44,26 @@ class Worker:
         self.callbacks = Lifecycle(self.accounting, self.runtime)
         self._gc_tuning = GcTuning()
         self._housekeeping = PeriodicTask(EXPIRE_EVERY_S, lambda: self.runtime.guarded(self._keep_house))
+        self._users = Users()
         self._ensure = Throttle(ENSURE_EVERY_S, clock)
         self._parts: list[Part] = [self.runtime, self._housekeeping]
         self._parts += [make(self) for make in _further]
 
     def adopt(self, settings: RouteBalanceSettings, router: Any) -> None:
         """Take the process-wide settings of a selector that is being built, and start what they call for."""
+        self._users.add(router)
         self.runtime.adopt(settings, router)
         self.ensure_started()
+
+    def left(self, router: Any) -> None:
+        """A Router is given up; the last one takes our callback out of LiteLLM's lists."""
+        self._users.left(router)
+        self._leave_unused()
+
+    def named(self) -> Lifecycle:
+        """Our callback, for a configuration that names it: it stays in LiteLLM's lists."""
+        self._users.named = True
+        return self.callbacks
 
     def ensure_started(self) -> None:
         """Hook in callbacks; start every part where a loop runs. Cheap."""
@@ -71,8 +84,14 @@ class Worker:
         if self._ensure.due() or self.callbacks not in litellm.callbacks:
             self.ensure_started()
 
+    def _leave_unused(self) -> None:
+        # Of what is open, the callback hears the end.
+        if self._users.gone and not len(self.runtime.ledger):
+            take_out(self.callbacks)
+
     def _keep_house(self) -> None:
         runtime = self.runtime
+        self._leave_unused()
         self.accounting.expire()
         runtime.balancer.observe_streams(runtime.ledger.streams(MAX_STREAMS_PER_STEP), runtime.clock())
         # By its first decision a worker has loaded what it ever will.

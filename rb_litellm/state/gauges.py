@@ -64,6 +64,8 @@ class Gauge:
     """How long that worker has been running."""
     prefixes: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     """Names of prefixes that it recently sent to a deployment, by the deployment's name on the wire."""
+    used: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Requests and tokens of its last minute, of deployments with limits, by their names on the wire."""
 
 
 class GaugeError(ValueError):
@@ -85,10 +87,12 @@ def encode(
     decode_rates: FloatArray,
     up_s: float,
     prefixes: Mapping[int, Sequence[bytes]] = {},
+    used: Mapping[int, tuple[float, float]] = {},
 ) -> bytes:
     """This worker's gauge; arrays have one row per row of the index.
 
-    `prefixes` are the names, of PREFIX_BYTES each, of prefixes recently sent to a row.
+    `prefixes` are the names, of PREFIX_BYTES each, of prefixes recently sent to a row;
+    `used` are the requests and tokens of the last minute of a row with limits.
     """
     busy = state.in_flight.nonzero()[0]
     if busy.size > MAX_DEPLOYMENTS:
@@ -100,6 +104,9 @@ def encode(
     document: dict[str, Any] = {"v": WIRE_VERSION, "up": round(up_s), "d": loads}
     if prefixes:
         document["p"] = {wire_name(ids[row]): _packed(names) for row, names in prefixes.items()}
+    if used:
+        told = sorted(used.items(), key=lambda one: -one[1][0])[:MAX_DEPLOYMENTS]
+        document["u"] = {wire_name(ids[row]): [round(figure) for figure in two] for row, two in told}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -117,7 +124,8 @@ def decode(stored: StoredGauge) -> Gauge:
             raise GaugeError(f"gauge of {stored.origin!r} has version {document['v']!r}")
         loads = {str(name): _load(*figures) for name, figures in document["d"].items()}
         prefixes = {str(name): _unpacked(packed) for name, packed in document.get("p", {}).items()}
-        return Gauge(stored.origin, stored.age_s, loads, _amount(document["up"]), prefixes)
+        used = {str(name): _used(*figures) for name, figures in document.get("u", {}).items()}
+        return Gauge(stored.origin, stored.age_s, loads, _amount(document["up"]), prefixes, used)
     except GaugeError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -140,6 +148,10 @@ def _load(in_flight: float, prefill: float, decode: float, rate: float) -> Load:
     if all(0.0 <= figure < 1e15 for figure in load):
         return load
     raise ValueError(f"{load} is no load")
+
+
+def _used(requests: Any, tokens: Any) -> tuple[float, float]:
+    return _amount(requests), _amount(tokens)
 
 
 def _amount(value: Any) -> float:

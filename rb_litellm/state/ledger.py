@@ -271,6 +271,12 @@ class Ledger:
                 return 0
             return int(np.count_nonzero(self._columns.row[: len(self._by_slot)] == row))
 
+    def counts(self) -> FloatArray:
+        """Open attempts per row of the index."""
+        with self._lock:
+            rows = self._columns.row[: len(self._by_slot)]
+            return np.bincount(rows, minlength=len(self._index)).astype(np.float64)
+
     def __len__(self) -> int:
         return len(self._open)
 

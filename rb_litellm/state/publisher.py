@@ -69,6 +69,13 @@ class PrefixShare(Protocol):
         """Record that another worker recently sent prompts with these prefixes to the deployment at `row`."""
 
 
+class UsageShare(Protocol):
+    """What workers tell each other of deployments whose requests and tokens of a minute are limited."""
+
+    def recent(self, now: float) -> Mapping[int, tuple[float, float]]:
+        """Requests and tokens sent from here in the last minute, by row of the index."""
+
+
 class GaugePublisher:
     """Publishes the ledger's sums and passes the other workers' gauges to `peers`."""
 
@@ -84,6 +91,7 @@ class GaugePublisher:
         timeout_s: float = 2.0,
         shown: str = "",
         prefixes: PrefixShare | None = None,
+        usage: UsageShare | None = None,
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
@@ -101,6 +109,7 @@ class GaugePublisher:
         self._timeout_s = timeout_s
         self._shown = shown
         self._prefixes = prefixes
+        self._usage = usage
         self._origin = origin or worker_name()
         self._clock = clock
         self._random = random or Random()
@@ -178,6 +187,7 @@ class GaugePublisher:
                 self._ledger.decode_rates(),
                 before - self._since_s,
                 {} if self._prefixes is None else self._prefixes.recent(before),
+                {} if self._usage is None else self._usage.recent(before),
             )
             self._exchanges += 1
             stored = await asyncio.wait_for(

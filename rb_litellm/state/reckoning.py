@@ -69,9 +69,25 @@ class Peers:
         fallen = rate * max(now - received_s, 0.0) + fallen_before
         return InstanceState(in_flight, prefill, np.maximum(decode - fallen, decode * _REMAINDER))
 
-    def _add_up(self, gauges: tuple[Gauge, ...], rows: int) -> FloatArray:
+    def used(self, rows: int) -> FloatArray | None:
+        """(2, rows) requests and tokens that the peers sent in a minute; None where none was told."""
+        gauges, _ = self._told
+        if not any(gauge.used for gauge in gauges):
+            return None
+        self._name_rows(rows)
+        sums = np.zeros((2, rows))
+        for gauge in gauges:
+            for name, two in gauge.used.items():
+                if (row := self._row_of.get(name)) is not None:
+                    sums[:, row] += two
+        return sums
+
+    def _name_rows(self, rows: int) -> None:
         if rows != len(self._row_of):
             self._row_of = {wire_name(id_): row for row, id_ in enumerate(self._index.ids[:rows])}
+
+    def _add_up(self, gauges: tuple[Gauge, ...], rows: int) -> FloatArray:
+        self._name_rows(rows)
         known, figures = [], []
         for gauge in gauges:
             age_s = gauge.age_s
@@ -131,6 +147,20 @@ class Reckoner:
             own.pending_prefill_tokens + others.pending_prefill_tokens,
             own.pending_decode_tokens + others.pending_decode_tokens,
         )
+
+    def open_here(self) -> FloatArray:
+        """Attempts of this worker alone, per row of the index."""
+        return self._ledger.counts()
+
+    def used(self, own: FloatArray, now: float) -> FloatArray:
+        """(2, N) requests and tokens of a minute of all workers, where this one sent `own` (2, N)."""
+        peers = len(self._peers.gauges)
+        if not peers:
+            return own
+        if self._peers.alone(now):
+            return own * (peers + 1.0)
+        others = self._peers.used(own.shape[1])
+        return own if others is None else own + others
 
     def cap_decode_rate(self, deployment: str, tpot_s: float) -> None:
         """Let open attempts on the deployment decode no faster than one token every `tpot_s`."""

@@ -7,7 +7,7 @@ import pytest
 
 from rb_litellm.litellm_adapter.worker import worker
 from tests.litellm_contract.conftest import settled
-from tests.litellm_contract.routers import HELLO, answered_by, ask, deployment, router
+from tests.litellm_contract.routers import HELLO, QUALITY_ONLY, answered_by, ask, deployment, router
 
 BEST, SECOND, THIRD = 0.9, 0.6, 0.3
 ERROR = "litellm.InternalServerError"
@@ -201,3 +201,23 @@ async def test_a_prediction_that_is_no_number_does_not_stop_a_request(accounting
     monkeypatch.setattr(registry, "prior_quality", lambda *_: np.nan)
     assert await ask(of) in {"a", "b"}
     assert accounting.decision(None) is None
+
+
+async def test_a_chat_without_model_is_served_by_default_fallbacks_and_recorded(shared, accounting):
+    of = router(deployment("a", BEST), default_fallbacks=["auto"])
+    assert await ask(of, model=None) == "a"
+    await settled(shared)
+    (record,) = [one.record for one in accounting.publisher.log.recent()]
+    assert record.deployment == "a"
+    # The Rust core has resolved the name before it asks.
+    assert record.requested in ("", "auto")
+    assert not shared.counters.failures
+
+
+@pytest.mark.parametrize("mode", ["active", "shadow"])
+async def test_a_chat_for_a_model_that_is_not_there_is_served_by_default_fallbacks(shared, mode):
+    args = {**QUALITY_ONLY, "mode": mode}
+    of = router(deployment("a", BEST), default_fallbacks=["auto"], routing_strategy_args=args)
+    assert await ask(of, model="nobody") == "a"
+    await settled(shared)
+    assert not shared.counters.failures

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import litellm
 import pytest
 
 from rb_litellm.telemetry.decision import as_json
@@ -98,3 +99,44 @@ async def test_a_routing_group_may_be_watched_beside_an_active_one(accounting):
     )
     assert {await ask(of, model="watched") for _ in range(40)} == {"a", "b"}
     assert {record.would["deployment"] for record in records(accounting)} == {"a"}
+
+
+async def served_or_refused(of, times):
+    answers = []
+    for _ in range(times):
+        try:
+            answers.append(await ask(of, messages=[{"role": "user", "content": "word " * 100}]))
+        except Exception as error:  # noqa: BLE001
+            answers.append(type(error).__name__)
+        await asyncio.sleep(0.02)
+    return answers
+
+
+def refused(answers):
+    return [answer for answer in answers if answer not in ("a", "b")]
+
+
+@pytest.mark.parametrize("base", ["latency-based-routing", "usage-based-routing-v2"])
+async def test_what_the_base_refuses_is_refused(shared, base):
+    limited = [deployment(id, model="openai/gpt-4", rpm=3) for id in ("a", "b")]
+    by_itself = refused(await served_or_refused(router(*limited, routing_strategy=base), 20))
+    # LiteLLM lists one handler of a kind: the first Router's would shut out the second's.
+    litellm.logging_callback_manager._reset_all_callbacks()
+    watched = refused(await served_or_refused(shadowing(*limited, base=base), 20))
+    assert set(watched) == set(by_itself)
+    # Two minutes may share the requests.
+    assert len(watched) >= 8
+    await settled(shared)
+
+
+def test_a_synchronous_request_that_the_base_refuses_is_refused(shared):
+    # LiteLLM's strategy by cost has no synchronous pick: there is none left then.
+    deployments, base = [deployment("a"), deployment("b")], "cost-based-routing"
+    for of in (router(*deployments, routing_strategy=base), shadowing(*deployments, base=base)):
+        with pytest.raises(Exception, match="No deployments available"):
+            of.completion(model="auto", messages=HELLO)
+
+
+async def test_weights_of_the_base_hold(shared):
+    of = shadowing(deployment("drained", 0.9, weight=0), deployment("a", 0.1, weight=1))
+    assert {await ask(of) for _ in range(20)} == {"a"}

@@ -103,3 +103,19 @@ def test_prefixes_travel_with_the_gauge():
 def test_odd_prefixes_make_an_unreadable_gauge(packed):
     with pytest.raises(GaugeError):
         decode(stored(json.dumps({"v": 1, "up": 1, "d": {}, "p": {"d": packed}}).encode()))
+
+
+def test_a_gauge_says_what_a_minute_has_used_up_where_it_is_limited():
+    index = DeploymentIndex()
+    for name in ("a", "b"):
+        index.row(name)
+    idle = InstanceState.idle(2)
+    gauge = decode(stored(encode(index, idle, np.zeros(2), 1.0, used={1: (3.0, 1234.4)})))
+    assert gauge.used == {"b": (3.0, 1234.0)}
+    assert decode(stored(encode(index, idle, np.zeros(2), 1.0))).used == {}
+
+
+@pytest.mark.parametrize("used", [{"a": [1]}, {"a": [-1, 0]}, {"a": 3}, [1], {"a": ["x", 1]}])
+def test_a_gauge_with_odd_usage_is_not_read(used):
+    with pytest.raises(GaugeError):
+        decode(stored(json.dumps({"v": 1, "up": 1, "d": {}, "u": used}).encode()))

@@ -20,9 +20,11 @@ from typing import Any
 
 from rb_litellm.litellm_adapter.hosts import settings_page, strategy_changes
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, is_ours
+from rb_litellm.litellm_adapter.hosts.python_failover import FAILOVER, SHUFFLE, RouterView, fail_over
 from rb_litellm.litellm_adapter.hosts.settings_check import update_checked
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector
+from rb_litellm.litellm_adapter.worker import worker
 
 _ALIAS = ("_core_get_model_from_alias", "get_model_from_alias")
 _BASES = "routebalance_bases"
@@ -45,6 +47,9 @@ NAMES = (
 _REPLACE = ("_core_set_custom_routing_strategy", "set_custom_routing_strategy")
 _STRATEGY_OF = ("_core_routing_strategy", "routing_strategy")
 _GROUPS_OF = ("_core_routing_groups", "routing_groups")
+# A Router that is not used any more takes its callbacks with it.
+_LEAVE = ("_core_discard", "discard")
+_UNREGISTER = "_unregister_router_selectors"
 # How LiteLLM's auto routers leave their decision in a request's metadata; without it none is shown.
 RECORD = "_record_routing_decision"
 # Settings that change at run time; LiteLLM builds selectors from them without a second look.
@@ -88,6 +93,10 @@ class PythonRouter:
         wrap(core, str(_first(core, _REPLACE)), _announce_replacement)
         wrap(core, str(_first(core, _UPDATE)), _update)
         wrap(core, str(_first(core, _TOLD)), _tell_arguments)
+        if hasattr(core, FAILOVER):
+            wrap(core, FAILOVER, fail_over)
+        if (leave := _first(core, _LEAVE)) is not None:
+            wrap(core, leave, _leave)
         _offer_strategy()
         setattr(core, _MARK, True)
 
@@ -194,7 +203,10 @@ def _asked(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _watched(selector: RouteBalanceSelector, chosen: Any, kwargs: Mapping[str, Any]) -> Any:
-    """What LiteLLM's own strategy has chosen in shadow mode, after we have looked on."""
+    """What LiteLLM's own strategy has chosen in shadow mode, after we have looked on.
+
+    None, too, is its answer: nothing is left, and LiteLLM refuses the request.
+    """
     if chosen is not None:
         selector.watch(chosen, **_asked(kwargs))
     return chosen
@@ -212,54 +224,56 @@ def _shuffled(router: Any, kwargs: Mapping[str, Any]) -> Any:
     )
 
 
+def _of_base(router: Any, selector: RouteBalanceSelector, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What LiteLLM would ask with the strategy that serves in shadow mode in our place."""
+    base = selector.settings.base_strategy
+    return {**kwargs, "strategy": base, "selector": router.__dict__[_BASES][base]}
+
+
 async def _select_async(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:
     selector = kwargs.get("selector")
     if not isinstance(selector, RouteBalanceSelector):
         return await original(**kwargs)
-    if selector.settings.mode == "shadow":
-        base = selector.settings.base_strategy
-        chosen = await original(**{**kwargs, "strategy": base, "selector": router.__dict__[_BASES][base]})
-        return _watched(selector, chosen or _shuffled(router, kwargs), kwargs)
-    return await selector.select(**_asked(kwargs))
+    if selector.settings.mode != "shadow":
+        return await selector.select(**_asked(kwargs))
+    if selector.settings.base_strategy == SHUFFLE:
+        return _watched(selector, _shuffled(router, kwargs), kwargs)
+    return _watched(selector, await original(**_of_base(router, selector, kwargs)), kwargs)
 
 
 def _select_sync(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:
     selector = kwargs.get("selector")
     if not isinstance(selector, RouteBalanceSelector):
         return original(**kwargs)
-    if selector.settings.mode == "shadow":
-        base = selector.settings.base_strategy
-        chosen = original(**{**kwargs, "strategy": base, "selector": router.__dict__[_BASES][base]})
-        return _watched(selector, chosen or _shuffled(router, kwargs), kwargs)
-    return selector.select_now(**_asked(kwargs))
-
-
-class _AsynchronousView:
-    """A Router that says of its strategy only that it has an asynchronous selector.
-
-    LiteLLM's asynchronous pick sends every strategy that it does not know by name down the
-    synchronous path, past its policy plugins and pre-routing hooks. The pick therefore runs on this
-    view; whatever it calls on the Router is bound to the Router itself and sees the true strategy.
-    """
-
-    __slots__ = ("_router",)
-    routing_strategy = "simple-shuffle"
-    _core_routing_strategy = "simple-shuffle"
-
-    def __init__(self, router: object) -> None:
-        object.__setattr__(self, "_router", router)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._router, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._router, name, value)
+    if selector.settings.mode != "shadow":
+        return selector.select_now(**_asked(kwargs))
+    if selector.settings.base_strategy == SHUFFLE:
+        return _watched(selector, _shuffled(router, kwargs), kwargs)
+    return _watched(selector, original(**_of_base(router, selector, kwargs)), kwargs)
 
 
 async def _pick_asynchronously(original: Callable[..., Any], router: Any, *args: Any, **kwargs: Any) -> Any:
+    """Have LiteLLM pick as for a strategy that has an asynchronous selector, or as for shadow mode's base.
+
+    It sends every strategy that it does not know by name down the synchronous path, past its policy plugins
+    and pre-routing hooks. The pick therefore runs on a view that says another name; whatever it calls on the
+    Router is bound to the Router itself and sees the true strategy.
+    """
     if _strategy_of(router) != STRATEGY:
         return await original(*args, **kwargs)
-    return await original.func(_AsynchronousView(router), *args, **kwargs)  # type: ignore[attr-defined]
+    settings = getattr(router, _ATTRIBUTE).settings
+    name = settings.base_strategy if settings.mode == "shadow" else SHUFFLE
+    view = RouterView(router, **dict.fromkeys(_STRATEGY_OF, name))
+    return await original.func(view, *args, **kwargs)  # type: ignore[attr-defined]
+
+
+def _leave(original: Callable[..., Any], router: Any, *args: Any, **kwargs: Any) -> Any:
+    """A Router that is given up leaves nothing of ours behind in LiteLLM's lists of callbacks."""
+    result = original(*args, **kwargs)
+    if hasattr(router, _UNREGISTER):
+        getattr(router, _UNREGISTER)([*router.__dict__.get(_BASES, {}).values()])
+    worker().left(router)
+    return result
 
 
 def _update(original: Callable[..., Any], router: Any, **kwargs: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.hosts.rust_selectors import ours
 from rb_litellm.litellm_adapter.strategy import Entry, RouteBalanceSelector
+from rb_litellm.litellm_adapter.worker import worker
 
 _ENTRIES = "routebalance_entries"
 """Where a core keeps what was made of its deployments."""
@@ -62,9 +63,7 @@ class Candidates(list[Entry]):
         self.core = core
 
 
-def inputs(
-    original: Callable[..., Any], core: Any, step: Mapping[str, Any], request: dict[str, Any]
-) -> Any:
+def inputs(original: Callable[..., Any], core: Any, step: Mapping[str, Any], request: dict[str, Any]) -> Any:
     """What a pick goes by: strategy, selector, the model's name and the candidates."""
     if step.get("stage") != "strategy":
         return None
@@ -177,11 +176,16 @@ def _watched(mine: RouteBalanceSelector, chosen: Any, asked: Mapping[str, Any]) 
     return chosen
 
 
-def _shuffled(model: str, deployments: list[Entry], request_kwargs: Mapping[str, Any] | None) -> Any:
+def _shuffled(model: str, deployments: list[Entry], request_kwargs: dict[str, Any] | None) -> Any:
     """What simple-shuffle picks, which LiteLLM's core does by itself where it is configured."""
     from litellm.router_strategy.simple_shuffle import simple_shuffle
 
     core = getattr(deployments, "core", None)
+    if core is not None and core._plain.get("enable_weighted_failover"):
+        # Which ones a failover leaves out, the core knows of its own simple-shuffle alone.
+        accounting = worker().accounting
+        failed = accounting.tried(accounting.call_id(request_kwargs))
+        deployments = [one for one in deployments if one["model_info"]["id"] not in failed] or deployments
     return simple_shuffle(
         resolve_model_alias=(lambda _: None) if core is None else core._hosted._core_get_model_from_alias,
         healthy_deployments=deployments,

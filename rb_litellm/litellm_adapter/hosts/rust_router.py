@@ -20,6 +20,7 @@ from importlib.metadata import version
 from typing import Any
 
 from rb_litellm.litellm_adapter.hosts import (
+    rust_failover,
     rust_names,
     rust_picks,
     rust_selectors,
@@ -30,6 +31,7 @@ from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, 
 from rb_litellm.litellm_adapter.hosts.settings_check import update_checked
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
+from rb_litellm.litellm_adapter.worker import worker
 
 _CORE = "litellm.router_rust.core"
 _SELECTION = "litellm.router_rust.steps.selection"
@@ -47,10 +49,12 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     f"{_CORE}:RustCore": (
         "__init__",
         "_apply_strategy",
+        "_dynamic_document",
         "_routing_fields",
         "_strategy_inputs",
         "apply",
         "register_plugin",
+        "retire",
         "settings_dict",
     ),
     f"{_CORE}:Resolved": ("static_document",),
@@ -96,6 +100,8 @@ class RustRouter:
         wrap(rust, "register_plugin", _announce_replacement)
         wrap(rust, "apply", _update)
         wrap(rust, "settings_dict", _tell_arguments)
+        wrap(rust, "_dynamic_document", _with_failover)
+        wrap(rust, "retire", _retire)
         _offer_strategy()
         setattr(rust, _MARK, True)
 
@@ -175,12 +181,29 @@ def _tell_arguments(original: Callable[..., Any], core: Any) -> dict[str, Any]:
     return {**settings, **settings_page.fields(settings)}
 
 
+def _with_failover(original: Callable[..., Any], core: Any, model_names: Any) -> Mapping[str, Any]:
+    return rust_failover.document(original, core, model_names, _served)
+
+
+def _served(core: Any) -> Callable[[str], bool]:
+    """Whether a name, of a model group or a routing group, is routed by our strategy."""
+    resolved = core._resolved
+    strategies: dict[str, str] = {}
+    for group in resolved.routing_groups:
+        for name in (str(group.group_name), *group.models):
+            strategies[name] = group.routing_strategy
+    return lambda name: is_ours(strategies.get(name, resolved.routing_strategy))
+
+
+def _retire(original: Callable[..., Any], core: Any) -> None:
+    original()
+    worker().left(core)
+
+
 def _offer_strategy() -> None:
     import litellm
 
-    settings_page.offer_strategy(
-        import_module(_DESCRIPTIONS).ROUTING_STRATEGY_DESCRIPTIONS, litellm.Router
-    )
+    settings_page.offer_strategy(import_module(_DESCRIPTIONS).ROUTING_STRATEGY_DESCRIPTIONS, litellm.Router)
 
 
 def _announce_changes(

@@ -45,9 +45,21 @@ class RouterView:
         """The cache that LiteLLM keeps the Router's state in."""
         return getattr(self._core(), "__dict__", {}).get("_cache")
 
+    @property
+    def itself(self) -> Any:
+        """The Router behind this view."""
+        return self._core()
+
+    @property
+    def default_max_parallel_requests(self) -> Any:
+        """How many requests at once a deployment may have that states nothing itself."""
+        endpoints = getattr(self._core(), "__dict__", {}).get("_endpoints")
+        return getattr(endpoints, "default_max_parallel_requests", None)
+
     def __getattr__(self, name: str) -> Any:
         core = self._core()
-        if core is None:
+        # While a core is built, it looks for its own settings in what is not there yet.
+        if core is None or "_endpoints" not in core.__dict__:
             raise AttributeError(name)
         owner = core.__dict__.get("_core_owner")
         return getattr((owner() if owner is not None else None) or core, name)

@@ -12,7 +12,10 @@ from typing import Any
 
 
 async def permitted(
-    router: Any, model: str, deployments: Sequence[dict[str, Any]], request_kwargs: Mapping[str, Any] | None
+    router: Any,
+    model: str | None,
+    deployments: Sequence[dict[str, Any]],
+    request_kwargs: Mapping[str, Any] | None,
 ) -> list[dict[str, Any]]:
     """The deployments whose model group the caller may call, in their order.
 

@@ -17,7 +17,7 @@ class Arrival:
     """See the module."""
 
     requested: str
-    """Model name that was asked for."""
+    """Model name that was asked for, empty where none was: LiteLLM's default fallbacks serve that too."""
     task: asyncio.Task[Any] | None
     """The task that makes the pick; None in a thread without an event loop."""
     stream: bool
@@ -28,6 +28,8 @@ class Arrival:
     weights_from: str = "settings"
     """Who set the weights that it is decided by."""
     budget_usd: float | None = None
+    key_weights: Mapping[str, float] | None = None
+    """Weights of its key or team by deployment id, where these name any."""
     max_tokens: int | None = None
     """The limit on its output that was set so that the budget holds."""
     reason: Reason | None = None
@@ -42,14 +44,14 @@ class Arrival:
     """All that it was chosen by, once it is written down."""
 
     @classmethod
-    def now(cls, requested: str, request_kwargs: Mapping[str, Any] | None) -> Arrival:
+    def now(cls, requested: str | None, request_kwargs: Mapping[str, Any] | None) -> Arrival:
         """A request that arrives at this moment, in this task."""
         at = time.perf_counter()
         try:
             task = asyncio.current_task()
         except RuntimeError:
             task = None
-        return cls(requested, task, bool((request_kwargs or {}).get("stream")), at)
+        return cls(requested or "", task, bool((request_kwargs or {}).get("stream")), at)
 
     @property
     def known_id(self) -> str:

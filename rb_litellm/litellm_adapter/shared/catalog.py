@@ -34,6 +34,14 @@ class Catalog:
     def __init__(self) -> None:
         self._known: dict[str, tuple[object, object, Deployment, str | None]] = {}
         self._warned: set[str] = set()
+        self._default_parallel: int | None = None
+
+    def default_parallel(self, most: object) -> None:
+        """How many requests at once a Router lets a deployment have that states nothing itself."""
+        found = _int(most)
+        if found != self._default_parallel:
+            self._default_parallel = found
+            self._known.clear()
 
     def facts(self, deployments: Sequence[Mapping[str, Any]]) -> list[Deployment]:
         """Facts of the given LiteLLM entries, in their order. Never raises for an entry with an id."""
@@ -76,7 +84,7 @@ class Catalog:
     def _read(self, entry: Mapping[str, Any]) -> tuple[object, object, Deployment, str | None]:
         info, params = entry["model_info"], entry["litellm_params"]
         held = self._known.get(info["id"])
-        facts = read_deployment(entry, self._warn_once)
+        facts = read_deployment(entry, self._warn_once, self._default_parallel)
         if len(self._known) >= MAX_DEPLOYMENTS and held is None:
             self._known.pop(next(iter(self._known)))
         self._known[info["id"]] = (info, params, facts, _metrics_url(facts.model, info, params))
@@ -92,7 +100,7 @@ def _same(one: object, other: object) -> bool:
     return one is other or one == other
 
 
-def read_deployment(entry: Mapping[str, Any], warn: Any) -> Deployment:
+def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int | None = None) -> Deployment:
     """Facts of one LiteLLM entry; `warn(subject, message)` is told what had to be guessed."""
     info: Mapping[str, Any] = entry["model_info"]
     params: Mapping[str, Any] = entry["litellm_params"]
@@ -128,7 +136,16 @@ def read_deployment(entry: Mapping[str, Any], warn: Any) -> Deployment:
         generates=mode not in ("embedding", "rerank", "moderation"),
         quality=settings.quality,
         output_tokens=settings.output_tokens,
+        weight=_amount(params.get("weight")),
+        rpm=_amount(_limit(entry, "rpm")),
+        tpm=_amount(_limit(entry, "tpm")),
+        max_parallel=_slots(params, default_parallel),
     )
+
+
+def is_drained(entry: Mapping[str, Any]) -> bool:
+    """Whether its operator wants a LiteLLM entry to get nothing while another is there."""
+    return _amount((entry.get("litellm_params") or {}).get("weight")) == 0.0
 
 
 def mode_of(entry: Mapping[str, Any]) -> str | None:
@@ -189,6 +206,42 @@ def _metrics_url(model: str, info: Mapping[str, Any], params: Mapping[str, Any])
         return None if hosted or not isinstance(base, str) else metrics_url(base)
     except ValueError:
         return None
+
+
+def _limit(entry: Mapping[str, Any], name: str) -> object:
+    """Where LiteLLM looks for `rpm` and `tpm`, in its order."""
+    for place in (entry, entry["litellm_params"], entry["model_info"]):
+        if place.get(name) is not None:
+            return place[name]
+    return None
+
+
+def _slots(params: Mapping[str, Any], default: int | None) -> float | None:
+    """Requests at once that LiteLLM lets a deployment have; None where it sets no limit."""
+    from litellm.utils import calculate_max_parallel_requests
+
+    try:
+        slots = calculate_max_parallel_requests(
+            max_parallel_requests=params.get("max_parallel_requests"),
+            rpm=params.get("rpm"),
+            tpm=params.get("tpm"),
+            default_max_parallel_requests=default,
+        )
+    except (TypeError, ValueError):
+        return None
+    # Of 0, LiteLLM makes no limit.
+    return _amount(slots) or None
+
+
+def _amount(value: object) -> float | None:
+    """A number from 0 up, also where a settings page has stored it as text; None for all else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        amount = float(value)
+    except ValueError:
+        return None
+    return amount if 0.0 <= amount < math.inf else None
 
 
 def _int(value: object) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any
 from rb_litellm.config import RedisSettingsArgs
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
-from rb_litellm.state.publisher import ExchangeStatus, GaugePublisher, PrefixShare
+from rb_litellm.state.publisher import ExchangeStatus, GaugePublisher, PrefixShare, UsageShare
 from rb_litellm.state.reckoning import Peers
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
@@ -26,11 +26,18 @@ _log = logging.getLogger("rb_litellm")
 class Sharing:
     """One publisher per process, replaced when the Redis settings change."""
 
-    def __init__(self, index: DeploymentIndex, ledger: Ledger, prefixes: PrefixShare | None = None) -> None:
+    def __init__(
+        self,
+        index: DeploymentIndex,
+        ledger: Ledger,
+        prefixes: PrefixShare | None = None,
+        usage: UsageShare | None = None,
+    ) -> None:
         self.peers = Peers(index)
         self._index = index
         self._ledger = ledger
         self._prefixes = prefixes
+        self._usage = usage
         self._args = RedisSettingsArgs()
         self._router: Any = None
         self._settings: RedisSettings | None = None
@@ -98,6 +105,7 @@ class Sharing:
             ttl_s=self._args.ttl_s,
             shown="" if settings is None else settings.shown,
             prefixes=self._prefixes,
+            usage=self._usage,
         )
 
 
