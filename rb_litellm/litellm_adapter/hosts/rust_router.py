@@ -27,9 +27,11 @@ from rb_litellm.litellm_adapter.hosts import (
     settings_page,
     strategy_changes,
 )
+from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, is_ours
 from rb_litellm.litellm_adapter.hosts.settings_check import update_checked
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
+from rb_litellm.litellm_adapter.request.own_strategy import STRATEGY_FIELD, named_by_body
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker
 
@@ -39,6 +41,7 @@ _PREROUTING = "litellm.router_rust.steps.prerouting"
 _GROUPS = "litellm.litellm_core_utils.routing_groups"
 _DESCRIPTIONS = "litellm.types.management_endpoints"
 _MARK = "__routebalance__"
+_FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     _GROUPS: ("VALID_ROUTING_STRATEGIES",),
@@ -95,6 +98,8 @@ class RustRouter:
         wrap(rust, "__init__", rust_selectors.construct)
         wrap(rust, "_strategy_inputs", rust_picks.inputs)
         wrap(rust, "_routing_fields", rust_names.renamed)
+        # The outer one: what does not count is out before names are.
+        wrap(rust, "_routing_fields", _own_fields)
         wrap(core.Resolved, "static_document", rust_names.renamed)
         wrap(rust, "_apply_strategy", _announce_changes)
         wrap(rust, "register_plugin", _announce_replacement)
@@ -122,7 +127,10 @@ class RustRouter:
         core = _core_of(router)
         if core is None or not isinstance(model, str):
             return None
-        override = request_kwargs.get("routing_strategy")
+        own = rust_selectors.ours(rust_selectors.own_selector(core, model))
+        override = request_kwargs.get(STRATEGY_FIELD)
+        if override is None or held(own, request_kwargs):
+            return own
         if is_ours(override):
             return rust_selectors.ours(core._selectors.selector_for(STRATEGY, "override", None, None))
         strategy, scope, group = core._handle.routing_context(
@@ -174,6 +182,34 @@ def _update(original: Callable[..., Any], core: Any, changes: Any) -> Any:
         return original(replace(changes, settings=settings))
 
     return update_checked(update, core, dict(changes.settings), core._resolved.routing_strategy)
+
+
+def _own_fields(
+    original: Callable[..., Any], core: Any, request: Mapping[str, Any], *args: Any, **kwargs: Any
+) -> Mapping[str, Any]:
+    """What the core routes a request by, without a strategy that does not count.
+
+    The core keeps it for all that becomes of the request, fallbacks to other models included.
+    """
+    if request.get(STRATEGY_FIELD) is not None and any(
+        held(selector, request) for selector in _may_decide(core, request)
+    ):
+        request = {name: value for name, value in request.items() if name != STRATEGY_FIELD}
+    return original(request, *args, **kwargs)  # type: ignore[no-any-return]
+
+
+def _may_decide(core: Any, request: Mapping[str, Any]) -> list[RouteBalanceSelector]:
+    """Our selectors that a request with a strategy of its own may come to.
+
+    Our own name is resolved at each pick, so it needs none.
+    """
+    if is_ours(request[STRATEGY_FIELD]):
+        return []
+    falls_back = any(request.get(name) or getattr(core._resolved, name, None) for name in _FALLBACKS)
+    if falls_back or named_by_body(request):
+        return rust_selectors.all_ours(core)
+    own = rust_selectors.ours(rust_selectors.own_selector(core, str(request.get("model"))))
+    return [] if own is None else [own]
 
 
 def _tell_arguments(original: Callable[..., Any], core: Any) -> dict[str, Any]:

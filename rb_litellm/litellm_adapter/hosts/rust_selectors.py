@@ -79,8 +79,7 @@ def construct(original: Callable[..., Any], core: Any, *args: Any, **kwargs: Any
         original(*args, **kwargs)
     finally:
         _under_construction.reset(mark)
-    selectors = [found for one in core._selectors.callback_selectors() if (found := ours(one)) is not None]
-    for selector in selectors:
+    for selector in all_ours(core):
         worker().adopt(selector.settings, RouterView(core))
 
 
@@ -116,6 +115,18 @@ def build(
         return selector
     setattr(base, _WATCHER, selector)
     return base
+
+
+def own_selector(core: Any, model: str) -> Any:
+    """The selector of a model's group or router, whatever a request brings; ours or another."""
+    strategy, scope, group = core._handle.routing_context(model, None)
+    return core._selectors.selector_for(strategy, scope, group, None)
+
+
+def all_ours(core: Any) -> list[RouteBalanceSelector]:
+    """Our selectors of a router and its routing groups."""
+    found = (ours(selector) for selector in core._selectors.callback_selectors())
+    return [selector for selector in found if selector is not None]
 
 
 def register(original: Callable[..., Any], _: Any, selector: Any) -> None:

@@ -16,6 +16,9 @@ from typing import Any
 
 from rb_litellm.config import SettingsError
 from rb_litellm.controls import NOTHING, Controls, Given, LevelControls, Planner, parse_controls
+from rb_litellm.litellm_adapter.hosts.host import is_ours
+from rb_litellm.litellm_adapter.request import own_strategy
+from rb_litellm.litellm_adapter.request.planner import decides_anything
 
 HEADER = "x-routebalance-"
 KEY = "routebalance"
@@ -52,6 +55,7 @@ def take_in(data: MutableMapping[str, Any], caller: Any, planner: Callable[[], P
     Raises:
         BadControls: naming what is wrong, its value and what is allowed.
     """
+    _hold_strategy(data, caller, planner)
     if data.get("priority") is not None:
         _priority.set((data.get("litellm_call_id"), data["priority"]))
     try:
@@ -64,6 +68,25 @@ def take_in(data: MutableMapping[str, Any], caller: Any, planner: Callable[[], P
     if decides is not None and decides.rejects and (refused := decides.plan(given).refused):
         raise BadControls("routebalance: " + "; ".join(refused), 403)
     _carried.set(_Carried(data.get("litellm_call_id"), given))
+
+
+def _hold_strategy(
+    data: MutableMapping[str, Any], caller: Any, planner: Callable[[], Planner | None]
+) -> None:
+    """A body's own routing strategy must not take the request out of what the operator has set."""
+    if any(is_ours(strategy) for strategy in own_strategy.routers_of_body(data)):
+        raise BadControls(f"routebalance: user_config: a request may not bring {KEY} along", 403)
+    named = own_strategy.take_out(data, caller) if decides_anything() else None
+    if named is None or is_ours(named):
+        return
+    decides = planner()
+    if decides is not None and decides.rejects:
+        shown = named if isinstance(named, str) else type(named).__name__
+        raise BadControls(
+            f"routebalance: {own_strategy.STRATEGY_FIELD}: a request may not set it (value {shown[:64]!r}); "
+            "its key or team may, in their router_settings",
+            403,
+        )
 
 
 def given_to(request_kwargs: Mapping[str, Any] | None) -> Given:
