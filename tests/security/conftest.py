@@ -16,6 +16,7 @@ from tests.e2e.proxy import Proxy, chat, running_proxy
 from tests.litellm_contract.routers import deployment
 
 QUALITY = {"weights": "quality"}
+METRICS_KEY = "scrape-" + "0123456789abcdef" * 2
 KEYS = Path(__file__).parents[1] / "e2e" / "keys.py"
 
 
@@ -87,7 +88,13 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         "router_settings": {
             "routing_groups": [
                 routing_group("strict", "strict-large", "strict-small", member_access="key"),
-                routing_group("lenient", "lenient-large", "lenient-small", overrides={"refused": "ignore"}),
+                routing_group(
+                    "lenient",
+                    "lenient-large",
+                    "lenient-small",
+                    overrides={"refused": "ignore"},
+                    feedback={"path": str(folder / "feedback.jsonl"), "max_bytes": 20_000},
+                ),
                 routing_group(
                     "capped",
                     "capped-large",
@@ -102,5 +109,5 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         },
         "general_settings": {"custom_auth": "keys.authenticate"},
     }
-    with running_proxy(folder, config) as running:
+    with running_proxy(folder, config, env={"ROUTEBALANCE_METRICS_KEY": METRICS_KEY}) as running:
         yield running

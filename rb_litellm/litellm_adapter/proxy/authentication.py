@@ -1,7 +1,8 @@
 """LiteLLM's own check of a request, for our endpoints: by a key, or by the Admin UI's session in a browser.
 
-LiteLLM admits proxy admins alone to paths that it does not know, unless a path is checked like one that it
-does know.
+LiteLLM admits proxy admins alone to paths that it does not know, unless a path is checked like one that it does
+know; but it leaves that look at a caller's role out for callers that a `custom_auth` of the operator's admits.
+So every endpoint that is not for all looks at the role itself (`for_admins`), as LiteLLM's own do.
 """
 
 from __future__ import annotations
@@ -17,6 +18,35 @@ if TYPE_CHECKING:
 _COOKIE = "token"
 """LiteLLM's Admin UI keeps its session here: a JWT signed with the master key, the caller's key in it."""
 _LOGINS = ("sso", "username_password")
+_ADMIN = "proxy_admin"
+_VIEWER = "proxy_admin_viewer"
+"""LiteLLM's role of those who may see all and change nothing."""
+
+
+def for_admins() -> Any:
+    """LiteLLM's own check, and the caller's role: admins of the proxy, and to read its viewers, too.
+
+    As a FastAPI dependency: `dependencies=[Depends(for_admins())]`. Others get 403.
+    """
+    check = authenticated()
+
+    @functools.wraps(check)
+    async def ask(**given: Any) -> Any:
+        caller = await check(**given)
+        if not is_admin(caller, given["request"].method):
+            from fastapi import HTTPException
+
+            raise HTTPException(403, {"error": "only admins of this proxy may ask for this"})
+        return caller
+
+    return ask
+
+
+def is_admin(caller: Any, method: str = "GET") -> bool:
+    """Whether a caller's role lets it see, or with another method change, what belongs to all."""
+    role = getattr(caller, "user_role", None)
+    role = getattr(role, "value", role)
+    return role == _ADMIN or (role == _VIEWER and method in ("GET", "HEAD"))
 
 
 def authenticated(like: str | None = None) -> Any:
@@ -24,7 +54,6 @@ def authenticated(like: str | None = None) -> Any:
 
     A browser that is signed in to the Admin UI needs no header to read: the key in its session is checked
     as if it had been sent. What changes something asks for a header, which no other site can have sent.
-    Write `dependencies=[Depends(authenticated())]`.
 
     With `like`, whoever may send this very body to that path of LiteLLM's is admitted, and nobody else.
     """
@@ -58,8 +87,8 @@ async def _sent_to(path: str, request: Request) -> Request:
 
 
 def admission() -> Any:
-    """The same check as a dependency that says whether LiteLLM admits the request, and refuses nothing."""
-    check = authenticated()
+    """`for_admins` as a dependency that says whether the request is admitted, and refuses nothing."""
+    check = for_admins()
 
     @functools.wraps(check)
     async def ask(**given: Any) -> bool:

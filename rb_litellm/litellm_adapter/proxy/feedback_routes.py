@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 # Imported by the proxy alone, which has it; FastAPI reads the annotations below from this module.
 from fastapi import APIRouter, Depends, HTTPException, Request
 
-from rb_litellm.litellm_adapter.proxy.authentication import authenticated
+from rb_litellm.litellm_adapter.proxy.authentication import for_admins
 from rb_litellm.logs.feedback import FeedbackFull, parse_feedback
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _OFF = "no feedback is kept; set routing_strategy_args.feedback: {path: FILE}"
 def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
 
-    return feedback_router(worker.runtime.feedback, authenticated())
+    return feedback_router(worker.runtime.feedback, for_admins())
 
 
 def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
-from rb_litellm.litellm_adapter.proxy.authentication import admission, authenticated
+from rb_litellm.litellm_adapter.proxy.authentication import admission, for_admins
 from rb_litellm.litellm_adapter.proxy.status import Status
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.telemetry.decision import as_json
@@ -39,7 +39,7 @@ def endpoints(worker: Worker) -> APIRouter:
     router = APIRouter()
     status = Status(worker, current_router)
     watchers = _Watchers()
-    checked = [Depends(authenticated())]
+    checked = [Depends(for_admins())]
 
     @router.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def status_page(admitted: bool = Depends(admission())) -> HTMLResponse:
