@@ -203,6 +203,12 @@ class AffinitySettings(_Settings):
         default=0.02, ge=0.0, le=1.0, description="Score that moving a conversation to another model costs."
     )
 
+    across: Literal["caller", "all"] = Field(
+        default="caller",
+        description="Whose prompts count as cached: those of the request's own team (else key), or of all. With "
+        "`all`, predicted times in response headers tell whether somebody sent the same prefix lately.",
+    )
+
     def rule(self) -> AffinityRule:
         """The same rule in the form of `core`."""
         return AffinityRule(self.max_bonus_ms / 1000.0, self.imbalance, self.ttl_s, self.switch_cost)

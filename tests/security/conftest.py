@@ -60,7 +60,10 @@ def send(
 
 def member(group: str, quality: float, **params: Any) -> dict[str, Any]:
     """A model group of one deployment that answers without a network."""
-    return deployment(group, quality, group=group, output_cost_per_token=quality * 1e-5, **params)
+    # With a queue and a cache that can be seen, as a server of one's own has.
+    known = {"quality": quality, "hosted": False, "tpot_ms": 20.0, "tier": group}
+    info = {"routebalance": known}
+    return deployment(group, quality, group, info, output_cost_per_token=quality * 1e-5, **params)
 
 
 def routing_group(name: str, *models: str, **args: Any) -> dict[str, Any]:
@@ -104,6 +107,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
                     overrides={"refused": "reject", "caps": {"max_cost_usd": {"max": 0.05}}},
                 ),
                 routing_group("chat", "chat-large", "chat-small", affinity={}),
+                routing_group("shared", "shared-large", "shared-small", affinity={"across": "all"}),
             ],
             "num_retries": 0,
         },

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from rb_litellm.litellm_adapter.request.caller import is_admin
 from rb_litellm.litellm_adapter.shared.proxy_server import proxy_server
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 _COOKIE = "token"
 """LiteLLM's Admin UI keeps its session here: a JWT signed with the master key, the caller's key in it."""
 _LOGINS = ("sso", "username_password")
-_ADMIN = "proxy_admin"
-_VIEWER = "proxy_admin_viewer"
-"""LiteLLM's role of those who may see all and change nothing."""
 
 
 def for_admins() -> Any:
@@ -40,13 +38,6 @@ def for_admins() -> Any:
         return caller
 
     return ask
-
-
-def is_admin(caller: Any, method: str = "GET") -> bool:
-    """Whether a caller's role lets it see, or with another method change, what belongs to all."""
-    role = getattr(caller, "user_role", None)
-    role = getattr(role, "value", role)
-    return role == _ADMIN or (role == _VIEWER and method in ("GET", "HEAD"))
 
 
 def authenticated(like: str | None = None) -> Any:

@@ -18,6 +18,7 @@ from rb_litellm.config import SettingsError
 from rb_litellm.controls import NOTHING, Controls, Given, LevelControls, Planner, parse_controls
 from rb_litellm.litellm_adapter.hosts.host import is_ours
 from rb_litellm.litellm_adapter.request import own_strategy
+from rb_litellm.litellm_adapter.request.caller import caller_of
 from rb_litellm.litellm_adapter.request.planner import decides_anything
 
 HEADER = "x-routebalance-"
@@ -100,11 +101,10 @@ def given_to(request_kwargs: Mapping[str, Any] | None) -> Given:
     carried = _carried.get()
     if carried is not None and carried.call_id == request_kwargs.get("litellm_call_id"):
         return carried.given
-    caller, raw = None, None
+    caller, raw = caller_of(request_kwargs), None
     for bucket in _METADATA:
         metadata = request_kwargs.get(bucket)
         if isinstance(metadata, Mapping):
-            caller = caller or metadata.get("user_api_key_auth")
             raw = raw or metadata.get(KEY)
     if caller is None and raw is None:
         return NOTHING
