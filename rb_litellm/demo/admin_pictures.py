@@ -18,7 +18,7 @@ import httpx
 
 from rb_litellm.demo.chromium import browser
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
-from rb_litellm.litellm_adapter.hosts.settings_page import FIELD
+from rb_litellm.litellm_adapter.hosts.settings.page import FIELD
 
 _SIZE = {"width": 1500, "height": 950}
 _PATIENCE_MS = 120_000

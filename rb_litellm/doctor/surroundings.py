@@ -45,7 +45,7 @@ def check_litellm() -> Iterator[Finding]:
         yield warn(
             "litellm",
             f"{installed} is served through its public entry points alone: {' '.join(limits)}",
-            f"for all of RouteBalance: pip install 'litellm<{FIRST_UNSEEN.base_version}', or a newer rb_litellm",
+            f"for all of it: pip install 'litellm<{FIRST_UNSEEN.base_version}', or a newer rb_litellm",
         )
     else:
         yield ok("litellm", f"{installed} is supported")

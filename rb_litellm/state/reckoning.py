@@ -71,7 +71,7 @@ class Peers:
 
     def used(self, rows: int) -> FloatArray | None:
         """(2, rows) requests and tokens that the peers sent in a minute; None where none was told."""
-        gauges, _ = self._told
+        gauges, _ = self._latest
         if not any(gauge.used for gauge in gauges):
             return None
         self._name_rows(rows)

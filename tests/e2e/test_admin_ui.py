@@ -21,7 +21,7 @@ from rb_litellm.bench.placeholder_predictor import train_placeholder
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.demo.admin_pictures import sign_in
 from rb_litellm.demo.chromium import browser, chromium
-from rb_litellm.litellm_adapter.hosts.settings_page import FIELD
+from rb_litellm.litellm_adapter.hosts.settings.page import FIELD
 from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy
 
 pytestmark = [

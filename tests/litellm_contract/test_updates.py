@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from rb_litellm.litellm_adapter.hosts.proxy_settings import guard_stored_settings, offer_stored_settings
-from rb_litellm.litellm_adapter.hosts.settings_page import FIELD
+from rb_litellm.litellm_adapter.hosts.settings.page import FIELD
+from rb_litellm.litellm_adapter.hosts.settings.proxy import guard_stored_settings, offer_stored_settings
 from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
 
 
@@ -118,3 +118,47 @@ def asked_before_storing(of):
         yield server.proxy_config.reject_config_owned_writes
     finally:
         del server.proxy_config.reject_config_owned_writes
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_deployment_that_is_edited_is_seen_with_the_next_request():
+    from litellm.types.router import Deployment
+
+    of = router(deployment("a", 0.9), deployment("b", 0.5))
+    assert await ask(of) == "a"
+    of.upsert_deployment(Deployment(**deployment("b", 0.99)))
+    assert await ask(of) == "b"
+    of.delete_deployment("b")
+    assert await ask(of) == "a"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_custom_strategy_that_takes_our_place_is_told(caplog):
+    from litellm.types.router import CustomRoutingStrategyBase
+
+    class First(CustomRoutingStrategyBase):
+        async def async_get_available_deployment(self, model, *_, **__):
+            return next(entry for entry in of.model_list if entry["model_info"]["id"] == "bad")
+
+        def get_available_deployment(self, *_, **__):
+            raise NotImplementedError
+
+    of = router(deployment("good", 0.9), deployment("bad", 0.1))
+    of.set_custom_routing_strategy(First())
+    assert "a custom routing strategy was registered" in caplog.text
+    assert await ask(of) == "bad"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_wrong_arguments_of_a_group_are_refused_and_the_old_ones_stay(caplog):
+    of = router(
+        deployment("good", 0.9, group="small"),
+        deployment("bad", 0.1, group="small"),
+        routing_strategy="simple-shuffle",
+        routing_groups=[{**GROUP, "routing_strategy_args": weights(1, 0, 0)}],
+    )
+    wrong = {**GROUP, "routing_strategy_args": {"weights": "best"}}
+    of.update_settings(routing_groups=[wrong], num_retries=1)
+    assert "unknown preset 'best'" in caplog.text
+    assert of.num_retries == 1
+    assert {await ask(of, model="auto") for _ in range(5)} == {"good"}

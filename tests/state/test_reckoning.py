@@ -132,9 +132,9 @@ def used(origin, **figures):
 def test_what_a_minute_has_used_up_is_added_over_workers(worker):
     own = np.array([[5.0, 0.0], [100.0, 0.0]])
     assert worker.reckoner.used(own, 0.0) is own
-    worker.hears(gauge("w2"), now=0.0)
+    worker.receives(gauge("w2"), now=0.0)
     assert worker.reckoner.used(own, 0.0) is own
-    worker.hears(used("w2", a=(2.0, 30.0)), used("w3", b=(1.0, 10.0), unknown=(9.0, 9.0)), now=0.0)
+    worker.receives(used("w2", a=(2.0, 30.0)), used("w3", b=(1.0, 10.0), unknown=(9.0, 9.0)), now=0.0)
     assert worker.reckoner.used(own, 1.0).tolist() == [[7.0, 1.0], [130.0, 10.0]]
     # Nobody is heard: the others are taken to send as much as this worker.
     assert worker.reckoner.used(own, 60.0).tolist() == [[15.0, 0.0], [300.0, 0.0]]
@@ -142,5 +142,5 @@ def test_what_a_minute_has_used_up_is_added_over_workers(worker):
 
 def test_own_attempts_are_told_apart_from_those_of_peers(worker):
     worker.open("b")
-    worker.hears(gauge("w2", a=(2, 10, 300, 0)))
+    worker.receives(gauge("w2", a=(2, 10, 300, 0)))
     assert worker.reckoner.open_here().tolist() == [0.0, 1.0]

@@ -16,8 +16,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM
-from rb_litellm.litellm_adapter.hosts.public_router import ServedRouter
-from rb_litellm.litellm_adapter.hosts.public_settings import Wanted, strategy_name, take_out
+from rb_litellm.litellm_adapter.hosts.public.router import ServedRouter
+from rb_litellm.litellm_adapter.hosts.public.settings import Wanted, strategy_name, take_out
 
 if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector

@@ -19,11 +19,12 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from rb_litellm.litellm_adapter.hosts import settings_page, strategy_changes
 from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, is_ours
 from rb_litellm.litellm_adapter.hosts.python_failover import FAILOVER, SHUFFLE, RouterView, fail_over
-from rb_litellm.litellm_adapter.hosts.settings_check import update_checked
+from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
+from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
+from rb_litellm.litellm_adapter.hosts.settings.check import update_checked
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
 from rb_litellm.litellm_adapter.request.own_strategy import STRATEGY_FIELD
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector

@@ -2,10 +2,11 @@
 
 Rust owns the deployments, filters, cooldowns, retries and fallbacks. When all filters are done, it asks
 its Python side for the pick in a step `strategy`, wherever the strategy's name is none of those that it
-implements itself. This host teaches the Python side one more name: what it accepts (`VALID_ROUTING_STRATEGIES`),
-where selectors are built (see `rust_selectors`), what a pick is answered with (see `rust_picks`), and which
-strategies take LiteLLM's asynchronous path, where policy plugins and pre-routing hooks run. Rust itself never
-hears our name (see `rust_names`). Every filter of LiteLLM applies as before.
+implements itself. This host teaches the Python side one more name: what it accepts
+(`VALID_ROUTING_STRATEGIES`), where selectors are built (see `rust.selectors`), what a pick is answered with
+(see `rust.picks`), and which strategies take LiteLLM's asynchronous path, where policy plugins and
+pre-routing hooks run. Rust itself never hears our name (see `rust.names`). Every filter of LiteLLM applies
+as before.
 
 All private names that this needs are listed in `NAMES`; tests/litellm_contract runs against each release.
 """
@@ -19,17 +20,12 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from rb_litellm.litellm_adapter.hosts import (
-    rust_failover,
-    rust_names,
-    rust_picks,
-    rust_selectors,
-    settings_page,
-    strategy_changes,
-)
 from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, is_ours
-from rb_litellm.litellm_adapter.hosts.settings_check import update_checked
+from rb_litellm.litellm_adapter.hosts.rust import failover, names, picks, selectors
+from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
+from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
+from rb_litellm.litellm_adapter.hosts.settings.check import update_checked
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
 from rb_litellm.litellm_adapter.request.own_strategy import STRATEGY_FIELD, named_by_body
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
@@ -55,6 +51,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_dynamic_document",
         "_routing_fields",
         "_strategy_inputs",
+        "_usage_read_scope",
         "apply",
         "register_plugin",
         "retire",
@@ -83,24 +80,26 @@ class RustRouter:
                 "see the supported range in the README"
             )
         core, selection = import_module(_CORE), import_module(_SELECTION)
-        rust, selectors = core.RustCore, selection.StrategySelectors
+        rust, strategy_selectors = core.RustCore, selection.StrategySelectors
         if getattr(rust, _MARK, False):
             return
-        groups, prerouting = import_module(_GROUPS), import_module(_PREROUTING)
+        groups: Any = import_module(_GROUPS)
+        prerouting: Any = import_module(_PREROUTING)
         groups.VALID_ROUTING_STRATEGIES = (*groups.VALID_ROUTING_STRATEGIES, STRATEGY)
         prerouting._ASYNC_PICK_STRATEGIES = prerouting._ASYNC_PICK_STRATEGIES | {STRATEGY}
-        _wrap_function(selection, "build_selector", rust_selectors.build)
-        wrap(selectors, "_register", rust_selectors.register)
-        wrap(selectors, "selector_for", rust_selectors.selector_for)
+        _wrap_function(selection, "build_selector", selectors.build)
+        wrap(strategy_selectors, "_register", selectors.register)
+        wrap(strategy_selectors, "selector_for", selectors.selector_for)
         for module in (selection, core):
-            _wrap_function(module, "pick_async", rust_picks.pick_async)
-            _wrap_function(module, "pick_sync", rust_picks.pick_sync)
-        wrap(rust, "__init__", rust_selectors.construct)
-        wrap(rust, "_strategy_inputs", rust_picks.inputs)
-        wrap(rust, "_routing_fields", rust_names.renamed)
+            _wrap_function(module, "pick_async", picks.pick_async)
+            _wrap_function(module, "pick_sync", picks.pick_sync)
+        wrap(rust, "__init__", selectors.construct)
+        wrap(rust, "_strategy_inputs", picks.inputs)
+        wrap(rust, "_usage_read_scope", picks.usage_read_scope)
+        wrap(rust, "_routing_fields", names.renamed)
         # The outer one: what does not count is out before names are.
         wrap(rust, "_routing_fields", _own_fields)
-        wrap(core.Resolved, "static_document", rust_names.renamed)
+        wrap(core.Resolved, "static_document", names.renamed)
         wrap(rust, "_apply_strategy", _announce_changes)
         wrap(rust, "register_plugin", _announce_replacement)
         wrap(rust, "apply", _update)
@@ -127,16 +126,7 @@ class RustRouter:
         core = _core_of(router)
         if core is None or not isinstance(model, str):
             return None
-        own = rust_selectors.ours(rust_selectors.own_selector(core, model))
-        override = request_kwargs.get(STRATEGY_FIELD)
-        if override is None or held(own, request_kwargs):
-            return own
-        if is_ours(override):
-            return rust_selectors.ours(core._selectors.selector_for(STRATEGY, "override", None, None))
-        strategy, scope, group = core._handle.routing_context(
-            model, override if isinstance(override, str) else None
-        )
-        return rust_selectors.ours(core._selectors.selector_for(strategy, scope, group, None))
+        return selectors.decider(core, model, request_kwargs)
 
     def record_decision(self, request_kwargs: dict[str, Any], decision: dict[str, Any]) -> None:
         """See `Host`."""
@@ -149,15 +139,15 @@ class RustRouter:
 def missing() -> list[str]:
     """What this host needs and the installed LiteLLM lacks; empty where it fits."""
     lacking = []
-    for place, names in NAMES.items():
+    for place, wanted in NAMES.items():
         module, _, class_name = place.partition(":")
         try:
-            owner = import_module(module)
+            owner: Any = import_module(module)
         except ImportError:
             lacking.append(module)
             continue
         owner = getattr(owner, class_name, None) if class_name else owner
-        lacking += [f"{place}.{name}" for name in names if not hasattr(owner, name)]
+        lacking += [f"{place}.{name}" for name in wanted if not hasattr(owner, name)]
     return lacking
 
 
@@ -207,8 +197,8 @@ def _may_decide(core: Any, request: Mapping[str, Any]) -> list[RouteBalanceSelec
         return []
     falls_back = any(request.get(name) or getattr(core._resolved, name, None) for name in _FALLBACKS)
     if falls_back or named_by_body(request):
-        return rust_selectors.all_ours(core)
-    own = rust_selectors.ours(rust_selectors.own_selector(core, str(request.get("model"))))
+        return selectors.all_ours(core)
+    own = selectors.ours(selectors.own_selector(core, str(request.get("model"))))
     return [] if own is None else [own]
 
 
@@ -218,7 +208,7 @@ def _tell_arguments(original: Callable[..., Any], core: Any) -> dict[str, Any]:
 
 
 def _with_failover(original: Callable[..., Any], core: Any, model_names: Any) -> Mapping[str, Any]:
-    return rust_failover.document(original, core, model_names, _served)
+    return failover.document(original, core, model_names, _served)
 
 
 def _served(core: Any) -> Callable[[str], bool]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rb_litellm.litellm_adapter.hosts.host import current
-from rb_litellm.litellm_adapter.hosts.proxy_settings import (
+from rb_litellm.litellm_adapter.hosts.settings.proxy import (
     apply_stored_settings,
     guard_stored_settings,
     offer_stored_settings,

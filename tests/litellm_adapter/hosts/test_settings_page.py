@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rb_litellm.litellm_adapter.hosts.settings_page import FIELD, MAX_GROUPS, fields, take_in
+from rb_litellm.litellm_adapter.hosts.settings.page import FIELD, MAX_GROUPS, fields, take_in
 
 
 def group(name: str, args: Any, strategy: str = "routebalance") -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What LiteLLM's Rust core is told instead of our strategy's name.
 
-Rust hands every strategy that it does not know to Python as well, but such a router runs no policy plugins and
-no pre-routing hooks, and such a strategy is not taken from a request, its key or its team. So Rust is told the
-name of another strategy that Python picks for; Python's side keeps to the true one.
+Rust hands every strategy that it does not know to Python as well. But such a router runs no policy plugins
+and no pre-routing hooks, and such a strategy is not taken from a request, its key or its team. So Rust is
+told the name of another strategy that Python picks for; Python's side keeps to the true one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from rb_litellm.litellm_adapter.hosts.host import is_ours
 
 STAND_IN = "latency-based-routing"
-"""It has an asynchronous and a synchronous pick, and nothing of it but the pick: no counts and no reservations."""
+"""It has an asynchronous and a synchronous pick, and no counts or reservations beside them."""
 
 
 def renamed(original: Callable[..., Any], _: Any, *args: Any, **kwargs: Any) -> Mapping[str, Any]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from rb_litellm.litellm_adapter.hosts import settings_page
 from rb_litellm.litellm_adapter.hosts.host import current
-from rb_litellm.litellm_adapter.hosts.settings_check import wrong_settings
+from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
+from rb_litellm.litellm_adapter.hosts.settings.check import wrong_settings
 
 _WRITABLE = "RUNTIME_UPDATABLE_ROUTER_SETTINGS"
 _MAY_WRITE = "reject_config_owned_writes"

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, is_ours
+from rb_litellm.litellm_adapter.request.own_strategy import STRATEGY_FIELD
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector
 from rb_litellm.litellm_adapter.worker import worker
 
@@ -143,12 +145,26 @@ def selector_for(
     group: str | None,
     request: Mapping[str, Any] | None,
 ) -> Any:
-    """The selector that LiteLLM's core asks for, by the name that `rust_names` has told it instead of ours."""
+    """The selector that LiteLLM's core asks for, by the name that `names` has told it for ours."""
     if (scope == "override" and is_ours((request or {}).get("routing_strategy"))) or (
         scope == "default" and is_ours(selectors._strategy)
     ):
         strategy = STRATEGY
     return original(strategy, scope, group, request)
+
+
+def decider(core: Any, model: str, request: Mapping[str, Any]) -> RouteBalanceSelector | None:
+    """Our selector that will decide a request for this model name; None where another strategy will."""
+    override = request.get(STRATEGY_FIELD)
+    own = ours(own_selector(core, model))
+    if override is None or held(own, request):
+        return own
+    if is_ours(override):
+        return ours(core._selectors.selector_for(STRATEGY, "override", None, None))
+    strategy, scope, group = core._handle.routing_context(
+        model, override if isinstance(override, str) else None
+    )
+    return ours(core._selectors.selector_for(strategy, scope, group, None))
 
 
 def _nobody() -> None:

@@ -14,17 +14,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass, replace
 from typing import Any
 
-from rb_litellm.litellm_adapter.hosts import strategy_changes
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
-from rb_litellm.litellm_adapter.hosts.public_plugin import Plugin, Probe, has_pre_routing_hook, probing
-from rb_litellm.litellm_adapter.hosts.public_settings import (
+from rb_litellm.litellm_adapter.hosts.public.plugin import Plugin, Probe, has_pre_routing_hook, probing
+from rb_litellm.litellm_adapter.hosts.public.settings import (
     STAND_IN,
     Args,
     Wanted,
     strategy_name,
     take_out_change,
 )
-from rb_litellm.litellm_adapter.hosts.settings_check import update_checked
+from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
+from rb_litellm.litellm_adapter.hosts.settings.check import update_checked
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector
 
 _PLACE = "routebalance_served"

@@ -1,0 +1,1 @@
+"""What the host of public entry points is made of."""

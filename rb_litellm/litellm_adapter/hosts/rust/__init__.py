@@ -1,0 +1,1 @@
+"""What the host of LiteLLM's Rust line is made of."""
