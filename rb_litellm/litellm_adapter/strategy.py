@@ -28,7 +28,7 @@ from rb_litellm.litellm_adapter.request.access import permitted
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance, allowance_of, clamp
 from rb_litellm.litellm_adapter.request.caller import caller_of, is_admin, owner_of
-from rb_litellm.litellm_adapter.request.controls import given_to, priority_of
+from rb_litellm.litellm_adapter.request.controls import given_to
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.key_weights import of_key
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
@@ -227,7 +227,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             prompt=prompt,
             candidates=tuple(self._runtime.catalog.facts(entries)),
             objective=plan.objective,
-            limits=self._limits(plan, request_kwargs or {}),
+            limits=self._limits(plan),
             allowance=None
             if plan.max_cost_usd is None
             else allowance_of(plan.max_cost_usd, prompt, body, request_kwargs or {}, responses),
@@ -242,13 +242,15 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if self.settings.affinity is None or not (owner := owner_of(caller)):
             return prompt
         session = prompt.session and f"{owner} {prompt.session}"
-        return prompt._replace(owner=owner if self.settings.affinity.across == "caller" else "", session=session)
+        return prompt._replace(
+            owner=owner if self.settings.affinity.across == "caller" else "", session=session
+        )
 
-    def _limits(self, plan: Plan, request_kwargs: Mapping[str, Any]) -> Limits | None:
+    def _limits(self, plan: Plan) -> Limits | None:
         admission = self.settings.admission
         if plan.slo is None and plan.max_cost_usd is None and admission is None:
             return None
-        patience = None if admission is None else admission.wait_limit_s(priority_of(request_kwargs))
+        patience = None if admission is None else admission.wait_limit_s(plan.priority)
         return Limits(plan.slo, None, None if patience is None else Admission(patience))
 
     def _untried(self, healthy: Sequence[Entry], call_id: str) -> Sequence[Entry]:

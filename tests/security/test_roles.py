@@ -46,7 +46,9 @@ def test_a_viewer_changes_nothing(proxy: Proxy) -> None:
 
 
 def test_every_key_may_explain_what_it_may_call(proxy: Proxy) -> None:
-    assert send(proxy, key("strict", "strict-small"), "/routebalance/explain", chat("strict")).status_code == 200
+    assert (
+        send(proxy, key("strict", "strict-small"), "/routebalance/explain", chat("strict")).status_code == 200
+    )
     assert send(proxy, key("lenient"), "/routebalance/explain", chat("strict")).status_code in (401, 403)
 
 

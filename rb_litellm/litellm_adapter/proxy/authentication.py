@@ -8,6 +8,7 @@ So every endpoint that is not for all looks at the role itself (`for_admins`), a
 from __future__ import annotations
 
 import functools
+import json
 from typing import TYPE_CHECKING, Any
 
 from rb_litellm.litellm_adapter.request.caller import is_admin
@@ -64,11 +65,21 @@ def authenticated(like: str | None = None) -> Any:
     return check
 
 
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 async def _sent_to(path: str, request: Request) -> Request:
     """The same request with another path. What LiteLLM leaves on its state stays with the true one."""
-    from fastapi import Request
+    from fastapi import HTTPException, Request
 
     body = await request.body()
+    # LiteLLM's check reads fields of the body, whatever it is.
+    if not _is_object(body):
+        raise HTTPException(400, {"error": "the body must be a JSON object"})
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}

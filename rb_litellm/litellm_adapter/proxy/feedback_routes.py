@@ -45,8 +45,10 @@ def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:
         file = settings()
         try:
             one = parse_feedback(await request.json())
+        except RecursionError:
+            raise HTTPException(400, {"error": "the body is nested too deeply"}) from None
         except ValueError as error:
-            raise HTTPException(400, {"error": str(error)}) from None
+            raise HTTPException(400, {"error": str(error)[:500]}) from None
         try:
             # A slow disk must not hold up the loop that serves requests.
             await asyncio.to_thread(box.keep, file, one)

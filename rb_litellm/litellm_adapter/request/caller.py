@@ -36,7 +36,11 @@ def owner_of(caller: Any) -> str:
     if caller is None:
         return ""
     team = getattr(caller, "team_id", None)
-    its = ("team", team) if team else ("key", getattr(caller, "token", None) or getattr(caller, "api_key", None))
+    its = (
+        ("team", team)
+        if team
+        else ("key", getattr(caller, "token", None) or getattr(caller, "api_key", None))
+    )
     return sha256(repr(its).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
