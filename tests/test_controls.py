@@ -107,6 +107,22 @@ def test_an_ignored_number_beyond_its_cap_becomes_the_cap():
     assert plan.max_cost_usd == 0.5
 
 
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({"weights": "fastest"}, "x-routebalance.weights: unknown preset 'fastest'; allowed are balanced"),
+        ({"weights": "0.5,0.5"}, "three numbers"),
+        ({"weights": "a,b,c"}, "weights.quality is 'a'"),
+        ({"weights": "0.5,0.5,0.5"}, "must sum to 1"),
+        ({"ttft_ms": "soon"}, "x-routebalance.ttft_ms: Input should be a valid number"),
+        ({"ttft_ms": "-1"}, "x-routebalance.ttft_ms: Input should be greater than 0"),
+        ({"theta": "nan"}, "x-routebalance.theta: Input should be a finite number"),
+        ({"max_cost_usd": "1e9"}, "x-routebalance.max_cost_usd"),
+        ({"slo_mode": "lax"}, "'strict', 'tiered' or 'prefer'"),
+        ({"colour": "red"}, "x-routebalance.colour: unknown setting (value 'red'); allowed are weights"),
+        ("quality", "x-routebalance"),
+    ],
+)
 def test_a_wrong_value_is_named_with_what_is_allowed(raw, said):
     with pytest.raises(SettingsError) as error:
         parse_controls(raw, "x-routebalance")
