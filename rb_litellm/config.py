@@ -17,7 +17,6 @@ from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.scoring import PRESETS, Weights
 from rb_litellm.core.slo import RELAX, STEPS, LimitName, Mode
 
-
 _MOST = 32
 """Wrong settings that one error lists."""
 _SHOWN = 200

@@ -20,7 +20,6 @@ from rb_litellm.config import (
     ControlName,
     Milliseconds,
     ObjectiveName,
-    OverrideSettings,
     QualityNormSetting,
     RouteBalanceSettings,
     SettingsError,

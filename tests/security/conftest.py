@@ -86,6 +86,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         "model_list": [
             *(member(f"{group}-large", 0.9) for group in groups),
             *(member(f"{group}-small", 0.3) for group in groups),
+            deployment("odd-1", 0.5, "odd\x07name\x1b[31m "),
             member("broken", 0.5, mock_response="litellm.InternalServerError"),
         ],
         "router_settings": {
@@ -106,6 +107,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
                     admission={"max_wait_s": 30.0, "by_priority": [{"priority": 5, "max_wait_s": 10.0}]},
                     overrides={"refused": "reject", "caps": {"max_cost_usd": {"max": 0.05}}},
                 ),
+                routing_group("odd", "odd\x07name\x1b[31m "),
                 routing_group("chat", "chat-large", "chat-small", affinity={}),
                 routing_group("shared", "shared-large", "shared-small", affinity={"across": "all"}),
             ],

@@ -7,6 +7,7 @@ later grade of a call replaces an earlier one. `GET` shows where grades go and t
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
     from rb_litellm.litellm_adapter.worker import Worker
 
+MAX_BODY = 4_096
 _OFF = "no feedback is kept; set routing_strategy_args.feedback: {path: FILE}"
 
 
@@ -44,7 +46,10 @@ def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:
         """Keep a grade."""
         file = settings()
         try:
-            one = parse_feedback(await request.json())
+            body = await request.body()
+            if len(body) > MAX_BODY:
+                raise HTTPException(413, {"error": f"a grade has at most {MAX_BODY} bytes"})
+            one = parse_feedback(json.loads(body))
         except RecursionError:
             raise HTTPException(400, {"error": "the body is nested too deeply"}) from None
         except ValueError as error:

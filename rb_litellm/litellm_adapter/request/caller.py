@@ -36,12 +36,16 @@ def owner_of(caller: Any) -> str:
     if caller is None:
         return ""
     team = getattr(caller, "team_id", None)
-    its = (
-        ("team", team)
-        if team
-        else ("key", getattr(caller, "token", None) or getattr(caller, "api_key", None))
-    )
-    return sha256(repr(its).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return _hashed("team", team) if team else owner_of_key(caller)
+
+
+def owner_of_key(caller: Any) -> str:
+    """The key of a caller, hashed."""
+    return _hashed("key", getattr(caller, "token", None) or getattr(caller, "api_key", None))
+
+
+def _hashed(kind: str, name: object) -> str:
+    return sha256(repr((kind, name)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def is_admin(caller: Any, method: str = "GET") -> bool:
