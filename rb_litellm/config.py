@@ -223,8 +223,8 @@ class AffinitySettings(_Settings):
 
     across: Literal["caller", "all"] = Field(
         default="caller",
-        description="Whose prompts count as cached: those of the request's own team (else key), or of all. With "
-        "`all`, predicted times in response headers tell whether somebody sent the same prefix lately.",
+        description="Whose prompts count as cached: those of the request's own team (else key), or of "
+        "all. With `all`, predicted times in response headers tell whether somebody sent the same prefix.",
     )
 
     def rule(self) -> AffinityRule:
@@ -288,8 +288,8 @@ class OverrideSettings(_Settings):
     key: Literal["all"] | tuple[ControlName, ...] = "all"
     request: Literal["all"] | tuple[ControlName, ...] = Field(
         default="all",
-        description="`all` lets a request lower its LiteLLM priority, but not raise it above what its key, team "
-        "or no priority gives it: name `priority` to allow that.",
+        description="`all` lets a request lower its LiteLLM priority, but not raise it above what its key, "
+        "team or no priority gives it: name `priority` to allow that.",
     )
     refused: Literal["reject", "ignore"] = Field(
         default="reject", description="What happens to a request that sets what it may not: 403, or ignored."

@@ -220,7 +220,7 @@ def _forbidden(
     fixed: _Fixed,
     priority: int | None,
 ) -> str | None:
-    """Why this level may not set the control at all; None if it may. `priority` is that of the levels above."""
+    """Why this level may not set the control at all, or None; `priority` is that of the levels above."""
     if name in fixed:
         return f"{name}: fixed by the {fixed[name]} (value {_shown(value)})"
     allowed = getattr(settings.overrides, level)
@@ -247,12 +247,12 @@ def _beyond(caps: _Caps, name: ControlName, value: Any) -> str | None:
 
 
 def _within(caps: _Caps, name: ControlName, value: Any) -> Any:
-    """The value to use instead: the bound, of which the first one stated is the last word; None for weights."""
+    """The bound to use instead, of several the one stated first; None for weights: they do not count."""
     if not isinstance(value, (int, float)):
         return None
     number = float(value)
     for _, bounds in reversed(caps):
-        cap = bounds.get(name)  # type: ignore[call-overload]
+        cap = bounds.get(name)  # type: ignore[arg-type]
         if cap is not None:
             low = number if cap.min is None else max(number, cap.min)
             number = low if cap.max is None else min(low, cap.max)

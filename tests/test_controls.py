@@ -201,8 +201,8 @@ def test_the_operators_bounds_bind_teams_and_keys(at):
 
 def test_what_a_team_bounds_no_key_and_no_request_raises():
     team = level(max_cost_usd=0.01, caps={"max_cost_usd": {"max": 0.02}})
-    for given in (Given(team, level(max_cost_usd=5.0)), Given(team, None, controls(max_cost_usd=5.0))):
-        assert planner().plan(given).max_cost_usd == 0.02
+    for asked in (Given(team, level(max_cost_usd=5.0)), Given(team, None, controls(max_cost_usd=5.0))):
+        assert planner().plan(asked).max_cost_usd == 0.02
     assert planner().plan(Given(team, level(max_cost_usd=0.005))).max_cost_usd == 0.005
     widened = Given(team, level(max_cost_usd=9.0, caps={"max_cost_usd": {"max": 10.0}}))
     assert planner().plan(widened).max_cost_usd == 0.02

@@ -1,7 +1,7 @@
 """A look at a booster's file before XGBoost reads it, which ends the process over some files that are none.
 
-The file is UBJSON (https://ubjson.org), as XGBoost writes it: nested objects, strings, numbers, and arrays of one
-type. What is checked is what XGBoost relies on: that lengths are within the file, and that the nodes of
+The file is UBJSON (https://ubjson.org), as XGBoost writes it: nested objects, strings, numbers, and arrays of
+one type. What is checked is what XGBoost relies on: that lengths are within the file, and that the nodes of
 each tree lead to nodes of that tree.
 """
 
@@ -205,14 +205,10 @@ class _Reader:
             code = _NUMBERS[kind]
             count = self._length()
             return np.frombuffer(self._take(count * struct.calcsize(code)), dtype=code)
-        count = None
         if marker == "#":
-            count = self._length()
+            # It ends with the file at the latest, whatever is claimed.
+            return [self.value(self.marker(), depth + 1) for _ in range(self._length())]
         found: list[Any] = []
-        if count is not None:
-            for _ in range(count):
-                found.append(self.value(self.marker(), depth + 1))  # noqa: PERF401  it ends with the file
-            return found
         while marker != "]":
             found.append(self.value(marker, depth + 1))
             marker = self.marker()

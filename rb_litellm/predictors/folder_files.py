@@ -1,4 +1,4 @@
-"""The files of a predictor's folder: bounded before they are read, inside the folder, and each with its checksum.
+"""The files of a predictor's folder: of bounded size, inside the folder, and each with its checksum.
 
 A folder may come from anywhere. What is used of it is what was checked: the bytes, not the names.
 """

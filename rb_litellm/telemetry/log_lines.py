@@ -1,4 +1,4 @@
-"""Log lines of ours as they leave: whatever names and errors are in them, nobody can write a line of their own.
+"""Log lines of ours as they leave: whatever names and errors are in them, nobody writes a line of its own.
 
 Ids of deployments and calls, model names and texts of errors come from configurations, clients and servers.
 """

@@ -1,7 +1,8 @@
 """LiteLLM's `custom_auth` for tests without a database: a key says itself what its metadata are.
 
-A key is `sk-` and the base64 of `{"key": {...}, "team": {...}, "models": [...], "record": {...}}`, the last one
-being further fields of LiteLLM's record of the key. Copied beside a proxy's configuration, so it stands alone.
+A key is `sk-` and the base64 of `{"key": {...}, "team": {...}, "models": [...], "record": {...}}`, the last
+one being further fields of LiteLLM's record of the key. Copied beside a proxy's configuration, so it stands
+alone.
 """
 
 import base64

@@ -49,7 +49,7 @@ def test_many_writers_do_not_pass_the_files_bound(tmp_path: Path) -> None:
         for number in range(100):
             try:
                 box.keep(settings, Feedback(f"call-{number}", 0.5))
-            except FeedbackFull:
+            except FeedbackFull:  # noqa: PERF203  the file is full
                 return
 
     threads = [threading.Thread(target=write, args=(boxes[n % 4],)) for n in range(32)]
@@ -82,8 +82,8 @@ def test_who_is_no_admin_is_told_in_steps() -> None:
             "e2e_s": 5 + wait_s, "tpot_s": 0.02, "terms": {"latency": 0.2 + wait_s / 100},
             "filters": {"ttft": {"passed": True, "limit": 9, "level": wait_s}},
         }  # fmt: skip
-        return coarse({"candidates": [candidate], "flips": [{"deployment": "b", "model": "m", "weights": wait_s}],
-                       "state_age_s": wait_s})  # fmt: skip
+        flip = {"deployment": "b", "model": "m", "weights": wait_s}
+        return coarse({"candidates": [candidate], "flips": [flip], "state_age_s": wait_s})
 
     assert told(0.9) == told(1.1)
     assert told(1.0) != told(9.0)
@@ -153,7 +153,7 @@ async def test_floods_are_bounded_and_the_figures_printed(proxy: Proxy) -> None:
     """Memory and time as seen from outside; stalls of the proxy's own loop are not probed here."""
     pid = proxy.child._process.pid
     before = _memory_mb(pid)
-    limits = httpx.Limits(max_connections=400)
+    limits = httpx.Limits(max_connections=400, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=proxy.url, timeout=60.0, limits=limits) as client:
         admitted: list[int] = []
 

@@ -1,4 +1,4 @@
-"""A predictor's folder from anywhere costs what it may cost, leads nowhere else, and makes one kind of error."""
+"""A predictor's folder costs what it may cost, leads nowhere else, and makes one kind of error."""
 
 from __future__ import annotations
 

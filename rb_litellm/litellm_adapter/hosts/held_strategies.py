@@ -1,8 +1,8 @@
 """Whether a request that brings a strategy of its own is decided by the one that the operator has set.
 
 A strategy in a request's body never counts where RouteBalance decides. A key's or team's own does, with
-two exceptions: where it is RouteBalance as well, the group's own settings hold and not default ones; and where
-the group has `member_access: key`, which no other strategy keeps, it is left out.
+two exceptions: where it is RouteBalance as well, the group's own settings hold and not default ones; and
+where the group has `member_access: key`, which no other strategy keeps, it is left out.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`.
 
     Scraping asks for an admin's key, or the one in KEY_VARIABLE, which opens nothing else; for none where
-    `litellm_settings.require_auth_for_metrics_endpoint: false` says that LiteLLM's own `/metrics` asks for none.
+    `litellm_settings.require_auth_for_metrics_endpoint: false` says so of LiteLLM's own `/metrics`.
     """
     import litellm
 

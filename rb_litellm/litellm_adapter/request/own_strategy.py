@@ -3,8 +3,8 @@
 LiteLLM takes a strategy from a request's keyword arguments, whoever put it there: the proxy, out of the
 `router_settings` of the key or team, or the client, as a field of its body. It serves such a request with
 default settings, so a client could leave behind what the operator has set for a group. A body's strategy is
-therefore taken out of the request when it comes in. Where LiteLLM asks nobody about a request that comes in, its
-pick is told by the copy of the body that LiteLLM keeps.
+therefore taken out of the request when it comes in. Where LiteLLM asks nobody about a request that comes in,
+its pick is told by the copy of the body that LiteLLM keeps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CONFIG = "user_config"
 """A whole Router of its own, which LiteLLM builds for a client where the operator lets it."""
 
 _looked_at: ContextVar[object] = ContextVar("routebalance_strategy_looked_at", default=None)
-"""Id of the call whose body has been rid of its strategy: what it brings since then is its key's or team's."""
+"""Id of the call whose body has been rid of its strategy; what it brings now is its key's or team's."""
 
 
 def named_by_body(request: Mapping[str, Any]) -> bool:
