@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rb_litellm.litellm_adapter.hosts.python_router import PythonRouter
+from rb_litellm.litellm_adapter.hosts.host import current
 from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.routing_decision import KEY, add_measured
@@ -20,7 +20,7 @@ class Publishing:
         self.failures: list[Exception] = []
         self.recorder = Recorder()
         self.publisher = DecisionPublisher(
-            self.recorder, lambda action: action(), self.failures.append, PythonRouter().record_decision
+            self.recorder, lambda action: action(), self.failures.append, current().record_decision
         )
         self.request = {"metadata": {}}
 

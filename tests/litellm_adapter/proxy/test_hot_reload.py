@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 
-import rb_litellm
 from rb_litellm.litellm_adapter.proxy import hot_reload as module
 from rb_litellm.litellm_adapter.proxy.hot_reload import HotReload
-
-rb_litellm.register()
 
 
 @pytest.fixture
