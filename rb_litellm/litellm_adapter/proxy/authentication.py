@@ -1,7 +1,8 @@
 """LiteLLM's own check of a request, for our endpoints: by a key, or by the Admin UI's session in a browser.
 
 LiteLLM admits proxy admins alone to paths that it does not know, unless a path is checked like one that it
-does know; but it leaves that look at a caller's role out for whom the operator's `custom_auth` admits. So every endpoint that is not for all looks at the role itself (`for_admins`), as LiteLLM's own do.
+does know; but it leaves that look at a caller's role out for whom the operator's `custom_auth` admits. So every
+endpoint that is not for all looks at the role itself (`for_admins`), as LiteLLM's own do.
 """
 
 from __future__ import annotations
