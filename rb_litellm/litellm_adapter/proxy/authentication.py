@@ -1,7 +1,7 @@
 """LiteLLM's own check of a request, for our endpoints: by a key, or by the Admin UI's session in a browser.
 
 LiteLLM admits proxy admins alone to paths that it does not know, unless a path is checked like one that it
-does know; but it leaves that look at a caller's role out for whom the operator's `custom_auth` admits. So every
+does know; but it leaves that look at a role out for whom a `custom_auth` of the operator admits. So every
 endpoint that is not for all looks at the role itself (`for_admins`), as LiteLLM's own do.
 """
 
@@ -58,6 +58,11 @@ def authenticated(like: str | None = None) -> Any:
         headers = [value for name, value in given.items() if name != "request"]
         if not any(headers) and request.method == "GET" and (key := session_key(request)) is not None:
             given["api_key"] = f"Bearer {key}"
+        # It reads fields of the body, whatever that is.
+        if request.method == "POST" and not _is_object(await request.body()):
+            from fastapi import HTTPException
+
+            raise HTTPException(400, {"error": "the body must be a JSON object"})
         if like is not None:
             given["request"] = await _sent_to(like, request)
         return await user_api_key_auth(**given)
@@ -74,12 +79,9 @@ def _is_object(body: bytes) -> bool:
 
 async def _sent_to(path: str, request: Request) -> Request:
     """The same request with another path. What LiteLLM leaves on its state stays with the true one."""
-    from fastapi import HTTPException, Request
+    from fastapi import Request
 
     body = await request.body()
-    # LiteLLM's check reads fields of the body, whatever it is.
-    if not _is_object(body):
-        raise HTTPException(400, {"error": "the body must be a JSON object"})
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
