@@ -2,6 +2,7 @@
 
 nox                            everything; each session has a virtual environment of its own
 nox -s 'contract(1.110.2)'     one release: the Router's contract and real proxies
+nox -s audit                   known weaknesses of the locked releases
 nox -s lock                    write requirements.lock anew
 """
 
@@ -56,6 +57,15 @@ def contract(session: nox.Session, litellm: str) -> None:
     )
     tests = session.posargs or ("tests/litellm_adapter", "tests/litellm_contract", "tests/e2e")
     session.run("pytest", "-W", "ignore", *tests)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Known weaknesses of what the proxy runs on, at the locked releases; asks the advisory database."""
+    session.install("--quiet", "pip-audit==2.10.1")
+    session.run(
+        "pip-audit", "--requirement", LOCK, "--strict", "--no-deps", "--disable-pip", *session.posargs
+    )
 
 
 @nox.session

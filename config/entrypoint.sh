@@ -12,8 +12,18 @@ if [ -z "${LITELLM_MASTER_KEY:-}" ]; then
     export LITELLM_MASTER_KEY
     echo "The master key is in $key_file: docker compose exec proxy cat $key_file"
 else
-    # Prometheus of the `monitoring` profile reads it there.
     (umask 077 && printf '%s' "$LITELLM_MASTER_KEY" > "$key_file")
+fi
+# Prometheus of the `monitoring` profile, another user, reads it in a folder of its own.
+metrics_file=/var/lib/routebalance-scraping/metrics-key
+if [ -z "${ROUTEBALANCE_METRICS_KEY:-}" ]; then
+    if [ ! -s "$metrics_file" ]; then
+        routebalance-python -c 'import secrets; print("scrape-" + secrets.token_hex(24))' > "$metrics_file"
+    fi
+    ROUTEBALANCE_METRICS_KEY=$(cat "$metrics_file")
+    export ROUTEBALANCE_METRICS_KEY
+else
+    printf '%s' "$ROUTEBALANCE_METRICS_KEY" > "$metrics_file"
 fi
 # LiteLLM connects to whatever DATABASE_URL names, and needs Prisma's client for it.
 if [ "${DATABASE:-1}" = 0 ]; then

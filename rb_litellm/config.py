@@ -17,6 +17,11 @@ from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.scoring import PRESETS, Weights
 from rb_litellm.core.slo import RELAX, STEPS, LimitName, Mode
 
+_MOST = 32
+"""Wrong settings that one error lists."""
+_SHOWN = 200
+"""Characters of a wrong value that an error repeats."""
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names it, its value and what is allowed."""
@@ -31,12 +36,12 @@ def _weights(value: object) -> object:
         parts = value.split(",")
         if len(parts) != 3:
             raise ValueError(
-                f"unknown preset {value!r}; allowed are {', '.join(PRESETS)}, "
+                f"unknown preset {shown(value)}; allowed are {', '.join(PRESETS)}, "
                 "or three numbers QUALITY,LATENCY,COST"
             )
         value = dict(zip(("quality", "latency", "cost"), map(_parsed, parts), strict=True))
     if isinstance(value, Mapping):
-        unknown = sorted(set(map(str, value)) - {"quality", "latency", "cost"})
+        unknown = sorted(shown(name).strip("'") for name in set(value) - {"quality", "latency", "cost"})[:8]
         missing = sorted({"quality", "latency", "cost"} - set(value))
         if unknown or missing:
             raise ValueError(
@@ -47,7 +52,7 @@ def _weights(value: object) -> object:
         numbers = {name: _number(f"weights.{name}", amount) for name, amount in value.items()}
         return Weights(**numbers)
     raise ValueError(
-        f"weights are {value!r}; allowed is a preset ({', '.join(PRESETS)}) "
+        f"weights are {shown(value)}; allowed is a preset ({', '.join(PRESETS)}) "
         "or a mapping of quality, latency and cost that sums to 1"
     )
 
@@ -61,8 +66,21 @@ def _parsed(text: str) -> object:
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{name} is {value!r}; allowed is a number from 0 to 1")
-    return float(value)
+        raise ValueError(f"{name} is {shown(value)}; allowed is a number from 0 to 1")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is {shown(value)}; allowed is a number from 0 to 1") from None
+
+
+def shown(value: object) -> str:
+    """A value for an error message: its beginning, on one line, whatever it is."""
+    try:
+        text = repr(value if not isinstance(value, (str, bytes)) else value[:_SHOWN])
+    except (ValueError, RecursionError):
+        # Python writes no whole number of more than 4,300 digits, and nothing that is nested too deeply.
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 class _Settings(BaseModel):
@@ -237,6 +255,12 @@ class AffinitySettings(_Settings):
         default=0.02, ge=0.0, le=1.0, description="Score that moving a conversation to another model costs."
     )
 
+    across: Literal["caller", "all"] = Field(
+        default="caller",
+        description="Whose prompts count as cached: those of the request's own team (else key), or of "
+        "all. With `all`, predicted times in response headers tell whether somebody sent the same prefix.",
+    )
+
     def rule(self) -> AffinityRule:
         """The same rule in the form of `core`."""
         return AffinityRule(self.max_bonus_ms / 1000.0, self.imbalance, self.ttl_s, self.switch_cost)
@@ -254,7 +278,7 @@ class ExplorationSettings(_Settings):
 
 
 class Cap(_Settings):
-    """Bounds of one control as a client may set it."""
+    """Bounds of one control for whoever is more specific than the one who states them."""
 
     min: float | None = None
     max: float | None = None
@@ -273,6 +297,7 @@ ControlName = Literal[
     "theta",
     "slo_mode",
     "max_cost_usd",
+    "priority",
 ]
 CapName = Literal[
     "weights.quality",
@@ -286,6 +311,7 @@ CapName = Literal[
     "quality_min",
     "theta",
     "max_cost_usd",
+    "priority",
 ]
 
 
@@ -294,11 +320,17 @@ class OverrideSettings(_Settings):
 
     team: Literal["all"] | tuple[ControlName, ...] = "all"
     key: Literal["all"] | tuple[ControlName, ...] = "all"
-    request: Literal["all"] | tuple[ControlName, ...] = "all"
+    request: Literal["all"] | tuple[ControlName, ...] = Field(
+        default="all",
+        description="`all` lets a request lower its LiteLLM priority, but not raise it above what its key, "
+        "team or no priority gives it: name `priority` to allow that.",
+    )
     refused: Literal["reject", "ignore"] = Field(
         default="reject", description="What happens to a request that sets what it may not: 403, or ignored."
     )
-    caps: dict[CapName, Cap] = Field(default_factory=dict, description="Bounds of what a request may set.")
+    caps: dict[CapName, Cap] = Field(
+        default_factory=dict, description="Bounds of what a team, a key or a request may set."
+    )
 
 
 class RouteBalanceSettings(_Settings):
@@ -390,9 +422,9 @@ def parse_deployment(info: object, where: str) -> DeploymentSettings:
 def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     """One line per wrong setting: its full name, what is allowed, and the value that was given."""
     lines = []
-    for problem in error.errors():
-        name = ".".join([where, *map(str, problem["loc"])])
-        value = "hidden" if "password" in name else repr(problem["input"])
+    for problem in error.errors()[:_MOST]:
+        name = ".".join([where, *(str(part)[:_SHOWN] for part in problem["loc"])])
+        value = "hidden" if "password" in name else shown(problem["input"])
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(_fields_at(model, problem["loc"][:-1]))
             lines.append(f"{name}: unknown setting (value {value}); allowed are {allowed}")

@@ -2,35 +2,40 @@
 
 Levels, the later wins: router or routing group (`routing_strategy_args`), team and key (their LiteLLM
 metadata), request (body, then headers). `overrides` in the settings says who may set what and within which
-bounds; a team or key may in turn fix what it sets against everything more specific.
+bounds; a team or key may in turn fix what it sets, and bound it, against everything more specific.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from rb_litellm.config import (
+    Cap,
+    CapName,
     ControlName,
     Milliseconds,
     ObjectiveName,
-    OverrideSettings,
     QualityNormSetting,
     RouteBalanceSettings,
     SettingsError,
     Usd,
     WeightsSetting,
     explain,
+    shown,
 )
 from rb_litellm.core.scoring import JointScore, Objective, Priced, Weights
 from rb_litellm.core.slo import Mode, Slo
 
 Level = Literal["team", "key", "request"]
 _Fixed = Mapping[ControlName, Level]
+_Caps = Sequence[tuple[str, Mapping[CapName, Cap]]]
+"""Bounds in force, each with the words for who states them."""
+MAX_PRIORITY = 1_000_000
 NAMES: tuple[ControlName, ...] = get_args(ControlName)
 MAX_PLANS = 1024
 """Combinations of controls whose plan is cached; the least recently used is dropped."""
@@ -53,10 +58,24 @@ class Controls(BaseModel):
     theta: float | None = Field(default=None, gt=0.0, lt=1.0)
     slo_mode: Mode | None = None
     max_cost_usd: Usd | None = None
+    priority: int | None = Field(default=None, ge=0, le=MAX_PRIORITY)
+    """LiteLLM's priority; 0 is the most important."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("true and false are no values of a control")
+        return value
 
     def given(self) -> dict[ControlName, Any]:
         """The controls that are set, by name."""
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
+
+
+def _items(value: object) -> object:
+    # A mapping cannot be hashed, and plans are kept by what they are made from.
+    return tuple(value.items()) if isinstance(value, Mapping) else value
 
 
 class LevelControls(Controls):
@@ -64,6 +83,9 @@ class LevelControls(Controls):
 
     fixed: Literal["all"] | tuple[ControlName, ...] = Field(
         default=(), description="Controls that nothing more specific may change."
+    )
+    caps: Annotated[tuple[tuple[CapName, Cap], ...], BeforeValidator(_items)] = Field(
+        default=(), description="Bounds of what anything more specific may set."
     )
 
 
@@ -87,10 +109,13 @@ class Plan:
     slo: Slo | None
     """None where no limit is set."""
     max_cost_usd: float | None
+    priority: int | None = None
     sources: Mapping[ControlName, Level] = field(default_factory=dict)
     """The level that each control comes from, if not from the settings."""
     refused: tuple[str, ...] = ()
     """One message for each control that was set and may not be."""
+    bounded: tuple[str, ...] = ()
+    """The same for what a team or key sets beyond bounds: its bounds count, and nobody is refused for it."""
 
 
 class Planner:
@@ -128,6 +153,8 @@ def parse_controls(raw: object, where: str, model: type[Controls] = Controls) ->
         return model.model_validate(raw)
     except ValidationError as error:
         raise SettingsError(explain(error, where, model)) from None
+    except (OverflowError, RecursionError, ValueError) as error:
+        raise SettingsError(f"{where}: cannot be read ({type(error).__name__})") from None
 
 
 def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
@@ -144,9 +171,12 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         "theta": settings.slo.theta,
         "slo_mode": settings.slo.mode,
         "max_cost_usd": settings.max_cost_usd,
+        "priority": None,
     }
     sources: dict[ControlName, Level] = {}
     refused: list[str] = []
+    bounded: list[str] = []
+    caps: list[tuple[str, Mapping[CapName, Cap]]] = [("here", settings.overrides.caps)]
     fixed: dict[ControlName, Level] = {}
     levels: tuple[tuple[Level, Controls | None], ...] = (
         ("team", given.team),
@@ -157,62 +187,89 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         if controls is None:
             continue
         for name, value in controls.given().items():
-            problem = _problem(settings.overrides, level, name, value, fixed)
+            problem = _forbidden(settings, level, name, value, fixed, values["priority"])
             if problem is not None:
                 refused.append(problem)
-                value = _held(settings.overrides, level, name, value, fixed)
+                continue
+            problem = _beyond(caps, name, value)
+            if problem is not None:
+                (refused if level == "request" else bounded).append(problem)
+                value = _within(caps, name, value)
             if value is not None:
                 values[name], sources[name] = value, level
         if isinstance(controls, LevelControls):
+            caps.append((f"by the {level}", dict(controls.caps)))
             named = NAMES if controls.fixed == "all" else controls.fixed
             fixed.update({name: level for name in named if name not in fixed})
-    return Plan(_objective(values), _slo(settings, values), values["max_cost_usd"], sources, tuple(refused))
+    return Plan(
+        _objective(values),
+        _slo(settings, values),
+        values["max_cost_usd"],
+        values["priority"],
+        sources,
+        tuple(refused),
+        tuple(bounded),
+    )
 
 
-def _problem(
-    overrides: OverrideSettings,
+def _forbidden(
+    settings: RouteBalanceSettings,
     level: Level,
     name: ControlName,
     value: Any,
-    fixed: Mapping[ControlName, Level],
+    fixed: _Fixed,
+    priority: int | None,
 ) -> str | None:
-    """Why this level may not set the control to this value; None if it may."""
+    """Why this level may not set the control at all, or None; `priority` is that of the levels above."""
     if name in fixed:
         return f"{name}: fixed by the {fixed[name]} (value {_shown(value)})"
-    allowed = getattr(overrides, level)
+    allowed = getattr(settings.overrides, level)
     if allowed != "all" and name not in allowed:
         may = ", ".join(allowed) or "nothing"
         return f"{name}: a {level} may not set it (value {_shown(value)}); it may set {may}"
-    if level == "request":
-        for part, number in _numbers(name, value):
-            cap = overrides.caps.get(part)  # type: ignore[call-overload]
-            if cap is not None and cap.min is not None and number < cap.min:
-                return f"{part}: must be at least {cap.min:g} here (value {number:g})"
-            if cap is not None and cap.max is not None and number > cap.max:
-                return f"{part}: must be at most {cap.max:g} here (value {number:g})"
+    if name == "priority" and level == "request" and allowed == "all" and settings.admission is not None:
+        waits = settings.admission.wait_limit_s
+        if waits(value) > waits(priority):
+            return f"{name}: a request may lower it only (value {value})"
     return None
 
 
-def _held(
-    overrides: OverrideSettings,
-    level: Level,
-    name: ControlName,
-    value: Any,
-    fixed: Mapping[ControlName, Level],
-) -> Any:
-    """The value to use where refused controls are ignored: a number beyond its cap becomes the cap."""
-    allowed = getattr(overrides, level)
-    if name in fixed or (allowed != "all" and name not in allowed) or not isinstance(value, float):
+def _beyond(caps: _Caps, name: ControlName, value: Any) -> str | None:
+    """Which bound the value is beyond; None if it is within all of them."""
+    for where, bounds in caps:
+        for part, number in _numbers(name, value):
+            cap = bounds.get(part)
+            if cap is not None and cap.min is not None and number < cap.min:
+                return f"{part}: must be at least {cap.min:g} {where} (value {number:g})"
+            if cap is not None and cap.max is not None and number > cap.max:
+                return f"{part}: must be at most {cap.max:g} {where} (value {number:g})"
+    return None
+
+
+def _within(caps: _Caps, name: ControlName, value: Any) -> Any:
+    """The bound to use instead, of several the one stated first; None for weights: they do not count."""
+    if not isinstance(value, (int, float)):
         return None
-    cap = overrides.caps[name]  # type: ignore[index]
-    low = value if cap.min is None else max(value, cap.min)
-    return low if cap.max is None else min(low, cap.max)
+    number = float(value)
+    for _, bounds in reversed(caps):
+        cap = bounds.get(name)  # type: ignore[arg-type]
+        if cap is not None:
+            low = number if cap.min is None else max(number, cap.min)
+            number = low if cap.max is None else min(low, cap.max)
+    return int(number) if isinstance(value, int) else number
 
 
-def _numbers(name: ControlName, value: Any) -> list[tuple[str, float]]:
+_PARTS: Mapping[CapName, str] = {
+    "weights.quality": "quality",
+    "weights.latency": "latency",
+    "weights.cost": "cost",
+}
+
+
+def _numbers(name: ControlName, value: Any) -> list[tuple[CapName, float]]:
     if isinstance(value, Weights):
-        return [(f"weights.{part}", getattr(value, part)) for part in ("quality", "latency", "cost")]
-    return [(name, value)] if isinstance(value, float) else []
+        return [(cap, getattr(value, part)) for cap, part in _PARTS.items()]
+    return [(name, value)] if isinstance(value, (int, float)) else []  # type: ignore[list-item]
 
 
 def _objective(values: Mapping[ControlName, Any]) -> Objective:
@@ -244,4 +301,4 @@ def _seconds(milliseconds: float | None) -> float | None:
 def _shown(value: Any) -> str:
     if isinstance(value, Weights):
         return f"{value.quality:g},{value.latency:g},{value.cost:g}"
-    return str(value)
+    return shown(value)

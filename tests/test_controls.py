@@ -107,13 +107,6 @@ def test_an_ignored_number_beyond_its_cap_becomes_the_cap():
     assert plan.max_cost_usd == 0.5
 
 
-def test_keys_and_teams_are_the_operators_and_know_no_caps():
-    plan = planner(overrides={"caps": {"max_cost_usd": {"max": 0.5}}}).plan(
-        Given(key=level(max_cost_usd=2.0))
-    )
-    assert plan.max_cost_usd == 2.0
-
-
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
@@ -189,3 +182,83 @@ def test_no_request_changes_what_an_operator_fixed(team, key, request, fixed, ma
             before.max_cost_usd,
         )
     assert {message.split(":")[0] for message in after.refused} == set(request) - open_to_it
+
+
+CAPPED = {
+    "overrides": {"caps": {"max_cost_usd": {"max": 0.05}, "quality_min": {"max": 0.5}}},
+    "max_cost_usd": 0.01,
+}
+
+
+@pytest.mark.parametrize("at", ["team", "key"])
+def test_the_operators_bounds_bind_teams_and_keys(at):
+    plan = planner(**CAPPED).plan(Given(**{at: level(max_cost_usd=1000.0, quality_min=0.9)}))
+    assert plan.max_cost_usd == 0.05
+    assert plan.slo.quality_min == 0.5
+    assert plan.refused == ()
+    assert len(plan.bounded) == 2
+
+
+def test_what_a_team_bounds_no_key_and_no_request_raises():
+    team = level(max_cost_usd=0.01, caps={"max_cost_usd": {"max": 0.02}})
+    for asked in (Given(team, level(max_cost_usd=5.0)), Given(team, None, controls(max_cost_usd=5.0))):
+        assert planner().plan(asked).max_cost_usd == 0.02
+    assert planner().plan(Given(team, level(max_cost_usd=0.005))).max_cost_usd == 0.005
+    widened = Given(team, level(max_cost_usd=9.0, caps={"max_cost_usd": {"max": 10.0}}))
+    assert planner().plan(widened).max_cost_usd == 0.02
+
+
+def test_weights_of_a_key_beyond_a_bound_do_not_count():
+    args = {"weights": "cost", "overrides": {"caps": {"weights.quality": {"max": 0.5}}}}
+    plan = planner(**args).plan(Given(key=level(weights="quality")))
+    assert plan.objective == JointScore(PRESETS["cost"])
+
+
+ADMISSION = {
+    "max_wait_s": 10.0,
+    "by_priority": [{"priority": 0, "max_wait_s": 60.0}, {"priority": 5, "max_wait_s": 1.0}],
+}
+
+
+def test_a_request_may_lower_its_priority_and_not_raise_it():
+    by = planner(admission=ADMISSION)
+    assert by.plan(Given(request=controls(priority=7))).priority == 7
+    raised = by.plan(Given(request=controls(priority=0)))
+    assert (raised.priority, len(raised.refused)) == (None, 1)
+    of_key = by.plan(Given(key=level(priority=5), request=controls(priority=0)))
+    assert (of_key.priority, len(of_key.refused)) == (5, 1)
+    assert by.plan(Given(key=level(priority=0), request=controls(priority=3))).priority == 3
+
+
+def test_the_operator_may_let_requests_raise_it_within_bounds():
+    by = planner(admission=ADMISSION, overrides={"request": ["priority"], "caps": {"priority": {"min": 2}}})
+    assert by.plan(Given(request=controls(priority=2))).refused == ()
+    assert by.plan(Given(request=controls(priority=0))).priority == 2
+    assert by.plan(Given(request=controls(priority=0))).refused != ()
+
+
+def test_a_key_may_fix_its_priority():
+    plan = planner(admission=ADMISSION).plan(
+        Given(key=level(priority=5, fixed=["priority"]), request=controls(priority=9))
+    )
+    assert (plan.priority, len(plan.refused)) == (5, 1)
+
+
+_LIMITS = st.fixed_dictionaries(
+    {}, optional={"max_cost_usd": st.floats(1e-6, 1e5), "quality_min": st.floats(0, 1)}
+)
+
+
+@settings(max_examples=200)
+@given(
+    team=_LIMITS,
+    key=_LIMITS,
+    request=_LIMITS,
+    cap=st.floats(1e-6, 1e3),
+    refused=st.sampled_from(["reject", "ignore"]),
+)
+def test_no_budget_is_weaker_than_the_operators(team, key, request, cap, refused):
+    by = planner(max_cost_usd=cap / 2, overrides={"refused": refused, "caps": {"max_cost_usd": {"max": cap}}})
+    plan = by.plan(Given(level(**team), level(**key), controls(**request)))
+    assert plan.max_cost_usd is not None
+    assert plan.max_cost_usd <= cap

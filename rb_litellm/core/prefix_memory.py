@@ -4,7 +4,7 @@ Servers do not say what they have cached. So a prompt is cut into blocks, and ea
 all text up to its end, as vLLM's automatic prefix caching names its blocks
 (https://docs.vllm.ai/en/latest/design/prefix_caching/). The names of what was sent are kept per deployment.
 Since a name covers the whole prefix, the last block that a deployment knows says how much of the prompt it
-has seen. Only names are kept, never text.
+has seen. Only names are kept, never text. Each owner of prompts has names of its own.
 
 Times are in s on the caller's clock.
 """
@@ -37,10 +37,13 @@ MAX_SESSIONS = 16_384
 """Conversations whose model is kept; the least recently used is evicted."""
 
 
-def block_names(text: str) -> tuple[bytes, ...]:
-    """Names of the full blocks of a prompt, in order, each a hash of all text up to the block's end."""
+def block_names(text: str, owner: str = "") -> tuple[bytes, ...]:
+    """Names of the full blocks of a prompt, in order, each a hash of all text up to the block's end.
+
+    Those of another owner are other names: nobody sees from what is cached what others have sent.
+    """
     names = []
-    running = blake2b(digest_size=NAME_BYTES)
+    running = blake2b(digest_size=NAME_BYTES, key=owner.encode("utf-8", "surrogatepass")[:64])
     for start in range(0, min(len(text), MAX_BLOCKS * BLOCK_CHARS) - BLOCK_CHARS + 1, BLOCK_CHARS):
         running.update(text[start : start + BLOCK_CHARS].encode("utf-8", "surrogatepass"))
         names.append(running.digest())
@@ -143,7 +146,7 @@ class PrefixMemory:
         now: float,
     ) -> CachedPrefix:
         """What is probably cached of the prompt on N deployments, given by row, tier and model group (N,)."""
-        names = block_names(prompt.text)
+        names = block_names(prompt.text, prompt.owner)
         blocks = self.index.seen(names, now, rule.ttl_s)
         tokens_per_block = prompt.input_tokens * BLOCK_CHARS / max(len(prompt.text), 1)
         seen = np.zeros(rows.size)

@@ -36,6 +36,8 @@ class Prompt(NamedTuple):
     """Whether a response format other than text was asked for."""
     session: str = ""
     """The client's id of the conversation; empty where it gives none."""
+    owner: str = ""
+    """Whose prompts count as seen before with this one: prompts of another owner never match it."""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from rb_litellm.litellm_adapter.shared.catalog import mode_of, read_deployment
 from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.priors import size_billions
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.telemetry.headers import header_value
 
 _CALLBACK = "rb_litellm.proxy"
 _PRICES = ("input_cost_per_token", "output_cost_per_token")
@@ -77,6 +78,7 @@ def check(config: Configuration) -> Iterator[Finding]:
     """All findings that the file alone gives."""
     yield from _environment(config)
     yield from _settings(config)
+    yield from _names(config)
     yield from _loaded(config)
     if not config.strategies:
         yield error(
@@ -121,6 +123,23 @@ def _settings(config: Configuration) -> Iterator[Finding]:
         yield error("settings", line, "correct it; with this the proxy does not start")
     if config.strategies and not wrong:
         yield ok("settings", "all settings of RouteBalance are understood")
+
+
+def _names(config: Configuration) -> Iterator[Finding]:
+    """Names travel in response headers and log lines, where not every character may stand."""
+    groups = [_mapping(group).get("group_name") for group in _list(config.router.get("routing_groups"))]
+    named = (
+        [("model_name", entry.get("model_name")) for entry in config.entries]
+        + [("model_info.id", _mapping(entry.get("model_info")).get("id")) for entry in config.entries]
+        + [("group_name", group) for group in groups]
+    )
+    for where, name in dict.fromkeys((where, name) for where, name in named if isinstance(name, str)):
+        if name != header_value(name):
+            yield warn(
+                "names",
+                f"{where} {name[:64]!r} has characters or spaces that no response header may carry",
+                "name it in visible ASCII, without spaces at its ends",
+            )
 
 
 def _loaded(config: Configuration) -> Iterator[Finding]:

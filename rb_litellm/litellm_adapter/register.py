@@ -11,6 +11,7 @@ from rb_litellm.litellm_adapter.proxy.metrics_report import MetricsReport
 from rb_litellm.litellm_adapter.proxy.routes import Routes
 from rb_litellm.litellm_adapter.proxy.shadow_evaluation import ShadowEvaluation
 from rb_litellm.litellm_adapter.worker import Worker, add_part, worker
+from rb_litellm.telemetry.log_lines import keep_lines_safe
 
 __all__ = ["register", "worker"]
 
@@ -31,6 +32,7 @@ def register() -> None:
         UnsupportedLiteLLM: naming the release and what it lacks.
     """
     with _registering:
+        keep_lines_safe()
         chosen = choose()
         chosen.install()
         set_current(chosen)

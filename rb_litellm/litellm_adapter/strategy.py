@@ -27,7 +27,8 @@ from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.request.access import permitted
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance, allowance_of, clamp
-from rb_litellm.litellm_adapter.request.controls import given_to, priority_of
+from rb_litellm.litellm_adapter.request.caller import caller_of, is_admin, owner_of
+from rb_litellm.litellm_adapter.request.controls import given_to
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.key_weights import of_key
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
@@ -78,6 +79,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self.settings = settings
         self.planner = Planner(settings)
         self._affinity = None if settings.affinity is None else settings.affinity.rule()
+        self._shows_others = settings.affinity is not None and settings.affinity.across == "all"
         self._exploration = None if settings.exploration is None else settings.exploration.rule()
         self._predictions = predictions
         self._worker = worker
@@ -190,6 +192,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         arrival.call_id = self._accounting.call_id(request_kwargs)
         pending = self._pending(arrival, healthy, messages, input, request_kwargs)
         (request,) = self._requests([pending])
+        if self._shows_others and not is_admin(caller_of(request_kwargs)):
+            request = replace(request, affinity=None)
         predictions = self._predictions.as_now()
         with self._runtime.lock:
             now = self._runtime.clock()
@@ -213,7 +217,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         request_kwargs: dict[str, Any] | None,
     ) -> PendingRequest:
         entries = self._untried(healthy, arrival.known_id)
-        prompt = read_uncounted(messages, input, request_kwargs)
+        prompt = self._owned(read_uncounted(messages, input, request_kwargs), caller_of(request_kwargs))
         plan = self.planner.plan(given_to(request_kwargs))
         arrival.budget_usd = plan.max_cost_usd
         arrival.weights_from = plan.sources.get("weights", "settings")
@@ -223,7 +227,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             prompt=prompt,
             candidates=tuple(self._runtime.catalog.facts(entries)),
             objective=plan.objective,
-            limits=self._limits(plan, request_kwargs or {}),
+            limits=self._limits(plan),
             allowance=None
             if plan.max_cost_usd is None
             else allowance_of(plan.max_cost_usd, prompt, body, request_kwargs or {}, responses),
@@ -233,11 +237,20 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             responses=responses,
         )
 
-    def _limits(self, plan: Plan, request_kwargs: Mapping[str, Any]) -> Limits | None:
+    def _owned(self, prompt: Prompt, caller: Any) -> Prompt:
+        """The prompt as its caller's: what others sent, or call their sessions, has nothing to do with it."""
+        if self.settings.affinity is None or not (owner := owner_of(caller)):
+            return prompt
+        session = prompt.session and f"{owner} {prompt.session}"
+        return prompt._replace(
+            owner=owner if self.settings.affinity.across == "caller" else "", session=session
+        )
+
+    def _limits(self, plan: Plan) -> Limits | None:
         admission = self.settings.admission
         if plan.slo is None and plan.max_cost_usd is None and admission is None:
             return None
-        patience = None if admission is None else admission.wait_limit_s(priority_of(request_kwargs))
+        patience = None if admission is None else admission.wait_limit_s(plan.priority)
         return Limits(plan.slo, None, None if patience is None else Admission(patience))
 
     def _untried(self, healthy: Sequence[Entry], call_id: str) -> Sequence[Entry]:

@@ -20,6 +20,8 @@ import xgboost
 
 MAX_DEPTH = 5
 """Deeper trees have too many nodes to answer them all: they are left to XGBoost."""
+MAX_LEAVES = 1 << 22
+"""Of all trees together, each laid out as a complete one."""
 _BLOCK = 64
 """Rows that are taken at once; more would leave the processor's cache."""
 _PROBES = 64
@@ -78,6 +80,8 @@ class Forest:
         if depth > MAX_DEPTH:
             raise Unsupported(f"trees of depth {depth}")
         self._base = _base_scores(learner["learner_model_param"])
+        if len(trees) << depth > MAX_LEAVES:
+            raise Unsupported(f"{len(trees)} trees of depth {depth}")
         # Trees of one output stand together, so that their leaves are summed as one run.
         order = np.argsort(outputs, kind="stable")
         self._runs: Indices = np.searchsorted(outputs[order], np.arange(self._base.size)).astype(np.intp)

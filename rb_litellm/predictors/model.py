@@ -6,7 +6,7 @@
     booster.ubj     XGBoost: scores of the kind of prompt, then one output per model for quality and length
     card.json       what it was trained on and how well it does; not read here
 
-No file holds code: nothing is unpickled.
+No file holds code: nothing is unpickled. Sizes are bounded before anything is read (see `folder_files`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import xgboost
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
 from rb_litellm.predictors.blend import Blend
+from rb_litellm.predictors.booster_file import check_booster
 from rb_litellm.predictors.encoder import Encoder
+from rb_litellm.predictors.folder_files import FolderError, check_arrays, read_files, read_manifest
 from rb_litellm.predictors.forest import evaluator
 from rb_litellm.predictors.priors import KnownModel
 
@@ -80,19 +82,20 @@ class Predictor:
         """
         folder = Path(path)
         try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            manifest = read_manifest(folder)
             if manifest["format"] != FORMAT:
                 raise _unusable(
                     path,
-                    f"has format {manifest['format']!r}, this version reads format {FORMAT}; train it again",
+                    f"has format {str(manifest['format'])[:32]!r}, this version reads format {FORMAT}; "
+                    "train it again",
                 )
-            for name, digest in manifest["files"].items():
-                if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                    raise _unusable(path, f"{name} is not what was written (checksum differs)")
-            meta = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            files = read_files(folder, manifest["files"], ("model.json", "encoder.npz", "booster.ubj"))
+            meta = json.loads(files["model.json"])
+            check_booster(files["booster.ubj"])
             booster = xgboost.Booster({"nthread": 1})
-            booster.load_model(folder / "booster.ubj")
-            encoder = Encoder.from_bytes((folder / "encoder.npz").read_bytes())
+            booster.load_model(bytearray(files["booster.ubj"]))
+            check_arrays(files["encoder.npz"])
+            encoder = Encoder.from_bytes(files["encoder.npz"])
             if booster.num_features() != encoder.width:
                 raise _unusable(
                     path,
@@ -104,8 +107,11 @@ class Predictor:
             return cls(meta, encoder, booster, hashlib.sha256(json.dumps(told_by).encode()).hexdigest()[:12])
         except PredictorError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, xgboost.core.XGBoostError) as error:
-            raise _unusable(path, f"cannot be read ({type(error).__name__}: {error})") from None
+        except FolderError as error:
+            raise _unusable(path, str(error)) from None
+        except Exception as error:  # noqa: BLE001  whatever stands in a folder makes one kind of error
+            told = f"{type(error).__name__}: {error}"[:300]
+            raise _unusable(path, f"cannot be read ({told})") from None
 
     def predict(self, prompts: Sequence[Prompt]) -> ModelPredictions:
         """Quality (R, M), output tokens (R, M) and their quantiles (R, M, Q), not capped; NaN: untaught."""

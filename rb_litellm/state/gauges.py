@@ -48,7 +48,7 @@ class StoredGauge:
 
     origin: str
     age_s: float
-    """Seconds since its worker wrote it, by the store's own clock."""
+    """Seconds since its worker wrote it, by the store's own clock; NaN where what is stored is no gauge."""
     payload: bytes
 
 
@@ -116,20 +116,24 @@ def decode(stored: StoredGauge) -> Gauge:
     Raises:
         GaugeError: it is not a gauge of this version.
     """
+    if not 0.0 <= stored.age_s < 1e9:
+        raise GaugeError(f"gauge of {stored.origin[:64]!r} is no text with a time, or is too long")
     if len(stored.payload) > MAX_PAYLOAD_BYTES:
-        raise GaugeError(f"gauge of {stored.origin!r} has {len(stored.payload)} bytes")
+        raise GaugeError(f"gauge of {stored.origin[:64]!r} has {len(stored.payload)} bytes")
     try:
         document: dict[str, Any] = json.loads(stored.payload)
         if document["v"] != WIRE_VERSION:
-            raise GaugeError(f"gauge of {stored.origin!r} has version {document['v']!r}")
+            version = str(document["v"])[:32]
+            raise GaugeError(f"gauge of {stored.origin[:64]!r} has version {version!r}")
         loads = {str(name): _load(*figures) for name, figures in document["d"].items()}
         prefixes = {str(name): _unpacked(packed) for name, packed in document.get("p", {}).items()}
         used = {str(name): _used(*figures) for name, figures in document.get("u", {}).items()}
         return Gauge(stored.origin, stored.age_s, loads, _amount(document["up"]), prefixes, used)
     except GaugeError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GaugeError(f"gauge of {stored.origin!r} cannot be read: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        told = f"{type(error).__name__}: {error}"[:200]
+        raise GaugeError(f"gauge of {stored.origin[:64]!r} cannot be read: {told}") from error
 
 
 def _packed(names: Sequence[bytes]) -> str:

@@ -57,6 +57,8 @@ class ExchangeStatus:
     failures: int
     error: str | None
     """The store's last error; None while it works."""
+    unreadable: int = 0
+    """Gauges that could not be read, since the start."""
 
 
 class PrefixShare(Protocol):
@@ -124,6 +126,7 @@ class GaugePublisher:
         self._error: str | None = None
         self._published_changes = -1
         self._unreadable: set[str] = set()
+        self._skipped = 0
         peers.ttl_s = ttl_s
 
     @property
@@ -172,6 +175,7 @@ class GaugePublisher:
             exchanges=self._exchanges,
             failures=self._failures,
             error=self._error,
+            unreadable=self._skipped,
         )
 
     async def step(self) -> bool:
@@ -232,6 +236,7 @@ class GaugePublisher:
         try:
             return decode(stored)
         except GaugeError as error:
+            self._skipped += 1
             if stored.origin not in self._unreadable and len(self._unreadable) < MAX_UNREADABLE:
                 self._unreadable.add(stored.origin)
                 _log.warning("RouteBalance: a worker's load is not counted: %s", error)

@@ -12,6 +12,7 @@ It works with Redis >= 5 and Valkey, through redis-py's own clients.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -136,7 +137,7 @@ def _stored_gauges(
     names: Sequence[str], gauges: Sequence[bytes | None], ages: Sequence[bytes]
 ) -> list[StoredGauge]:
     return [
-        StoredGauge(name, float(age) / 1000.0, payload)
+        StoredGauge(name, float(age) / 1000.0 if age else math.nan, payload)
         for name, payload, age in zip(names, gauges, ages, strict=True)
         if payload is not None
     ]

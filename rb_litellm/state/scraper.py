@@ -15,9 +15,10 @@ from itertools import islice
 from random import Random
 from time import monotonic
 
+from rb_litellm.state.addresses import shown_address, without_secrets
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.reckoning import Reckoner
-from rb_litellm.state.server_metrics import ServerLoad, read_metrics
+from rb_litellm.state.server_metrics import MetricsError, ServerLoad, read_metrics
 
 MAX_SERVERS = 2_048
 """Servers that are read at most: the first ones."""
@@ -25,6 +26,7 @@ MAX_BYTES = 4 << 20
 """Bytes of one answer that are read."""
 MAX_BACKOFF_S = 120.0
 _AT_ONCE = 8
+_LONG = 64 << 10
 _TIMEOUT_S = 2.0
 _log = logging.getLogger("rb_litellm")
 
@@ -34,6 +36,7 @@ class ServerStatus:
     """The state of reading one server."""
 
     url: str
+    """Without what may be secret in it."""
     load: ServerLoad | None = None
     """The load that it reported last."""
     updated_s: float | None = None
@@ -108,14 +111,20 @@ class Scraper:
         deployments: dict[str, list[str]] = {}
         for deployment, url in islice(self._targets().items(), MAX_SERVERS):
             deployments.setdefault(url, []).append(deployment)
-        self._servers = {url: self._servers.get(url) or ServerStatus(url) for url in deployments}
+        self._servers = {
+            url: self._servers.get(url) or ServerStatus(shown_address(url)) for url in deployments
+        }
         return deployments
 
     async def _read(self, url: str, deployments: list[str], gate: asyncio.Semaphore) -> None:
         server = self._servers[url]
         async with gate:
             try:
-                load = read_metrics(await asyncio.wait_for(self._fetch(url), _TIMEOUT_S))
+                text = await asyncio.wait_for(self._fetch(url), _TIMEOUT_S)
+                # Reading a long answer takes a while; requests go on meanwhile.
+                load = (
+                    read_metrics(text) if len(text) < _LONG else await asyncio.to_thread(read_metrics, text)
+                )
             except Exception as error:  # noqa: BLE001  a dead server is skipped
                 self._failed(server, error)
                 return
@@ -124,13 +133,13 @@ class Scraper:
         known = self._reckoner.known(now).in_flight[rows].sum()
         self._external.update(rows, load, float(known), now)
         if server.failures:
-            _log.warning("RouteBalance: %s can be read again", url)
+            _log.warning("RouteBalance: %s can be read again", server.url)
         server.load, server.updated_s, server.failures, server.error = load, now, 0, None
         server.due_s = now + self._interval_s * self._random.uniform(0.8, 1.0)
 
     def _failed(self, server: ServerStatus, error: Exception) -> None:
         server.failures += 1
-        server.error = f"{type(error).__name__}: {error}".rstrip(": ")
+        server.error = without_secrets(f"{type(error).__name__}: {error}".rstrip(": "))
         pause = min(self._interval_s * 2.0 ** min(server.failures, 10), MAX_BACKOFF_S)
         server.due_s = self._clock() + pause * self._random.uniform(0.8, 1.0)
         if server.failures == 1:
@@ -144,7 +153,18 @@ class Scraper:
 async def _get(url: str) -> str:
     import aiohttp
 
-    async with aiohttp.ClientSession() as session, session.get(url, allow_redirects=False) as answer:
+    # A small compressed answer may be a large one.
+    plain = {"Accept-Encoding": "identity"}
+    async with (
+        aiohttp.ClientSession(auto_decompress=False, headers=plain) as session,
+        session.get(url, allow_redirects=False) as answer,
+    ):
         answer.raise_for_status()
-        body = await answer.content.read(MAX_BYTES)
+        if (encoding := answer.headers.get("Content-Encoding", "identity").lower()) != "identity":
+            raise MetricsError(f"the answer is encoded ({encoding[:32]!r})")
+        body = bytearray()
+        while chunk := await answer.content.read(MAX_BYTES - len(body)):
+            body += chunk
+            if len(body) >= MAX_BYTES:
+                break
         return body.decode("utf-8", "replace")

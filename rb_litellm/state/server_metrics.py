@@ -13,6 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 _RUNNING = ("vllm:num_requests_running", "sglang:num_running_reqs")
 _WAITING = ("vllm:num_requests_waiting", "sglang:num_queue_reqs")
 _CACHE_USE = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc", "sglang:token_usage")
+_BEGINNINGS = ("vllm:", "sglang:")
+MAX_LINE = 8_192
+"""Characters of a line that is read."""
 _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{.*\})?\s+([^\s]+)(?:\s+-?\d+)?\s*$")
 
 
@@ -39,6 +42,8 @@ def read_metrics(text: str) -> ServerLoad:
     samples: dict[str, list[float]] = {}
     wanted = {*_RUNNING, *_WAITING, *_CACHE_USE}
     for line in text.splitlines():
+        if len(line) > MAX_LINE or not line.startswith(_BEGINNINGS):
+            continue
         found = _SAMPLE.match(line)
         if found is not None and found[1] in wanted:
             samples.setdefault(found[1], []).append(_amount(found[1], found[2]))

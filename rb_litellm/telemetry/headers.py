@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from rb_litellm.telemetry.decision import DecisionRecord
 
+MAX_VALUE = 512
+"""Characters of one header's value."""
+
 
 def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> dict[str, str]:
     """The `x-routebalance-*` headers of a response; `spent_usd` is its cost, if that is known yet."""
@@ -34,8 +37,9 @@ def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> 
     if record.relaxed:
         headers["x-routebalance-relaxed"] = ",".join(record.relaxed)
     # A header value that comes from a client or an operator must not break the response.
-    return {name: _printable(value) for name, value in headers.items()}
+    return {name: header_value(value) for name, value in headers.items()}
 
 
-def _printable(value: str) -> str:
-    return value.encode("ascii", "replace").decode().replace("\n", " ").replace("\r", " ")
+def header_value(value: str) -> str:
+    """The text as a header may carry it: visible ASCII and single spaces, none at its ends."""
+    return "".join(c if " " <= c <= "~" else "?" for c in value[:MAX_VALUE]).strip()

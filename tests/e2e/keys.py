@@ -1,7 +1,8 @@
 """LiteLLM's `custom_auth` for tests without a database: a key says itself what its metadata are.
 
-A key is `sk-` and the base64 of `{"key": {...}, "team": {...}}`. Copied beside a proxy's configuration, so it
-stands alone.
+A key is `sk-` and the base64 of `{"key": {...}, "team": {...}, "models": [...], "record": {...}}`, the last
+one being further fields of LiteLLM's record of the key. Copied beside a proxy's configuration, so it stands
+alone.
 """
 
 import base64
@@ -22,8 +23,9 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
         raise Exception("no such key") from None
     return UserAPIKeyAuth(
         api_key=api_key,
-        user_role="internal_user",
+        token=api_key,
         metadata=told.get("key", {}),
         team_metadata=told.get("team", {}),
         models=told.get("models", []),
+        **{"user_role": "internal_user", **told.get("record", {})},
     )

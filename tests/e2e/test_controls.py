@@ -27,10 +27,11 @@ GROUPS = {
     "strict": {"slo": {"quality_min": 0.99, "mode": "strict"}},
     "preferring": {"weights": "cost", "slo": {"quality_min": 0.8, "mode": "prefer", "penalty": 10.0}},
     "gated": {
+        "overrides": {"request": ["priority"]},
         "admission": {
             "max_wait_s": 0.001,
             "by_priority": [{"priority": 0, "max_wait_s": 3600}, {"priority": 1, "max_wait_s": 0.001}],
-        }
+        },
     },
 }
 

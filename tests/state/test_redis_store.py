@@ -11,6 +11,7 @@ import redis
 
 from rb_litellm.bench.redis_server import RedisServer, free_port
 from rb_litellm.config import RedisSettingsArgs
+from rb_litellm.state.gauges import GaugeError, decode
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
 
@@ -78,12 +79,15 @@ async def test_ages_come_from_the_servers_clock_alone(redis_server, store_of, mo
     assert 0.0 <= stored.age_s < 2.0
 
 
-async def test_a_gauge_that_something_else_overwrote_counts_as_none(redis_server, store_of):
+async def test_a_gauge_that_something_else_overwrote_is_none_that_can_be_read(redis_server, store_of):
     store, other = store_of(redis_server.url), store_of(redis_server.url)
     await exchange_twice(store, other)
     with redis_server.client() as client:
         client.set("rb:1:{default}:gauge:w1", "nonsense")
-    assert await store.exchange("w0", b"{}", 5.0) == []
+    (told,) = await store.exchange("w0", b"{}", 5.0)
+    assert told.origin == "w1"
+    with pytest.raises(GaugeError):
+        decode(told)
 
 
 async def test_password_and_acl_user(store_of):

@@ -4,7 +4,8 @@ It picks a deployment in three steps: it resolves which strategy and selector se
 filters the deployments down to the healthy and permitted ones, and asks the selector. This host
 teaches the first and the last step a further strategy and leaves the middle one alone, so every
 filter, cooldown, tag, budget and policy plugin of LiteLLM applies as before. Routing groups, per-key
-overrides and settings updates build their selectors in the same place and need nothing more.
+overrides and settings updates build their selectors in the same place; what a request brings itself is
+looked at in the first step (see `held_strategies`).
 
 What is wrapped, in the class that holds the Router's logic (`Router` up to 1.108, `PythonCore` in
 1.109), is listed in `NAMES`; tests/litellm_contract runs against each supported release.
@@ -18,12 +19,14 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, is_ours
 from rb_litellm.litellm_adapter.hosts.python_failover import FAILOVER, SHUFFLE, RouterView, fail_over
 from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
 from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
 from rb_litellm.litellm_adapter.hosts.settings.check import update_checked
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
+from rb_litellm.litellm_adapter.request.own_strategy import STRATEGY_FIELD
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector
 from rb_litellm.litellm_adapter.worker import worker
 
@@ -39,6 +42,7 @@ NAMES = (
     "_OVERRIDABLE_ROUTING_STRATEGIES",
     "_async_get_available_deployment",
     "_build_strategy_selector",
+    "_get_routing_context",
     "_replace_routing_groups",
     "_select_deployment_async",
     "_select_deployment_sync",
@@ -85,6 +89,7 @@ class PythonRouter:
         core._DEFAULT_SELECTOR_ATTR_BY_STRATEGY[STRATEGY] = _ATTRIBUTE
         core._OVERRIDABLE_ROUTING_STRATEGIES = core._OVERRIDABLE_ROUTING_STRATEGIES | {STRATEGY}
         wrap(core, "_build_strategy_selector", _build_selector)
+        wrap(core, "_get_routing_context", _context)
         wrap(core, "_select_deployment_async", _select_async)
         wrap(core, "_select_deployment_sync", _select_sync)
         wrap(core, "_switch_routing_strategy", _announce_switch)
@@ -190,6 +195,17 @@ def _build_selector(
         if base not in bases:
             bases[base] = original(strategy=base, routing_strategy_args={}, **kwargs)
     return selector
+
+
+def _context(
+    original: Callable[..., Any], router: Any, model: str, request_kwargs: Mapping[str, Any] | None = None
+) -> Any:
+    """Strategy and selector for a request: those of its model where what it brings itself does not count."""
+    if not request_kwargs or request_kwargs.get(STRATEGY_FIELD) is None:
+        return original(model, request_kwargs)
+    own = original(model, None)
+    ours = own[1] if isinstance(own[1], RouteBalanceSelector) else None
+    return own if held(ours, request_kwargs) else original(model, request_kwargs)
 
 
 def _asked(kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,12 +20,14 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, is_ours
 from rb_litellm.litellm_adapter.hosts.rust import failover, names, picks, selectors
 from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
 from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
 from rb_litellm.litellm_adapter.hosts.settings.check import update_checked
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
+from rb_litellm.litellm_adapter.request.own_strategy import STRATEGY_FIELD, named_by_body
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker
 
@@ -35,6 +37,7 @@ _PREROUTING = "litellm.router_rust.steps.prerouting"
 _GROUPS = "litellm.litellm_core_utils.routing_groups"
 _DESCRIPTIONS = "litellm.types.management_endpoints"
 _MARK = "__routebalance__"
+_FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     _GROUPS: ("VALID_ROUTING_STRATEGIES",),
@@ -99,6 +102,8 @@ class RustRouter:
         wrap(rust, "_strategy_inputs", picks.inputs)
         wrap(rust, "_usage_read_scope", picks.usage_read_scope)
         wrap(rust, "_routing_fields", names.renamed)
+        # The outer one: what does not count is out before names are.
+        wrap(rust, "_routing_fields", _own_fields)
         wrap(core.Resolved, "static_document", names.renamed)
         wrap(rust, "_apply_strategy", _announce_changes)
         wrap(rust, "register_plugin", _announce_replacement)
@@ -172,6 +177,34 @@ def _update(original: Callable[..., Any], core: Any, changes: Any) -> Any:
         return original(replace(changes, settings=settings))
 
     return update_checked(update, core, dict(changes.settings), core._resolved.routing_strategy)
+
+
+def _own_fields(
+    original: Callable[..., Any], core: Any, request: Mapping[str, Any], *args: Any, **kwargs: Any
+) -> Mapping[str, Any]:
+    """What the core routes a request by, without a strategy that does not count.
+
+    The core keeps it for all that becomes of the request, fallbacks to other models included.
+    """
+    if request.get(STRATEGY_FIELD) is not None and any(
+        held(selector, request) for selector in _may_decide(core, request)
+    ):
+        request = {name: value for name, value in request.items() if name != STRATEGY_FIELD}
+    return original(request, *args, **kwargs)  # type: ignore[no-any-return]
+
+
+def _may_decide(core: Any, request: Mapping[str, Any]) -> list[RouteBalanceSelector]:
+    """Our selectors that a request with a strategy of its own may come to.
+
+    Our own name is resolved at each pick, so it needs none.
+    """
+    if is_ours(request[STRATEGY_FIELD]):
+        return []
+    falls_back = any(request.get(name) or getattr(core._resolved, name, None) for name in _FALLBACKS)
+    if falls_back or named_by_body(request):
+        return selectors.all_ours(core)
+    own = selectors.ours(selectors.own_selector(core, str(request.get("model"))))
+    return [] if own is None else [own]
 
 
 def _tell_arguments(original: Callable[..., Any], core: Any) -> dict[str, Any]:

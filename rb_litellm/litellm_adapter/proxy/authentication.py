@@ -1,14 +1,17 @@
 """LiteLLM's own check of a request, for our endpoints: by a key, or by the Admin UI's session in a browser.
 
 LiteLLM admits proxy admins alone to paths that it does not know, unless a path is checked like one that it
-does know.
+does know; but it leaves that look at a role out for whom a `custom_auth` of the operator admits. So every
+endpoint that is not for all looks at the role itself (`for_admins`), as LiteLLM's own do.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 from typing import TYPE_CHECKING, Any
 
+from rb_litellm.litellm_adapter.request.caller import is_admin
 from rb_litellm.litellm_adapter.shared.proxy_server import proxy_server
 
 if TYPE_CHECKING:
@@ -19,12 +22,30 @@ _COOKIE = "token"
 _LOGINS = ("sso", "username_password")
 
 
+def for_admins() -> Any:
+    """LiteLLM's own check, and the caller's role: admins of the proxy, and to read its viewers, too.
+
+    As a FastAPI dependency: `dependencies=[Depends(for_admins())]`. Others get 403.
+    """
+    check = authenticated()
+
+    @functools.wraps(check)
+    async def ask(**given: Any) -> Any:
+        caller = await check(**given)
+        if not is_admin(caller, given["request"].method):
+            from fastapi import HTTPException
+
+            raise HTTPException(403, {"error": "only admins of this proxy may ask for this"})
+        return caller
+
+    return ask
+
+
 def authenticated(like: str | None = None) -> Any:
     """LiteLLM's own check of a request as a FastAPI dependency; its result is LiteLLM's `UserAPIKeyAuth`.
 
     A browser that is signed in to the Admin UI needs no header to read: the key in its session is checked
     as if it had been sent. What changes something asks for a header, which no other site can have sent.
-    Write `dependencies=[Depends(authenticated())]`.
 
     With `like`, whoever may send this very body to that path of LiteLLM's is admitted, and nobody else.
     """
@@ -37,11 +58,23 @@ def authenticated(like: str | None = None) -> Any:
         headers = [value for name, value in given.items() if name != "request"]
         if not any(headers) and request.method == "GET" and (key := session_key(request)) is not None:
             given["api_key"] = f"Bearer {key}"
+        # It reads fields of the body, whatever that is.
+        if request.method == "POST" and not _is_object(await request.body()):
+            from fastapi import HTTPException
+
+            raise HTTPException(400, {"error": "the body must be a JSON object"})
         if like is not None:
             given["request"] = await _sent_to(like, request)
         return await user_api_key_auth(**given)
 
     return check
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 async def _sent_to(path: str, request: Request) -> Request:
@@ -58,8 +91,8 @@ async def _sent_to(path: str, request: Request) -> Request:
 
 
 def admission() -> Any:
-    """The same check as a dependency that says whether LiteLLM admits the request, and refuses nothing."""
-    check = authenticated()
+    """`for_admins` as a dependency that says whether the request is admitted, and refuses nothing."""
+    check = for_admins()
 
     @functools.wraps(check)
     async def ask(**given: Any) -> bool:

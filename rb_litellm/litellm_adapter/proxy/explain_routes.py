@@ -2,16 +2,19 @@
 
 The body is that of the request, its controls included; headers count as they would there. Any key may ask
 about the models that it may call, as it may have LiteLLM count the tokens of a request; of a group it sees
-the members that the request would see.
+the members that the request would see. How often and how exactly is bounded (see `explain_limit`).
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rb_litellm.litellm_adapter.proxy.authentication import authenticated
+from rb_litellm.litellm_adapter.proxy.explain_limit import ExplainLimit, coarse
+from rb_litellm.litellm_adapter.request.caller import is_admin, owner_of_key
 from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.request.explanation import inquiry
 from rb_litellm.litellm_adapter.request.planner import planner_for
@@ -30,6 +33,7 @@ def endpoints(worker: Worker) -> APIRouter:
     from fastapi import APIRouter, Body, Depends, HTTPException, Request
 
     router = APIRouter()
+    limit = ExplainLimit(worker.runtime.clock)
     sent, check = Body(), Depends(authenticated(like=_LIKE))
 
     # FastAPI reads annotations, which are strings here; its own types are given as they are.
@@ -37,8 +41,13 @@ def endpoints(worker: Worker) -> APIRouter:
         """How this request would be decided now."""
         if not isinstance(body, dict) or not isinstance(body.get("model"), str):
             raise HTTPException(400, {"error": "the body must be that of a request, with a `model`"})
+        admin = is_admin(caller)
+        if not admin and (wait_s := limit.wait_s(owner_of_key(caller), getattr(caller, "rpm_limit", None))):
+            after = {"Retry-After": str(math.ceil(wait_s))}
+            raise HTTPException(429, {"error": "too many explanations for this key"}, headers=after)
         try:
-            return await _explain(request, body, caller)
+            answer = await _explain(request, body, caller)
+            return answer if admin else coarse(answer)
         except BadControls as error:
             raise HTTPException(error.status, {"error": str(error)}) from None
 

@@ -7,13 +7,14 @@ later grade of a call replaces an earlier one. `GET` shows where grades go and t
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 # Imported by the proxy alone, which has it; FastAPI reads the annotations below from this module.
 from fastapi import APIRouter, Depends, HTTPException, Request
 
-from rb_litellm.litellm_adapter.proxy.authentication import authenticated
+from rb_litellm.litellm_adapter.proxy.authentication import for_admins
 from rb_litellm.logs.feedback import FeedbackFull, parse_feedback
 
 if TYPE_CHECKING:
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
     from rb_litellm.litellm_adapter.worker import Worker
 
+MAX_BODY = 4_096
 _OFF = "no feedback is kept; set routing_strategy_args.feedback: {path: FILE}"
 
 
 def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
 
-    return feedback_router(worker.runtime.feedback, authenticated())
+    return feedback_router(worker.runtime.feedback, for_admins())
 
 
 def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:
@@ -44,9 +46,14 @@ def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:
         """Keep a grade."""
         file = settings()
         try:
-            one = parse_feedback(await request.json())
+            body = await request.body()
+            if len(body) > MAX_BODY:
+                raise HTTPException(413, {"error": f"a grade has at most {MAX_BODY} bytes"})
+            one = parse_feedback(json.loads(body))
+        except RecursionError:
+            raise HTTPException(400, {"error": "the body is nested too deeply"}) from None
         except ValueError as error:
-            raise HTTPException(400, {"error": str(error)}) from None
+            raise HTTPException(400, {"error": str(error)[:500]}) from None
         try:
             # A slow disk must not hold up the loop that serves requests.
             await asyncio.to_thread(box.keep, file, one)

@@ -7,31 +7,36 @@ PROMETHEUS_MULTIPROC_DIR; `rb-litellm` sees to that. Without it, a worker tells 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
+import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 # Imported by the proxy alone, which has it; FastAPI reads the annotations below from this module.
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
-from rb_litellm.litellm_adapter.proxy.authentication import authenticated
+from rb_litellm.litellm_adapter.proxy.authentication import for_admins
 from rb_litellm.litellm_adapter.proxy.metrics_report import MetricsReport
 
 if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.worker import Worker
 
+KEY_VARIABLE = "ROUTEBALANCE_METRICS_KEY"
+"""Environment variable with a key for scrapers."""
+
 
 def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`.
 
-    Scraping asks for a key unless `litellm_settings.require_auth_for_metrics_endpoint: false` says that
-    LiteLLM's own `/metrics` asks for none.
+    Scraping asks for an admin's key, or the one in KEY_VARIABLE, which opens nothing else; for none where
+    `litellm_settings.require_auth_for_metrics_endpoint: false` says so of LiteLLM's own `/metrics`.
     """
     import litellm
 
     report = MetricsReport(worker)
     open_to_all = getattr(litellm, "require_auth_for_metrics_endpoint", None) is False
-    router = APIRouter(dependencies=[] if open_to_all else [Depends(authenticated())])
+    router = APIRouter(dependencies=[] if open_to_all else [Depends(_scrapers())])
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:
@@ -44,6 +49,21 @@ def endpoints(worker: Worker) -> APIRouter:
         return Response(body, media_type=content_type)
 
     return router
+
+
+def _scrapers() -> Any:
+    """`for_admins`, and whoever has the key that opens this alone."""
+    check = for_admins()
+
+    @functools.wraps(check)
+    async def ask(**given: Any) -> Any:
+        own = os.environ.get(KEY_VARIABLE, "")
+        sent = given["request"].headers.get("authorization", "").removeprefix("Bearer ")
+        if own and secrets.compare_digest(sent.encode(), own.encode()):
+            return None
+        return await check(**given)
+
+    return ask
 
 
 def render(accept: str) -> tuple[bytes, str]:

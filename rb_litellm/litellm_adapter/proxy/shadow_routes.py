@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rb_litellm.litellm_adapter.proxy.authentication import authenticated
+from rb_litellm.litellm_adapter.proxy.authentication import for_admins
 from rb_litellm.telemetry.decision import as_json
 from rb_litellm.telemetry.shadow import summarise
 
@@ -20,7 +20,7 @@ def endpoints(worker: Worker) -> APIRouter:
 
     router = APIRouter()
 
-    @router.get("/shadow", dependencies=[Depends(authenticated())])
+    @router.get("/shadow", dependencies=[Depends(for_admins())])
     async def shadow() -> dict[str, Any]:
         """What would have changed, over the recent decisions of the worker that answers."""
         with worker.runtime.lock:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
-from rb_litellm.litellm_adapter.proxy.authentication import admission, authenticated
+from rb_litellm.litellm_adapter.proxy.authentication import admission, for_admins
 from rb_litellm.litellm_adapter.proxy.status import Status
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.telemetry.decision import as_json
@@ -38,8 +38,9 @@ def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
     router = APIRouter()
     status = Status(worker, current_router)
-    watchers = _Watchers()
-    checked = [Depends(authenticated())]
+    watchers = Watchers()
+    encoded = _encoder()
+    checked = [Depends(for_admins())]
 
     @router.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def status_page(admitted: bool = Depends(admission())) -> HTMLResponse:
@@ -71,34 +72,55 @@ def endpoints(worker: Worker) -> APIRouter:
     @router.get("/events", dependencies=checked)
     async def get_events() -> StreamingResponse:
         """Server-sent events: `status` every second, `decisions` when there are new or measured ones."""
-        if watchers.count >= MAX_WATCHERS:
+        leave = watchers.enter(worker.runtime.clock())
+        if leave is None:
             raise HTTPException(503, f"{MAX_WATCHERS} pages watch this worker already")
-        stream = watchers.counted(_events(status))
-        return StreamingResponse(stream, media_type="text/event-stream", headers=_PRIVATE)
+        return _Watched(_events(status, encoded), leave)
 
     return router
 
 
-class _Watchers:
-    """How many streams are open."""
+class Watchers:
+    """Streams that are open, or about to be: a place is taken when it is asked for."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._until: dict[object, float] = {}
 
-    async def counted(self, stream: AsyncIterator[str]) -> AsyncIterator[str]:
-        """The stream, counted while it lasts."""
-        self.count += 1
+    def enter(self, now: float) -> Callable[[], None] | None:
+        """Take a place and return what gives it back; None where there is none.
+
+        One that nobody gives back, because its stream was never begun, is free again after a while.
+        """
+        self._until = {place: until for place, until in self._until.items() if until > now}
+        if len(self._until) >= MAX_WATCHERS:
+            return None
+        place = object()
+        self._until[place] = now + 2 * STREAM_S
+        return lambda: self._leave(place)
+
+    def _leave(self, place: object) -> None:
+        self._until.pop(place, None)
+
+
+class _Watched(StreamingResponse):
+    """A stream that gives its place back however it ends."""
+
+    def __init__(self, stream: AsyncIterator[str], leave: Callable[[], None]) -> None:
+        super().__init__(stream, media_type="text/event-stream", headers=_PRIVATE)
+        self._leave = leave
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send the stream."""
         try:
-            async for event in stream:
-                yield event
+            await super().__call__(scope, receive, send)
         finally:
-            self.count -= 1
+            self._leave()
 
 
-async def _events(status: Status) -> AsyncIterator[str]:
+async def _events(status: Status, encoded: Callable[[dict[str, Any]], str]) -> AsyncIterator[str]:
     told: dict[tuple[str, int], bool] = {}
     for _ in range(round(STREAM_S / TICK_S)):
-        yield _event("status", status.snapshot())
+        yield encoded(status.snapshot())
         records = [one.record for one in status.recent(LATEST)]
         seen = {(record.call_id, record.attempt): record.outcome is not None for record in records}
         news = [r for r in records if told.get((r.call_id, r.attempt)) != seen[r.call_id, r.attempt]]
@@ -106,6 +128,18 @@ async def _events(status: Status) -> AsyncIterator[str]:
             yield _event("decisions", {"worker": status.worker, "decisions": [as_json(r) for r in news]})
         told = seen
         await asyncio.sleep(TICK_S)
+
+
+def _encoder() -> Callable[[dict[str, Any]], str]:
+    """The event of a snapshot, written once however many watch."""
+    last: list[tuple[dict[str, Any], str]] = []
+
+    def encoded(snapshot: dict[str, Any]) -> str:
+        if not last or last[0][0] is not snapshot:
+            last[:] = [(snapshot, _event("status", snapshot))]
+        return last[0][1]
+
+    return encoded
 
 
 def _event(name: str, data: Any) -> str:

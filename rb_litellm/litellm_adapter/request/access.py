@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rb_litellm.litellm_adapter.request.caller import caller_of
+
 
 async def permitted(
     router: Any,
@@ -24,7 +26,7 @@ async def permitted(
     Raises:
         ProxyException: LiteLLM's own refusal (401 or 403) when no member is left.
     """
-    caller = _caller(request_kwargs)
+    caller = caller_of(request_kwargs)
     if caller is None:
         return list(deployments)
     from litellm.proxy.auth.auth_checks import can_key_call_resolved_model
@@ -51,11 +53,3 @@ async def permitted(
 def _public_name(deployment: Mapping[str, Any]) -> str:
     """The name a caller would ask for; a team's own deployments have another one inside LiteLLM."""
     return str((deployment.get("model_info") or {}).get("team_public_model_name") or deployment["model_name"])
-
-
-def _caller(request_kwargs: Mapping[str, Any] | None) -> Any:
-    for bucket in ("metadata", "litellm_metadata"):
-        metadata = (request_kwargs or {}).get(bucket)
-        if isinstance(metadata, Mapping) and metadata.get("user_api_key_auth") is not None:
-            return metadata["user_api_key_auth"]
-    return None

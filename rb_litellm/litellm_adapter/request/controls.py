@@ -15,7 +15,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from rb_litellm.config import SettingsError
-from rb_litellm.controls import NOTHING, Controls, Given, LevelControls, Planner, parse_controls
+from rb_litellm.controls import (
+    MAX_PRIORITY,
+    NOTHING,
+    Controls,
+    Given,
+    LevelControls,
+    Planner,
+    parse_controls,
+)
+from rb_litellm.litellm_adapter.hosts.host import is_ours
+from rb_litellm.litellm_adapter.request import own_strategy
+from rb_litellm.litellm_adapter.request.caller import caller_of
+from rb_litellm.litellm_adapter.request.planner import decides_anything
 
 HEADER = "x-routebalance-"
 KEY = "routebalance"
@@ -39,8 +51,6 @@ class _Carried:
 
 
 _carried: ContextVar[_Carried | None] = ContextVar("routebalance_controls", default=None)
-_priority: ContextVar[tuple[object, object] | None] = ContextVar("routebalance_priority", default=None)
-"""Call id and LiteLLM priority: LiteLLM's scheduler takes the priority out of the request before the pick."""
 
 
 def take_in(data: MutableMapping[str, Any], caller: Any, planner: Callable[[], Planner | None]) -> None:
@@ -52,18 +62,43 @@ def take_in(data: MutableMapping[str, Any], caller: Any, planner: Callable[[], P
     Raises:
         BadControls: naming what is wrong, its value and what is allowed.
     """
-    if data.get("priority") is not None:
-        _priority.set((data.get("litellm_call_id"), data["priority"]))
+    _hold_strategy(data, caller, planner)
+    priority = _priority(data)
     try:
-        given = _given(caller, _taken(data))
+        given = _given(caller, [*priority, *_taken(data)])
     except SettingsError as error:
         raise BadControls(str(error), 400) from None
     if given is NOTHING:
         return
     decides = planner()
-    if decides is not None and decides.rejects and (refused := decides.plan(given).refused):
-        raise BadControls("routebalance: " + "; ".join(refused), 403)
+    if decides is not None:
+        plan = decides.plan(given)
+        if decides.rejects and plan.refused:
+            raise BadControls("routebalance: " + "; ".join(plan.refused), 403)
+        if priority and plan.refused and data["priority"] != plan.priority:
+            # LiteLLM's own queue goes by it as well.
+            del data["priority"]
+            data.update({} if plan.priority is None else {"priority": plan.priority})
     _carried.set(_Carried(data.get("litellm_call_id"), given))
+
+
+def _hold_strategy(
+    data: MutableMapping[str, Any], caller: Any, planner: Callable[[], Planner | None]
+) -> None:
+    """A body's own routing strategy must not take the request out of what the operator has set."""
+    if any(is_ours(strategy) for strategy in own_strategy.routers_of_body(data)):
+        raise BadControls(f"routebalance: user_config: a request may not bring {KEY} along", 403)
+    named = own_strategy.take_out(data, caller) if decides_anything() else None
+    if named is None or is_ours(named):
+        return
+    decides = planner()
+    if decides is not None and decides.rejects:
+        shown = named if isinstance(named, str) else type(named).__name__
+        raise BadControls(
+            f"routebalance: {own_strategy.STRATEGY_FIELD}: a request may not set it (value {shown[:64]!r}); "
+            "its key or team may, in their router_settings",
+            403,
+        )
 
 
 def given_to(request_kwargs: Mapping[str, Any] | None) -> Given:
@@ -77,27 +112,28 @@ def given_to(request_kwargs: Mapping[str, Any] | None) -> Given:
     carried = _carried.get()
     if carried is not None and carried.call_id == request_kwargs.get("litellm_call_id"):
         return carried.given
-    caller, raw = None, None
+    caller, raw = caller_of(request_kwargs), None
     for bucket in _METADATA:
         metadata = request_kwargs.get(bucket)
         if isinstance(metadata, Mapping):
-            caller = caller or metadata.get("user_api_key_auth")
             raw = raw or metadata.get(KEY)
-    if caller is None and raw is None:
+    priority = _priority(request_kwargs)
+    if caller is None and raw is None and not priority:
         return NOTHING
     try:
-        return _given(caller, [("metadata.routebalance", raw)] if isinstance(raw, Mapping) else [])
+        own = [("metadata.routebalance", raw)] if isinstance(raw, Mapping) else []
+        return _given(caller, [*priority, *own])
     except SettingsError as error:
         _log.warning("RouteBalance: the controls of a request are ignored: %s", error)
         return NOTHING
 
 
-def priority_of(request_kwargs: Mapping[str, Any]) -> object:
-    """LiteLLM's priority as the request of a pick was sent with it, None where it has none."""
-    carried = _priority.get()
-    if carried is not None and carried[0] == request_kwargs.get("litellm_call_id"):
-        return carried[1]
-    return request_kwargs.get("priority")
+def _priority(data: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """LiteLLM's priority of a request as a control, if it has one that LiteLLM goes by."""
+    value = data.get("priority")
+    if not isinstance(value, int) or isinstance(value, bool):
+        return []
+    return [("priority", {"priority": min(max(value, 0), MAX_PRIORITY)})]
 
 
 def _given(caller: Any, raw: list[tuple[str, Mapping[str, Any]]]) -> Given:

@@ -64,7 +64,7 @@ def explanation(
         "objective": "score" if isinstance(plan.objective, JointScore) else "priced",
         "weights": {term.name: term.weight for term in breakdown.terms},
         "set_by": dict(plan.sources),
-        "ignored": list(plan.refused),
+        "ignored": [*plan.refused, *plan.bounded],
         "relaxed": list(breakdown.relaxed),
         "candidates": [_candidate(breakdown, deployments[row], row) for row in _told(breakdown)],
         "flips": [],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from rb_litellm.config import FeedbackSettings, RouteBalanceSettings, SettingsError
@@ -20,6 +23,7 @@ class FeedbackBox:
         self.settings: FeedbackSettings | None = None
         self.recent: deque[Feedback] = deque(maxlen=MAX_RECENT)
         """The latest that this worker took, oldest first."""
+        self._writing = threading.Lock()
 
     def keep(self, settings: FeedbackSettings, one: Feedback) -> None:
         """Append to the file, then remember.
@@ -28,8 +32,25 @@ class FeedbackBox:
             FeedbackFull: the file is at its bound.
             OSError: it cannot be written.
         """
-        append_feedback(Path(settings.path), settings.max_bytes, one)
+        with self._writing, _alone(Path(settings.path)):
+            append_feedback(Path(settings.path), settings.max_bytes, one)
         self.recent.append(one)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other workers from writing between the look at the file's size and the line that is added."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where a proxy has one worker
+        yield
+        return
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def check_feedback(settings: FeedbackSettings | None, where: str) -> None:

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from rb_litellm.config import parse_settings
-from rb_litellm.controls import NOTHING, Planner
+from rb_litellm.controls import NOTHING, Controls, Planner
 from rb_litellm.core.scoring import PRESETS
-from rb_litellm.litellm_adapter.request.controls import BadControls, given_to, priority_of, take_in
+from rb_litellm.litellm_adapter.request.controls import BadControls, given_to, take_in
 
 
 def caller(key=None, team=None):
@@ -166,7 +166,41 @@ def test_what_a_key_fixed_holds_where_no_hook_was_called():
 
 
 def test_the_priority_is_known_at_the_pick_though_litellms_scheduler_takes_it_out():
-    take_in({"priority": 3, "litellm_call_id": "c1"}, None, lambda: None)
-    assert priority_of({"litellm_call_id": "c1"}) == 3
-    assert priority_of({"litellm_call_id": "another"}) is None
-    assert priority_of({"litellm_call_id": "another", "priority": 5}) == 5
+    data = {"priority": 3, "litellm_call_id": "c1"}
+    assert taken(data).request.priority == 3
+    assert data["priority"] == 3
+
+    def at_the_pick():
+        take_in({"priority": 3, "litellm_call_id": "c1"}, None, lambda: None)
+        return [given_to({"litellm_call_id": "c1"}), given_to({"litellm_call_id": "c2", "priority": 5})]
+
+    own, of_another = contextvars.copy_context().run(at_the_pick)
+    assert (own.request.priority, of_another.request.priority) == (3, 5)
+
+
+@pytest.mark.parametrize(("sent", "seen"), [(-1, 0), (10**40, 1_000_000)])
+def test_a_priority_beyond_all_is_the_nearest_that_there_is(sent, seen):
+    assert taken({"priority": sent, "litellm_call_id": "c"}).request.priority == seen
+
+
+HUGE = 10**400
+DEEP = [1]
+for _ in range(3000):
+    DEEP = [DEEP]
+HOSTILE = [True, HUGE, -HUGE, 10**5000, "1" * 400, "nan", "inf", DEEP, {"a": DEEP}, "x" * 10**6]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("name", sorted(Controls.model_fields))
+def test_a_hostile_value_is_refused_in_few_words(name, value):
+    with pytest.raises(BadControls) as refused:
+        taken({"routebalance": {name: value}, "litellm_call_id": "c"})
+    assert refused.value.status == 400
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("part", ["quality", "latency", "cost"])
+def test_so_is_one_within_weights(part):
+    weights = {"quality": 0.2, "latency": 0.3, "cost": 0.5, part: HUGE}
+    with pytest.raises(BadControls):
+        taken({"routebalance": {"weights": weights}, "litellm_call_id": "c"})

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
-from rb_litellm.litellm_adapter.hosts.rust.selectors import decider, ours
+from rb_litellm.litellm_adapter.hosts.rust.selectors import decider, ours, own_selector
 from rb_litellm.litellm_adapter.shared.catalog import MAX_DEPLOYMENTS
 from rb_litellm.litellm_adapter.strategy import Entry, RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker
@@ -70,8 +71,7 @@ def inputs(original: Callable[..., Any], core: Any, step: Mapping[str, Any], req
     """What a pick goes by: strategy, selector, the model's name and the candidates."""
     if step.get("stage") != "strategy":
         return None
-    group = step.get("group")
-    selector = core._selectors.selector_for(str(step.get("strategy")), str(step.get("scope")), group, request)
+    selector = _selector(core, step, request)
     mine = ours(selector)
     if mine is None:
         return original(step, request)
@@ -168,6 +168,15 @@ def pick_sync(
             base, selector, model, deployments, messages, input, request_kwargs, *args, **kwargs
         )
     return _watched(mine, chosen, asked)
+
+
+def _selector(core: Any, step: Mapping[str, Any], request: Mapping[str, Any]) -> Any:
+    scope = str(step.get("scope"))
+    if scope == "override":
+        own = own_selector(core, str(step["model"]))
+        if held(ours(own), request):
+            return own
+    return core._selectors.selector_for(str(step.get("strategy")), scope, step.get("group"), request)
 
 
 def _entries(core: Any) -> Entries:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, is_ours
+from rb_litellm.litellm_adapter.request.own_strategy import STRATEGY_FIELD
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector
 from rb_litellm.litellm_adapter.worker import worker
 
@@ -79,8 +81,7 @@ def construct(original: Callable[..., Any], core: Any, *args: Any, **kwargs: Any
         original(*args, **kwargs)
     finally:
         _under_construction.reset(mark)
-    selectors = [found for one in core._selectors.callback_selectors() if (found := ours(one)) is not None]
-    for selector in selectors:
+    for selector in all_ours(core):
         worker().adopt(selector.settings, RouterView(core))
 
 
@@ -118,6 +119,18 @@ def build(
     return base
 
 
+def own_selector(core: Any, model: str) -> Any:
+    """The selector of a model's group or router, whatever a request brings; ours or another."""
+    strategy, scope, group = core._handle.routing_context(model, None)
+    return core._selectors.selector_for(strategy, scope, group, None)
+
+
+def all_ours(core: Any) -> list[RouteBalanceSelector]:
+    """Our selectors of a router and its routing groups."""
+    found = (ours(selector) for selector in core._selectors.callback_selectors())
+    return [selector for selector in found if selector is not None]
+
+
 def register(original: Callable[..., Any], _: Any, selector: Any) -> None:
     """LiteLLM makes each selector a callback of all requests; ours has nothing to hear there."""
     if not isinstance(selector, RouteBalanceSelector):
@@ -142,7 +155,10 @@ def selector_for(
 
 def decider(core: Any, model: str, request: Mapping[str, Any]) -> RouteBalanceSelector | None:
     """Our selector that will decide a request for this model name; None where another strategy will."""
-    override = request.get("routing_strategy")
+    override = request.get(STRATEGY_FIELD)
+    own = ours(own_selector(core, model))
+    if override is None or held(own, request):
+        return own
     if is_ours(override):
         return ours(core._selectors.selector_for(STRATEGY, "override", None, None))
     strategy, scope, group = core._handle.routing_context(
