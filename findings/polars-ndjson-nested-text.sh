@@ -1,22 +1,29 @@
 #!/usr/bin/env bash
-# polars reads an object of a JSON line into a text column without escaping what is in it: the text is no JSON.
-#
-#   bash findings/polars-ndjson-nested-text.sh [PYTHON]
-#
-# Prints `corrupt` where a backslash within the nested object is lost so, `whole` where it is not. The reader of
-# spend logs therefore takes long columns from the line itself.
+# polars 1.44.2: `read_ndjson` with a schema that asks for an object as text writes the object's strings without
+# escaping them, so the text is not valid JSON, and no error is raised. A log whose field `metadata` is to be kept
+# as it stands cannot be read this way.
+# Seen: {"text": "a \\ and a new line"} comes back as text that json.loads refuses.
 set -euo pipefail
-"${1:-python3}" - <<'PY'
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check 'polars==1.44.2'
+cat > "$work/nested.py" <<'PY'
 import io
 import json
+import sys
 
 import polars
 
 nested = {"text": "a backslash \\ and a new line \n"}
-frame = polars.read_ndjson(io.BytesIO(json.dumps({"a": nested}).encode() + b"\n"), schema={"a": polars.String})
+line = json.dumps({"a": nested}).encode() + b"\n"
+text = polars.read_ndjson(io.BytesIO(line), schema={"a": polars.String})["a"][0]
+print(repr(text))
 try:
-    whole = json.loads(frame["a"][0]) == nested
-except ValueError:
-    whole = False
-print(polars.__version__, "whole" if whole else "corrupt")
+    json.loads(text)
+except ValueError as error:
+    print(f"not JSON: {error}")
+    sys.exit(0)
+sys.exit(1)
 PY
+"$work/venv/bin/python" "$work/nested.py"

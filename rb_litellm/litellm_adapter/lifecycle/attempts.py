@@ -80,7 +80,7 @@ class Attempts:
     def open_unpredicted(
         self, call_id: str, deployment: str, now: float, task: asyncio.Task[object] | None = None
     ) -> AttemptKey:
-        """Count an attempt that was placed by the simple rule, without a prediction."""
+        """Count an attempt that was placed by the fallback rule, without a prediction."""
         key = self._next(call_id, deployment, now, task)
         self._ledger.open(key, deployment, now=now, input_tokens=0, prediction=None)
         return key

@@ -84,7 +84,7 @@ class DecisionPublisher:
         self, arrival: Arrival, *, deployment: str, model: str, candidates: int, attempt: int,
         tried: Collection[str],
     ) -> None:  # fmt: skip
-        """The simple rule has chosen, because the decision failed."""
+        """The fallback rule has chosen, because the decision failed."""
         arrival.reason, arrival.model, arrival.score = "fewest-open", model, None
         duration_s = time.perf_counter() - arrival.at
 

@@ -32,21 +32,21 @@ async def permitted(
     from litellm.proxy.auth.auth_checks import can_key_call_resolved_model
 
     names = [_public_name(deployment) for deployment in deployments]
-    verdicts: dict[str, Exception | None] = {}
+    refusals: dict[str, Exception | None] = {}
     for group in dict.fromkeys(names):
         if group == model:
-            verdicts[group] = None
+            refusals[group] = None
             continue
         try:
             await can_key_call_resolved_model(
                 model=group, llm_model_list=None, valid_token=caller, llm_router=router
             )
-            verdicts[group] = None
+            refusals[group] = None
         except Exception as refusal:  # noqa: BLE001  whatever the check says but yes is a no
-            verdicts[group] = refusal
-    allowed = [d for d, name in zip(deployments, names, strict=True) if verdicts[name] is None]
+            refusals[group] = refusal
+    allowed = [d for d, name in zip(deployments, names, strict=True) if refusals[name] is None]
     if not allowed:
-        raise next(refusal for refusal in verdicts.values() if refusal is not None)
+        raise next(refusal for refusal in refusals.values() if refusal is not None)
     return allowed
 
 

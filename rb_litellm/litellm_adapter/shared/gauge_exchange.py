@@ -86,7 +86,7 @@ class Sharing:
         return None if self._publisher is None else self._publisher.status()
 
     def age_s(self, now: float) -> float | None:
-        """Since the other workers were last heard, in s; None for a worker that never heard any."""
+        """Since the last update from other workers, in s; None for a worker that never had one."""
         silence_s = self.peers.silence_s(now)
         return silence_s if silence_s < math.inf else None
 
