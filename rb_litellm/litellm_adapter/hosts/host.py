@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 STRATEGY = "routebalance"
 """The strategy's name in LiteLLM's settings."""
+KEY_WEIGHTS = "_router_weights"
+"""Where LiteLLM leaves a key's or team's weights in a request, in every supported release."""
 
 
 class UnsupportedLiteLLM(RuntimeError):

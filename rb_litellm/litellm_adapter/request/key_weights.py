@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_CARRIED = "_router_weights"
+from rb_litellm.litellm_adapter.hosts.host import KEY_WEIGHTS
 
 
 def of_key(
     entries: Sequence[dict[str, Any]], model: str | None, request_kwargs: Mapping[str, Any] | None
 ) -> tuple[Sequence[dict[str, Any]], dict[str, float] | None]:
     """The entries that the key's weights leave, and these weights by deployment id; None without any."""
-    carried = None if request_kwargs is None else request_kwargs.get(_CARRIED)
+    carried = None if request_kwargs is None else request_kwargs.get(KEY_WEIGHTS)
     if not carried or not isinstance(carried, Mapping):
         return entries, None
     left: list[dict[str, Any]] = []
