@@ -26,7 +26,7 @@ from rb_litellm.config import (
     WeightsSetting,
     explain,
 )
-from rb_litellm.core.scoring import JointScore, Objective, Priced, Weights
+from rb_litellm.core.scoring import JointScore, Norm, Objective, Priced, Weights
 from rb_litellm.core.slo import Mode, Slo
 
 Level = Literal["team", "key", "request"]
@@ -166,7 +166,13 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         if isinstance(controls, LevelControls):
             named = NAMES if controls.fixed == "all" else controls.fixed
             fixed.update({name: level for name in named if name not in fixed})
-    return Plan(_objective(values), _slo(settings, values), values["max_cost_usd"], sources, tuple(refused))
+    return Plan(
+        _objective(values, settings.norm),
+        _slo(settings, values),
+        values["max_cost_usd"],
+        sources,
+        tuple(refused),
+    )
 
 
 def _problem(
@@ -215,10 +221,10 @@ def _numbers(name: ControlName, value: Any) -> list[tuple[str, float]]:
     return [(name, value)] if isinstance(value, float) else []
 
 
-def _objective(values: Mapping[ControlName, Any]) -> Objective:
+def _objective(values: Mapping[ControlName, Any], norm: Norm) -> Objective:
     if values["objective"] == "priced":
         return Priced(values["usd_per_quality"], values["usd_per_second"])
-    return JointScore(values["weights"], values["quality_norm"])
+    return JointScore(values["weights"], values["quality_norm"], norm)
 
 
 def _slo(settings: RouteBalanceSettings, values: Mapping[ControlName, Any]) -> Slo | None:

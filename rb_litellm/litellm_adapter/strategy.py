@@ -78,7 +78,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self.settings = settings
         self.planner = Planner(settings)
         self._affinity = None if settings.affinity is None else settings.affinity.rule()
-        self._exploration = None if settings.exploration is None else settings.exploration.rule()
+        self._exploration = settings.exploration.rule()
         self._predictions = predictions
         self._worker = worker
         self._runtime = worker.runtime

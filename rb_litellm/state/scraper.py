@@ -146,5 +146,16 @@ async def _get(url: str) -> str:
 
     async with aiohttp.ClientSession() as session, session.get(url, allow_redirects=False) as answer:
         answer.raise_for_status()
-        body = await answer.content.read(MAX_BYTES)
+        # One read returns what has come so far, not the whole answer.
+        pieces: list[bytes] = []
+        left = MAX_BYTES
+        async for piece in answer.content.iter_any():
+            pieces.append(piece[:left])
+            left -= len(pieces[-1])
+            if left <= 0:
+                break
+        body = b"".join(pieces)
+        if left <= 0:
+            # The last line may be cut in a number, which would be read as another number.
+            body = body[: body.rfind(b"\n") + 1]
         return body.decode("utf-8", "replace")
