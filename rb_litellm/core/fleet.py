@@ -28,6 +28,8 @@ class Deployment:
     output_tokens: float | None = None
     """Mean answer length as configured, for models that the predictor does not know."""
     context_window: int | None = None
+    serves: str = ""
+    """A digest of what serves under the id: address and settings that make it another server."""
     generates: bool = True
     """False for models that write no tokens, such as embeddings."""
     weight: float | None = None

@@ -42,6 +42,8 @@ class Arrival:
     """What stands of it in the request's metadata."""
     record: DecisionRecord | None = None
     """All that it was chosen by, once it is written down."""
+    choices: int = 1
+    """Answers that it asks for in one (`n`)."""
 
     @classmethod
     def now(cls, requested: str | None, request_kwargs: Mapping[str, Any] | None) -> Arrival:
@@ -51,7 +53,15 @@ class Arrival:
             task = asyncio.current_task()
         except RuntimeError:
             task = None
-        return cls(requested or "", task, bool((request_kwargs or {}).get("stream")), at)
+        kwargs = request_kwargs or {}
+        choices = kwargs.get("n")
+        return cls(
+            requested or "",
+            task,
+            bool(kwargs.get("stream")),
+            at,
+            choices=choices if isinstance(choices, int) else 1,
+        )
 
     @property
     def known_id(self) -> str:
