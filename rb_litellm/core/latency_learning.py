@@ -38,7 +38,7 @@ from rb_litellm.core.pooling import pooled
 from rb_litellm.core.regression import Regression
 from rb_litellm.core.stream_progress import DecodeSpeed
 from rb_litellm.core.streams import Stream
-from rb_litellm.core.total_time import TotalTime
+from rb_litellm.core.total_time import OF_DEPLOYMENT, OF_TIER, TotalTime
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
 
 _CLIP = math.log(4.0)
@@ -73,6 +73,7 @@ class _Tier:
     """On 1 and the running sequences."""
     ttft: Regression
     """On 1, the tokens to be prefilled, and the running sequences."""
+    total: TotalTime = field(default_factory=lambda: TotalTime(OF_TIER))
     rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
@@ -140,7 +141,7 @@ class LatencyLearner:
         self._log_scale = np.append(self._log_scale, np.zeros((2, 1)), axis=1)
         self._decode_speeds.append(DecodeSpeed())
         self._factor = np.append(self._factor, 1.0)
-        self._totals.append(TotalTime())
+        self._totals.append(TotalTime(OF_DEPLOYMENT))
         level = np.log([found.tpot.weights[0], found.ttft.weights[0]])
         self._aging.add(level, self._now)
         self._drift = np.append(self._drift, np.zeros((2, 1)), axis=1)
@@ -318,6 +319,7 @@ class LatencyLearner:
         shape.observe(features, measured_s / scale)
         gain = self._gain(kind, row)
         self._totals[row].measured(kind)
+        tier.total.measured(kind)
         self._move(kind, row, gain * _clipped(measured_s / (shape.at(features) * scale)))
         self._note(kind, row, shape)
         return _clipped(measured_s / before)
@@ -335,26 +337,25 @@ class LatencyLearner:
         features = ((1.0, load), (1.0, tokens / _PREFILL_UNIT, load))
         shapes = (tier.tpot, tier.ttft)
         steps = (max(outcome.output_tokens - 1.0, 0.0), 1.0)
-        kinds = _KINDS
-        for kind in kinds:
+        for kind in _KINDS:
             self._settle_age(kind, row)
-        parts = [
-            shapes[kind].at(features[kind]) * math.exp(self._log_scale[kind, row]) * steps[kind]
-            for kind in kinds
-        ]
+        scales = [math.exp(self._log_scale[kind, row]) for kind in _KINDS]
+        walked = max(self._aging.gain(kind, row, self._now) for kind in _KINDS)
+
+        parts = [shapes[kind].at(features[kind]) * scales[kind] * steps[kind] for kind in _KINDS]
         total_s = sum(parts)
-        error = _clipped(outcome.open_s / total_s)
-        walked = [self._aging.gain(kind, row, self._now) for kind in kinds]
-        moves = self._totals[row].observe(parts[_TPOT] / total_s, error, max(walked))
-        for kind in kinds:
-            if parts[kind] <= 0.0:
-                continue
-            self._gain(kind, row)
-            # The tier learns first, as from streams: what is true of all its deployments is no difference.
-            shape, before_s = shapes[kind], shapes[kind].at(features[kind])
-            shape.observe(features[kind], before_s * math.exp(moves[kind]))
-            self._move(kind, row, moves[kind] - math.log(shape.at(features[kind]) / before_s))
-            self._note(kind, row, shape)
+        share, error = parts[_TPOT] / total_s, _clipped(outcome.open_s / total_s)
+        doubt = tier.total.variance(share)
+        of_tier = tier.total.observe(share, error, walked)
+        of_row = self._totals[row].observe(share, error, walked, doubt)
+        for kind in _KINDS:
+            if steps[kind]:
+                # What is true of all deployments of a tier is no difference between them.
+                level_s = shapes[kind].at(features[kind])
+                shapes[kind].observe(features[kind], level_s * math.exp(of_tier[kind]))
+                self._gain(kind, row)
+                self._move(kind, row, of_row[kind])
+                self._note(kind, row, shapes[kind])
 
     def _learn_bound(self, row: int, outcome: Outcome) -> None:
         """Learn from an attempt that was not answered as long as it was open."""

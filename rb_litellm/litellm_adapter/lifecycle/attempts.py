@@ -37,7 +37,7 @@ class Usage(NamedTuple):
     """What an answer says of its tokens beside their number."""
 
     timed: bool = True
-    """False for a mocked answer and for the receipt of a background response."""
+    """False for the receipt of a background response."""
     estimated: bool = False
     """The answer told no usage; its tokens are estimated from its text."""
     reasoning_tokens: int = 0
@@ -54,6 +54,7 @@ class _Open:
     again: bool
     """The call was on this deployment before, so a failure told of it may be the earlier one's."""
     choices: int = 1
+    timed: bool = True
     first_token_learned: bool = True
     task: asyncio.Task[object] | None = None
     ended: Callable[[asyncio.Task[object]], None] | None = None
@@ -95,14 +96,15 @@ class Attempts:
         streams: bool,
         task: asyncio.Task[object] | None = None,
         choices: int = 1,
+        timed: bool = True,
     ) -> AttemptKey:
         """Count a new attempt; an earlier one of the same call and task that is still open has failed.
 
         `streams` says that its first token will be seen; `task` makes the pick; `choices` is the
-        request's `n`.
+        request's `n`; `timed` is False where LiteLLM itself answers, and no server is asked.
         """
         key = self._next(call_id, assignment.deployment.id, now, task)
-        self._open[key].choices = max(choices, 1)
+        self._open[key].choices, self._open[key].timed = max(choices, 1), timed
         self._ledger.open(
             key,
             assignment.deployment.id,
@@ -141,9 +143,11 @@ class Attempts:
         outcome = None if key is None else self._ledger.first_token(key, now, progress)
         if outcome is None or key is None:
             return
-        if outcome.predicted is not None and outcome.open_s < _IMPLAUSIBLE * outcome.predicted.ttft_s:
+        held, predicted = self._open[key], outcome.predicted
+        early = predicted is not None and outcome.open_s < _IMPLAUSIBLE * predicted.ttft_s
+        if early or not held.timed:
             # Perhaps from a cache: what it is worth is known when the answer is over.
-            self._open[key].first_token_learned = False
+            held.first_token_learned = False
         else:
             self._begun(outcome)
 
@@ -202,9 +206,11 @@ class Attempts:
         if outcome is None:
             return
         held = self._open.get(key)
-        if held is not None and (cut or held.choices > 1 or not held.first_token_learned):
+        if held is not None and (cut or held.choices > 1 or not (held.first_token_learned and held.timed)):
             learned = outcome.first_token_learned and held.first_token_learned
-            outcome = replace(outcome, cut=cut, choices=held.choices, first_token_learned=learned)
+            outcome = replace(
+                outcome, cut=cut, choices=held.choices, timed=held.timed, first_token_learned=learned
+            )
         self._forget(key)
         if outcome.error is not None:
             self._finished(outcome)
@@ -379,7 +385,7 @@ class Attempts:
 def _as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, usage: Usage) -> Outcome:
     """The outcome measured, as far as its tokens and times belong together."""
     if not usage.timed or usage.estimated:
-        outcome = replace(outcome, timed=usage.timed, estimated=usage.estimated)
+        outcome = replace(outcome, timed=outcome.timed and usage.timed, estimated=usage.estimated)
     each = output_tokens if outcome.choices == 1 else round(output_tokens / outcome.choices)
     result = measured(outcome, each, cost_usd)
     if outcome.cut:

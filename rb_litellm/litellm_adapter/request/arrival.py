@@ -44,6 +44,8 @@ class Arrival:
     """All that it was chosen by, once it is written down."""
     choices: int = 1
     """Answers that it asks for in one (`n`)."""
+    mocked: bool = False
+    """Whether it brings its own answer (`mock_response`), so that no server is asked."""
 
     @classmethod
     def now(cls, requested: str | None, request_kwargs: Mapping[str, Any] | None) -> Arrival:
@@ -61,6 +63,7 @@ class Arrival:
             bool(kwargs.get("stream")),
             at,
             choices=choices if isinstance(choices, int) else 1,
+            mocked=kwargs.get("mock_response") is not None,
         )
 
     @property

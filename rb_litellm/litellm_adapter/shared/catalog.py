@@ -150,6 +150,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         output_usd_per_token=output_price,
         context_window=_int(info.get("max_input_tokens") or mapped.get("max_input_tokens")),
         serves=_serves(model, info, params),
+        mocked=params.get("mock_response") is not None,
         generates=mode not in ("embedding", "rerank", "moderation"),
         quality=settings.quality,
         output_tokens=settings.output_tokens,
