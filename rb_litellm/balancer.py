@@ -106,7 +106,9 @@ class Balancer:
             ValueError: a request has no candidate.
         """
         candidate_set, fleet, batch_requests = self._setting(requests, predictions, now)
-        fleet.trials = FleetTrials(self.beliefs.trials, self.beliefs.learner, candidate_set.rows)
+        fleet.trials = FleetTrials(
+            self.beliefs.trials, self.beliefs.learner, candidate_set.rows, candidate_set.pace_rows
+        )
         # Here alone: a preview shows the best choice, without chance or trials.
         if (workers := self._reckoner.workers) > 1:
             fleet.sampling = CandidateSampling(workers, candidate_set.tier_rows)
@@ -188,15 +190,16 @@ class Balancer:
         quality = predicted.quality[:, candidate_set.model_of]
         output_tokens = predicted.output_tokens[:, candidate_set.model_of] * candidate_set.writes
         fleet = Fleet(
-            coefficients=self.beliefs.learner.coefficients.take(candidate_set.rows),
+            coefficients=self.beliefs.learner.coefficients.take(candidate_set.pace_rows),
             state=state,
             prices=candidate_set.prices,
             last_chosen_s=self._last_chosen[candidate_set.rows],
             slowdown=slowdown if float(slowdown[slowdown.argmax()]) > 1.0 else None,
-            measured=self.beliefs.learner.measured[candidate_set.rows]
+            measured=self.beliefs.learner.measured[candidate_set.pace_rows]
             if any(r.exploration is not None and r.exploration.method != "recovery" for r in requests)
             else None,
             latency_errors=candidate_set.latency_errors,
+            servers=candidate_set.servers,
             twins=candidate_set.twins,
             room=self._room(candidate_set, now),
         )
@@ -241,7 +244,7 @@ class Balancer:
         candidate_set = self._candidate_sets.of(tuple(deployments))
         state = self._reckoner.state(now).take(candidate_set.state_rows)
         slowdown = self._slowdown(candidate_set, now)
-        coefficients = self.beliefs.learner.coefficients.take(candidate_set.rows)
+        coefficients = self.beliefs.learner.coefficients.take(candidate_set.pace_rows)
         times = forecast(coefficients, state, input_tokens, output_tokens * candidate_set.writes, slowdown)
         return ClusterSnapshot(candidate_set.deployments, state, times, slowdown)
 

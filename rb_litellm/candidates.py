@@ -31,6 +31,10 @@ class CandidateSet:
 
     deployments: tuple[Deployment, ...]
     rows: IntArray
+    pace_rows: IntArray
+    """(N,) the learner's rows: those that are equally quick, being one, have the same."""
+    servers: IntArray | None
+    """(N,) the server of each; None where no two are on one."""
     state_rows: IntArray
     tier_rows: IntArray
     """(N,) rows of the candidates' tiers in the residuals."""
@@ -92,13 +96,17 @@ class CandidateSets:
         input_usd = np.array([d.input_usd_per_token for d in deployments])
         output_usd = np.array([d.output_usd_per_token for d in deployments])
         rows = [self._beliefs.row(d) for d in deployments]
-        tier_rows = np.array([self._beliefs.learner.tier_row(row) for row in rows], dtype=np.int64)
+        pace_rows = [self._beliefs.pace_row(row) for row in rows]
+        tier_rows = np.array([self._beliefs.learner.tier_row(row) for row in pace_rows], dtype=np.int64)
+        servers = np.array([self._reckoner.server(d.id) for d in deployments], dtype=np.int64)
         everyone = np.ones(len(deployments), dtype=np.bool_)
         everyone.setflags(write=False)
         price_known = ~(np.isnan(input_usd) | np.isnan(output_usd))
         return CandidateSet(
             deployments=deployments,
             rows=np.array(rows, dtype=np.int64),
+            pace_rows=np.array(pace_rows, dtype=np.int64),
+            servers=servers if np.unique(servers).size < servers.size else None,
             tier_rows=tier_rows,
             state_rows=np.array([self._reckoner.row(d.id) for d in deployments], dtype=np.int64),
             groups=tuple(d.group for d in deployments),

@@ -60,6 +60,8 @@ class Fleet:
     measured: IntArray | None = None
     """Number of answers whose latency was measured; needed where a request explores."""
     latency_errors: LatencyErrors | None = None
+    servers: IntArray | None = None
+    """(N,) the server of each; None where no two are on one."""
     """Needed where a request has limits."""
     sampling: CandidateSampling | None = None
     """How many other workers send here, knowing the load only as it was; None for none."""
@@ -170,7 +172,11 @@ def _place(
         explored=explored is not None,
         affordable_tokens=None if affordable is None else affordable.item(chosen),
     )
-    forecaster.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
+    together = [chosen]
+    if fleet.servers is not None:
+        together = np.flatnonzero(fleet.servers == fleet.servers[chosen]).tolist()
+    for row in together:
+        forecaster.join(row, decision.prefill_tokens, decision.prediction.output_tokens)
     fleet.last_chosen_s[chosen] = now
     if fleet.room is not None:
         fleet.room.take(chosen, request.input_tokens + decision.prediction.output_tokens)

@@ -30,6 +30,10 @@ class Deployment:
     context_window: int | None = None
     serves: str = ""
     """A digest of what serves under the id: address and settings that make it another server."""
+    server: str = ""
+    """Address of the server: deployments with the same one share its load and slots. Empty for one alone."""
+    engine: str = ""
+    """What of the server serves it: deployments with the same server and engine are equally quick."""
     generates: bool = True
     """False for models that write no tokens, such as embeddings."""
     mocked: bool = False

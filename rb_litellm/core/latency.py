@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray, InstanceState, IntArray
+from rb_litellm.core.types import FloatArray, InstanceState, IntArray, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,21 @@ class LatencyCoefficients:
             self.prefill_s_per_token[rows],
             self.slots[rows],
         )
+
+    def service_s(self, row: int, outcome: Outcome, slots: FloatArray) -> FloatArray:
+        """(C,) what a request was to take at `row` once it is served, with each number of slots (C,).
+
+        TTFT, or the whole time of an answer in one piece.
+        """
+        running = np.minimum(outcome.in_flight, slots - 1.0)
+        # Of a request that had to queue, what was ahead has been prefilled before.
+        pending = np.where(outcome.in_flight < slots, outcome.pending_prefill_tokens, 0.0)
+        expected: FloatArray = self.ttft_s[row] + self.ttft_s_per_running[row] * running
+        expected += self.prefill_s_per_token[row] * (pending + outcome.input_tokens)
+        if outcome.in_one_piece:
+            tpot = self.tpot_s[row] + self.tpot_s_per_running[row] * running
+            expected += max((outcome.output_tokens or 1) - 1.0, 0.0) * tpot
+        return expected
 
     def slowed(self, factor: FloatArray) -> LatencyCoefficients:
         """The coefficients of deployments that take `factor` (N,) times as long for everything."""

@@ -69,6 +69,15 @@ class InstanceState:
         )
 
 
+class Ahead(NamedTuple):
+    """Those that were on the server, sent by this worker, when a request was sent there."""
+
+    requests: int
+    """How many they were."""
+    ended_s: tuple[float, ...]
+    """Seconds after the sending at which those of them ended that have ended, in order."""
+
+
 class Prediction(NamedTuple):
     """What is expected of one request on one deployment."""
 
@@ -124,6 +133,8 @@ class Outcome:
     """Whether only the total time was seen; TTFT and TPOT are then shares of it, and no measurements."""
     timed: bool = True
     """False where no server was timed: a mocked answer, a background response's receipt, a websocket."""
+    ahead: Ahead | None = None
+    """Those of this worker that were on the server before it; None where that was lost count of."""
     choices: int = 1
     """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
 

@@ -116,9 +116,9 @@ class Runtime:
             entries = getattr(router, "model_list", None) or ()
             self._weights_notice.tell(entries)
             # What other workers tell of a deployment is understood once it has a row here.
-            for entry in entries:
-                self.index.row(str(entry["model_info"]["id"]))
             self.catalog.default_parallel(getattr(router, "default_max_parallel_requests", None))
+            for deployment in self.catalog.facts(entries):
+                self.index.place(deployment.id, deployment.server)
             self.sharing.configure(self._redis, router)
             self.scraping.configure(self._scrape, router)
 

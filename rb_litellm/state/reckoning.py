@@ -123,13 +123,32 @@ class Reckoner:
         """The deployment's row in the arrays below."""
         return self._index.row(deployment)
 
+    def place(self, deployment: str, address: str) -> None:
+        """The deployment is on the server at this address; empty for one of its own."""
+        self._index.place(deployment, address)
+
+    def server(self, deployment: str) -> int:
+        """The number of the server that the deployment is on."""
+        return self._index.server(self._index.row(deployment))
+
     def state(self, now: float) -> InstanceState:
-        """Load of all deployments at `now` (monotonic s); arrays have one row per row of the index."""
-        known = self.known(now)
+        """Load that each deployment meets at `now` (monotonic s): all that is open on its server.
+
+        Arrays have one row per row of the index.
+        """
+        known = self._by_server(self.known(now))
         return known if self._external is None else self._external.add_to(known, now)
 
+    def _by_server(self, state: InstanceState) -> InstanceState:
+        add_up = self._index.by_server
+        return InstanceState(
+            add_up(state.in_flight),
+            add_up(state.pending_prefill_tokens),
+            add_up(state.pending_decode_tokens),
+        )
+
     def known(self, now: float) -> InstanceState:
-        """The part of the load that passed through this worker or its peers."""
+        """The part of the load of each deployment itself that passed through this worker or its peers."""
         own = self._ledger.sums(now)
         peers = len(self._peers.gauges)
         if not peers:
