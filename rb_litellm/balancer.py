@@ -70,6 +70,8 @@ class ClusterSnapshot:
     """For a request of the given size; with no tokens: wait, TTFT of an empty prompt, TPOT."""
     slowdown: FloatArray
     """How many times slower than predicted each is, by its open attempts; at least 1."""
+    slots: FloatArray
+    """Requests that each runs at once, as learned so far; inf for a hosted API."""
 
 
 class Balancer:
@@ -246,7 +248,7 @@ class Balancer:
         slowdown = self._slowdown(candidate_set, now)
         coefficients = self.beliefs.learner.coefficients.take(candidate_set.pace_rows)
         times = forecast(coefficients, state, input_tokens, output_tokens * candidate_set.writes, slowdown)
-        return ClusterSnapshot(candidate_set.deployments, state, times, slowdown)
+        return ClusterSnapshot(candidate_set.deployments, state, times, slowdown, coefficients.slots)
 
     def settle(self, outcome: Outcome, now: float) -> None:
         """Count against `tpm` what a closed attempt has written, and no longer what it was expected to."""

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
+from rb_litellm.doctor import servers
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, error, ok, warn
 
@@ -108,6 +109,7 @@ def _workers(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
 
 
 def _worker(name: str, status: Mapping[str, Any]) -> Iterator[Finding]:
+    yield from servers.check(name, status)
     exchange = status.get("exchange") or {}
     if exchange.get("mode") == "degraded":
         yield error(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -45,6 +45,7 @@ from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
 from rb_litellm.state.outcomes import OutcomeRing
 from rb_litellm.state.reckoning import Reckoner
+from rb_litellm.state.scraper import ServerStatus
 from rb_litellm.telemetry.counters import Counters
 from rb_litellm.telemetry.meter import prometheus_meter
 from rb_litellm.telemetry.recorder import Recorder
@@ -82,7 +83,7 @@ class Runtime:
         )
         self.external_load = ExternalLoad()
         self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.external_load)
-        self.scraping = Scraping(self.index, self.catalog, self.external_load)
+        self.scraping = Scraping(self.index, self.catalog, self.external_load, self._told)
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self.random, memory, usage)
         self.sharing.learned = GuardedLearned(self.balancer.beliefs, self.lock, clock)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
@@ -166,7 +167,17 @@ class Runtime:
         """Count an internal error."""
         self.counters.failure(what, error, self.clock())
 
+    def _told(self, deployments: Sequence[str], server: ServerStatus) -> None:
+        """A server has told its load or its slots."""
+        with self.lock:
+            if server.slots is not None:
+                self.balancer.beliefs.stated_slots(deployments, server.slots)
+            if (load := server.load) is not None:
+                self.balancer.beliefs.told_load(deployments, load.running, load.waiting, load.cache_use)
+
     def _learn(self, outcome: Outcome) -> None:
+        if outcome.error is None and outcome.timed:
+            self.scraping.answered(outcome.deployment)
         self.balancer.beliefs.learn(outcome)
         self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
