@@ -28,7 +28,7 @@ from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.scoring import BALANCED, Objective
 from rb_litellm.core.shares import Shares, for_key
 from rb_litellm.core.trials import FleetTrials
-from rb_litellm.core.types import FloatArray, InstanceState, Outcome, Prompt
+from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, Outcome, Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.reckoning import Reckoner
 
@@ -205,6 +205,7 @@ class Balancer:
             twins=candidate_set.twins,
             room=self._room(candidate_set, now),
         )
+        masks = self._without_outages(requests, masks, candidate_set, now)
         shares = [_shares(request, candidate_set) for request in requests]
         if any(its is not None for its in shares):
             fleet.credit = self._credit[candidate_set.rows]
@@ -223,6 +224,27 @@ class Balancer:
             for r, request in enumerate(requests)
         ]
         return candidate_set, fleet, batch_requests
+
+    def _without_outages(
+        self,
+        requests: Sequence[RoutingRequest],
+        masks: Sequence[BoolArray],
+        candidate_set: CandidateSet,
+        now: float,
+    ) -> Sequence[BoolArray]:
+        """The masks without deployments that answer nobody; one request may look whether one is back."""
+        outages = self.beliefs.outages
+        if not outages.any_out:
+            return masks
+        found = []
+        probing = True
+        for request, mask in zip(requests, masks, strict=True):
+            may_probe = probing and request.exploration is not None and request.limits is None
+            probing = probing and not may_probe
+            out = outages.passed_over(candidate_set.rows, now, may_probe)
+            left = mask if out is None else mask & ~out
+            found.append(left if left.any() else mask)
+        return found
 
     def _slowdown(self, candidate_set: CandidateSet, now: float) -> FloatArray:
         slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]

@@ -7,7 +7,7 @@ They belong to what serves: a deployment that is edited under its old id starts 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -18,13 +18,14 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyPrior
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.learned import LearnedTimes
+from rb_litellm.core.outages import Outages
 from rb_litellm.core.queueing import as_served
 from rb_litellm.core.quota import Quotas
 from rb_litellm.core.residuals import Residuals
 from rb_litellm.core.slots import Slots
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.trials import Trials
-from rb_litellm.core.types import FloatArray, IntArray, Outcome
+from rb_litellm.core.types import FloatArray, IntArray, Outcome, Seen
 from rb_litellm.state.gauges import wire_name
 from rb_litellm.state.reckoning import Reckoner
 
@@ -32,6 +33,8 @@ Identity = tuple[str, str, str, LatencyPrior]
 """Tier, model, what serves, prior."""
 MAX_STREAMS_PER_STEP = 512
 """Open streams that are observed in one step; the others are in the next."""
+_BY_CLIENT = (None, "CancelledError")
+"""Ends of an attempt without an answer that need not be the server's fault."""
 _ALL = 0.9
 """From this share on, a server's load is this worker's."""
 AGE_EVERY_S = 1.0
@@ -54,11 +57,16 @@ class Beliefs:
         self.trials = Trials()
         self.slots = Slots()
         """How many requests each server runs at once."""
+        self.outages = Outages()
+        """Which deployments answer nobody."""
+        self._failing_elsewhere: Mapping[str, Sequence[Seen]] = {}
         self._availability = Availability()
         self._quotas = Quotas()
         self._aged_s = -math.inf
         self._rows: dict[str, int] = {}
         """The row of each deployment as it is now,"""
+        self._row_by_wire_name: dict[str, int] = {}
+        """by its name on the wire too,"""
         self._rows_by_identity: dict[tuple[str, Identity], int] = {}
         """and of each that it ever was."""
         self._pace_rows: list[int] = []
@@ -87,6 +95,29 @@ class Beliefs:
         if now - self._aged_s >= AGE_EVERY_S:
             self._aged_s = now
             self.learner.age(now)
+        failing = self._reckoner.failing_elsewhere()
+        if failing is not self._failing_elsewhere:
+            self._hear_failures(failing, now)
+
+    def _hear_failures(self, failing: Mapping[str, Sequence[Seen]], now: float) -> None:
+        for name in {**self._failing_elsewhere, **failing}:
+            row = self._row_by_wire_name.get(name)
+            if row is not None:
+                self.outages.heard(row, failing.get(name, ()), now)
+                if self.outages.is_out(row):
+                    self._availability.forget(row)
+        self._failing_elsewhere = failing
+
+    def failing(self, now: float) -> dict[int, Seen]:
+        """What was seen here of what fails, by row of the index, with times as minus their ages."""
+        told = self.outages.told(now)
+        return {
+            self._reckoner.row(deployment): seen._replace(
+                failed_s=seen.failed_s - now, answered_s=seen.answered_s - now
+            )
+            for deployment, row in (self._rows.items() if told else ())
+            if (seen := told.get(row)) is not None
+        }
 
     def row(self, deployment: Deployment) -> int:
         """The row of a deployment, which is new where it was not met before as it is now."""
@@ -102,7 +133,7 @@ class Beliefs:
             self._adopt(row, deployment.id)
         if self._rows.get(deployment.id, row) != row:
             self._changed_s[deployment.id] = self._now
-        self._rows[deployment.id] = row
+        self._rows[deployment.id] = self._row_by_wire_name[wire_name(deployment.id)] = row
         return row
 
     def pace_row(self, row: int) -> int:
@@ -142,6 +173,7 @@ class Beliefs:
     def sent(self, row: int, now: float, explored: bool) -> None:
         """A request goes there; `explored` where it would not be the best choice."""
         self._quotas.sent(row, now)
+        self.outages.sent(row, now)
         if not explored:
             self.trials.satisfied(row)
 
@@ -213,13 +245,22 @@ class Beliefs:
         elif not outcome.in_one_piece:
             self.learner.observe(pace, replace(outcome, ttft_s=None))
         if taught.availability is not None or taught.lower_bound:
-            self._availability.observe(row, taught.availability is True, at_s)
+            self._learn_availability(row, outcome, taught.availability is True, at_s)
         if evidence is Evidence.LIMITED:
             self._quotas.refused(row, at_s)
         if taught.times:
             self.trials.heard(row, _log_error(outcome))
         elif evidence not in (Evidence.UNTIMED, Evidence.UNKNOWN):
             self.trials.heard(row, math.inf)
+
+    def _learn_availability(self, row: int, outcome: Outcome, answered: bool, at_s: float) -> None:
+        if answered or outcome.error not in _BY_CLIENT:
+            self.outages.observe(row, answered, at_s)
+        if self.outages.is_out(row):
+            # The outage says all; what comes after it starts with a clean record.
+            self._availability.forget(row)
+        else:
+            self._availability.observe(row, answered, at_s)
 
     def _as_served(self, pace: int, outcome: Outcome) -> Outcome | None:
         """The outcome without its wait in the server's queue; None where it is not known how long it was."""

@@ -7,6 +7,7 @@ M models.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -76,6 +77,19 @@ class Ahead(NamedTuple):
     """How many they were."""
     ended_s: tuple[float, ...]
     """Seconds after the sending at which those of them ended that have ended, in order."""
+
+
+class Seen(NamedTuple):
+    """What one worker has seen of a deployment that has failed."""
+
+    failures: int = 0
+    """Since the last good answer that it knows of."""
+    answers: int = 0
+    """Good ones since the last failure that it knows of."""
+    failed_s: float = -math.inf
+    """When its last failure was,"""
+    answered_s: float = -math.inf
+    """and its last good answer; -inf for never."""
 
 
 class Prediction(NamedTuple):

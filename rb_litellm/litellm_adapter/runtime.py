@@ -31,6 +31,7 @@ from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
 from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
+from rb_litellm.litellm_adapter.shared.failure_share import GuardedFailures
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
 from rb_litellm.litellm_adapter.shared.gauge_exchange import Sharing
 from rb_litellm.litellm_adapter.shared.learned_share import GuardedLearned
@@ -85,6 +86,7 @@ class Runtime:
         self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.external_load)
         self.scraping = Scraping(self.index, self.catalog, self.external_load, self._told)
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self.random, memory, usage)
+        self.sharing.failures = GuardedFailures(self.balancer.beliefs, self.lock)
         self.sharing.learned = GuardedLearned(self.balancer.beliefs, self.lock, clock)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
         self._predictors = Predictors(partial(self.failed, "predictor"))

@@ -23,6 +23,7 @@ from time import monotonic
 from typing import Literal, Protocol
 from uuid import uuid4
 
+from rb_litellm.core.types import Seen
 from rb_litellm.state.exchange_schedule import pauses_s
 from rb_litellm.state.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
 from rb_litellm.state.index import DeploymentIndex
@@ -86,6 +87,13 @@ class LearnedShare(Protocol):
         """All that workers have told."""
 
 
+class FailureShare(Protocol):
+    """What workers tell each other of deployments that fail."""
+
+    def told(self, now: float) -> Mapping[int, Seen]:
+        """What was seen here, by row of the index, with times as minus their ages."""
+
+
 class UsageShare(Protocol):
     """What workers tell each other of deployments whose requests and tokens of a minute are limited."""
 
@@ -109,6 +117,7 @@ class GaugePublisher:
         shown: str = "",
         prefixes: PrefixShare | None = None,
         usage: UsageShare | None = None,
+        failures: FailureShare | None = None,
         learned: LearnedShare | None = None,
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
@@ -130,6 +139,7 @@ class GaugePublisher:
         self._learned = learned
         self._learned_s = -math.inf
         self._usage = usage
+        self._outages = failures
         self._origin = origin or worker_name()
         self._clock = clock
         self._random = random or Random()
@@ -210,6 +220,7 @@ class GaugePublisher:
                 before - self._since_s,
                 {} if self._prefixes is None else self._prefixes.recent(before),
                 {} if self._usage is None else self._usage.recent(before),
+                {} if self._outages is None else self._outages.told(before),
             )
             self._exchanges += 1
             stored = await asyncio.wait_for(

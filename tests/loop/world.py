@@ -65,7 +65,9 @@ class Server:
     hangs: Callable[[float], bool] = never
     """Takes requests and answers none of them."""
     fails: Callable[[float], bool] = never
-    """Answers with an error after its first token's time."""
+    """Answers with an error after its first token's time,"""
+    fails_after_s: float | None = None
+    """or after this."""
     cold_s: float = 0.0
     """What its very first answer takes longer,"""
     idle_s: float = math.inf
@@ -325,7 +327,8 @@ class World:
         factor = its.slower(self.now) * (1.0 + its.growth * (engine.running - 1))
         ttft_s = (its.ttft_s + its.prefill_s_per_token * self.traffic.input_tokens) * factor + cold_s
         if its.fails(self.now):
-            self.at(self.now + ttft_s, lambda: self._broke(call, served, its, engine))
+            after_s = ttft_s if its.fails_after_s is None else its.fails_after_s
+            self.at(self.now + after_s, lambda: self._broke(call, served, its, engine))
             return
         e2e_s = ttft_s + (served.tokens - 1) * its.tpot_s * factor
         if streams:

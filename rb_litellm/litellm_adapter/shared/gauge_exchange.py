@@ -15,6 +15,7 @@ from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.publisher import (
     ExchangeStatus,
+    FailureShare,
     GaugePublisher,
     LearnedShare,
     PrefixShare,
@@ -39,12 +40,14 @@ class Sharing:
         prefixes: PrefixShare | None = None,
         usage: UsageShare | None = None,
         learned: LearnedShare | None = None,
+        failures: FailureShare | None = None,
     ) -> None:
         self.peers = Peers(index)
         self._index = index
         self._ledger = ledger
         self._prefixes = prefixes
         self.learned = learned
+        self.failures = failures
         """What else workers share, from the next start on."""
         self._usage = usage
         self._args = RedisSettingsArgs()
@@ -116,6 +119,7 @@ class Sharing:
             prefixes=self._prefixes,
             learned=self.learned,
             usage=self._usage,
+            failures=self.failures,
         )
 
 
