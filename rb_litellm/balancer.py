@@ -300,7 +300,11 @@ class Balancer:
         if request.affinity is None:
             return None
         rows, tiers = candidate_set.state_rows, candidate_set.tier_rows
-        return self.memory.match(request.prompt, request.affinity, rows, tiers, candidate_set.groups, now)
+        found = self.memory.match(request.prompt, request.affinity, rows, tiers, candidate_set.groups, now)
+        found.seen_tokens = found.cached_tokens
+        if np.count_nonzero(found.cached_tokens):
+            found.cached_tokens = found.cached_tokens * self.beliefs.keeping.share(candidate_set.pace_rows)
+        return found
 
 
 def _assignment(decision: Decision | Refusal, deployments: tuple[Deployment, ...]) -> Assignment | Refusal:

@@ -15,6 +15,7 @@ from itertools import islice
 from rb_litellm.core.availability import Availability
 from rb_litellm.core.evidence import TEACHES, Evidence, evidence_of, taught_by
 from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.keeping import Keeping
 from rb_litellm.core.latency import LatencyPrior
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.learned import LearnedTimes
@@ -55,6 +56,8 @@ class Beliefs:
         self.residuals = Residuals()
         """Measured against predicted latency of each tier, for P(latency <= limit)."""
         self.trials = Trials()
+        self.keeping = Keeping()
+        """How much each engine keeps of what it was sent, by the learner's rows."""
         self.slots = Slots()
         """How many requests each server runs at once."""
         self.outages = Outages()
@@ -147,6 +150,7 @@ class Beliefs:
         pace = self._engines.get(engine) if all(engine) else None
         if pace is None:
             pace = self.learner.add(deployment.tier, deployment.prior)
+            self.keeping.add()
             if all(engine):
                 self._engines[engine] = pace
         self._on_server.setdefault(server, set()).add(pace)
@@ -205,7 +209,7 @@ class Beliefs:
         if row is not None and not self._is_of_another(outcome):
             served = self._as_served(self._pace_rows[row], outcome)
             if served is not None:
-                self.learner.first_token(self._pace_rows[row], served)
+                self.learner.first_token(self._pace_rows[row], self._as_kept(self._pace_rows[row], served))
 
     def observe_streams(self, streams: Iterable[Stream], now: float) -> None:
         """Let the latency model learn from the progress of open streams; call it about once a second."""
@@ -240,8 +244,11 @@ class Beliefs:
         self.residuals.learn(self.learner.tier_row(pace), outcome)
         # Of a stream whose first token was learned from, the wait is known already.
         served = outcome if outcome.first_token_learned else self._as_served(pace, outcome)
+        if taught.times:
+            self.keeping.told(pace, outcome)
         if served is not None:
-            self.learner.observe(pace, served)
+            kept = served if outcome.first_token_learned else self._as_kept(pace, served)
+            self.learner.observe(pace, kept)
         elif not outcome.in_one_piece:
             self.learner.observe(pace, replace(outcome, ttft_s=None))
         if taught.availability is not None or taught.lower_bound:
@@ -261,6 +268,16 @@ class Beliefs:
             self._availability.forget(row)
         else:
             self._availability.observe(row, answered, at_s)
+
+    def _as_kept(self, pace: int, outcome: Outcome) -> Outcome:
+        """The outcome with the tokens that its TTFT speaks for, of a prompt that was partly sent before."""
+        if not outcome.seen_tokens or outcome.ttft_s is None or outcome.in_one_piece:
+            return outcome
+        whole = replace(outcome, input_tokens=round(outcome.input_tokens + outcome.saved_tokens))
+        coefficients = self.learner.coefficients
+        (full_s,) = coefficients.service_s(pace, whole, coefficients.slots[pace : pace + 1])
+        prefill_s = float(coefficients.prefill_s_per_token[pace])
+        return self.keeping.timed(pace, outcome, float(full_s), prefill_s)
 
     def _as_served(self, pace: int, outcome: Outcome) -> Outcome | None:
         """The outcome without its wait in the server's queue; None where it is not known how long it was."""

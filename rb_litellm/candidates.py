@@ -117,6 +117,7 @@ class CandidateSets:
                 _with_median(input_usd),
                 _with_median(output_usd),
                 None if price_known.all() else price_known,
+                _cached_prices(deployments),
             ),
             latency_errors=FleetResiduals.of(self._beliefs.residuals, tier_rows),
             twins=_twins(deployments, tier_rows),
@@ -147,6 +148,15 @@ def _twins(deployments: Sequence[Deployment], tier_rows: IntArray) -> IntArray |
     if not (counts > 1).any():
         return None
     return np.where(hosted & np.isin(tier_rows, tiers[counts > 1]), tier_rows, -1)
+
+
+def _cached_prices(deployments: Sequence[Deployment]) -> FloatArray | None:
+    """(N,) prices of a cached token; None where nobody has one of its own."""
+    cached = np.array([d.cached_usd_per_token for d in deployments])
+    if np.isnan(cached).all():
+        return None
+    plain = np.array([d.input_usd_per_token for d in deployments])
+    return np.where(np.isnan(cached), np.nan_to_num(plain), cached)
 
 
 def _with_median(prices: FloatArray) -> FloatArray:

@@ -168,6 +168,8 @@ def _place(
         in_flight=fleet.state.in_flight.item(chosen),
         pending_prefill_tokens=fleet.state.pending_prefill_tokens.item(chosen),
         prefill_tokens=prefill_tokens.item(chosen),
+        seen_tokens=_seen_tokens(request, chosen),
+        saved_tokens=request.input_tokens - prefill_tokens.item(chosen),
         breakdown=breakdown,
         explored=explored is not None,
         affordable_tokens=None if affordable is None else affordable.item(chosen),
@@ -307,6 +309,12 @@ def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
     return request.cached_prefix.tokens_to_prefill(
         request.input_tokens, fleet.coefficients.prefill_s_per_token, fleet.state.in_flight, request.allowed
     )
+
+
+def _seen_tokens(request: BatchRequest, row: int) -> float:
+    if request.cached_prefix is None or request.cached_prefix.seen_tokens is None:
+        return 0.0
+    return min(request.cached_prefix.seen_tokens.item(row), request.input_tokens)
 
 
 def _predict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rb_litellm.core.latency import LatencyPrior
@@ -23,6 +24,8 @@ class Deployment:
     """NaN where it is unknown."""
     output_usd_per_token: float
     """NaN where it is unknown."""
+    cached_usd_per_token: float = math.nan
+    """Of input tokens that are cached; NaN where they cost as much as any other."""
     quality: float | None = None
     """Mean answer quality as configured, for models that the predictor does not know."""
     output_tokens: float | None = None

@@ -149,6 +149,12 @@ class Outcome:
     """False where no server was timed: a mocked answer, a background response's receipt, a websocket."""
     ahead: Ahead | None = None
     """Those of this worker that were on the server before it; None where that was lost count of."""
+    seen_tokens: float = 0.0
+    """Tokens of its prompt's beginning that had been sent there before,"""
+    saved_tokens: float = 0.0
+    """and by how many `input_tokens` are fewer for that."""
+    cached_tokens: int | None = None
+    """Tokens that the server says it had cached; None where it does not say."""
     choices: int = 1
     """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
 

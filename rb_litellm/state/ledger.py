@@ -71,6 +71,8 @@ class _Attempt:
     pending_prefill_tokens: float
     slot: int
     arrival: Arrival
+    seen_tokens: float
+    saved_tokens: float
     first_token_s: float | None = None
     first_token_learned: bool = False
     chunks_at_lease: int = 0
@@ -117,12 +119,15 @@ class Ledger:
         in_flight: float = 0.0,
         pending_prefill_tokens: float = 0.0,
         streams: bool = False,
+        seen_tokens: float = 0.0,
+        saved_tokens: float = 0.0,
     ) -> None:
         """Open an attempt, which counts from now on.
 
         `prediction` is None if the fallback rule placed it; then it counts as one in flight and no tokens.
         `in_flight` and `pending_prefill_tokens` are the load that it met, for the outcome. `streams` says
-        that its first token will be seen, so that a missing one is evidence of slowness.
+        that its first token will be seen, so that a missing one is evidence of slowness. `seen_tokens` were
+        sent there before, and `input_tokens` are fewer by `saved_tokens` for that.
 
         Raises:
             ValueError: this attempt was opened before.
@@ -142,6 +147,8 @@ class Ledger:
                 in_flight,
                 pending_prefill_tokens,
                 slot=len(self._by_slot),
+                seen_tokens=seen_tokens,
+                saved_tokens=saved_tokens,
                 arrival=self._departures.arrived(self._index.server(row)),
             )
             self._open[key] = attempt
@@ -188,6 +195,8 @@ class Ledger:
                 first_token_learned=True,
                 at_s=now,
                 ahead=self._departures.ahead(attempt.arrival, attempt.sent_s),
+                seen_tokens=attempt.seen_tokens,
+                saved_tokens=attempt.saved_tokens,
             )
 
     def close(
@@ -421,6 +430,8 @@ class Ledger:
             chunks=0 if stream is None else stream.progress.chunks,
             at_s=now,
             ahead=self._departures.ahead(attempt.arrival, attempt.sent_s),
+            seen_tokens=attempt.seen_tokens,
+            saved_tokens=attempt.saved_tokens,
             call_id=attempt.key.call_id,
             attempt=attempt.key.attempt,
         )

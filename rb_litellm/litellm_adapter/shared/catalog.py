@@ -155,6 +155,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         prior=prior,
         input_usd_per_token=input_price,
         output_usd_per_token=output_price,
+        cached_usd_per_token=_price("cache_read_input_token_cost", params, info, mapped),
         context_window=_int(info.get("max_input_tokens") or mapped.get("max_input_tokens")),
         serves=_serves(model, info, params),
         mocked=params.get("mock_response") is not None,
