@@ -58,7 +58,7 @@ def doctor(
 
 
 def _examine(file: Path | None, url: str | None, key: str | None) -> Iterator[Finding]:
-    from rb_litellm.doctor import configuration, policies, running, surroundings
+    from rb_litellm.doctor import configuration, hub, policies, running, surroundings
     from rb_litellm.doctor.finding import error
     from rb_litellm.litellm_adapter.proxy.preflight import ConfigUnreadable, read_config
 
@@ -72,6 +72,7 @@ def _examine(file: Path | None, url: str | None, key: str | None) -> Iterator[Fi
         else:
             yield from configuration.check(config)
             yield from policies.check(config)
+            yield from hub.check(config)
             yield from surroundings.check_redis(config)
             key = key or _master_key(config)
     if url is not None:

@@ -34,6 +34,7 @@ from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
 from rb_litellm.litellm_adapter.shared.failure_share import GuardedFailures
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
 from rb_litellm.litellm_adapter.shared.gauge_exchange import Sharing
+from rb_litellm.litellm_adapter.shared.hub_stalls import HubNotice, hub_is_off
 from rb_litellm.litellm_adapter.shared.learned_share import GuardedLearned
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
@@ -93,6 +94,7 @@ class Runtime:
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None
         self._weights_notice = WeightsNotice()
+        self._hub_notice = HubNotice()
 
     def adopt(self, settings: RouteBalanceSettings, router: Any) -> None:
         """Take the process-wide settings of a selector that is being built: of each the last one stated.
@@ -118,6 +120,7 @@ class Runtime:
                 self.feedback.settings = settings.feedback
             entries = getattr(router, "model_list", None) or ()
             self._weights_notice.tell(entries)
+            self._hub_notice.tell(entries, hub_is_off())
             # What other workers tell of a deployment is understood once it has a row here.
             self.catalog.default_parallel(getattr(router, "default_max_parallel_requests", None))
             for deployment in self.catalog.facts(entries):
