@@ -9,6 +9,7 @@ import click
 # command -> (module, attribute, one line for --help); a module is imported when its command runs.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("rb_litellm.cli.demo", "demo", "Route real requests before thirteen simulated servers."),
+    "data": ("rb_litellm.cli.data", "data", "Fetch public measurements as rows to train and judge by."),
     "train": ("rb_litellm.cli.train", "train", "Learn answer quality and length from graded answers."),
     "label": ("rb_litellm.cli.label", "label", "Grade answers by a judge model, or from thumbs."),
     "evaluate": ("rb_litellm.cli.evaluate", "evaluate", "Judge a predictor on graded answers."),
