@@ -137,6 +137,7 @@ Milliseconds = Annotated[float, Field(gt=0.0, le=86_400_000.0)]
 Usd = Annotated[float, Field(gt=0.0, le=1e6)]
 WeightsSetting = Annotated[Weights, BeforeValidator(_weights)]
 QualityNormSetting = Literal["raw", "minmax", "scaled"]
+NormSetting = Literal["absolute", "paper"]
 ObjectiveName = Literal["score", "priced"]
 
 
@@ -267,14 +268,25 @@ class AffinitySettings(_Settings):
 
 
 class ExplorationSettings(_Settings):
-    """Exploration: send a small share of requests where little is known of the latency."""
+    """Exploration: send a small share of requests where little is known of the latency, or nothing lately."""
 
-    method: Literal["epsilon", "thompson"] = "epsilon"
+    method: Literal["recovery", "epsilon", "thompson", "none"] = Field(
+        default="recovery",
+        description="recovery: only where something better may well be found, bounded in harm.",
+    )
     share: float = Field(default=0.02, gt=0.0, le=0.2, description="Of the requests, at most.")
+    max_loss_s: float = Field(
+        default=10.0,
+        ge=0.0,
+        le=3600.0,
+        description="`recovery`: longest forecast loss of a request that is sent to find something out.",
+    )
 
-    def rule(self) -> ExplorationRule:
-        """The same rule in the form of `core`."""
-        return ExplorationRule(self.method, self.share)
+    def rule(self) -> ExplorationRule | None:
+        """The same rule in the form of `core`; None for no exploration."""
+        if self.method == "none":
+            return None
+        return ExplorationRule(self.method, self.share, self.max_loss_s)
 
 
 class Cap(_Settings):
@@ -353,6 +365,11 @@ class RouteBalanceSettings(_Settings):
         "cost-based-routing",
     ] = Field(default="simple-shuffle", description="LiteLLM's strategy that serves in shadow mode.")
     quality_norm: QualityNormSetting = "raw"
+    norm: NormSetting = Field(
+        default="absolute",
+        description="absolute: the order of two candidates depends on no third. paper: relative to the "
+        "largest latency and cost of the candidates.",
+    )
     objective: ObjectiveName = Field(
         default="score", description="score: relative to the candidates. priced: in US dollars."
     )
@@ -361,7 +378,7 @@ class RouteBalanceSettings(_Settings):
     max_cost_usd: Usd | None = Field(default=None, description="The most that one request may cost.")
     admission: AdmissionSettings | None = None
     affinity: AffinitySettings | None = None
-    exploration: ExplorationSettings | None = None
+    exploration: ExplorationSettings = ExplorationSettings()
     overrides: OverrideSettings = OverrideSettings()
     member_access: Literal["group", "key"] = Field(
         default="group",

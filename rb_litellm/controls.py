@@ -28,7 +28,7 @@ from rb_litellm.config import (
     explain,
     shown,
 )
-from rb_litellm.core.scoring import JointScore, Objective, Priced, Weights
+from rb_litellm.core.scoring import JointScore, Norm, Objective, Priced, Weights
 from rb_litellm.core.slo import Mode, Slo
 
 Level = Literal["team", "key", "request"]
@@ -202,7 +202,7 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
             named = NAMES if controls.fixed == "all" else controls.fixed
             fixed.update({name: level for name in named if name not in fixed})
     return Plan(
-        _objective(values),
+        _objective(values, settings.norm),
         _slo(settings, values),
         values["max_cost_usd"],
         values["priority"],
@@ -272,10 +272,10 @@ def _numbers(name: ControlName, value: Any) -> list[tuple[CapName, float]]:
     return [(name, value)] if isinstance(value, (int, float)) else []  # type: ignore[list-item]
 
 
-def _objective(values: Mapping[ControlName, Any]) -> Objective:
+def _objective(values: Mapping[ControlName, Any], norm: Norm) -> Objective:
     if values["objective"] == "priced":
         return Priced(values["usd_per_quality"], values["usd_per_second"])
-    return JointScore(values["weights"], values["quality_norm"])
+    return JointScore(values["weights"], values["quality_norm"], norm)
 
 
 def _slo(settings: RouteBalanceSettings, values: Mapping[ControlName, Any]) -> Slo | None:

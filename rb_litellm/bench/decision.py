@@ -225,7 +225,7 @@ def _untold(
 def _close(request: dict[str, Any]) -> None:
     from rb_litellm.litellm_adapter.worker import worker
 
-    worker().accounting.closed(request["litellm_call_id"], "bench", error="Bench")
+    worker().accounting.closed(request["litellm_call_id"], "bench", error="Superseded")
 
 
 def _router(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -> Any:

@@ -51,6 +51,6 @@ async def _pick(path: Path) -> None:
                 model=MODEL, request_kwargs=request, messages=messages
             )
             decision = worker().accounting.decision(str(request["litellm_call_id"]))
-            worker().accounting.closed(str(request["litellm_call_id"]), "bench", error="Bench")
+            worker().accounting.closed(str(request["litellm_call_id"]), "bench", error="Superseded")
             if decision is not None:
                 picks.write(f"{time.monotonic():.3f} {decision.duration_s:.7f}\n")

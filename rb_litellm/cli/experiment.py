@@ -20,8 +20,8 @@ from rb_litellm.cli.simulate import simulation_progress
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    required=True,
-    help="Graded answers; repeatable. A predictor is trained on the part that is not simulated.",
+    help="Graded answers; repeatable; `incidents` needs none. A predictor is trained on the part that is "
+    "not simulated.",
 )
 @click.option("--cluster", default="paper", help="Servers to simulate: paper, or a YAML file of tiers.")
 @click.option(
@@ -55,8 +55,13 @@ def experiment(
 ) -> None:
     """Carry out an experiment.
 
-    NAME is cluster, paper-table, front, litellm, bursts, scale, azure, ablations or slo.
+    NAME is cluster, paper-table, front, litellm, bursts, scale, azure, ablations, slo or incidents.
     """
+    if name == "incidents":
+        _incidents(seeds, as_json, as_markdown, quiet)
+        return
+    if not data:
+        raise click.UsageError("Missing option '--data'.")
     from rb_litellm.sim.cluster_file import load_cluster
     from rb_litellm.sim.experiments.measured import Scale
     from rb_litellm.sim.experiments.registry import carry_out, named
@@ -119,6 +124,22 @@ def experiment(
             f"{len(results)} runs, {document['sim_s']} s simulated in {document['wall_s']} s; "
             f"seeds 0..{seeds - 1}; {document['machine']}"
         )
+
+
+def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+    """Its world is made up, so that it needs no data; it is judged in means over the seeds."""
+    from rb_litellm.sim.experiments import incidents
+
+    with simulation_progress(quiet) as progress:
+        task = progress.add_task("incidents", total=None)
+        found = incidents.carry_out(range(seeds), lambda what: progress.update(task, description=what))
+    if as_json:
+        click.echo(json.dumps({"seeds": seeds, "incidents": incidents.as_json(found)}))
+    elif as_markdown:
+        click.echo("\n".join(block.as_markdown() for block in incidents.blocks(found)))
+    else:
+        for block in incidents.blocks(found):
+            block.show(Console())
 
 
 def _settings(run: object) -> dict[str, object]:

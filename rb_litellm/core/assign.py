@@ -27,15 +27,23 @@ from rb_litellm.core.breakdown import (
     all_of,
 )
 from rb_litellm.core.capacity import Room
-from rb_litellm.core.exploration import explores, least_recently_chosen, sampled_latency
+from rb_litellm.core.exploration import (
+    ExplorationRule,
+    explores,
+    least_recently_chosen,
+    sampled_latency,
+)
 from rb_litellm.core.filters import Filtered, apply
 from rb_litellm.core.latency import BatchForecaster, LatencyCoefficients
 from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.shares import Shares, choose
-from rb_litellm.core.slo import LatencyErrors
+from rb_litellm.core.slo import LatencyErrors, time_s
+from rb_litellm.core.trials import FleetTrials
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
 _TIE = 1e-9
+_EQUAL = 0.05
+"""Difference of log E2E with which the odds of an equal fall by a factor of e."""
 
 
 @dataclass(slots=True)
@@ -55,6 +63,10 @@ class Fleet:
     """Needed where a request has limits."""
     sampling: CandidateSampling | None = None
     """How many other workers send here, knowing the load only as it was; None for none."""
+    trials: FleetTrials | None = None
+    """What may be tried to learn of it; None for nothing."""
+    twins: IntArray | None = None
+    """Number of the tier of each hosted deployment, -1 for others; None where no two are of one tier."""
     room: Room | None = None
     """What has been taken of limited capacity, changed in place; None where nobody has limits."""
     credit: FloatArray | None = None
@@ -90,15 +102,21 @@ def _place(
     allowed = filtered.allowed
     if fleet.room is not None:
         allowed = _with_room(fleet.room, request, filtered)
-    # Normalised over all offered candidates: a filter that keeps the best one then changes nothing.
-    latency = request.objective.latency(predictions.times, request.allowed)
-    scores = prescored.points + latency.points
+    quality, cost, points = prescored.quality, prescored.cost, prescored.points
+    compared = request.allowed
+    if filtered.failed and request.objective.relative and np.count_nonzero(allowed):
+        # Relative to those that the filters left: one that this request cannot use must not scale the others.
+        compared = allowed
+        quality, cost = request.objective.static_terms(request.quality, prescored.cost_usd, compared)
+        points = quality.points + cost.points
+    latency = request.objective.latency(predictions.times, compared)
+    scores = points + latency.points
     further = _further_terms(request, filtered)
     for term in further:
         scores += term.points
     if not all_of(allowed):
         scores = np.where(allowed, scores, -np.inf)
-    terms = (prescored.quality, latency, prescored.cost, *further)
+    terms = (quality, latency, cost, *further)
     breakdown = ScoreBreakdown(
         predictions,
         request.allowed,
@@ -111,9 +129,18 @@ def _place(
     breakdown.failed = filtered.failed
     if request.limits is not None:
         breakdown.limits = request.limits.by_name()
+    informing = None
     if filtered.refused is not None:
-        return Refusal(filtered.refused, breakdown, filtered.needed, filtered.retry_after_s)
-    explored = _explore(prescored, fleet, predictions, allowed, now, random)
+        retry_after_s = filtered.retry_after_s
+        if filtered.refused == "slo" and fleet.trials is not None and _recovers(request):
+            informing = _informing(request, fleet.trials, breakdown, now)
+            if informing is None and retry_after_s is None:
+                retry_after_s = fleet.trials.next_s(request.allowed, now)
+        if informing is None:
+            return Refusal(filtered.refused, breakdown, filtered.needed, retry_after_s)
+    explored = informing
+    if explored is None:
+        explored = _explore(prescored, fleet, breakdown, allowed, now, random)
     if explored is not None:
         chosen = explored
     else:
@@ -125,6 +152,8 @@ def _place(
         )
         if shared is not None:
             chosen = shared
+        elif fleet.twins is not None and fleet.twins[chosen] >= 0:
+            chosen = _shared(chosen, fleet.twins, breakdown, fleet.state.in_flight, random)
         elif fleet.sampling is not None:
             chosen = _best_of_sample(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
     affordable = filtered.affordable_tokens
@@ -160,15 +189,19 @@ def _further_terms(request: BatchRequest, filtered: Filtered) -> list[ScoreTerm]
 def _explore(
     prescored: PrescoredRequest,
     fleet: Fleet,
-    predictions: Predictions,
+    breakdown: ScoreBreakdown,
     allowed: BoolArray,
     now: float,
     random: Random,
 ) -> int | None:
     """The deployment to try, if this request is one of the exploring share; never with a strict SLO."""
-    request = prescored.request
+    request, predictions = prescored.request, breakdown.predictions
     rule = request.exploration
-    if rule is None or not explores(rule, random):
+    if rule is None:
+        return None
+    if rule.method == "recovery":
+        return _trial(request, rule, fleet, breakdown, now)
+    if not explores(rule, random):
         return None
     if request.limits is not None and request.limits.slo is not None and request.limits.slo.mode == "strict":
         return None
@@ -178,6 +211,83 @@ def _explore(
     drawn = sampled_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
     sampled = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
     return _best(np.where(allowed, prescored.points + sampled.points, -np.inf), fleet, random)
+
+
+def _recovers(request: BatchRequest) -> bool:
+    return request.exploration is not None and request.exploration.method == "recovery"
+
+
+def _trial(
+    request: BatchRequest, rule: ExplorationRule, fleet: Fleet, breakdown: ScoreBreakdown, now: float
+) -> int | None:
+    """The deployment that is to be tried with this request, if one is: see `trials`."""
+    if fleet.trials is None:
+        return None
+    fleet.trials.trials.asked(rule.share)
+    if not fleet.trials.trials.to_look(now):
+        return None
+    limits, allowed = request.limits, breakdown.allowed
+    if limits is not None and limits.slo is not None and limits.slo.mode == "strict":
+        return None
+    best = int(breakdown.scores.argmax())
+    times = breakdown.predictions.times
+    due = fleet.trials.due(now) & allowed & (times.e2e_s <= times.e2e_s[best] + rule.max_loss_s)
+    due[best] = False
+    if not np.count_nonzero(due):
+        return None
+    hoped = due.copy()
+    hoped[best] = True  # It may be better than is known as well, and is no longer known when all are new.
+    imagined = request.objective.latency(fleet.trials.hopeful(times, hoped, now), allowed)
+    present = next(term for term in breakdown.terms if term.name == "latency")
+    scores = breakdown.scores - present.points + imagined.points
+    found = int(np.where(due, scores, -np.inf).argmax())
+    if scores[found] <= scores[best]:
+        return None
+    fleet.trials.trials.sent(int(fleet.trials.rows[found]), now)
+    return found
+
+
+def _informing(
+    request: BatchRequest, trials: FleetTrials, breakdown: ScoreBreakdown, now: float
+) -> int | None:
+    """Where to send a request that would be refused for its latency, to learn whether it need be."""
+    if request.limits is None or request.limits.budget is not None:
+        return None  # What the budget pays for there was not worked out.
+    due = trials.due_to_inform(now) & request.allowed
+    if not np.count_nonzero(due):
+        return None
+    hopeful = trials.hopeful(breakdown.predictions.times, due, now)
+    for result in breakdown.filter_results:
+        if result.name in ("ttft", "tpot", "e2e"):
+            due &= time_s(hopeful, result.name) <= result.limit  # type: ignore[arg-type]
+        else:
+            due &= result.passed
+    if not np.count_nonzero(due):
+        return None
+    found = int(np.where(due, hopeful.e2e_s, np.inf).argmin())
+    trials.trials.sent(int(trials.rows[found]), now, informing=True)
+    return found
+
+
+def _shared(
+    best: int, twins: IntArray, breakdown: ScoreBreakdown, in_flight: FloatArray, random: Random
+) -> int:
+    """One of the hosted deployments of `best`'s model, the likelier the nearer it comes to it.
+
+    A hosted API shows no load until it refuses, so the quickest of equals would get everything. The odds of
+    one that is slower fall by e with each twentieth, and with what it has to do.
+    """
+    p = breakdown.predictions
+    alike = breakdown.allowed & (twins == twins[best])
+    alike &= (p.quality == p.quality[best]) & (p.cost_usd == p.cost_usd[best])
+    (rows,) = alike.nonzero()
+    if rows.size < 2:
+        return best
+    slower = np.log(p.times.e2e_s[rows] / p.times.e2e_s[best])
+    odds = np.exp(-np.maximum(slower, 0.0) / _EQUAL) / np.square(1.0 + in_flight[rows])
+    drawn = int(np.searchsorted(odds.cumsum(), random.random() * odds.sum()))
+    # Among those that are as quick, the shortest queue has been found already.
+    return best if slower[drawn] <= _TIE else int(rows[drawn])
 
 
 def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:

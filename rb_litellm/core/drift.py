@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from rb_litellm.core.evidence import taught_by
 from rb_litellm.core.types import Outcome
 
 DriftKind = Literal["ttft", "tpot", "output_tokens"]
@@ -132,13 +133,14 @@ class Drift:
     def learn(self, outcome: Outcome, model: str | None = None) -> list[Change]:
         """Learn from a closed attempt: times of its deployment, and length of its `model` where given."""
         predicted = outcome.predicted
-        if predicted is None or outcome.error is not None:
+        taught = taught_by(outcome)
+        if predicted is None or outcome.error is not None or not taught.times:
             return []
         changes = [
             self.observe(outcome.deployment, "ttft", predicted.ttft_s, outcome.ttft_s),
             self.observe(outcome.deployment, "tpot", predicted.tpot_s, outcome.tpot_s),
         ]
-        if model is not None:
+        if model is not None and taught.length:
             changes.append(
                 self.observe(model, "output_tokens", predicted.output_tokens, outcome.output_tokens)
             )

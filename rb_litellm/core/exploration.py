@@ -1,8 +1,10 @@
 """Exploration: a small share of requests for rarely chosen deployments, so that estimates stay current.
 
 A deployment that once looked slow gets no requests; so nothing is measured there, and it goes on looking
-slow. This is the exploration problem of bandits. Two methods, both off by default:
+slow. This is the exploration problem of bandits. Three methods, the first in use if nothing else is set:
 
+- `recovery`: single requests, bounded in number and in harm, go where they may well find something better
+  than is believed (see `trials`).
 - `epsilon` (epsilon-greedy; Sutton and Barto, Reinforcement Learning, chapter 2): a fixed share of requests
   goes to the candidate that was chosen longest ago.
 - `thompson` (Thompson, 1933; https://arxiv.org/abs/1707.02038): each candidate's latency is drawn from a
@@ -23,7 +25,7 @@ import numpy as np
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray
 
-Method = Literal["epsilon", "thompson"]
+Method = Literal["recovery", "epsilon", "thompson"]
 _SPREAD = 0.3
 """Standard deviation of log latency where nothing was measured."""
 _STALE_S = 60.0
@@ -36,6 +38,12 @@ class ExplorationRule:
 
     method: Method = "epsilon"
     share: float = 0.02
+    max_loss_s: float = 10.0
+    """`recovery`: the longest forecast loss of a request that is sent to find something out."""
+
+
+RECOVERY = ExplorationRule("recovery")
+"""What holds where nothing else is set."""
 
 
 def explores(rule: ExplorationRule | None, random: Random) -> bool:

@@ -28,8 +28,12 @@ class Deployment:
     output_tokens: float | None = None
     """Mean answer length as configured, for models that the predictor does not know."""
     context_window: int | None = None
+    serves: str = ""
+    """A digest of what serves under the id: address and settings that make it another server."""
     generates: bool = True
     """False for models that write no tokens, such as embeddings."""
+    mocked: bool = False
+    """Whether its answers are written in the configuration, so that no server is timed."""
     weight: float | None = None
     """Its share beside others of its model group, as the operator states it; 0 for drained or standby."""
     rpm: float | None = None

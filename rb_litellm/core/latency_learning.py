@@ -14,6 +14,11 @@ TTFT and TPOT are learned separately: a deployment can be slow to start and quic
 token is the first sign of a change, often long before an answer is complete. So its time is learned when it
 comes, and moves the scale of TPOT a little until answers say more. Where streams that are still open strongly
 contradict TPOT as learned, their `DecodeSpeed` (see `stream_progress`) corrects it for as long.
+
+An answer in one piece shows only its total time. Of many lengths, totals tell both parts: the two scales of a
+deployment are a state of two numbers with a covariance, each total a measurement of their mean weighted by
+the parts' shares of it (`total_time`). An attempt that was not answered within t says that an answer takes t
+at least. Beliefs age (`aging`): what was not measured for long goes back to its habit.
 """
 
 from __future__ import annotations
@@ -25,11 +30,15 @@ from typing import Final, Literal
 
 import numpy as np
 
+from rb_litellm.core.aging import FRESH_S, Aging
+from rb_litellm.core.evidence import taught_by
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
+from rb_litellm.core.learned import LearnedTimes
 from rb_litellm.core.pooling import pooled
 from rb_litellm.core.regression import Regression
 from rb_litellm.core.stream_progress import DecodeSpeed
 from rb_litellm.core.streams import Stream
+from rb_litellm.core.total_time import OF_DEPLOYMENT, OF_TIER, TotalTime
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
 
 _CLIP = math.log(4.0)
@@ -41,10 +50,21 @@ _HINT = 0.06
 _SHRINK = 0.002
 """Pull of a deployment's scale back to its tier's, per measurement."""
 _MAX_SCALE = math.log(200.0)
+_BOUND_GAIN = 0.3
+"""Least gain of an attempt that was not answered: it says how long an answer takes at least."""
+_AGED = 0.02
+"""A forecast is worked out anew when age has changed it by so much, in log,"""
+NEWER_S = 30.0
+"""Another worker's evidence is taken over if it is newer by so much than one's own."""
+_ADOPTED = 20
+"""Measurements of another worker that are counted at most: one's own soon weigh as much."""
+_MOST_AGED = 64
+"""of at most so many tiers at a time."""
 _RUNNING_UNIT, _PREFILL_UNIT = 16.0, 1000.0
 """Units of the regressions' features: 16 running sequences and 1,000 tokens are usual values."""
 _TPOT: Final = 0
 _TTFT: Final = 1
+_KINDS: tuple[Literal[0, 1], Literal[0, 1]] = (_TPOT, _TTFT)
 
 
 @dataclass(slots=True)
@@ -53,6 +73,7 @@ class _Tier:
     """On 1 and the running sequences."""
     ttft: Regression
     """On 1, the tokens to be prefilled, and the running sequences."""
+    total: TotalTime = field(default_factory=lambda: TotalTime(OF_TIER))
     rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
@@ -71,6 +92,16 @@ class LatencyLearner:
         self._decode_speeds: list[DecodeSpeed] = []
         self._factor: FloatArray = np.ones(0)
         """(N,) correction of TPOT by the decode speed of open streams."""
+        self._totals: list[TotalTime] = []
+        self._aging = Aging()
+        self._drift: FloatArray = np.zeros((2, 0))
+        """(2, N) what age has added to the log scales."""
+        self._believed: FloatArray = np.zeros((2, 0))
+        """(2, N) log scales as pooled within their tiers, without age."""
+        self._shape_level: FloatArray = np.zeros((2, 0))
+        """(2, N) log of the first coefficient of each row's tier."""
+        self._now = 0.0
+        """The latest moment that is known of."""
         self._coefficients = LatencyCoefficients.from_priors([])
         self._stale: set[tuple[str, Literal[0, 1]]] = set()
         """Tiers and kinds of time that were learned from since their coefficients were computed."""
@@ -110,12 +141,19 @@ class LatencyLearner:
         self._log_scale = np.append(self._log_scale, np.zeros((2, 1)), axis=1)
         self._decode_speeds.append(DecodeSpeed())
         self._factor = np.append(self._factor, 1.0)
+        self._totals.append(TotalTime(OF_DEPLOYMENT))
+        level = np.log([found.tpot.weights[0], found.ttft.weights[0]])
+        self._aging.add(level, self._now)
+        self._drift = np.append(self._drift, np.zeros((2, 1)), axis=1)
+        self._believed = np.append(self._believed, np.zeros((2, 1)), axis=1)
+        self._shape_level = np.append(self._shape_level, level[:, None], axis=1)
         self._coefficients = self._coefficients.with_row(prior)
         self._stale |= {(tier, _TPOT), (tier, _TTFT)}
         return row
 
     def first_token(self, row: int, outcome: Outcome) -> None:
         """Learn from the first token of an attempt that is still open; `observe` then skips its TTFT."""
+        self._pass_to(outcome)
         residual = self._learn_ttft(row, outcome)
         if residual is not None:
             self._move(_TPOT, row, _HINT * residual)
@@ -127,8 +165,15 @@ class LatencyLearner:
         return either
 
     def observe(self, row: int, outcome: Outcome) -> None:
-        """Learn from one closed attempt on the deployment at `row`; failures are skipped."""
-        if outcome.error is not None:
+        """Learn from one closed attempt on the deployment at `row`, as far as it is evidence of its speed."""
+        self._pass_to(outcome)
+        taught = taught_by(outcome)
+        if taught.lower_bound and outcome.ttft_s is None:
+            self._learn_bound(row, outcome)
+        if not taught.times:
+            return
+        if outcome.in_one_piece:
+            self._learn_total(row, outcome)
             return
         if outcome.tpot_s is not None and outcome.tpot_s > 0.0:
             running = min(outcome.in_flight, float(self._coefficients.slots[row]) - 1.0)
@@ -136,6 +181,101 @@ class LatencyLearner:
         self._decode_speeds[row].observe_answer(outcome.output_tokens, outcome.chunks)
         if not outcome.first_token_learned:
             self._learn_ttft(row, outcome)
+
+    def age(self, now: float) -> None:
+        """Let the time pass: beliefs without fresh evidence go back to their habits. Every second or so."""
+        self._now = max(self._now, now)
+        if not len(self):
+            return
+        drift = self._aging.drift(self._believed, self._goal(now), self._now)
+        kinds, rows = np.nonzero(np.abs(drift - self._drift) > _AGED)
+        touched: set[tuple[str, Literal[0, 1]]] = set()
+        for kind, row in zip(kinds.tolist(), rows.tolist(), strict=True):
+            if len(touched) >= _MOST_AGED:
+                break
+            touched.add((self._tier_of[row], _KINDS[kind]))
+            self._drift[kind, row] = drift[kind, row]
+        self._stale |= touched
+
+    def hoped(self, rows: IntArray, now: float) -> FloatArray:
+        """(2, n) factors, at most 1, to which TPOT and TTFT of these rows may well have fallen by now."""
+        level = (self._believed + self._drift)[:, rows]
+        # What open streams show is of this moment, and no belief that may be out of date.
+        optimism = self._aging.optimism(level, self._goal(now)[:, rows], rows, max(now, self._now))
+        factors: FloatArray = np.exp(-optimism)
+        return factors
+
+    def seen_s(self, rows: IntArray) -> FloatArray:
+        """(n,) when each of these rows was last measured at all; -inf for never."""
+        latest: FloatArray = self._aging.seen_s[:, rows].max(axis=0)
+        return latest
+
+    def learned(self, row: int) -> LearnedTimes | None:
+        """What is known of a row by its own measurements; None where it has none."""
+        counted = int(self.measured[row])
+        if not counted:
+            return None
+        c, habit = self.coefficients, np.exp(self._aging.habit[:, row])
+        # The speed of this moment is nobody's habit.
+        factor = float(self._factor[row])
+        return LearnedTimes(
+            float(c.tpot_s[row]) / factor,
+            float(c.tpot_s_per_running[row]) / factor,
+            float(c.ttft_s[row]),
+            float(c.prefill_s_per_token[row]),
+            float(c.ttft_s_per_running[row]),
+            float(habit[_TPOT]),
+            float(habit[_TTFT]),
+            counted,
+            float(self._aging.seen_s[:, row].max()),
+        )
+
+    def adopt(self, row: int, times: LearnedTimes) -> bool:
+        """Take over what another worker has learned of a row, if that is newer; whether it was.
+
+        `seen_s` of `times` is on this learner's clock.
+        """
+        own_s = float(self._aging.seen_s[:, row].max())
+        if times.seen_s <= own_s + NEWER_S:
+            return False
+        tier = self._tiers[self._tier_of[row]]
+        if not self._measured[:, tier.rows].any():
+            tier.tpot.weights[:] = [times.tpot_s, times.tpot_s_per_running * _RUNNING_UNIT]
+            tier.ttft.weights[:] = [
+                times.ttft_s,
+                times.prefill_s_per_token * _PREFILL_UNIT,
+                times.ttft_s_per_running * _RUNNING_UNIT,
+            ]
+        levels_s = (times.tpot_s, times.ttft_s)
+        for kind, shape, level_s in zip(_KINDS, (tier.tpot, tier.ttft), levels_s, strict=True):
+            scale = math.log(level_s / shape.weights[0])
+            self._log_scale[kind, row] = min(max(scale, -_MAX_SCALE), _MAX_SCALE)
+            self._measured[kind, row] = max(int(self._measured[kind, row]), min(times.measured, _ADOPTED))
+            self._drift[kind, row] = 0.0
+            self._stale.add((self._tier_of[row], kind))
+        habit = np.log([times.habit_tpot_s, times.habit_ttft_s])
+        self._aging.adopt(row, habit, times.seen_s)
+        return True
+
+    def _goal(self, now: float) -> FloatArray:
+        """(2, N) log scales to which beliefs without evidence return."""
+        goal = self._aging.goal(now) - self._shape_level
+        fresh = self._aging.seen_s > now - FRESH_S
+        if fresh.all() or not fresh.any():
+            return goal
+        for tier in self._tiers.values():
+            rows = tier.rows
+            if rows.size < 2:
+                continue
+            for kind in (_TPOT, _TTFT):
+                its = fresh[kind, rows]
+                if its.any() and not its.all():
+                    goal[kind, rows[~its]] = float(np.median(self._believed[kind, rows[its]]))
+        return goal
+
+    def _pass_to(self, outcome: Outcome) -> None:
+        if outcome.at_s is not None:
+            self._now = max(self._now, outcome.at_s)
 
     @property
     def contradicted(self) -> IntArray:
@@ -173,13 +313,90 @@ class LatencyLearner:
         """Learn from one measured time; returns the clipped log of measured / expected before it."""
         tier = self._tiers[self._tier_of[row]]
         shape = tier.ttft if kind == _TTFT else tier.tpot
+        self._settle_age(kind, row)
         scale = math.exp(self._log_scale[kind, row])
         before = shape.at(features) * scale
         shape.observe(features, measured_s / scale)
-        self._measured[kind, row] += 1
-        gain = max(_GAIN_FLOOR, 1.0 / (float(self._measured[kind, row]) + 3.0))
+        gain = self._gain(kind, row)
+        self._totals[row].measured(kind)
+        tier.total.measured(kind)
         self._move(kind, row, gain * _clipped(measured_s / (shape.at(features) * scale)))
+        self._note(kind, row, shape)
         return _clipped(measured_s / before)
+
+    def _learn_total(self, row: int, outcome: Outcome) -> None:
+        """Learn from the total time of an answer in one piece."""
+        if outcome.output_tokens is None or outcome.open_s <= 0.0:
+            return
+        slots = float(self._coefficients.slots[row])
+        if outcome.in_flight >= slots:
+            return
+        tier = self._tiers[self._tier_of[row]]
+        tokens = outcome.pending_prefill_tokens + outcome.input_tokens
+        load = outcome.in_flight / _RUNNING_UNIT
+        features = ((1.0, load), (1.0, tokens / _PREFILL_UNIT, load))
+        shapes = (tier.tpot, tier.ttft)
+        steps = (max(outcome.output_tokens - 1.0, 0.0), 1.0)
+        for kind in _KINDS:
+            self._settle_age(kind, row)
+        scales = [math.exp(self._log_scale[kind, row]) for kind in _KINDS]
+        walked = max(self._aging.gain(kind, row, self._now) for kind in _KINDS)
+
+        parts = [shapes[kind].at(features[kind]) * scales[kind] * steps[kind] for kind in _KINDS]
+        total_s = sum(parts)
+        share, error = parts[_TPOT] / total_s, _clipped(outcome.open_s / total_s)
+        doubt = tier.total.variance(share)
+        of_tier = tier.total.observe(share, error, walked)
+        of_row = self._totals[row].observe(share, error, walked, doubt)
+        for kind in _KINDS:
+            if steps[kind]:
+                # What is true of all deployments of a tier is no difference between them.
+                level_s = shapes[kind].at(features[kind])
+                shapes[kind].observe(features[kind], level_s * math.exp(of_tier[kind]))
+                self._gain(kind, row)
+                self._move(kind, row, of_row[kind])
+                self._note(kind, row, shapes[kind])
+
+    def _learn_bound(self, row: int, outcome: Outcome) -> None:
+        """Learn from an attempt that was not answered as long as it was open."""
+        if outcome.predicted is None:
+            return
+        c, p = self.coefficients, outcome.predicted
+        running = min(outcome.in_flight, float(c.slots[row]) - 1.0)
+        ttft_s = float(
+            c.ttft_s[row]
+            + c.ttft_s_per_running[row] * running
+            + c.prefill_s_per_token[row] * (outcome.pending_prefill_tokens + outcome.input_tokens)
+        )
+        tpot_s = float(c.tpot_s[row] + c.tpot_s_per_running[row] * running)
+        expected_s = p.wait_s + ttft_s + max(p.output_tokens - 1.0, 0.0) * tpot_s
+        if outcome.open_s <= expected_s:
+            return
+        tier = self._tiers[self._tier_of[row]]
+        kinds: tuple[Literal[0, 1], ...] = (_TPOT,) if outcome.ttft_s is not None else (_TPOT, _TTFT)
+        for kind in kinds:
+            self._settle_age(kind, row)
+            gain = max(self._gain(kind, row), _BOUND_GAIN)
+            self._move(kind, row, gain * _clipped(outcome.open_s / expected_s))
+            self._note(kind, row, tier.ttft if kind == _TTFT else tier.tpot)
+
+    def _gain(self, kind: Literal[0, 1], row: int) -> float:
+        """Count a measurement; its weight: much for the first ones, and for one after a long silence."""
+        self._measured[kind, row] += 1
+        counted = 1.0 / (float(self._measured[kind, row]) + 3.0)
+        return max(_GAIN_FLOOR, counted, self._aging.gain(kind, row, self._now))
+
+    def _settle_age(self, kind: Literal[0, 1], row: int) -> None:
+        """Before a measurement: what age has made of the belief is the belief from now on."""
+        drift = float(self._drift[kind, row])
+        if drift:
+            self._log_scale[kind, row] += drift
+            self._drift[kind, row] = 0.0
+            self._stale.add((self._tier_of[row], kind))
+
+    def _note(self, kind: Literal[0, 1], row: int, shape: Regression) -> None:
+        level = math.log(shape.weights[0]) + float(self._log_scale[kind, row])
+        self._aging.measured(kind, row, level, self._now)
 
     def _move(self, kind: Literal[0, 1], row: int, step: float) -> None:
         before = float(self._log_scale[kind, row])
@@ -192,7 +409,11 @@ class LatencyLearner:
 
     def _refresh(self, tier: _Tier, kind: Literal[0, 1]) -> None:
         rows, c = tier.rows, self._coefficients
-        scale = np.exp(pooled(self._log_scale[kind, rows], self._measured[kind, rows]))
+        believed = pooled(self._log_scale[kind, rows], self._measured[kind, rows])
+        self._believed[kind, rows] = believed
+        shape = tier.ttft if kind == _TTFT else tier.tpot
+        self._shape_level[kind, rows] = math.log(shape.weights[0])
+        scale = np.exp(believed + self._drift[kind, rows])
         if kind == _TPOT:
             scale = scale * self._factor[rows]
             idle, growth = tier.tpot.weights

@@ -1,7 +1,8 @@
 """Turn a closed attempt and its reported usage into measured TTFT and TPOT.
 
-A stream shows both. An answer in one piece shows its total time only. That is divided in the proportion that
-was predicted, so that a wrong prediction is corrected in total and neither part becomes negative.
+A stream shows both. An answer in one piece shows its total time only. For whoever looks at single answers it
+is divided in the proportion that was predicted; learners use the total (`LatencyLearner`), because total
+times over many lengths tell both parts and a single one does not.
 """
 
 from __future__ import annotations
@@ -39,4 +40,5 @@ def measured(outcome: Outcome, output_tokens: int, cost_usd: float | None = None
         ttft_s=ttft,
         tpot_s=tpot,
         cost_usd=outcome.cost_usd if cost_usd is None else cost_usd,
+        in_one_piece=outcome.ttft_s is None,
     )

@@ -2,15 +2,17 @@
 
 What counts is the error relative to the expected time: ten milliseconds are much on an idle server and
 nothing on a full one. So with prediction p = w . x, the features x / p, and the error log(y / p) clipped to
-1.5 standard errors (Huber, Robust Estimation of a Location Parameter, 1964), each measurement y updates
+1.5 of its own standard errors s (Huber, Robust Estimation of a Location Parameter, 1964), each measurement y
+updates
 
-    g = P x' / (lambda * sigma^2 + x'^T P x')          x' = x / p,  sigma = 0.3
+    s^2 = lambda * sigma^2 + x'^T P x'                 x' = x / p,  sigma = 0.3
+    g = P x' / s^2
     w = w + g * error                                  P = (P - g (P x')^T) / lambda
 
 as in Haykin, Adaptive Filter Theory, chapter on RLS. lambda = 0.998 forgets with a memory of about 500
 measurements. P starts at the square of the prior, so that a few measurements that err by the prior's own size
-move it. P never grows beyond its start, because without new information forgetting would let it grow without
-bound (estimator wind-up).
+move it: the first ones may move it far, for s is large then, and later ones little. P never grows beyond its
+start, because without new information forgetting would let it grow without bound (estimator wind-up).
 
 Two or three coefficients in plain Python floats are several times quicker than NumPy at this size.
 """
@@ -22,9 +24,12 @@ from collections.abc import Sequence
 
 _SPREAD = 0.3
 """Standard error of one measurement, relative to its expectation."""
-_CLIP = 1.5 * _SPREAD
+_CLIP = 1.5
+"""Standard errors for which one measurement counts at most,"""
+_DOWN = 0.75
+"""and what it may take from an expectation, as a share: steps are linear, and times are positive."""
 _FORGETTING = 0.998
-_LEAST, _MOST = 0.05, 50.0
+_LEAST, _MOST = 0.01, 50.0
 """Coefficients stay within these multiples of their prior."""
 _GROWTH = 0.5
 """A slope whose prior is small or zero may still reach this share of the first coefficient's prior."""
@@ -58,11 +63,12 @@ class Regression:
     def observe(self, features: Sequence[float], y: float) -> None:
         """Learn from one measurement y > 0."""
         expected = self.at(features)
-        error = min(max(math.log(y / expected), -_CLIP), _CLIP)
         relative = [x / expected for x in features]
         rows = self._covariance
         spread = [sum(c * x for c, x in zip(row, relative, strict=True)) for row in rows]
         total = _SPREAD * _SPREAD * _FORGETTING + sum(s * x for s, x in zip(spread, relative, strict=True))
+        clip = _CLIP * math.sqrt(total)
+        error = min(max(math.log(y / expected), -min(clip, _DOWN)), clip)
         for i, s in enumerate(spread):
             weight = self.weights[i] + s / total * error
             self.weights[i] = min(max(weight, self._low[i]), self._high[i])

@@ -23,6 +23,7 @@ from typing import Literal
 
 import numpy as np
 
+from rb_litellm.core.evidence import taught_by
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
 
 LatencyKind = Literal["ttft", "tpot", "e2e"]
@@ -62,13 +63,14 @@ class Residuals:
     def learn(self, tier_row: int, outcome: Outcome) -> None:
         """Learn from a closed attempt; skips failed ones and those without predictions."""
         predicted = outcome.predicted
-        if predicted is None or outcome.error is not None:
+        taught = taught_by(outcome)
+        if predicted is None or outcome.error is not None or not taught.times:
             return
         if outcome.ttft_s is not None:
             self.observe(tier_row, "ttft", predicted.ttft_s, outcome.ttft_s)
         if outcome.tpot_s is not None:
             self.observe(tier_row, "tpot", predicted.tpot_s, outcome.tpot_s)
-        if outcome.output_tokens is not None:
+        if outcome.output_tokens is not None and taught.length:
             self.observe(tier_row, "e2e", predicted.e2e_s, outcome.open_s)
 
     def observe(self, tier_row: int, kind: LatencyKind, predicted_s: float, measured_s: float) -> None:

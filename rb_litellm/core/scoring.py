@@ -1,10 +1,17 @@
 """One score per candidate over quality, latency and cost: the joint decision.
 
-    s = w_q * q + w_l * (1 - T / max T) + w_c * (1 - cost / max cost)
+    absolute    s = w_q * q + w_l * 0.32 * ln(1000 s / T) + w_c * 0.25 * ln(10 USD / cost)
+    paper       s = w_q * q + w_l * (1 - T / max T) + w_c * (1 - cost / max cost)
 
-This is the score of RouteBalance (https://arxiv.org/abs/2606.17949), a weighted sum of normalised criteria
-(simple additive weighting in decision analysis). The weights sum to one; the maxima are over the candidates
-of the same request. T is the predicted E2E plus, beyond the paper, what the requests already there lose
+The second is the score of RouteBalance (https://arxiv.org/abs/2606.17949), a weighted sum of normalised
+criteria (simple additive weighting in decision analysis); its maxima are over the candidates of the same
+request. One candidate that nobody would choose, believed slow for example, makes all other differences small
+there, and so changes the order of the others. In the first form, in use if nothing else is set, a candidate's
+score depends on itself alone (a weighted product of criteria, in logs): the order of two never depends on a
+third, and as in the second form only ratios of times and of costs count. Its two slopes are those with which
+it chooses as the paper's form does on the paper's cluster.
+
+The weights sum to one. T is the predicted E2E plus, beyond the paper, what the requests already there lose
 because of this one (`burden` in `latency`). Higher is better. All functions take arrays whose last axis is
 the N candidates, so the same code scores one request (N,) and a batch (R, N).
 """
@@ -24,6 +31,15 @@ from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.types import BoolArray, FloatArray
 
 QualityNorm = Literal["raw", "minmax", "scaled"]
+Norm = Literal["absolute", "paper"]
+"""How latency and cost become terms: each by itself, or relative to the largest of the candidates."""
+
+_LATENCY_SLOPE, _COST_SLOPE = 0.32, 0.25
+"""Score, before the weight, of a factor of e in latency and in cost."""
+_LATENCY_NOUGHT_S, _COST_NOUGHT_USD = 1000.0, 10.0
+"""Where the terms are zero: only differences count, and these keep usual ones positive."""
+_LEAST_S, _LEAST_USD = 1e-3, 1e-6
+"""A millisecond and a thousandth of a tenth of a cent more or less make no difference."""
 
 _SUM_TOLERANCE = 1e-6
 
@@ -50,9 +66,9 @@ class Weights:
 
 PRESETS: dict[str, Weights] = {
     "balanced": Weights(1 / 3, 1 / 3, 1 / 3),
-    "quality": Weights(0.8, 0.1, 0.1),
+    "quality": Weights(0.7, 0.15, 0.15),
     "latency": Weights(0.15, 0.7, 0.15),
-    "cost": Weights(0.1, 0.1, 0.8),
+    "cost": Weights(0.13, 0.13, 0.74),
     "cheapest": Weights(0.0, 0.2, 0.8),
 }
 """`balanced` is the paper's. For the next three the paper says which weight goes towards 1, not how far.
@@ -94,6 +110,12 @@ def saving(amount: FloatArray, allowed: BoolArray) -> FloatArray:
     return saved
 
 
+def worth(amount: FloatArray, slope: float, nought: float, least: float) -> FloatArray:
+    """slope * ln(nought / amount): whoever takes half as much gains the same, whatever others take."""
+    gained: FloatArray = slope * (math.log(nought) - np.log(amount + least))
+    return gained
+
+
 class Objective(ABC):
     """Turns predictions into the terms whose sum is a candidate's score.
 
@@ -101,6 +123,11 @@ class Objective(ABC):
     """
 
     __slots__ = ()
+
+    @property
+    def relative(self) -> bool:
+        """Whether a candidate's terms depend on which others are compared."""
+        return False
 
     @abstractmethod
     def static_terms(
@@ -120,25 +147,41 @@ class Objective(ABC):
 
 @dataclass(frozen=True, slots=True)
 class JointScore(Objective):
-    """The score in the module's docstring: each term is relative to the candidates of the same request."""
+    """The score in the module's docstring, in either form."""
 
     weights: Weights
     quality_norm: QualityNorm = "raw"
+    norm: Norm = "absolute"
+
+    @property
+    def relative(self) -> bool:
+        """Whether a candidate's terms depend on which others are compared."""
+        return self.norm == "paper" or self.quality_norm != "raw"
 
     def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
     ) -> tuple[ScoreTerm, ScoreTerm]:
-        """The normalised quality, and the saving against the largest cost."""
+        """The normalised quality, and what a low cost is worth."""
+        saved = (
+            saving(cost_usd, allowed)
+            if self.norm == "paper"
+            else worth(cost_usd, _COST_SLOPE, _COST_NOUGHT_USD, _LEAST_USD)
+        )
         return (
             ScoreTerm(
                 "quality", self.weights.quality, normalise_quality(quality, allowed, self.quality_norm)
             ),
-            ScoreTerm("cost", self.weights.cost, saving(cost_usd, allowed)),
+            ScoreTerm("cost", self.weights.cost, saved),
         )
 
     def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
-        """The saving against the largest latency."""
-        return ScoreTerm("latency", self.weights.latency, saving(times.priced_s, allowed))
+        """What a low latency is worth."""
+        saved = (
+            saving(times.priced_s, allowed)
+            if self.norm == "paper"
+            else worth(times.priced_s, _LATENCY_SLOPE, _LATENCY_NOUGHT_S, _LEAST_S)
+        )
+        return ScoreTerm("latency", self.weights.latency, saved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +238,14 @@ def score(
     allowed: BoolArray,
     weights: Weights,
     quality_norm: QualityNorm = "raw",
+    norm: Norm = "paper",
 ) -> FloatArray:
-    """Joint score (..., N) of every candidate, or -inf where it is not allowed.
+    """Joint score (..., N) of every candidate, or -inf where it is not allowed; in the paper's form if not
+    told otherwise.
 
     `quality` in [0, 1], `e2e_s` in seconds, `cost_usd` in US dollars, all of shape (..., N).
     """
-    objective = JointScore(weights, quality_norm)
+    objective = JointScore(weights, quality_norm, norm)
     of_quality, of_cost = objective.static_terms(quality, cost_usd, allowed)
-    of_latency = ScoreTerm("latency", weights.latency, saving(e2e_s, allowed))
+    of_latency = objective.latency(LatencyForecast(e2e_s, e2e_s, e2e_s, e2e_s), allowed)
     return total((of_quality, of_latency, of_cost), allowed)

@@ -114,6 +114,18 @@ class Outcome:
     call_id: str = ""
     attempt: int = 0
     """Number of the attempt within its call, from 0."""
+    at_s: float | None = None
+    """When it was closed, or its first token came, on the ledger's clock."""
+    cut: bool = False
+    """Whether its client left before the answer was complete."""
+    estimated: bool = False
+    """Whether its output tokens are estimated, because no usage came."""
+    in_one_piece: bool = False
+    """Whether only the total time was seen; TTFT and TPOT are then shares of it, and no measurements."""
+    timed: bool = True
+    """False where no server was timed: a mocked answer, or the receipt of a background response."""
+    choices: int = 1
+    """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
 
 
 @dataclass(frozen=True, slots=True)

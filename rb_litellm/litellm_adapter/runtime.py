@@ -33,6 +33,7 @@ from rb_litellm.litellm_adapter.shared.catalog import Catalog
 from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
 from rb_litellm.litellm_adapter.shared.gauge_exchange import Sharing
+from rb_litellm.litellm_adapter.shared.learned_share import GuardedLearned
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
@@ -83,6 +84,7 @@ class Runtime:
         self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.external_load)
         self.scraping = Scraping(self.index, self.catalog, self.external_load)
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self.random, memory, usage)
+        self.sharing.learned = GuardedLearned(self.balancer, self.lock, clock)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
         self._predictors = Predictors(partial(self.failed, "predictor"))
         self._redis = RedisSettingsArgs()
@@ -143,6 +145,10 @@ class Runtime:
         """An attempt is over and all is known of it that will be: keep it, and learn from it soon."""
         self.outcomes.add(outcome)
         self._learning.add(partial(self._learn, outcome))
+
+    def amended(self, outcome: Outcome) -> None:
+        """More has come to light of an attempt that was finished, or is late: learn from it soon."""
+        self._learning.add(partial(self.balancer.learn, outcome))
 
     def begun(self, outcome: Outcome) -> None:
         """The first token of an attempt has come: learn from it soon."""

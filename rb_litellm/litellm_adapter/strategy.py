@@ -80,7 +80,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self.planner = Planner(settings)
         self._affinity = None if settings.affinity is None else settings.affinity.rule()
         self._shows_others = settings.affinity is not None and settings.affinity.across == "all"
-        self._exploration = None if settings.exploration is None else settings.exploration.rule()
+        self._exploration = settings.exploration.rule()
         self._predictions = predictions
         self._worker = worker
         self._runtime = worker.runtime

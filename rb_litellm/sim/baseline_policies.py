@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from random import Random
 
@@ -60,6 +61,44 @@ class ShortestQueue(Oblivious):
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """One fewer."""
         self.leave(deployment)
+
+
+class PeakEwma(Oblivious):
+    """Peak-EWMA with two choices: of two random deployments, the one with the lower latency x load.
+
+    The latency estimate jumps to any higher measurement and falls with time constant DECAY_S (tower's
+    `load/peak_ewma.rs`, after Finagle). A deployment that was never measured costs next to nothing.
+    """
+
+    name = "peak-ewma"
+    DECAY_S = 10.0
+
+    def __init__(self, deployments: int, seed: int = 0) -> None:
+        self._open = np.zeros(deployments, dtype=np.int64)
+        self._latency_s = np.full(deployments, 0.03)
+        self._seen_s = np.zeros(deployments)
+        self._sent_s: dict[int, float] = {}
+        self._random = Random(f"{self.name} {seed}")
+
+    def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
+        """The better one of two for each, the ones before it counted."""
+        return [self._pick(request, now) for request in batch]
+
+    def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
+        """The answer's time is measured, a failure's too."""
+        self._open[deployment] -= 1
+        took_s = now - self._sent_s.pop(request.number)
+        kept = math.exp(-(now - self._seen_s[deployment]) / self.DECAY_S)
+        before = self._latency_s[deployment]
+        self._latency_s[deployment] = took_s if took_s > before else before * kept + took_s * (1.0 - kept)
+        self._seen_s[deployment] = now
+
+    def _pick(self, request: Request, now: float) -> int:
+        two = self._random.sample(range(self._open.size), min(2, self._open.size))
+        chosen = min(two, key=lambda d: self._latency_s[d] * (self._open[d] + 1))
+        self._open[chosen] += 1
+        self._sent_s[request.number] = now
+        return chosen
 
 
 class TierQueues:

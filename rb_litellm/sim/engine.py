@@ -95,7 +95,9 @@ class Simulation:
         seed: int = 0,
         incidents: Sequence[Incident] = (),
         sample_s: float | None = None,
+        events: Sequence[tuple[float, Callable[[Simulation], None]]] = (),
     ) -> None:
+        """`events` are called at their times with this simulation."""
         self._policy = policy
         self.deciding_wall_s = 0.0
         """Real time that the policy's decisions took."""
@@ -116,8 +118,10 @@ class Simulation:
         for served in self.served:
             self._at(served.request.arrival_s, partial(self._arrive, served))
         for incident in incidents:
-            self._at(incident.start_s, partial(self._strike, incident.deployment, incident.slowdown))
-            self._at(incident.end_s, partial(self._strike, incident.deployment, 1.0))
+            self._at(incident.start_s, partial(self.strike, incident.deployment, incident.slowdown))
+            self._at(incident.end_s, partial(self.strike, incident.deployment, 1.0))
+        for when, event in events:
+            self._at(when, partial(event, self))
 
     def run(self) -> list[Served]:
         """Run until every request is answered or has failed; what became of each, in order of arrival."""
@@ -248,7 +252,8 @@ class Simulation:
             served.failed = True
             self._open -= 1
 
-    def _strike(self, index: int, slowdown: float) -> None:
+    def strike(self, index: int, slowdown: float) -> None:
+        """From now on a deployment is so many times slower than it should be, or down (inf)."""
         instance = self.instances[index]
         self._down[index] = slowdown == float("inf")
         if self._down[index]:

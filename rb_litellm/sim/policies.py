@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from rb_litellm.core.affinity import AffinityRule
-from rb_litellm.core.scoring import PRESETS, QualityNorm, Weights
+from rb_litellm.core.exploration import RECOVERY, ExplorationRule
+from rb_litellm.core.scoring import PRESETS, Norm, QualityNorm, Weights
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim import controlled, oracle_bounds
-from rb_litellm.sim.baseline_policies import RoundRobin, ShortestQueue
+from rb_litellm.sim.baseline_policies import PeakEwma, RoundRobin, ShortestQueue
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.memory import Trained
 from rb_litellm.sim.policy import Policy
@@ -28,6 +29,11 @@ _ARMS = {
     "window": Arms(window_s=0.1),
     "affinity": Arms(affinity=AffinityRule()),
 }
+_EXPLORATION: dict[str, ExplorationRule | None] = {
+    "epsilon": ExplorationRule("epsilon"),
+    "thompson": ExplorationRule("thompson"),
+    "none": None,
+}
 _LITELLM = (
     "simple-shuffle",
     "least-busy",
@@ -44,6 +50,8 @@ _ROUTER = re.compile(r"(classifier|clusters|winrate)\+jsq(?:=(\d*\.?\d+))?(:seri
 NAMES = (
     *(f"routebalance:{preset}" for preset in PRESETS),
     "routebalance:W_Q,W_L,W_C",
+    "routebalance:PRESET:paper",
+    *(f"routebalance:PRESET[:paper]+{method}" for method in _EXPLORATION),
     *(f"routebalance-{arm}" for arm in (*_ARMS, "priors")),
     *controlled.NAMES,
     "decoupled-predictive",
@@ -51,6 +59,7 @@ NAMES = (
     "round-robin",
     "jsq",
     "power-of-2",
+    "peak-ewma",
     *(f"{router}+jsq[=THRESHOLD][:serial]" for router in _CHOOSERS),
     "oracle",
     *oracle_bounds.NAMES,
@@ -67,6 +76,7 @@ class Surroundings:
     predictions: PredictionSource
     """What RouteBalance predicts by."""
     quality_norm: QualityNorm = "raw"
+    norm: Norm = "absolute"
     workers: int = 1
     gauges_s: float = 0.2
     scoring_s: float | None = None
@@ -101,6 +111,8 @@ def make_policy(name: str, around: Surroundings, requests: Sequence[Request], se
         return RoundRobin(deployments)
     if name == "jsq":
         return ShortestQueue(deployments, seed)
+    if name == "peak-ewma":
+        return PeakEwma(deployments, seed)
     if name == "power-of-2":
         return ShortestQueue(deployments, seed, samples=2)
     if name.removeprefix("litellm:") in _LITELLM and name.startswith("litellm:"):
@@ -120,6 +132,15 @@ def make_policy(name: str, around: Surroundings, requests: Sequence[Request], se
 
 def _route_balance(name: str, around: Surroundings, seed: int) -> RouteBalance:
     weights, arms, predictions = PRESETS["balanced"], Arms(), around.predictions
+    shown, norm = name, around.norm
+    exploration: ExplorationRule | None = RECOVERY
+    name, _, method = name.partition("+")
+    if method:
+        if method not in _EXPLORATION:
+            raise _unknown(shown)
+        exploration = _EXPLORATION[method]
+    if name.endswith(":paper"):
+        name, norm = name.removesuffix(":paper"), "paper"
     objective, limits = controlled.controls(name) or (None, None)
     if name == "routebalance-priors":
         predictions = PredictionSource()
@@ -130,11 +151,13 @@ def _route_balance(name: str, around: Surroundings, seed: int) -> RouteBalance:
     elif name != "routebalance" and objective is None:
         weights = _weights(name)
     return RouteBalance(
-        name,
+        shown,
         around.cluster,
         weights,
         predictions,
         quality_norm=around.quality_norm,
+        norm=norm,
+        exploration=exploration,
         arms=arms,
         workers=around.workers,
         gauges_s=around.gauges_s,

@@ -7,6 +7,7 @@ workers exchange encoded gauges at every tick, as they do through Redis.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -16,11 +17,14 @@ import numpy as np
 from rb_litellm.balancer import MAX_STREAMS_PER_STEP, Balancer, RoutingRequest, model_info
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.breakdown import Refusal, ScoreTerm
+from rb_litellm.core.exploration import RECOVERY, ExplorationRule
 from rb_litellm.core.filters import Limits
+from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyForecast
 from rb_litellm.core.latency_learning import LatencyLearner
+from rb_litellm.core.learned import LearnedTimes
 from rb_litellm.core.measurement import measured
-from rb_litellm.core.scoring import JointScore, Objective, QualityNorm, Weights, score
+from rb_litellm.core.scoring import JointScore, Norm, Objective, QualityNorm, Weights, score
 from rb_litellm.core.streams import Progress
 from rb_litellm.core.types import (
     BoolArray,
@@ -78,6 +82,8 @@ class RouteBalance:
         predictions: PredictionSource,
         *,
         quality_norm: QualityNorm = "raw",
+        norm: Norm = "absolute",
+        exploration: ExplorationRule | None = RECOVERY,
         arms: Arms = Arms(),
         workers: int = 1,
         gauges_s: float = 0.2,
@@ -95,7 +101,8 @@ class RouteBalance:
         self._number = {d.id: n for n, d in enumerate(self._deployments)}
         self._weights = weights
         self._norm: QualityNorm = quality_norm
-        joint = JointScore(weights, quality_norm)
+        joint = JointScore(weights, quality_norm, norm)
+        self._exploration = exploration
         self._objective: Objective = objective or (joint if arms.burden else _WithoutBurden(joint))
         self._limits = limits
         self._predictions = predictions
@@ -136,9 +143,26 @@ class RouteBalance:
     def _routing_requests(self, batch: Sequence[Request]) -> list[RoutingRequest]:
         affinity = self._arms.affinity
         return [
-            RoutingRequest(r.prompt, self._deployments, self._objective, self._limits, affinity=affinity)
+            RoutingRequest(
+                r.prompt, self._deployments, self._objective, self._limits, affinity, self._exploration
+            )
             for r in batch
         ]
+
+    def replace_deployment(self, number: int, deployment: Deployment) -> None:
+        """The operator has edited one: another price, or another model under its old id."""
+        its = list(self._deployments)
+        its[number] = deployment
+        self._deployments = tuple(its)
+
+    def learned(self) -> dict[str, LearnedTimes]:
+        """What the first worker has learned, as it is in the store."""
+        return self._workers[0].balancer.learned(-math.inf)
+
+    def adopt(self, learned: dict[str, LearnedTimes]) -> None:
+        """Start from what is in the store."""
+        for worker in self._workers:
+            worker.balancer.adopt(learned)
 
     def first_token(
         self, worker: int, request: Request, deployment: int, now: float, progress: Progress

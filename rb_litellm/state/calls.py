@@ -53,6 +53,12 @@ class CallLog:
         if len(self._closed) > self._max_closed:
             self._closed.popitem(last=False)
 
+    def succeeded(self, call_id: str) -> None:
+        """Forget what the call failed on: a client that uses its id again has another request."""
+        call = self._open.get(call_id) or self._closed.get(call_id)
+        if call is not None:
+            call.failed = ()
+
     def attempts(self, call_id: str) -> int:
         """Number of attempts that the call has made so far; 0 for a call that is not remembered."""
         call = self._open.get(call_id) or self._closed.get(call_id)

@@ -118,6 +118,10 @@ class Columns:
         """Tokens per second that the open attempts decode, by row (rows,)."""
         return np.bincount(self.row[:count], self.decode_rate[:count], minlength=rows).astype(np.float64)
 
+    def late(self, count: int, now: float) -> IntArray:
+        """Slots whose attempts are overdue."""
+        return np.flatnonzero(self.overdue_s[:count] < now)
+
     def overdue(self, count: int, rows: int, now: float) -> FloatArray:
         """1 + time overdue / time predicted, by row (rows,)."""
         excess = now - self.overdue_s[:count]

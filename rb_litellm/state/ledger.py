@@ -14,6 +14,7 @@ The caller passes the time, in monotonic seconds. The ledger is thread-safe.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from threading import RLock
@@ -28,7 +29,11 @@ from rb_litellm.state.columns import Columns, at_least
 from rb_litellm.state.index import DeploymentIndex
 
 MAX_OPEN = 65_536
-"""Attempts open at once. At the bound, the one whose lease ends first is closed to make room."""
+"""Attempts open at once. At the bound the one whose lease ends first is closed to make room."""
+_ON_PACE = 0.5
+"""A stream that has come at this share of the predicted pace, or faster, is not overdue, however long."""
+_LATE_LOOKED_AT = 64
+"""Late streams whose pace is looked at in one read."""
 MAX_CLOSED_CALLS = 8_192
 """Closed calls that are remembered for retries: the latest ones."""
 
@@ -65,6 +70,9 @@ class _Attempt:
     pending_prefill_tokens: float
     slot: int
     first_token_s: float | None = None
+    first_token_learned: bool = False
+    chunks_at_lease: int = 0
+    """Chunks of its stream when its lease was last looked at."""
 
 
 class Ledger:
@@ -162,6 +170,7 @@ class Ledger:
                 self._streams[key] = Stream(attempt.deployment, progress, now)
             self.changes += 1
             ttft_s = max(now - attempt.sent_s, 0.0)
+            attempt.first_token_learned = True
             return Outcome(
                 deployment=attempt.deployment,
                 closed_by="first-token",
@@ -172,6 +181,7 @@ class Ledger:
                 open_s=ttft_s,
                 ttft_s=ttft_s,
                 first_token_learned=True,
+                at_s=now,
             )
 
     def close(
@@ -205,15 +215,39 @@ class Ledger:
                 ttft_s=ttft_s,
             )
 
-    def expire(self, now: float) -> list[Outcome]:
-        """Close all attempts whose lease has ended; returns them, and those evicted at the bound before."""
+    def expire(
+        self,
+        now: float,
+        alive: Callable[[AttemptKey], bool] = lambda _: False,
+        renewed: Callable[[Outcome], None] = lambda _: None,
+    ) -> list[Outcome]:
+        """Close all attempts whose lease has ended, and report those that had to make room before.
+
+        What is surely still open, because `alive` says so or because its stream has gone on, keeps counting
+        as load for another lease, until the rule's ceiling. `renewed` is told of what has shown no sign of an
+        answer by then.
+        """
         with self._lock:
             outcomes, self._evicted = self._evicted, []
             ended = np.flatnonzero(self._columns.lease_end[: len(self._by_slot)] <= now)
             # Closing moves other attempts between slots, so collect them before closing any.
             for attempt in [self._by_slot[slot] for slot in ended]:
-                outcomes.append(self._close(attempt, now, "lease"))
+                left_s = attempt.sent_s + self.lease.ceiling_s - now
+                written = self._goes_on(attempt)
+                if left_s > 0.0 and (written or alive(attempt.key)):
+                    self._columns.lease_end[attempt.slot] = now + min(self.lease.floor_s, left_s)
+                    if not written:
+                        renewed(self._outcome(attempt, now, "lease"))
+                else:
+                    outcomes.append(self._close(attempt, now, "lease"))
             return outcomes
+
+    def _goes_on(self, attempt: _Attempt) -> bool:
+        stream = self._streams.get(attempt.key)
+        if stream is None:
+            return False
+        before, attempt.chunks_at_lease = attempt.chunks_at_lease, stream.progress.chunks
+        return attempt.chunks_at_lease > before
 
     def cap_decode_rate(self, deployment: str, tpot_s: float) -> None:
         """Let the open attempts on the deployment decode no faster than one token every `tpot_s`.
@@ -247,6 +281,17 @@ class Ledger:
             there = [key for key in keys if self._open[key].deployment == deployment]
             found = there or keys
             return found[-1] if found else None
+
+    def open_s(self, key: AttemptKey, now: float) -> float:
+        """Seconds since an open attempt was sent; 0 where it is not open."""
+        with self._lock:
+            attempt = self._open.get(key)
+            return 0.0 if attempt is None else max(now - attempt.sent_s, 0.0)
+
+    def succeeded(self, call_id: str) -> None:
+        """The call was answered: what it failed on before is no reason to avoid anything."""
+        with self._lock:
+            self._calls.succeeded(call_id)
 
     def next_attempt(self, call_id: str) -> int:
         """Number of the call's next attempt; 0 for a call that is not remembered."""
@@ -293,11 +338,23 @@ class Ledger:
     def overdue(self, now: float) -> FloatArray:
         """How many times slower than predicted each row is, judging by its open attempts; at least 1.
 
-        It is 1 + (time that attempts are overdue) / (predicted time of all open attempts). So one straggler
-        among many counts for little, and a deployment that answers nobody looks slower with every second.
+        1 + (time that attempts are overdue) / (time predicted for all that are open): one straggler
+        among many says little, a deployment that answers nobody says more with every second. A stream that
+        comes at the predicted pace says nothing, however long it is.
         """
         with self._lock:
+            if self._streams:
+                for slot in self._columns.late(len(self._by_slot), now)[:_LATE_LOOKED_AT]:
+                    self._judge_by_pace(self._by_slot[slot], now)
             return self._columns.overdue(len(self._by_slot), len(self._index), now)
+
+    def _judge_by_pace(self, attempt: _Attempt, now: float) -> None:
+        stream = self._streams.get(attempt.key)
+        if stream is None or attempt.first_token_s is None:
+            return
+        expected = (now - attempt.first_token_s) * self._columns.decode_rate[attempt.slot]
+        if stream.progress.chunks >= _ON_PACE * expected:
+            self._columns.overdue_s[attempt.slot] = now + 1.0
 
     def _close(
         self,
@@ -321,6 +378,22 @@ class Ledger:
             last.slot = attempt.slot
         self.changes += 1
         self.closed[closed_by] += 1
+        return self._outcome(
+            attempt, now, closed_by, output_tokens, input_tokens, cost_usd, error, ttft_s, stream
+        )
+
+    @staticmethod
+    def _outcome(
+        attempt: _Attempt,
+        now: float,
+        closed_by: str,
+        output_tokens: int | None = None,
+        input_tokens: int | None = None,
+        cost_usd: float | None = None,
+        error: str | None = None,
+        ttft_s: float | None = None,
+        stream: Stream | None = None,
+    ) -> Outcome:
         open_s = max(now - attempt.sent_s, 0.0)
         if ttft_s is None and attempt.first_token_s is not None:
             ttft_s = max(attempt.first_token_s - attempt.sent_s, 0.0)
@@ -337,7 +410,9 @@ class Ledger:
             output_tokens=output_tokens,
             cost_usd=cost_usd,
             error=error,
+            first_token_learned=attempt.first_token_learned,
             chunks=0 if stream is None else stream.progress.chunks,
+            at_s=now,
             call_id=attempt.key.call_id,
             attempt=attempt.key.attempt,
         )

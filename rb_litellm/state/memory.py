@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 from rb_litellm.state.gauges import StoredGauge
-from rb_litellm.state.store import MAX_PEERS
+from rb_litellm.state.store import MAX_LEARNED, MAX_PEERS
 
 
 class MemoryStore:
@@ -16,6 +16,8 @@ class MemoryStore:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
+        self._learned: dict[str, bytes] = {}
+        self._learned_until_s = 0.0
         self._gauges: dict[str, tuple[bytes, float, float]] = {}
 
     async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
@@ -23,6 +25,15 @@ class MemoryStore:
         now = self._clock()
         self._gauges[origin] = (payload, now, now + ttl_s)
         return [stored for stored in await self.read() if stored.origin != origin][:MAX_PEERS]
+
+    async def share_learned(self, told: Mapping[str, bytes], ttl_s: float) -> dict[str, bytes]:
+        """Leave what this worker has learned, and get what all have."""
+        now = self._clock()
+        if now > self._learned_until_s or len(self._learned) > MAX_LEARNED:
+            self._learned.clear()
+        self._learned.update(told)
+        self._learned_until_s = now + ttl_s
+        return dict(self._learned)
 
     async def remove(self, origin: str) -> None:
         """Remove `origin`'s gauge."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,10 @@ from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Peers
 from rb_litellm.state.store import GaugeStore
 
+LEARNED_EVERY_S = 10.0
+"""Time between exchanges of what workers have learned; the first one follows the first exchange of gauges."""
+LEARNED_TTL_S = 3600.0
+"""It is kept for so long after all workers have ended."""
 MAX_UNREADABLE = 1_000
 """Workers with an unreadable gauge that are remembered, to warn of each once."""
 
@@ -71,6 +76,16 @@ class PrefixShare(Protocol):
         """Record that another worker recently sent prompts with these prefixes to the deployment at `row`."""
 
 
+class LearnedShare(Protocol):
+    """What workers tell each other of what they have learned."""
+
+    def tell(self) -> Mapping[str, bytes]:
+        """What was learned here since it was last told, by name."""
+
+    def hear(self, learned: Mapping[str, bytes]) -> None:
+        """All that workers have told."""
+
+
 class UsageShare(Protocol):
     """What workers tell each other of deployments whose requests and tokens of a minute are limited."""
 
@@ -94,6 +109,7 @@ class GaugePublisher:
         shown: str = "",
         prefixes: PrefixShare | None = None,
         usage: UsageShare | None = None,
+        learned: LearnedShare | None = None,
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
@@ -111,6 +127,8 @@ class GaugePublisher:
         self._timeout_s = timeout_s
         self._shown = shown
         self._prefixes = prefixes
+        self._learned = learned
+        self._learned_s = -math.inf
         self._usage = usage
         self._origin = origin or worker_name()
         self._clock = clock
@@ -202,6 +220,11 @@ class GaugePublisher:
             self._peers.update(gauges, (before + after) / 2.0)
             self._receive_prefixes(gauges, after)
             self._last_s = after
+            if self._learned is not None and after - self._learned_s >= LEARNED_EVERY_S:
+                self._learned_s = after
+                told = self._learned.tell()
+                shared = self._store.share_learned(told, LEARNED_TTL_S)
+                self._learned.hear(await asyncio.wait_for(shared, self._timeout_s))
         except Exception as error:  # noqa: BLE001  whatever the store fails with, routing goes on
             self._failed(error)
             await self._drop_connection()

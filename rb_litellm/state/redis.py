@@ -4,6 +4,7 @@ Two workers never write the same key, except the set of names, which repairs its
 the namespace, and a hash tag that keeps a fleet in one slot of a Redis Cluster:
 
     rb:1:{NAMESPACE}:workers           names of the workers
+    rb:1:{NAMESPACE}:learned           latencies that workers have learned, by deployment; kept for an hour
     rb:1:{NAMESPACE}:gauge:WORKER      that worker's gauge, gone when its TTL passes
 
 It works with Redis >= 5 and Valkey, through redis-py's own clients.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -26,7 +27,7 @@ from redis.exceptions import NoScriptError
 
 from rb_litellm.state.gauges import WIRE_VERSION, StoredGauge
 from rb_litellm.state.redis_settings import RedisSettings
-from rb_litellm.state.store import MAX_PEERS
+from rb_litellm.state.store import MAX_LEARNED, MAX_PEERS
 
 
 class _Script:
@@ -75,6 +76,20 @@ class RedisStore:
         )
         self._known = sorted(_text(name) for name in names)[: MAX_PEERS + 1]
         return _stored_gauges(known, gauges, ages)
+
+    async def share_learned(self, told: Mapping[str, bytes], ttl_s: float) -> dict[str, bytes]:
+        """Leave what this worker has learned in the fleet's hash, and get all of it.
+
+        Raises:
+            OSError, redis.RedisError, TimeoutError: as the connection or the server has it.
+        """
+        client, key = self._connected(), f"{self._prefix}:learned"
+        if await client.hlen(key) > MAX_LEARNED:
+            await client.delete(key)
+        if told:
+            await client.hset(key, mapping=dict(told))
+        await client.pexpire(key, round(ttl_s * 1000))
+        return {_text(name): payload for name, payload in (await client.hgetall(key)).items()}
 
     async def remove(self, origin: str) -> None:
         """Remove `origin`'s gauge."""

@@ -167,4 +167,7 @@ async def _get(url: str) -> str:
             body += chunk
             if len(body) >= MAX_BYTES:
                 break
+        if len(body) >= MAX_BYTES:
+            # The last line may be cut in a number, which would be read as another number.
+            del body[body.rfind(b"\n") + 1 :]
         return body.decode("utf-8", "replace")

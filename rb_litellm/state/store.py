@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from rb_litellm.state.gauges import StoredGauge
 
+MAX_LEARNED = 4096
+"""Names of which something learned is kept; with more, all is forgotten and told anew."""
 MAX_PEERS = 512
 """Other workers whose gauges are read at most, in no particular choice."""
 
@@ -26,6 +29,13 @@ class GaugeStore(Protocol):
 
         Raises:
             OSError or the store's own errors: the gauge may or may not have been written then.
+        """
+        ...
+
+    async def share_learned(self, told: Mapping[str, bytes], ttl_s: float) -> dict[str, bytes]:
+        """Leave what this worker has learned, by name, and get what all have; kept for `ttl_s` after this.
+
+        Unlike gauges it outlives the workers, so that a new one starts from what others learned.
         """
         ...
 

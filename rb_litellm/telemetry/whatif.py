@@ -122,7 +122,7 @@ def _best(breakdown: ScoreBreakdown, weights: Weights, made: int) -> int:
     of = {"quality": weights.quality, "latency": weights.latency, "cost": weights.cost}
     joint = [term for term in breakdown.terms if term.name in of]
     others = [term for term in breakdown.terms if term.name not in of]
-    if len(joint) < len(of) or any((term.value < 0.0).any() for term in joint):
+    if len(joint) < len(of) or abs(sum(term.weight for term in joint) - 1.0) > 1e-6:
         # It was decided by another objective, such as one in USD, to whose terms these weights do not apply.
         joint = list(JointScore(weights).terms(breakdown.predictions, breakdown.offered))
     scores: FloatArray = np.zeros(breakdown.allowed.size)

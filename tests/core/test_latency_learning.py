@@ -214,6 +214,26 @@ def test_a_new_deployment_starts_from_what_its_tier_has_learned():
     assert expected(of, row=2)[1] == pytest.approx(0.05, rel=0.3)
 
 
+@pytest.mark.parametrize("factor", [0.04, 25.0])
+def test_a_wrong_prior_does_not_take_the_share_of_an_equal_whose_answers_come_in_one_piece(factor):
+    # One gets nine of ten requests, as by its weight; until the tenth comes, nothing is known of the other.
+    of, tokens, at_s = learner(2), 20, 0.0
+    expected_s = PRIOR.ttft_s + PRIOR.prefill_s_per_token * TOKENS + PRIOR.tpot_s * (tokens - 1)
+    for number in range(1, 200):
+        at_s += 1.0
+        total = replace(
+            outcome(tpot=factor * expected_s / tokens), open_s=factor * expected_s, output_tokens=tokens,
+            in_one_piece=True, at_s=at_s,
+        )  # fmt: skip
+        of.observe(0 if number % 10 else 1, total)
+        c = of.coefficients
+        both = c.ttft_s + c.prefill_s_per_token * TOKENS + c.tpot_s * (tokens - 1)
+        # The one that nobody measures may look quicker, which soon gets it measured; never by far slower.
+        assert both[1] < 2.0 * both[0]
+    assert both.max() < 1.1 * both.min()
+    assert both == pytest.approx(factor * expected_s, rel=0.15)
+
+
 def test_tiers_learn_apart():
     of = LatencyLearner()
     of.add("a", PRIOR)

@@ -211,9 +211,41 @@ def test_a_priced_ranking_does_not_change_when_another_candidate_joins(
     assert after == before
 
 
+@given(
+    st.lists(st.tuples(st.floats(0, 1), finite, finite), min_size=2, max_size=6),
+    st.tuples(st.floats(0, 1), finite, finite),
+    weightings(),
+)
+def test_an_absolute_ranking_does_not_change_when_another_candidate_joins_leaves_or_slows(
+    rows, joining, weights
+):
+    objective, first = JointScore(weights), set(range(len(rows)))
+    before = ranks(objective, predicted(*zip(*rows, strict=True)))
+    assert ranks(objective, predicted(*zip(*rows, joining, strict=True)), first) == before
+    slowed = (joining[0], joining[1] * 100.0, joining[2])
+    assert ranks(objective, predicted(*zip(*rows, slowed, strict=True)), first) == before
+
+
+@given(fields(), weightings())
+def test_an_absolute_score_rises_with_quality_and_falls_with_time_and_cost(field, weights):
+    quality, e2e, cost, allowed = field
+    scores = score(quality, e2e, cost, allowed, weights, norm="absolute")
+    for i in np.flatnonzero(allowed):
+        dominated = allowed & (quality <= quality[i]) & (e2e >= e2e[i]) & (cost >= cost[i])
+        assert np.all(scores[i] >= scores[dominated] - 1e-9)
+
+
+def test_of_an_absolute_score_only_ratios_count():
+    weights, everyone = PRESETS["balanced"], np.ones(2, bool)
+    quality, e2e, cost = np.array([0.5, 0.6]), np.array([2.0, 3.0]), np.array([0.02, 0.03])
+    slow_and_dear = score(quality, e2e * 10.0, cost * 10.0, everyone, weights, norm="absolute")
+    usual = score(quality, e2e, cost, everyone, weights, norm="absolute")
+    assert slow_and_dear[1] - slow_and_dear[0] == pytest.approx(usual[1] - usual[0], abs=1e-3)
+
+
 def test_a_relative_score_may_change_its_mind_when_another_candidate_joins():
     # A third server that nobody would choose makes the second's latency look small.
-    weights = JointScore(Weights(0.5, 0.5, 0.0))
+    weights = JointScore(Weights(0.5, 0.5, 0.0), norm="paper")
     two = predicted([0.5, 0.9], [1.0, 2.0], [0.0, 0.0])
     three = predicted([0.5, 0.9, 0.0], [1.0, 2.0, 50.0], [0.0, 0.0, 0.0])
     assert ranks(weights, two)[0] == 0

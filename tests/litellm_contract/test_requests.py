@@ -30,6 +30,20 @@ async def test_a_chat_is_answered_and_learned_from(two, shared):
     assert outcome.cost_usd > 0.0
 
 
+async def test_a_mocked_answer_is_no_evidence_of_a_servers_speed(two, shared):
+    for stream in (False, True):
+        answer = await two.acompletion(model="auto", messages=HELLO, stream=stream)
+        if stream:
+            _ = [chunk async for chunk in answer]
+    await settled(shared)
+    for _ in range(300):
+        if len(shared.outcomes) == 2:
+            break
+        await asyncio.sleep(0.01)
+    assert [outcome.timed for outcome in shared.outcomes] == [False, False]
+    assert not any(outcome.first_token_learned for outcome in shared.outcomes)
+
+
 async def test_a_stream_is_answered_to_its_end(two, shared):
     stream = await two.acompletion(model="auto", messages=HELLO, stream=True)
     assert len(shared.ledger) == 1

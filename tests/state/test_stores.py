@@ -104,3 +104,10 @@ async def test_a_store_is_usable_after_it_was_closed(stores):
     await settle(stores)
     await stores[0].close()
     assert len(await stores[0].exchange("w0", b"", 5.0)) == 2
+
+
+async def test_what_was_learned_is_shared_and_outlives_those_who_learned_it(stores):
+    assert await stores[0].share_learned({"a|1": b"old", "b|1": b"b"}, 60.0) == {"a|1": b"old", "b|1": b"b"}
+    await stores[0].close()
+    assert await stores[1].share_learned({"a|1": b"new"}, 60.0) == {"a|1": b"new", "b|1": b"b"}
+    assert await stores[2].share_learned({}, 60.0) == {"a|1": b"new", "b|1": b"b"}

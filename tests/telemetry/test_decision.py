@@ -17,7 +17,7 @@ def test_it_names_what_was_chosen_and_what_it_was_chosen_by():
     assert told["requested"] == "auto"
     assert told["candidates"] == 8
     assert told["reason"] == "joint"
-    assert told["weights"] == {"quality": 0.8, "latency": 0.1, "cost": 0.1}
+    assert told["weights"] == {"quality": 0.7, "latency": 0.15, "cost": 0.15}
     assert told["at_s"] == 1000.0
     assert told["predicted"]["quality"] == 0.9
 

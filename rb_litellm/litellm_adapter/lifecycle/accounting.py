@@ -8,16 +8,17 @@ A `call_id` of None is a request that was never ours.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
 from rb_litellm.balancer import Assignment
 from rb_litellm.core.breakdown import Refusal
+from rb_litellm.core.quota import REMAINING
 from rb_litellm.core.streams import Progress
 from rb_litellm.core.types import Outcome
-from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
+from rb_litellm.litellm_adapter.lifecycle.attempts import TOLD, Attempts, Usage
 from rb_litellm.litellm_adapter.lifecycle.calls import Calls
 from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
 from rb_litellm.litellm_adapter.request.arrival import Arrival
@@ -37,7 +38,7 @@ class Accounting:
             runtime.recorder, runtime.guarded, partial(runtime.failed, "records"), record
         )
         self._calls = Calls()
-        self._attempts = Attempts(runtime.ledger, self._finished, runtime.begun)
+        self._attempts = Attempts(runtime.ledger, self._finished, runtime.begun, runtime.amended)
         self._expired_at = runtime.clock()
 
     # At a pick
@@ -74,6 +75,8 @@ class Accounting:
                 now,
                 arrival.stream,
                 arrival.task,
+                arrival.choices,
+                timed=not (arrival.mocked or assignment.deployment.mocked),
             )
             self._watch(key, arrival.task, arrival.stream)
             runtime.counters.decisions += 1
@@ -118,11 +121,13 @@ class Accounting:
             now = self._runtime.clock()
             self._runtime.guarded(lambda: self._attempts.first_token(call_id, now, progress))
 
-    def closed(self, call_id: str | None, closed_by: str, error: str | None = None) -> None:
-        """The call's open attempt is over, its usage not known (yet)."""
+    def closed(
+        self, call_id: str | None, closed_by: str, error: str | None = None, cut: bool = False
+    ) -> None:
+        """The call's open attempt is over, its usage not known (yet); `cut` where its client left it."""
         if call_id is not None:
             now = self._runtime.clock()
-            self._runtime.guarded(lambda: self._attempts.close(call_id, closed_by, now, error=error))
+            self._runtime.guarded(lambda: self._attempts.close(call_id, closed_by, now, error=error, cut=cut))
 
     def attempt_failed(self, call_id: str | None, deployment: str, error: str, at_once: bool) -> None:
         """An attempt on this deployment has failed: just now, or perhaps a while ago."""
@@ -150,18 +155,31 @@ class Accounting:
         cost_usd: float | None,
         cached: bool,
         ttft_s: float | None = None,
+        lasted_s: float | None = None,
+        usage: Usage = TOLD,
     ) -> None:
-        """The call was answered by this deployment, with this usage."""
+        """The call was answered by this deployment, with this usage.
+
+        `lasted_s` is how long it took, by LiteLLM's account.
+        """
         if call_id is None:
             return
 
         def note() -> None:
             now = self._runtime.clock()
-            self._attempts.close(call_id, closed_by, now, deployment=deployment, ttft_s=ttft_s)
-            self._attempts.complete(call_id, deployment, output_tokens, cost_usd, cached)
+            self._attempts.close(
+                call_id, closed_by, now, deployment=deployment, ttft_s=ttft_s, lasted_s=lasted_s
+            )
+            self._attempts.complete(call_id, deployment, output_tokens, cost_usd, cached, usage)
             self._calls.succeeded(call_id)
 
         self._runtime.guarded(note)
+
+    def told_quota(self, deployment: str, headers: Mapping[str, object]) -> None:
+        """An answer of this deployment came with these headers, which may say what is left of its quota."""
+        if any(name.endswith(REMAINING) for name in headers):
+            runtime = self._runtime
+            runtime.guarded(lambda: runtime.balancer.told_quota(deployment, headers, runtime.clock()))
 
     # To look at
 

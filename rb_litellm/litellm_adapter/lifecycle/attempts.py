@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from rb_litellm.balancer import Assignment
 from rb_litellm.core.measurement import measured
@@ -20,6 +21,31 @@ from rb_litellm.state.ledger import AttemptKey, Ledger
 
 MAX_AWAITING = 4096
 """Closed attempts that wait for their usage; the oldest is recorded without it."""
+MAX_LATE = 4096
+"""Attempts whose lease ended, or that were given up, that may still be answered; the oldest is forgotten."""
+GIVEN_UP_S = 60.0
+"""A success of an attempt that was given up comes within this time, or it was a failure."""
+_IMPLAUSIBLE = 0.2
+"""A first token sooner than this share of the predicted TTFT is learned from only when the answer is over."""
+_SHOWN = 0.5
+"""With fewer chunks than this share of its tokens, a reasoning model has not streamed its thoughts."""
+_SHORTER = 0.5
+"""An attempt that has been open for less than this share of a call's duration is not that call's."""
+
+
+class Usage(NamedTuple):
+    """What an answer says of its tokens beside their number."""
+
+    timed: bool = True
+    """False for the receipt of a background response."""
+    estimated: bool = False
+    """The answer told no usage; its tokens are estimated from its text."""
+    reasoning_tokens: int = 0
+    """Of its tokens, those that it thought and may not have shown."""
+
+
+TOLD = Usage()
+"""The usage of most answers: told, and all of it shown."""
 
 
 @dataclass(slots=True)
@@ -27,6 +53,9 @@ class _Open:
     deployment: str
     again: bool
     """The call was on this deployment before, so a failure told of it may be the earlier one's."""
+    choices: int = 1
+    timed: bool = True
+    first_token_learned: bool = True
     task: asyncio.Task[object] | None = None
     ended: Callable[[asyncio.Task[object]], None] | None = None
 
@@ -35,7 +64,8 @@ class Attempts:
     """The attempts of this process. Guard with the runtime's lock; times in s on its clock.
 
     `finished(outcome)` is called once for every attempt, when no more will be learned of it;
-    `begun(outcome)` before that, when its first token comes.
+    `begun(outcome)` before that, when its first token comes. `amended(outcome)` tells what came to light
+    beside that: that an attempt is still open after its lease, or that it was answered after all.
     """
 
     def __init__(
@@ -43,10 +73,16 @@ class Attempts:
         ledger: Ledger,
         finished: Callable[[Outcome], None],
         begun: Callable[[Outcome], None] = lambda _: None,
+        amended: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
         self._finished = finished
         self._begun = begun
+        self._amended = amended
+        self._late: OrderedDict[AttemptKey, Outcome] = OrderedDict()
+        """Attempts whose lease ended, finished already: an answer would be news."""
+        self._given_up: OrderedDict[AttemptKey, Outcome] = OrderedDict()
+        """Attempts that the next pick of their task closed, not finished: a success may be on its way."""
         self._awaiting: OrderedDict[AttemptKey, Outcome] = OrderedDict()
         # Bounded by the ledger's open attempts.
         self._open: dict[AttemptKey, _Open] = {}
@@ -59,12 +95,16 @@ class Attempts:
         now: float,
         streams: bool,
         task: asyncio.Task[object] | None = None,
+        choices: int = 1,
+        timed: bool = True,
     ) -> AttemptKey:
         """Count a new attempt; an earlier one of the same call and task that is still open has failed.
 
-        `streams` says that its first token will be seen; `task` makes the pick.
+        `streams` says that its first token will be seen; `task` makes the pick; `choices` is the
+        request's `n`; `timed` is False where LiteLLM itself answers, and no server is asked.
         """
         key = self._next(call_id, assignment.deployment.id, now, task)
+        self._open[key].choices, self._open[key].timed = max(choices, 1), timed
         self._ledger.open(
             key,
             assignment.deployment.id,
@@ -101,7 +141,14 @@ class Attempts:
         """The first chunk of an answer has come; `progress` says how many, from now on."""
         key = self._ledger.latest_open(call_id)
         outcome = None if key is None else self._ledger.first_token(key, now, progress)
-        if outcome is not None:
+        if outcome is None or key is None:
+            return
+        held, predicted = self._open[key], outcome.predicted
+        early = predicted is not None and outcome.open_s < _IMPLAUSIBLE * predicted.ttft_s
+        if early or not held.timed:
+            # Perhaps from a cache: what it is worth is known when the answer is over.
+            held.first_token_learned = False
+        else:
             self._begun(outcome)
 
     def close(
@@ -113,15 +160,22 @@ class Attempts:
         deployment: str | None = None,
         error: str | None = None,
         ttft_s: float | None = None,
+        cut: bool = False,
+        lasted_s: float | None = None,
     ) -> None:
-        """Close the open attempt of a call, if it has one; `deployment` is who ended it, where known."""
+        """Close the open attempt of a call, if it has one; `deployment` is who ended it, where known.
+
+        `cut` says that the client left before the answer was complete. `lasted_s` is how long the call took
+        that is over, where that is known: a call that took longer than the open attempt is another one's.
+        """
         key = self._ledger.latest_open(call_id, deployment)
-        if key is None:
+        if key is None or self._is_of_earlier(key, now, lasted_s):
+            self._answered_late(call_id, deployment, now, lasted_s)
             return
         if deployment is not None and self._open[key].deployment != deployment:
             # A fallback to a model that is not routed here has answered.
             error = "AnsweredElsewhere"
-        self.close_attempt(key, closed_by, now, error=error, ttft_s=ttft_s)
+        self.close_attempt(key, closed_by, now, error=error, ttft_s=ttft_s, cut=cut)
 
     def failed(self, call_id: str, deployment: str, now: float, error: str, at_once: bool) -> None:
         """Close the call's open attempt if it is surely the one that failed.
@@ -145,11 +199,18 @@ class Attempts:
         *,
         error: str | None = None,
         ttft_s: float | None = None,
+        cut: bool = False,
     ) -> None:
         """Close one attempt; a second close of the same changes nothing."""
         outcome = self._ledger.close(key, now, closed_by, error=error, ttft_s=ttft_s)
         if outcome is None:
             return
+        held = self._open.get(key)
+        if held is not None and (cut or held.choices > 1 or not (held.first_token_learned and held.timed)):
+            learned = outcome.first_token_learned and held.first_token_learned
+            outcome = replace(
+                outcome, cut=cut, choices=held.choices, timed=held.timed, first_token_learned=learned
+            )
         self._forget(key)
         if outcome.error is not None:
             self._finished(outcome)
@@ -165,36 +226,53 @@ class Attempts:
         output_tokens: int | None,
         cost_usd: float | None,
         cached: bool,
+        usage: Usage = TOLD,
     ) -> None:
         """Hand on what a successful call used: the outcome is measured and final.
 
         An answer from a cache has no time and no length to learn from.
         """
-        key = self._latest_awaiting(call_id)
-        if key is None:
+        found = self._answered(call_id)
+        if found is None:
             return
-        outcome = self._awaiting[key]
+        key, waiting, tell = found
+        outcome = waiting[key]
         if deployment is not None and outcome.deployment != deployment:
             return
+        self._ledger.succeeded(call_id)
         if cached:
-            del self._awaiting[key]
-            self._finished(replace(outcome, error="CacheHit"))
+            del waiting[key]
+            tell(replace(outcome, error="CacheHit"))
         elif output_tokens is not None:
-            del self._awaiting[key]
-            self._finished(measured(outcome, output_tokens, cost_usd))
+            del waiting[key]
+            tell(_as_evidence(outcome, output_tokens, cost_usd, usage))
+        if waiting is self._awaiting and self._given_up:
+            # The call has its answer: whatever it gave up before was a failure.
+            self._finish_given_up(lambda old: old.call_id == call_id and old.attempt < key.attempt)
 
     def unfinished(self, call_id: str) -> bool:
         """Whether an attempt of the call is open, or waits for what its answer used."""
-        return self._ledger.latest_open(call_id) is not None or self._latest_awaiting(call_id) is not None
+        return (
+            self._ledger.latest_open(call_id) is not None
+            or self._latest(self._awaiting, call_id) is not None
+            or self._latest(self._late, call_id) is not None
+            or self._latest(self._given_up, call_id) is not None
+        )
 
     def expire(self, now: float) -> int:
         """Close what is past its lease; returns how many."""
-        outcomes = self._ledger.expire(now)
+        outcomes = self._ledger.expire(now, self._is_alive, self._amended)
         for outcome in outcomes:
+            self._keep_late(outcome)
             self._finished(outcome)
         if outcomes:
             for key in [key for key in self._open if not self._ledger.is_open(key)]:
                 self._forget(key)
+        while self._given_up:
+            key = next(iter(self._given_up))
+            if now - (self._given_up[key].at_s or 0.0) < GIVEN_UP_S:
+                break
+            self._finished(replace(self._given_up.pop(key), error="Retried"))
         return len(outcomes)
 
     def __len__(self) -> int:
@@ -209,7 +287,7 @@ class Attempts:
         if key.attempt:
             before = self._ledger.latest_open(call_id)
             if before is not None and not self._is_anothers(before, task):
-                self.close_attempt(before, "next-pick", now, error="Retried")
+                self._give_up(before, now, task)
             again = deployment in self._ledger.tried(call_id)
         self._open[key] = _Open(deployment, again)
         return key
@@ -221,10 +299,80 @@ class Attempts:
         its = self._open[key].task
         return its is not None and not its.done() and its is not task
 
-    def _latest_awaiting(self, call_id: str) -> AttemptKey | None:
+    def _is_alive(self, key: AttemptKey) -> bool:
+        held = self._open.get(key)
+        return held is not None and held.task is not None and not held.task.done()
+
+    def _give_up(self, key: AttemptKey, now: float, task: asyncio.Task[object] | None) -> None:
+        """The next pick has come: usually a retry, but it may be another call under the same trace id.
+
+        LiteLLM tells the end of an SDK's call when the next one may be under way already. So where one task
+        makes both picks, the attempt is no load any more, and what it was is left open for a while.
+        """
+        if task is None:
+            self.close_attempt(key, "next-pick", now, error="Retried")
+            return
+        outcome = self._ledger.close(key, now, "next-pick")
+        self._forget(key)
+        if outcome is not None:
+            self._given_up[key] = outcome
+            if len(self._given_up) > MAX_LATE:
+                self._finished(replace(self._given_up.popitem(last=False)[1], error="Retried"))
+
+    def _finish_given_up(self, which: Callable[[Outcome], bool]) -> None:
+        for key in [key for key, outcome in self._given_up.items() if which(outcome)]:
+            self._finished(replace(self._given_up.pop(key), error="Retried"))
+
+    def _is_of_earlier(self, key: AttemptKey, now: float, lasted_s: float | None) -> bool:
+        """Whether a call that took so long cannot be the open attempt, but is one that was given up."""
+        if lasted_s is None or self._latest(self._given_up, key.call_id) is None:
+            return False
+        return self._ledger.open_s(key, now) < _SHORTER * lasted_s
+
+    def _answered_late(
+        self, call_id: str, deployment: str | None, now: float, lasted_s: float | None
+    ) -> None:
+        """A call is over whose attempt is not open any more: its times are those of now."""
+        for waiting in (self._given_up, self._late):
+            key = self._latest(waiting, call_id)
+            if key is None or (deployment is not None and deployment != waiting[key].deployment):
+                continue
+            outcome = waiting[key]
+            if outcome.closed_by == "late" or outcome.at_s is None:
+                continue
+            open_s = outcome.open_s + now - outcome.at_s if lasted_s is None else lasted_s
+            waiting[key] = replace(outcome, closed_by="late", open_s=max(open_s, 0.0), at_s=now)
+            return
+
+    def _answered(
+        self, call_id: str
+    ) -> tuple[AttemptKey, OrderedDict[AttemptKey, Outcome], Callable[[Outcome], None]] | None:
+        """The attempt that the call's usage belongs to, where it waits, and who is to be told."""
+        for waiting in (self._given_up, self._late):
+            key = self._latest(waiting, call_id, answered=True)
+            if key is not None:
+                return key, waiting, self._amended if waiting is self._late else self._finished
+        key = self._latest(self._awaiting, call_id)
+        return None if key is None else (key, self._awaiting, self._finished)
+
+    def _keep_late(self, outcome: Outcome) -> None:
+        if outcome.closed_by != "lease":
+            return
+        key = AttemptKey(outcome.call_id, outcome.attempt)
+        held = self._open.get(key)
+        choices = 1 if held is None else held.choices
+        self._late[key] = outcome if choices == 1 else replace(outcome, choices=choices)
+        if len(self._late) > MAX_LATE:
+            self._late.popitem(last=False)
+
+    def _latest(
+        self, of: Mapping[AttemptKey, Outcome], call_id: str, answered: bool = False
+    ) -> AttemptKey | None:
+        if not of:
+            return None
         for attempt in range(self._ledger.next_attempt(call_id) - 1, -1, -1):
             key = AttemptKey(call_id, attempt)
-            if key in self._awaiting:
+            if key in of and (not answered or of[key].closed_by == "late"):
                 return key
         return None
 
@@ -232,3 +380,18 @@ class Attempts:
         held = self._open.pop(key, None)
         if held is not None and held.task is not None and held.ended is not None:
             held.task.remove_done_callback(held.ended)
+
+
+def _as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, usage: Usage) -> Outcome:
+    """The outcome measured, as far as its tokens and times belong together."""
+    if not usage.timed or usage.estimated:
+        outcome = replace(outcome, timed=outcome.timed and usage.timed, estimated=usage.estimated)
+    each = output_tokens if outcome.choices == 1 else round(output_tokens / outcome.choices)
+    result = measured(outcome, each, cost_usd)
+    if outcome.cut:
+        # The usage may be that of the whole answer, which the server went on writing.
+        return replace(result, tpot_s=None, in_one_piece=False)
+    if usage.reasoning_tokens and 0 < outcome.chunks < _SHOWN * output_tokens:
+        # What was thought came before the first chunk: only the total time belongs to all of the tokens.
+        return replace(result, tpot_s=outcome.open_s / max(each, 1), in_one_piece=True)
+    return result

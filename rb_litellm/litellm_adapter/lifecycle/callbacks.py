@@ -8,6 +8,7 @@ client or lose other callbacks' events.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
@@ -17,8 +18,15 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.core.streams import Chunks
+from rb_litellm.litellm_adapter.lifecycle.attempts import Usage
 from rb_litellm.litellm_adapter.lifecycle.streams import begins_answer
-from rb_litellm.litellm_adapter.lifecycle.usage import hidden, output_tokens
+from rb_litellm.litellm_adapter.lifecycle.usage import (
+    estimated_tokens,
+    hidden,
+    is_receipt,
+    output_tokens,
+    reasoning_tokens,
+)
 from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.request.planner import planner_for
 from rb_litellm.litellm_adapter.request.routing_decision import add_measured
@@ -75,13 +83,16 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         """An answer in one piece is there."""
         if isinstance(response, AsyncIterable):
             return
+        self._told_quota(hidden(response, "model_id"), response)
+        tokens, usage = _usage(response)
         self._accounting.answered(
             _call_id(data),
             "success-hook",
             deployment=hidden(response, "model_id"),
-            output_tokens=output_tokens(response),
+            output_tokens=tokens,
             cost_usd=_number(hidden(response, "response_cost")),
             cached=bool(hidden(response, "cache_hit")),
+            usage=usage,
         )
 
     @_silent
@@ -114,6 +125,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         """Pass a stream through, seeing its first token and its end, however it ends."""
         call_id = _call_id(request_data)
         error: str | None = None
+        left: dict[str, bool] = {}
         written = Chunks()
         try:
             async for chunk in response:
@@ -123,12 +135,15 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
                     written.chunks = 1
                     self._accounting.first_token(call_id, written)
                 yield chunk
+        except (GeneratorExit, asyncio.CancelledError):
+            # A client that leaves has had a good answer so far, if not all of it.
+            left["cut"] = True
+            raise
         except Exception as failure:
             error = type(failure).__name__
             raise
         finally:
-            # A client that leaves (GeneratorExit, CancelledError) has had a good answer so far.
-            self._accounting.closed(call_id, "stream-end", error=error)
+            self._accounting.closed(call_id, "stream-end", error=error, **left)
 
     @_silent
     async def async_post_call_response_headers_hook(
@@ -154,7 +169,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         try:
             response = kwargs.get("async_complete_streaming_response") if kwargs.get("stream") else result
             if response is not None:
-                self._succeeded(kwargs, response, kwargs.get("start_time"))
+                self._succeeded(kwargs, response, kwargs.get("start_time"), kwargs.get("end_time"))
                 record = self._accounting.decision(_call_id(kwargs))
                 if record is not None:
                     add_measured(kwargs, record)
@@ -167,12 +182,12 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
         """The call is over and its usage known."""
-        self._succeeded(kwargs, response_obj, start_time)
+        self._succeeded(kwargs, response_obj, start_time, end_time)
 
     def log_success_event(self, kwargs: Any, response_obj: Any, start_time: Any, end_time: Any) -> None:
         """The same for LiteLLM's synchronous calls."""
         try:
-            self._succeeded(kwargs, response_obj, start_time)
+            self._succeeded(kwargs, response_obj, start_time, end_time)
         except Exception:  # noqa: BLE001  bookkeeping must not reach the client
             _log.exception("RouteBalance: log_success_event failed; the request is not affected")
 
@@ -190,7 +205,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         except Exception:  # noqa: BLE001  bookkeeping must not reach the client
             _log.exception("RouteBalance: log_failure_event failed; the request is not affected")
 
-    def _succeeded(self, kwargs: Mapping[str, Any], response: Any, start_time: Any) -> None:
+    def _succeeded(self, kwargs: Mapping[str, Any], response: Any, start_time: Any, end_time: Any) -> None:
         call_id = _call_id(kwargs)
         if not self._accounting.unfinished(call_id):
             return  # Told before, by a hook or by LiteLLM's other words of the same success.
@@ -202,15 +217,24 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             "text_completion",
         )
         started = kwargs.get("completion_start_time") if kwargs.get("stream") and chats else None
+        self._told_quota(_deployment(kwargs), response)
+        tokens, usage = _usage(response)
         self._accounting.answered(
             call_id,
             "success-event",
             deployment=_deployment(kwargs),
-            output_tokens=output_tokens(response),
+            output_tokens=tokens,
             cost_usd=_number(kwargs.get("response_cost")),
             cached=bool(kwargs.get("cache_hit")),
             ttft_s=_seconds(start_time, started),
+            lasted_s=_seconds(start_time, end_time),
+            usage=usage,
         )
+
+    def _told_quota(self, deployment: str | None, response: Any) -> None:
+        headers = hidden(response, "additional_headers")
+        if deployment is not None and isinstance(headers, Mapping):
+            self._accounting.told_quota(deployment, headers)
 
     def _failed(self, kwargs: Mapping[str, Any]) -> None:
         deployment = _deployment(kwargs)
@@ -221,6 +245,16 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
                 type(kwargs.get("exception") or Exception()).__name__,
                 at_once=False,
             )
+
+
+def _usage(response: Any) -> tuple[int | None, Usage]:
+    """Output tokens of an answer, and what else is to be known of them before anything is learned."""
+    tokens = output_tokens(response)
+    if is_receipt(response):
+        return 0 if tokens is None else tokens, Usage(timed=False)
+    if not tokens and (estimate := estimated_tokens(response)):
+        return estimate, Usage(estimated=True)
+    return tokens, Usage(reasoning_tokens=reasoning_tokens(response))
 
 
 def _call_id(holder: Any) -> str | None:

@@ -1,7 +1,8 @@
 """When a stream's answer begins: some endpoints announce it long before its first token.
 
-A chat's first chunk comes with its first token. The Responses API and Anthropic's messages open with events
-that say only that the request was taken; timed by those, a busy deployment would look like an idle one.
+The Responses API and Anthropic's messages open with events that say only that the request was taken, and some
+servers open a chat with a chunk that holds the role and nothing else. Timed by those, a busy deployment would
+look like an idle one.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_SAID = ("content", "reasoning_content", "thinking_blocks", "tool_calls", "function_call", "audio", "images")
 _DELTAS = (".delta", "_delta")
 """Ends of the names of events that carry a piece of the answer, such as `response.output_text.delta`."""
 
@@ -20,6 +22,23 @@ def begins_answer(chunk: Any) -> bool:
         return b"_delta" in chunk or b'"type"' not in chunk
     if isinstance(chunk, str):
         return "_delta" in chunk or '"type"' not in chunk
-    kind = chunk.get("type") if isinstance(chunk, Mapping) else getattr(chunk, "type", None)
-    name = getattr(kind, "value", kind)
+    choices = _get(chunk, "choices")
+    if isinstance(choices, (list, tuple)) and choices:
+        return any(map(_says_something, choices))
+    name = getattr(kind := _get(chunk, "type"), "value", kind)
     return not isinstance(name, str) or name.endswith(_DELTAS)
+
+
+def _says_something(choice: Any) -> bool:
+    delta = _get(choice, "delta")
+    if delta is None:
+        return True  # A text completion, or a shape that is not known: its first chunk counts.
+    if _get(choice, "finish_reason"):
+        return True
+    role = _get(delta, "role")
+    said = any(_get(delta, name) for name in _SAID)
+    return said or not role
+
+
+def _get(holder: Any, name: str) -> Any:
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _OUTPUT_NAMES = ("completion_tokens", "output_tokens")
+_CHARS_PER_TOKEN = 4
 
 
 def output_tokens(response: object) -> int | None:
@@ -18,6 +19,38 @@ def output_tokens(response: object) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
     return 0 if _get(usage, "prompt_tokens") is not None else None
+
+
+def reasoning_tokens(response: object) -> int:
+    """Output tokens that the model thought with; 0 where it does not say."""
+    usage = _get(response, "usage")
+    for name in ("completion_tokens_details", "output_tokens_details"):
+        value = _get(_get(usage, name), "reasoning_tokens")
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return 0
+
+
+def estimated_tokens(response: object) -> int:
+    """About how many tokens an answer has, by its text: for those that tell no usage. 0 without text."""
+    return -(-sum(map(len, _texts(response))) // _CHARS_PER_TOKEN)
+
+
+def is_receipt(response: object) -> bool:
+    """Whether this only says that a background response will follow."""
+    return _get(response, "status") in ("queued", "in_progress")
+
+
+def _texts(response: object) -> Iterator[str]:
+    choices = _get(response, "choices")
+    for choice in choices if isinstance(choices, list) else ():
+        message = _get(choice, "message")
+        parts = [_get(choice, "text"), _get(message, "content"), _get(message, "reasoning_content")]
+        calls = _get(message, "tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            function = _get(call, "function")
+            parts += [_get(function, "name"), _get(function, "arguments")]
+        yield from (part for part in parts if isinstance(part, str))
 
 
 def hidden(response: object, name: str) -> Any:

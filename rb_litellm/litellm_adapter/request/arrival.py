@@ -42,6 +42,10 @@ class Arrival:
     """What stands of it in the request's metadata."""
     record: DecisionRecord | None = None
     """All that it was chosen by, once it is written down."""
+    choices: int = 1
+    """Answers that it asks for in one (`n`)."""
+    mocked: bool = False
+    """Whether it brings its own answer (`mock_response`), so that no server is asked."""
 
     @classmethod
     def now(cls, requested: str | None, request_kwargs: Mapping[str, Any] | None) -> Arrival:
@@ -51,7 +55,16 @@ class Arrival:
             task = asyncio.current_task()
         except RuntimeError:
             task = None
-        return cls(requested or "", task, bool((request_kwargs or {}).get("stream")), at)
+        kwargs = request_kwargs or {}
+        choices = kwargs.get("n")
+        return cls(
+            requested or "",
+            task,
+            bool(kwargs.get("stream")),
+            at,
+            choices=choices if isinstance(choices, int) else 1,
+            mocked=kwargs.get("mock_response") is not None,
+        )
 
     @property
     def known_id(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,21 @@ _SELF_HOSTED = frozenset(
     {"hosted_vllm", "vllm", "sglang", "triton", "xinference"}
     | {"ollama", "ollama_chat", "llamafile", "lm_studio"}
 )
+_SERVED_BY = (
+    "api_base",
+    "base_url",
+    "api_version",
+    "custom_llm_provider",
+    "region_name",
+    "aws_region_name",
+    "vertex_location",
+    "vertex_project",
+    "reasoning_effort",
+    "thinking",
+    "extra_body",
+    "extra_headers",
+)
+"""Settings of a deployment that make it another server, or the same one answer otherwise."""
 _log = logging.getLogger("rb_litellm")
 
 
@@ -133,6 +149,8 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         input_usd_per_token=input_price,
         output_usd_per_token=output_price,
         context_window=_int(info.get("max_input_tokens") or mapped.get("max_input_tokens")),
+        serves=_serves(model, info, params),
+        mocked=params.get("mock_response") is not None,
         generates=mode not in ("embedding", "rerank", "moderation"),
         quality=settings.quality,
         output_tokens=settings.output_tokens,
@@ -141,6 +159,12 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         tpm=_amount(_limit(entry, "tpm")),
         max_parallel=_slots(params, default_parallel),
     )
+
+
+def _serves(model: str, info: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """A digest of what answers under a deployment's id; prices, limits and credentials have no part in it."""
+    said = [model, *(repr(params.get(name)) for name in _SERVED_BY), repr(info.get("base_model"))]
+    return blake2b("\n".join(said).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def is_drained(entry: Mapping[str, Any]) -> bool:

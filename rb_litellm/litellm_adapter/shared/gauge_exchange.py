@@ -13,7 +13,13 @@ from typing import Any
 from rb_litellm.config import RedisSettingsArgs
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
-from rb_litellm.state.publisher import ExchangeStatus, GaugePublisher, PrefixShare, UsageShare
+from rb_litellm.state.publisher import (
+    ExchangeStatus,
+    GaugePublisher,
+    LearnedShare,
+    PrefixShare,
+    UsageShare,
+)
 from rb_litellm.state.reckoning import Peers
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
@@ -32,11 +38,14 @@ class Sharing:
         ledger: Ledger,
         prefixes: PrefixShare | None = None,
         usage: UsageShare | None = None,
+        learned: LearnedShare | None = None,
     ) -> None:
         self.peers = Peers(index)
         self._index = index
         self._ledger = ledger
         self._prefixes = prefixes
+        self.learned = learned
+        """What else workers share, from the next start on."""
         self._usage = usage
         self._args = RedisSettingsArgs()
         self._router: Any = None
@@ -105,6 +114,7 @@ class Sharing:
             ttl_s=self._args.ttl_s,
             shown="" if settings is None else settings.shown,
             prefixes=self._prefixes,
+            learned=self.learned,
             usage=self._usage,
         )
 
