@@ -133,9 +133,10 @@ def _place(
     if filtered.refused is not None:
         retry_after_s = filtered.retry_after_s
         if filtered.refused == "slo" and fleet.trials is not None and _recovers(request):
-            informing = _informing(request, fleet.trials, breakdown, now)
+            hopeful = _hopeful(request, fleet.trials, breakdown, now)
+            informing = _informing(fleet.trials, *hopeful, now)
             if informing is None and retry_after_s is None:
-                retry_after_s = fleet.trials.next_s(request.allowed, now)
+                retry_after_s = fleet.trials.next_s(hopeful[0], now)
         if informing is None:
             return Refusal(filtered.refused, breakdown, filtered.needed, retry_after_s)
     explored = informing
@@ -247,24 +248,28 @@ def _trial(
     return found
 
 
-def _informing(
+def _hopeful(
     request: BatchRequest, trials: FleetTrials, breakdown: ScoreBreakdown, now: float
-) -> int | None:
-    """Where to send a request that would be refused for its latency, to learn whether it need be."""
+) -> tuple[BoolArray, FloatArray]:
+    """Candidates (N,) that may well keep the limits of a request that is refused; their hoped E2E in s."""
+    allowed = request.allowed.copy()
+    times = trials.hopeful(breakdown.predictions.times, allowed, now)
     if request.limits is None or request.limits.budget is not None:
-        return None  # What the budget pays for there was not worked out.
-    due = trials.due_to_inform(now) & request.allowed
-    if not np.count_nonzero(due):
-        return None
-    hopeful = trials.hopeful(breakdown.predictions.times, due, now)
+        allowed[:] = False  # What the budget pays for there was not worked out.
     for result in breakdown.filter_results:
         if result.name in ("ttft", "tpot", "e2e"):
-            due &= time_s(hopeful, result.name) <= result.limit  # type: ignore[arg-type]
+            allowed &= time_s(times, result.name) <= result.limit  # type: ignore[arg-type]
         else:
-            due &= result.passed
+            allowed &= result.passed
+    return allowed, times.e2e_s
+
+
+def _informing(trials: FleetTrials, hopeful: BoolArray, e2e_s: FloatArray, now: float) -> int | None:
+    """Where to send a request that would be refused for its latency, to learn whether it need be."""
+    due = trials.due_to_inform(now) & hopeful
     if not np.count_nonzero(due):
         return None
-    found = int(np.where(due, hopeful.e2e_s, np.inf).argmin())
+    found = int(np.where(due, e2e_s, np.inf).argmin())
     trials.trials.sent(int(trials.rows[found]), now, informing=True)
     return found
 

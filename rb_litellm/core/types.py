@@ -123,7 +123,7 @@ class Outcome:
     in_one_piece: bool = False
     """Whether only the total time was seen; TTFT and TPOT are then shares of it, and no measurements."""
     timed: bool = True
-    """False where no server was timed: a mocked answer, or the receipt of a background response."""
+    """False where no server was timed: a mocked answer, a background response's receipt, a websocket."""
     choices: int = 1
     """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
 

@@ -76,7 +76,7 @@ class Accounting:
                 arrival.stream,
                 arrival.task,
                 arrival.choices,
-                timed=not (arrival.mocked or assignment.deployment.mocked),
+                timed=arrival.timed and not assignment.deployment.mocked,
             )
             self._watch(key, arrival.task, arrival.stream)
             runtime.counters.decisions += 1
