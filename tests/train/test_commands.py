@@ -63,6 +63,14 @@ def test_train_says_what_it_made(trained: tuple[Path, dict[str, Any]]) -> None:
     assert Predictor.load(out).version == said["version"]
 
 
+def test_train_prints_what_it_reached_on_prompts_it_had_not_seen(write_rows: Write, tmp_path: Path) -> None:
+    result = run("train", "--data", write_rows(answers(60)), "--out", tmp_path / "model", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "on prompts it had not seen: quality 0." in result.stdout
+    assert "by large alone (gain +0." in result.stdout
+    assert "within its 80% interval" in result.stdout
+
+
 def test_the_model_card_says_what_it_was_trained_on_and_how_well_it_does(
     trained: tuple[Path, dict[str, Any]],
 ) -> None:
