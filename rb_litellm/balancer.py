@@ -38,7 +38,16 @@ from rb_litellm.core.shares import Shares, for_key
 from rb_litellm.core.shares import stated as shares_of
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.trials import FleetTrials, Trials
-from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray, Outcome, Prompt
+from rb_litellm.core.types import (
+    BoolArray,
+    FloatArray,
+    InstanceState,
+    IntArray,
+    ModelPredictions,
+    Outcome,
+    Prompt,
+)
+from rb_litellm.predictors.ability_learning import Gradable
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.state.gauges import wire_name
 from rb_litellm.state.reckoning import Reckoner
@@ -79,6 +88,8 @@ class Assignment:
     decision: Decision
     deployments: tuple[Deployment, ...]
     """The N deployments of the arrays in `decision.breakdown`."""
+    gradable: Gradable | None = None
+    """What a user's grade of the answer will be compared with; None where nothing learns from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +184,7 @@ class Balancer:
         Raises:
             ValueError: a request has no candidate.
         """
-        candidate_set, fleet, batch_requests = self._setting(requests, predictions, now)
+        candidate_set, fleet, batch_requests, predicted = self._setting(requests, predictions, now)
         fleet.trials = FleetTrials(self._trials, self._learner, candidate_set.rows)
         # Here alone: a preview shows the best choice, without chance or trials.
         if (workers := self._reckoner.workers) > 1:
@@ -199,13 +210,16 @@ class Balancer:
                     candidate_set.groups[decision.index],
                 )
                 self.memory.sent(batch_request.cached_prefix, request.prompt, row, group, now)
-        return [_assignment(decision, candidate_set.deployments) for decision in decisions]
+        return [
+            _assignment(decision, candidate_set.deployments, gradable(predicted, r, candidate_set, decision))
+            for r, decision in enumerate(decisions)
+        ]
 
     def preview(
         self, request: RoutingRequest, predictions: PredictionSource, now: float
     ) -> tuple[Assignment | Refusal, tuple[Deployment, ...]]:
         """What `decide` would answer for this request alone, and its N deployments; changes nothing."""
-        candidate_set, fleet, batch_requests = self._setting(
+        candidate_set, fleet, batch_requests, _ = self._setting(
             [replace(request, exploration=None)], predictions, now
         )
         (decision,) = assign(batch_requests, fleet, now, Random(0))
@@ -221,7 +235,7 @@ class Balancer:
         Raises:
             ValueError: `chosen` is no candidate.
         """
-        candidate_set, fleet, batch_requests = self._setting(
+        candidate_set, fleet, batch_requests, predicted = self._setting(
             [replace(request, exploration=None)], predictions, now
         )
         row = candidate_set.deployments.index(chosen)
@@ -242,13 +256,14 @@ class Balancer:
         )
         if candidate_set.capacity is not None:
             self._count(request, candidate_set, theirs, now)
-        return Assignment(chosen, theirs, candidate_set.deployments), _assignment(
+        told = gradable(predicted, 0, candidate_set, theirs)
+        return Assignment(chosen, theirs, candidate_set.deployments, told), _assignment(
             decision, candidate_set.deployments
         )
 
     def _setting(
         self, requests: Sequence[RoutingRequest], predictions: PredictionSource, now: float
-    ) -> tuple[CandidateSet, Fleet, list[BatchRequest]]:
+    ) -> tuple[CandidateSet, Fleet, list[BatchRequest], ModelPredictions]:
         self._now = max(self._now, now)
         if now - self._aged_s >= AGE_EVERY_S:
             self._aged_s = now
@@ -289,7 +304,7 @@ class Balancer:
             )
             for r, request in enumerate(requests)
         ]
-        return candidate_set, fleet, batch_requests
+        return candidate_set, fleet, batch_requests, predicted
 
     def _slowdown(self, candidate_set: CandidateSet, now: float) -> FloatArray:
         slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]
@@ -492,10 +507,28 @@ class Balancer:
         return row
 
 
-def _assignment(decision: Decision | Refusal, deployments: tuple[Deployment, ...]) -> Assignment | Refusal:
+def _assignment(
+    decision: Decision | Refusal, deployments: tuple[Deployment, ...], told: Gradable | None = None
+) -> Assignment | Refusal:
     if isinstance(decision, Refusal):
         return decision
-    return Assignment(deployments[decision.index], decision, deployments)
+    return Assignment(deployments[decision.index], decision, deployments, told)
+
+
+def gradable(
+    predicted: ModelPredictions, row: int, candidate_set: CandidateSet, decision: Decision | Refusal
+) -> Gradable | None:
+    """What was predicted of an answer that a user may grade; None where nothing learns from grades."""
+    if predicted.uncorrected_quality is None or predicted.kinds is None or isinstance(decision, Refusal):
+        return None
+    column = int(candidate_set.model_of[decision.index])
+    if math.isnan(predicted.uncorrected_quality[row, column]):
+        return None
+    return Gradable(
+        candidate_set.models[column].name,
+        tuple(predicted.kinds[row].tolist()),
+        float(predicted.uncorrected_quality[row, column]),
+    )
 
 
 def identity_of(deployment: Deployment) -> Identity:

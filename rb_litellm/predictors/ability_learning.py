@@ -10,13 +10,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import numpy as np
 
 from rb_litellm.core.grade_sums import LEAST, MAX_NAME, MAX_NAMES, Grades, GradeSum
-from rb_litellm.core.types import FloatArray
+from rb_litellm.core.types import BoolArray, FloatArray, ModelPredictions
 
 MAX_CALLS = 8192
 """Calls that can still be graded; the oldest is forgotten."""
@@ -141,6 +141,25 @@ class AbilityLearning:
                 self._arrays = {}
             self._arrays[key] = found if found.any() else None
             return self._arrays[key]
+
+    def correct(
+        self, told: ModelPredictions, models: Sequence[str], by_default: BoolArray | None = None
+    ) -> ModelPredictions:
+        """Predictions of R prompts for M models with what grades have taught; unchanged while it is off.
+
+        `by_default` (M,) are the models that the default predictor speaks of, None for all: only those learn.
+        """
+        if not self.on or told.kinds is None:
+            return told
+        shifts, quality = self.shifts(models), told.quality
+        if shifts is not None:
+            if by_default is not None:
+                shifts = np.where(by_default[:, None], shifts, 0.0)
+            quality = corrected(quality, told.kinds, shifts)
+        before = told.quality
+        if by_default is not None:
+            before = np.where(by_default, before, np.nan)
+        return replace(told, quality=quality, uncorrected_quality=before)
 
     def report(self) -> dict[str, dict[str, float]]:
         """For people: grades and shift of each model and kind, by name."""

@@ -36,6 +36,11 @@ class ModelInfo:
     usd_per_million_tokens: float | None = None
     context_window: int | None = None
 
+    @property
+    def name(self) -> str:
+        """What the model is called: LiteLLM's name, or else its group's."""
+        return self.model or self.key
+
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
