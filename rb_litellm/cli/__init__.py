@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "data": ("rb_litellm.cli.data", "data", "Fetch public measurements as rows to train and judge by."),
     "train": ("rb_litellm.cli.train", "train", "Learn answer quality and length from graded answers."),
     "label": ("rb_litellm.cli.label", "label", "Grade answers by a judge model, or from thumbs."),
+    "predict": ("rb_litellm.cli.predict", "predict", "Say what is expected of each model for each prompt."),
     "evaluate": ("rb_litellm.cli.evaluate", "evaluate", "Judge a predictor on graded answers."),
     "simulate": ("rb_litellm.cli.simulate", "simulate", "Compare policies on a simulated cluster."),
     "replay": ("rb_litellm.cli.replay", "replay", "Try policies on the traffic of LiteLLM's spend logs."),

@@ -12,12 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from rb_litellm.cli.predictor_option import judged, predictor_option, seen_prompts
+
+SHOWN = 20
+"""Pairs of models in the table."""
+
 
 @click.command(context_settings={"show_default": True})
+@predictor_option()
 @click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of `train`; needed but for --study.",
+    "--model", type=click.Path(exists=True, file_okay=False), help="Old name of --predictor.", hidden=True
 )
 @click.option(
     "--data",
@@ -47,7 +51,8 @@ from rich.table import Table
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def evaluate(
-    model: Path | None,
+    predictor: str | None,
+    model: str | None,
     data: tuple[Path, ...],
     names: tuple[str, ...],
     prices: Path | None,
@@ -56,20 +61,37 @@ def evaluate(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Judge a predictor: per model beside the constant, and routing by it."""
+    """Judge a predictor: each model beside the constant, each two models, each kind of prompt, and routing.
+
+    Of two models: the share of the gap between the weak and the strong one that routing recovers, averaged
+    over all shares of strong calls (APGR, 0.5 by chance), and the share of strong calls that recovers 50% and
+    80% of it (CPT), as RouteLLM reports them.
+    """
     from rb_litellm.cli.replay import read_pairs
-    from rb_litellm.predictors.model import Predictor, PredictorError
+    from rb_litellm.predictors.model import PredictorError
     from rb_litellm.train.dataset import read_dataset
     from rb_litellm.train.evaluation import evaluate as judge
     from rb_litellm.train.studies import study as run_study
 
-    if (model is None) == (study is None):
-        raise click.UsageError("give either --model DIR or --study splits|tasks")
+    if model is not None:
+        if predictor is not None:
+            raise click.UsageError("--model is the old name of --predictor; give one of them")
+        click.echo("--model is now called --predictor; the old name is still taken", err=True)
+        predictor = model
+    if (predictor is None) == (study is None):
+        raise click.UsageError("give either --predictor default|none|DIR or --study splits|tasks")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        if model is not None:
-            told = dict(read_pairs("name", names))
-            report = judge(Predictor.load(model), read_dataset(data), _prices(prices), seed, told)
+        if predictor is not None:
+            told, graded = dict(read_pairs("name", names)), read_dataset(data)
+            if seen := seen_prompts(predictor, graded.prompt_ids):
+                click.echo(
+                    f"{seen} of the {len(graded.prompts)} prompts were trained on: "
+                    "what follows says little of prompts that are new",
+                    err=True,
+                )
+            report = judge(judged(predictor, graded.models), graded, _prices(prices), seed, told)
+            report["trained_on"] = seen
         elif study is not None:
             with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
                 task = progress.add_task(study, total=None)
@@ -88,6 +110,11 @@ def evaluate(
     else:
         console = Console()
         console.print(_models(report["models"]))
+        if report["pairs"]:
+            console.print(_pairs(report["pairs"]))
+        for name in ("kinds", "tasks"):
+            if report[name]:
+                console.print(_by_kind(name, report[name]))
         console.print(_routing(report["routing"]))
 
 
@@ -134,6 +161,40 @@ def _models(models: dict[str, dict[str, Any]]) -> Table:
             *(_shown(m[f"quality_{n}"], 3) for n in ("r2", "mae", "mae_constant", "ece")),
             *(_shown(m[f"length_{n}"], 1) for n in ("mae", "mae_constant", "pinball", "pinball_constant")),
             _shown(m["length_coverage_80"], 3),
+        )
+    return table
+
+
+def _pairs(pairs: list[dict[str, Any]]) -> Table:
+    left = f", the {SHOWN} with the widest gap of {len(pairs)}" if len(pairs) > SHOWN else ""
+    table = Table(title=f"Strong and weak, by chance 0.5, 50% and 80%{left}")
+    for name in ("strong", "weak", "gap", "APGR", "95% interval", "CPT 50%", "CPT 80%"):
+        table.add_column(name, justify="left" if name in ("strong", "weak") else "right", overflow="fold")
+    for pair in sorted(pairs, key=lambda one: -one["gap"])[:SHOWN]:
+        low, high = pair["ci95"]["apgr"] or (None, None)
+        table.add_row(
+            pair["strong"],
+            pair["weak"],
+            f"{pair['gap']:.3f}",
+            f"{pair['apgr']:.3f}",
+            "" if low is None else f"{low:.3f} .. {high:.3f}",
+            *(f"{pair[name]:.0%}" for name in ("cpt_50", "cpt_80")),
+        )
+    return table
+
+
+def _by_kind(what: str, report: dict[str, dict[str, Any]]) -> Table:
+    table = Table(title=f"By {what.removesuffix('s')}: mean quality of the models, predicted and measured")
+    for name in (what.removesuffix("s"), "prompts", "models", "rank correlation", "level off by", "ECE"):
+        table.add_column(name, justify="left" if name == what.removesuffix("s") else "right")
+    for name, figures in report.items():
+        table.add_row(
+            name,
+            str(figures["prompts"]),
+            str(figures["models"]),
+            _shown(figures["rank_correlation"], 3),
+            _shown(figures["calibration_error"], 3),
+            _shown(figures["ece"], 3),
         )
     return table
 
