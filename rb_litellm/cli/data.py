@@ -9,7 +9,8 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+
+from rb_litellm.cli.plain_table import show_table
 
 
 @click.command(context_settings={"show_default": True})
@@ -105,9 +106,5 @@ def _list(as_json: bool) -> None:
         ]
         click.echo(json.dumps({"sets": sets}))
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("set", "from", "licence", "what"):
-        table.add_column(name, overflow="fold")
-    for one in SETS:
-        table.add_row(one.name, one.source.repository, one.source.licence, one.about)
-    Console().print(table)
+    rows = [((one.name, one.source.licence, one.source.repository), one.about) for one in SETS]
+    show_table("Sets, each from its repository at a pinned commit", ("set", "licence", "from"), "what", rows)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from rb_litellm.cli.plain_table import show_table
 from rb_litellm.cli.predictor_option import judged, predictor_option, seen_prompts
 
 SHOWN = 20
@@ -108,14 +109,13 @@ def evaluate(
     elif study is not None:
         Console().print(_study(report))
     else:
-        console = Console()
-        console.print(_models(report["models"]))
+        _show_models(report["models"])
         if report["pairs"]:
-            console.print(_pairs(report["pairs"]))
-        for name in ("kinds", "tasks"):
-            if report[name]:
-                console.print(_by_kind(name, report[name]))
-        console.print(_routing(report["routing"]))
+            _show_pairs(report["pairs"])
+        for what in ("kind", "task"):
+            if report[f"{what}s"]:
+                _show_kinds(what, report[f"{what}s"])
+        _show_routing(report["routing"])
 
 
 def _prices(path: Path | None) -> dict[str, float] | None:
@@ -140,78 +140,80 @@ def _prices(path: Path | None) -> dict[str, float] | None:
     return {name: float(price) for name, price in given.items()}
 
 
-def _models(models: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="By model, on these prompts")
-    for name in (
+def _show_models(models: dict[str, dict[str, Any]]) -> None:
+    heads = ("R2", "MAE", "constant", "ECE", "length MAE", "constant", "80% holds")
+    show_table(
+        "By model, on these prompts, beside the constant",
+        heads,
         "model",
-        "quality R2",
-        "MAE",
-        "constant",
-        "ECE",
-        "length MAE",
-        "constant",
-        "pinball",
-        "constant",
-        "80% holds",
-    ):
-        table.add_column(name, justify="left" if name == "model" else "right")
-    for name, m in models.items():
-        table.add_row(
-            name,
-            *(_shown(m[f"quality_{n}"], 3) for n in ("r2", "mae", "mae_constant", "ece")),
-            *(_shown(m[f"length_{n}"], 1) for n in ("mae", "mae_constant", "pinball", "pinball_constant")),
-            _shown(m["length_coverage_80"], 3),
-        )
-    return table
+        (
+            (
+                (
+                    *(_shown(m[f"quality_{n}"], 3) for n in ("r2", "mae", "mae_constant", "ece")),
+                    *(_shown(m[f"length_{n}"], 0) for n in ("mae", "mae_constant")),
+                    _shown(m["length_coverage_80"], 2),
+                ),
+                name,
+            )
+            for name, m in models.items()
+        ),
+    )
 
 
-def _pairs(pairs: list[dict[str, Any]]) -> Table:
-    left = f", the {SHOWN} with the widest gap of {len(pairs)}" if len(pairs) > SHOWN else ""
-    table = Table(title=f"Strong and weak, by chance 0.5, 50% and 80%{left}")
-    for name in ("strong", "weak", "gap", "APGR", "95% interval", "CPT 50%", "CPT 80%"):
-        table.add_column(name, justify="left" if name in ("strong", "weak") else "right", overflow="fold")
-    for pair in sorted(pairs, key=lambda one: -one["gap"])[:SHOWN]:
-        low, high = pair["ci95"]["apgr"] or (None, None)
-        table.add_row(
-            pair["strong"],
-            pair["weak"],
-            f"{pair['gap']:.3f}",
-            f"{pair['apgr']:.3f}",
-            "" if low is None else f"{low:.3f} .. {high:.3f}",
-            *(f"{pair[name]:.0%}" for name in ("cpt_50", "cpt_80")),
-        )
-    return table
+def _show_pairs(pairs: list[dict[str, Any]]) -> None:
+    left = f"; the {SHOWN} with the widest gap of {len(pairs)}" if len(pairs) > SHOWN else ""
+    show_table(
+        f"By two models; by chance APGR 0.5, CPT 50% and 80%{left}",
+        ("gap", "APGR", "95% interval", "CPT 50%", "CPT 80%"),
+        "strong over weak",
+        ((_of_pair(pair), f"{pair['strong']}\n  over {pair['weak']}") for pair in widest(pairs)),
+    )
 
 
-def _by_kind(what: str, report: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title=f"By {what.removesuffix('s')}: mean quality of the models, predicted and measured")
-    for name in (what.removesuffix("s"), "prompts", "models", "rank correlation", "level off by", "ECE"):
-        table.add_column(name, justify="left" if name == what.removesuffix("s") else "right")
-    for name, figures in report.items():
-        table.add_row(
-            name,
-            str(figures["prompts"]),
-            str(figures["models"]),
-            _shown(figures["rank_correlation"], 3),
-            _shown(figures["calibration_error"], 3),
-            _shown(figures["ece"], 3),
-        )
-    return table
+def widest(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The pairs that are shown."""
+    return sorted(pairs, key=lambda one: -one["gap"])[:SHOWN]
 
 
-def _routing(routing: dict[str, Any]) -> Table:
-    table = Table(title=f"Routing over {len(routing['models'])} models, {routing['prompts']} prompts")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    table.add_column("95% interval", justify="right")
+def _of_pair(pair: dict[str, Any]) -> tuple[str, ...]:
+    low, high = pair["ci95"]["apgr"] or (None, None)
+    return (
+        f"{pair['gap']:.3f}",
+        f"{pair['apgr']:.3f}",
+        "" if low is None else f"{low:.3f}..{high:.3f}",
+        *(f"{pair[name]:.0%}" for name in ("cpt_50", "cpt_80")),
+    )
+
+
+def _show_kinds(what: str, report: dict[str, dict[str, Any]]) -> None:
+    show_table(
+        f"By {what}: the models' mean quality, predicted and measured",
+        ("prompts", "models", "rank correlation", "off by", "ECE"),
+        what,
+        (
+            (
+                (
+                    str(figures["prompts"]),
+                    str(figures["models"]),
+                    *(_shown(figures[n], 3) for n in ("rank_correlation", "calibration_error", "ece")),
+                ),
+                name,
+            )
+            for name, figures in report.items()
+        ),
+    )
+
+
+def _show_routing(routing: dict[str, Any]) -> None:
+    rows = []
     if "best_single" in routing:
-        table.add_row("best single model", routing["best_single"], "")
+        rows.append((("", ""), f"best single model: {routing['best_single']}"))
     for name, interval in routing.get("ci95", {}).items():
         if interval is not None:
-            table.add_row(
-                name.replace("_", " "), _shown(routing[name], 4), f"{interval[0]:.4f} .. {interval[1]:.4f}"
-            )
-    return table
+            spread = f"{interval[0]:.4f}..{interval[1]:.4f}"
+            rows.append(((_shown(routing[name], 4), spread), name.replace("_", " ")))
+    title = f"Routing over {len(routing['models'])} models, {routing['prompts']} prompts"
+    show_table(title, ("value", "95% interval"), "figure", rows)
 
 
 def _study(report: dict[str, Any]) -> Table:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from rb_litellm.cli.plain_table import show_table
 from rb_litellm.cli.predictor_option import open_source, predictor_option
 
 SHOWN = 20
@@ -71,20 +70,23 @@ def _write(out: Path, rows: Iterable[dict[str, Any]]) -> int:
 
 def _show(rows: Iterable[dict[str, Any]]) -> None:
     left = iter(rows)
-    shown = list(islice(left, SHOWN))
-    table = Table(box=None, pad_edge=False)
-    for name in ("prompt", "kind", "model", "quality", "tokens", "80% within"):
-        table.add_column(name, justify="right" if name in ("quality", "tokens") else "left", overflow="fold")
-    for row in shown:
-        head = [row["prompt_id"], row["kind"] or "", ""]
-        if row["certainty"] is not None:
-            head[1] += f" {row['certainty']:.2f}"
-        for name, told in row["models"].items():
-            head[2] = name
-            spread = f"{told['low']:.0f} to {told['high']:.0f}"
-            table.add_row(*head, f"{told['quality']:.3f}", f"{told['output_tokens']:.0f}", spread)
-            head = ["", "", ""]
-    console = Console()
-    console.print(table)
+    for row in islice(left, SHOWN):
+        kind = "" if row["kind"] is None else f": {row['kind']}, certainty {row['certainty']:.2f}"
+        show_table(
+            f"{row['prompt_id']}{kind}",
+            ("quality", "tokens", "80% within"),
+            "model",
+            (
+                (
+                    (
+                        f"{told['quality']:.3f}",
+                        f"{told['output_tokens']:.0f}",
+                        f"{told['low']:.0f} to {told['high']:.0f}",
+                    ),
+                    name,
+                )
+                for name, told in row["models"].items()
+            ),
+        )
     if more := sum(1 for _ in left):
-        console.print(f"and {more} more; --out FILE has all of them")
+        click.echo(f"and {more} more; --out FILE has all of them")

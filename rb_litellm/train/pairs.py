@@ -79,7 +79,10 @@ def pair_reports(
 
     The strong one of two is the one with the higher mean on the prompts that both answered.
     """
-    random = np.random.default_rng(seed)
+    prompts = len(quality)
+    # The same resamples of prompts for all pairs; of those that both have not answered, none counts.
+    drawn = np.ones((1 + RESAMPLES, prompts))
+    drawn[1:] = np.random.default_rng(seed).multinomial(prompts, np.full(prompts, 1.0 / prompts), RESAMPLES)
     found = []
     for one, other in combinations(range(len(models)), 2):
         both = np.isfinite(quality[:, [one, other]]) & np.isfinite(predicted[:, [one, other]])
@@ -88,13 +91,11 @@ def pair_reports(
         if rows.size < FEWEST or means[one] == means[other]:
             continue
         strong, weak = (one, other) if means[one] > means[other] else (other, one)
-        counts = np.ones((1 + RESAMPLES, rows.size))
-        counts[1:] = random.multinomial(rows.size, np.full(rows.size, 1.0 / rows.size), RESAMPLES)
         curve = pair_curve(
             quality[rows, strong],
             quality[rows, weak],
             predicted[rows, strong] - predicted[rows, weak],
-            counts,
+            drawn[:, rows],
         )
         figures = {"apgr": curve.apgr(), **{name: curve.cpt(level) for name, level in LEVELS.items()}}
         found.append(
