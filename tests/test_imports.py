@@ -21,6 +21,8 @@ LAYERS = (
     {"config"},
     {"controls", "logs"},
     {"state", "predictors", "fitting"},
+    {"beliefs"},
+    {"candidates"},
     {"balancer"},
     {"telemetry"},
     {"litellm_adapter"},

@@ -89,7 +89,7 @@ class Runtime:
         self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.external_load)
         self.scraping = Scraping(self.index, self.catalog, self.external_load)
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self.random, memory, usage)
-        self.sharing.learned = GuardedLearned(self.balancer, self.lock, clock)
+        self.sharing.learned = GuardedLearned(self.balancer.beliefs, self.lock, clock)
         self.sharing.grades = self.learning
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
         self._predictors = Predictors(partial(self.failed, "predictor"))
@@ -161,11 +161,11 @@ class Runtime:
 
     def amended(self, outcome: Outcome) -> None:
         """More has come to light of an attempt that was finished, or is late: learn from it soon."""
-        self._learning.add(partial(self.balancer.learn, outcome))
+        self._learning.add(partial(self.balancer.beliefs.learn, outcome))
 
     def begun(self, outcome: Outcome) -> None:
         """The first token of an attempt has come: learn from it soon."""
-        self._learning.add(partial(self.balancer.first_token, outcome))
+        self._learning.add(partial(self.balancer.beliefs.first_token, outcome))
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Run bookkeeping under the lock; what it raises is counted and goes no further."""
@@ -180,7 +180,7 @@ class Runtime:
         self.counters.failure(what, error, self.clock())
 
     def _learn(self, outcome: Outcome) -> None:
-        self.balancer.learn(outcome)
+        self.balancer.beliefs.learn(outcome)
         self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
             _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", change)

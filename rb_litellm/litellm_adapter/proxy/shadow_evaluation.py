@@ -20,7 +20,7 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
-from rb_litellm.balancer import model_info
+from rb_litellm.candidates import model_info
 from rb_litellm.config import ShadowEvaluationSettings
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import Weights
