@@ -36,10 +36,13 @@ def open_source(name: str) -> PredictionSource:
     Raises:
         PredictorError: the folder holds none that can be used.
     """
+    from rb_litellm.predictors.default.artifact import packaged
     from rb_litellm.predictors.model import Predictor
     from rb_litellm.predictors.registry import PredictionSource
 
-    return PredictionSource(None if name in NAMED else Predictor.load(name))
+    if name == "none":
+        return PredictionSource()
+    return PredictionSource(None if name == "default" else Predictor.load(name), default=packaged())
 
 
 def judged(name: str, models: Sequence[str]) -> Judged:
@@ -56,10 +59,13 @@ def judged(name: str, models: Sequence[str]) -> Judged:
 
 def seen_prompts(name: str, prompt_ids: Collection[str]) -> int:
     """How many of these prompts the predictor was trained on, as far as its folder says."""
+    from rb_litellm.predictors.default.artifact import PACKAGED
     from rb_litellm.train.pipeline import PROMPTS
 
     try:
-        told = (Path(name) / PROMPTS).read_text("utf-8").split()
+        told = ((PACKAGED if name == "default" else Path(name)) / PROMPTS).read_text("utf-8").split()
     except (OSError, ValueError):
         return 0
-    return len(set(prompt_ids) & set(told))
+    # A folder may hold the beginnings of ids.
+    digits = len(told[0]) if told else 0
+    return len({one[:digits] for one in prompt_ids} & set(told))

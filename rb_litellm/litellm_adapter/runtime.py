@@ -41,7 +41,7 @@ from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
 from rb_litellm.litellm_adapter.shared.usage_share import GuardedUsage
 from rb_litellm.litellm_adapter.shared.weights_notice import WeightsNotice
 from rb_litellm.predictors.ability_learning import AbilityLearning
-from rb_litellm.predictors.kinds import KINDS
+from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
@@ -92,7 +92,7 @@ class Runtime:
         self.sharing.learned = GuardedLearned(self.balancer.beliefs, self.lock, clock)
         self.sharing.grades = self.learning
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
-        self._predictors = Predictors(partial(self.failed, "predictor"))
+        self._predictors = Predictors(partial(self.failed, "predictor"), self.learning)
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None
         self._weights_notice = WeightsNotice()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, ModelPredictions
-from rb_litellm.predictors.kinds import KINDS
+from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.model import LEVELS
 from rb_litellm.predictors.names import AmbiguousName, listed, same_model
 from rb_litellm.train import metrics

@@ -11,7 +11,7 @@ import numpy as np
 
 from rb_litellm.core.types import Prompt
 from rb_litellm.logs.files import rows_of_file
-from rb_litellm.predictors.kinds import KINDS
+from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.train.dataset import DataError, id_of, prompt_of_row
 

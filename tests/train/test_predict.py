@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rb_litellm.cli import main
-from rb_litellm.predictors.kinds import KINDS
+from rb_litellm.predictors.default.abilities import KINDS
 
 Write = Callable[..., Path]
 NAMES = ("qwen2.5-7b-instruct", "hosted_vllm/Qwen/Qwen2.5-72B-Instruct-AWQ", "of-nobody")
