@@ -62,7 +62,7 @@ async def test_bad_grades_of_one_kind_send_that_kind_elsewhere_in_every_worker()
     for number in range(60):
         placed = one.choose(MATHEMATICS)
         one.learning.remember(str(number), placed.gradable)
-        one.learning.grade(str(number), 0.1)
+        one.learning.grade(str(number), 0.1 if placed.deployment.id == NAMES[1] else 0.9)
     await one.exchange(store)
     await other.exchange(store)
     assert other.choose(MATHEMATICS).deployment.id == NAMES[0]
