@@ -71,9 +71,8 @@ def _write(out: Path, rows: Iterable[dict[str, Any]]) -> int:
 def _show(rows: Iterable[dict[str, Any]]) -> None:
     left = iter(rows)
     for row in islice(left, SHOWN):
-        kind = "" if row["kind"] is None else f": {row['kind']}, certainty {row['certainty']:.2f}"
         show_table(
-            f"{row['prompt_id']}{kind}",
+            f"{row['prompt_id']}: {row['kind']}, certainty {row['certainty']:.2f}",
             ("quality", "tokens", "80% within"),
             "model",
             (

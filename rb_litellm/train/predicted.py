@@ -11,7 +11,7 @@ import numpy as np
 
 from rb_litellm.core.types import Prompt
 from rb_litellm.logs.files import rows_of_file
-from rb_litellm.predictors.default.abilities import KINDS
+from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.train.dataset import DataError, id_of, prompt_of_row
 
@@ -39,25 +39,23 @@ def predicted_rows(
 ) -> Iterator[dict[str, Any]]:
     """One row per prompt, in order: its kind, how certain that is, and what is expected of each model.
 
-    `low` and `high` hold 80 % of the lengths. A predictor that tells no kinds has None for kind.
+    `low` and `high` hold 80 % of the lengths. The default predictor tells the kind, whatever `source` is.
     """
     infos = [ModelInfo(key=name, model=name) for name in models]
+    reader = packaged()
     left = iter(prompts)
     while batch := list(islice(left, BATCH)):
         told = source.predict([prompt for _, prompt in batch], infos)
         assert told.length_quantiles is not None
+        read = reader.tell([prompt for _, prompt in batch], infos[:1])
         for r, (prompt_id, _) in enumerate(batch):
-            kind, certainty = None, None
-            if told.kinds is not None:
-                at = int(told.kinds[r].argmax())
-                kind, certainty = KINDS[at], round(float(told.kinds[r, at]), 4)
             figures = zip(
                 told.quality[r], told.output_tokens[r], told.length_quantiles[r][:, [0, -1]], strict=True
             )
             yield {
                 "prompt_id": prompt_id,
-                "kind": kind,
-                "certainty": certainty,
+                "kind": read.kinds[r],
+                "certainty": round(float(read.certainty[r]), 4),
                 "models": {
                     name: _figures(quality, tokens, spread)
                     for name, (quality, tokens, spread) in zip(models, figures, strict=True)

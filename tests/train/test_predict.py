@@ -42,7 +42,8 @@ def test_each_row_has_a_line_with_every_model_in_the_order_of_the_file(
     assert told[2]["models"] == told[0]["models"]
     for row in told:
         assert list(row["models"]) == list(NAMES)
-        assert row["kind"] is None or row["kind"] in KINDS
+        assert row["kind"] in KINDS
+        assert 0.0 <= row["certainty"] <= 1.0
         for figures in row["models"].values():
             assert 0.0 <= figures["quality"] <= 1.0
             assert 0.0 <= figures["low"] <= figures["output_tokens"] * 1.01
