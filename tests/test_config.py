@@ -88,7 +88,7 @@ BAD = [
     ({"member_access": "team"}, "member_access", "'team'", "'group' or 'key'"),
     ({"predictor": {}}, "predictor.path", "{}", "Field required"),
     ({"predictor": {"path": "x", "model": {}}}, "predictor.model", "{}", "path, models"),
-    ({"predictor": "x"}, "predictor", "'x'", "PredictorSettings"),
+    ({"predictor": "x"}, "predictor", "'x'", "default, none"),
     ({"redis": {"host": "h"}}, "redis.host", "'h'", "enabled, url, namespace, interval_ms, ttl_s"),
     ({"redis": {"interval_ms": 1}}, "redis.interval_ms", "1", "greater than or equal to 100"),
     ({"redis": {"ttl_s": "soon"}}, "redis.ttl_s", "'soon'", "valid number"),

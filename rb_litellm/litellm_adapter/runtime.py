@@ -18,7 +18,7 @@ from typing import Any
 
 from rb_litellm.balancer import Balancer
 from rb_litellm.config import (
-    PredictorSettings,
+    PredictorSetting,
     RedisSettingsArgs,
     RouteBalanceSettings,
     ScrapeSettings,
@@ -128,7 +128,7 @@ class Runtime:
         self.scraping.ensure_started(self.reckoner)
         self._predictors.ensure_started()
 
-    def prediction_source(self, settings: PredictorSettings | None) -> PredictionSource:
+    def prediction_source(self, settings: PredictorSetting) -> PredictionSource:
         """The predictor at the configured folder, read once per process and again when it changes.
 
         Raises:
