@@ -138,7 +138,7 @@ def test_a_deployment_of_which_nothing_is_said_has_no_settings():
 
 
 BAD_DEPLOYMENT = [
-    ({"qualty": 0.5}, "qualty", "0.5", "quality, output_tokens, tpot_ms"),
+    ({"qualty": 0.5}, "qualty", "0.5", "quality, output_tokens, like, tpot_ms"),
     ({"quality": 7}, "quality", "7", "less than or equal to 1"),
     ({"tpot_ms": 0}, "tpot_ms", "0", "greater than 0"),
     ({"ttft_ms": "fast"}, "ttft_ms", "'fast'", "valid number"),

@@ -45,23 +45,29 @@ _WORD = re.compile(
     r"\d+x\d+(?:\.\d+)?b(?![a-z])|[ae]?\d+(?:\.\d+)?b(?![a-z0-9])|\d+[a-z]+|[a-z]\d+|[a-z]+|\d+"
 )
 _SIZE = re.compile(r"(?:\d+x)?[ae]?\d+(?:\.\d+)?b$")
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 _OPTIONAL = frozenset({"instruct", "chat", "it", "hf", "inst", "instruction"})
 """Words of an entry that a name may leave out."""
 _NOISE = _OPTIONAL | frozenset(
-    (
+    _words(
         "meta latest free instant versatile online maas databricks sft dpo text the beta stable default "
         "model exp turbo lora v1 amazon api tuned hosted 32k 16k 8k 128k 4k 1m 200k fast vision together "
         "togetherai sambanova hyperbolic fireworks groq unsloth multimodal high low nvidia openai "
         "anthropic google"
-    ).split()
+    )
 )
 """Words of a name that change little of what a model can do."""
 _VARIANTS = frozenset(
-    (
+    _words(
         "mini nano micro lite flash pro ultra super coder code math distill large small medium max plus "
         "thinking reasoning vl omni audio embedding embed base haiku sonnet opus rerank guard tts image "
         "tiny next scout maverick moe"
-    ).split()
+    )
 )
 """Words that make another model of it."""
 

@@ -207,7 +207,7 @@ def _reference(figures: FloatArray, targets: _Targets) -> FloatArray:
 def _length_residuals(
     data: Dataset, abilities: FloatArray, figures: FloatArray, targets: _Targets
 ) -> FloatArray:
-    """Quantiles (K, Q) of log lengths about what is predicted of unseen prompts; of all where a kind has few."""
+    """Quantiles (K, Q) of log lengths about what is told of unseen prompts; of all where a kind has few."""
     kinds = np.array([kind_of(targets.tasks[task]) for task in targets.one_hot.argmax(axis=1)])
     scaled = np.array([*map(unit_of, range(len(KINDS)))]) * abilities
     told = figures[:, 2, None] + figures[:, 3, None] * scaled[:, kinds].T
