@@ -62,10 +62,8 @@ class CandidateSet:
         if before is None or predicted.kinds is None or isinstance(decision, Refusal):
             return None
         column = int(self.model_of[decision.index])
-        quality = float(before[row, column])
-        if math.isnan(quality):
-            return None
-        return Gradable(self.models[column].name, tuple(predicted.kinds[row].tolist()), quality)
+        kinds = tuple(predicted.kinds[row].tolist())
+        return Gradable(self.models[column].name, kinds, float(before[row, column]))
 
 
 class CandidateSets:
@@ -145,6 +143,8 @@ def model_info(deployment: Deployment) -> ModelInfo:
         output_tokens=deployment.output_tokens,
         usd_per_million_tokens=sum(prices) / len(prices) * 1e6 if prices else None,
         context_window=deployment.context_window,
+        base_model=deployment.base_model,
+        like=deployment.like,
     )
 
 

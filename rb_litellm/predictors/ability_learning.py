@@ -16,7 +16,7 @@ from hashlib import blake2b
 import numpy as np
 
 from rb_litellm.core.grade_sums import LEAST, MAX_NAME, MAX_NAMES, Grades, GradeSum
-from rb_litellm.core.types import BoolArray, FloatArray, ModelPredictions
+from rb_litellm.core.types import FloatArray, ModelPredictions
 
 MAX_CALLS = 8192
 """Calls that can still be graded; the oldest is forgotten."""
@@ -142,24 +142,13 @@ class AbilityLearning:
             self._arrays[key] = found if found.any() else None
             return self._arrays[key]
 
-    def correct(
-        self, told: ModelPredictions, models: Sequence[str], by_default: BoolArray | None = None
-    ) -> ModelPredictions:
-        """Predictions of R prompts for M models with what grades have taught; unchanged while it is off.
-
-        `by_default` (M,) are the models that the default predictor speaks of, None for all: only those learn.
-        """
+    def correct(self, told: ModelPredictions, models: Sequence[str]) -> ModelPredictions:
+        """Predictions of R prompts for M models with what grades have taught; unchanged while it is off."""
         if not self.on or told.kinds is None:
             return told
-        shifts, quality = self.shifts(models), told.quality
-        if shifts is not None:
-            if by_default is not None:
-                shifts = np.where(by_default[:, None], shifts, 0.0)
-            quality = corrected(quality, told.kinds, shifts)
-        before = told.quality
-        if by_default is not None:
-            before = np.where(by_default, before, np.nan)
-        return replace(told, quality=quality, uncorrected_quality=before)
+        shifts = self.shifts(models)
+        quality = told.quality if shifts is None else corrected(told.quality, told.kinds, shifts)
+        return replace(told, quality=quality, uncorrected_quality=told.quality)
 
     def report(self) -> dict[str, dict[str, float]]:
         """For people: grades and shift of each model and kind, by name."""
