@@ -1,4 +1,4 @@
-"""`routebalance bench ...`: the measurements behind the figures of the README."""
+"""`routebalance bench ...`: the measurements behind the figures in docs/benchmarks.md."""
 
 from __future__ import annotations
 
