@@ -67,7 +67,7 @@ def everything(proxy: Proxy) -> list[str]:
 
 
 def traffic(proxy: Proxy) -> None:
-    """Another tenant: the same prompts and names of sessions, other controls, refusals, grades, explanations."""
+    """Another tenant: the same prompts and sessions, other controls, refusals, grades, explanations."""
     for group in ("strict", "lenient", "capped", "chat", "shared"):
         for weights in ("cost", "quality", "latency"):
             fields: dict[str, Any] = {
