@@ -1,8 +1,9 @@
 """Floods against a real proxy: event streams, explanations, feedback, and looks at all that it shows.
 
 What is told of each: answers by status, seconds, the proxy's memory, and how often and how long its event
-loop stood still, in our code and in that of others. LiteLLM's own question about a request that is not sent
-is flooded in the same way, for comparison. Run by `routebalance bench floods`.
+loop stood still, in our code and in that of others. On a busy machine most of a stall is waiting for a
+processor; what the loop computed meanwhile is told beside it. LiteLLM's own question about a request that is
+not sent is flooded in the same way, for comparison. Run by `routebalance bench floods`.
 """
 
 from __future__ import annotations
@@ -89,9 +90,11 @@ async def _measure(proxy: Proxy, folder: Path, count: int, progress: Callable[[s
                     "memory MB": f"{before:.0f} to {_memory_mb(proxy.child.pid):.0f}",
                     "stalls": len(stalls),
                     "longest ms": _longest_ms(stalls),
+                    "its owner": max(stalls, key=lambda stall: stall.took_s).owner if stalls else "",
                     "in our code": len(ours),
                     "longest of ours ms": _longest_ms(ours),
-                    "of ours computed ms": round(max((s.computed_s for s in ours), default=0.0) * 1e3, 1),
+                    "computed 5 ms": sum(stall.computed_s > loop_stalls.NOTED_S for stall in ours),
+                    "most computed ms": round(max((s.computed_s for s in ours), default=0.0) * 1e3, 1),
                 }
             )
     return {"rows": rows, "stalls of ours": [_told(name, stall) for name, stall in _worst(found)]}

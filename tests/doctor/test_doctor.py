@@ -185,7 +185,7 @@ def test_a_dear_member_that_any_key_may_reach_is_named(write: Write) -> None:
 @pytest.mark.parametrize("place", ["model_name", "model_info.id", "group_name"])
 @pytest.mark.parametrize("name", ["a\x00b", "a\r\nb", "a ", "\x1b[31ma", "\u00e9"])
 def test_a_name_that_no_header_may_carry_is_named(write: Write, place: str, name: str) -> None:
-    """LiteLLM sends a deployment's id in a header of its own; a control character in it empties every answer."""
+    """LiteLLM sends a deployment's id in a header of its own; a control character there empties answers."""
     pair = [dict(entry) for entry in PAIR]
     group = auto("small", "large")
     if place == "model_name":
