@@ -19,7 +19,7 @@ from tests.e2e.proxy import Proxy, chat
 from tests.security.conftest import key
 
 pytestmark = pytest.mark.slow
-REAL = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+REAL = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 CAP_USD = 0.05
 NUMBER = itertools.count()
 
