@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 
 from rb_litellm.litellm_adapter.proxy.authentication import for_admins
+from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.logs.feedback import FeedbackFull, parse_feedback
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def endpoints(worker: Worker) -> APIRouter:
 
 def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:
     """Both endpoints, for whom `check` admits."""
-    router = APIRouter(dependencies=[Depends(check)])
+    router, turns = APIRouter(dependencies=[Depends(check)]), Turns()
 
     def settings() -> FeedbackSettings:
         if box.settings is None:
@@ -68,6 +69,6 @@ def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:
     @router.get("/feedback")
     async def show() -> dict[str, Any]:
         """The latest grades of the worker that answers."""
-        return {**settings().model_dump(), "recent": [asdict(one) for one in box.recent]}
+        return {**settings().model_dump(), "recent": await turns.each(list(box.recent), asdict)}
 
     return router
