@@ -27,7 +27,7 @@ LAYERS = (
     {"telemetry"},
     {"litellm_adapter"},
     {"__init__"},
-    {"launcher", "train", "doctor"},
+    {"launcher", "train", "doctor", "datasets"},
     {"sim", "setup"},
     {"replay", "demo"},
     {"bench"},

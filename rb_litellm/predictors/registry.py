@@ -1,4 +1,4 @@
-"""The source of predictions: a trained predictor where there is one, priors for the rest.
+"""The source of predictions: a trained predictor where there is one, the default one or priors for the rest.
 
 Never raises and never returns anything but finite figures: a predictor that fails costs quality, not
 the request.
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
+from rb_litellm.predictors.ability_learning import AbilityLearning
+from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.model import LEVELS, Predictor, mean_below
 from rb_litellm.predictors.names import provider_name
 from rb_litellm.predictors.priors import ModelInfo, prior_output_tokens, prior_quality
@@ -44,6 +46,11 @@ class _Columns:
     length_quantiles: FloatArray
     """(M, Q)"""
 
+    @property
+    def untaught(self) -> BoolArray | None:
+        """(M,) models whose quality the predictor was not taught; None where there is no predictor."""
+        return None if not self.known.any() else ~_all_or(self.taught_quality, self.known)
+
     def chosen(self, told: FloatArray, taught: BoolArray | None, prior: FloatArray | float) -> FloatArray:
         """The columns of M models out of (R, K, ...), with the prior for models without training data."""
         taken = told.take(self.columns, axis=1)
@@ -54,6 +61,10 @@ class _Columns:
 
 def _unless_all(taught: BoolArray) -> BoolArray | None:
     return None if taught.all() else taught
+
+
+def _all_or(taught: BoolArray | None, like: BoolArray) -> BoolArray:
+    return np.ones_like(like) if taught is None else taught
 
 
 def _by_priors(columns: _Columns, rows: int) -> ModelPredictions:
@@ -82,7 +93,12 @@ class PredictionSource:
         predictor: Predictor | None = None,
         mapping: Mapping[str, str] | None = None,
         on_error: Callable[[Exception], None] | None = None,
+        default: DefaultPredictor | None = None,
+        learning: AbilityLearning | None = None,
     ) -> None:
+        """`default` speaks of models that `predictor` was not taught; `learning` corrects what it says."""
+        self._default = default
+        self._learning = learning
         self._mapping = dict(mapping or {})
         self._on_error = on_error
         self._in_use = _InUse(predictor)
@@ -112,7 +128,10 @@ class PredictionSource:
         """Quality, length (R, M) and its quantiles (R, M, Q): all finite, length capped by `max_tokens`."""
         in_use = self._in_use
         columns = self._columns(in_use, tuple(models))
-        told = self._trained(in_use.predictor, columns, prompts) or _by_priors(columns, len(prompts))
+        base = self._untaught(columns, prompts, models)
+        told = self._trained(in_use.predictor, columns, prompts, base) or base
+        if self._learning is not None and told.kinds is not None:
+            told = self._learning.correct(told, [info.name for info in models], columns.untaught)
         if any(prompt.max_tokens is not None for prompt in prompts):
             caps = np.array([np.inf if p.max_tokens is None else float(p.max_tokens) for p in prompts])
             assert told.length_quantiles is not None
@@ -121,24 +140,42 @@ class PredictionSource:
                 told.length_quantiles, told.output_tokens, np.broadcast_to(caps[:, None], shape)
             )
             quantiles = np.minimum(told.length_quantiles, caps[:, None, None])
-            told = ModelPredictions(told.quality, tokens, told.confidence, quantiles)
+            told = replace(told, output_tokens=tokens, length_quantiles=quantiles)
         return told
 
+    def _untaught(
+        self, columns: _Columns, prompts: Sequence[Prompt], models: Sequence[ModelInfo]
+    ) -> ModelPredictions:
+        """What is said of models that no predictor was taught."""
+        if self._default is not None and models:
+            try:
+                return self._default.predict(prompts, models)
+            except Exception as error:  # noqa: BLE001 - whatever fails in there, the priors remain
+                if self._on_error is not None:
+                    self._on_error(error)
+        return _by_priors(columns, len(prompts))
+
     def _trained(
-        self, predictor: Predictor | None, columns: _Columns, prompts: Sequence[Prompt]
+        self,
+        predictor: Predictor | None,
+        columns: _Columns,
+        prompts: Sequence[Prompt],
+        base: ModelPredictions,
     ) -> ModelPredictions | None:
-        """What the predictor says, with the priors wherever it was not taught; None where it says nothing."""
+        """What the predictor says, and `base` wherever it was not taught; None where it says nothing."""
         if predictor is None or not columns.known.any():
             return None
         try:
             trained = predictor.predict(prompts)
             assert trained.length_quantiles is not None
+            assert base.length_quantiles is not None
             quality, lengths = columns.taught_quality, columns.taught_lengths
             return ModelPredictions(
-                columns.chosen(trained.quality, quality, columns.quality),
-                columns.chosen(trained.output_tokens, lengths, columns.output_tokens),
-                columns.chosen(trained.confidence, quality, 0.0),
-                columns.chosen(trained.length_quantiles, lengths, columns.length_quantiles),
+                columns.chosen(trained.quality, quality, base.quality),
+                columns.chosen(trained.output_tokens, lengths, base.output_tokens),
+                columns.chosen(trained.confidence, quality, base.confidence),
+                columns.chosen(trained.length_quantiles, lengths, base.length_quantiles),
+                base.kinds,
             )
         except Exception as error:  # noqa: BLE001 - whatever fails in there, the request is answered from priors
             if self._on_error is not None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 
 from rb_litellm.config import PredictorSettings, SettingsError
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
+from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.predictors.reload import Watch
@@ -24,10 +25,11 @@ _log = logging.getLogger("rb_litellm")
 
 
 class Predictors:
-    """One per process. `failed` is told of predictions that raised."""
+    """One per process. `failed` is told of predictions that raised; `learning` corrects the default ones."""
 
-    def __init__(self, failed: Callable[[Exception], None]) -> None:
+    def __init__(self, failed: Callable[[Exception], None], learning: AbilityLearning | None = None) -> None:
         self._failed = failed
+        self._learning = learning
         self._lock = threading.Lock()
         self._folders: dict[str, _Folder] = {}
         """As many as the configuration has named."""
@@ -42,13 +44,15 @@ class Predictors:
             SettingsError: a model is mapped to one that the predictor does not know.
         """
         if settings is None:
-            return PredictionSource(on_error=self._failed)
+            return PredictionSource(on_error=self._failed, learning=self._learning)
         with self._lock:
             folder = self._folders.get(settings.path) or _Folder(settings.path, self._lock)
             # Which model groups there will be is not known yet: more may come from a database.
             check_names(settings, folder.predictor, None, _WHERE)
             self._folders[settings.path] = folder
-            source = PredictionSource(folder.predictor, settings.models, self._failed)
+            source = PredictionSource(
+                folder.predictor, settings.models, self._failed, learning=self._learning
+            )
             folder.users[source] = settings
         return source
 
