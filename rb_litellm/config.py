@@ -25,11 +25,16 @@ from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.scoring import PRESETS, Weights
 from rb_litellm.core.slo import RELAX, STEPS, LimitName, Mode
+from rb_litellm.redaction import without_secrets
 
 _MOST = 32
 """Wrong settings that one error lists."""
 _SHOWN = 200
 """Characters of a wrong value that an error repeats."""
+_READ = 4_096
+"""Characters of it in which an address is looked for, whose password is not repeated."""
+_SECRET = ("password", "secret", "api_key")
+"""Settings whose values are never repeated, by a part of their names."""
 
 
 class SettingsError(ValueError):
@@ -83,9 +88,12 @@ def _number(name: str, value: object) -> float:
 
 
 def shown(value: object) -> str:
-    """A value for an error message: its beginning, on one line, whatever it is."""
+    """A value for an error message: its beginning, on one line, without passwords of addresses."""
     try:
-        text = repr(value if not isinstance(value, (str, bytes)) else value[:_SHOWN])
+        if isinstance(value, str):
+            text = repr(without_secrets(value[:_READ])[:_SHOWN])
+        else:
+            text = without_secrets(repr(value[:_SHOWN] if isinstance(value, bytes) else value))
     except (ValueError, RecursionError):
         # Python writes no whole number of more than 4,300 digits, and nothing that is nested too deeply.
         text = f"a {type(value).__name__}"
@@ -438,6 +446,15 @@ class RouteBalanceSettings(_Settings):
     lease: LeaseSettings = LeaseSettings()
     seed: int | None = Field(default=None, description="Fixes the tie breaking, for tests.")
 
+    @model_validator(mode="after")
+    def _keeps_access(self) -> RouteBalanceSettings:
+        if self.mode == "shadow" and self.member_access == "key":
+            raise ValueError(
+                "member_access: key needs mode: active; in shadow mode base_strategy serves, which sends a "
+                "request to any member"
+            )
+        return self
+
 
 class DeploymentSettings(_Settings):
     """`model_info.routebalance` of one deployment: what is known of it before it was measured."""
@@ -489,7 +506,8 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     lines = []
     for problem in error.errors()[:_MOST]:
         name = ".".join([where, *(str(part)[:_SHOWN] for part in problem["loc"])])
-        value = "hidden" if "password" in name else shown(problem["input"])
+        secret = any(word in name.lower() for word in _SECRET)
+        value = "hidden" if secret else shown(problem["input"])
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(_fields_at(model, problem["loc"][:-1]))
             lines.append(f"{name}: unknown setting (value {value}); allowed are {allowed}")

@@ -47,7 +47,7 @@ def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool
         proposal = propose(Configuration(file, read_config(file)), text, group, weights)
     except CannotEdit as error:
         raise click.ClickException(
-            f"{file}: {error}; nothing was changed. Add the lines by hand (README)"
+            f"{file}: {error}; nothing was changed. Add the lines by hand (docs/configuration.md)"
         ) from error
     except (ConfigUnreadable, NothingToRoute, UnicodeDecodeError) as error:
         raise click.ClickException(f"{file}: {error}") from error

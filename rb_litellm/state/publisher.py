@@ -24,6 +24,7 @@ from typing import Literal, Protocol
 from uuid import uuid4
 
 from rb_litellm.core.grade_sums import Grades
+from rb_litellm.redaction import one_line, without_secrets
 from rb_litellm.state.exchange_schedule import pauses_s
 from rb_litellm.state.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
 from rb_litellm.state.index import DeploymentIndex
@@ -298,7 +299,7 @@ class GaugePublisher:
     def _failed(self, error: Exception) -> None:
         self._failures += 1
         self._failed_in_a_row += 1
-        self._error = f"{type(error).__name__}: {error}".rstrip(": ")
+        self._error = one_line(without_secrets(f"{type(error).__name__}: {error}".rstrip(": ")))
         # One slow answer is no outage, but a failure of the very first exchange is.
         if not self._degraded and (self._failed_in_a_row > 1 or self._last_s is None):
             self._degraded = True

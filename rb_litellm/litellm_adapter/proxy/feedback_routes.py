@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 
 from rb_litellm.litellm_adapter.proxy.authentication import for_admins
+from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.logs.feedback import FeedbackFull, parse_feedback
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def endpoints(worker: Worker) -> APIRouter:
 
 def feedback_router(box: FeedbackBox, learning: AbilityLearning, check: Any) -> APIRouter:
     """Both endpoints, for whom `check` admits."""
-    router = APIRouter(dependencies=[Depends(check)])
+    router, turns = APIRouter(dependencies=[Depends(check)]), Turns()
 
     def settings() -> FeedbackSettings:
         if box.settings is None:
@@ -72,7 +73,7 @@ def feedback_router(box: FeedbackBox, learning: AbilityLearning, check: Any) -> 
     @router.get("/feedback")
     async def show() -> dict[str, Any]:
         """The latest grades of the worker that answers, and what was learned from those of all."""
-        recent = [asdict(one) for one in box.recent]
+        recent = await turns.each(list(box.recent), asdict)
         return {**settings().model_dump(), "recent": recent, "learned": learning.report()}
 
     return router
