@@ -141,12 +141,26 @@ class ScrapeSettings(_Settings):
 
 
 class FeedbackSettings(_Settings):
-    """Where the grades sent to `POST /routebalance/feedback` are kept."""
+    """What becomes of the grades sent to `POST /routebalance/feedback`."""
 
-    path: str = Field(min_length=1, description="JSON-lines file; workers of one machine share it.")
+    path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="JSON-lines file where they are kept; workers of one machine share it.",
+    )
     max_bytes: int = Field(
         default=100_000_000, ge=1_000, le=10_000_000_000, description="At this size nothing is added."
     )
+    learn: bool = Field(
+        default=False,
+        description="Grades correct the default predictor, by model and kind of prompt, in all workers.",
+    )
+
+    @model_validator(mode="after")
+    def _of_some_use(self) -> FeedbackSettings:
+        if self.path is None and not self.learn:
+            raise ValueError("grades go nowhere; allowed are path: FILE, learn: true, or both")
+        return self
 
 
 class LeaseSettings(_Settings):

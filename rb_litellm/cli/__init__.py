@@ -9,8 +9,10 @@ import click
 # command -> (module, attribute, one line for --help); a module is imported when its command runs.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("rb_litellm.cli.demo", "demo", "Route real requests before thirteen simulated servers."),
+    "data": ("rb_litellm.cli.data", "data", "Fetch public measurements as rows to train and judge by."),
     "train": ("rb_litellm.cli.train", "train", "Learn answer quality and length from graded answers."),
     "label": ("rb_litellm.cli.label", "label", "Grade answers by a judge model, or from thumbs."),
+    "predict": ("rb_litellm.cli.predict", "predict", "Say what is expected of each model for each prompt."),
     "evaluate": ("rb_litellm.cli.evaluate", "evaluate", "Judge a predictor on graded answers."),
     "simulate": ("rb_litellm.cli.simulate", "simulate", "Compare policies on a simulated cluster."),
     "replay": ("rb_litellm.cli.replay", "replay", "Try policies on the traffic of LiteLLM's spend logs."),

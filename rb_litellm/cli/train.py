@@ -63,7 +63,8 @@ def train(
     """
     from rb_litellm.logs.feedback import read_feedback
     from rb_litellm.logs.spend_logs import read_spend_logs
-    from rb_litellm.predictors.model import PredictorError
+    from rb_litellm.predictors.model import CARD, PredictorError
+    from rb_litellm.train.card import reached
     from rb_litellm.train.dataset import Answer, read_dataset
     from rb_litellm.train.folder import check_free
     from rb_litellm.train.logged import answers_of_calls, latencies_of_calls
@@ -113,6 +114,7 @@ def train(
             "prompts": len(graded.prompts),
             "models": list(predictor.models),
             "version": predictor.version,
+            "routing": json.loads((out / CARD).read_text(encoding="utf-8"))["routing"],
         }
         if counts is not None:
             document["log"] = {**counts.as_json(), "latency": latencies, "read": read.report.as_json()}
@@ -127,6 +129,8 @@ def train(
             f"{out}: version {predictor.version}, {len(predictor.models)} models, "
             f"{graded.rows} rows of {len(graded.prompts)} prompts, {seconds} s; card in {out / 'card.json'}"
         )
+        for line in reached(json.loads((out / CARD).read_text(encoding="utf-8"))):
+            click.echo(line)
 
 
 def _train_default(data: tuple[Path, ...], out: Path, seed: int, as_json: bool, quiet: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rb_litellm.balancer import model_info
+from rb_litellm.candidates import model_info
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.finding import Finding, error, ok, warn

@@ -40,6 +40,11 @@ class ModelInfo:
     like: str | None = None
     """The model that the operator has it taken for."""
 
+    @property
+    def name(self) -> str:
+        """What the model is called: LiteLLM's name, or else its group's."""
+        return self.model or self.key
+
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
+from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.model import LEVELS, Predictor, mean_below
 from rb_litellm.predictors.names import provider_name
@@ -52,6 +53,11 @@ class _Columns:
     asked: tuple[ModelInfo, ...]
     """(M,) the models as the default predictor is asked for them."""
 
+    @property
+    def untaught(self) -> BoolArray | None:
+        """(M,) models whose quality the predictor was not taught; None where there is no predictor."""
+        return None if not self.known.any() else ~_all_or(self.taught_quality, self.known)
+
     def chosen(self, told: FloatArray, taught: BoolArray | None, prior: FloatArray | float) -> FloatArray:
         """The columns of M models out of (R, K, ...), with the prior for models without training data."""
         taken = told.take(self.columns, axis=1)
@@ -62,6 +68,10 @@ class _Columns:
 
 def _unless_all(taught: BoolArray) -> BoolArray | None:
     return None if taught.all() else taught
+
+
+def _all_or(taught: BoolArray | None, like: BoolArray) -> BoolArray:
+    return np.ones_like(like) if taught is None else taught
 
 
 def _by_priors(columns: _Columns, rows: int) -> ModelPredictions:
@@ -91,10 +101,13 @@ class PredictionSource:
         mapping: Mapping[str, str] | None = None,
         on_error: Callable[[Exception], None] | None = None,
         default: DefaultPredictor | None = None,
+        learning: AbilityLearning | None = None,
     ) -> None:
+        """`default` speaks of models that `predictor` was not taught; `learning` corrects what it says."""
+        self._default = default
+        self._learning = learning
         self._mapping = dict(mapping or {})
         self._on_error = on_error
-        self._default = default
         self._in_use = _InUse(predictor)
 
     @property
@@ -124,6 +137,8 @@ class PredictionSource:
         columns = self._columns(in_use, tuple(models))
         told = self._by_default(columns, prompts) or _by_priors(columns, len(prompts))
         told = self._trained(in_use.predictor, columns, prompts, told) or told
+        if self._learning is not None and told.kinds is not None:
+            told = self._learning.correct(told, [info.name for info in models], columns.untaught)
         if any(prompt.max_tokens is not None for prompt in prompts):
             caps = np.array([np.inf if p.max_tokens is None else float(p.max_tokens) for p in prompts])
             assert told.length_quantiles is not None
@@ -132,7 +147,7 @@ class PredictionSource:
                 told.length_quantiles, told.output_tokens, np.broadcast_to(caps[:, None], shape)
             )
             quantiles = np.minimum(told.length_quantiles, caps[:, None, None])
-            told = ModelPredictions(told.quality, tokens, told.confidence, quantiles)
+            told = replace(told, output_tokens=tokens, length_quantiles=quantiles)
         return told
 
     def _by_default(self, columns: _Columns, prompts: Sequence[Prompt]) -> ModelPredictions | None:
@@ -169,6 +184,7 @@ class PredictionSource:
                 columns.chosen(trained.output_tokens, lengths, others.output_tokens),
                 columns.chosen(trained.confidence, taught, others.confidence),
                 columns.chosen(trained.length_quantiles, lengths, others.length_quantiles),
+                others.kinds,
             )
         except Exception as error:  # noqa: BLE001 - whatever fails in there, the request is answered without it
             if self._on_error is not None:

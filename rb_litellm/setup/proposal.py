@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rb_litellm.balancer import model_info
+from rb_litellm.candidates import model_info
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.predictors.priors import prior_quality, size_billions

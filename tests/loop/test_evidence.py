@@ -124,13 +124,13 @@ def test_eight_choices_in_one_teach_the_pace_of_one():
 
 def test_a_stream_that_its_client_left_is_no_short_answer():
     made = world()
-    at = made.balancer.residuals.changes
+    at = made.balancer.beliefs.residuals.changes
     before = made.forecast_s("a", 100)
     for n in range(30):
         # The server wrote on, so that the usage is that of the whole answer.
         again(made, f"l{n}", after_s=1.2, tokens=100, chunks=10, first_s=1.0, cut=True)
     assert made.forecast_s("a", 100) == pytest.approx(before, rel=0.05)
-    assert made.balancer.residuals.changes == at + 30  # of TTFT alone
+    assert made.balancer.beliefs.residuals.changes == at + 30  # of TTFT alone
     assert made.drifted == []
 
 

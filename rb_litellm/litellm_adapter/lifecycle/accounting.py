@@ -80,6 +80,7 @@ class Accounting:
             )
             self._watch(key, arrival.task, arrival.stream)
             runtime.counters.decisions += 1
+            runtime.learning.remember(call_id, assignment.gradable)
             self.publisher.decided(
                 arrival,
                 assignment,
@@ -179,7 +180,7 @@ class Accounting:
         """An answer of this deployment came with these headers, which may say what is left of its quota."""
         if any(name.endswith(REMAINING) for name in headers):
             runtime = self._runtime
-            runtime.guarded(lambda: runtime.balancer.told_quota(deployment, headers, runtime.clock()))
+            runtime.guarded(lambda: runtime.balancer.beliefs.told_quota(deployment, headers, runtime.clock()))
 
     # To look at
 

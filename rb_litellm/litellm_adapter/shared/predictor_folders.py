@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 
 from rb_litellm.config import PredictorSetting, PredictorSettings, SettingsError
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
+from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.model import Predictor, PredictorError
@@ -26,10 +27,11 @@ _log = logging.getLogger("rb_litellm")
 
 
 class Predictors:
-    """One per process. `failed` is told of predictions that raised."""
+    """One per process. `failed` is told of predictions that raised; `learning` corrects the default ones."""
 
-    def __init__(self, failed: Callable[[Exception], None]) -> None:
+    def __init__(self, failed: Callable[[Exception], None], learning: AbilityLearning | None = None) -> None:
         self._failed = failed
+        self._learning = learning
         self._lock = threading.Lock()
         self._default: DefaultPredictor | None = None
         """Once a selector uses it alone."""
@@ -47,17 +49,19 @@ class Predictors:
             SettingsError: a model is mapped to one that the predictor does not know.
         """
         if settings == "none":
-            return PredictionSource(on_error=self._failed)
+            return PredictionSource(on_error=self._failed, learning=self._learning)
         default = packaged()
         if settings == "default":
             self._default = default
-            return PredictionSource(on_error=self._failed, default=default)
+            return PredictionSource(on_error=self._failed, default=default, learning=self._learning)
         with self._lock:
             folder = self._folders.get(settings.path) or _Folder(settings.path, self._lock)
             # Which model groups there will be is not known yet: more may come from a database.
             check_names(settings, folder.predictor, None, _WHERE)
             self._folders[settings.path] = folder
-            source = PredictionSource(folder.predictor, settings.models, self._failed, default)
+            source = PredictionSource(
+                folder.predictor, settings.models, self._failed, default, self._learning
+            )
             folder.users[source] = settings
         return source
 

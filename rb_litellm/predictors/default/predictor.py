@@ -120,6 +120,7 @@ class DefaultPredictor:
                 mean_of_quantiles(quantiles),
                 read.certainty[:, None] * asked.certainty,
                 quantiles,
+                read.kinds,
             ),
             tuple(KINDS[kind] for kind in read.kinds.argmax(axis=1)),
             read.certainty,
