@@ -60,7 +60,7 @@ def judged(name: str, models: Sequence[str]) -> Judged:
 def seen_prompts(name: str, prompt_ids: Collection[str]) -> int:
     """How many of these prompts the predictor was trained on, as far as its folder says."""
     from rb_litellm.predictors.default.artifact import PACKAGED
-    from rb_litellm.train.pipeline import PROMPTS
+    from rb_litellm.predictors.model import PROMPTS
 
     try:
         told = ((PACKAGED if name == "default" else Path(name)) / PROMPTS).read_text("utf-8").split()

@@ -30,6 +30,8 @@ from rb_litellm.predictors.priors import KnownModel
 
 FORMAT = 5
 CARD = "card.json"
+PROMPTS = "prompts.txt"
+"""Ids of the prompts that a predictor has seen, so that nobody judges it by them."""
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantile levels of `ModelPredictions.length_quantiles`."""
 _SHARES = np.array([0.175, 0.2, 0.25, 0.2, 0.175])

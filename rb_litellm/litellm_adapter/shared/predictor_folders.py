@@ -49,7 +49,7 @@ class Predictors:
             SettingsError: a model is mapped to one that the predictor does not know.
         """
         if settings == "none":
-            return PredictionSource(on_error=self._failed)
+            return PredictionSource(on_error=self._failed, learning=self._learning)
         default = packaged()
         if settings == "default":
             self._default = default

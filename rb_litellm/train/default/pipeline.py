@@ -10,10 +10,13 @@ from typing import Any
 from rb_litellm.predictors.default.artifact import load, manifest, to_files
 from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.default.table import entries
+from rb_litellm.predictors.model import PROMPTS
 from rb_litellm.train.dataset import Dataset
 from rb_litellm.train.default.fit import fit_default
 from rb_litellm.train.folder import check_free, write_files
 
+ID_DIGITS = 8
+"""Of a prompt's id, in the list of those that were trained on."""
 SOURCES = {
     "table of models": "LLM-Stats (JonathanChavezTamales/llm-leaderboard at 24a9ccf, CC BY 4.0), model "
     "cards and papers, Chatbot Arena leaderboards to March 2025, ZeroEval's summaries (Apache-2.0)",
@@ -38,6 +41,7 @@ def train_default(
     check_free(out)
     fitted = fit_default(data, seed, progress)
     files = to_files(fitted.tables)
+    files[PROMPTS] = "\n".join(name[:ID_DIGITS] for name in data.prompt_ids).encode()
     files["card.json"] = json.dumps(_card(data, seed), indent=1).encode()
     return write_files(out, {**files, "manifest.json": manifest(files)}, load)
 
