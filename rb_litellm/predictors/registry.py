@@ -100,6 +100,7 @@ class PredictionSource:
         self._learning = learning
         self._mapping = dict(mapping or {})
         self._on_error = on_error
+        self._default = default
         self._in_use = _InUse(predictor)
 
     @property
