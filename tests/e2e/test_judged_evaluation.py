@@ -119,6 +119,7 @@ def configuration(providers: Providers, path: Path, usd_per_day: float) -> dict[
                         "mode": "shadow",
                         "weights": {"quality": 1.0, "latency": 0.0, "cost": 0.0},
                         "shadow_evaluation": evaluation,
+                        "feedback": {"learn": True},
                     },
                 }
             ]
@@ -152,6 +153,8 @@ def test_the_better_model_is_found_and_every_cent_is_counted(providers: Provider
     with running_proxy(tmp_path / "proxy", configuration(providers, path, 10.0)) as proxy:
         send(proxy)
         verdicts = settled(path, budget)
+        with proxy.client() as client:
+            learned = client.get("/routebalance/feedback").json()["learned"]
     assert len(verdicts) >= 2 * 0.95 * REQUESTS
     report = json.loads(CliRunner().invoke(main, ["shadow-report", "--judged", str(path), "--json"]).stdout)
     told = {one["candidate"]: one for one in report["candidates"]}
@@ -171,6 +174,10 @@ def test_the_better_model_is_found_and_every_cent_is_counted(providers: Provider
     spent = json.loads(budget.read_text())["usd"]
     assert spent == pytest.approx(sum(extra[model] * each[model] for model in PRICES), abs=0.005)
     assert spent <= 10.0
+    # Each comparison says half as much of each of the two models as a grade.
+    for name in ("weak", "strong"):
+        graded = sum(one["grades"] for key, one in learned.items() if key.endswith(f"|hosted_vllm/{name}"))
+        assert graded == pytest.approx(REQUESTS / 2, rel=0.25)
     shown = json.dumps(providers.seen)
     assert "weak-1" not in shown
     for line in path.read_text().splitlines():

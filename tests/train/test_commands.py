@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,17 @@ def test_evaluate_says_that_prompts_were_trained_on(
     fresh = run("evaluate", "--predictor", trained[0], "--data", write_rows(answers(30, seed=9)), "--json")
     assert json.loads(fresh.stdout)["trained_on"] == 0
     assert fresh.stderr == ""
+
+
+def test_the_default_predictor_knows_which_public_prompts_it_was_trained_on(
+    shared_data: Callable[[str], Path], write_rows: Write
+) -> None:
+    with gzip.open(shared_data("quality_length_chat.jsonl.gz"), "rt", encoding="utf-8") as lines:
+        known = [json.loads(line) for line in islice(lines, 30)]
+    fresh = [{**row, "prompt": f"{row['prompt']} Now for cats."} for row in known[:10]]
+    result = run("evaluate", "--predictor", "default", "--data", write_rows([*known, *fresh]), "--json")
+    assert json.loads(result.stdout)["trained_on"] == 30
+    assert "30 of the 40 prompts were trained on" in result.stderr
 
 
 def test_the_old_name_of_the_option_is_taken_and_says_so_once(
