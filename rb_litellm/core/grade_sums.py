@@ -15,6 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
+from rb_litellm.core.types import FloatArray
+
 HALF_LIFE_S = 14 * 86_400.0
 MOST = 300.0
 """Grades that one sum counts for at most: the newest displace the older ones evenly."""
@@ -68,21 +72,27 @@ class GradeSum(NamedTuple):
 
     def shift(self) -> float:
         """The shift of ability, on the logit scale, within MAX_SHIFT."""
-        if self.weight < LEAST:
-            return 0.0
-        grade = min(max(self.scored / self.weight, 0.0), 1.0)
-        predicted = min(max(self.expected / self.weight, 0.02), 0.98)
-        base = math.log(predicted / (1.0 - predicted))
-        shift, precision = 0.0, PRIOR_SPREAD**-2
-        for _ in range(_STEPS):
-            at = 1.0 / (1.0 + math.exp(-base - shift))
-            slope = self.weight * (grade - at) - shift * precision
-            # The posterior is log-concave: bounded Newton steps find its mode.
-            step = min(max(slope / (self.weight * at * (1.0 - at) + precision), -1.0), 1.0)
-            shift += step
-            if abs(step) < 1e-9:
-                break
-        return min(max(shift, -MAX_SHIFT), MAX_SHIFT)
+        return float(shifts([self])[0])
+
+
+def shifts(sums: Sequence[GradeSum]) -> FloatArray:
+    """(S,) the shift of ability that each sum asks for, on the logit scale, within MAX_SHIFT."""
+    weight, scored, expected = np.array(sums, dtype=np.float64).reshape(-1, 3).T
+    some = np.maximum(weight, LEAST)
+    grade = np.clip(scored / some, 0.0, 1.0)
+    predicted = np.clip(expected / some, 0.02, 0.98)
+    base = np.log(predicted / (1.0 - predicted))
+    found, precision = np.zeros(len(some)), PRIOR_SPREAD**-2
+    for _ in range(_STEPS):
+        at = 1.0 / (1.0 + np.exp(-base - found))
+        slope = weight * (grade - at) - found * precision
+        # The posterior is log-concave: bounded Newton steps find its mode.
+        step = np.clip(slope / (weight * at * (1.0 - at) + precision), -1.0, 1.0)
+        found += step
+        if not (np.abs(step) > 1e-9).any():
+            break
+    bounded: FloatArray = np.clip(found, -MAX_SHIFT, MAX_SHIFT)
+    return np.where(weight < LEAST, 0.0, bounded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from rb_litellm.core.grade_sums import LEAST, MAX_NAME, MAX_NAMES, Grades, GradeSum
+from rb_litellm.core.grade_sums import LEAST, MAX_NAME, MAX_NAMES, Grades, GradeSum, shifts
 from rb_litellm.core.types import FloatArray, ModelPredictions
 
 MAX_CALLS = 8192
@@ -124,7 +124,7 @@ class AbilityLearning:
                 if self._take(call_id, score):
                     self._known = [*self._known, call_id][-MAX_UNKNOWN:]
             self._heard = {name: one for name, one in answer.sums.items() if one.sound()}
-            self._refresh()
+            self._refresh(self._totals())
 
     def shifts(self, models: Sequence[str]) -> FloatArray | None:
         """(M, K) shifts of these models' abilities; None where all are 0. Cheap."""
@@ -170,7 +170,7 @@ class AbilityLearning:
                 name = sum_name(kind, given.model)
                 held = self._pending.get(name, GradeSum(0.0, 0.0, 0.0))
                 self._pending[name] = held._replace(scored=held.scored + share * (score - call.score))
-            self._refresh()
+                self._changed(name)
         call.score = score
         return True
 
@@ -182,7 +182,7 @@ class AbilityLearning:
                 continue
             one = GradeSum(1.0, score, expected).times(weight * share)
             self._pending[name] = one if held is None else held.plus(one)
-        self._refresh()
+            self._changed(name)
 
     def _told_kinds(self, kinds: Sequence[float]) -> list[tuple[str, float]]:
         return [(k, share) for k, share in zip(self._kinds, kinds, strict=True) if share >= _LEAST_KIND]
@@ -193,8 +193,15 @@ class AbilityLearning:
             found[name] = found[name].plus(one) if name in found else one
         return found
 
-    def _refresh(self) -> None:
-        self._shifts = {name: one.shift() for name, one in self._totals().items()}
+    def _changed(self, name: str) -> None:
+        heard = self._heard.get(name)
+        one = self._pending[name]
+        self._shifts[name] = (one if heard is None else heard.plus(one)).shift()
+        self._arrays = {}
+
+    def _refresh(self, totals: Mapping[str, GradeSum]) -> None:
+        told = shifts(list(totals.values())).tolist()
+        self._shifts = dict(zip(totals, told, strict=True))
         self._arrays = {}
 
 

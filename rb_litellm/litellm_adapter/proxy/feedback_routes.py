@@ -67,7 +67,7 @@ def feedback_router(box: FeedbackBox, learning: AbilityLearning, check: Any) -> 
         except OSError as error:
             told = error.strerror or str(error)
             raise HTTPException(503, {"error": f"feedback could not be written ({told})"}) from None
-        learning.grade(one.call_id, one.score)
+        await asyncio.to_thread(learning.grade, one.call_id, one.score)
         return asdict(one)
 
     @router.get("/feedback")
