@@ -236,7 +236,7 @@ def _knowledge(config: Configuration, strategy: Strategy) -> Iterator[Finding]:
 
 
 def _source(settings: RouteBalanceSettings) -> PredictionSource:
-    if settings.predictor is None:
+    if isinstance(settings.predictor, str):
         return PredictionSource()
     return PredictionSource(Predictor.load(settings.predictor.path), settings.predictor.models)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from rb_litellm.balancer import Balancer
 from rb_litellm.config import (
-    PredictorSettings,
+    PredictorSetting,
     RedisSettingsArgs,
     RouteBalanceSettings,
     ScrapeSettings,
@@ -141,7 +141,7 @@ class Runtime:
         if status is None or status.mode == "memory":
             self._lone_grades.settle()
 
-    def prediction_source(self, settings: PredictorSettings | None) -> PredictionSource:
+    def prediction_source(self, settings: PredictorSetting) -> PredictionSource:
         """The predictor at the configured folder, read once per process and again when it changes.
 
         Raises:
