@@ -58,20 +58,22 @@ def doctor(
 
 
 def _examine(file: Path | None, url: str | None, key: str | None) -> Iterator[Finding]:
-    from rb_litellm.doctor import configuration, policies, running, surroundings
+    from rb_litellm.doctor import engines, file_checks, policies, running, surroundings
+    from rb_litellm.doctor.configuration import Configuration
     from rb_litellm.doctor.finding import error
-    from rb_litellm.litellm_adapter.proxy.preflight import ConfigUnreadable, read_config
+    from rb_litellm.litellm_adapter.proxy.config_files import ConfigUnreadable, read_config
 
-    config: configuration.Configuration | None = None
+    config: Configuration | None = None
     yield from surroundings.check_litellm()
     if file is not None:
         try:
-            config = configuration.Configuration(file, read_config(file))
+            config = Configuration(file, read_config(file))
         except ConfigUnreadable as unreadable:
             yield error("file", str(unreadable), "correct it; LiteLLM cannot read it either")
         else:
-            yield from configuration.check(config)
+            yield from file_checks.check(config)
             yield from policies.check(config)
+            yield from engines.check(config)
             yield from surroundings.check_redis(config)
             key = key or _master_key(config)
     if url is not None:

@@ -29,12 +29,25 @@ def found(file: Path, check: str) -> list[tuple[str, str]]:
     return [(finding["level"], finding["message"]) for finding in findings]
 
 
-def test_a_good_configuration_has_no_errors_and_no_warnings(write: Write, redis: RedisServer) -> None:
-    file = write(model_list=PAIR, router_settings={**auto("small", "large"), "redis_url": redis.url})
+def test_a_good_configuration_has_no_errors_and_no_warnings(
+    write: Write, redis: RedisServer, engine: str
+) -> None:
+    pair = [model(name, params={"api_base": engine}) for name in ("small", "large")]
+    file = write(model_list=pair, router_settings={**auto("small", "large"), "redis_url": redis.url})
     status, findings = examine(file, "--strict")
     assert status == 0, findings
     assert {finding["level"] for finding in findings} == {"ok"}
-    checks = {"litellm", "settings", "loading", "members", "prices", "quality", "policies", "access"}
+    checks = {
+        "engines",
+        "litellm",
+        "settings",
+        "loading",
+        "members",
+        "prices",
+        "quality",
+        "policies",
+        "access",
+    }
     assert checks | {"redis", "clock", "fleet"} == {finding["check"] for finding in findings}
 
 

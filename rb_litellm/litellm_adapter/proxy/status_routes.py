@@ -50,6 +50,7 @@ def endpoints(worker: Worker) -> APIRouter:
     @router.get("/status", dependencies=checked)
     async def get_status(decisions: Annotated[int, Query(ge=0, le=MAX_RECENT)] = 20) -> JSONResponse:
         """The state of RouteBalance as the worker that answers sees it, and its last decisions."""
+        await status.cooldowns.refresh()
         told = {**status.snapshot(), "latest": [as_json(one.record) for one in status.recent(decisions)]}
         return JSONResponse(told, headers=_PRIVATE)
 
@@ -120,6 +121,7 @@ class _Watched(StreamingResponse):
 async def _events(status: Status, encoded: Callable[[dict[str, Any]], str]) -> AsyncIterator[str]:
     told: dict[tuple[str, int], bool] = {}
     for _ in range(round(STREAM_S / TICK_S)):
+        await status.cooldowns.refresh()
         yield encoded(status.snapshot())
         records = [one.record for one in status.recent(LATEST)]
         seen = {(record.call_id, record.attempt): record.outcome is not None for record in records}
