@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.syntax import Syntax
 
+from rb_litellm.cli.screen import Screen
 from rb_litellm.core.scoring import PRESETS
 
 
@@ -68,7 +68,7 @@ def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool
         document = {"changed": changed, "written": write and changed, "diff": diff, "notes": proposal.notes}
         click.echo(json.dumps(document))
         return
-    console = Console()
+    console = Screen()
     if console.is_terminal:
         console.print(Syntax(diff, "diff", theme="ansi_dark", background_color="default"))
     else:

@@ -82,7 +82,7 @@ def _refused(code: int, key: str | None) -> Finding:
             "a worker of this proxy has not loaded RouteBalance: it has no /routebalance/status",
             "start it with rb-litellm, or add rb_litellm.proxy to litellm_settings.callbacks",
         )
-    return warn(
+    return error(
         "workers",
         f"/routebalance/status is refused ({code}){'' if key else ': no key was given'}",
         "give a proxy admin's key: --key, LITELLM_MASTER_KEY or general_settings.master_key",

@@ -172,7 +172,8 @@ def _merged(text: str, before: str, after: str) -> str | None:
         if what == "equal":
             continue
         # ruamel holds comments and empty lines to what stands before them; an addition goes before them.
-        while what == "insert" and begin > 0 and _is_gap(old[begin - 1]):
+        nested = new[new_begin:new_end] and new[new_begin].startswith(" ")
+        while what == "insert" and nested and begin > 0 and _is_gap(old[begin - 1]):
             begin, end = begin - 1, end - 1
         its_begin, its_end = _place(layout, begin), _place(layout, end)
         if its_begin is None or its_end is None or its_begin < kept_to:

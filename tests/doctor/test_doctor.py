@@ -223,8 +223,11 @@ def test_a_proxy_that_is_not_there_is_an_error(write: Write) -> None:
     assert "does not answer" in result.stdout
 
 
-def test_nothing_to_check_is_wrong_usage() -> None:
-    assert CliRunner().invoke(main, ["doctor"]).exit_code == 2
+def test_without_options_the_usual_proxy_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITELLM_PROXY_URL", "http://127.0.0.1:1")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert "http://127.0.0.1:1 does not answer" in result.stderr
 
 
 def test_the_text_has_signs_remedies_and_a_count(write: Write) -> None:
@@ -232,4 +235,4 @@ def test_the_text_has_signs_remedies_and_a_count(write: Write) -> None:
     result = CliRunner().invoke(main, ["doctor", "--config", str(file)])
     assert "ERROR" in result.stdout
     assert "-> routebalance init" in result.stdout
-    assert "1 errors" in result.stdout
+    assert "1 warning, 1 error\n" in result.stdout
