@@ -114,7 +114,7 @@ def _page(answer: Mapping[str, Any], top: int) -> Group:
 
 
 def _candidates(answer: Mapping[str, Any], top: int) -> Table:
-    table = Table("deployment", "model", title="Candidates", title_justify="left")
+    table = Table("deployment", "model", title="Candidates", title_justify="left", box=None, pad_edge=False)
     for heading in ("score", *(f"= {name}" for name in answer["weights"]), "quality", "tokens"):
         table.add_column(heading, justify="right")
     for heading in ("wait s", "TTFT s", "E2E s", "USD", "fails"):
@@ -127,7 +127,7 @@ def _candidates(answer: Mapping[str, Any], top: int) -> Table:
         ]
         chosen = candidate["deployment"] == answer["chosen"]
         table.add_row(
-            candidate["deployment"],
+            candidate.get("name", candidate["deployment"]),
             candidate["model"],
             "-" if candidate["score"] is None else f"{candidate['score']:.4g}",
             *(f"{candidate['terms'].get(name, 0.0):.3g}" for name in answer["weights"]),
@@ -136,7 +136,7 @@ def _candidates(answer: Mapping[str, Any], top: int) -> Table:
             f"{candidate['wait_s']:.2f}",
             f"{candidate['ttft_s']:.3f}",
             f"{candidate['e2e_s']:.2f}",
-            f"{candidate['cost_usd']:.3g}",
+            "unknown" if candidate.get("price") == "unknown" else f"{candidate['cost_usd']:.3g}",
             ", ".join(fails),
             style="bold green" if chosen else "dim" if candidate["score"] is None else "",
         )
@@ -151,5 +151,9 @@ def _flips(answer: Mapping[str, Any]) -> list[Table]:
     for name in names:
         table.add_column(name, justify="right")
     for flip in answer["flips"]:
-        table.add_row(flip["deployment"], flip["model"], *(f"{flip['weights'][name]:g}" for name in names))
+        table.add_row(
+            flip.get("name", flip["deployment"]),
+            flip["model"],
+            *(f"{flip['weights'][name]:g}" for name in names),
+        )
     return [table]

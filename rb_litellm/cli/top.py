@@ -193,7 +193,7 @@ def _cluster(status: Mapping[str, Any], rows: int) -> Table:
     for d in found:
         bar = "█" * round(_BAR * d["in_flight"] / most)
         table.add_row(
-            Text(d["id"]),
+            Text(d.get("name", d["id"])),
             Text.assemble(f"{d['in_flight']:4.0f} ", (bar, "blue")),
             str(d["pending_prefill_tokens"] + d["pending_decode_tokens"]),
             seconds(d["wait_s"]),

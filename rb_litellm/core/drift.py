@@ -106,12 +106,20 @@ class Change:
     drifting: bool
     score: float
     ratio: float
+    predictor: bool = True
+    """Whether lengths are predicted by a predictor; else by the priors."""
 
     def __str__(self) -> str:
         figure = f"{WORDS[self.kind]} of {self.name}"
         if not self.drifting:
             return f"{figure} is as predicted again (drift score {self.score:.1f})"
         change = f"{figure} is {self.ratio:.2g} times what is predicted (drift score {self.score:.1f})"
+        if self.kind == "output_tokens" and not self.predictor:
+            return (
+                f"{change}. No predictor is set up, so what is off is the prior: state "
+                "model_info.routebalance.output_tokens, or train a predictor on your own spend logs (routebalance "
+                "train --from-spend-logs)"
+            )
         if self.kind == "output_tokens":
             return (
                 f"{change}. The predictor has not seen such traffic: train it anew from the present spend "

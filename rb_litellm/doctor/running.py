@@ -147,12 +147,12 @@ def _deployments(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     for status in seen.values():
         for d in (d for tier in status.get("tiers", ()) for d in tier["deployments"]):
             told = deployment_trouble(d)
-            if told and d["id"] not in trouble:
-                trouble[d["id"]] = told
-    for id_, told in list(trouble.items())[:_SHOWN]:
+            if told:
+                trouble.setdefault(d.get("name", d["id"]), told)
+    for name, told in list(trouble.items())[:_SHOWN]:
         yield error(
             "deployments",
-            f"{id_}: {'; '.join(told)}",
+            f"{name}: {'; '.join(told)}",
             "see the server's log; take it out of model_list if it shall not come back",
         )
     if len(trouble) > _SHOWN:

@@ -131,6 +131,8 @@ class Status:
             tiers.setdefault(d.tier, []).append(
                 {
                     "id": d.id,
+                    "name": d.name,
+                    "priced": d.priced,
                     "model": d.group,
                     "in_flight": round(float(state.in_flight[row]), 1),
                     "own_in_flight": own[row],

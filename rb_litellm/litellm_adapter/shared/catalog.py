@@ -68,6 +68,11 @@ class Catalog:
         held = self._known.get(deployment)
         return None if held is None else held[2].group
 
+    def name_of(self, deployment: str) -> str:
+        """What people call a deployment that was met, by its id; else the id."""
+        held = self._known.get(deployment)
+        return deployment if held is None else held[2].name
+
     def metrics_urls(self, deployments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Where the self-hosted ones among them have their metrics, by deployment id."""
         return {held[2].id: held[3] for held in self._held(deployments) if held[3] is not None}
@@ -153,6 +158,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         prior=prior,
         input_usd_per_token=input_price,
         output_usd_per_token=output_price,
+        address=_address(params),
         context_window=_int(info.get("max_input_tokens") or mapped.get("max_input_tokens")),
         serves=_serves(model, info, params),
         mocked=params.get("mock_response") is not None,
@@ -227,6 +233,14 @@ def _price(name: str, params: Mapping[str, Any], info: Mapping[str, Any], mapped
     if name == "output_cost_per_token" and mapped.get("mode") == "embedding":
         return 0.0
     return math.nan
+
+
+def _address(params: Mapping[str, Any]) -> str:
+    base = params.get("api_base")
+    try:
+        return urlsplit(base).netloc.rpartition("@")[2] if isinstance(base, str) else ""
+    except ValueError:
+        return ""
 
 
 def is_self_hosted(model: str, params: Mapping[str, Any]) -> bool:
