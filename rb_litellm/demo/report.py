@@ -1,8 +1,9 @@
 """What the demo found: figures per strategy, model and server, as JSON and as tables.
 
-Quality is the share of answers that were right, by what the servers say (`truth`); where they say
-nothing, as of prompts of your own, it is the mean quality of the models that answered. Cost is list price times the tokens
-that the server reported. Both are computed alike for every strategy, from the answers alone.
+Quality is the share of answers that were right, by what the servers say (`truth`). Where they say
+nothing, as of prompts of your own, it is the mean quality of the models that answered. Cost is list price
+times the tokens that the server reported. All are computed alike for every strategy, from the answers
+alone.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class DemoResult:
 
 def sentences(result: DemoResult) -> list[str]:
     """What was gained against each strategy, what that costs, and what to try next."""
-    (ours_name, ours), *others = result.runs.items()
+    (_, ours), *others = result.runs.items()
     gained = "; ".join(f"against {name}, {_against(ours.total, run.total)}" for name, run in others)
     said = [f"Gained: {gained}."] if others else []
     waits = [float(a.routebalance["decision-ms"]) for a in ours.answers if "decision-ms" in a.routebalance]

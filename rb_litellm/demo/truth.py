@@ -5,11 +5,11 @@ to answer it right is its published score in a benchmark of that kind, moved in 
 
     chance = 1 / (1 + exp(-(ln(score / (1 - score)) + SHIFT[level])))
 
-The scores are those of the Qwen2.5 technical report (arXiv 2412.15115, instruction-tuned models): MMLU-Pro
-for knowledge, MATH for mathematics, HumanEval for code, IFEval for instructions; for chat and reasoning the means
-of MMLU-Pro and IFEval, and of MMLU-Pro and MATH. Whether an answer is right is drawn once for a prompt and a
-seed, so that every strategy meets the same luck, and a stronger model is right wherever a weaker one is.
-Nothing of this is told to the proxy.
+The scores are those of the Qwen2.5 technical report (arXiv 2412.15115, instruction-tuned models): MMLU-
+Pro for knowledge, MATH for mathematics, HumanEval for code, IFEval for instructions; for chat and
+reasoning the means of MMLU-Pro and IFEval, and of MMLU-Pro and MATH. Whether an answer is right is drawn
+once for a prompt and a seed. So every strategy meets the same luck, and a stronger model is right
+wherever a weaker one is. Nothing of this is told to the proxy.
 """
 
 from __future__ import annotations
