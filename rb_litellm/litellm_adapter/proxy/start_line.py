@@ -1,4 +1,4 @@
-"""One line at start in every worker: for what RouteBalance is on, by what it decides, with whom it shares load."""
+"""One line at start in every worker: for what RouteBalance is on, by what it decides, who shares its load."""
 
 from __future__ import annotations
 
