@@ -26,6 +26,7 @@ from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.scoring import PRESETS, Weights
 from rb_litellm.core.slo import RELAX, STEPS, LimitName, Mode
 from rb_litellm.redaction import without_secrets
+from rb_litellm.suggestion import did_you_mean
 
 _MOST = 32
 """Wrong settings that one error lists."""
@@ -50,8 +51,8 @@ def _weights(value: object) -> object:
         parts = value.split(",")
         if len(parts) != 3:
             raise ValueError(
-                f"unknown preset {shown(value)}; allowed are {', '.join(PRESETS)}, "
-                "or three numbers QUALITY,LATENCY,COST"
+                f"unknown preset {shown(value)}; {did_you_mean(value, PRESETS)}allowed are "
+                f"{', '.join(PRESETS)}, or three numbers QUALITY,LATENCY,COST"
             )
         value = dict(zip(("quality", "latency", "cost"), map(_parsed, parts), strict=True))
     if isinstance(value, Mapping):
@@ -510,7 +511,8 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
         value = "hidden" if secret else shown(problem["input"])
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(_fields_at(model, problem["loc"][:-1]))
-            lines.append(f"{name}: unknown setting (value {value}); allowed are {allowed}")
+            hint = did_you_mean(str(problem["loc"][-1]), allowed.split(", "))
+            lines.append(f"{name}: unknown setting (value {value}); {hint}allowed are {allowed}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{name}: {message} (value {value})")

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -183,4 +184,9 @@ class Runtime:
         self.balancer.beliefs.learn(outcome)
         self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
-            _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", change)
+            named = replace(
+                change,
+                name=self.catalog.name_of(change.name),
+                predictor=bool(self._predictors.versions()),
+            )
+            _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", named)
