@@ -9,8 +9,8 @@ import pytest
 
 from rb_litellm.telemetry.decision import as_json
 from rb_litellm.telemetry.headers import response_headers
-from rb_litellm.telemetry.trouble import deployment_trouble
 from rb_litellm.telemetry.recorder import Recorder
+from rb_litellm.telemetry.trouble import deployment_trouble
 from tests.telemetry.decisions import SMALL, record
 
 FINE: dict[str, Any] = {"answered": 20, "failed": 0, "last_error": None, "drift": {}, "slowdown": 1.0}
