@@ -19,8 +19,9 @@ KEY = "sk-right"
 
 def deployment(id_: str, **fields: Any) -> dict[str, Any]:
     row = {
-        "id": id_, "name": id_, "model": "small", "in_flight": 3.0, "slots": 16.0, "pending_prefill_tokens": 0,
-        "pending_decode_tokens": 0, "wait_s": 0.0, "ttft_s": 0.2, "tpot_s": 0.01, "share": 0.5,
+        "id": id_, "name": id_, "model": "small", "in_flight": 3.0, "slots": 16.0,
+        "pending_prefill_tokens": 0, "pending_decode_tokens": 0, "wait_s": 0.0, "ttft_s": 0.2, "tpot_s": 0.01,
+        "share": 0.5,
         "answered": 9, "failed": 0, "last_error": None, "drift": {}, "slowdown": 1.0, "cooldown": None,
         **fields,
     }  # fmt: skip
