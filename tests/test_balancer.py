@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm import balancer as balancer_module
+from rb_litellm import candidates as candidates_module
 from rb_litellm.balancer import Balancer, RoutingRequest
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
@@ -205,13 +205,13 @@ def test_what_is_measured_changes_where_requests_go():
     bench = Bench()
     bench.decide(request(a, b))
     for _ in range(30):
-        bench.balancer.learn(outcome("a", 0.2))
-        bench.balancer.learn(outcome("b", 0.02))
+        bench.balancer.beliefs.learn(outcome("a", 0.2))
+        bench.balancer.beliefs.learn(outcome("b", 0.02))
     assert {chosen(bench.decide(request(a, b, weights=LATENCY)))[0] for _ in range(5)} == {"b"}
 
 
 def test_an_outcome_of_an_unknown_deployment_is_passed_over():
-    Bench().balancer.learn(outcome("nobody", 1.0))
+    Bench().balancer.beliefs.learn(outcome("nobody", 1.0))
 
 
 def test_a_request_without_candidates_is_an_error():
@@ -229,13 +229,13 @@ def test_a_changed_deployment_keeps_its_load_and_takes_its_new_price():
 
 
 def test_sets_of_candidates_are_bounded(monkeypatch):
-    monkeypatch.setattr(balancer_module, "MAX_CANDIDATE_SETS", 3)
+    monkeypatch.setattr(candidates_module, "MAX_CANDIDATE_SETS", 3)
     bench = Bench()
     deployments = [deployment(f"d{i}") for i in range(10)]
     for _ in range(2):
         for d in deployments:
             assert chosen(bench.decide(request(d))) == [d.id]
-    assert len(bench.balancer._candidate_sets) <= 3
+    assert len(bench.balancer._candidate_sets._found) <= 3
 
 
 def test_every_outcome_tells_how_far_forecasts_of_its_tier_are_off():
@@ -244,7 +244,7 @@ def test_every_outcome_tells_how_far_forecasts_of_its_tier_are_off():
     (placed,) = bench.decide(request(fast))
     predicted = placed.decision.prediction
     for _ in range(300):
-        bench.balancer.learn(
+        bench.balancer.beliefs.learn(
             Outcome(
                 deployment="a",
                 closed_by="success",
@@ -256,7 +256,7 @@ def test_every_outcome_tells_how_far_forecasts_of_its_tier_are_off():
                 ttft_s=2.0 * predicted.ttft_s,
             )
         )
-    assert bench.balancer.residuals.quantiles(np.array([0]), ["ttft"], 0.5)[0, 0] == pytest.approx(
+    assert bench.balancer.beliefs.residuals.quantiles(np.array([0]), ["ttft"], 0.5)[0, 0] == pytest.approx(
         2.0, rel=0.05
     )
 
@@ -267,7 +267,7 @@ def test_streams_in_mid_flight_change_the_forecast_before_any_of_them_ends():
     for d in [slow, other] * 10:
         (placed,) = bench.decide(request(d))
         told = outcome(d.id, placed.decision.prediction.tpot_s)
-        bench.balancer.learn(replace(told, chunks=100))
+        bench.balancer.beliefs.learn(replace(told, chunks=100))
     before = bench.balancer.snapshot([slow, other], 0.0).times.tpot_s
     written = [Chunks() for _ in range(3)]
     for n, progress in enumerate(written):
@@ -276,7 +276,7 @@ def test_streams_in_mid_flight_change_the_forecast_before_any_of_them_ends():
     for second in (1.0, 2.0, 3.0, 4.0):
         for progress in written:
             progress.chunks = round(second / (3.0 * before[0]))
-        bench.balancer.observe_streams(bench.ledger.streams(10), second)
+        bench.balancer.beliefs.observe_streams(bench.ledger.streams(10), second)
     after = bench.balancer.snapshot([slow, other], 4.0).times.tpot_s
     assert after[0] / before[0] == pytest.approx(3.0, rel=0.2)
     assert after[1] == before[1]

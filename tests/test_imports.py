@@ -16,16 +16,18 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "rb_litellm"
 
 LAYERS = (
-    {"version", "suggestion"},
+    {"version", "redaction", "suggestion"},
     {"core"},
     {"config"},
     {"controls", "logs"},
     {"state", "predictors", "fitting"},
+    {"beliefs"},
+    {"candidates"},
     {"balancer"},
     {"telemetry"},
     {"litellm_adapter"},
     {"__init__"},
-    {"launcher", "train", "doctor"},
+    {"launcher", "train", "doctor", "datasets"},
     {"sim", "setup"},
     {"replay", "demo"},
     {"bench"},

@@ -208,4 +208,4 @@ class _Worker:
                 if outcome is not None:
                     outcome = measured(outcome, self.random.randrange(20, 200))
                     self.outcomes.add(outcome)
-                    self.balancer.learn(outcome)
+                    self.balancer.beliefs.learn(outcome)

@@ -151,11 +151,11 @@ class _Fleet:
             if job.written == 1:
                 begun = request.worker.ledger.first_token(request.key, now)
                 if begun is not None:
-                    request.worker.balancer.first_token(begun)
+                    request.worker.balancer.beliefs.first_token(begun)
             if job.done:
                 outcome = request.worker.ledger.close(request.key, now, "stream-end")
                 if outcome is not None:
-                    request.worker.balancer.learn(measured(outcome, job.output_tokens))
+                    request.worker.balancer.beliefs.learn(measured(outcome, job.output_tokens))
                 self.e2e_s.append(now - request.arrival.at_s)
                 self._open -= 1
         self._begin(server, now)

@@ -9,8 +9,8 @@ import click
 
 from rb_litellm.suggestion import did_you_mean
 
-# Group of --help -> command -> (module below here, attribute, one line for --help). A new command is a new line here;
-# its module is imported when it runs.
+# Group of --help -> command -> (module below here, attribute, one line for --help). A new command is a new
+# line here; its module is imported when it runs.
 GROUPS: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
     "Operate": {
         "init": ("init", "init", "Propose the lines that a LiteLLM configuration needs."),
@@ -21,8 +21,10 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
         "version": ("version", "version", "Print the releases of RouteBalance, LiteLLM and Python."),
     },
     "Learn": {
+        "data": ("data", "data", "Fetch public measurements as rows to train and judge by."),
         "train": ("train", "train", "Learn answer quality and length from graded answers."),
         "label": ("label", "label", "Grade answers by a judge model, or from thumbs."),
+        "predict": ("predict", "predict", "Say what is expected of each model for each prompt."),
         "evaluate": ("evaluate", "evaluate", "Judge a predictor on graded answers."),
     },
     "Decide": {

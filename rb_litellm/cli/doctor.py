@@ -44,8 +44,8 @@ def doctor(
 ) -> None:
     """Check a configuration and a running proxy; each finding comes with its remedy.
 
-    Without --config and --url, the proxy at http://localhost:4000 is checked. Exit status: 0 if all is well or
-    only warned of, 1 on an error (with --strict, on a warning too), 2 on wrong usage.
+    Without --config and --url, the proxy at http://localhost:4000 is checked. Exit status: 0 if all is
+    well or only warned of, 1 on an error (with --strict, on a warning too), 2 on wrong usage.
     """
     if file is None and url is None:
         url = DEFAULT_URL

@@ -48,7 +48,9 @@ def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool
         files = read_files(file)
         proposal = propose(Configuration(file, merged(files)), files, group, weights)
     except CannotEdit as error:
-        raise click.ClickException(f"{error}; nothing was changed. Add the lines by hand (README)") from error
+        raise click.ClickException(
+            f"{error}; nothing was changed. Add the lines by hand (docs/configuration.md)"
+        ) from error
     except ConfigUnreadable as error:
         raise click.ClickException(str(error)) from error
     except NothingToRoute as error:

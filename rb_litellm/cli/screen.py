@@ -1,4 +1,4 @@
-"""Where commands print tables: no name is cut, in a pipe no line ends in blanks and every row stays on its line."""
+"""Where commands print tables: no name is cut; in a pipe no line ends in blanks, and a row is one line."""
 
 from __future__ import annotations
 

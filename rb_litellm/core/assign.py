@@ -251,7 +251,7 @@ def _trial(
 def _hopeful(
     request: BatchRequest, trials: FleetTrials, breakdown: ScoreBreakdown, now: float
 ) -> tuple[BoolArray, FloatArray]:
-    """Candidates (N,) that may well keep the limits of a request that is refused, and their hoped E2E in s."""
+    """Candidates (N,) that may well keep the limits of a request that is refused; their hoped E2E in s."""
     allowed = request.allowed.copy()
     times = trials.hopeful(breakdown.predictions.times, allowed, now)
     if request.limits is None or request.limits.budget is not None:

@@ -117,8 +117,8 @@ class Change:
         if self.kind == "output_tokens" and not self.predictor:
             return (
                 f"{change}. No predictor is set up, so what is off is the prior: state "
-                "model_info.routebalance.output_tokens, or train a predictor on your own spend logs (routebalance "
-                "train --from-spend-logs)"
+                "model_info.routebalance.output_tokens, or train a predictor on your own spend logs "
+                "(routebalance train --from-spend-logs)"
             )
         if self.kind == "output_tokens":
             return (

@@ -25,7 +25,7 @@ class Evidence(Enum):
     PARALLEL = "parallel"
     """Several choices in one answer (n > 1): the usage is the sum over all of them."""
     UNTIMED = "untimed"
-    """A cached or mocked answer, a background response: no server was timed."""
+    """A cached or mocked answer, a background response, a websocket's session: no server was timed."""
     CENSORED = "censored"
     """No answer after so long: a timeout, an expired lease, a client that stopped waiting."""
     LIMITED = "limited"
@@ -92,11 +92,12 @@ def evidence_of(outcome: Outcome) -> Evidence:
     if outcome.error is not None:
         found = _OF_ERROR.get(outcome.error, Evidence.FAILED)
         # A client that leaves after the first token has seen an answer, if not all of it.
-        return Evidence.UNKNOWN if found is Evidence.CENSORED and outcome.ttft_s is not None else found
-    if outcome.closed_by in ("lease", "bound") and outcome.output_tokens is None:
-        return Evidence.CENSORED if outcome.closed_by == "lease" else Evidence.UNKNOWN
+        known = outcome.timed and outcome.ttft_s is None
+        return Evidence.UNKNOWN if found is Evidence.CENSORED and not known else found
     if not outcome.timed:
         return Evidence.UNTIMED
+    if outcome.closed_by in ("lease", "bound") and outcome.output_tokens is None:
+        return Evidence.CENSORED if outcome.closed_by == "lease" else Evidence.UNKNOWN
     if outcome.cut:
         return Evidence.CUT
     if outcome.estimated:

@@ -35,6 +35,10 @@ class Deployment:
     address: str = ""
     """Host of its server, where the configuration says it."""
     context_window: int | None = None
+    base_model: str | None = None
+    """The model that a deployment of another name serves."""
+    like: str | None = None
+    """The public model that the operator has it taken for."""
     serves: str = ""
     """A digest of what serves under the id: address and settings that make it another server."""
     generates: bool = True

@@ -18,7 +18,8 @@ contradict TPOT as learned, their `DecodeSpeed` (see `stream_progress`) corrects
 An answer in one piece shows only its total time. Of many lengths, totals tell both parts: the two scales of a
 deployment are a state of two numbers with a covariance, each total a measurement of their mean weighted by
 the parts' shares of it (`total_time`). An attempt that was not answered within t says that an answer takes t
-at least. Beliefs age (`aging`): what was not measured for long goes back to its habit.
+at least; what such bounds add stands apart (`scales`). Beliefs age (`aging`): what was not measured for long
+goes back to its habit.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from rb_litellm.core.aging import FRESH_S, Aging
 from rb_litellm.core.evidence import taught_by
 from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
 from rb_litellm.core.learned import LearnedTimes
-from rb_litellm.core.pooling import pooled
 from rb_litellm.core.regression import Regression
+from rb_litellm.core.scales import Scales
 from rb_litellm.core.stream_progress import DecodeSpeed
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.total_time import OF_DEPLOYMENT, OF_TIER, TotalTime
@@ -47,9 +48,6 @@ _GAIN_FLOOR = 0.12
 """Least gain of the moving average of a deployment's scale."""
 _HINT = 0.06
 """Gain with which the residual of a first token moves the scale of TPOT."""
-_SHRINK = 0.002
-"""Pull of a deployment's scale back to its tier's, per measurement."""
-_MAX_SCALE = math.log(200.0)
 _BOUND_GAIN = 0.3
 """Least gain of an attempt that was not answered: it says how long an answer takes at least."""
 _AGED = 0.02
@@ -87,17 +85,12 @@ class LatencyLearner:
         self._tiers: dict[str, _Tier] = {}
         self._tier_of: list[str] = []
         self._tier_rows: dict[str, int] = {}
-        self._measured: IntArray = np.zeros((2, 0), dtype=np.int64)
-        self._log_scale: FloatArray = np.zeros((2, 0))
+        self._scales = Scales()
         self._decode_speeds: list[DecodeSpeed] = []
         self._factor: FloatArray = np.ones(0)
         """(N,) correction of TPOT by the decode speed of open streams."""
         self._totals: list[TotalTime] = []
         self._aging = Aging()
-        self._drift: FloatArray = np.zeros((2, 0))
-        """(2, N) what age has added to the log scales."""
-        self._believed: FloatArray = np.zeros((2, 0))
-        """(2, N) log scales as pooled within their tiers, without age."""
         self._shape_level: FloatArray = np.zeros((2, 0))
         """(2, N) log of the first coefficient of each row's tier."""
         self._now = 0.0
@@ -137,15 +130,12 @@ class LatencyLearner:
         self._tier_of.append(tier)
         found = self._tiers[tier]
         found.rows = np.append(found.rows, row)
-        self._measured = np.append(self._measured, np.zeros((2, 1), dtype=np.int64), axis=1)
-        self._log_scale = np.append(self._log_scale, np.zeros((2, 1)), axis=1)
+        self._scales.add()
         self._decode_speeds.append(DecodeSpeed())
         self._factor = np.append(self._factor, 1.0)
         self._totals.append(TotalTime(OF_DEPLOYMENT))
         level = np.log([found.tpot.weights[0], found.ttft.weights[0]])
         self._aging.add(level, self._now)
-        self._drift = np.append(self._drift, np.zeros((2, 1)), axis=1)
-        self._believed = np.append(self._believed, np.zeros((2, 1)), axis=1)
         self._shape_level = np.append(self._shape_level, level[:, None], axis=1)
         self._coefficients = self._coefficients.with_row(prior)
         self._stale |= {(tier, _TPOT), (tier, _TTFT)}
@@ -161,7 +151,7 @@ class LatencyLearner:
     @property
     def measured(self) -> IntArray:
         """Number of answers (N,) by row whose TPOT or TTFT was measured."""
-        either: IntArray = np.maximum(self._measured[_TPOT], self._measured[_TTFT])
+        either: IntArray = np.maximum(*self._scales.measured)
         return either
 
     def observe(self, row: int, outcome: Outcome) -> None:
@@ -187,19 +177,13 @@ class LatencyLearner:
         self._now = max(self._now, now)
         if not len(self):
             return
-        drift = self._aging.drift(self._believed, self._goal(now), self._now)
-        kinds, rows = np.nonzero(np.abs(drift - self._drift) > _AGED)
-        touched: set[tuple[str, Literal[0, 1]]] = set()
-        for kind, row in zip(kinds.tolist(), rows.tolist(), strict=True):
-            if len(touched) >= _MOST_AGED:
-                break
-            touched.add((self._tier_of[row], _KINDS[kind]))
-            self._drift[kind, row] = drift[kind, row]
-        self._stale |= touched
+        drift = self._aging.drift(self._scales.believed, self._goal(now), self._now)
+        for kind, row in self._scales.aged(drift, _AGED, _MOST_AGED):
+            self._stale.add((self._tier_of[row], _KINDS[kind]))
 
     def hoped(self, rows: IntArray, now: float) -> FloatArray:
         """(2, n) factors, at most 1, to which TPOT and TTFT of these rows may well have fallen by now."""
-        level = (self._believed + self._drift)[:, rows]
+        level = self._scales.present()[:, rows]
         # What open streams show is of this moment, and no belief that may be out of date.
         optimism = self._aging.optimism(level, self._goal(now)[:, rows], rows, max(now, self._now))
         factors: FloatArray = np.exp(-optimism)
@@ -239,7 +223,7 @@ class LatencyLearner:
         if times.seen_s <= own_s + NEWER_S:
             return False
         tier = self._tiers[self._tier_of[row]]
-        if not self._measured[:, tier.rows].any():
+        if not self._scales.measured[:, tier.rows].any():
             tier.tpot.weights[:] = [times.tpot_s, times.tpot_s_per_running * _RUNNING_UNIT]
             tier.ttft.weights[:] = [
                 times.ttft_s,
@@ -249,9 +233,7 @@ class LatencyLearner:
         levels_s = (times.tpot_s, times.ttft_s)
         for kind, shape, level_s in zip(_KINDS, (tier.tpot, tier.ttft), levels_s, strict=True):
             scale = math.log(level_s / shape.weights[0])
-            self._log_scale[kind, row] = min(max(scale, -_MAX_SCALE), _MAX_SCALE)
-            self._measured[kind, row] = max(int(self._measured[kind, row]), min(times.measured, _ADOPTED))
-            self._drift[kind, row] = 0.0
+            self._scales.adopt(kind, row, scale, min(times.measured, _ADOPTED))
             self._stale.add((self._tier_of[row], kind))
         habit = np.log([times.habit_tpot_s, times.habit_ttft_s])
         self._aging.adopt(row, habit, times.seen_s)
@@ -270,7 +252,7 @@ class LatencyLearner:
             for kind in (_TPOT, _TTFT):
                 its = fresh[kind, rows]
                 if its.any() and not its.all():
-                    goal[kind, rows[~its]] = float(np.median(self._believed[kind, rows[its]]))
+                    goal[kind, rows[~its]] = float(np.median(self._scales.believed[kind, rows[its]]))
         return goal
 
     def _pass_to(self, outcome: Outcome) -> None:
@@ -314,7 +296,11 @@ class LatencyLearner:
         tier = self._tiers[self._tier_of[row]]
         shape = tier.ttft if kind == _TTFT else tier.tpot
         self._settle_age(kind, row)
-        scale = math.exp(self._log_scale[kind, row])
+        if self._scales.is_bound(row):
+            self._scales.answered(
+                kind, row, measured_s / (shape.at(features) * self._scales.learned(kind, row))
+            )
+        scale = self._scales.learned(kind, row)
         before = shape.at(features) * scale
         shape.observe(features, measured_s / scale)
         gain = self._gain(kind, row)
@@ -339,10 +325,14 @@ class LatencyLearner:
         steps = (max(outcome.output_tokens - 1.0, 0.0), 1.0)
         for kind in _KINDS:
             self._settle_age(kind, row)
-        scales = [math.exp(self._log_scale[kind, row]) for kind in _KINDS]
+        expected = [shapes[kind].at(features[kind]) * steps[kind] for kind in _KINDS]
+        if self._scales.is_bound(row):
+            unbound_s = sum(expected[kind] * self._scales.learned(kind, row) for kind in _KINDS)
+            for kind in _KINDS:
+                self._scales.answered(kind, row, outcome.open_s / unbound_s)
         walked = max(self._aging.gain(kind, row, self._now) for kind in _KINDS)
 
-        parts = [shapes[kind].at(features[kind]) * scales[kind] * steps[kind] for kind in _KINDS]
+        parts = [expected[kind] * self._scales.learned(kind, row) for kind in _KINDS]
         total_s = sum(parts)
         share, error = parts[_TPOT] / total_s, _clipped(outcome.open_s / total_s)
         doubt = tier.total.variance(share)
@@ -377,43 +367,35 @@ class LatencyLearner:
         for kind in kinds:
             self._settle_age(kind, row)
             gain = max(self._gain(kind, row), _BOUND_GAIN)
-            self._move(kind, row, gain * _clipped(outcome.open_s / expected_s))
+            self._scales.bounded_by(kind, row, gain * _clipped(outcome.open_s / expected_s))
+            self._stale.add((self._tier_of[row], kind))
             self._note(kind, row, tier.ttft if kind == _TTFT else tier.tpot)
 
     def _gain(self, kind: Literal[0, 1], row: int) -> float:
         """Count a measurement; its weight: much for the first ones, and for one after a long silence."""
-        self._measured[kind, row] += 1
-        counted = 1.0 / (float(self._measured[kind, row]) + 3.0)
+        counted = self._scales.count(kind, row)
         return max(_GAIN_FLOOR, counted, self._aging.gain(kind, row, self._now))
 
     def _settle_age(self, kind: Literal[0, 1], row: int) -> None:
-        """Before a measurement: what age has made of the belief is the belief from now on."""
-        drift = float(self._drift[kind, row])
-        if drift:
-            self._log_scale[kind, row] += drift
-            self._drift[kind, row] = 0.0
+        if self._scales.settle_age(kind, row):
             self._stale.add((self._tier_of[row], kind))
 
     def _note(self, kind: Literal[0, 1], row: int, shape: Regression) -> None:
-        level = math.log(shape.weights[0]) + float(self._log_scale[kind, row])
+        level = math.log(shape.weights[0]) + self._scales.level(kind, row)
         self._aging.measured(kind, row, level, self._now)
 
     def _move(self, kind: Literal[0, 1], row: int, step: float) -> None:
-        before = float(self._log_scale[kind, row])
-        moved = min(max((before + step) * (1.0 - _SHRINK), -_MAX_SCALE), _MAX_SCALE)
-        self._log_scale[kind, row] = moved
+        moved = self._scales.move(kind, row, step)
         if kind == _TPOT:
-            self._decode_speeds[row].compensate(moved - before)
+            self._decode_speeds[row].compensate(moved)
             self._factor[row] = self._decode_speeds[row].factor
         self._stale.add((self._tier_of[row], kind))
 
     def _refresh(self, tier: _Tier, kind: Literal[0, 1]) -> None:
         rows, c = tier.rows, self._coefficients
-        believed = pooled(self._log_scale[kind, rows], self._measured[kind, rows])
-        self._believed[kind, rows] = believed
         shape = tier.ttft if kind == _TTFT else tier.tpot
         self._shape_level[kind, rows] = math.log(shape.weights[0])
-        scale = np.exp(believed + self._drift[kind, rows])
+        scale = self._scales.refreshed(kind, rows)
         if kind == _TPOT:
             scale = scale * self._factor[rows]
             idle, growth = tier.tpot.weights

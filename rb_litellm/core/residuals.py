@@ -8,7 +8,8 @@ much the same distribution whatever the request. So past ratios give an empirica
 One F is kept per tier and kind of latency, as a histogram with bins of equal width in the logarithm, 5% each
 (as in DDSketch, https://arxiv.org/abs/1908.10693): its size is bounded, it is cheap to update, and it is read
 for all candidates at once. Each new measurement takes 0.1% of the weight of all earlier ones, so that F
-follows the present model.
+follows the present model. And what is old counts less beside what is new: by half for each ten minutes in
+which nothing was measured, down to the weight of a few measurements. Without a new one nothing changes.
 
 Before anything is measured, F is a log-normal with median one and a generous spread, which a few dozen
 measurements outweigh.
@@ -37,6 +38,10 @@ _PRIOR_WEIGHT = 12.0
 """The prior counts for this many measurements."""
 _KEPT = 1.0 - 1.0 / 1000.0
 """Share of its weight that a measurement keeps when another of its tier is counted."""
+_FRESH_S, _HALF_LIFE_S = 60.0, 600.0
+"""Of the weight of all that was measured before a silence longer than the first of these."""
+_LEAST_WEIGHT = 12.0
+"""What a silence leaves."""
 _REACH = math.log(32.0)
 """Ratios beyond a factor of 32 are counted as 32."""
 _BINS = 140
@@ -52,6 +57,8 @@ class Residuals:
     def __init__(self) -> None:
         self._weights: FloatArray = np.zeros((0, len(KINDS), _BINS))
         self._below: FloatArray = np.zeros((0, len(KINDS), _BINS + 1))
+        self._seen_s: FloatArray = np.zeros((0, len(KINDS)))
+        """When each was measured last; -inf for never."""
         self._stale: set[tuple[int, int]] = set()
         """Tiers and kinds that were measured since their cumulative shares were computed."""
         self.changes = 0
@@ -67,20 +74,27 @@ class Residuals:
         if predicted is None or outcome.error is not None or not taught.times:
             return
         if outcome.ttft_s is not None:
-            self.observe(tier_row, "ttft", predicted.ttft_s, outcome.ttft_s)
+            self.observe(tier_row, "ttft", predicted.ttft_s, outcome.ttft_s, outcome.at_s)
         if outcome.tpot_s is not None:
-            self.observe(tier_row, "tpot", predicted.tpot_s, outcome.tpot_s)
+            self.observe(tier_row, "tpot", predicted.tpot_s, outcome.tpot_s, outcome.at_s)
         if outcome.output_tokens is not None and taught.length:
-            self.observe(tier_row, "e2e", predicted.e2e_s, outcome.open_s)
+            self.observe(tier_row, "e2e", predicted.e2e_s, outcome.open_s, outcome.at_s)
 
-    def observe(self, tier_row: int, kind: LatencyKind, predicted_s: float, measured_s: float) -> None:
-        """Count one ratio; skips times that are not positive and finite."""
+    def observe(
+        self,
+        tier_row: int,
+        kind: LatencyKind,
+        predicted_s: float,
+        measured_s: float,
+        now: float | None = None,
+    ) -> None:
+        """Count one ratio, measured at `now` in s; skips times that are not positive and finite."""
         if not (0.0 < predicted_s < math.inf and 0.0 < measured_s < math.inf):
             return
         self._reach_row(tier_row)
         ratio = min(max(math.log(measured_s) - math.log(predicted_s), -_REACH), _REACH)
         weights = self._weights[tier_row, KINDS[kind]]
-        weights *= _KEPT
+        weights *= _KEPT if now is None else _KEPT * self._kept(tier_row, KINDS[kind], now)
         weights[min(int((ratio + _REACH) / _WIDTH), _BINS - 1)] += 1.0
         self._stale.add((tier_row, KINDS[kind]))
         self.changes += 1
@@ -131,6 +145,16 @@ class Residuals:
         ratios: FloatArray = np.exp(edges[of[None], [[KINDS[kind]] for kind in kinds], 0])
         return ratios
 
+    def _kept(self, tier_row: int, kind: int, now: float) -> float:
+        """What the time since the measurement before leaves of its weight."""
+        silent_s = now - float(self._seen_s[tier_row, kind])
+        self._seen_s[tier_row, kind] = max(now, float(self._seen_s[tier_row, kind]))
+        if not _FRESH_S < silent_s < math.inf:
+            return 1.0
+        weight = float(self._weights[tier_row, kind].sum())
+        kept: float = 2.0 ** -((silent_s - _FRESH_S) / _HALF_LIFE_S)
+        return min(max(kept, _LEAST_WEIGHT / weight), 1.0)
+
     def _shares(self) -> FloatArray:
         """(tiers, K, bins + 1) share of ratios below each edge; computed when a request with limits asks."""
         for tier_row, kind in self._stale:
@@ -144,6 +168,8 @@ class Residuals:
         missing = row + 1 - len(self)
         if missing > 0:
             self._weights = np.concatenate([self._weights, np.repeat(_PRIOR[None], missing, axis=0)])
+            never = np.full((missing, len(KINDS)), -np.inf)
+            self._seen_s = np.concatenate([self._seen_s, never])
             below = np.concatenate([np.zeros((len(KINDS), 1)), np.cumsum(_PRIOR, axis=-1)], axis=-1)
             below /= below[:, -1:]
             self._below = np.concatenate([self._below, np.repeat(below[None], missing, axis=0)])

@@ -123,7 +123,7 @@ class Outcome:
     in_one_piece: bool = False
     """Whether only the total time was seen; TTFT and TPOT are then shares of it, and no measurements."""
     timed: bool = True
-    """False where no server was timed: a mocked answer, or the receipt of a background response."""
+    """False where no server was timed: a mocked answer, a background response's receipt, a websocket."""
     choices: int = 1
     """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
 
@@ -140,3 +140,7 @@ class ModelPredictions:
     """(R, M) in [0, 1]: 0 where the figure is the model's mean, 1 where it is specific to the prompt."""
     length_quantiles: FloatArray | None = field(default=None)
     """(R, M, Q) output tokens at the predictor's quantile levels, non-decreasing along Q."""
+    kinds: FloatArray | None = field(default=None)
+    """(R, K) probability of each kind of prompt; None where the predictor tells none."""
+    uncorrected_quality: FloatArray | None = field(default=None)
+    """(R, M) before users' grades corrected it; None where nothing corrects it."""

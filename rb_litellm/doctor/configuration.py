@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rb_litellm.balancer import model_info
+from rb_litellm.candidates import model_info
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.proxy.preflight import models_in_database, strategies
@@ -96,7 +96,7 @@ class Strategy:
 
 def source_of(settings: RouteBalanceSettings) -> PredictionSource:
     """What a strategy's settings predict by; raises what a predictor's folder raises."""
-    if settings.predictor is None:
+    if isinstance(settings.predictor, str):
         return PredictionSource()
     return PredictionSource(Predictor.load(settings.predictor.path), settings.predictor.models)
 

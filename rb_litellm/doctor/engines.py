@@ -18,7 +18,7 @@ import httpx
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, error, ok, warn
-from rb_litellm.state.addresses import shown_address
+from rb_litellm.redaction import shown_address
 
 MAX_SERVERS = 256
 """Servers that are asked: the first ones."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Protocol
 
-from rb_litellm.balancer import MAX_STREAMS_PER_STEP
+from rb_litellm.beliefs import MAX_STREAMS_PER_STEP
 from rb_litellm.config import RouteBalanceSettings
 from rb_litellm.litellm_adapter.hosts import host
 from rb_litellm.litellm_adapter.lifecycle.accounting import EXPIRE_EVERY_S, Accounting
@@ -93,7 +93,10 @@ class Worker:
         runtime = self.runtime
         self._leave_unused()
         self.accounting.expire()
-        runtime.balancer.observe_streams(runtime.ledger.streams(MAX_STREAMS_PER_STEP), runtime.clock())
+        runtime.settle_grades()
+        runtime.balancer.beliefs.observe_streams(
+            runtime.ledger.streams(MAX_STREAMS_PER_STEP), runtime.clock()
+        )
         # By its first decision a worker has loaded what it ever will.
         if runtime.counters.decisions:
             self._gc_tuning.settle()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rb_litellm.balancer import model_info
+from rb_litellm.candidates import model_info
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.litellm_adapter.proxy.config_files import ConfigFile

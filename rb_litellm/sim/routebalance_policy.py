@@ -14,7 +14,9 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.balancer import MAX_STREAMS_PER_STEP, Balancer, RoutingRequest, model_info
+from rb_litellm.balancer import Balancer, RoutingRequest
+from rb_litellm.beliefs import MAX_STREAMS_PER_STEP
+from rb_litellm.candidates import model_info
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.breakdown import Refusal, ScoreTerm
 from rb_litellm.core.exploration import RECOVERY, ExplorationRule
@@ -157,12 +159,12 @@ class RouteBalance:
 
     def learned(self) -> dict[str, LearnedTimes]:
         """What the first worker has learned, as it is in the store."""
-        return self._workers[0].balancer.learned(-math.inf)
+        return self._workers[0].balancer.beliefs.learned(-math.inf)
 
     def adopt(self, learned: dict[str, LearnedTimes]) -> None:
         """Start from what is in the store."""
         for worker in self._workers:
-            worker.balancer.adopt(learned)
+            worker.balancer.beliefs.adopt(learned)
 
     def first_token(
         self, worker: int, request: Request, deployment: int, now: float, progress: Progress
@@ -172,7 +174,7 @@ class RouteBalance:
         key = its.ledger.latest_open(str(request.number))
         begun = None if key is None else its.ledger.first_token(key, now, progress)
         if begun is not None and self._arms.learning:
-            its.balancer.first_token(begun)
+            its.balancer.beliefs.first_token(begun)
 
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """Close the attempt and learn from it."""
@@ -185,7 +187,7 @@ class RouteBalance:
         if outcome is None:
             return
         if self._arms.learning:
-            its.balancer.learn(_measured(outcome, output_tokens))
+            its.balancer.beliefs.learn(_measured(outcome, output_tokens))
 
     def tick(self, now: float) -> None:
         """End leases; workers tell each other their loads."""
@@ -251,7 +253,7 @@ class _Worker:
         """See how fast open streams are being written, once a second."""
         if now - self._observed_s >= 0.999:
             self._observed_s = now
-            self.balancer.observe_streams(self.ledger.streams(MAX_STREAMS_PER_STEP), now)
+            self.balancer.beliefs.observe_streams(self.ledger.streams(MAX_STREAMS_PER_STEP), now)
 
     def attempt(self, request: Request) -> AttemptKey:
         """The key of the request's next attempt."""

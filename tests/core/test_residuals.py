@@ -62,6 +62,19 @@ def test_the_present_outweighs_the_past():
     assert probability(of, 0.02, 0.05, kind="tpot") < 0.1
 
 
+def test_after_a_silence_a_few_measurements_outweigh_all_before_it():
+    def meets(silent_s):
+        of = Residuals()
+        for second in range(500):
+            of.observe(0, "ttft", 1.0, 6.0, float(second))
+        for second in range(20):
+            of.observe(0, "ttft", 1.0, 1.0, 500.0 + silent_s + second)
+        return probability(of, 1.0, 2.0)
+
+    assert meets(1.0) < 0.1
+    assert meets(3600.0) > 0.5
+
+
 def test_tiers_and_kinds_are_apart():
     of = Residuals()
     for _ in range(500):

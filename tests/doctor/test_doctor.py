@@ -195,6 +195,24 @@ def test_a_dear_member_that_any_key_may_reach_is_named(write: Write) -> None:
     assert found(write(model_list=[PAIR[0], dear], router_settings=strict), "access")[0][0] == "ok"
 
 
+@pytest.mark.parametrize("place", ["model_name", "model_info.id", "group_name"])
+@pytest.mark.parametrize("name", ["a\x00b", "a\r\nb", "a ", "\x1b[31ma", "\u00e9"])
+def test_a_name_that_no_header_may_carry_is_named(write: Write, place: str, name: str) -> None:
+    """LiteLLM sends a deployment's id in a header of its own; a control character there empties answers."""
+    pair = [dict(entry) for entry in PAIR]
+    group = auto("small", "large")
+    if place == "model_name":
+        pair[0]["model_name"] = name
+    elif place == "model_info.id":
+        pair[0]["model_info"] = {**pair[0].get("model_info", {}), "id": name}
+    else:
+        group["routing_groups"][0]["group_name"] = name
+    ((level, message),) = found(write(model_list=pair, router_settings=group), "names")
+    assert level == "warn"
+    assert f"{place} {name!r}" in message
+    assert message.isprintable()
+
+
 def test_a_redis_that_does_not_answer_is_an_error_without_its_password(write: Write) -> None:
     router = {"routing_strategy": "routebalance", "redis_url": "redis://:s3cret@127.0.0.1:1/0"}
     ((level, message),) = found(write(model_list=PAIR, router_settings=router), "redis")

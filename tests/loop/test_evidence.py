@@ -36,6 +36,8 @@ OUTCOME = Outcome("a", "success-event", PREDICTED, 10, 0.0, 0.0, open_s=2.5, ttf
         ({"error": "Retried"}, Evidence.UNKNOWN),
         ({"closed_by": "lease", "output_tokens": None}, Evidence.CENSORED),
         ({"closed_by": "bound", "output_tokens": None}, Evidence.UNKNOWN),
+        ({"closed_by": "lease", "output_tokens": None, "timed": False}, Evidence.UNTIMED),
+        ({"error": "CancelledError", "ttft_s": None, "timed": False}, Evidence.UNKNOWN),
     ],
 )
 def test_every_outcome_has_its_class(facts, evidence):
@@ -122,13 +124,13 @@ def test_eight_choices_in_one_teach_the_pace_of_one():
 
 def test_a_stream_that_its_client_left_is_no_short_answer():
     made = world()
-    at = made.balancer.residuals.changes
+    at = made.balancer.beliefs.residuals.changes
     before = made.forecast_s("a", 100)
     for n in range(30):
         # The server wrote on, so that the usage is that of the whole answer.
         again(made, f"l{n}", after_s=1.2, tokens=100, chunks=10, first_s=1.0, cut=True)
     assert made.forecast_s("a", 100) == pytest.approx(before, rel=0.05)
-    assert made.balancer.residuals.changes == at + 30  # of TTFT alone
+    assert made.balancer.beliefs.residuals.changes == at + 30  # of TTFT alone
     assert made.drifted == []
 
 
@@ -230,3 +232,13 @@ async def test_a_large_answer_of_a_server_is_read_whole():
     finally:
         await runner.cleanup()
     assert (load.running, load.waiting) == (3.0, 2.0)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_session_that_stays_open_teaches_nothing(timed):
+    made, told = world(), []
+    attempts = Attempts(made.ledger, told.append, amended=told.append)
+    placed = made.balancer.decide([made_request(made)], made_source(), made.now)[0]
+    attempts.open("session", placed, 50, made.now, False, timed=timed)
+    attempts.expire(made.now + 3600.0)
+    assert [taught_by(outcome).lower_bound for outcome in told] == [timed]

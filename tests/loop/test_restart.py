@@ -20,7 +20,7 @@ def servers():
 
 
 def share_of(world, wall):
-    return GuardedLearned(world.balancer, RLock(), lambda: world.now, lambda: world.now + wall)
+    return GuardedLearned(world.balancer.beliefs, RLock(), lambda: world.now, lambda: world.now + wall)
 
 
 async def exchange(store, share):

@@ -180,7 +180,8 @@ class World:
         reckoner = Reckoner(self.index, self.ledger, Peers(self.index))
         self.learner = learner or LatencyLearner()
         self.balancer = Balancer(reckoner, self.learner, Random(f"choice {seed}"))
-        self.attempts = Attempts(self.ledger, self._finished, self.balancer.first_token, self.balancer.learn)
+        beliefs = self.balancer.beliefs
+        self.attempts = Attempts(self.ledger, self._finished, beliefs.first_token, beliefs.learn)
         self.deployments = tuple(
             s.deployment(output_tokens=self._expected(), **({"prior": s.truth()} if knowing else {}))
             for s in servers
@@ -305,10 +306,10 @@ class World:
 
     def _finished(self, outcome: Outcome) -> None:
         self.learned.append(outcome)
-        self.balancer.learn(outcome)
+        self.balancer.beliefs.learn(outcome)
         self.drifted += [str(change) for change in self.drift.learn(outcome, "auto")]
 
     def _tick(self) -> None:
         self.attempts.expire(self.now)
-        self.balancer.observe_streams(self.ledger.streams(512), self.now)
+        self.balancer.beliefs.observe_streams(self.ledger.streams(512), self.now)
         self.at(self.now + TICK_S, self._tick)

@@ -74,7 +74,7 @@ class Worker:
     def answer(self, key, ttft_s, e2e_s, output_tokens):
         """The attempt, sent `e2e_s` ago, is answered now."""
         self.ledger.first_token(key, self.now - e2e_s + ttft_s)
-        self.balancer.learn(measured(self.ledger.close(key, self.now, "success"), output_tokens))
+        self.balancer.beliefs.learn(measured(self.ledger.close(key, self.now, "success"), output_tokens))
 
     def serve(self, requests, rate, times, random):
         """Poisson arrivals; `times(deployment)` -> (ttft_s, tpot_s, tokens). Counts by deployment."""
@@ -121,7 +121,7 @@ def test_a_slow_first_token_with_short_answers_is_not_mistaken_for_slow_decoding
     random = Random(2)
     worker.serve(300, 2.0, lambda d: (0.8, 0.02, 5) if d == "a" else (0.8, 0.02, 200), random)
     state = worker.reckoner.state(worker.now)
-    tpot = worker.balancer._learner.coefficients.tpot_s
+    tpot = worker.balancer.beliefs.learner.coefficients.tpot_s
     assert state.in_flight.size == 2
     assert tpot == pytest.approx([0.02, 0.02], rel=0.25)
 
@@ -141,7 +141,7 @@ def test_a_hung_backend_stops_getting_traffic_while_its_attempts_hang():
         if worker.now > 10.0:
             after_ten_seconds[deployment] += 1
         for outcome in worker.ledger.expire(worker.now):
-            worker.balancer.learn(outcome)
+            worker.balancer.beliefs.learn(outcome)
     assert after_ten_seconds["a"] / sum(after_ten_seconds.values()) < 0.05
 
 
@@ -155,7 +155,7 @@ def test_a_strategy_switched_in_mid_flight_leaves_nothing_behind():
     assert worker.reckoner.state(worker.now).in_flight.tolist() == [10, 10]
     worker.now = 3.0
     for key in before + after:
-        retired.learn(worker.ledger.close(key, worker.now, "success"))
+        retired.beliefs.learn(worker.ledger.close(key, worker.now, "success"))
     assert worker.reckoner.state(worker.now).in_flight.tolist() == [0, 0]
 
 

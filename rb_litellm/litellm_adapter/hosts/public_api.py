@@ -61,7 +61,7 @@ class PublicApi:
         if lacking := missing():
             raise UnsupportedLiteLLM(
                 f"litellm {version('litellm')} is not supported: its Router lacks {', '.join(lacking)}; "
-                "see the supported range in the README"
+                "the supported releases are in docs/litellm.md"
             )
         self._wrap_constructor(router)
         if inspect.ismethod(getattr(router, "from_config", None)):

@@ -89,7 +89,7 @@ class PythonRouter:
         if lacking:
             raise UnsupportedLiteLLM(
                 f"litellm {version('litellm')} is not supported: {core.__name__} lacks {', '.join(lacking)}; "
-                "see the supported range in the README"
+                "the supported releases are in docs/litellm.md"
             )
         groups = groups_module()
         groups.VALID_ROUTING_STRATEGIES = (*groups.VALID_ROUTING_STRATEGIES, STRATEGY)

@@ -89,7 +89,7 @@ class RustRouter:
         if lacking := missing():
             raise UnsupportedLiteLLM(
                 f"litellm {version('litellm')} is not supported: {', '.join(lacking)} is missing; "
-                "see the supported range in the README"
+                "the supported releases are in docs/litellm.md"
             )
         core, selection = import_module(_CORE), import_module(_SELECTION)
         rust, strategy_selectors = core.RustCore, selection.StrategySelectors

@@ -76,10 +76,11 @@ class Accounting:
                 arrival.stream,
                 arrival.task,
                 arrival.choices,
-                timed=not (arrival.mocked or assignment.deployment.mocked),
+                timed=arrival.timed and not assignment.deployment.mocked,
             )
             self._watch(key, arrival.task, arrival.stream)
             runtime.counters.decisions += 1
+            runtime.learning.remember(call_id, assignment.gradable)
             self.publisher.decided(
                 arrival,
                 assignment,
@@ -179,7 +180,7 @@ class Accounting:
         """An answer of this deployment came with these headers, which may say what is left of its quota."""
         if any(name.endswith(REMAINING) for name in headers):
             runtime = self._runtime
-            runtime.guarded(lambda: runtime.balancer.told_quota(deployment, headers, runtime.clock()))
+            runtime.guarded(lambda: runtime.balancer.beliefs.told_quota(deployment, headers, runtime.clock()))
 
     # To look at
 

@@ -261,10 +261,10 @@ class Attempts:
 
     def expire(self, now: float) -> int:
         """Close what is past its lease; returns how many."""
-        outcomes = self._ledger.expire(now, self._is_alive, self._amended)
+        outcomes = self._ledger.expire(now, self._is_alive, self._still_open)
         for outcome in outcomes:
             self._keep_late(outcome)
-            self._finished(outcome)
+            self._finished(self._as_opened(outcome))
         if outcomes:
             for key in [key for key in self._open if not self._ledger.is_open(key)]:
                 self._forget(key)
@@ -302,6 +302,13 @@ class Attempts:
     def _is_alive(self, key: AttemptKey) -> bool:
         held = self._open.get(key)
         return held is not None and held.task is not None and not held.task.done()
+
+    def _still_open(self, outcome: Outcome) -> None:
+        self._amended(self._as_opened(outcome))
+
+    def _as_opened(self, outcome: Outcome) -> Outcome:
+        held = self._open.get(AttemptKey(outcome.call_id, outcome.attempt))
+        return outcome if held is None or held.timed else replace(outcome, timed=False)
 
     def _give_up(self, key: AttemptKey, now: float, task: asyncio.Task[object] | None) -> None:
         """The next pick has come: usually a retry, but it may be another call under the same trace id.

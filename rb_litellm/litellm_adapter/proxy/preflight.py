@@ -42,7 +42,7 @@ def mistakes_in(config: Mapping[str, Any]) -> list[str]:
             settings = parse_settings(args, where)
             check_feedback(settings.feedback, where)
             check_shadow_evaluation(settings, where)
-            if settings.predictor is not None:
+            if not isinstance(settings.predictor, str):
                 predictor = Predictor.load(settings.predictor.path)
                 check_names(settings.predictor, predictor, names, where)
         except (SettingsError, PredictorError) as error:

@@ -20,6 +20,7 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
+from rb_litellm.candidates import model_info
 from rb_litellm.config import ShadowEvaluationSettings
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import Weights
@@ -51,6 +52,7 @@ _PASSED_ON = (
     "temperature", "top_p", "stop", "seed", "response_format", "presence_penalty", "frequency_penalty",
     "logit_bias",
 )  # fmt: skip
+_WON = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 _RESERVE = 1.5
 """Estimated input tokens are reserved so many times: other models count otherwise."""
 _log = logging.getLogger("rb_litellm")
@@ -148,6 +150,11 @@ class ShadowEvaluation(CustomLogger):  # type: ignore[misc]
         with self._runtime.lock:
             return self._runtime.catalog.facts([dict(entry)])[0]
 
+    def learn(self, call_id: str, candidate: CandidateRecord, found: str) -> None:
+        """Tell the default predictor how the candidate's answer was judged against the one that served."""
+        name = model_info(self.facts(self.entry(candidate["model"], candidate["deployment"]))).name
+        self._runtime.learning.compare(call_id, name, candidate["quality"], _WON[found])
+
     async def ask(self, entry: Mapping[str, Any], messages: Sequence[Any], **params: Any) -> Any:
         """One call beside the Router, which LiteLLM logs nowhere."""
         import litellm
@@ -200,6 +207,7 @@ class _Evaluation:
                 continue
             answer = await self._answer(chosen[names[0]])
             found, judge_usd = await self._judged(answer)
+            self._evaluator.learn(self._record.call_id, chosen[names[0]], found)
             await self._keep(names, model, found, answer, judge_usd)
 
     async def _answer(self, candidate: CandidateRecord) -> _Answer:

@@ -1,4 +1,4 @@
-"""One line at start in every worker: for what RouteBalance is on, by what it decides, and whom it shares load with."""
+"""One line at start in every worker: for what RouteBalance is on, by what it decides, who shares its load."""
 
 from __future__ import annotations
 

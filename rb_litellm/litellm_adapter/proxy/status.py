@@ -20,6 +20,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import PRESETS
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.proxy.deployment_health import Cooldowns, health_of
+from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.telemetry.decision_log import Recent
 from rb_litellm.telemetry.summary import summarise
 from rb_litellm.telemetry.trouble import deployment_trouble
@@ -56,6 +57,12 @@ class Status:
         if self._taken is None or now - self._taken[0] >= FRESH_S:
             self._taken = (now, self._take(now))
         return self._taken[1]
+
+    async def fresh(self, turns: Turns) -> dict[str, Any]:
+        """The same; what it takes more than a slice for is done in turns before."""
+        if self._taken is None or self._clock() - self._taken[0] >= FRESH_S:
+            await turns.each(self.recent(WINDOW), Recent.at_random)
+        return self.snapshot()
 
     def recent(self, count: int) -> Sequence[Recent]:
         """The last decisions of this worker, the newest first."""

@@ -44,8 +44,9 @@ class Arrival:
     """All that it was chosen by, once it is written down."""
     choices: int = 1
     """Answers that it asks for in one (`n`)."""
-    mocked: bool = False
-    """Whether it brings its own answer (`mock_response`), so that no server is asked."""
+    timed: bool = True
+    """False where the time says nothing of a server: it brings its own answer (`mock_response`), or opens a
+    websocket, which lasts as long as its client stays."""
 
     @classmethod
     def now(cls, requested: str | None, request_kwargs: Mapping[str, Any] | None) -> Arrival:
@@ -63,7 +64,7 @@ class Arrival:
             bool(kwargs.get("stream")),
             at,
             choices=choices if isinstance(choices, int) else 1,
-            mocked=kwargs.get("mock_response") is not None,
+            timed=kwargs.get("mock_response") is None and kwargs.get("websocket") is None,
         )
 
     @property

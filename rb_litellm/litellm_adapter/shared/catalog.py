@@ -160,6 +160,8 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         output_usd_per_token=output_price,
         address=_address(params),
         context_window=_int(info.get("max_input_tokens") or mapped.get("max_input_tokens")),
+        base_model=str(info["base_model"]) if info.get("base_model") else None,
+        like=settings.like,
         serves=_serves(model, info, params),
         mocked=params.get("mock_response") is not None,
         generates=mode not in ("embedding", "rerank", "moderation"),

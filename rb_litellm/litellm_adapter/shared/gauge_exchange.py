@@ -16,6 +16,7 @@ from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.publisher import (
     ExchangeStatus,
     GaugePublisher,
+    GradeShare,
     LearnedShare,
     PrefixShare,
     UsageShare,
@@ -45,6 +46,7 @@ class Sharing:
         self._ledger = ledger
         self._prefixes = prefixes
         self.learned = learned
+        self.grades: GradeShare | None = None
         """What else workers share, from the next start on."""
         self._usage = usage
         self._args = RedisSettingsArgs()
@@ -125,6 +127,7 @@ class Sharing:
             shown="" if settings is None else settings.shown,
             prefixes=self._prefixes,
             learned=self.learned,
+            grades=self.grades,
             usage=self._usage,
         )
 

@@ -1,4 +1,4 @@
-"""What this worker has learned, as it is told to others, and what they have told: between balancer and store.
+"""What this worker has learned, as it is told to others, and what they have told: between beliefs and store.
 
 Clocks of workers differ, so that what is told says how long ago by the wall clock, and what is heard is put
 on this worker's own clock.
@@ -10,21 +10,21 @@ import time
 from collections.abc import Callable, Mapping
 from threading import RLock
 
-from rb_litellm.balancer import Balancer
+from rb_litellm.beliefs import Beliefs
 from rb_litellm.core.learned import LearnedTimes
 
 
 class GuardedLearned:
-    """Of one worker. `lock` guards its balancer; `clock` is the balancer's, `wall` everybody's."""
+    """Of one worker. `lock` guards its beliefs; `clock` is theirs, `wall` everybody's."""
 
     def __init__(
         self,
-        balancer: Balancer,
+        beliefs: Beliefs,
         lock: RLock,
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._balancer = balancer
+        self._beliefs = beliefs
         self._lock = lock
         self._clock = clock
         self._wall = wall
@@ -35,7 +35,7 @@ class GuardedLearned:
         with self._lock:
             now = self._clock()
             ahead_s = self._wall() - now
-            learned = self._balancer.learned(self._told_s)
+            learned = self._beliefs.learned(self._told_s)
             self._told_s = now
         return {
             name: times._replace(seen_s=round(times.seen_s + ahead_s, 1)).encoded()
@@ -52,4 +52,4 @@ class GuardedLearned:
             if times is not None:
                 found[name] = times._replace(seen_s=min(times.seen_s - ahead_s, now))
         with self._lock:
-            self._balancer.adopt(found)
+            self._beliefs.adopt(found)

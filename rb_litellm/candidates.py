@@ -1,0 +1,166 @@
+"""Sets of candidates as arrays: what a decision needs of N deployments, worked out once for each set."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rb_litellm.beliefs import Beliefs
+from rb_litellm.core.batch import Prices
+from rb_litellm.core.breakdown import Decision, Refusal
+from rb_litellm.core.capacity import Capacity
+from rb_litellm.core.capacity import stated as capacity_of
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.residuals import FleetResiduals
+from rb_litellm.core.shares import Shares
+from rb_litellm.core.shares import stated as shares_of
+from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions
+from rb_litellm.predictors.ability_learning import Gradable
+from rb_litellm.predictors.registry import ModelInfo
+from rb_litellm.state.reckoning import Reckoner
+
+MAX_CANDIDATE_SETS = 256
+"""Sets of candidates whose arrays are cached; the least recently used is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateSet:
+    """Arrays of one set of N candidates of M models, in the set's order."""
+
+    deployments: tuple[Deployment, ...]
+    rows: IntArray
+    state_rows: IntArray
+    tier_rows: IntArray
+    """(N,) rows of the candidates' tiers in the residuals."""
+    groups: tuple[str, ...]
+    """(N,) model groups."""
+    models: tuple[ModelInfo, ...]
+    model_of: IntArray
+    """(N,) column of each candidate's model."""
+    writes: FloatArray
+    """(N,) 1 for models that write tokens, 0 for embeddings."""
+    prices: Prices
+    latency_errors: FleetResiduals
+    twins: IntArray | None
+    """(N,) tier of each hosted one, -1 for others; None where no two hosted ones are of one tier."""
+    everyone: BoolArray
+    """(N,) True everywhere; shared by all requests that may use all candidates, so it is read-only."""
+    shares: Shares | None
+    """None where nobody states any,"""
+    capacity: Capacity | None
+    """or has any limits."""
+
+    def gradable(
+        self, predicted: ModelPredictions, row: int, decision: Decision | Refusal
+    ) -> Gradable | None:
+        """What was predicted of an answer that a user may grade; None where nothing learns from grades."""
+        before = predicted.uncorrected_quality
+        if before is None or predicted.kinds is None or isinstance(decision, Refusal):
+            return None
+        column = int(self.model_of[decision.index])
+        quality = float(before[row, column])
+        if math.isnan(quality):
+            return None
+        return Gradable(self.models[column].name, tuple(predicted.kinds[row].tolist()), quality)
+
+
+class CandidateSets:
+    """The sets that were met lately, at most MAX_CANDIDATE_SETS."""
+
+    def __init__(self, reckoner: Reckoner, beliefs: Beliefs) -> None:
+        self._reckoner = reckoner
+        self._beliefs = beliefs
+        self._found: OrderedDict[tuple[Deployment, ...], CandidateSet] = OrderedDict()
+
+    def common(self, wanted: Sequence[tuple[Deployment, ...]]) -> tuple[CandidateSet, Sequence[BoolArray]]:
+        """One set for a batch of requests, and which of its candidates (N,) each of them wants."""
+        first = wanted[0]
+        if all(its == first for its in wanted[1:]):
+            candidate_set = self.of(first)
+            return candidate_set, [candidate_set.everyone] * len(wanted)
+        union = tuple(dict.fromkeys(d for its in wanted for d in its))
+        position = {deployment: i for i, deployment in enumerate(union)}
+        masks = np.zeros((len(wanted), len(union)), dtype=np.bool_)
+        for r, its in enumerate(wanted):
+            masks[r, [position[d] for d in its]] = True
+        return self.of(union), list(masks)
+
+    def of(self, deployments: tuple[Deployment, ...]) -> CandidateSet:
+        """The arrays of these N deployments."""
+        candidate_set = self._found.get(deployments)
+        if candidate_set is None:
+            candidate_set = self._found[deployments] = self._made(deployments)
+            if len(self._found) > MAX_CANDIDATE_SETS:
+                self._found.popitem(last=False)
+        else:
+            self._found.move_to_end(deployments)
+        return candidate_set
+
+    def _made(self, deployments: tuple[Deployment, ...]) -> CandidateSet:
+        # One group may hold several models, and one model may be described in several ways.
+        columns: dict[ModelInfo, int] = {}
+        model_of = [columns.setdefault(model_info(d), len(columns)) for d in deployments]
+        input_usd = np.array([d.input_usd_per_token for d in deployments])
+        output_usd = np.array([d.output_usd_per_token for d in deployments])
+        rows = [self._beliefs.row(d) for d in deployments]
+        tier_rows = np.array([self._beliefs.learner.tier_row(row) for row in rows], dtype=np.int64)
+        everyone = np.ones(len(deployments), dtype=np.bool_)
+        everyone.setflags(write=False)
+        price_known = ~(np.isnan(input_usd) | np.isnan(output_usd))
+        return CandidateSet(
+            deployments=deployments,
+            rows=np.array(rows, dtype=np.int64),
+            tier_rows=tier_rows,
+            state_rows=np.array([self._reckoner.row(d.id) for d in deployments], dtype=np.int64),
+            groups=tuple(d.group for d in deployments),
+            models=tuple(columns),
+            model_of=np.array(model_of, dtype=np.int64),
+            writes=np.array([1.0 if d.generates else 0.0 for d in deployments]),
+            prices=Prices(
+                _with_median(input_usd),
+                _with_median(output_usd),
+                None if price_known.all() else price_known,
+            ),
+            latency_errors=FleetResiduals.of(self._beliefs.residuals, tier_rows),
+            twins=_twins(deployments, tier_rows),
+            everyone=everyone,
+            shares=shares_of(deployments),
+            capacity=capacity_of(deployments),
+        )
+
+
+def model_info(deployment: Deployment) -> ModelInfo:
+    """What a predictor knows of the deployment's model."""
+    prices = [
+        p for p in (deployment.input_usd_per_token, deployment.output_usd_per_token) if not math.isnan(p)
+    ]
+    return ModelInfo(
+        key=deployment.group,
+        model=deployment.model,
+        quality=deployment.quality,
+        output_tokens=deployment.output_tokens,
+        usd_per_million_tokens=sum(prices) / len(prices) * 1e6 if prices else None,
+        context_window=deployment.context_window,
+        base_model=deployment.base_model,
+        like=deployment.like,
+    )
+
+
+def _twins(deployments: Sequence[Deployment], tier_rows: IntArray) -> IntArray | None:
+    hosted = np.array([math.isinf(d.prior.slots) for d in deployments], dtype=np.bool_)
+    tiers, counts = np.unique(tier_rows[hosted], return_counts=True)
+    if not (counts > 1).any():
+        return None
+    return np.where(hosted & np.isin(tier_rows, tiers[counts > 1]), tier_rows, -1)
+
+
+def _with_median(prices: FloatArray) -> FloatArray:
+    """Prices (N,), the unknown ones replaced by the median of the known; zero if none is known."""
+    unknown = np.isnan(prices)
+    if not unknown.any():
+        return prices
+    return np.where(unknown, 0.0 if unknown.all() else np.nanmedian(prices), prices)
