@@ -251,7 +251,7 @@ def broken(ready: Stage) -> Iterator[Stage]:
     dead, *_, slow = ready.places.values()
     fault(dead, error_rate=1.0)
     fault(slow, slowdown=12.0)
-    with load(ready, requests=3000, rate=10.0):
+    with load(ready, requests=1000, rate=3.0):
         yield ready
     fault(dead)
     fault(slow)
@@ -270,7 +270,7 @@ def test_trouble_comes_first_and_nothing_overlaps(
     trouble = page.locator("#trouble")
     dead = next(iter(broken.places))
     expect(trouble).to_contain_text(dead, timeout=120_000)
-    expect(trouble).to_contain_text("attempts failed")
+    expect(trouble).to_contain_text("failed")
     first = page.locator("main section").first
     assert first.get_attribute("id") == "trouble-part"
     expect(page.locator("#tiers tr.in-trouble")).not_to_have_count(0)
