@@ -22,6 +22,8 @@ _EVERY_S = 1.0
 _BAR = 24
 _DECISIONS = 10
 _ALL = 10_000
+_TROUBLED = 8
+"""Deployments in trouble, and groups, that are listed."""
 
 
 class Unseen(Exception):
@@ -148,7 +150,10 @@ def draw(status: Mapping[str, Any], height: int) -> Iterator[RenderableType]:
     """The figures of a status document, in at most about `height` lines."""
     yield _headline(status)
     yield from _notices(status)
-    rows = max(height - _DECISIONS - 12, 8)
+    trouble = list(_trouble(status))
+    yield from trouble
+    yield from _live(status)
+    rows = max(height - _DECISIONS - 13 - len(trouble) - len(status["strategies"]), 8)
     for part in (_cluster(status, rows), _traffic(status["recent"])):
         yield Text()
         yield part
@@ -161,6 +166,7 @@ def _headline(status: Mapping[str, Any]) -> Text:
     in_flight = sum(tier["in_flight"] for tier in status["tiers"])
     took = status["recent"]["decision_ms"]
     parts = [
+        f"{status['version']} on litellm {status['litellm']}",
         f"worker {status['worker']} of {exchange['peers'] + 1}",
         f"{in_flight:.0f} in flight",
         f"{status['decisions_total']} decisions" + (f" at {took['p50']:.2f} ms" if took else ""),
@@ -180,6 +186,27 @@ def _notices(status: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(f"{failures} internal errors: {', '.join(status['failures'])}", "yellow")
 
 
+def _trouble(status: Mapping[str, Any]) -> Iterator[Text]:
+    """Deployments that fail, are kept out or are slow, before all else."""
+    found = [d for tier in status["tiers"] for d in tier["deployments"] if d.get("trouble")]
+    for d in found[:_TROUBLED]:
+        yield Text.assemble((d.get("name", d["id"]), "bold red"), (f": {'; '.join(d['trouble'])}", "red"))
+    if len(found) > _TROUBLED:
+        yield Text(f"{len(found) - _TROUBLED} more are in trouble", "red")
+
+
+def _live(status: Mapping[str, Any]) -> Iterator[Text]:
+    """Groups, weights and mode that are in force."""
+    for strategy in status["strategies"][:_TROUBLED]:
+        arguments = strategy["arguments"]
+        weights = arguments.get("weights", "balanced")
+        told = weights if isinstance(weights, str) else ", ".join(f"{n} {w:g}" for n, w in weights.items())
+        mode = arguments.get("mode", "active")
+        shadow = "" if mode == "active" else f", {mode} mode"
+        models = f" ({', '.join(strategy['models'])})" if strategy["models"] else ""
+        yield Text(f"{strategy['group'] or 'all other models'}{models}: weights {told}{shadow}", "dim")
+
+
 def _cluster(status: Mapping[str, Any], rows: int) -> Table:
     table = Table("deployment", "in flight", box=None, pad_edge=False, header_style="dim")
     for heading in ("pending tokens", "wait", "TTFT", "per token", "share"):
@@ -191,10 +218,12 @@ def _cluster(status: Mapping[str, Any], rows: int) -> Table:
         busiest = sorted(found, key=lambda d: -d["in_flight"])[:rows]
         found = [d for d in found if d in busiest]
     for d in found:
-        bar = "█" * round(_BAR * d["in_flight"] / most)
+        slots = d.get("slots")
+        bar = "█" * min(round(_BAR * d["in_flight"] / (slots or most)), _BAR)
+        of = f"/{slots:.0f}" if slots else ""
         table.add_row(
-            Text(d.get("name", d["id"])),
-            Text.assemble(f"{d['in_flight']:4.0f} ", (bar, "blue")),
+            Text(d.get("name", d["id"]), "red" if d.get("trouble") else ""),
+            Text.assemble(f"{d['in_flight']:4.0f}{of} ", (bar, "blue")),
             str(d["pending_prefill_tokens"] + d["pending_decode_tokens"]),
             seconds(d["wait_s"]),
             seconds(d["ttft_s"]),

@@ -84,7 +84,9 @@ def _refused(code: int, key: str | None) -> Finding:
         )
     return error(
         "workers",
-        f"/routebalance/status is refused ({code}){'' if key else ': no key was given'}",
+        f"/routebalance/status refuses the key ({code})"
+        if key
+        else f"/routebalance/status wants a key, and none was given ({code})",
         "give a proxy admin's key: --key, LITELLM_MASTER_KEY or general_settings.master_key",
     )
 

@@ -10,7 +10,7 @@ SLOW = 2.0
 FAILING = 0.1
 """So is one that fails this share of its latest attempts,"""
 FAILED = 2
-"""of which at least so many failed."""
+"""of which at least so many failed; or one, where none was answered: a dead one is soon asked no more."""
 
 
 def deployment_trouble(row: Mapping[str, Any]) -> list[str]:
@@ -20,10 +20,15 @@ def deployment_trouble(row: Mapping[str, Any]) -> list[str]:
     if cooldown is not None:
         why = f" after {cooldown['status']}" if cooldown.get("status") else ""
         told.append(f"LiteLLM keeps it out for {cooldown['left_s']:.0f} s more{why}")
-    if failed >= FAILED and failed >= FAILING * (failed + answered):
+    if failed >= (FAILED if answered else 1) and failed >= FAILING * (failed + answered):
         last = row.get("last_error")
         last_told = f", the last one {last['ago_s']:.0f} s ago: {last['error']}" if last else ""
-        told.append(f"{failed} of the last {failed + answered} attempts failed{last_told}")
+        of = (
+            f"{failed} of the last {failed + answered} attempts"
+            if failed + answered > 1
+            else "the last attempt"
+        )
+        told.append(f"{of} failed{last_told}")
     if row.get("slowdown", 1.0) >= SLOW:
         told.append(f"{row['slowdown']:.1f} times slower than predicted")
     for figure, ratio in (row.get("drift") or {}).items():

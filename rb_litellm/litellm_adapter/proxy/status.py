@@ -23,6 +23,7 @@ from rb_litellm.litellm_adapter.proxy.deployment_health import Cooldowns, health
 from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.telemetry.decision_log import Recent
 from rb_litellm.telemetry.summary import summarise
+from rb_litellm.telemetry.trouble import deployment_trouble
 from rb_litellm.version import __version__
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ class Status:
             "decisions_total": runtime.recorder.log.total,
             "failures": dict(runtime.counters.failures),
             "expired": runtime.counters.expired,
-            "exchange": None if exchange is None else asdict(exchange),
+            "exchange": None
+            if exchange is None
+            else {**asdict(exchange), "interval_s": runtime.sharing.interval_s},
             "peers": self._peers(now),
             "own_in_flight": self._own_in_flight(now),
             "predictors": runtime.predictor_versions(),
@@ -225,6 +228,8 @@ def _typical(recent: Sequence[Recent]) -> tuple[float, float]:
 
 
 def _tier(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    for row in rows:
+        row["trouble"] = deployment_trouble(row)
     return {
         "tier": name,
         "models": sorted({row["model"] for row in rows}),

@@ -93,6 +93,11 @@ class Sharing:
         return f"pid-{os.getpid()}" if self._publisher is None else self._publisher.origin
 
     @property
+    def interval_s(self) -> float:
+        """Between two exchanges."""
+        return self._args.interval_ms / 1000.0
+
+    @property
     def shown(self) -> str:
         """The Redis that loads are shared through, as it may be shown; empty for a worker alone."""
         return "" if self._settings is None else self._settings.shown
