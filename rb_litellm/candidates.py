@@ -145,6 +145,8 @@ def model_info(deployment: Deployment) -> ModelInfo:
         output_tokens=deployment.output_tokens,
         usd_per_million_tokens=sum(prices) / len(prices) * 1e6 if prices else None,
         context_window=deployment.context_window,
+        base_model=deployment.base_model,
+        like=deployment.like,
     )
 
 

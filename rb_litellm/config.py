@@ -7,9 +7,18 @@ one deployment are in its `model_info.routebalance`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from rb_litellm.core.admission import wait_limit
 from rb_litellm.core.affinity import AffinityRule
@@ -17,6 +26,7 @@ from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.scoring import PRESETS, Weights
 from rb_litellm.core.slo import RELAX, STEPS, LimitName, Mode
 from rb_litellm.redaction import without_secrets
+from rb_litellm.suggestion import did_you_mean
 
 _MOST = 32
 """Wrong settings that one error lists."""
@@ -41,8 +51,8 @@ def _weights(value: object) -> object:
         parts = value.split(",")
         if len(parts) != 3:
             raise ValueError(
-                f"unknown preset {shown(value)}; allowed are {', '.join(PRESETS)}, "
-                "or three numbers QUALITY,LATENCY,COST"
+                f"unknown preset {shown(value)}; {did_you_mean(value, PRESETS)}allowed are "
+                f"{', '.join(PRESETS)}, or three numbers QUALITY,LATENCY,COST"
             )
         value = dict(zip(("quality", "latency", "cost"), map(_parsed, parts), strict=True))
     if isinstance(value, Mapping):
@@ -104,6 +114,21 @@ class PredictorSettings(_Settings):
         description="Model group (or LiteLLM model name) of this proxy -> model name in the training data. "
         "Names that are equal need no entry.",
     )
+
+
+def _predictor(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    if isinstance(value, str):
+        if value not in ("default", "none"):
+            raise ValueError("allowed are default, none, and {path: DIR}")
+        return value
+    return "default" if value is None else handler(value)
+
+
+PackagedPredictor = Literal["default", "none"]
+if TYPE_CHECKING:
+    PredictorSetting = PredictorSettings | PackagedPredictor
+else:  # so that an error names the setting, and no branch of a union
+    PredictorSetting = Annotated[PredictorSettings, WrapValidator(_predictor)]
 
 
 class RedisSettingsArgs(_Settings):
@@ -407,7 +432,11 @@ class RouteBalanceSettings(_Settings):
         description="group: who may call the routing group may be sent to any member. "
         "key: only to members that the key and team may call directly.",
     )
-    predictor: PredictorSettings | None = None
+    predictor: PredictorSetting = Field(
+        default="default",
+        description="default: the one that ships. none: means by size and price alone. {path: DIR}: one of "
+        "`routebalance train`, for the models that it was taught.",
+    )
     baseline: str | None = Field(
         default=None, description="Model group that costs, quality and latency are compared with in reports."
     )
@@ -433,6 +462,12 @@ class DeploymentSettings(_Settings):
 
     quality: float | None = Field(default=None, ge=0.0, le=1.0, description="Mean answer quality.")
     output_tokens: float | None = Field(default=None, gt=0.0, description="Mean length of an answer.")
+    like: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="The model to take it for, by its public name.",
+    )
     tpot_ms: float | None = Field(default=None, gt=0.0, description="Time per output token at low load.")
     ttft_ms: float | None = Field(default=None, gt=0.0, description="Time to first token, short prompt.")
     max_num_seqs: int | None = Field(default=None, ge=1, description="Sequences that run at once.")
@@ -476,7 +511,8 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
         value = "hidden" if secret else shown(problem["input"])
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(_fields_at(model, problem["loc"][:-1]))
-            lines.append(f"{name}: unknown setting (value {value}); allowed are {allowed}")
+            hint = did_you_mean(str(problem["loc"][-1]), allowed.split(", "))
+            lines.append(f"{name}: unknown setting (value {value}); {hint}allowed are {allowed}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{name}: {message} (value {value})")

@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "rb_litellm"
 
 LAYERS = (
-    {"version", "redaction"},
+    {"version", "redaction", "suggestion"},
     {"core"},
     {"config"},
     {"controls", "logs"},

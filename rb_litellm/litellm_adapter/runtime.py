@@ -12,13 +12,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
 
 from rb_litellm.balancer import Balancer
 from rb_litellm.config import (
-    PredictorSettings,
+    PredictorSetting,
     RedisSettingsArgs,
     RouteBalanceSettings,
     ScrapeSettings,
@@ -141,7 +142,7 @@ class Runtime:
         if status is None or status.mode == "memory":
             self._lone_grades.settle()
 
-    def prediction_source(self, settings: PredictorSettings | None) -> PredictionSource:
+    def prediction_source(self, settings: PredictorSetting) -> PredictionSource:
         """The predictor at the configured folder, read once per process and again when it changes.
 
         Raises:
@@ -183,4 +184,9 @@ class Runtime:
         self.balancer.beliefs.learn(outcome)
         self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
-            _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", change)
+            named = replace(
+                change,
+                name=self.catalog.name_of(change.name),
+                predictor=bool(self._predictors.versions()),
+            )
+            _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", named)

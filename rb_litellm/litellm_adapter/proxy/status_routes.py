@@ -52,6 +52,7 @@ def endpoints(worker: Worker) -> APIRouter:
     @router.get("/status", dependencies=checked)
     async def get_status(decisions: Annotated[int, Query(ge=0, le=MAX_RECENT)] = 20) -> Response:
         """The state of RouteBalance as the worker that answers sees it, and its last decisions."""
+        await status.cooldowns.refresh()
         snapshot = json.dumps(await status.fresh(turns))
         latest = await texts.array([one.record for one in status.recent(decisions)])
         return Response(f'{snapshot[:-1]}, "latest": {latest}}}', headers=_PRIVATE, media_type=_JSON)
@@ -124,6 +125,7 @@ async def _events(
 ) -> AsyncIterator[str]:
     told: dict[tuple[str, int], bool] = {}
     for _ in range(round(STREAM_S / TICK_S)):
+        await status.cooldowns.refresh()
         yield encoded(await status.fresh(turns))
         records = [one.record for one in status.recent(LATEST)]
         seen = {(record.call_id, record.attempt): record.outcome is not None for record in records}

@@ -92,6 +92,11 @@ class Sharing:
         """This worker's name among the others."""
         return f"pid-{os.getpid()}" if self._publisher is None else self._publisher.origin
 
+    @property
+    def shown(self) -> str:
+        """The Redis that loads are shared through, as it may be shown; empty for a worker alone."""
+        return "" if self._settings is None else self._settings.shown
+
     def status(self) -> ExchangeStatus | None:
         """How the exchange stands; None before the first start."""
         return None if self._publisher is None else self._publisher.status()

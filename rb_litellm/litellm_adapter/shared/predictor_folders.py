@@ -12,9 +12,11 @@ import threading
 import weakref
 from collections.abc import Callable, Collection
 
-from rb_litellm.config import PredictorSettings, SettingsError
+from rb_litellm.config import PredictorSetting, PredictorSettings, SettingsError
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 from rb_litellm.predictors.ability_learning import AbilityLearning
+from rb_litellm.predictors.default.artifact import packaged
+from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.predictors.reload import Watch
@@ -31,34 +33,42 @@ class Predictors:
         self._failed = failed
         self._learning = learning
         self._lock = threading.Lock()
+        self._default: DefaultPredictor | None = None
+        """Once a selector uses it alone."""
         self._folders: dict[str, _Folder] = {}
         """As many as the configuration has named."""
         self._timer = PeriodicTask(LOOK_EVERY_S, self._look)
         self._looking: threading.Thread | None = None
 
-    def source(self, settings: PredictorSettings | None) -> PredictionSource:
-        """What a selector predicts by: the predictor of the configured folder, or priors alone.
+    def source(self, settings: PredictorSetting) -> PredictionSource:
+        """What a selector predicts by: the predictor of the configured folder with the default one for models
+        that it does not know, the default one alone, or priors alone.
 
         Raises:
             PredictorError: the folder is missing, corrupt or of another version.
             SettingsError: a model is mapped to one that the predictor does not know.
         """
-        if settings is None:
-            return PredictionSource(on_error=self._failed, learning=self._learning)
+        if settings == "none":
+            return PredictionSource(on_error=self._failed)
+        default = packaged()
+        if settings == "default":
+            self._default = default
+            return PredictionSource(on_error=self._failed, default=default, learning=self._learning)
         with self._lock:
             folder = self._folders.get(settings.path) or _Folder(settings.path, self._lock)
             # Which model groups there will be is not known yet: more may come from a database.
             check_names(settings, folder.predictor, None, _WHERE)
             self._folders[settings.path] = folder
             source = PredictionSource(
-                folder.predictor, settings.models, self._failed, learning=self._learning
+                folder.predictor, settings.models, self._failed, default, self._learning
             )
             folder.users[source] = settings
         return source
 
     def versions(self) -> list[str]:
         """Versions of the predictors in use."""
-        return [folder.predictor.version for folder in list(self._folders.values())]
+        alone = [self._default.version] if self._default else []
+        return [folder.predictor.version for folder in list(self._folders.values())] + alone
 
     def ensure_started(self) -> None:
         """Look at the folders from now on. Cheap."""

@@ -41,22 +41,34 @@ _QUANTISED = re.compile(
 )
 _POINT = re.compile(r"(?<=\d)p(?=\d)")
 _VERSION = re.compile(r"(?<![a-z])v(?=\d+\.\d)")
-_WORD = re.compile(r"\d+x\d+(?:\.\d+)?b(?![a-z])|[ae]?\d+(?:\.\d+)?b(?![a-z0-9])|\d+[a-z]+|[a-z]\d+|[a-z]+|\d+")
+_WORD = re.compile(
+    r"\d+x\d+(?:\.\d+)?b(?![a-z])|[ae]?\d+(?:\.\d+)?b(?![a-z0-9])|\d+[a-z]+|[a-z]\d+|[a-z]+|\d+"
+)
 _SIZE = re.compile(r"(?:\d+x)?[ae]?\d+(?:\.\d+)?b$")
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 _OPTIONAL = frozenset({"instruct", "chat", "it", "hf", "inst", "instruction"})
 """Words of an entry that a name may leave out."""
 _NOISE = _OPTIONAL | frozenset(
-    {"meta", "latest", "free", "instant", "versatile", "online", "maas", "databricks", "sft", "dpo", "text", "the"}
-    | {"beta", "stable", "default", "model", "exp", "turbo", "lora", "v1", "amazon", "api", "tuned", "hosted"}
-    | {"32k", "16k", "8k", "128k", "4k", "1m", "200k", "fast", "vision", "together", "togetherai", "sambanova"}
-    | {"hyperbolic", "fireworks", "groq", "unsloth", "multimodal", "high", "low", "nvidia", "openai", "anthropic", "google"}
-)  # fmt: skip
+    _words(
+        "meta latest free instant versatile online maas databricks sft dpo text the beta stable default "
+        "model exp turbo lora v1 amazon api tuned hosted 32k 16k 8k 128k 4k 1m 200k fast vision together "
+        "togetherai sambanova hyperbolic fireworks groq unsloth multimodal high low nvidia openai "
+        "anthropic google"
+    )
+)
 """Words of a name that change little of what a model can do."""
 _VARIANTS = frozenset(
-    {"mini", "nano", "micro", "lite", "flash", "pro", "ultra", "super", "coder", "code", "math", "distill", "large"}
-    | {"small", "medium", "max", "plus", "thinking", "reasoning", "vl", "omni", "audio", "embedding", "embed", "base"}
-    | {"haiku", "sonnet", "opus", "rerank", "guard", "tts", "image", "tiny", "next", "scout", "maverick", "moe"}
-)  # fmt: skip
+    _words(
+        "mini nano micro lite flash pro ultra super coder code math distill large small medium max plus "
+        "thinking reasoning vl omni audio embedding embed base haiku sonnet opus rerank guard tts image "
+        "tiny next scout maverick moe"
+    )
+)
 """Words that make another model of it."""
 
 
@@ -75,7 +87,7 @@ def resolve(name: str) -> Resolved:
     """The entry of the table that `name` means, how sure that is, and what it rests on."""
     plain = _plain(name)
     quantised = bool(_QUANTISED.search(plain))
-    words = Counter(_WORD.findall(_QUANTISED.sub(" ", plain)))
+    words: Counter[str] = Counter(_WORD.findall(_QUANTISED.sub(" ", plain)))
     best: tuple[tuple[int, bool, int, int], Entry, How] | None = None
     for at, (own, entry) in enumerate(_table()):
         if not own <= words:
@@ -84,7 +96,7 @@ def resolve(name: str) -> Resolved:
         how = _how(own, frozenset(left), quantised)
         if how == "unknown":
             continue
-        # The most specific one; among equals the one that leaves least over, then the earlier one of the table.
+        # The most specific one; among equals the one that leaves least over, then the earlier one.
         rank = (own.total(), CERTAINTY[how] >= 0.9, -left.total(), -at)
         if best is None or rank > best[0]:
             best = rank, entry, how
@@ -95,7 +107,8 @@ def resolve(name: str) -> Resolved:
 
 def family(name: str) -> str:
     """The first word of a name that is no provider and no noise, such as `qwen` or `claude`."""
-    for word in _WORD.findall(_QUANTISED.sub(" ", _plain(name))):
+    words: list[str] = _WORD.findall(_QUANTISED.sub(" ", _plain(name)))
+    for word in words:
         if word.isalpha() and len(word) > 1 and word not in _NOISE:
             return word
     return ""

@@ -13,7 +13,7 @@ the differences between prompts stay.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +84,21 @@ class DefaultPredictor:
         """What a model is taken for."""
         return self._population.known(info)
 
+    def mean_quality(self, info: ModelInfo) -> float:
+        """Mean quality of a model over typical prompts of all kinds."""
+        return float(_share(self._means(self._abilities((self.known(info),))[:, 0])).mean())
+
+    def scale_of(self, measured: Sequence[tuple[ModelInfo, float]]) -> Callable[[ModelInfo], float | None]:
+        """Mean quality of other models on the scale of some whose mean was measured; None without any."""
+        if not measured:
+            return lambda info: None
+        apart = [
+            _log_odds(np.array(mean)) - _log_odds(np.array(self.mean_quality(info)))
+            for info, mean in measured
+        ]
+        moved = float(np.mean(apart))
+        return lambda info: float(_share(_log_odds(np.array(self.mean_quality(info))) + moved))
+
     def predict(self, prompts: Sequence[Prompt], models: Sequence[ModelInfo]) -> ModelPredictions:
         """Quality (R, M), output tokens (R, M) and their quantiles (R, M, Q), not capped."""
         return self.tell(prompts, models).predictions
@@ -117,7 +132,7 @@ class DefaultPredictor:
             self._sets.move_to_end(models)
             return held
         known = tuple(map(self._population.known, models))
-        abilities = self._scales.unit[:, None] * np.stack([each.abilities for each in known], axis=1)
+        abilities = self._abilities(known)
         shifts = [self._shift(abilities[:, at], info.quality) for at, info in enumerate(models)]
         made = _Models(
             known,
@@ -130,6 +145,10 @@ class DefaultPredictor:
         if len(self._sets) > MAX_SETS:
             self._sets.popitem(last=False)
         return made
+
+    def _abilities(self, known: Sequence[Known]) -> FloatArray:
+        """(K, M) in units of a prompt's gap."""
+        return np.asarray(self._scales.unit[:, None] * np.stack([each.abilities for each in known], axis=1))
 
     def _shift(self, abilities: FloatArray, quality: float | None) -> FloatArray:
         """Log odds (K,) that bring a model's mean on each kind to what the operator says of it.
@@ -166,6 +185,10 @@ def curve(figures: FloatArray, abilities: FloatArray, shifts: FloatArray | float
     steep = np.maximum(figures[:, 1:2], LEAST_GAP) / (level * (1.0 - level))
     odds = np.log(level / (1.0 - level)) + steep * abilities + shifts
     return np.asarray(1.0 / (1.0 + np.exp(-np.minimum(np.maximum(odds, -_CURVE_LIMIT), _CURVE_LIMIT))))
+
+
+def _share(odds: FloatArray) -> FloatArray:
+    return np.asarray(1.0 / (1.0 + np.exp(-odds)))
 
 
 def _log_odds(share: FloatArray) -> FloatArray:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xgboost
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray
 from rb_litellm.predictors import lexicon
@@ -19,6 +18,7 @@ from rb_litellm.predictors.default.artifact import made_of
 from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.default.prompt_reading import FIGURES, PromptReader
 from rb_litellm.predictors.encoder import Encoder
+from rb_litellm.predictors.forest import Forest
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.predictors.model import LEVELS
 from rb_litellm.predictors.priors import ModelInfo
@@ -47,11 +47,10 @@ class Fitted:
     """Everything that the artifact holds."""
 
     tables: dict[str, Any]
-    booster: xgboost.Booster
 
     def predictor(self, version: str = "default-fitted") -> DefaultPredictor:
         """The predictor, without a way over files."""
-        return made_of(self.tables, self.booster, version)
+        return made_of(self.tables, version)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,14 +127,19 @@ def fit_default(
     tables = {
         **{name: getattr(encoder, name) for name in ("centre", "spread", "structure_table")},
         **{name: getattr(encoder, name).astype(np.float16) for name in ("idf", "table")},
-        **{name: getattr(reader, name) for name in PromptReader.__slots__ if name not in ("encoder", "evaluate")},
+        **{
+            name: getattr(reader, name)
+            for name in PromptReader.__slots__
+            if name not in ("encoder", "evaluate")
+        },
+        **{f"tree_{name}": values for name, values in Forest(booster).arrays().items()},
         "population_mean": population.mean,
         "population_covariance": population.covariance,
         "unit": np.array([*map(unit_of, range(len(KINDS)))]),
         "reference": _reference(figures, targets),
         "length_residuals": _length_residuals(data, abilities, figures, targets),
     }
-    return Fitted(tables, booster)
+    return Fitted(tables)
 
 
 def _encode(features: PromptFeatures, targets: _Targets, fold: IntArray) -> tuple[Encoder, Floats, Floats]:
@@ -154,9 +158,7 @@ def _encode(features: PromptFeatures, targets: _Targets, fold: IntArray) -> tupl
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         read[test] = matrix[test] @ ridge(matrix[train], wanted[train], known[train], penalty)
     table = ridge(matrix, wanted, known, penalty)
-    encoder = Encoder(
-        scale.idf, scale.centre, scale.spread, table[: lexicon.WIDTH], table[lexicon.WIDTH :]
-    )
+    encoder = Encoder(scale.idf, scale.centre, scale.spread, table[: lexicon.WIDTH], table[lexicon.WIDTH :])
     # An n-gram of one prompt only is unknown when that prompt is new: count it so here too.
     idf = np.where(scale.seen > MIN_SEEN, scale.idf, 0.0).astype(np.float32)
     return encoder, np.concatenate([features.plain, read], axis=1), lexicon.weigh(features.bag, idf)[1]
@@ -205,7 +207,7 @@ def _reference(figures: FloatArray, targets: _Targets) -> FloatArray:
 def _length_residuals(
     data: Dataset, abilities: FloatArray, figures: FloatArray, targets: _Targets
 ) -> FloatArray:
-    """Quantiles (K, Q) of log lengths about what is predicted of unseen prompts; of all, where a kind has few."""
+    """Quantiles (K, Q) of log lengths about what is told of unseen prompts; of all where a kind has few."""
     kinds = np.array([kind_of(targets.tasks[task]) for task in targets.one_hot.argmax(axis=1)])
     scaled = np.array([*map(unit_of, range(len(KINDS)))]) * abilities
     told = figures[:, 2, None] + figures[:, 3, None] * scaled[:, kinds].T

@@ -15,7 +15,7 @@ from rb_litellm.train.default.fit import fit_default
 from rb_litellm.train.folder import check_free, write_files
 
 SOURCES = {
-    "table of models": "LLM-Stats (JonathanChavezTamales/llm-leaderboard at 24a9ccf, CC BY 4.0), the makers' model "
+    "table of models": "LLM-Stats (JonathanChavezTamales/llm-leaderboard at 24a9ccf, CC BY 4.0), model "
     "cards and papers, Chatbot Arena leaderboards to March 2025, ZeroEval's summaries (Apache-2.0)",
     "quality_tasks": "ulab-uiuc/LLMRouter at 4e7a796, MIT",
     "quality_math_code": "WildEval/ZeroEval at 8c1485e, Apache-2.0",
@@ -37,7 +37,7 @@ def train_default(
     """
     check_free(out)
     fitted = fit_default(data, seed, progress)
-    files = to_files(fitted.tables, fitted.booster)
+    files = to_files(fitted.tables)
     files["card.json"] = json.dumps(_card(data, seed), indent=1).encode()
     return write_files(out, {**files, "manifest.json": manifest(files)}, load)
 
