@@ -41,7 +41,7 @@ class Command:
     whole: bool
 
     def __str__(self) -> str:
-        return f"{self.where}: {' '.join(self.words)}"
+        return f"{self.where}: {' '.join(self.words)[:60]}"
 
 
 def name(page: Path) -> str:
