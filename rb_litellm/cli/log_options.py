@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rb_litellm.logs.spend_logs import MAX_ROWS
+
 if TYPE_CHECKING:
     from rb_litellm.logs.report import ReadReport
 
@@ -16,17 +18,16 @@ SOURCE_HELP = "postgresql:// URL of LiteLLM's database, or a file exported from 
 
 
 def log_options(
-    name: str, max_rows: int, most: int, required: bool = False, help: str = SOURCE_HELP
+    name: str, max_rows: int, required: bool = False, help: str = SOURCE_HELP
 ) -> Callable[[_Command], _Command]:
-    """`--from-spend-logs`, into parameter `name`, `--max-rows` and `--strict`. `most` calls are what the
-    command holds in 1 GB."""
+    """`--from-spend-logs`, into parameter `name`, `--max-rows` and `--strict`."""
 
     def add(command: _Command) -> _Command:
         for option in (
             click.option("--strict", is_flag=True, help="End at a row of the log that is wrong, naming it."),
             click.option(
                 "--max-rows",
-                type=click.IntRange(1, most),
+                type=click.IntRange(1, MAX_ROWS),
                 default=max_rows,
                 help="Calls of the log, the latest.",
             ),

@@ -32,7 +32,7 @@ _DEFAULT = (
 
 
 @click.command(context_settings={"show_default": True})
-@log_options("sources", 50_000, 100_000, required=True)
+@log_options("sources", 50_000, required=True)
 @click.option("--policy", "policies", multiple=True, help="Repeatable; a wrong name lists all.")
 @click.option(
     "--without", multiple=True, metavar="NAME[=N]", help="Leave a deployment out, or N servers of a model."

@@ -16,9 +16,7 @@ from rb_litellm.cli.log_options import log_options, tell
 
 
 @click.command(name="shadow-report", context_settings={"show_default": True})
-@log_options(
-    "sources", 100_000, 200_000, help="LiteLLM's database or a file: all workers, all logged; repeatable."
-)
+@log_options("sources", 100_000, help="LiteLLM's database or a file: all workers, all logged; repeatable.")
 @click.option("--url", help="A running proxy instead: the recent decisions of one of its workers.")
 @click.option(
     "--judged",

@@ -36,10 +36,7 @@ _MISSED = 3
     help="Graded answers, as for `train`; simulated on the paper's cluster.",
 )
 @log_options(
-    "sources",
-    50_000,
-    100_000,
-    help="Instead: your own traffic, from LiteLLM's database or a file; repeatable.",
+    "sources", 50_000, help="Instead: your own traffic, from LiteLLM's database or a file; repeatable."
 )
 @click.option("--quality", "qualities", multiple=True, metavar="MODEL=Q", help="As for `replay`.")
 @click.option("--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path))

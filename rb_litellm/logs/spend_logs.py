@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_ROWS", "WRITTEN", "LoggedCall", "SpendLog", "SpendLogsError", "read_spend_logs"]
 
-MAX_ROWS = 200_000
+MAX_ROWS = 100_000
 """Calls that are kept at most, the latest: with their prompts they fit into 1 GB."""
 
 
