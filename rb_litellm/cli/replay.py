@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
+from rb_litellm.cli.screen import Screen
 
 if TYPE_CHECKING:
     from rb_litellm.logs.spend_logs import SpendLog
@@ -194,7 +195,7 @@ def read_qualities(told: Sequence[str]) -> dict[str, float]:
 def _show(document: dict[str, Any], median_error: float) -> None:
     from rb_litellm.replay.check import GOOD_MEDIAN_ERROR
 
-    console = Console()
+    console = Screen()
     console.print(_fit_table(document["fit"]))
     if median_error > GOOD_MEDIAN_ERROR:
         console.print(

@@ -15,29 +15,41 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rb_litellm.cli.proxy_options import proxy_options
+from rb_litellm.cli.screen import Screen
+
 _EVERY_S = 1.0
 _BAR = 24
 _DECISIONS = 10
 _ALL = 10_000
 
 
+class Unseen(Exception):
+    """There is nothing to draw; says why, and what to do."""
+
+
 class Source(Protocol):
     """Where the figures come from."""
 
     def show(self, height: int) -> RenderableType:
-        """Ask once and draw; failures are drawn too."""
+        """Ask once and draw.
+
+        Raises:
+            Unseen: who is asked does not answer, or not to us.
+        """
         ...
 
 
 @click.command()
-@click.option("--url", default="http://localhost:4000", show_default=True, help="A running proxy.")
-@click.option("--key", envvar="LITELLM_MASTER_KEY", help="A proxy admin's key; else LITELLM_MASTER_KEY.")
+@proxy_options("A proxy admin's key.")
 @click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its Redis, not the proxy."
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Ask the Redis that this configuration names, and no proxy.",
 )
-@click.option("--redis", help="redis://, rediss:// or unix:// URL: ask Redis, not the proxy.")
+@click.option("--redis", help="Ask this Redis (redis://, rediss:// or unix:// URL), and no proxy.")
 @click.option("--namespace", help="The fleet in that Redis, if not the configured one.")
-@click.option("--once", is_flag=True, help="Show it once and end.")
+@click.option("--once", is_flag=True, help="Show it once and end; what cannot be shown is a failure.")
 @click.option("--quiet", is_flag=True, help="No hint on standard error.")
 def top(
     url: str,
@@ -57,17 +69,24 @@ def top(
     if redis is not None or config is not None:
         source = _redis_source(config, redis, namespace)
     else:
-        source = ProxySource(url.rstrip("/"), key)
-    console = Console()
+        source = ProxySource(url, key)
     if once:
-        console.print(source.show(height=_ALL))
+        try:
+            Screen().print(source.show(height=_ALL))
+        except Unseen as failure:
+            raise click.ClickException(str(failure)) from failure
         return
+    console = Console()
     if not quiet:
         click.echo("Ctrl-C ends it", err=True)
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         try:
             while True:
-                live.update(source.show(console.height), refresh=True)
+                try:
+                    shown = source.show(console.height)
+                except Unseen as failure:  # shown, and asked again
+                    shown = Text(str(failure), "red")
+                live.update(shown, refresh=True)
                 time.sleep(_EVERY_S)
         except KeyboardInterrupt:
             return
@@ -88,12 +107,13 @@ class ProxySource:
         try:
             answer = httpx.get(f"{self.url}/routebalance/status", headers=headers, timeout=5.0)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return Text(f"{self.url} does not answer: {type(error).__name__}: {error}", "red")
+            raise Unseen(f"{self.url} does not answer: {type(error).__name__}: {error}") from error
         if answer.status_code == 404:
-            return Text(f"{self.url} has not loaded RouteBalance (routebalance doctor says more)", "red")
+            raise Unseen(f"{self.url} has not loaded RouteBalance (routebalance doctor says more)")
         if answer.status_code != 200:
+            what = "does not admit this key" if self.key else "wants a key"
             hint = "give a proxy admin's key: --key or LITELLM_MASTER_KEY"
-            return Text(f"{self.url} does not admit this key ({answer.status_code}); {hint}", "red")
+            raise Unseen(f"{self.url} {what} ({answer.status_code}); {hint}")
         return Group(*draw(answer.json(), height))
 
 
@@ -110,8 +130,9 @@ def _redis_source(config: Path | None, url: str | None, namespace: str | None) -
         def show(self, height: int) -> RenderableType:
             try:
                 return tables(asyncio.run(self._look()))
-            except Exception as error:  # noqa: BLE001  drawn, and asked again
-                return Text(f"{self.settings.shown} cannot be read: {type(error).__name__}: {error}", "red")
+            except Exception as error:
+                told = f"{type(error).__name__}: {error}"
+                raise Unseen(f"{self.settings.shown} cannot be read: {told}") from error
 
         async def _look(self) -> Overview:
             store = RedisStore(self.settings)
@@ -172,7 +193,7 @@ def _cluster(status: Mapping[str, Any], rows: int) -> Table:
     for d in found:
         bar = "█" * round(_BAR * d["in_flight"] / most)
         table.add_row(
-            Text(d["id"]),
+            Text(d.get("name", d["id"])),
             Text.assemble(f"{d['in_flight']:4.0f} ", (bar, "blue")),
             str(d["pending_prefill_tokens"] + d["pending_decode_tokens"]),
             seconds(d["wait_s"]),

@@ -68,6 +68,12 @@ class Predictor:
         self._confidence: FloatArray = np.array(meta["confidence"], dtype=np.float64)
         self._mean_factor: FloatArray = np.array(meta["length_mean_factor"], dtype=np.float64)
         self._residuals: FloatArray = _matrix(meta["length_residuals"], len(self.models))
+        self.share_of_default: FloatArray = np.array(
+            meta.get("share_of_default", np.zeros(len(self.models))), dtype=np.float64
+        )
+        """(M,) how much of a model's quality the default predictor is to say beside this one."""
+        if self.share_of_default.shape != (len(self.models),):
+            raise ValueError(f"{len(self.share_of_default)} shares for {len(self.models)} models")
         told_of = np.isin(np.arange(2 * len(self.models)), self._outputs)
         self.taught_quality: BoolArray = told_of[: len(self.models)]
         """(M,) models of which answers were graded; of others qualities are NaN."""

@@ -22,6 +22,7 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
+from rb_litellm.candidates import model_info
 from rb_litellm.config import ShadowEvaluationSettings
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import Weights
@@ -55,6 +56,7 @@ _PASSED_ON = (
     "temperature", "top_p", "stop", "seed", "response_format", "presence_penalty", "frequency_penalty",
     "logit_bias", "tools", "tool_choice", "parallel_tool_calls",
 )  # fmt: skip
+_WON = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 _RESERVE = 1.5
 """Estimated input tokens are reserved so many times: other models count otherwise."""
 _log = logging.getLogger("rb_litellm")
@@ -181,6 +183,11 @@ class ShadowEvaluation(CustomLogger):  # type: ignore[misc]
                 "output_cost_per_token in its litellm_params, 0 for what is free"
             )
 
+    def learn(self, call_id: str, candidate: CandidateRecord, found: str) -> None:
+        """Tell the default predictor how the candidate's answer was judged against the one that served."""
+        name = model_info(self.facts(self.entry(candidate["model"], candidate["deployment"]))).name
+        self._runtime.learning.compare(call_id, name, candidate["quality"], _WON[found])
+
     async def ask(self, entry: Mapping[str, Any], messages: Sequence[Any], **params: Any) -> Any:
         """One call beside the Router, marked as nobody's traffic."""
         import litellm
@@ -240,6 +247,7 @@ class _Evaluation:
                 continue
             answer = await self._answer(chosen[names[0]])
             found, judge_usd = await self._judged(answer)
+            self._evaluator.learn(self._record.call_id, chosen[names[0]], found)
             await self._keep(names, model, found, answer, judge_usd)
 
     async def _answer(self, candidate: CandidateRecord) -> _Answer:

@@ -16,6 +16,7 @@ from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.publisher import (
     ExchangeStatus,
     GaugePublisher,
+    GradeShare,
     LearnedShare,
     PrefixShare,
     UsageShare,
@@ -45,6 +46,7 @@ class Sharing:
         self._ledger = ledger
         self._prefixes = prefixes
         self.learned = learned
+        self.grades: GradeShare | None = None
         """What else workers share, from the next start on."""
         self._usage = usage
         self._args = RedisSettingsArgs()
@@ -95,6 +97,11 @@ class Sharing:
         """This worker's name among the others."""
         return f"pid-{os.getpid()}" if self._publisher is None else self._publisher.origin
 
+    @property
+    def shown(self) -> str:
+        """The Redis that loads are shared through, as it may be shown; empty for a worker alone."""
+        return "" if self._settings is None else self._settings.shown
+
     def status(self) -> ExchangeStatus | None:
         """How the exchange stands; None before the first start."""
         return None if self._publisher is None else self._publisher.status()
@@ -120,6 +127,7 @@ class Sharing:
             shown="" if settings is None else settings.shown,
             prefixes=self._prefixes,
             learned=self.learned,
+            grades=self.grades,
             usage=self._usage,
         )
 

@@ -14,8 +14,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from rb_litellm.config import PredictorSettings, SettingsError
+from rb_litellm.config import PredictorSetting, PredictorSettings, SettingsError
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
+from rb_litellm.predictors.ability_learning import AbilityLearning
+from rb_litellm.predictors.default.artifact import packaged
+from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.names import AmbiguousName, listed, provider_name, same_model, trained_name
 from rb_litellm.predictors.registry import PredictionSource
@@ -27,42 +30,51 @@ _log = logging.getLogger("rb_litellm")
 
 
 class Predictors:
-    """One per process. `failed` is told of predictions that raised."""
+    """One per process. `failed` is told of predictions that raised; `learning` corrects the default ones."""
 
-    def __init__(self, failed: Callable[[Exception], None]) -> None:
+    def __init__(self, failed: Callable[[Exception], None], learning: AbilityLearning | None = None) -> None:
         self._failed = failed
+        self._learning = learning
         self._lock = threading.Lock()
+        self._default: DefaultPredictor | None = None
+        """Once a selector uses it alone."""
         self._folders: dict[str, _Folder] = {}
         """As many as the configuration has named."""
         self._timer = PeriodicTask(LOOK_EVERY_S, self._look)
         self._looking: threading.Thread | None = None
 
     def source(
-        self, settings: PredictorSettings | None, entries: Sequence[Mapping[str, Any]] = ()
+        self, settings: PredictorSetting, entries: Sequence[Mapping[str, Any]] = ()
     ) -> PredictionSource:
-        """What a selector predicts by: the predictor of the configured folder, or priors alone. `entries` are
-        LiteLLM's of `model_list`, as far as they are known.
+        """What a selector predicts by: the predictor of the configured folder with the default one for models
+        that it does not know, the default one alone, or priors alone. `entries` are LiteLLM's of
+        `model_list`, as far as they are known.
 
         Raises:
             PredictorError: the folder is missing, corrupt or of another version.
             SettingsError: a model is mapped to one that the predictor does not know, or a name may mean
                 several models.
         """
-        if settings is None:
+        if settings == "none":
             return PredictionSource(on_error=self._failed)
+        default = packaged()
+        if settings == "default":
+            self._default = default
+            return PredictionSource(on_error=self._failed, default=default, learning=self._learning)
         with self._lock:
             folder = self._folders.get(settings.path) or _Folder(settings.path, self._lock)
             # Which model groups there will be is not known yet: more may come from a database.
             check_names(settings, folder.predictor, None, _WHERE)
             mapping = mapping_for(settings, folder.predictor, entries, _WHERE)
             self._folders[settings.path] = folder
-            source = PredictionSource(folder.predictor, mapping, self._failed)
+            source = PredictionSource(folder.predictor, mapping, self._failed, default, self._learning)
             folder.users[source] = settings
         return source
 
     def versions(self) -> list[str]:
         """Versions of the predictors in use."""
-        return [folder.predictor.version for folder in list(self._folders.values())]
+        alone = [self._default.version] if self._default else []
+        return [folder.predictor.version for folder in list(self._folders.values())] + alone
 
     def ensure_started(self) -> None:
         """Look at the folders from now on. Cheap."""
