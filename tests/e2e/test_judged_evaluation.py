@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiohttp import web
@@ -60,7 +61,7 @@ class Providers:
         self.asked[model] += 1
         self.money[model] += 50 * PRICES[model][0] + ANSWER_TOKENS * PRICES[model][1]
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-        document = {"id": "x", "object": "chat.completion", "created": 1, "model": model}
+        document = {"id": f"{model}-{uuid4().hex}", "object": "chat.completion", "created": 1, "model": model}
         return web.json_response({**document, "choices": [choice], "usage": usage})
 
 
