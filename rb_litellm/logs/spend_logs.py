@@ -22,7 +22,7 @@ from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from rb_litellm.logs.database_url import SCHEMES, shown_source
-from rb_litellm.logs.kinds import MARK, WRITTEN
+from rb_litellm.logs.kinds import WRITTEN
 from rb_litellm.logs.report import ReadReport
 from rb_litellm.logs.rows import SpendLogsError
 
@@ -141,7 +141,7 @@ def _frames(source: str) -> Iterator[pl.DataFrame]:
 
 
 def _calls(latest: Any, named: Sequence[str], report: ReadReport) -> Iterator[LoggedCall]:
-    from rb_litellm.logs.classify import EVALUATION, FAILED, MOCKED
+    from rb_litellm.logs.classify import FAILED, MOCKED
     from rb_litellm.logs.exports import long_columns
 
     for number, frame in latest.by_source():
@@ -155,8 +155,6 @@ def _calls(latest: Any, named: Sequence[str], report: ReadReport) -> Iterator[Lo
             call, reason = _call(row), None
             if "mock_response" in call.body_text and "mock_response" in call.body:
                 reason = MOCKED
-            elif MARK in call.metadata_text:
-                reason = EVALUATION
             elif call.failed and not latest.failed:
                 reason = FAILED
             if reason:
