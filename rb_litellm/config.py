@@ -111,8 +111,9 @@ class PredictorSettings(_Settings):
     path: str = Field(description="Folder written by `routebalance train`.")
     models: dict[str, str] = Field(
         default_factory=dict,
-        description="Model group (or LiteLLM model name) of this proxy -> model name in the training data. "
-        "Names that are equal need no entry.",
+        description="Model group, LiteLLM's or the provider's model name, or a deployment of this proxy -> "
+        "model name in the training data. Names that are equal need no entry; one that may mean several "
+        "models is an error.",
     )
 
 

@@ -23,7 +23,7 @@ from rb_litellm.cli.log_options import log_options
 )
 @log_options(
     "logs",
-    200_000,
+    50_000,
     help="LiteLLM's spend logs, beside or in place of --data: postgresql:// URL or file; repeatable.",
 )
 @click.option(

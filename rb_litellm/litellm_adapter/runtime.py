@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -142,14 +142,18 @@ class Runtime:
         if status is None or status.mode == "memory":
             self._lone_grades.settle()
 
-    def prediction_source(self, settings: PredictorSetting) -> PredictionSource:
-        """The predictor at the configured folder, read once per process and again when it changes.
+    def prediction_source(
+        self, settings: PredictorSetting, entries: Sequence[Mapping[str, Any]] = ()
+    ) -> PredictionSource:
+        """The predictor at the configured folder, read once per process and again when it changes; `entries`
+        are LiteLLM's of `model_list`.
 
         Raises:
             PredictorError: the folder is missing, corrupt or of another version.
-            SettingsError: a model is mapped to one that the predictor does not know.
+            SettingsError: a model is mapped to one that the predictor does not know, or a name may mean
+                several models.
         """
-        return self._predictors.source(settings)
+        return self._predictors.source(settings, entries)
 
     def predictor_versions(self) -> list[str]:
         """Versions of the predictors in use."""

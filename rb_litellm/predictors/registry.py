@@ -20,7 +20,7 @@ from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredicti
 from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.model import LEVELS, Predictor, mean_below
-from rb_litellm.predictors.names import provider_name
+from rb_litellm.predictors.names import AmbiguousName, provider_name, trained_name
 from rb_litellm.predictors.priors import ModelInfo, prior_output_tokens, prior_quality
 
 __all__ = ["LEVELS", "ModelInfo", "PredictionSource"]
@@ -239,13 +239,11 @@ class PredictionSource:
 
     def _find(self, names: Mapping[str, int], info: ModelInfo) -> int:
         own = (info.key, info.model, provider_name(info.model))
-        for name in own:
-            mapped = self._mapping.get(name)
-            if mapped is not None:
-                return names.get(mapped, -1)
-        for name in own:
-            if name in names:
-                return names[name]
-        # Trained under LiteLLM's name, and named here as the provider does.
-        longer = [column for name, column in names.items() if provider_name(name) in (info.key, info.model)]
-        return longer[0] if len(longer) == 1 else -1
+        try:
+            found = trained_name(own, names, self._mapping)
+        except AmbiguousName as error:
+            # Settings are checked before; models that come later are told of, and have priors.
+            if self._on_error is not None:
+                self._on_error(error)
+            found = None
+        return -1 if found is None else names[found]

@@ -43,7 +43,7 @@ from rb_litellm.state.redis_settings import RedisSettings
 from rb_litellm.state.store import MAX_LEARNED, MAX_PEERS
 
 
-class _Script:
+class Script:
     """A Lua script, sent in full only to a server that does not have it yet."""
 
     def __init__(self, name: str) -> None:
@@ -51,6 +51,7 @@ class _Script:
         self._sha: str | None = None
 
     async def run(self, client: Any, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
+        """The script's answer."""
         if self._sha is not None:
             try:
                 return await client.evalsha(self._sha, len(keys), *keys, *args)
@@ -72,9 +73,9 @@ class RedisStore:
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._known: list[str] = []
-        self._exchange = _Script("exchange.lua")
-        self._read = _Script("read.lua")
-        self._grades = _Script("grades.lua")
+        self._exchange = Script("exchange.lua")
+        self._read = Script("read.lua")
+        self._grades = Script("grades.lua")
 
     async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
         """Write `origin`'s gauge and read those of the workers in the previous answer, in one round trip.

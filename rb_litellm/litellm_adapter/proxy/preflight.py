@@ -44,7 +44,8 @@ def mistakes_in(config: Mapping[str, Any]) -> list[str]:
             check_shadow_evaluation(settings, where)
             if not isinstance(settings.predictor, str):
                 predictor = Predictor.load(settings.predictor.path)
-                check_names(settings.predictor, predictor, names, where)
+                nameable = None if names is None else names | deployments_of(config)
+                check_names(settings.predictor, predictor, nameable, where)
         except (SettingsError, PredictorError) as error:
             found.append(str(error) if where in str(error) else f"{where}: {error}")
     for number, entry in enumerate(_list(config.get("model_list"))):
@@ -87,6 +88,12 @@ def names_of(entries: Iterable[Any]) -> set[str]:
         model = str(_mapping(entry.get("litellm_params")).get("model", ""))
         names |= {str(entry.get("model_name", "")), model, model.split("/", 1)[-1]}
     return names - {""}
+
+
+def deployments_of(config: Mapping[str, Any]) -> set[str]:
+    """Ids of deployments that the configuration states."""
+    infos = (_mapping(_mapping(entry).get("model_info")) for entry in _list(config.get("model_list")))
+    return {str(info["id"]) for info in infos if info.get("id")}
 
 
 def model_names(config: Mapping[str, Any]) -> set[str] | None:

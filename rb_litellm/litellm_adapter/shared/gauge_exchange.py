@@ -88,6 +88,11 @@ class Sharing:
             _log.exception("RouteBalance: the exchange with other workers could not be started")
 
     @property
+    def redis(self) -> RedisSettings | None:
+        """The Redis by which workers exchange their loads; None for none."""
+        return self._settings
+
+    @property
     def origin(self) -> str:
         """This worker's name among the others."""
         return f"pid-{os.getpid()}" if self._publisher is None else self._publisher.origin
