@@ -3,12 +3,13 @@
 nox                            everything; each session has a virtual environment of its own
 nox -s 'contract(1.110.2)'     one release: the Router's contract and real proxies
 nox -s engines                 forecasts of a real inference engine, on this machine's CPU
-nox -s audit                   known weaknesses of the locked releases
-nox -s lock                    write requirements.lock anew
+nox -s audit                   known weaknesses of the locked releases and of what is in the image
+nox -s lock                    write requirements.lock anew, and what the image installs, with hashes
 """
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -29,6 +30,15 @@ OVERRIDES = {
 }
 LOCK = "requirements.lock"
 VLLM = "0.32.0"
+# What the image installs, and what builds it; each from the file of its name that ends in `.in`.
+IMAGE = {
+    "config/requirements.txt": (
+        "pyproject.toml", "config/requirements.in", "--extra=proxy", "--extra=demo",
+        # A large library for several GPUs at once: XGBoost loads it for that alone.
+        "--no-emit-package=nvidia-nccl-cu12", "--no-emit-package=nvidia-nccl-cu13",
+    ),
+    "config/build.txt": ("config/build.in",),
+}  # fmt: skip
 
 nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["lint", "contract"]
@@ -39,8 +49,8 @@ nox.options.reuse_venv = "yes"
 def lint(session: nox.Session) -> None:
     """Ruff and mypy, at the locked releases of everything that they look at."""
     session.install("--quiet", "--constraints", LOCK, "-e", ".[dev]")
-    session.run("ruff", "check", "rb_litellm", "tests", "noxfile.py")
-    session.run("ruff", "format", "--check", "rb_litellm", "tests", "noxfile.py")
+    session.run("ruff", "check", "rb_litellm", "tests", "config", "noxfile.py")
+    session.run("ruff", "format", "--check", "rb_litellm", "tests", "config", "noxfile.py")
     session.run("mypy")
 
 
@@ -85,9 +95,32 @@ def engines(session: nox.Session) -> None:
 def audit(session: nox.Session) -> None:
     """Known weaknesses of what the proxy runs on, at the locked releases; asks the advisory database."""
     session.install("--quiet", "pip-audit==2.10.1")
-    session.run(
-        "pip-audit", "--requirement", LOCK, "--strict", "--no-deps", "--disable-pip", *session.posargs
-    )
+    for file in (LOCK, *IMAGE):
+        _audit(session, file)
+
+
+def _audit(session: nox.Session, file: str) -> None:
+    """Audit one file.
+
+    A database that does not answer, or not about all releases, is an error of its own and no clean file.
+    """
+    report = Path(session.create_tmp()) / "audit.json"
+    report.unlink(missing_ok=True)
+    ask = ("--strict", "--no-deps", "--disable-pip", "--format=json", f"--output={report}", *session.posargs)
+    session.run("pip-audit", "--requirement", file, *ask, success_codes=(0, 1))
+    if not report.exists():
+        session.error(
+            f"NOT AUDITED: {file}. The advisory database could not be asked about all of it (see above), so "
+            "nothing is known of weaknesses of these releases. Run it where the database can be reached, or "
+            "name another: nox -s audit -- --vulnerability-service osv"
+        )
+    found = [one for one in json.loads(report.read_text())["dependencies"] if one.get("vulns")]
+    if found:
+        told = "; ".join(
+            f"{d['name']} {d['version']}: {', '.join(v['id'] for v in d['vulns'])}" for d in found
+        )
+        session.error(f"{file} has known weaknesses: {told}")
+    session.log(f"{file}: no known weakness")
 
 
 @nox.session
@@ -100,3 +133,9 @@ def lock(session: nox.Session) -> None:
     Path("uv.lock").unlink()
     head = "# Releases that lint and types are checked with; written by `nox -s lock`.\n"
     Path(LOCK).write_text(head + str(lines))
+    for file, of in IMAGE.items():
+        session.run(
+            "uv", "pip", "compile", "--quiet", *of, "--constraints", LOCK, "--generate-hashes", "--universal",
+            "--python-version=3.10", "--no-annotate", "--no-header", "--upgrade", "--output-file", file,
+            external=True,
+        )  # fmt: skip

@@ -5,8 +5,7 @@ set -eu
 key_file=/var/lib/routebalance/master-key
 if [ -z "${LITELLM_MASTER_KEY:-}" ]; then
     if [ ! -s "$key_file" ]; then
-        umask 077
-        routebalance-python -c 'import secrets; print("sk-" + secrets.token_hex(24))' > "$key_file"
+        (umask 077 && routebalance-python -c 'import secrets; print("sk-" + secrets.token_hex(24))' > "$key_file")
     fi
     LITELLM_MASTER_KEY=$(cat "$key_file")
     export LITELLM_MASTER_KEY
@@ -25,6 +24,7 @@ if [ -z "${ROUTEBALANCE_METRICS_KEY:-}" ]; then
 else
     printf '%s' "$ROUTEBALANCE_METRICS_KEY" > "$metrics_file"
 fi
+chmod 644 "$metrics_file"
 # LiteLLM connects to whatever DATABASE_URL names, and needs Prisma's client for it.
 if [ "${DATABASE:-1}" = 0 ]; then
     unset DATABASE_URL

@@ -28,7 +28,8 @@ from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.scoring import BALANCED, Objective
 from rb_litellm.core.shares import Shares, for_key
 from rb_litellm.core.trials import FleetTrials
-from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, Outcome, Prompt
+from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, ModelPredictions, Outcome, Prompt
+from rb_litellm.predictors.ability_learning import Gradable
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.reckoning import Reckoner
 
@@ -57,6 +58,8 @@ class Assignment:
     decision: Decision
     deployments: tuple[Deployment, ...]
     """The N deployments of the arrays in `decision.breakdown`."""
+    gradable: Gradable | None = None
+    """What a user's grade of the answer will be compared with; None where nothing learns from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class Balancer:
         Raises:
             ValueError: a request has no candidate.
         """
-        candidate_set, fleet, batch_requests = self._setting(requests, predictions, now)
+        candidate_set, fleet, batch_requests, predicted = self._setting(requests, predictions, now)
         fleet.trials = FleetTrials(
             self.beliefs.trials, self.beliefs.learner, candidate_set.rows, candidate_set.pace_rows
         )
@@ -133,13 +136,16 @@ class Balancer:
                     candidate_set.groups[decision.index],
                 )
                 self.memory.sent(batch_request.cached_prefix, request.prompt, row, group, now)
-        return [_assignment(decision, candidate_set.deployments) for decision in decisions]
+        return [
+            _assignment(decision, candidate_set.deployments, candidate_set.gradable(predicted, r, decision))
+            for r, decision in enumerate(decisions)
+        ]
 
     def preview(
         self, request: RoutingRequest, predictions: PredictionSource, now: float
     ) -> tuple[Assignment | Refusal, tuple[Deployment, ...]]:
         """What `decide` would answer for this request alone, and its N deployments; changes nothing."""
-        candidate_set, fleet, batch_requests = self._setting(
+        candidate_set, fleet, batch_requests, _ = self._setting(
             [replace(request, exploration=None)], predictions, now
         )
         (decision,) = assign(batch_requests, fleet, now, Random(0))
@@ -155,7 +161,7 @@ class Balancer:
         Raises:
             ValueError: `chosen` is no candidate.
         """
-        candidate_set, fleet, batch_requests = self._setting(
+        candidate_set, fleet, batch_requests, predicted = self._setting(
             [replace(request, exploration=None)], predictions, now
         )
         row = candidate_set.deployments.index(chosen)
@@ -176,13 +182,14 @@ class Balancer:
         )
         if candidate_set.capacity is not None:
             self._count(request, candidate_set, theirs, now)
-        return Assignment(chosen, theirs, candidate_set.deployments), _assignment(
+        told = candidate_set.gradable(predicted, 0, theirs)
+        return Assignment(chosen, theirs, candidate_set.deployments, told), _assignment(
             decision, candidate_set.deployments
         )
 
     def _setting(
         self, requests: Sequence[RoutingRequest], predictions: PredictionSource, now: float
-    ) -> tuple[CandidateSet, Fleet, list[BatchRequest]]:
+    ) -> tuple[CandidateSet, Fleet, list[BatchRequest], ModelPredictions]:
         self.beliefs.age(now)
         candidate_set, masks = self._candidate_sets.common([request.candidates for request in requests])
         self._reach(len(self.beliefs))
@@ -223,7 +230,7 @@ class Balancer:
             )
             for r, request in enumerate(requests)
         ]
-        return candidate_set, fleet, batch_requests
+        return candidate_set, fleet, batch_requests, predicted
 
     def _without_outages(
         self,
@@ -307,10 +314,12 @@ class Balancer:
         return found
 
 
-def _assignment(decision: Decision | Refusal, deployments: tuple[Deployment, ...]) -> Assignment | Refusal:
+def _assignment(
+    decision: Decision | Refusal, deployments: tuple[Deployment, ...], told: Gradable | None = None
+) -> Assignment | Refusal:
     if isinstance(decision, Refusal):
         return decision
-    return Assignment(deployments[decision.index], decision, deployments)
+    return Assignment(deployments[decision.index], decision, deployments, told)
 
 
 def _shares(request: RoutingRequest, candidate_set: CandidateSet) -> Shares | None:

@@ -11,13 +11,15 @@ import numpy as np
 
 from rb_litellm.beliefs import Beliefs
 from rb_litellm.core.batch import Prices
+from rb_litellm.core.breakdown import Decision, Refusal
 from rb_litellm.core.capacity import Capacity
 from rb_litellm.core.capacity import stated as capacity_of
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.residuals import FleetResiduals
 from rb_litellm.core.shares import Shares
 from rb_litellm.core.shares import stated as shares_of
-from rb_litellm.core.types import BoolArray, FloatArray, IntArray
+from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions
+from rb_litellm.predictors.ability_learning import Gradable
 from rb_litellm.predictors.registry import ModelInfo
 from rb_litellm.state.reckoning import Reckoner
 
@@ -55,6 +57,17 @@ class CandidateSet:
     """None where nobody states any,"""
     capacity: Capacity | None
     """or has any limits."""
+
+    def gradable(
+        self, predicted: ModelPredictions, row: int, decision: Decision | Refusal
+    ) -> Gradable | None:
+        """What was predicted of an answer that a user may grade; None where nothing learns from grades."""
+        before = predicted.uncorrected_quality
+        if before is None or predicted.kinds is None or isinstance(decision, Refusal):
+            return None
+        column = int(self.model_of[decision.index])
+        kinds = tuple(predicted.kinds[row].tolist())
+        return Gradable(self.models[column].name, kinds, float(before[row, column]))
 
 
 class CandidateSets:
@@ -139,6 +152,8 @@ def model_info(deployment: Deployment) -> ModelInfo:
         output_tokens=deployment.output_tokens,
         usd_per_million_tokens=sum(prices) / len(prices) * 1e6 if prices else None,
         context_window=deployment.context_window,
+        base_model=deployment.base_model,
+        like=deployment.like,
     )
 
 

@@ -7,20 +7,35 @@ one deployment are in its `model_info.routebalance`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from rb_litellm.core.admission import wait_limit
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.scoring import PRESETS, Weights
 from rb_litellm.core.slo import RELAX, STEPS, LimitName, Mode
+from rb_litellm.redaction import without_secrets
+from rb_litellm.suggestion import did_you_mean
 
 _MOST = 32
 """Wrong settings that one error lists."""
 _SHOWN = 200
 """Characters of a wrong value that an error repeats."""
+_READ = 4_096
+"""Characters of it in which an address is looked for, whose password is not repeated."""
+_SECRET = ("password", "secret", "api_key")
+"""Settings whose values are never repeated, by a part of their names."""
 
 
 class SettingsError(ValueError):
@@ -36,8 +51,8 @@ def _weights(value: object) -> object:
         parts = value.split(",")
         if len(parts) != 3:
             raise ValueError(
-                f"unknown preset {shown(value)}; allowed are {', '.join(PRESETS)}, "
-                "or three numbers QUALITY,LATENCY,COST"
+                f"unknown preset {shown(value)}; {did_you_mean(value, PRESETS)}allowed are "
+                f"{', '.join(PRESETS)}, or three numbers QUALITY,LATENCY,COST"
             )
         value = dict(zip(("quality", "latency", "cost"), map(_parsed, parts), strict=True))
     if isinstance(value, Mapping):
@@ -74,9 +89,12 @@ def _number(name: str, value: object) -> float:
 
 
 def shown(value: object) -> str:
-    """A value for an error message: its beginning, on one line, whatever it is."""
+    """A value for an error message: its beginning, on one line, without passwords of addresses."""
     try:
-        text = repr(value if not isinstance(value, (str, bytes)) else value[:_SHOWN])
+        if isinstance(value, str):
+            text = repr(without_secrets(value[:_READ])[:_SHOWN])
+        else:
+            text = without_secrets(repr(value[:_SHOWN] if isinstance(value, bytes) else value))
     except (ValueError, RecursionError):
         # Python writes no whole number of more than 4,300 digits, and nothing that is nested too deeply.
         text = f"a {type(value).__name__}"
@@ -93,9 +111,25 @@ class PredictorSettings(_Settings):
     path: str = Field(description="Folder written by `routebalance train`.")
     models: dict[str, str] = Field(
         default_factory=dict,
-        description="Model group (or LiteLLM model name) of this proxy -> model name in the training data. "
-        "Names that are equal need no entry.",
+        description="Model group, LiteLLM's or the provider's model name, or a deployment of this proxy -> "
+        "model name in the training data. Names that are equal need no entry; one that may mean several "
+        "models is an error.",
     )
+
+
+def _predictor(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    if isinstance(value, str):
+        if value not in ("default", "none"):
+            raise ValueError("allowed are default, none, and {path: DIR}")
+        return value
+    return "default" if value is None else handler(value)
+
+
+PackagedPredictor = Literal["default", "none"]
+if TYPE_CHECKING:
+    PredictorSetting = PredictorSettings | PackagedPredictor
+else:  # so that an error names the setting, and no branch of a union
+    PredictorSetting = Annotated[PredictorSettings, WrapValidator(_predictor)]
 
 
 class RedisSettingsArgs(_Settings):
@@ -117,12 +151,26 @@ class ScrapeSettings(_Settings):
 
 
 class FeedbackSettings(_Settings):
-    """Where the grades sent to `POST /routebalance/feedback` are kept."""
+    """What becomes of the grades sent to `POST /routebalance/feedback`."""
 
-    path: str = Field(min_length=1, description="JSON-lines file; workers of one machine share it.")
+    path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="JSON-lines file where they are kept; workers of one machine share it.",
+    )
     max_bytes: int = Field(
         default=100_000_000, ge=1_000, le=10_000_000_000, description="At this size nothing is added."
     )
+    learn: bool = Field(
+        default=False,
+        description="Grades correct the default predictor, by model and kind of prompt, in all workers.",
+    )
+
+    @model_validator(mode="after")
+    def _of_some_use(self) -> FeedbackSettings:
+        if self.path is None and not self.learn:
+            raise ValueError("grades go nowhere; allowed are path: FILE, learn: true, or both")
+        return self
 
 
 class LeaseSettings(_Settings):
@@ -388,7 +436,11 @@ class RouteBalanceSettings(_Settings):
         description="group: who may call the routing group may be sent to any member. "
         "key: only to members that the key and team may call directly.",
     )
-    predictor: PredictorSettings | None = None
+    predictor: PredictorSetting = Field(
+        default="default",
+        description="default: the one that ships. none: means by size and price alone. {path: DIR}: one of "
+        "`routebalance train`, for the models that it was taught.",
+    )
     baseline: str | None = Field(
         default=None, description="Model group that costs, quality and latency are compared with in reports."
     )
@@ -399,12 +451,27 @@ class RouteBalanceSettings(_Settings):
     lease: LeaseSettings = LeaseSettings()
     seed: int | None = Field(default=None, description="Fixes the tie breaking, for tests.")
 
+    @model_validator(mode="after")
+    def _keeps_access(self) -> RouteBalanceSettings:
+        if self.mode == "shadow" and self.member_access == "key":
+            raise ValueError(
+                "member_access: key needs mode: active; in shadow mode base_strategy serves, which sends a "
+                "request to any member"
+            )
+        return self
+
 
 class DeploymentSettings(_Settings):
     """`model_info.routebalance` of one deployment: what is known of it before it was measured."""
 
     quality: float | None = Field(default=None, ge=0.0, le=1.0, description="Mean answer quality.")
     output_tokens: float | None = Field(default=None, gt=0.0, description="Mean length of an answer.")
+    like: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="The model to take it for, by its public name.",
+    )
     tpot_ms: float | None = Field(default=None, gt=0.0, description="Time per output token at low load.")
     ttft_ms: float | None = Field(default=None, gt=0.0, description="Time to first token, short prompt.")
     max_num_seqs: int | None = Field(default=None, ge=1, description="Sequences that run at once.")
@@ -444,10 +511,12 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     lines = []
     for problem in error.errors()[:_MOST]:
         name = ".".join([where, *(str(part)[:_SHOWN] for part in problem["loc"])])
-        value = "hidden" if "password" in name else shown(problem["input"])
+        secret = any(word in name.lower() for word in _SECRET)
+        value = "hidden" if secret else shown(problem["input"])
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(_fields_at(model, problem["loc"][:-1]))
-            lines.append(f"{name}: unknown setting (value {value}); allowed are {allowed}")
+            hint = did_you_mean(str(problem["loc"][-1]), allowed.split(", "))
+            lines.append(f"{name}: unknown setting (value {value}); {hint}allowed are {allowed}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{name}: {message} (value {value})")

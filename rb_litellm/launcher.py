@@ -18,12 +18,16 @@ from pathlib import Path
 _HOOKS = "LITELLM_WORKER_STARTUP_HOOKS"
 _OURS = "rb_litellm:register"
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_PATIENCE = "TIMEOUT_WORKER_HEALTHCHECK"
+_PATIENCE_S = "60"
+"""Uvicorn waits 5 s. A busy machine imports LiteLLM in longer, and each worker would be ended as hung."""
 
 
 def main() -> None:
     """Run `litellm` with the arguments of this command."""
     others = [hook for hook in os.environ.get(_HOOKS, "").split(",") if hook.strip() not in ("", _OURS)]
     os.environ[_HOOKS] = ",".join([_OURS, *others])
+    os.environ.setdefault(_PATIENCE, _PATIENCE_S)
     _share_metrics(sys.argv[1:])
     from litellm.proxy.proxy_cli import run_server
 
@@ -34,7 +38,7 @@ def main() -> None:
     register()
     for config_file in _config_files(sys.argv[1:]):
         if found := mistakes(config_file):
-            sys.exit("\n".join([f"{config_file}: RouteBalance cannot start with these settings:", *found]))
+            sys.exit("\n".join([f"{config_file}: no proxy can start with this:", *found]))
     sys.exit(run_server())
 
 
@@ -57,7 +61,8 @@ def _values(arguments: list[str], *names: str) -> list[str]:
 
 
 def _config_files(arguments: list[str]) -> list[Path]:
-    return [Path(value) for value in _values(arguments, "--config", "-c")]
+    stated = _values(arguments, "--config", "-c") or [os.environ.get("CONFIG_FILE_PATH", "")]
+    return [Path(value) for value in stated if value]
 
 
 if __name__ == "__main__":

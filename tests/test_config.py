@@ -88,7 +88,7 @@ BAD = [
     ({"member_access": "team"}, "member_access", "'team'", "'group' or 'key'"),
     ({"predictor": {}}, "predictor.path", "{}", "Field required"),
     ({"predictor": {"path": "x", "model": {}}}, "predictor.model", "{}", "path, models"),
-    ({"predictor": "x"}, "predictor", "'x'", "PredictorSettings"),
+    ({"predictor": "x"}, "predictor", "'x'", "default, none"),
     ({"redis": {"host": "h"}}, "redis.host", "'h'", "enabled, url, namespace, interval_ms, ttl_s"),
     ({"redis": {"interval_ms": 1}}, "redis.interval_ms", "1", "greater than or equal to 100"),
     ({"redis": {"ttl_s": "soon"}}, "redis.ttl_s", "'soon'", "valid number"),
@@ -138,7 +138,7 @@ def test_a_deployment_of_which_nothing_is_said_has_no_settings():
 
 
 BAD_DEPLOYMENT = [
-    ({"qualty": 0.5}, "qualty", "0.5", "quality, output_tokens, tpot_ms"),
+    ({"qualty": 0.5}, "qualty", "0.5", "quality, output_tokens, like, tpot_ms"),
     ({"quality": 7}, "quality", "7", "less than or equal to 1"),
     ({"tpot_ms": 0}, "tpot_ms", "0", "greater than 0"),
     ({"ttft_ms": "fast"}, "ttft_ms", "'fast'", "valid number"),

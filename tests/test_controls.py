@@ -68,7 +68,7 @@ def test_what_a_request_may_not_set_is_left_out_and_listed():
     plan = strict.plan(Given(request=controls(weights="quality", ttft_ms=300)))
     assert plan.objective == JointScore(PRESETS["balanced"])
     assert plan.slo is not None
-    assert plan.refused == ("weights: a request may not set it (value 0.7,0.15,0.15); it may set ttft_ms",)
+    assert plan.refused == ("weights: a request may not set it (value 0.66,0.17,0.17); it may set ttft_ms",)
 
 
 def test_what_a_key_fixes_no_request_changes():

@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "rb_litellm"
 
 LAYERS = (
-    {"version"},
+    {"version", "redaction", "suggestion"},
     {"core"},
     {"config"},
     {"controls", "logs"},
@@ -27,7 +27,7 @@ LAYERS = (
     {"telemetry"},
     {"litellm_adapter"},
     {"__init__"},
-    {"launcher", "train", "doctor"},
+    {"launcher", "train", "doctor", "datasets"},
     {"sim", "setup"},
     {"replay", "demo"},
     {"bench"},

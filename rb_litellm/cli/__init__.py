@@ -2,43 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 
 import click
 
-# command -> (module, attribute, one line for --help); a module is imported when its command runs.
-COMMANDS: dict[str, tuple[str, str, str]] = {
-    "demo": ("rb_litellm.cli.demo", "demo", "Route real requests before thirteen simulated servers."),
-    "train": ("rb_litellm.cli.train", "train", "Learn answer quality and length from graded answers."),
-    "label": ("rb_litellm.cli.label", "label", "Grade answers by a judge model, or from thumbs."),
-    "evaluate": ("rb_litellm.cli.evaluate", "evaluate", "Judge a predictor on graded answers."),
-    "simulate": ("rb_litellm.cli.simulate", "simulate", "Compare policies on a simulated cluster."),
-    "replay": ("rb_litellm.cli.replay", "replay", "Try policies on the traffic of LiteLLM's spend logs."),
-    "tune": (
-        "rb_litellm.cli.tune",
-        "tune",
-        "Find the weights that meet limits of latency, cost and quality.",
-    ),
-    "experiment": (
-        "rb_litellm.cli.experiment",
-        "experiment",
-        "Carry out a published experiment and check its claims.",
-    ),
-    "shadow-report": ("rb_litellm.cli.shadow_report", "shadow_report", "Say what shadow mode would change."),
-    "bench": ("rb_litellm.cli.bench", "bench", "Measure costs and behaviour."),
-    "init": ("rb_litellm.cli.init", "init", "Propose the lines that a LiteLLM configuration needs."),
-    "doctor": ("rb_litellm.cli.doctor", "doctor", "Check a configuration and a running proxy."),
-    "explain": ("rb_litellm.cli.explain", "explain", "Show where a request would go now, and why."),
-    "top": ("rb_litellm.cli.top", "top", "Watch the cluster and its decisions in the terminal."),
-    "state": ("rb_litellm.cli.state", "state", "Show the workers alive and what they have open, from Redis."),
+from rb_litellm.suggestion import did_you_mean
+
+# Group of --help -> command -> (module below here, attribute, one line for --help). A new command is a new
+# line here; its module is imported when it runs.
+GROUPS: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
+    "Operate": {
+        "init": ("init", "init", "Propose the lines that a LiteLLM configuration needs."),
+        "doctor": ("doctor", "doctor", "Check a configuration and a running proxy."),
+        "explain": ("explain", "explain", "Show where a request would go now, and why."),
+        "top": ("top", "top", "Watch the cluster and its decisions in the terminal."),
+        "state": ("state", "state", "Show the workers alive and what they have open, from Redis."),
+        "version": ("version", "version", "Print the releases of RouteBalance, LiteLLM and Python."),
+    },
+    "Learn": {
+        "data": ("data", "data", "Fetch public measurements as rows to train and judge by."),
+        "train": ("train", "train", "Learn answer quality and length from graded answers."),
+        "label": ("label", "label", "Grade answers by a judge model, or from thumbs."),
+        "predict": ("predict", "predict", "Say what is expected of each model for each prompt."),
+        "evaluate": ("evaluate", "evaluate", "Judge a predictor on graded answers."),
+    },
+    "Decide": {
+        "replay": ("replay", "replay", "Try policies on the traffic of LiteLLM's spend logs."),
+        "tune": ("tune", "tune", "Find the weights that meet limits of latency, cost and quality."),
+        "simulate": ("simulate", "simulate", "Compare policies on a simulated cluster."),
+        "shadow-report": ("shadow_report", "shadow_report", "Say what shadow mode would change."),
+    },
+    "Measure": {
+        "demo": ("demo", "demo", "Route real requests before thirteen simulated servers."),
+        "bench": ("bench", "bench", "Measure costs and behaviour."),
+        "experiment": ("experiment", "experiment", "Carry out a published experiment and check its claims."),
+    },
 }
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
 
 class LazyGroup(click.Group):
     """A click group that knows its commands by name and imports only the one that is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the table above."""
+        """Names in the order of the groups above."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -46,16 +54,27 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[name]
-        command: click.Command = getattr(import_module(module), attribute)
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is asked for; one that is not there is answered with what may be meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], COMMANDS).capitalize().strip()
+            ctx.fail(f"There is no command {args[0]!r}. {hint}".strip())
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Print the table without importing anything."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+        """Print the table, group by group, without importing anything."""
+        width = max(map(len, COMMANDS))
+        for group, commands in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl([(name.ljust(width), text) for name, (_, _, text) in commands.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="rb_litellm")
 def main() -> None:
-    """RouteBalance for LiteLLM: train, simulate, measure and watch."""
+    """RouteBalance for LiteLLM: operate it, teach it, decide by it and measure it."""

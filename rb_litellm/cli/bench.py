@@ -1,4 +1,4 @@
-"""`routebalance bench ...`: the measurements behind the figures of the README."""
+"""`routebalance bench ...`: the measurements behind the figures in docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from rb_litellm.cli.bench_floods import floods
 from rb_litellm.cli.bench_proxy import proxy
 from rb_litellm.cli.bench_state import faults, state, workers
 from rb_litellm.cli.figures import machine, show
@@ -119,5 +120,5 @@ def semantic(data: tuple[Path, ...], seed: int, as_json: bool, quiet: bool) -> N
     show({**result, "machine": machine()}, as_json)
 
 
-for command in (proxy, faults, workers, state):
+for command in (proxy, faults, floods, workers, state):
     bench.add_command(command)

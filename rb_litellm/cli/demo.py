@@ -13,20 +13,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rb_litellm.cli.figures import packages_of
 from rb_litellm.core.scoring import PRESETS
 
-_WIDTH = 110
+_WIDTH = 80
 
 
 @click.command()
 @click.option(
-    "--requests", type=click.IntRange(1, 100_000), default=120, show_default=True, help="Per strategy."
+    "--requests", type=click.IntRange(1, 100_000), default=240, show_default=True, help="Per strategy."
 )
 @click.option(
-    "--rate", type=click.FloatRange(0.1, 1000), default=12.0, show_default=True, help="Requests per second."
+    "--rate", type=click.FloatRange(0.1, 1000), default=16.0, show_default=True, help="Requests per second."
 )
 @click.option(
     "--time-scale",
     type=click.FloatRange(0.1, 100),
-    default=1.0,
+    default=2.0,
     show_default=True,
     help="Run servers and load this many times faster; times are still shown in the servers' time, "
     "so the proxy's own time counts that many times.",
@@ -37,6 +37,9 @@ _WIDTH = 110
     help="JSON lines with `prompt`.",
 )
 @click.option("--weights", type=click.Choice(list(PRESETS)), default="balanced", show_default=True)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Where the proxy listens; a free port by default."
+)
 @click.option("--keep", is_flag=True, help="Stay up afterwards, to try by hand. Ctrl-C ends it.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of arrivals, prompts and ties.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -47,18 +50,22 @@ def demo(
     time_scale: float,
     prompts: Path | None,
     weights: str,
+    port: int | None,
     keep: bool,
     seed: int,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Send one load through a real proxy: RouteBalance beside two of LiteLLM's strategies."""
+    """Send one load through a real proxy: RouteBalance beside two of LiteLLM's strategies.
+
+    Thirteen simulated servers of four sizes answer 207 prompts of mixed difficulty, right or wrong.
+    """
     with packages_of("demo"):
         from rb_litellm.demo.processes import ChildFailed, end_on_sigterm
         from rb_litellm.demo.prompts import BUILT_IN, read_prompts
         from rb_litellm.demo.run import DemoOptions, Watcher
         from rb_litellm.demo.run import demo as run_demo
-        from rb_litellm.demo.stage import STRATEGIES, redis_command
+        from rb_litellm.demo.stage import PRESETS, STRATEGIES, redis_command
 
         redis_command(0)  # Report what is missing now, and not when half of it runs.
 
@@ -68,12 +75,12 @@ def demo(
         texts = read_prompts(prompts or BUILT_IN)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--prompts") from error
-    options = DemoOptions(texts, requests, rate, time_scale, seed, weights)
+    options = DemoOptions(texts, requests, rate, time_scale, seed, weights, port)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=notes, transient=True)
     try:
         with progress:
-            task = progress.add_task("starting", total=requests * len(STRATEGIES))
+            task = progress.add_task("starting", total=requests * (len(STRATEGIES) + len(PRESETS)))
             watcher = Watcher(
                 says=lambda text: progress.update(task, description=text),
                 answered=lambda _: progress.advance(task),
@@ -87,9 +94,8 @@ def demo(
                     # Piped into a file, the tables need more than the 80 columns that rich assumes.
                     result.show(console if console.is_terminal else Console(width=_WIDTH))
                 if keep:
-                    notes.print(
-                        _invitation(ready.url, ready.key), soft_wrap=True, highlight=False, markup=False
-                    )
+                    # Said with --quiet too: without the key nobody could use what stays up.
+                    click.echo(_invitation(ready.url, ready.key), err=True)
                     signal.pause()
     except ChildFailed as error:
         raise click.ClickException(str(error)) from error
@@ -100,7 +106,12 @@ def demo(
 def _invitation(url: str, key: str) -> str:
     body = '{"model": "auto", "messages": [{"role": "user", "content": "What is a haiku?"}]}'
     return (
-        "\nStill up; try it (models: auto, auto-simple-shuffle, auto-least-busy), Ctrl-C ends it:\n\n"
+        "\nStill up until Ctrl-C. Models: auto, auto-quality, auto-cost, auto-simple-shuffle, "
+        "auto-least-busy.\n\n"
+        f"status page  {url}/routebalance/  (its key: {key})\n"
+        f"terminal     LITELLM_MASTER_KEY={key} routebalance top --url {url}\n"
+        f"why          routebalance explain --url {url} --key {key} --model auto "
+        "--prompt 'What is a haiku?'\n\n"
         f"curl -si {url}/v1/chat/completions -H 'Authorization: Bearer {key}' "
         f"-H 'Content-Type: application/json' -d '{body}'\n"
     )

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from rb_litellm.cli.proxy_options import DEFAULT_URL, KEY_VARIABLE, url_option
+from rb_litellm.cli.screen import Screen, counted
 
 if TYPE_CHECKING:
     from rb_litellm.doctor.finding import Finding
@@ -27,11 +29,12 @@ _SIGNS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "error": ("ERROR", 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="LiteLLM's config.yaml.",
 )
-@click.option("--url", help="A running proxy, e.g. http://localhost:4000.")
+@url_option()
 @click.option(
     "--key",
-    envvar="LITELLM_MASTER_KEY",
-    help="A proxy admin's key; else LITELLM_MASTER_KEY, else the configured master_key.",
+    envvar=KEY_VARIABLE,
+    show_envvar=True,
+    help="A proxy admin's key; without one, the configured master_key.",
 )
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -41,11 +44,11 @@ def doctor(
 ) -> None:
     """Check a configuration and a running proxy; each finding comes with its remedy.
 
-    Exit status: 0 if all is well or only warned of, 1 on an error (with --strict, on a warning too), 2 on
-    wrong usage.
+    Without --config and --url, the proxy at http://localhost:4000 is checked. Exit status: 0 if all is
+    well or only warned of, 1 on an error (with --strict, on a warning too), 2 on wrong usage.
     """
     if file is None and url is None:
-        raise click.UsageError("nothing to check: give --config FILE, --url URL, or both")
+        url = DEFAULT_URL
     # Prices by the installed map: a download would make the answer depend on the network.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     findings = [f for f in _examine(file, url, key) if not (quiet and f.level == "ok")]
@@ -53,30 +56,35 @@ def doctor(
         click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}))
     else:
         _show(findings)
-    bad = ("error", "warn") if strict else ("error",)
-    raise SystemExit(1 if any(finding.level in bad for finding in findings) else 0)
+    bad = [f for f in findings if f.level in (("error", "warn") if strict else ("error",))]
+    if bad:
+        others = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+        click.echo(f"Error: {bad[0].check}: {bad[0].message}{others}", err=True)
+        raise SystemExit(1)
 
 
 def _examine(file: Path | None, url: str | None, key: str | None) -> Iterator[Finding]:
-    from rb_litellm.doctor import configuration, hub, policies, running, surroundings
+    from rb_litellm.doctor import engines, file_checks, hub, policies, running, surroundings
+    from rb_litellm.doctor.configuration import Configuration
     from rb_litellm.doctor.finding import error
-    from rb_litellm.litellm_adapter.proxy.preflight import ConfigUnreadable, read_config
+    from rb_litellm.litellm_adapter.proxy.config_files import ConfigUnreadable, read_config
 
-    config: configuration.Configuration | None = None
+    config: Configuration | None = None
     yield from surroundings.check_litellm()
     if file is not None:
         try:
-            config = configuration.Configuration(file, read_config(file))
+            config = Configuration(file, read_config(file))
         except ConfigUnreadable as unreadable:
             yield error("file", str(unreadable), "correct it; LiteLLM cannot read it either")
         else:
-            yield from configuration.check(config)
+            yield from file_checks.check(config)
             yield from policies.check(config)
+            yield from engines.check(config)
             yield from hub.check(config)
             yield from surroundings.check_redis(config)
             key = key or _master_key(config)
     if url is not None:
-        yield from running.check(url.rstrip("/"), key, config)
+        yield from running.check(url, key, config)
 
 
 def _master_key(config: object) -> str | None:
@@ -94,8 +102,8 @@ def _show(findings: list[Finding]) -> None:
         table.add_row(Text(sign, style), Text(finding.check, "bold"), Text(finding.message))
         if finding.remedy:
             table.add_row("", "", Text(f"-> {finding.remedy}", "dim"))
-    console = Console()
-    # Piped, a finding stays on its line.
-    (console if console.is_terminal else Console(width=1000)).print(table)
+    screen = Screen()
+    screen.print(table)
     counts = {level: sum(f.level == level for f in findings) for level in _SIGNS}
-    console.print(f"{counts['ok']} ok, {counts['warn']} warnings, {counts['error']} errors", highlight=False)
+    told = f"{counts['ok']} ok, {counted(counts['warn'], 'warning')}, {counted(counts['error'], 'error')}"
+    screen.print(told, highlight=False)

@@ -12,12 +12,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from rb_litellm.cli.plain_table import show_table
+from rb_litellm.cli.predictor_option import judged, predictor_option, seen_prompts
+
+SHOWN = 20
+"""Pairs of models in the table."""
+
 
 @click.command(context_settings={"show_default": True})
+@predictor_option()
 @click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of `train`; needed but for --study.",
+    "--model", type=click.Path(exists=True, file_okay=False), help="Old name of --predictor.", hidden=True
 )
 @click.option(
     "--data",
@@ -47,7 +52,8 @@ from rich.table import Table
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def evaluate(
-    model: Path | None,
+    predictor: str | None,
+    model: str | None,
     data: tuple[Path, ...],
     names: tuple[str, ...],
     prices: Path | None,
@@ -56,20 +62,37 @@ def evaluate(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Judge a predictor: per model beside the constant, and routing by it."""
+    """Judge a predictor: each model beside the constant, each two models, each kind of prompt, and routing.
+
+    Of two models: the share of the gap between the weak and the strong one that routing recovers, averaged
+    over all shares of strong calls (APGR, 0.5 by chance), and the share of strong calls that recovers 50% and
+    80% of it (CPT), as RouteLLM reports them.
+    """
     from rb_litellm.cli.replay import read_pairs
-    from rb_litellm.predictors.model import Predictor, PredictorError
+    from rb_litellm.predictors.model import PredictorError
     from rb_litellm.train.dataset import read_dataset
     from rb_litellm.train.evaluation import evaluate as judge
     from rb_litellm.train.studies import study as run_study
 
-    if (model is None) == (study is None):
-        raise click.UsageError("give either --model DIR or --study splits|tasks")
+    if model is not None:
+        if predictor is not None:
+            raise click.UsageError("--model is the old name of --predictor; give one of them")
+        click.echo("--model is now called --predictor; the old name is still taken", err=True)
+        predictor = model
+    if (predictor is None) == (study is None):
+        raise click.UsageError("give either --predictor default|none|DIR or --study splits|tasks")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        if model is not None:
-            told = dict(read_pairs("name", names))
-            report = judge(Predictor.load(model), read_dataset(data), _prices(prices), seed, told)
+        if predictor is not None:
+            told, graded = dict(read_pairs("name", names)), read_dataset(data)
+            if seen := seen_prompts(predictor, graded.prompt_ids):
+                click.echo(
+                    f"{seen} of the {len(graded.prompts)} prompts were trained on: "
+                    "what follows says little of prompts that are new",
+                    err=True,
+                )
+            report = judge(judged(predictor, graded.models), graded, _prices(prices), seed, told)
+            report["trained_on"] = seen
         elif study is not None:
             with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
                 task = progress.add_task(study, total=None)
@@ -86,9 +109,13 @@ def evaluate(
     elif study is not None:
         Console().print(_study(report))
     else:
-        console = Console()
-        console.print(_models(report["models"]))
-        console.print(_routing(report["routing"]))
+        _show_models(report["models"])
+        if report["pairs"]:
+            _show_pairs(report["pairs"])
+        for what in ("kind", "task"):
+            if report[f"{what}s"]:
+                _show_kinds(what, report[f"{what}s"])
+        _show_routing(report["routing"])
 
 
 def _prices(path: Path | None) -> dict[str, float] | None:
@@ -113,44 +140,80 @@ def _prices(path: Path | None) -> dict[str, float] | None:
     return {name: float(price) for name, price in given.items()}
 
 
-def _models(models: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="By model, on these prompts")
-    for name in (
+def _show_models(models: dict[str, dict[str, Any]]) -> None:
+    heads = ("R2", "MAE", "constant", "ECE", "length MAE", "constant", "80% holds")
+    show_table(
+        "By model, on these prompts, beside the constant",
+        heads,
         "model",
-        "quality R2",
-        "MAE",
-        "constant",
-        "ECE",
-        "length MAE",
-        "constant",
-        "pinball",
-        "constant",
-        "80% holds",
-    ):
-        table.add_column(name, justify="left" if name == "model" else "right")
-    for name, m in models.items():
-        table.add_row(
-            name,
-            *(_shown(m[f"quality_{n}"], 3) for n in ("r2", "mae", "mae_constant", "ece")),
-            *(_shown(m[f"length_{n}"], 1) for n in ("mae", "mae_constant", "pinball", "pinball_constant")),
-            _shown(m["length_coverage_80"], 3),
-        )
-    return table
+        (
+            (
+                (
+                    *(_shown(m[f"quality_{n}"], 3) for n in ("r2", "mae", "mae_constant", "ece")),
+                    *(_shown(m[f"length_{n}"], 0) for n in ("mae", "mae_constant")),
+                    _shown(m["length_coverage_80"], 2),
+                ),
+                name,
+            )
+            for name, m in models.items()
+        ),
+    )
 
 
-def _routing(routing: dict[str, Any]) -> Table:
-    table = Table(title=f"Routing over {len(routing['models'])} models, {routing['prompts']} prompts")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    table.add_column("95% interval", justify="right")
+def _show_pairs(pairs: list[dict[str, Any]]) -> None:
+    left = f"; the {SHOWN} with the widest gap of {len(pairs)}" if len(pairs) > SHOWN else ""
+    show_table(
+        f"By two models; by chance APGR 0.5, CPT 50% and 80%{left}",
+        ("gap", "APGR", "95% interval", "CPT 50%", "CPT 80%"),
+        "strong over weak",
+        ((_of_pair(pair), f"{pair['strong']}\n  over {pair['weak']}") for pair in widest(pairs)),
+    )
+
+
+def widest(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The pairs that are shown."""
+    return sorted(pairs, key=lambda one: -one["gap"])[:SHOWN]
+
+
+def _of_pair(pair: dict[str, Any]) -> tuple[str, ...]:
+    low, high = pair["ci95"]["apgr"] or (None, None)
+    return (
+        f"{pair['gap']:.3f}",
+        f"{pair['apgr']:.3f}",
+        "" if low is None else f"{low:.3f}..{high:.3f}",
+        *(f"{pair[name]:.0%}" for name in ("cpt_50", "cpt_80")),
+    )
+
+
+def _show_kinds(what: str, report: dict[str, dict[str, Any]]) -> None:
+    show_table(
+        f"By {what}: the models' mean quality, predicted and measured",
+        ("prompts", "models", "rank correlation", "off by", "ECE"),
+        what,
+        (
+            (
+                (
+                    str(figures["prompts"]),
+                    str(figures["models"]),
+                    *(_shown(figures[n], 3) for n in ("rank_correlation", "calibration_error", "ece")),
+                ),
+                name,
+            )
+            for name, figures in report.items()
+        ),
+    )
+
+
+def _show_routing(routing: dict[str, Any]) -> None:
+    rows = []
     if "best_single" in routing:
-        table.add_row("best single model", routing["best_single"], "")
+        rows.append((("", ""), f"best single model: {routing['best_single']}"))
     for name, interval in routing.get("ci95", {}).items():
         if interval is not None:
-            table.add_row(
-                name.replace("_", " "), _shown(routing[name], 4), f"{interval[0]:.4f} .. {interval[1]:.4f}"
-            )
-    return table
+            spread = f"{interval[0]:.4f}..{interval[1]:.4f}"
+            rows.append(((_shown(routing[name], 4), spread), name.replace("_", " ")))
+    title = f"Routing over {len(routing['models'])} models, {routing['prompts']} prompts"
+    show_table(title, ("value", "95% interval"), "figure", rows)
 
 
 def _study(report: dict[str, Any]) -> Table:

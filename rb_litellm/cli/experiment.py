@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from rb_litellm.cli.screen import Screen
 from rb_litellm.cli.simulate import simulation_progress
 
 
@@ -117,7 +117,7 @@ def experiment(
     elif as_markdown:
         click.echo("\n".join(block.as_markdown() for block in blocks))
     else:
-        console = Console()
+        console = Screen()
         for block in blocks:
             block.show(console)
         console.print(
@@ -139,7 +139,7 @@ def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> Non
         click.echo("\n".join(block.as_markdown() for block in incidents.blocks(found)))
     else:
         for block in incidents.blocks(found):
-            block.show(Console())
+            block.show(Screen())
 
 
 def _settings(run: object) -> dict[str, object]:

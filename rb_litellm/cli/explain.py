@@ -10,16 +10,16 @@ from typing import Any
 
 import click
 import httpx
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-_WIDTH = 160
+from rb_litellm.cli.proxy_options import proxy_options
+from rb_litellm.cli.screen import Screen
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--url", default="http://localhost:4000", help="The proxy.")
-@click.option("--key", envvar="LITELLM_MASTER_KEY", required=True, help="A LiteLLM key that may ask.")
+@proxy_options("A LiteLLM key that may ask.", required=True)
 @click.option("--model", help="Model or routing group; with --prompt.")
 @click.option("--prompt", help="One message; for anything else give --file.")
 @click.option(
@@ -49,10 +49,8 @@ def explain(
     body = _body(model, prompt, body_file)
     headers = {"Authorization": f"Bearer {key}", **_headers(controls)}
     try:
-        response = httpx.post(
-            f"{url.rstrip('/')}/routebalance/explain", json=body, headers=headers, timeout=30.0
-        )
-    except httpx.HTTPError as error:
+        response = httpx.post(f"{url}/routebalance/explain", json=body, headers=headers, timeout=30.0)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise click.ClickException(f"{url} does not answer: {error}") from error
     if response.status_code != 200:
         raise click.ClickException(f"{response.status_code}: {_reason(response)}")
@@ -60,10 +58,7 @@ def explain(
     if as_json:
         click.echo(json.dumps(answer))
         return
-    console = Console()
-    # Piped into a file, the table needs more than the 80 columns that rich assumes.
-    console = console if console.is_terminal else Console(width=_WIDTH)
-    console.print(_candidates(answer, top) if quiet else _page(answer, top))
+    Screen().print(_candidates(answer, top) if quiet else _page(answer, top))
 
 
 def _body(model: str | None, prompt: str | None, body_file: Path | None) -> Any:
@@ -119,7 +114,7 @@ def _page(answer: Mapping[str, Any], top: int) -> Group:
 
 
 def _candidates(answer: Mapping[str, Any], top: int) -> Table:
-    table = Table("deployment", "model", title="Candidates", title_justify="left")
+    table = Table("deployment", "model", title="Candidates", title_justify="left", box=None, pad_edge=False)
     for heading in ("score", *(f"= {name}" for name in answer["weights"]), "quality", "tokens"):
         table.add_column(heading, justify="right")
     for heading in ("wait s", "TTFT s", "E2E s", "USD", "fails"):
@@ -132,7 +127,7 @@ def _candidates(answer: Mapping[str, Any], top: int) -> Table:
         ]
         chosen = candidate["deployment"] == answer["chosen"]
         table.add_row(
-            candidate["deployment"],
+            candidate.get("name", candidate["deployment"]),
             candidate["model"],
             "-" if candidate["score"] is None else f"{candidate['score']:.4g}",
             *(f"{candidate['terms'].get(name, 0.0):.3g}" for name in answer["weights"]),
@@ -141,7 +136,7 @@ def _candidates(answer: Mapping[str, Any], top: int) -> Table:
             f"{candidate['wait_s']:.2f}",
             f"{candidate['ttft_s']:.3f}",
             f"{candidate['e2e_s']:.2f}",
-            f"{candidate['cost_usd']:.3g}",
+            "unknown" if candidate.get("price") == "unknown" else f"{candidate['cost_usd']:.3g}",
             ", ".join(fails),
             style="bold green" if chosen else "dim" if candidate["score"] is None else "",
         )
@@ -156,5 +151,9 @@ def _flips(answer: Mapping[str, Any]) -> list[Table]:
     for name in names:
         table.add_column(name, justify="right")
     for flip in answer["flips"]:
-        table.add_row(flip["deployment"], flip["model"], *(f"{flip['weights'][name]:g}" for name in names))
+        table.add_row(
+            flip.get("name", flip["deployment"]),
+            flip["model"],
+            *(f"{flip['weights'][name]:g}" for name in names),
+        )
     return [table]

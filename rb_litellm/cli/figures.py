@@ -11,8 +11,9 @@ from importlib.metadata import version
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
+
+from rb_litellm.cli.screen import Screen
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def show(result: Mapping[str, Any], as_json: bool) -> None:
         json.dump(result, sys.stdout, indent=1)
         sys.stdout.write("\n")
         return
-    console = Console()
+    console = Screen()
     for name, part in result.items():
         if name == "machine":
             continue

@@ -5,13 +5,12 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.syntax import Syntax
 
+from rb_litellm.cli.screen import Screen
 from rb_litellm.core.scoring import PRESETS
 
 
@@ -36,55 +35,49 @@ def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool
     """
     # Prices by the installed map: a download would make the answer depend on the network.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    from rb_litellm.doctor import file_checks
     from rb_litellm.doctor.configuration import Configuration
-    from rb_litellm.litellm_adapter.proxy.preflight import ConfigUnreadable, read_config
-    from rb_litellm.setup.file import read_text, replace_text
+    from rb_litellm.litellm_adapter.proxy.config_files import ConfigUnreadable, merged, read_files
+    from rb_litellm.litellm_adapter.register import register
+    from rb_litellm.setup.file import replace_text
     from rb_litellm.setup.proposal import NothingToRoute, propose
-    from rb_litellm.setup.yaml_text import CannotEdit
+    from rb_litellm.setup.yaml_edit import CannotEdit
 
+    register()
     try:
-        text = read_text(file)
-        proposal = propose(Configuration(file, read_config(file)), text, group, weights)
+        files = read_files(file)
+        proposal = propose(Configuration(file, merged(files)), files, group, weights)
     except CannotEdit as error:
         raise click.ClickException(
-            f"{file}: {error}; nothing was changed. Add the lines by hand (README)"
+            f"{error}; nothing was changed. Add the lines by hand (docs/configuration.md)"
         ) from error
-    except (ConfigUnreadable, NothingToRoute, UnicodeDecodeError) as error:
+    except ConfigUnreadable as error:
+        raise click.ClickException(str(error)) from error
+    except NothingToRoute as error:
         raise click.ClickException(f"{file}: {error}") from error
-    if errors := _errors(proposal.text, file):
+    after = read_files(file, {path.resolve(): text for path, text in proposal.texts.items()})
+    findings = file_checks.check(Configuration(file, merged(after)))
+    if errors := [finding.message for finding in findings if finding.level == "error"]:
         raise click.ClickException("\n".join([f"{file}: nothing was changed; correct this first:", *errors]))
-    changed = proposal.text != text
-    diff = _diff(text, proposal.text, file)
-    if write and changed:
-        replace_text(file, proposal.text)
+    changed = bool(proposal.texts)
+    diff = "".join(
+        _diff(one.text, proposal.texts[one.path], one.path) for one in files if one.path in proposal.texts
+    )
+    if write:
+        for path, text in proposal.texts.items():
+            replace_text(path, text)
     if as_json:
         document = {"changed": changed, "written": write and changed, "diff": diff, "notes": proposal.notes}
         click.echo(json.dumps(document))
         return
-    console = Console()
+    console = Screen()
     if console.is_terminal:
         console.print(Syntax(diff, "diff", theme="ansi_dark", background_color="default"))
     else:
         click.echo(diff, nl=False)
     if not quiet:
-        for note in _closing(file, changed, write, proposal.notes):
+        for note in _closing(file, list(proposal.texts), write, proposal.notes):
             click.echo(note, err=True)
-
-
-def _errors(text: str, file: Path) -> list[str]:
-    """What the doctor would call an error in the proposed text."""
-    from rb_litellm.doctor import configuration
-    from rb_litellm.litellm_adapter.proxy.preflight import read_config
-
-    # Beside the file, where what it includes is found.
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder) / file.name
-        for neighbour in file.resolve().parent.iterdir():
-            if neighbour.name != file.name:
-                (Path(folder) / neighbour.name).symlink_to(neighbour)
-        trial.write_text(text, encoding="utf-8")
-        config = configuration.Configuration(trial, read_config(trial))
-        return [f.message for f in configuration.check(config) if f.level == "error"]
 
 
 def _diff(before: str, after: str, file: Path) -> str:
@@ -96,8 +89,9 @@ def _diff(before: str, after: str, file: Path) -> str:
     )
 
 
-def _closing(file: Path, changed: bool, written: bool, notes: tuple[str, ...]) -> list[str]:
+def _closing(file: Path, changed: list[Path], written: bool, notes: tuple[str, ...]) -> list[str]:
     if not changed:
         return [*notes, f"{file} needs nothing"]
-    done = f"{file} is written" if written else "nothing is written yet; --write does it"
+    names = " and ".join(map(str, changed))
+    done = f"written: {names}" if written else "nothing is written yet; --write does it"
     return [*notes, f"{done}. Then: routebalance doctor --config {file}"]

@@ -68,6 +68,7 @@ def label(
             return
         assert data is not None and judge is not None  # noqa: PT018
         parameters = _parameters(params)
+        doubt = judges.doubt_about(judge)
         done = judges.finished_ids(out) if out else set()
         tasks = {task.id: task for task in _read(data, task_of_row) if task.id not in done}
     except (ValueError, OSError) as error:
@@ -75,7 +76,14 @@ def label(
     todo = list(tasks.values())
     cost = judges.cost_usd(judge, todo, max_tokens)
     price = "at a price that LiteLLM does not know" if cost is None else f"for at most about {cost:.4f} USD"
-    plan = {"to_judge": len(todo), "judged_before": len(done), "max_cost_usd": cost}
+    plan = {
+        "to_judge": len(todo),
+        "judged_before": len(done),
+        "max_cost_usd": cost,
+        "judge_listed": doubt is None,
+    }
+    if doubt is not None:
+        click.echo(doubt, err=True)
     console = Console(stderr=True, quiet=quiet)
     if dry_run:
         sample = "\n\n".join(message["content"] for message in todo[0].messages) if todo else ""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rb_litellm.logs.spend_logs import MAX_ROWS
+
 if TYPE_CHECKING:
     from rb_litellm.logs.report import ReadReport
 
@@ -25,7 +27,7 @@ def log_options(
             click.option("--strict", is_flag=True, help="End at a row of the log that is wrong, naming it."),
             click.option(
                 "--max-rows",
-                type=click.IntRange(1, 1_000_000),
+                type=click.IntRange(1, MAX_ROWS),
                 default=max_rows,
                 help="Calls of the log, the latest.",
             ),

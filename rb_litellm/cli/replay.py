@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
+from rb_litellm.cli.screen import Screen
 
 if TYPE_CHECKING:
     from rb_litellm.logs.spend_logs import SpendLog
@@ -43,12 +44,29 @@ _DEFAULT = (
 @click.option(
     "--price", "prices", multiple=True, metavar="NAME=IN,OUT", help="USD per million tokens; repeatable."
 )
+@click.option(
+    "--scene",
+    "scenes",
+    multiple=True,
+    metavar="CHANGES",
+    help="Beside it: 'add MODEL; without NAME=1; price NAME=IN,OUT; load 1.5'; repeatable.",
+)
+@click.option(
+    "--hourly",
+    multiple=True,
+    metavar="MODEL=USD",
+    help="What a server costs an hour, busy or not; repeatable.",
+)
 @click.option("--quality", "qualities", multiple=True, metavar="MODEL=Q", help="Mean quality; repeatable.")
 @click.option("--load", type=click.FloatRange(0.01, 100.0), default=1.0, help="Arrivals so much faster.")
 @click.option("--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--model", "models", multiple=True, metavar="MODEL=NAME", help="The predictor's name for it.")
 @click.option("--poor-fits", is_flag=True, help="Simulate deployments too whose fit cannot be trusted.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report for reading.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a report for reading; without a change, one server more and fewer of each model too.",
+)
 @click.option("--seed", type=int, default=0)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -58,6 +76,8 @@ def replay(
     without: tuple[str, ...],
     add: tuple[str, ...],
     prices: tuple[str, ...],
+    scenes: tuple[str, ...],
+    hourly: tuple[str, ...],
     qualities: tuple[str, ...],
     load: float,
     predictor: Path | None,
@@ -74,7 +94,8 @@ def replay(
     from rb_litellm.logs.classify import FAILED
     from rb_litellm.logs.spend_logs import read_spend_logs
     from rb_litellm.replay.intervals import DAY_S
-    from rb_litellm.replay.report import judged_runs, write_report
+    from rb_litellm.replay.report import write_report
+    from rb_litellm.replay.scenes import judged_runs, more_and_fewer, play, read_prices, read_scene
     from rb_litellm.replay.whatif import AS_LOGGED, Change
 
     if html is not None and html.exists():
@@ -82,9 +103,10 @@ def replay(
     chosen = policies or tuple(name for name in _DEFAULT if not (without and name == AS_LOGGED))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        priced = {name: _two(name, told) for name, told in read_pairs("price", prices)}
-        change = Change(without, add, priced, load)
+        change = Change(without, add, read_prices(prices), load)
+        beside = [read_scene(text) for text in scenes]
         quality = read_qualities(qualities)
+        costs = {name: _usd(name, told) for name, told in read_pairs("hourly", hourly)}
         with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
             task = progress.add_task("reading the log", total=len(chosen) + 2)
             read = read_spend_logs(sources, max_rows, strict=strict)
@@ -92,9 +114,17 @@ def replay(
             log = replay_of(read, quality, predictor, dict(read_pairs("model", models)), poor_fits)
             checks = log.check()
             progress.update(task, advance=1)
-            results = log.run(
-                chosen, change, seed, lambda name: progress.update(task, advance=1, description=name)
-            )
+            if html is not None and not scenes and change == Change():
+                beside = more_and_fewer(log)
+            elsewhere = _main_policy(chosen)
+            progress.update(task, total=len(chosen) + 2 + len(beside) * len(elsewhere))
+
+            def ran(name: str) -> None:
+                progress.update(task, advance=1, description=name)
+
+            results = log.run(chosen, change, seed, ran)
+            judged, pieces = judged_runs(log, results, seed, change, costs)
+            played = play(log, beside, elsewhere, costs, seed, ran)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     document = {
@@ -105,21 +135,37 @@ def replay(
         "fit": [check.as_json() for check in checks],
         "runs": [result.as_json() for result in results],
     }
-    judged, pieces = judged_runs(log, results, seed)
+    document["hourly_usd"] = costs
     document["judged"] = {
         "by": pieces.unit,
         "pieces": pieces.count,
         "days": round(pieces.span_s / DAY_S, 3),
         "runs": [one.as_json() for one in judged],
     }
+    document["scenes"] = [
+        {
+            "scene": one.scene.title,
+            "runs": [run.as_json() for run in one.runs],
+            "judged": [told.as_json() for told in one.judged],
+        }
+        for one in played
+    ]
     if html is not None:
-        write_report(html, log, judged, pieces, document, change)
+        write_report(html, log, judged, pieces, document, change, played)
     if as_json:
         click.echo(json.dumps(document))
         return
     if not quiet:
         tell(read.report)
     _show(document, checks[0].median_error)
+
+
+def _main_policy(chosen: Sequence[str]) -> list[str]:
+    """The policy by which other clusters are tried: RouteBalance's first, else the first that chooses."""
+    from rb_litellm.replay.whatif import AS_LOGGED
+
+    ours = [name for name in chosen if name.startswith("routebalance")]
+    return [*ours, *(name for name in chosen if name != AS_LOGGED), "routebalance:balanced"][:1]
 
 
 def replay_of(
@@ -149,7 +195,7 @@ def read_qualities(told: Sequence[str]) -> dict[str, float]:
 def _show(document: dict[str, Any], median_error: float) -> None:
     from rb_litellm.replay.check import GOOD_MEDIAN_ERROR
 
-    console = Console()
+    console = Screen()
     console.print(_fit_table(document["fit"]))
     if median_error > GOOD_MEDIAN_ERROR:
         console.print(
@@ -170,7 +216,9 @@ def _show(document: dict[str, Any], median_error: float) -> None:
             f"The predictor does not know {', '.join(document['predictor']['not_known'])}: "
             "their quality is a mean, by --quality or by their size."
         )
-    console.print(_runs_table(document["replayed_calls"], document["runs"]))
+    console.print(_runs_table(f"What if: the same {document['replayed_calls']} arrivals", document["runs"]))
+    for one in document["scenes"]:
+        console.print(_runs_table(one["scene"], one["runs"]))
 
 
 def _fit_table(rows: Sequence[dict[str, Any]]) -> Table:
@@ -191,9 +239,9 @@ def _fit_table(rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def _runs_table(calls: int, rows: Sequence[dict[str, Any]]) -> Table:
+def _runs_table(what: str, rows: Sequence[dict[str, Any]]) -> Table:
     table = _table(
-        f"What if: the same {calls} arrivals; quality is expected, times are in s",
+        f"{what}; quality is expected, times are in s",
         ("policy", "mean E2E", "p95 E2E", "p95 TTFT", "quality", "USD/1k", "failed"),
     )
     for row in rows:
@@ -236,14 +284,14 @@ def read_pairs(option: str, told: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _two(name: str, told: str) -> tuple[float, float]:
+def _usd(name: str, told: str) -> float:
     try:
-        first, second = (float(part) for part in told.split(","))
+        value = float(told)
     except ValueError:
-        first = second = -1.0
-    if not (0.0 <= first < 1e6 and 0.0 <= second < 1e6):
-        raise ValueError(f"--price {name}={told}: allowed is USD per million input and output tokens, IN,OUT")
-    return first, second
+        value = -1.0
+    if not 0.0 <= value < 1e6:
+        raise ValueError(f"--hourly {name}={told}: allowed is an amount of USD")
+    return value
 
 
 def _share(name: str, told: str) -> float:

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 import httpx
-from rich.console import Console
 from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
+from rb_litellm.cli.screen import Screen
 
 
 @click.command(name="shadow-report", context_settings={"show_default": True})
@@ -94,7 +94,7 @@ def _report_judged(path: Path, as_json: bool) -> None:
         return
     if not report["candidates"]:
         raise click.ClickException(f"{path} holds no verdict yet")
-    console = Console()
+    console = Screen()
     for one in report["candidates"]:
         table = Table(
             title=f"{one['candidate']}: what it would have chosen against what served", title_justify="left"
@@ -130,7 +130,7 @@ _SAYS = {
 
 
 def _show(summary: dict[str, Any], quiet: bool) -> None:
-    console = Console()
+    console = Screen()
     table = Table("predicted, mean per request", "as served", "as RouteBalance", "change")
     for name, label, figure in (
         ("quality", "quality", "{:.4f}"),

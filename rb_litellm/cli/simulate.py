@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from rb_litellm.cli.screen import Screen
+
 _POLICIES = ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-busy")
 
 
@@ -137,7 +139,7 @@ def simulate(
         from rb_litellm.sim.report.blocks import Block
         from rb_litellm.sim.report.tables import runs_table
 
-        Block(runs_table(results)).show(Console())
+        Block(runs_table(results)).show(Screen())
 
 
 def simulation_progress(quiet: bool) -> Progress:

@@ -16,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from rb_litellm.cli.screen import Screen
 from rb_litellm.config import SettingsError, parse_settings
 from rb_litellm.state.overview import Overview, overview
 from rb_litellm.state.redis import RedisStore
@@ -59,7 +60,7 @@ def state(
     if as_json:
         click.echo(json.dumps(asdict(seen)))
         return
-    Console().print(tables(seen))
+    Screen().print(tables(seen))
     if not seen.workers and not quiet:
         click.echo(f"No worker is alive in namespace {settings.namespace!r} of {settings.shown}.", err=True)
 

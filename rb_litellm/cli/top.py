@@ -15,29 +15,43 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rb_litellm.cli.proxy_options import proxy_options
+from rb_litellm.cli.screen import Screen
+
 _EVERY_S = 1.0
 _BAR = 24
 _DECISIONS = 10
 _ALL = 10_000
+_TROUBLED = 8
+"""Deployments in trouble, and groups, that are listed."""
+
+
+class Unseen(Exception):
+    """There is nothing to draw; says why, and what to do."""
 
 
 class Source(Protocol):
     """Where the figures come from."""
 
     def show(self, height: int) -> RenderableType:
-        """Ask once and draw; failures are drawn too."""
+        """Ask once and draw.
+
+        Raises:
+            Unseen: who is asked does not answer, or not to us.
+        """
         ...
 
 
 @click.command()
-@click.option("--url", default="http://localhost:4000", show_default=True, help="A running proxy.")
-@click.option("--key", envvar="LITELLM_MASTER_KEY", help="A proxy admin's key; else LITELLM_MASTER_KEY.")
+@proxy_options("A proxy admin's key.")
 @click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its Redis, not the proxy."
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Ask the Redis that this configuration names, and no proxy.",
 )
-@click.option("--redis", help="redis://, rediss:// or unix:// URL: ask Redis, not the proxy.")
+@click.option("--redis", help="Ask this Redis (redis://, rediss:// or unix:// URL), and no proxy.")
 @click.option("--namespace", help="The fleet in that Redis, if not the configured one.")
-@click.option("--once", is_flag=True, help="Show it once and end.")
+@click.option("--once", is_flag=True, help="Show it once and end; what cannot be shown is a failure.")
 @click.option("--quiet", is_flag=True, help="No hint on standard error.")
 def top(
     url: str,
@@ -57,17 +71,24 @@ def top(
     if redis is not None or config is not None:
         source = _redis_source(config, redis, namespace)
     else:
-        source = ProxySource(url.rstrip("/"), key)
-    console = Console()
+        source = ProxySource(url, key)
     if once:
-        console.print(source.show(height=_ALL))
+        try:
+            Screen().print(source.show(height=_ALL))
+        except Unseen as failure:
+            raise click.ClickException(str(failure)) from failure
         return
+    console = Console()
     if not quiet:
         click.echo("Ctrl-C ends it", err=True)
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         try:
             while True:
-                live.update(source.show(console.height), refresh=True)
+                try:
+                    shown = source.show(console.height)
+                except Unseen as failure:  # shown, and asked again
+                    shown = Text(str(failure), "red")
+                live.update(shown, refresh=True)
                 time.sleep(_EVERY_S)
         except KeyboardInterrupt:
             return
@@ -88,12 +109,13 @@ class ProxySource:
         try:
             answer = httpx.get(f"{self.url}/routebalance/status", headers=headers, timeout=5.0)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return Text(f"{self.url} does not answer: {type(error).__name__}: {error}", "red")
+            raise Unseen(f"{self.url} does not answer: {type(error).__name__}: {error}") from error
         if answer.status_code == 404:
-            return Text(f"{self.url} has not loaded RouteBalance (routebalance doctor says more)", "red")
+            raise Unseen(f"{self.url} has not loaded RouteBalance (routebalance doctor says more)")
         if answer.status_code != 200:
+            what = "does not admit this key" if self.key else "wants a key"
             hint = "give a proxy admin's key: --key or LITELLM_MASTER_KEY"
-            return Text(f"{self.url} does not admit this key ({answer.status_code}); {hint}", "red")
+            raise Unseen(f"{self.url} {what} ({answer.status_code}); {hint}")
         return Group(*draw(answer.json(), height))
 
 
@@ -110,8 +132,9 @@ def _redis_source(config: Path | None, url: str | None, namespace: str | None) -
         def show(self, height: int) -> RenderableType:
             try:
                 return tables(asyncio.run(self._look()))
-            except Exception as error:  # noqa: BLE001  drawn, and asked again
-                return Text(f"{self.settings.shown} cannot be read: {type(error).__name__}: {error}", "red")
+            except Exception as error:
+                told = f"{type(error).__name__}: {error}"
+                raise Unseen(f"{self.settings.shown} cannot be read: {told}") from error
 
         async def _look(self) -> Overview:
             store = RedisStore(self.settings)
@@ -127,7 +150,10 @@ def draw(status: Mapping[str, Any], height: int) -> Iterator[RenderableType]:
     """The figures of a status document, in at most about `height` lines."""
     yield _headline(status)
     yield from _notices(status)
-    rows = max(height - _DECISIONS - 12, 8)
+    trouble = list(_trouble(status))
+    yield from trouble
+    yield from _live(status)
+    rows = max(height - _DECISIONS - 13 - len(trouble) - len(status["strategies"]), 8)
     for part in (_cluster(status, rows), _traffic(status["recent"])):
         yield Text()
         yield part
@@ -140,6 +166,7 @@ def _headline(status: Mapping[str, Any]) -> Text:
     in_flight = sum(tier["in_flight"] for tier in status["tiers"])
     took = status["recent"]["decision_ms"]
     parts = [
+        f"{status['version']} on litellm {status['litellm']}",
         f"worker {status['worker']} of {exchange['peers'] + 1}",
         f"{in_flight:.0f} in flight",
         f"{status['decisions_total']} decisions" + (f" at {took['p50']:.2f} ms" if took else ""),
@@ -159,6 +186,27 @@ def _notices(status: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(f"{failures} internal errors: {', '.join(status['failures'])}", "yellow")
 
 
+def _trouble(status: Mapping[str, Any]) -> Iterator[Text]:
+    """Deployments that fail, are kept out or are slow, before all else."""
+    found = [d for tier in status["tiers"] for d in tier["deployments"] if d.get("trouble")]
+    for d in found[:_TROUBLED]:
+        yield Text.assemble((d.get("name", d["id"]), "bold red"), (f": {'; '.join(d['trouble'])}", "red"))
+    if len(found) > _TROUBLED:
+        yield Text(f"{len(found) - _TROUBLED} more are in trouble", "red")
+
+
+def _live(status: Mapping[str, Any]) -> Iterator[Text]:
+    """Groups, weights and mode that are in force."""
+    for strategy in status["strategies"][:_TROUBLED]:
+        arguments = strategy["arguments"]
+        weights = arguments.get("weights", "balanced")
+        told = weights if isinstance(weights, str) else ", ".join(f"{n} {w:g}" for n, w in weights.items())
+        mode = arguments.get("mode", "active")
+        shadow = "" if mode == "active" else f", {mode} mode"
+        models = f" ({', '.join(strategy['models'])})" if strategy["models"] else ""
+        yield Text(f"{strategy['group'] or 'all other models'}{models}: weights {told}{shadow}", "dim")
+
+
 def _cluster(status: Mapping[str, Any], rows: int) -> Table:
     table = Table("deployment", "in flight", box=None, pad_edge=False, header_style="dim")
     for heading in ("pending tokens", "wait", "TTFT", "per token", "share"):
@@ -170,10 +218,12 @@ def _cluster(status: Mapping[str, Any], rows: int) -> Table:
         busiest = sorted(found, key=lambda d: -d["in_flight"])[:rows]
         found = [d for d in found if d in busiest]
     for d in found:
-        bar = "█" * round(_BAR * d["in_flight"] / most)
+        slots = d.get("slots")
+        bar = "█" * min(round(_BAR * d["in_flight"] / (slots or most)), _BAR)
+        of = f"/{slots:.0f}" if slots else ""
         table.add_row(
-            Text(d["id"]),
-            Text.assemble(f"{d['in_flight']:4.0f} ", (bar, "blue")),
+            Text(d.get("name", d["id"]), "red" if d.get("trouble") else ""),
+            Text.assemble(f"{d['in_flight']:4.0f}{of} ", (bar, "blue")),
             str(d["pending_prefill_tokens"] + d["pending_decode_tokens"]),
             seconds(d["wait_s"]),
             seconds(d["ttft_s"]),

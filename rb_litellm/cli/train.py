@@ -23,13 +23,19 @@ from rb_litellm.cli.log_options import log_options
 )
 @log_options(
     "logs",
-    200_000,
+    50_000,
     help="LiteLLM's spend logs, beside or in place of --data: postgresql:// URL or file; repeatable.",
 )
 @click.option(
     "--feedback",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Grades of logged calls: rows of call_id and score, as the setting `feedback` keeps them.",
+)
+@click.option(
+    "--default",
+    "makes_default",
+    is_flag=True,
+    help="Make the default predictor, for models of any name, from the sets of `routebalance data`.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make; must not exist.")
 @click.option("--seed", type=int, default=0, help="The same data and seed give the same predictor.")
@@ -41,6 +47,7 @@ def train(
     feedback: Path | None,
     max_rows: int,
     strict: bool,
+    makes_default: bool,
     out: Path,
     seed: int,
     as_json: bool,
@@ -56,12 +63,18 @@ def train(
     """
     from rb_litellm.logs.feedback import read_feedback
     from rb_litellm.logs.spend_logs import read_spend_logs
-    from rb_litellm.predictors.model import PredictorError
+    from rb_litellm.predictors.model import CARD, PredictorError
+    from rb_litellm.train.card import reached
     from rb_litellm.train.dataset import Answer, read_dataset
     from rb_litellm.train.folder import check_free
     from rb_litellm.train.logged import answers_of_calls, latencies_of_calls
     from rb_litellm.train.pipeline import train_predictor
 
+    if makes_default:
+        if logs or not data:
+            raise click.UsageError("--default is made of --data alone")
+        _train_default(data, out, seed, as_json, quiet)
+        return
     if not (data or logs):
         raise click.UsageError("give --data, --from-spend-logs, or both")
     if feedback and not logs:
@@ -101,6 +114,7 @@ def train(
             "prompts": len(graded.prompts),
             "models": list(predictor.models),
             "version": predictor.version,
+            "routing": json.loads((out / CARD).read_text(encoding="utf-8"))["routing"],
         }
         if counts is not None:
             document["log"] = {**counts.as_json(), "latency": latencies, "read": read.report.as_json()}
@@ -114,4 +128,41 @@ def train(
         click.echo(
             f"{out}: version {predictor.version}, {len(predictor.models)} models, "
             f"{graded.rows} rows of {len(graded.prompts)} prompts, {seconds} s; card in {out / 'card.json'}"
+        )
+        for line in reached(json.loads((out / CARD).read_text(encoding="utf-8"))):
+            click.echo(line)
+
+
+def _train_default(data: tuple[Path, ...], out: Path, seed: int, as_json: bool, quiet: bool) -> None:
+    from rb_litellm.train.dataset import read_dataset
+    from rb_litellm.train.default.pipeline import train_default
+    from rb_litellm.train.folder import check_free
+
+    started = time.perf_counter()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        check_free(out)
+        with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
+            task = progress.add_task("reading", total=None)
+            graded = read_dataset(data)
+            progress.update(task, description="training")
+            made = train_default(
+                graded, out, seed, lambda done, of: progress.update(task, completed=done, total=of)
+            )
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    told = {
+        "out": str(out),
+        "seconds": round(time.perf_counter() - started, 2),
+        "rows": graded.rows,
+        "prompts": len(graded.prompts),
+        "models": list(graded.models),
+        "version": made.version,
+    }
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        click.echo(
+            f"{out}: version {made.version}, {graded.rows} rows of {len(graded.prompts)} prompts and "
+            f"{len(graded.models)} models, {told['seconds']} s; card in {out / 'card.json'}"
         )

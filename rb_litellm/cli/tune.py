@@ -14,11 +14,12 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
+from rb_litellm.cli.screen import Screen
 
 if TYPE_CHECKING:
     from rb_litellm.logs.spend_logs import SpendLog
     from rb_litellm.sim.results import RunResult
-    from rb_litellm.sim.tuning import Runner, Tuned
+    from rb_litellm.sim.tuning import Runner, Tuned, Wishes
 
 _SHOWN = 12
 _MISSED = 3
@@ -69,6 +70,7 @@ def tune(
 ) -> None:
     """Search the weights whose simulation is best within the limits; ends with status 3 if none is."""
     from rb_litellm.logs.spend_logs import read_spend_logs
+    from rb_litellm.sim.cluster import PAPER_CLUSTER
     from rb_litellm.sim.tuning import Wishes
     from rb_litellm.sim.tuning import tune as search
 
@@ -88,14 +90,16 @@ def tune(
             if sources:
                 read = read_spend_logs(sources, max_rows, strict=strict)
                 run, rate = _replayed(read, qualities, predictor, models, told), 1.0
+                members = logged_members(read, group)
                 if not quiet:
                     tell(read.report)
             else:
                 run = _simulated(data, predictor, requests, told)
+                members = [tier.model for tier in PAPER_CLUSTER.tiers]
             found = search(run, wishes, rate, seeds or (0, 1, 2))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    lines = snippet(found, group)
+    lines = snippet(found, wishes, group, members)
     if out is not None:
         out.write_text(lines, encoding="utf-8")
     if as_json:
@@ -106,16 +110,26 @@ def tune(
         raise SystemExit(_MISSED)
 
 
-def snippet(found: Tuned, group: str) -> str:
-    """The routing group's arguments as YAML."""
+def logged_members(read: SpendLog, group: str) -> list[str]:
+    """The model groups that the calls of a log went to, for a routing group over them."""
+    from rb_litellm.logs.decisions import decided_group
+
+    return sorted({decided_group(call) or call.group or call.model for call in read.calls} - {group})
+
+
+def snippet(found: Tuned, wishes: Wishes, group: str, members: Sequence[str]) -> str:
+    """The routing group with its arguments as YAML; limits that are missed are told in it."""
     best = found.best.as_json()
+    missed = "".join(f"# MISSED: {told}\n" for told in found.best.missed(wishes))
     weights = ", ".join(f"{name}: {value:g}" for name, value in best["weights"].items())
     return (
         f"# simulated: quality {best['quality']:.3f}, p95 E2E {best['p95_e2e_s']:.2f} s, "
         f"{best['cost_usd_per_1k']:.4g} USD per 1,000 requests\n"
+        f"{missed}"
         "router_settings:\n"
         "  routing_groups:\n"
         f"    - group_name: {json.dumps(group)}\n"
+        f"      models: [{', '.join(json.dumps(model) for model in dict.fromkeys(members))}]\n"
         "      routing_strategy: routebalance\n"
         "      routing_strategy_args:\n"
         f"        weights: {{{weights}}}\n"
@@ -175,7 +189,7 @@ def _document(found: Tuned, lines: str) -> dict[str, Any]:
 
 
 def _show(found: Tuned, lines: str, unit: str) -> None:
-    console = Console()
+    console = Screen()
     if not found.meets:
         console.print("[yellow]No weights meet the limits; these miss them least.[/yellow]")
     console.print(_table("The front", "weights", [(None, p.as_json(), None) for p in found.front[:_SHOWN]]))

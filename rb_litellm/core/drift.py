@@ -48,7 +48,11 @@ _REACH = math.log(100.0)
 """The reported ratio counts a measurement for at most a factor of 100."""
 _RATIO_GAIN = 1.0 / 16.0
 """It is a moving average since the score left zero, over about the last 16 measurements."""
-_WORDS = {"ttft": "time to first token", "tpot": "time per output token", "output_tokens": "output length"}
+WORDS: dict[DriftKind, str] = {
+    "ttft": "time to first token",
+    "tpot": "time per output token",
+    "output_tokens": "output length",
+}
 
 
 @dataclass(slots=True)
@@ -102,12 +106,20 @@ class Change:
     drifting: bool
     score: float
     ratio: float
+    predictor: bool = True
+    """Whether lengths are predicted by a predictor; else by the priors."""
 
     def __str__(self) -> str:
-        figure = f"{_WORDS[self.kind]} of {self.name}"
+        figure = f"{WORDS[self.kind]} of {self.name}"
         if not self.drifting:
             return f"{figure} is as predicted again (drift score {self.score:.1f})"
         change = f"{figure} is {self.ratio:.2g} times what is predicted (drift score {self.score:.1f})"
+        if self.kind == "output_tokens" and not self.predictor:
+            return (
+                f"{change}. No predictor is set up, so what is off is the prior: state "
+                "model_info.routebalance.output_tokens, or train a predictor on your own spend logs "
+                "(routebalance train --from-spend-logs)"
+            )
         if self.kind == "output_tokens":
             return (
                 f"{change}. The predictor has not seen such traffic: train it anew from the present spend "

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from rb_litellm.core.latency import LatencyPrior
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+"""An id as LiteLLM makes it for a deployment that has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +34,13 @@ class Deployment:
     """Mean answer quality as configured, for models that the predictor does not know."""
     output_tokens: float | None = None
     """Mean answer length as configured, for models that the predictor does not know."""
+    address: str = ""
+    """Host of its server, where the configuration says it."""
     context_window: int | None = None
+    base_model: str | None = None
+    """The model that a deployment of another name serves."""
+    like: str | None = None
+    """The public model that the operator has it taken for."""
     serves: str = ""
     """A digest of what serves under the id: address and settings that make it another server."""
     server: str = ""
@@ -49,3 +59,18 @@ class Deployment:
     """Tokens, input and output, that it may get in a minute."""
     max_parallel: float | None = None
     """Requests that one worker may have open there; more are refused before they are sent."""
+
+    @property
+    def priced(self) -> bool:
+        """Whether its price is known; else it is taken for the median of the other candidates."""
+        return not math.isnan(self.input_usd_per_token + self.output_usd_per_token)
+
+    @property
+    def name(self) -> str:
+        """What people call it: its id, or model group and host where LiteLLM made the id up."""
+        return shown_name(self.id, self.group, self.address or self.model)
+
+
+def shown_name(id_: str, group: str, place: str) -> str:
+    """The id, or `GROUP at PLACE` for one that is a digest."""
+    return f"{group} at {place}" if _DIGEST.fullmatch(id_) else id_

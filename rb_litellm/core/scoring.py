@@ -66,7 +66,7 @@ class Weights:
 
 PRESETS: dict[str, Weights] = {
     "balanced": Weights(1 / 3, 1 / 3, 1 / 3),
-    "quality": Weights(0.7, 0.15, 0.15),
+    "quality": Weights(0.66, 0.17, 0.17),
     "latency": Weights(0.15, 0.7, 0.15),
     "cost": Weights(0.13, 0.13, 0.74),
     "cheapest": Weights(0.0, 0.2, 0.8),

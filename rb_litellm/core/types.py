@@ -171,3 +171,7 @@ class ModelPredictions:
     """(R, M) in [0, 1]: 0 where the figure is the model's mean, 1 where it is specific to the prompt."""
     length_quantiles: FloatArray | None = field(default=None)
     """(R, M, Q) output tokens at the predictor's quantile levels, non-decreasing along Q."""
+    kinds: FloatArray | None = field(default=None)
+    """(R, K) probability of each kind of prompt; None where the predictor tells none."""
+    uncorrected_quality: FloatArray | None = field(default=None)
+    """(R, M) before users' grades corrected it; None where nothing corrects it."""

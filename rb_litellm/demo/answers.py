@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+from rb_litellm.demo.truth import Truth
+
 _SIGMA = 0.6
 """Spread of the log-normal lengths; the answers of one model to AlpacaEval's prompts spread about so."""
 _TEXT = (
@@ -25,22 +27,30 @@ _CHARS_PER_TOKEN = 4.0
 class AnswerLengths:
     """Output tokens by prompt and model: from a table where it knows the prompt, else drawn by hash.
 
-    The draw is log-normal around `mean_tokens` and depends on nothing but prompt and model, so every
-    strategy and every run meets the same answers.
+    The draw is log-normal around `mean_tokens`, times what `truth` knows of the prompt's answers. It depends
+    on nothing but prompt and model, so every strategy and every run meets the same answers.
     """
 
-    def __init__(self, mean_tokens: float, table: Mapping[str, Mapping[str, int]] | None = None) -> None:
+    def __init__(
+        self,
+        mean_tokens: float,
+        table: Mapping[str, Mapping[str, int]] | None = None,
+        truth: Truth | None = None,
+    ) -> None:
         self._mu = math.log(mean_tokens) - _SIGMA**2 / 2.0
         self._table = table or {}
+        self._truth = truth
 
     def output_tokens(self, prompt: str, model: str) -> int:
         """Length of the model's whole answer, before any limit of the client."""
-        known = self._table.get(prompt_id(prompt), {}).get(model)
-        if known is not None:
-            return max(int(known), 1)
+        told = self._table.get(prompt_id(prompt), {}).get(model)
+        if told is not None:
+            return max(int(told), 1)
         digest = blake2b(f"{model}\0{prompt}".encode("utf-8", "replace"), digest_size=8).digest()
         uniform = (int.from_bytes(digest, "big") + 0.5) / 2.0**64
-        return max(round(math.exp(self._mu + _SIGMA * NormalDist().inv_cdf(uniform))), 1)
+        known = None if self._truth is None else self._truth.of(prompt)
+        longer = 1.0 if known is None else known.longer
+        return max(round(longer * math.exp(self._mu + _SIGMA * NormalDist().inv_cdf(uniform))), 1)
 
 
 def read_table(path: Path) -> dict[str, dict[str, int]]:

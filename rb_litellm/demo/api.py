@@ -17,6 +17,7 @@ from rb_litellm.demo.answers import MAX_MODEL_LEN, AnswerLengths, count_tokens, 
 from rb_litellm.demo.faults import HEADER, NO_FAULTS, Faults, asked_for
 from rb_litellm.demo.live import LiveInstance
 from rb_litellm.demo.shapes import Answer, ResponsesAnswer
+from rb_litellm.demo.truth import RIGHT, WRONG, Truth
 from rb_litellm.sim.instance import Job
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -32,6 +33,8 @@ class MockServer:
     live: LiveInstance
     lengths: AnswerLengths
     random: Random
+    truth: Truth | None = None
+    """Which of its answers are right, where that is known."""
     faults: Faults = NO_FAULTS
     last: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(
@@ -201,6 +204,7 @@ class MockServer:
             input_tokens=input_tokens,
             output_tokens=max(min(whole, limit), 1),
             finish_reason="stop" if whole <= limit else "length",
+            mark=self._mark(prompt),
         )
         with _Counted(self.counts):
             refused = await self._faulty(request, prompt)
@@ -221,6 +225,10 @@ class MockServer:
                 self.counts["generation_tokens"] += job.written
                 self.counts["succeeded" if job.done else "aborted"] += 1
         return response
+
+    def _mark(self, prompt: str) -> str:
+        right = None if self.truth is None else self.truth.right(prompt, self.model)
+        return "" if right is None else RIGHT if right else WRONG
 
     async def _stream(
         self, request: web.Request, job: Job, answer: Answer, include_usage: bool

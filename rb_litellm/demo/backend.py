@@ -14,7 +14,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from zlib import crc32
@@ -25,6 +25,7 @@ from aiohttp import web
 from rb_litellm.demo.answers import AnswerLengths, read_table
 from rb_litellm.demo.api import MockServer
 from rb_litellm.demo.live import LiveInstance
+from rb_litellm.demo.truth import Truth, read_truth
 from rb_litellm.sim.cluster import PAPER_CLUSTER
 
 
@@ -46,15 +47,22 @@ class Manner:
     stream_interval: int = 1
     seed: int = 0
     lengths: Mapping[str, Mapping[str, int]] | None = None
+    truth: Truth | None = None
+    slots: int | None = None
+    """Sequences that each runs at once; None for as many as its tier does."""
 
 
 def make_server(place: Place, manner: Manner) -> MockServer:
     """The server for one place."""
     tier = PAPER_CLUSTER.tier(place.tier)
+    hardware = tier.hardware
+    if manner.slots is not None:
+        hardware = replace(hardware, max_num_seqs=manner.slots)
     return MockServer(
         model=place.model,
-        live=LiveInstance(tier.hardware, manner.time_scale, manner.stream_interval),
-        lengths=AnswerLengths(tier.output_tokens, manner.lengths),
+        live=LiveInstance(hardware, manner.time_scale, manner.stream_interval),
+        lengths=AnswerLengths(tier.output_tokens, manner.lengths, manner.truth),
+        truth=manner.truth,
         random=Random(manner.seed ^ crc32(place.id.encode())),
     )
 
@@ -114,7 +122,9 @@ def paper_places(first_port: int) -> list[Place]:
 @click.option(
     "--lengths", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON lines of lengths."
 )
-@click.option("--seed", type=int, default=0, help="Seed of random faults.")
+@click.option("--truth", is_flag=True, help="Answer the demo's prompts right or wrong, and say which.")
+@click.option("--slots", type=click.IntRange(1), default=None, help="Sequences at once on each server.")
+@click.option("--seed", type=int, default=0, help="Seed of random faults, and of what is right.")
 def main(
     ports: tuple[int, ...],
     model: str | None,
@@ -125,6 +135,8 @@ def main(
     time_scale: float,
     stream_interval: int,
     lengths: Path | None,
+    truth: bool,
+    slots: int | None,
     seed: int,
 ) -> None:
     """Serve mock vLLM servers until stopped."""
@@ -135,7 +147,14 @@ def main(
         places = [Place(f"{name}-{number}", port, name, tier) for number, port in enumerate(ports, 1)]
     else:
         raise click.UsageError("give --cluster paper, or --tier with at least one --port")
-    manner = Manner(time_scale, stream_interval, seed, read_table(lengths) if lengths else None)
+    manner = Manner(
+        time_scale,
+        stream_interval,
+        seed,
+        read_table(lengths) if lengths else None,
+        read_truth(seed=seed) if truth else None,
+        slots,
+    )
     asyncio.run(serve(places, manner, host))
 
 

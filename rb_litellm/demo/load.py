@@ -15,8 +15,11 @@ from typing import Any
 
 import aiohttp
 
+from rb_litellm.demo.truth import RIGHT, WRONG
+
 TIMEOUT_S = 300.0
 """A request that takes longer is counted as failed."""
+_TAIL = max(len(RIGHT), len(WRONG))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Answer:
     e2e_s: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
+    right: bool | None = None
+    """Whether the answer is right, where its server says so."""
     deployment: str = ""
     """x-litellm-model-id."""
     group: str = ""
@@ -114,7 +119,9 @@ async def _ask(session: aiohttp.ClientSession, url: str, shot: Shot, body: Mappi
             elif body["stream"]:
                 await _read_stream(answer, response, sent)
             else:
-                _read_usage(answer, await response.json())
+                document = await response.json()
+                _read_usage(answer, document)
+                _read_mark(answer, document["choices"][0]["message"]["content"] or "")
     except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
         answer.error = f"{type(error).__name__}: {error}"
     answer.e2e_s = clock() - sent
@@ -123,7 +130,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, shot: Shot, body: Mappi
 
 async def _read_stream(answer: Answer, response: aiohttp.ClientResponse, sent: float) -> None:
     clock = asyncio.get_running_loop().time
-    ended = False
+    ended, tail = False, ""
     async for line in response.content:
         if not line.startswith(b"data: "):
             continue
@@ -135,11 +142,20 @@ async def _read_stream(answer: Answer, response: aiohttp.ClientResponse, sent: f
         if "error" in chunk:
             answer.error = str(chunk["error"])[:500]
             return
-        if answer.ttft_s is None and chunk["choices"] and chunk["choices"][0]["delta"].get("content"):
-            answer.ttft_s = clock() - sent
+        text = chunk["choices"][0]["delta"].get("content") if chunk["choices"] else None
+        if text:
+            if answer.ttft_s is None:
+                answer.ttft_s = clock() - sent
+            tail = (tail + text)[-_TAIL:]
         _read_usage(answer, chunk)
+    _read_mark(answer, tail)
     if not ended:
         answer.error = "the stream broke off"
+
+
+def _read_mark(answer: Answer, text: str) -> None:
+    if text.endswith((RIGHT, WRONG)):
+        answer.right = text.endswith(RIGHT)
 
 
 def _read_usage(answer: Answer, document: Mapping[str, Any]) -> None:

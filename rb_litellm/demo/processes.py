@@ -65,6 +65,11 @@ class Child:
         except subprocess.TimeoutExpired:
             raise ChildFailed(f"{self.name} still runs after {timeout_s:g} s:\n{self.tail()}") from None
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def output(self) -> str:
         """All that it has printed."""
         return self._log.read_text(errors="replace")

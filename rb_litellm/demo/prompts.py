@@ -1,11 +1,13 @@
-"""Prompts for the demo: our own few dozen, of mixed kind and length, or the user's file."""
+"""Prompts for the demo: our own two hundred, of mixed kind and difficulty, or the user's file."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-BUILT_IN = Path(__file__).with_name("prompts.jsonl")
+from rb_litellm.demo.truth import BUILT_IN
+
+__all__ = ["BUILT_IN", "read_prompts"]
 
 
 def read_prompts(path: Path) -> list[str]:

@@ -1,13 +1,15 @@
 """What the demo found: figures per strategy, model and server, as JSON and as tables.
 
-Quality is the predicted quality of the model that answered, cost is list price times the tokens that the
-server reported; both are computed alike for every strategy, from the answers alone.
+Quality is the share of answers that were right, by what the servers say (`truth`). Where they say
+nothing, as of prompts of your own, it is the mean quality of the models that answered. Cost is list price
+times the tokens that the server reported. All are computed alike for every strategy, from the answers
+alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -49,7 +51,7 @@ class Figures:
             p50_ttft_s=_quantile(ttft, 0.5),
             p95_ttft_s=_quantile(ttft, 0.95),
             cost_usd=sum(_cost(answer) for answer in whole),
-            quality=_mean([_tier(answer).quality for answer in whole]),
+            quality=_mean([_quality(answer) for answer in whole]),
         )
 
 
@@ -82,6 +84,9 @@ class DemoResult:
     seed: int
     rate: float
     runs: Mapping[str, StrategyRun]
+    """Ours first."""
+    presets: Mapping[str, StrategyRun] = field(default_factory=dict)
+    """Ours at other weights."""
 
     def as_json(self) -> dict[str, Any]:
         """The document of `routebalance demo --json`."""
@@ -90,31 +95,85 @@ class DemoResult:
             "seed": self.seed,
             "rate": self.rate,
             "strategies": {name: _strategy_json(run) for name, run in self.runs.items()},
+            "presets": {name: _strategy_json(run) for name, run in self.presets.items()},
         }
 
     def show(self, console: Console) -> None:
-        """One table per strategy by model and server, then all strategies side by side."""
-        for name, run in self.runs.items():
-            console.print(_servers_table(name, run))
+        """Where each strategy sent the requests, all strategies side by side, and what that means."""
+        console.print(self._models())
         console.print(self._summary())
+        for sentence in sentences(self):
+            console.print(sentence, highlight=False)
+
+    def _all(self) -> Iterator[tuple[str, StrategyRun]]:
+        yield from self.runs.items()
+        for name, run in self.presets.items():
+            yield f"  weights: {name}", run
+
+    def _models(self) -> Table:
+        models = [tier.model for tier in PAPER_CLUSTER.tiers]
+        table = _table("Share of the requests by model", "strategy", *models, "servers")
+        for name, run in self._all():
+            by_model = run.by_model()
+            shares = [f"{len(by_model[model]) / len(run.answers):.0%}" for model in models]
+            used = sum(figures.requests > 0 for _, figures in _by_server(run))
+            table.add_row(name, *shares, str(used))
+        return table
 
     def _summary(self) -> Table:
         title = f"The same {self.requests} requests, {self.rate:g} per second"
-        table = _table(
-            title, "strategy", "mean E2E s", "p95 E2E s", "p50 TTFT s", "USD per 1,000", "quality", "failed"
-        )
-        for name, run in self.runs.items():
+        table = _table(title, "strategy", "right", "mean E2E", "p95", "p50 TTFT", "USD/1k", "failed")
+        for name, run in self._all():
             total = run.total
             table.add_row(
                 name,
-                f"{total.mean_e2e_s:.2f}",
-                f"{total.p95_e2e_s:.2f}",
-                f"{total.p50_ttft_s:.2f}",
+                f"{total.quality:.1%}",
+                f"{total.mean_e2e_s:.2f} s",
+                f"{total.p95_e2e_s:.2f} s",
+                f"{total.p50_ttft_s:.2f} s",
                 f"{_per_1k(total):.4f}",
-                f"{total.quality:.3f}",
                 str(total.failed),
             )
         return table
+
+
+def sentences(result: DemoResult) -> list[str]:
+    """What was gained against each strategy, what that costs, and what to try next."""
+    (_, ours), *others = result.runs.items()
+    gained = "; ".join(f"against {name}, {_against(ours.total, run.total)}" for name, run in others)
+    said = [f"Gained: {gained}."] if others else []
+    waits = [float(a.routebalance["decision-ms"]) for a in ours.answers if "decision-ms" in a.routebalance]
+    if waits:
+        said.append(
+            f"What it costs: {_quantile(waits, 0.5):.1f} ms of the proxy's time for the choice "
+            f"(median; 95% within {_quantile(waits, 0.95):.1f} ms), and no call to anybody else."
+        )
+    if result.presets:
+        steps = "; ".join(
+            f"`{name}` gave {_against(run.total, ours.total)}" for name, run in result.presets.items()
+        )
+        said.append(
+            "To try next: other weights, by header `x-routebalance-weights` or in the settings; here "
+            f"{steps}."
+        )
+    return said
+
+
+def _against(one: Figures, other: Figures) -> str:
+    right = (one.quality - other.quality) * 100.0
+    slower = _change(one.mean_e2e_s, other.mean_e2e_s)
+    dearer = _change(_per_1k(one), _per_1k(other))
+    return (
+        f"{_signed(right, ' points')} right answers, {_signed(slower, '%')} time, {_signed(dearer, '%')} cost"
+    )
+
+
+def _change(one: float, other: float) -> float:
+    return (one / other - 1.0) * 100.0 if other else float("nan")
+
+
+def _signed(value: float, unit: str) -> str:
+    return "-" if np.isnan(value) else f"{value:+.1f}{unit}"
 
 
 def _strategy_json(run: StrategyRun) -> dict[str, Any]:
@@ -143,42 +202,6 @@ def _by_server(run: StrategyRun) -> list[tuple[str, Figures]]:
     return [(server, Figures.of([a for a in run.answers if a.deployment == server])) for server in _TIER_OF]
 
 
-def _servers_table(name: str, run: StrategyRun) -> Table:
-    table = _table(
-        name,
-        "model / server",
-        "requests",
-        "share",
-        "TTFT p50 s",
-        "p95",
-        "E2E p50 s",
-        "p95",
-        "USD",
-        "quality",
-    )
-    servers = dict(_by_server(run))
-    for model, answers in run.by_model().items():
-        table.add_row(*_cells(model, Figures.of(answers), len(run.answers)), style="bold")
-        for server, figures in servers.items():
-            if _TIER_OF[server].model == model:
-                table.add_row(*_cells(f"  {server}", figures, len(run.answers)))
-        table.add_section()
-    table.add_row(*_cells("all", run.total, len(run.answers)), style="bold")
-    return table
-
-
-def _cells(name: str, figures: Figures, of: int) -> list[str]:
-    times = (figures.p50_ttft_s, figures.p95_ttft_s, figures.p50_e2e_s, figures.p95_e2e_s)
-    return [
-        name,
-        str(figures.requests),
-        f"{figures.requests / of:.0%}",
-        *("-" if np.isnan(t) else f"{t:.2f}" for t in times),
-        f"{figures.cost_usd:.5f}",
-        "-" if np.isnan(figures.quality) else f"{figures.quality:.3f}",
-    ]
-
-
 def _table(title: str, first: str, *others: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column(first)
@@ -189,6 +212,10 @@ def _table(title: str, first: str, *others: str) -> Table:
 
 def _tier(answer: Answer) -> Tier:
     return _TIER_OF[answer.deployment]
+
+
+def _quality(answer: Answer) -> float:
+    return _tier(answer).quality if answer.right is None else float(answer.right)
 
 
 def _cost(answer: Answer) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rb_litellm.demo.load import Answer, Shot, fire, poisson
 from rb_litellm.demo.report import DemoResult, StrategyRun
-from rb_litellm.demo.stage import OURS, STRATEGIES, Stage, group_name, server_id, stage
+from rb_litellm.demo.stage import OURS, PRESETS, STRATEGIES, Stage, group_name, server_id, stage
 
 _WARM_UP = 12
 """Short requests before each load: a worker's first request imports for a second."""
@@ -22,13 +22,15 @@ class DemoOptions:
     """How much load, how fast, of what."""
 
     prompts: Sequence[str]
-    requests: int = 120
-    rate: float = 12.0
+    requests: int = 240
+    rate: float = 16.0
     """Requests per second of the cluster's time."""
-    time_scale: float = 1.0
+    time_scale: float = 2.0
     """How many times faster than real the cluster runs. All times are reported in the cluster's time."""
     seed: int = 0
     weights: str = "balanced"
+    port: int | None = None
+    """Where the proxy listens; None for a free port."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,16 @@ def demo(options: DemoOptions, watcher: Watcher) -> Iterator[tuple[DemoResult, S
     """
     with tempfile.TemporaryDirectory(prefix="routebalance-demo-") as folder:
         watcher.says("starting Redis, thirteen servers and a LiteLLM proxy with two workers")
-        with stage(Path(folder), options.time_scale, options.seed, options.weights) as ready:
+        with stage(Path(folder), options.time_scale, options.seed, options.weights, options.port) as ready:
             shots = _load(options)
             runs = {}
-            for strategy in STRATEGIES:
-                watcher.says(f"{strategy}: {options.requests} requests at {options.rate:g}/s")
-                runs[strategy] = asyncio.run(_run(strategy, shots, ready, options, watcher))
+            for entrant in (*STRATEGIES, *PRESETS):
+                name = f"{OURS}, {entrant}" if entrant in PRESETS else entrant
+                watcher.says(f"{name}: {options.requests} requests at {options.rate:g}/s")
+                runs[entrant] = asyncio.run(_run(entrant, shots, ready, options, watcher))
+            presets = {name: runs.pop(name) for name in PRESETS}
             ours_first = {OURS: runs[OURS], **runs}
-            yield DemoResult(options.requests, options.seed, options.rate, ours_first), ready
+            yield DemoResult(options.requests, options.seed, options.rate, ours_first, presets), ready
 
 
 def _load(options: DemoOptions) -> list[Shot]:

@@ -22,12 +22,14 @@ class Answer:
     input_tokens: int
     output_tokens: int
     finish_reason: str
+    mark: str = ""
+    """What a complete answer ends with, beside its tokens."""
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
     def whole(self) -> dict[str, Any]:
         """The answer in one piece."""
-        text = words(0, self.output_tokens)
+        text = self._words(0, self.output_tokens)
         said = {"message": {"role": "assistant", "content": text}} if self._chats else {"text": text}
         choice = {"index": 0, **said, "logprobs": None, "finish_reason": self.finish_reason}
         return {**self._head(self.kind), "choices": [choice], "usage": self._usage()}
@@ -38,7 +40,7 @@ class Answer:
 
     def chunk(self, first: int, count: int) -> bytes:
         """The event of `count` tokens from number `first` on."""
-        text = words(first, count)
+        text = self._words(first, count)
         delta = {"role": "assistant", "content": text} if first == 0 else {"content": text}
         said = {"delta": delta} if self._chats else {"text": text}
         ended = self.finish_reason if first + count >= self.output_tokens else None
@@ -50,6 +52,10 @@ class Answer:
         if include_usage:
             yield _event({**self._head(self._chunk_kind), "choices": [], "usage": self._usage()})
         yield b"data: [DONE]\n\n"
+
+    def _words(self, first: int, count: int) -> str:
+        ends = first + count >= self.output_tokens and self.finish_reason == "stop"
+        return words(first, count) + (self.mark if ends else "")
 
     @property
     def _chats(self) -> bool:
@@ -77,7 +83,9 @@ class ResponsesAnswer(Answer):
     def whole(self) -> dict[str, Any]:
         """The answer in one piece."""
         ended = "completed" if self.finish_reason == "stop" else "incomplete"
-        return self._response(ended, [self._message(words(0, self.output_tokens), ended)], self._usage())
+        return self._response(
+            ended, [self._message(self._words(0, self.output_tokens), ended)], self._usage()
+        )
 
     def opening(self) -> Iterator[bytes]:
         """Events before the first token."""
@@ -88,13 +96,13 @@ class ResponsesAnswer(Answer):
 
     def chunk(self, first: int, count: int) -> bytes:
         """The event of `count` tokens from number `first` on."""
-        return _named("response.output_text.delta", **self._place, delta=words(first, count))
+        return _named("response.output_text.delta", **self._place, delta=self._words(first, count))
 
     def closing(self, include_usage: bool) -> Iterator[bytes]:
         """Events after the last token; they always tell the usage."""
         whole = self.whole()
         (item,) = whole["output"]
-        text = words(0, self.output_tokens)
+        text = self._words(0, self.output_tokens)
         yield _named("response.output_text.done", **self._place, text=text)
         yield _named("response.content_part.done", **self._place, part=_part(text))
         yield _named("response.output_item.done", output_index=0, item=item)

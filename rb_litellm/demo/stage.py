@@ -23,7 +23,11 @@ from rb_litellm.sim.cluster import PAPER_CLUSTER, Tier
 
 OURS = "routebalance"
 STRATEGIES = ("simple-shuffle", "least-busy", OURS)
+PRESETS = ("quality", "cost")
+"""Further weights of ours that the same load is sent at."""
 WORKERS = 2
+SLOTS = 8
+"""Sequences at once on each server: few enough for queues at the demo's load."""
 _STREAM_INTERVAL = 16
 """Tokens per chunk. A proxy pays for every chunk; a token at a time would measure its parser."""
 _START_S = 180.0
@@ -44,9 +48,9 @@ class Stage:
     """Servers by their id."""
 
 
-def group_name(strategy: str) -> str:
-    """The model name by which clients ask for a strategy."""
-    return "auto" if strategy == OURS else f"auto-{strategy}"
+def group_name(entrant: str) -> str:
+    """The model name by which clients ask for a strategy, or for ours at one of PRESETS."""
+    return "auto" if entrant == OURS else f"auto-{entrant}"
 
 
 def server_id(deployment_id: str) -> str:
@@ -55,15 +59,17 @@ def server_id(deployment_id: str) -> str:
 
 
 @contextmanager
-def stage(folder: Path, time_scale: float, seed: int, weights: str) -> Iterator[Stage]:
-    """Start Redis, the thirteen servers and the proxy; all are ended on the way out.
+def stage(
+    folder: Path, time_scale: float, seed: int, weights: str, port: int | None = None
+) -> Iterator[Stage]:
+    """Start Redis, the thirteen servers and the proxy (on `port`, or a free one); all end on the way out.
 
     Raises:
         ChildFailed: one of them does not start.
     """
     env = clean_environment()
     with ExitStack() as stack:
-        redis_port, port = free_port(), free_port()
+        redis_port, port = free_port(), port or free_port()
         redis = stack.enter_context(Child("Redis", redis_command(redis_port), folder / "redis.log", env))
         servers = stack.enter_context(
             Child("mock servers", _backend_command(time_scale, seed), folder / "servers.log", env)
@@ -87,21 +93,24 @@ def stage(folder: Path, time_scale: float, seed: int, weights: str) -> Iterator[
 def proxy_config(
     places: Sequence[Place], redis_port: int, key: str, time_scale: float, weights: str, seed: int
 ) -> dict[str, Any]:
-    """LiteLLM's configuration: per strategy four model groups behind one routing group."""
+    """LiteLLM's configuration: per strategy and preset four model groups behind one routing group."""
+    entrants = (*STRATEGIES, *PRESETS)
     groups = []
-    for strategy in STRATEGIES:
+    for entrant in entrants:
+        ours = entrant == OURS or entrant in PRESETS
         group: dict[str, Any] = {
-            "group_name": group_name(strategy),
-            "models": [_model_name(tier.model, strategy) for tier in PAPER_CLUSTER.tiers],
-            "routing_strategy": strategy,
+            "group_name": group_name(entrant),
+            "models": [_model_name(tier.model, entrant) for tier in PAPER_CLUSTER.tiers],
+            "routing_strategy": OURS if ours else entrant,
         }
-        if strategy == OURS:
-            group["routing_strategy_args"] = {"weights": weights, "seed": seed}
+        if ours:
+            group["routing_strategy_args"] = {
+                "weights": weights if entrant == OURS else entrant,
+                "seed": seed,
+            }
         groups.append(group)
     return {
-        "model_list": [
-            _deployment(place, strategy, time_scale) for strategy in STRATEGIES for place in places
-        ],
+        "model_list": [_deployment(place, entrant, time_scale) for entrant in entrants for place in places],
         "router_settings": {
             "routing_groups": groups,
             "redis_host": "127.0.0.1",
@@ -127,14 +136,14 @@ def clean_environment() -> Mapping[str, str]:
     return {**kept, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONUNBUFFERED": "1"}
 
 
-def _model_name(model: str, strategy: str) -> str:
-    return model if strategy == OURS else f"{model}@{strategy}"
+def _model_name(model: str, entrant: str) -> str:
+    return model if entrant == OURS else f"{model}@{entrant}"
 
 
-def _deployment(place: Place, strategy: str, time_scale: float) -> dict[str, Any]:
+def _deployment(place: Place, entrant: str, time_scale: float) -> dict[str, Any]:
     tier = PAPER_CLUSTER.tier(place.tier)
     return {
-        "model_name": _model_name(place.model, strategy),
+        "model_name": _model_name(place.model, entrant),
         "litellm_params": {
             "model": f"hosted_vllm/{place.model}",
             "api_base": f"http://127.0.0.1:{place.port}/v1",
@@ -143,7 +152,7 @@ def _deployment(place: Place, strategy: str, time_scale: float) -> dict[str, Any
             "output_cost_per_token": tier.output_usd_per_million / 1e6,
         },
         "model_info": {
-            "id": _model_name(place.id, strategy),
+            "id": _model_name(place.id, entrant),
             "routebalance": _known_of(tier, time_scale),
         },
     }
@@ -156,7 +165,7 @@ def _known_of(tier: Tier, time_scale: float) -> dict[str, Any]:
         "output_tokens": tier.output_tokens,
         "tpot_ms": round(prior.tpot_s * 1000 / time_scale, 3),
         "ttft_ms": round(prior.ttft_s * 1000 / time_scale, 3),
-        "max_num_seqs": int(prior.slots),
+        "max_num_seqs": SLOTS,
         "tier": tier.name,
     }
 
@@ -171,5 +180,6 @@ def _proxy_command(config: Path, port: int) -> Sequence[str]:
 
 def _backend_command(time_scale: float, seed: int) -> Sequence[str]:
     where = ("--cluster", "paper", "--first-port", "0")
-    manner = ("--time-scale", str(time_scale), "--stream-interval", str(_STREAM_INTERVAL))
+    manner: tuple[str, ...] = ("--time-scale", str(time_scale), "--stream-interval", str(_STREAM_INTERVAL))
+    manner += ("--truth", "--slots", str(SLOTS))
     return (sys.executable, "-m", "rb_litellm.demo.backend", *where, *manner, "--seed", str(seed))

@@ -1,25 +1,20 @@
-"""Checks of a configuration file alone: strategy, groups, members, prices, what is known of the models."""
+"""A configuration that could be read, as the doctor's checks and `init` ask of it."""
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rb_litellm.candidates import model_info
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.doctor.finding import Finding, error, ok, warn
-from rb_litellm.litellm_adapter.proxy.preflight import mistakes, strategies
-from rb_litellm.litellm_adapter.shared.catalog import mode_of, read_deployment
-from rb_litellm.predictors.model import Predictor, PredictorError
-from rb_litellm.predictors.priors import size_billions
+from rb_litellm.litellm_adapter.proxy.preflight import models_in_database, strategies
+from rb_litellm.litellm_adapter.shared.catalog import is_self_hosted, read_deployment
+from rb_litellm.litellm_adapter.shared.model_kinds import guessed_kind, kind_of
+from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.telemetry.headers import header_value
 
-_CALLBACK = "rb_litellm.proxy"
 _PRICES = ("input_cost_per_token", "output_cost_per_token")
 
 
@@ -32,13 +27,25 @@ class Configuration:
         self.router = _mapping(content.get("router_settings"))
         self.entries = [_mapping(entry) for entry in _list(content.get("model_list"))]
         self.strategies = [Strategy(*found) for found in strategies(content)]
-        self.deployments = [_deployment(number, entry) for number, entry in enumerate(self.entries)]
-        self.modes = {d.id: mode_of(e) for d, e in zip(self.deployments, self.entries, strict=True)}
-        """chat, embedding, image_generation, ..., by deployment; None where nobody says."""
+        credentials = _list(content.get("credential_list"))
+        parameters = [_parameters(entry, credentials) for entry in self.entries]
+        self.deployments = [
+            _deployment(number, entry, params)
+            for number, (entry, params) in enumerate(zip(self.entries, parameters, strict=True))
+        ]
+        self.parameters = {d.id: p for d, p in zip(self.deployments, parameters, strict=True)}
+        """`litellm_params` by deployment, with what its credential adds."""
+        by_id = list(zip((d.id for d in self.deployments), self.entries, strict=True))
+        self.modes = {id_: kind_of(entry) for id_, entry in by_id}
+        """What deployments are for as somebody states it (chat, embedding, image, ...); None: nobody does."""
+        self.kinds = {id_: guessed_kind(entry) for id_, entry in by_id}
+        """The same, where nobody states it as the name tells."""
+        self.in_database = models_in_database(content)
+        """Whether more models, and router settings, may come from a database."""
 
     def members(self, strategy: Strategy) -> list[Deployment]:
         """The deployments that a strategy chooses among."""
-        if strategy.models:
+        if strategy.group is not None:
             return [d for d in self.deployments if d.group in strategy.models]
         claimed = {
             model
@@ -47,10 +54,23 @@ class Configuration:
         }
         return [d for d in self.deployments if d.group not in claimed]
 
+    def api_base(self, deployment: Deployment) -> str | None:
+        """The address of its server, where it is self-hosted and the file or a credential says it."""
+        base = self.parameters[deployment.id].get("api_base")
+        if not isinstance(base, str) or base.startswith("os.environ/"):
+            return None
+        return base if is_self_hosted(deployment.model, self.parameters[deployment.id]) else None
+
+    def api_key(self, deployment: Deployment) -> str | None:
+        """The key that its server gets, where it is known here."""
+        key = self.parameters[deployment.id].get("api_key")
+        return key if isinstance(key, str) and not key.startswith("os.environ/") else None
+
     def quality_known(self, deployment: Deployment) -> bool:
         """Whether a setting or a predictor says how good it is."""
         return deployment.quality is not None or any(
-            deployment in self.members(strategy) and _source(strategy.settings).knows(model_info(deployment))
+            deployment in self.members(strategy)
+            and source_of(strategy.settings).knows(model_info(deployment))
             for strategy in self.strategies
         )
 
@@ -74,190 +94,27 @@ class Strategy:
             self.settings = RouteBalanceSettings()
 
 
-def check(config: Configuration) -> Iterator[Finding]:
-    """All findings that the file alone gives."""
-    yield from _environment(config)
-    yield from _settings(config)
-    yield from _names(config)
-    yield from _loaded(config)
-    if not config.strategies:
-        yield error(
-            "strategy",
-            "no router and no routing group has routing_strategy: routebalance",
-            f"routebalance init --config {config.file} proposes the lines to add",
-        )
-        return
-    for strategy in config.strategies:
-        yield from _group(config, strategy)
-    yield from _prices(config)
-    for strategy in config.strategies:
-        yield from _knowledge(config, strategy)
-
-
-def _environment(config: Configuration) -> Iterator[Finding]:
-    unset = sorted(set(_unset_names(config.content)))
-    if unset:
-        yield warn(
-            "environment",
-            f"the configuration names variables that are not set here: {', '.join(unset)}",
-            "set them as the proxy will have them, or take the findings below with that in mind",
-        )
-
-
-def _unset_names(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and value.startswith("os.environ/"):
-        name = value.removeprefix("os.environ/")
-        if name not in os.environ:
-            yield name
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _unset_names(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _unset_names(item)
-
-
-def _settings(config: Configuration) -> Iterator[Finding]:
-    wrong = [line for message in mistakes(config.file) for line in message.splitlines()]
-    for line in wrong:
-        yield error("settings", line, "correct it; with this the proxy does not start")
-    if config.strategies and not wrong:
-        yield ok("settings", "all settings of RouteBalance are understood")
-
-
-def _names(config: Configuration) -> Iterator[Finding]:
-    """Names travel in response headers and log lines, where not every character may stand."""
-    groups = [_mapping(group).get("group_name") for group in _list(config.router.get("routing_groups"))]
-    named = (
-        [("model_name", entry.get("model_name")) for entry in config.entries]
-        + [("model_info.id", _mapping(entry.get("model_info")).get("id")) for entry in config.entries]
-        + [("group_name", group) for group in groups]
-    )
-    for where, name in dict.fromkeys((where, name) for where, name in named if isinstance(name, str)):
-        if name != header_value(name):
-            yield warn(
-                "names",
-                f"{where} {name[:64]!r} has characters or spaces that no response header may carry",
-                "name it in visible ASCII, without spaces at its ends",
-            )
-
-
-def _loaded(config: Configuration) -> Iterator[Finding]:
-    callbacks = _mapping(config.content.get("litellm_settings")).get("callbacks")
-    if _CALLBACK in (callbacks if isinstance(callbacks, list) else [callbacks]):
-        yield ok(
-            "loading", f"litellm_settings.callbacks names {_CALLBACK}: started by `litellm` or `rb-litellm`"
-        )
-    elif config.strategies:
-        yield ok(
-            "loading",
-            f"to be started by `rb-litellm`; for `litellm` add {_CALLBACK} to litellm_settings.callbacks",
-        )
-
-
-def _group(config: Configuration, strategy: Strategy) -> Iterator[Finding]:
-    members = config.members(strategy)
-    name = strategy.where.removeprefix("router_settings.")
-    models = sorted({d.group for d in members})
-    if _mapping(config.content.get("general_settings")).get("store_model_in_db") is True and not members:
-        yield ok("members", f"{name}: its models are kept in the database")
-    elif not members:
-        yield error(
-            "members",
-            f"{name} has no deployment to choose from",
-            "name model groups of model_list in its models, or take them out of other groups",
-        )
-    elif len(members) == 1:
-        yield warn(
-            "members",
-            f"{name} has a single deployment, {members[0].model}: nothing is there to choose",
-            "add deployments, or models to the group",
-        )
-    else:
-        yield ok("members", f"{name}: {len(members)} deployments of {_counted(models)}")
-    kinds = {d.generates for d in members}
-    if len(kinds) > 1:
-        silent = sorted({d.group for d in members if not d.generates})
-        yield error(
-            "members",
-            f"{name} mixes models that write answers with models that do not ({', '.join(silent)})",
-            "give them groups of their own: a request of the one kind fails on the other",
-        )
-    automatic = sorted({d.group for d in members if d.model.startswith("auto_router/")})
-    if automatic:
-        yield error(
-            "members",
-            f"{name} has auto routers of LiteLLM among its members: {', '.join(automatic)}",
-            "name the models behind them instead: an auto router is no deployment and has no load",
-        )
-    wildcards = sorted({d.group for d in members if "*" in d.group})
-    if wildcards:
-        yield warn(
-            "members",
-            f"{name} has wildcard models: {', '.join(wildcards)}",
-            "list the models by name: of what a wildcard will match, no price and no quality is known",
-        )
-
-
-def _prices(config: Configuration) -> Iterator[Finding]:
-    routed = config.routed()
-    unpriced = sorted(
-        {d.group for d in routed if math.isnan(d.input_usd_per_token) or math.isnan(d.output_usd_per_token)}
-    )
-    if unpriced:
-        yield warn(
-            "prices",
-            f"no price is known of {_counted(unpriced)}: taken for the median of the other candidates",
-            "set input_cost_per_token and output_cost_per_token in their litellm_params (0 for free)",
-        )
-    elif routed:
-        yield ok("prices", f"known for all {len(routed)} deployments")
-
-
-def _knowledge(config: Configuration, strategy: Strategy) -> Iterator[Finding]:
-    members = config.members(strategy)
-    try:
-        source = _source(strategy.settings)
-    except (PredictorError, SettingsError):
-        return  # reported by `settings`
-    by_origin: dict[str, set[str]] = {}
-    for d in members:
-        by_origin.setdefault(_origin(source, d), set()).add(d.group)
-    guessed = sorted(by_origin.pop("guessed", ()))
-    name = strategy.where.removeprefix("router_settings.")
-    for origin, groups in sorted(by_origin.items()):
-        yield ok("quality", f"{name}: {origin} for {_counted(sorted(groups))}")
-    if guessed:
-        yield warn(
-            "quality",
-            f"{name}: nothing tells how good {_counted(guessed)} may be: taken for a model of medium size",
-            "set model_info.routebalance.quality (routebalance init proposes figures) or train a predictor",
-        )
-
-
-def _source(settings: RouteBalanceSettings) -> PredictionSource:
-    if settings.predictor is None:
+def source_of(settings: RouteBalanceSettings) -> PredictionSource:
+    """What a strategy's settings predict by; raises what a predictor's folder raises."""
+    if isinstance(settings.predictor, str):
         return PredictionSource()
     return PredictionSource(Predictor.load(settings.predictor.path), settings.predictor.models)
 
 
-def _origin(source: PredictionSource, deployment: Deployment) -> str:
-    info = model_info(deployment)
-    if source.knows(info):
-        return f"the predictor ({source.version}) speaks"
-    if info.quality is not None:
-        return "quality is configured"
-    if size_billions(info.model) or size_billions(info.key):
-        return "quality is guessed from the size in the name"
-    if info.usd_per_million_tokens:
-        return "quality is guessed from the price"
-    return "guessed"
+def _parameters(entry: Mapping[str, Any], credentials: Sequence[Any]) -> Mapping[str, Any]:
+    return {**_credential(entry, credentials), **_priced(_mapping(entry.get("litellm_params")))}
 
 
-def _deployment(number: int, entry: Mapping[str, Any]) -> Deployment:
+def _deployment(number: int, entry: Mapping[str, Any], params: Mapping[str, Any]) -> Deployment:
     info = {**_priced(_mapping(entry.get("model_info"))), "id": f"model_list.{number}"}
-    params = _priced(_mapping(entry.get("litellm_params")))
     return read_deployment({**entry, "model_info": info, "litellm_params": params}, lambda *_: None)
+
+
+def _credential(entry: Mapping[str, Any], credentials: Sequence[Any]) -> Mapping[str, Any]:
+    """What the entry's `litellm_credential_name` stands for in the file."""
+    name = _mapping(entry.get("litellm_params")).get("litellm_credential_name")
+    found = (c for c in map(_mapping, credentials) if name and c.get("credential_name") == name)
+    return _mapping(next(found, {}).get("credential_values"))
 
 
 def _priced(holder: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,11 +128,6 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def _counted(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-    return f"{len(names)} model{'s' if len(names) != 1 else ''} ({shown})"
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -79,8 +79,7 @@ def _cooldowns(config: Configuration) -> Iterator[Finding]:
 
 
 def _outranked(config: Configuration) -> Iterator[Finding]:
-    general = config.content.get("general_settings") or {}
-    if isinstance(general, dict) and general.get("store_model_in_db") is True:
+    if config.in_database:
         yield warn(
             "policies",
             "store_model_in_db: router settings saved in the Admin UI outrank this file",

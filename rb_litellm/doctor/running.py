@@ -10,13 +10,18 @@ from typing import Any
 import httpx
 
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
-from rb_litellm.doctor import servers
+from rb_litellm.doctor import keys, servers
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, error, ok, warn
+from rb_litellm.telemetry.trouble import deployment_trouble
 
 _TRIES = 60
 """Requests, each on a connection of its own, within which all workers are expected to have answered."""
+_TRIES_ALONE = 15
+"""Of these, where workers do not tell of each other."""
 _TIMEOUT_S = 10.0
+_SHOWN = 10
+"""Deployments in trouble that are told one by one."""
 _SKEW_S = 5.0
 """The header that tells the proxy's clock has whole seconds, and servers renew it when they come to it."""
 
@@ -42,6 +47,8 @@ def check(url: str, key: str | None, config: Configuration | None) -> Iterator[F
         yield from _workers(seen)
         for name, status in sorted(seen.items()):
             yield from _worker(name, status)
+        yield from _deployments(seen)
+        yield from keys.check(url, _headers(key))
         if config is not None and seen:
             yield from _drift(config, next(iter(seen.values())))
     yield from _key(url, key, next(iter(seen.values()), None))
@@ -50,7 +57,7 @@ def check(url: str, key: str | None, config: Configuration | None) -> Iterator[F
 def _ask_workers(url: str, key: str | None) -> tuple[dict[str, Mapping[str, Any]], Finding | None]:
     """Status by worker, asked until every worker that they tell of has answered."""
     seen: dict[str, Mapping[str, Any]] = {}
-    for _ in range(_TRIES):
+    for tries in range(_TRIES):
         try:
             answer = httpx.get(f"{url}/routebalance/status", headers=_headers(key), timeout=_TIMEOUT_S)
         except httpx.HTTPError as failure:
@@ -62,7 +69,8 @@ def _ask_workers(url: str, key: str | None) -> tuple[dict[str, Mapping[str, Any]
         status = answer.json()
         seen[str(status["worker"])] = status
         exchange = status.get("exchange") or {}
-        if len(seen) >= int(exchange.get("peers") or 0) + 1:
+        alone = exchange.get("mode") == "memory"  # such a worker knows of no others
+        if len(seen) >= int(exchange.get("peers") or 0) + 1 and not (alone and tries < _TRIES_ALONE):
             break
     return seen, None
 
@@ -74,9 +82,11 @@ def _refused(code: int, key: str | None) -> Finding:
             "a worker of this proxy has not loaded RouteBalance: it has no /routebalance/status",
             "start it with rb-litellm, or add rb_litellm.proxy to litellm_settings.callbacks",
         )
-    return warn(
+    return error(
         "workers",
-        f"/routebalance/status is refused ({code}){'' if key else ': no key was given'}",
+        f"/routebalance/status refuses the key ({code})"
+        if key
+        else f"/routebalance/status wants a key, and none was given ({code})",
         "give a proxy admin's key: --key, LITELLM_MASTER_KEY or general_settings.master_key",
     )
 
@@ -98,6 +108,13 @@ def _workers(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
         )
     else:
         yield ok("workers", f"RouteBalance is registered in every worker ({len(seen)})")
+    alone = [name for name, s in seen.items() if (s.get("exchange") or {}).get("mode") == "memory"]
+    if len(alone) > 1:
+        yield error(
+            "exchange",
+            f"{len(alone)} workers run without Redis: each knows its own load only, and none the others'",
+            "name a Redis (router_settings.redis_host or redis.url), or run one worker",
+        )
     for what in ("version", "litellm"):
         if len(found := sorted({str(status[what]) for status in seen.values()})) > 1:
             name = "rb_litellm" if what == "version" else what
@@ -125,6 +142,27 @@ def _worker(name: str, status: Mapping[str, Any]) -> Iterator[Finding]:
             f"{name} has routed requests by the fallback rule or without a measurement: {listed}",
             "see its log for the cause, and report it",
         )
+
+
+def _deployments(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Deployments that fail or answer far slower than predicted, as any worker tells."""
+    trouble: dict[str, list[str]] = {}
+    for status in seen.values():
+        for d in (d for tier in status.get("tiers", ()) for d in tier["deployments"]):
+            told = deployment_trouble(d)
+            if told:
+                trouble.setdefault(d.get("name", d["id"]), told)
+    for name, told in list(trouble.items())[:_SHOWN]:
+        yield error(
+            "deployments",
+            f"{name}: {'; '.join(told)}",
+            "see the server's log; take it out of model_list if it shall not come back",
+        )
+    if len(trouble) > _SHOWN:
+        yield error("deployments", f"{len(trouble) - _SHOWN} more are in trouble", "see the status page")
+    total = sum(len(tier["deployments"]) for tier in next(iter(seen.values()), {}).get("tiers", ()))
+    if total and not trouble:
+        yield ok("deployments", f"none of {total} has failed of late")
 
 
 def _drift(config: Configuration, status: Mapping[str, Any]) -> Iterator[Finding]:

@@ -62,9 +62,18 @@ def check_redis(config: Configuration) -> Iterator[Finding]:
         yield error("redis", str(wrong), "correct it")
         return
     if settings is None:
+        missing = "none is set up" if arguments.enabled else "redis.enabled is false"
+        workers = os.environ.get("NUM_WORKERS", "").strip()
+        if workers.isdigit() and int(workers) > 1:
+            yield error(
+                "redis",
+                f"{missing}, and NUM_WORKERS starts {workers} workers: each knows its own load only",
+                "name one (router_settings.redis_host or redis.url), or run one worker",
+            )
+            return
         yield warn(
             "redis",
-            "none is set up" if arguments.enabled else "redis.enabled is false",
+            missing,
             "nothing to do for one worker; with more, name one (router_settings.redis_host or redis.url): "
             "without it each worker knows its own load only",
         )

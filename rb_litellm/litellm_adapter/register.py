@@ -10,6 +10,7 @@ from rb_litellm.litellm_adapter.proxy.hot_reload import HotReload
 from rb_litellm.litellm_adapter.proxy.metrics_report import MetricsReport
 from rb_litellm.litellm_adapter.proxy.routes import Routes
 from rb_litellm.litellm_adapter.proxy.shadow_evaluation import ShadowEvaluation
+from rb_litellm.litellm_adapter.proxy.start_line import StartLine
 from rb_litellm.litellm_adapter.worker import Worker, add_part, worker
 from rb_litellm.telemetry.log_lines import keep_lines_safe
 
@@ -22,7 +23,7 @@ def _hot_reload(_: Worker) -> HotReload:
     return HotReload()
 
 
-_PARTS = (MetricsReport, Routes, ShadowEvaluation, _hot_reload)
+_PARTS = (MetricsReport, Routes, StartLine, ShadowEvaluation, _hot_reload)
 
 
 def register() -> None:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
 
 from rb_litellm.balancer import Balancer
 from rb_litellm.config import (
-    PredictorSettings,
+    PredictorSetting,
     RedisSettingsArgs,
     RouteBalanceSettings,
     ScrapeSettings,
@@ -36,11 +37,14 @@ from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
 from rb_litellm.litellm_adapter.shared.gauge_exchange import Sharing
 from rb_litellm.litellm_adapter.shared.hub_stalls import HubNotice, hub_is_off
 from rb_litellm.litellm_adapter.shared.learned_share import GuardedLearned
+from rb_litellm.litellm_adapter.shared.lone_grades import LoneGrades
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
 from rb_litellm.litellm_adapter.shared.usage_share import GuardedUsage
 from rb_litellm.litellm_adapter.shared.weights_notice import WeightsNotice
+from rb_litellm.predictors.ability_learning import AbilityLearning
+from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
@@ -70,6 +74,8 @@ class Runtime:
         self.meter = prometheus_meter()
         self.recorder = Recorder(self.meter)
         self.feedback = FeedbackBox()
+        self.learning = AbilityLearning(KINDS)
+        self._lone_grades = LoneGrades(self.learning)
         self.shadow_evaluation: ShadowEvaluationSettings | None = None
         self.drift = Drift()
         """How surely each deployment and model has left what is predicted of it."""
@@ -89,8 +95,9 @@ class Runtime:
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self.random, memory, usage)
         self.sharing.failures = GuardedFailures(self.balancer.beliefs, self.lock)
         self.sharing.learned = GuardedLearned(self.balancer.beliefs, self.lock, clock)
+        self.sharing.grades = self.learning
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
-        self._predictors = Predictors(partial(self.failed, "predictor"))
+        self._predictors = Predictors(partial(self.failed, "predictor"), self.learning)
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None
         self._weights_notice = WeightsNotice()
@@ -118,6 +125,7 @@ class Runtime:
                 self.shadow_evaluation = settings.shadow_evaluation
             if "feedback" in settings.model_fields_set:
                 self.feedback.settings = settings.feedback
+                self.learning.on = settings.feedback is not None and settings.feedback.learn
             entries = getattr(router, "model_list", None) or ()
             self._weights_notice.tell(entries)
             self._hub_notice.tell(entries, hub_is_off())
@@ -134,14 +142,24 @@ class Runtime:
         self.scraping.ensure_started(self.reckoner)
         self._predictors.ensure_started()
 
-    def prediction_source(self, settings: PredictorSettings | None) -> PredictionSource:
-        """The predictor at the configured folder, read once per process and again when it changes.
+    def settle_grades(self) -> None:
+        """Take up users' grades where no exchange with other workers does."""
+        status = self.sharing.status()
+        if status is None or status.mode == "memory":
+            self._lone_grades.settle()
+
+    def prediction_source(
+        self, settings: PredictorSetting, entries: Sequence[Mapping[str, Any]] = ()
+    ) -> PredictionSource:
+        """The predictor at the configured folder, read once per process and again when it changes; `entries`
+        are LiteLLM's of `model_list`.
 
         Raises:
             PredictorError: the folder is missing, corrupt or of another version.
-            SettingsError: a model is mapped to one that the predictor does not know.
+            SettingsError: a model is mapped to one that the predictor does not know, or a name may mean
+                several models.
         """
-        return self._predictors.source(settings)
+        return self._predictors.source(settings, entries)
 
     def predictor_versions(self) -> list[str]:
         """Versions of the predictors in use."""
@@ -186,4 +204,9 @@ class Runtime:
         self.balancer.beliefs.learn(outcome)
         self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
-            _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", change)
+            named = replace(
+                change,
+                name=self.catalog.name_of(change.name),
+                predictor=bool(self._predictors.versions()),
+            )
+            _log.log(logging.WARNING if change.drifting else logging.INFO, "RouteBalance: %s", named)

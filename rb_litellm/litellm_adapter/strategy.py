@@ -332,8 +332,9 @@ def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceS
     check_feedback(settings.feedback, "routing_strategy_args")
     check_shadow_evaluation(settings, "routing_strategy_args")
     its = worker()
-    its.runtime.catalog.check(getattr(router, "model_list", None) or ())
-    predictions = its.runtime.prediction_source(settings.predictor)
+    entries = getattr(router, "model_list", None) or ()
+    its.runtime.catalog.check(entries)
+    predictions = its.runtime.prediction_source(settings.predictor, entries)
     # The first request must not wait for a vocabulary to be read.
     predictions.predict([read_prompt("What is this?", None, None)], [])
     its.adopt(settings, router)

@@ -93,6 +93,7 @@ class Worker:
         runtime = self.runtime
         self._leave_unused()
         self.accounting.expire()
+        runtime.settle_grades()
         runtime.balancer.beliefs.observe_streams(
             runtime.ledger.streams(MAX_STREAMS_PER_STEP), runtime.clock()
         )

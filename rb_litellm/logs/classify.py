@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from rb_litellm.logs.kinds import kind_of
+from rb_litellm.logs.kinds import MARK, kind_of
 
 UNREADABLE = "unreadable"
 NO_TIME = "without a time that can be read"
@@ -79,6 +79,8 @@ def classified(frame: pl.DataFrame, kinds: Collection[str] | None, failed: bool)
     why = (
         pl.when(pl.col("broken").is_not_null())
         .then(pl.lit(UNREADABLE))
+        .when(pl.col("model_id") == MARK)
+        .then(pl.lit(EVALUATION))
         .when(pl.col("failed") & pl.lit(not failed))
         .then(pl.lit(FAILED))
         .when(other & (pl.col("kind") != "unknown"))

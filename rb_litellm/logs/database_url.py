@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from rb_litellm.logs.rows import SpendLogsError
+from rb_litellm.redaction import shown_address
 
 _POOL = (
     "connection_limit", "pool_timeout", "pgbouncer", "statement_cache_size", "socket_timeout",
@@ -91,8 +92,7 @@ def _own_authorities() -> bool:
 
 def shown_url(url: str) -> str:
     """The URL without user, password and parameters."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+    return shown_address(url)
 
 
 def shown_source(source: str) -> str:

@@ -16,7 +16,8 @@ from rb_litellm.logs.files import LogFileError, rows_of_file
 
 MAX_CALL_ID = 256
 """Characters of a call's id."""
-_FIELDS = ("call_id", "score")
+_FIELDS = ("call_id", "score", "thumbs")
+_THUMBS = {"up": 1.0, "down": 0.0}
 
 
 class FeedbackFull(Exception):
@@ -42,8 +43,14 @@ def parse_feedback(given: object) -> Feedback:
     if not isinstance(given, Mapping):
         raise ValueError(f"feedback is {type(given).__name__}; allowed is an object of call_id and score")
     if unknown := sorted(str(name) for name in given if name not in _FIELDS):
-        raise ValueError(f"unknown field {unknown[0][:60]!r}; allowed are call_id and score")
-    call_id, score = given.get("call_id"), given.get("score")
+        raise ValueError(f"unknown field {unknown[0][:60]!r}; allowed are call_id, and score or thumbs")
+    call_id, score, thumbs = given.get("call_id"), given.get("score"), given.get("thumbs")
+    if thumbs is not None:
+        if score is not None:
+            raise ValueError("score and thumbs are both given; allowed is one of them")
+        if thumbs not in _THUMBS:
+            raise ValueError(f"thumbs is {_short(thumbs)}; allowed is up or down")
+        score = _THUMBS[thumbs]
     if not isinstance(call_id, str) or not 1 <= len(call_id) <= MAX_CALL_ID:
         raise ValueError(f"call_id is {_short(call_id)}; allowed is a text of 1 to {MAX_CALL_ID} characters")
     if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0.0 <= score <= 1.0:
@@ -60,7 +67,8 @@ def read_feedback(path: Path) -> dict[str, float]:
     scores = {}
     for number, row in rows_of_file(path):
         try:
-            one = parse_feedback({"call_id": row.get("call_id"), "score": _number(row.get("score"))})
+            told = {name: row.get(name) for name in _FIELDS}
+            one = parse_feedback({**told, "score": _number(told["score"])})
         except ValueError as error:
             raise LogFileError(f"{path}, row {number}: {error}") from None
         scores[one.call_id] = one.score

@@ -103,6 +103,7 @@ def _said(why: str, row: dict[str, object]) -> str:
         classify.OTHER_KIND: ("call_type",),
         classify.FAILED: ("status",),
         classify.CACHED: ("cache_hit",),
+        classify.EVALUATION: ("model_id",),
     }.get(why)
     if names is None:
         return str(row["broken"])[:200]

@@ -18,10 +18,11 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from rb_litellm.logs.database_url import SCHEMES, shown_source
-from rb_litellm.logs.kinds import MARK, WRITTEN
+from rb_litellm.logs.kinds import WRITTEN
 from rb_litellm.logs.report import ReadReport
 from rb_litellm.logs.rows import SpendLogsError
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_ROWS", "WRITTEN", "LoggedCall", "SpendLog", "SpendLogsError", "read_spend_logs"]
 
-MAX_ROWS = 1_000_000
-"""Calls that are kept at most: the latest."""
+MAX_ROWS = 100_000
+"""Calls that are kept at most, the latest: with their prompts they fit into 1 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def _frames(source: str) -> Iterator[pl.DataFrame]:
 
 
 def _calls(latest: Any, named: Sequence[str], report: ReadReport) -> Iterator[LoggedCall]:
-    from rb_litellm.logs.classify import EVALUATION, FAILED, MOCKED
+    from rb_litellm.logs.classify import FAILED, MOCKED
     from rb_litellm.logs.exports import long_columns
 
     for number, frame in latest.by_source():
@@ -154,8 +155,6 @@ def _calls(latest: Any, named: Sequence[str], report: ReadReport) -> Iterator[Lo
             call, reason = _call(row), None
             if "mock_response" in call.body_text and "mock_response" in call.body:
                 reason = MOCKED
-            elif MARK in call.metadata_text:
-                reason = EVALUATION
             elif call.failed and not latest.failed:
                 reason = FAILED
             if reason:
@@ -184,17 +183,18 @@ def _call(row: Mapping[str, Any]) -> LoggedCall:
         start_s=start,
         end_s=end,
         first_token_s=first if streamed else None,
-        model=row["model"] or "",
-        group=row["model_group"] or row["model"] or "",
-        deployment=row["model_id"] or row["api_base"] or row["model"] or "",
+        # Few names stand in many rows: each is held once.
+        model=intern(row["model"] or ""),
+        group=intern(row["model_group"] or row["model"] or ""),
+        deployment=intern(row["model_id"] or row["api_base"] or row["model"] or ""),
         input_tokens=int(row["tokens_in"]),
         output_tokens=int(row["tokens_out"]),
         cost_usd=row["cost"],
         # Older releases have no column for it.
         failed=bool(row["failed"]) or told.get("status") == "failure",
-        session=row["session_id"] or "",
-        kind=kind,
-        provider=row["custom_llm_provider"] or "",
+        session=intern(row["session_id"] or ""),
+        kind=intern(kind),
+        provider=intern(row["custom_llm_provider"] or ""),
         aborted=bool(told.get("client_disconnected")),
         body_text=body,
         metadata_text=metadata if "routebalance" in metadata else "",

@@ -11,7 +11,7 @@ summation, so figures agree to about one part in a million. That is checked when
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,48 @@ class Forest:
         self._feature: Indices = np.ascontiguousarray(questions["feature"])
         self._threshold: Floats = np.ascontiguousarray(questions["at"])[:, None]
         self._depth = depth
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All of it as plain arrays, for `of_arrays`."""
+        return {
+            "base": self._base,
+            "runs": self._runs.astype(np.int32),
+            "leaves": self._leaves.reshape(-1, 1 << self._depth),
+            "feature": self._feature.astype(np.int32),
+            "threshold": self._threshold[:, 0],
+            "question": self._question.astype(np.int32),
+        }
+
+    @classmethod
+    def of_arrays(cls, told: Mapping[str, npt.NDArray[Any]]) -> Forest:
+        """The opposite of `arrays`.
+
+        Raises:
+            Unsupported: the arrays do not belong together.
+        """
+        forest = cls.__new__(cls)
+        leaves = np.asarray(told["leaves"], dtype=np.float32)
+        trees, width = leaves.shape
+        forest._depth = width.bit_length() - 1
+        forest._base = np.asarray(told["base"], dtype=np.float32)
+        forest._runs = np.asarray(told["runs"], dtype=np.intp)
+        forest._leaves = np.ascontiguousarray(leaves).ravel()
+        forest._first_leaves = np.arange(0, leaves.size, width, dtype=np.intp)[:, None]
+        forest._feature = np.asarray(told["feature"], dtype=np.intp)
+        forest._threshold = np.asarray(told["threshold"], dtype=np.float32)[:, None]
+        forest._question = np.asarray(told["question"], dtype=np.intp)
+        asked = len(forest._feature)
+        if (
+            width != 1 << forest._depth
+            or forest._question.shape != ((width - 1) * trees,)
+            or len(forest._threshold) != asked
+            or len(forest._runs) != len(forest._base)
+            or not 0 <= forest._question.min(initial=0) <= forest._question.max(initial=0) < asked
+            or not 0 <= forest._runs.min(initial=0) <= forest._runs.max(initial=0) < trees
+            or np.any(np.diff(forest._runs) <= 0)
+        ):
+            raise Unsupported("arrays that do not belong together")
+        return forest
 
     def predict(self, rows: Floats) -> Floats:
         """Outputs (R, K) for features (R, F); no feature may be NaN, which XGBoost takes for missing."""

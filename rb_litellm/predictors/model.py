@@ -30,6 +30,8 @@ from rb_litellm.predictors.priors import KnownModel
 
 FORMAT = 5
 CARD = "card.json"
+PROMPTS = "prompts.txt"
+"""Ids of the prompts that a predictor has seen, so that nobody judges it by them."""
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantile levels of `ModelPredictions.length_quantiles`."""
 _SHARES = np.array([0.175, 0.2, 0.25, 0.2, 0.175])
@@ -68,6 +70,12 @@ class Predictor:
         self._confidence: FloatArray = np.array(meta["confidence"], dtype=np.float64)
         self._mean_factor: FloatArray = np.array(meta["length_mean_factor"], dtype=np.float64)
         self._residuals: FloatArray = _matrix(meta["length_residuals"], len(self.models))
+        self.share_of_default: FloatArray = np.array(
+            meta.get("share_of_default", np.zeros(len(self.models))), dtype=np.float64
+        )
+        """(M,) how much of a model's quality the default predictor is to say beside this one."""
+        if self.share_of_default.shape != (len(self.models),):
+            raise ValueError(f"{len(self.share_of_default)} shares for {len(self.models)} models")
         told_of = np.isin(np.arange(2 * len(self.models)), self._outputs)
         self.taught_quality: BoolArray = told_of[: len(self.models)]
         """(M,) models of which answers were graded; of others qualities are NaN."""

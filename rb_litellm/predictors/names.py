@@ -42,6 +42,27 @@ def same_model(name: str, known: Iterable[str]) -> str | None:
     return alike[0] if alike else None
 
 
+def trained_name(names: Collection[str], known: Collection[str], given: Mapping[str, str]) -> str | None:
+    """What a predictor that knows models by the names `known` calls the model that goes by `names`.
+
+    What `given` says of one of its names, else the name that both share, else the one that differs by the
+    provider alone. None where the predictor does not know the model.
+
+    Raises:
+        AmbiguousName: it may be several of the known models.
+    """
+    own = sorted(set(names) - {""})
+    told = {given[name] for name in own if name in given}
+    if len(told) > 1:
+        raise AmbiguousName(f"{listed(own)} name one model, which is said to be any of {listed(told)}")
+    if told:
+        return same_model(told.pop(), known)
+    alike = set(own) & set(known) or {one for one in known if provider_name(one) in own}
+    if len(alike) > 1:
+        raise AmbiguousName(f"the predictor knows {listed(own)} by several names: {listed(alike)}")
+    return alike.pop() if alike else None
+
+
 def resolve(name: str, meanings: Mapping[str, Collection[str]], what: str) -> str:
     """The one thing that a name stands for, out of what each name stands for.
 

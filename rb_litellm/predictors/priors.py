@@ -35,6 +35,15 @@ class ModelInfo:
     output_tokens: float | None = None
     usd_per_million_tokens: float | None = None
     context_window: int | None = None
+    base_model: str | None = None
+    """Which model a deployment with a name of its own serves (LiteLLM's `base_model`)."""
+    like: str | None = None
+    """The model that the operator has it taken for."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called: LiteLLM's name, or else its group's."""
+        return self.model or self.key
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
-"""The source of predictions: a trained predictor where there is one, priors for the rest.
+"""The source of predictions: a trained predictor for the models that it was taught, the default one for the
+rest, priors without either.
 
-Never raises and never returns anything but finite figures: a predictor that fails costs quality, not
-the request.
+Where training on few answers was found to say less of a model's prompts than the default predictor does, both
+speak, in the proportion that served best (`Predictor.share_of_default`). Never raises and never returns
+anything but finite figures: a predictor that fails costs quality, not the request.
 """
 
 from __future__ import annotations
@@ -9,13 +11,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
+from rb_litellm.predictors.ability_learning import AbilityLearning
+from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.model import LEVELS, Predictor, mean_below
-from rb_litellm.predictors.names import provider_name
+from rb_litellm.predictors.names import AmbiguousName, provider_name, trained_name
 from rb_litellm.predictors.priors import ModelInfo, prior_output_tokens, prior_quality
 
 __all__ = ["LEVELS", "ModelInfo", "PredictionSource"]
@@ -43,6 +48,12 @@ class _Columns:
     output_tokens: FloatArray
     length_quantiles: FloatArray
     """(M, Q)"""
+    of_default: FloatArray | None
+    """(M,) share of the default predictor in the quality of each model; None where it is not asked."""
+    asked: tuple[ModelInfo, ...]
+    """(M,) the models as the default predictor is asked for them."""
+    names: tuple[str, ...]
+    """(M,) what the models are called where users' grades of them are learned from."""
 
     def chosen(self, told: FloatArray, taught: BoolArray | None, prior: FloatArray | float) -> FloatArray:
         """The columns of M models out of (R, K, ...), with the prior for models without training data."""
@@ -82,15 +93,20 @@ class PredictionSource:
         predictor: Predictor | None = None,
         mapping: Mapping[str, str] | None = None,
         on_error: Callable[[Exception], None] | None = None,
+        default: DefaultPredictor | None = None,
+        learning: AbilityLearning | None = None,
     ) -> None:
+        """`learning` corrects what the default predictor says by users' grades."""
+        self._learning = learning
         self._mapping = dict(mapping or {})
         self._on_error = on_error
+        self._default = default
         self._in_use = _InUse(predictor)
 
     @property
     def version(self) -> str | None:
-        """Version of the predictor in use, None without one."""
-        predictor = self._in_use.predictor
+        """Version of the predictor in use, the trained one before the default one; None without either."""
+        predictor = self._in_use.predictor or self._default
         return predictor.version if predictor else None
 
     def replace(self, predictor: Predictor) -> None:
@@ -112,7 +128,8 @@ class PredictionSource:
         """Quality, length (R, M) and its quantiles (R, M, Q): all finite, length capped by `max_tokens`."""
         in_use = self._in_use
         columns = self._columns(in_use, tuple(models))
-        told = self._trained(in_use.predictor, columns, prompts) or _by_priors(columns, len(prompts))
+        told = self._by_default(columns, prompts) or _by_priors(columns, len(prompts))
+        told = self._trained(in_use.predictor, columns, prompts, told) or told
         if any(prompt.max_tokens is not None for prompt in prompts):
             caps = np.array([np.inf if p.max_tokens is None else float(p.max_tokens) for p in prompts])
             assert told.length_quantiles is not None
@@ -121,26 +138,48 @@ class PredictionSource:
                 told.length_quantiles, told.output_tokens, np.broadcast_to(caps[:, None], shape)
             )
             quantiles = np.minimum(told.length_quantiles, caps[:, None, None])
-            told = ModelPredictions(told.quality, tokens, told.confidence, quantiles)
+            told = replace(told, output_tokens=tokens, length_quantiles=quantiles)
         return told
 
+    def _by_default(self, columns: _Columns, prompts: Sequence[Prompt]) -> ModelPredictions | None:
+        """What the default predictor says; None where it is not asked or says nothing."""
+        if self._default is None or columns.of_default is None:
+            return None
+        try:
+            told = self._default.predict(prompts, columns.asked)
+            return told if self._learning is None else self._learning.correct(told, columns.names)
+        except Exception as error:  # noqa: BLE001 - whatever fails in there, the request is answered from priors
+            if self._on_error is not None:
+                self._on_error(error)
+            return None
+
     def _trained(
-        self, predictor: Predictor | None, columns: _Columns, prompts: Sequence[Prompt]
+        self,
+        predictor: Predictor | None,
+        columns: _Columns,
+        prompts: Sequence[Prompt],
+        others: ModelPredictions,
     ) -> ModelPredictions | None:
-        """What the predictor says, with the priors wherever it was not taught; None where it says nothing."""
+        """What the predictor says, with `others` wherever it was not taught; None where it says nothing."""
         if predictor is None or not columns.known.any():
             return None
         try:
             trained = predictor.predict(prompts)
             assert trained.length_quantiles is not None
-            quality, lengths = columns.taught_quality, columns.taught_lengths
+            assert others.length_quantiles is not None
+            taught, lengths = columns.taught_quality, columns.taught_lengths
+            quality = columns.chosen(trained.quality, taught, others.quality)
+            if columns.of_default is not None:
+                quality += columns.of_default * (others.quality - quality)
             return ModelPredictions(
-                columns.chosen(trained.quality, quality, columns.quality),
-                columns.chosen(trained.output_tokens, lengths, columns.output_tokens),
-                columns.chosen(trained.confidence, quality, 0.0),
-                columns.chosen(trained.length_quantiles, lengths, columns.length_quantiles),
+                quality,
+                columns.chosen(trained.output_tokens, lengths, others.output_tokens),
+                columns.chosen(trained.confidence, taught, others.confidence),
+                columns.chosen(trained.length_quantiles, lengths, others.length_quantiles),
+                others.kinds,
+                others.uncorrected_quality,
             )
-        except Exception as error:  # noqa: BLE001 - whatever fails in there, the request is answered from priors
+        except Exception as error:  # noqa: BLE001 - whatever fails in there, the request is answered without it
             if self._on_error is not None:
                 self._on_error(error)
             return None
@@ -163,21 +202,48 @@ class PredictionSource:
             quality=np.array([prior_quality(info, known) for info in models], dtype=np.float64),
             output_tokens=tokens,
             length_quantiles=tokens[:, None] * _PRIOR_SPREAD,
+            **self._of_default(predictor, models, of),
+            names=tuple(info.name for info in models),
         )
         sets[models] = made
         if len(sets) > MAX_SETS:
             sets.popitem(last=False)
         return made
 
+    def _of_default(
+        self, predictor: Predictor | None, models: tuple[ModelInfo, ...], of: IntArray
+    ) -> dict[str, Any]:
+        """The default predictor's part of `_Columns`, for models in the columns `of` of the trained one."""
+        if self._default is None:
+            return {"of_default": None, "asked": models}
+        if predictor is None:
+            return {"of_default": np.ones(len(models)), "asked": models}
+        told = [predictor.known[column].quality if column >= 0 else None for column in of]
+        shares = np.array(
+            [
+                1.0 if mean is None else predictor.share_of_default[column]
+                for mean, column in zip(told, of, strict=True)
+            ]
+        )
+        whole = (of >= 0) & predictor.taught_lengths[of]
+        if whole.all() and not shares.any():
+            return {"of_default": None, "asked": models}
+        moved = self._default.scale_of(
+            [(info, mean) for info, mean in zip(models, told, strict=True) if mean is not None]
+        )
+        asked = tuple(
+            replace(info, quality=mean if mean is not None else info.quality or moved(info))
+            for info, mean in zip(models, told, strict=True)
+        )
+        return {"of_default": shares, "asked": asked}
+
     def _find(self, names: Mapping[str, int], info: ModelInfo) -> int:
         own = (info.key, info.model, provider_name(info.model))
-        for name in own:
-            mapped = self._mapping.get(name)
-            if mapped is not None:
-                return names.get(mapped, -1)
-        for name in own:
-            if name in names:
-                return names[name]
-        # Trained under LiteLLM's name, and named here as the provider does.
-        longer = [column for name, column in names.items() if provider_name(name) in (info.key, info.model)]
-        return longer[0] if len(longer) == 1 else -1
+        try:
+            found = trained_name(own, names, self._mapping)
+        except AmbiguousName as error:
+            # Settings are checked before; models that come later are told of, and have priors.
+            if self._on_error is not None:
+                self._on_error(error)
+            found = None
+        return -1 if found is None else names[found]

@@ -71,11 +71,12 @@ def _by_chars(text: str) -> int:
 
 @lru_cache(maxsize=1)
 def _vocabulary() -> Vocabulary | None:
-    encoding = _encoding()
+    encoding = cl100k_base()
     return None if encoding is None else Vocabulary(encoding)
 
 
-def _encoding() -> tiktoken.Encoding | None:
+def cl100k_base() -> tiktoken.Encoding | None:
+    """The encoding, read from disk; None, with a warning, where its vocabulary is not to be found."""
     for folder in _vocabulary_folders():
         if (folder / _CL100K_FILE).is_file():
             before = os.environ.get("TIKTOKEN_CACHE_DIR")

@@ -57,6 +57,10 @@ class Interval:
     low: float
     high: float
 
+    def plus(self, amount: float) -> Interval:
+        """The same, higher by a known amount."""
+        return Interval(self.value + amount, self.low + amount, self.high + amount)
+
     def as_json(self) -> list[float]:
         """Value, low, high."""
         return [self.value, self.low, self.high]
@@ -86,17 +90,37 @@ class Judged:
         }
 
 
-def judge(runs: Sequence[RunResult], was: RunResult, pieces: Pieces, seed: int = 0) -> list[Judged]:
-    """Every run beside `was`. Runs with failed calls are judged by those that were answered, as a whole."""
+def judge(
+    runs: Sequence[RunResult],
+    was: RunResult,
+    pieces: Pieces,
+    seed: int = 0,
+    fixed_usd: float = 0.0,
+    was_fixed_usd: float = 0.0,
+    load: float = 1.0,
+) -> list[Judged]:
+    """Every run beside `was`. Runs with failed calls are judged by those that were answered, as a whole.
+
+    `fixed_usd` is what the runs' servers cost a month, busy or not, `was_fixed_usd` what those of `was` do. A
+    month under `load` has so many times the calls, on both sides of a difference.
+    """
     dice = np.random.default_rng(seed)
     draws = dice.multinomial(pieces.count, np.full(pieces.count, 1.0 / pieces.count), _DRAWS)
-    return [_judged(run, was, pieces, draws) for run in runs]
+    return [_judged(run, was, pieces, draws, load, fixed_usd, was_fixed_usd - fixed_usd) for run in runs]
 
 
-def _judged(run: RunResult, was: RunResult, pieces: Pieces, draws: IntArray) -> Judged:
+def _judged(
+    run: RunResult,
+    was: RunResult,
+    pieces: Pieces,
+    draws: IntArray,
+    load: float,
+    fixed_usd: float,
+    saved_fixed_usd: float,
+) -> Judged:
     calls = pieces.of_call.size
     # What each draw's calls amount to in a month: their sum, per second of the log.
-    monthly = MONTH_S / pieces.span_s
+    monthly = load * MONTH_S / pieces.span_s
 
     def mean(values: FloatArray, scale: float = 1.0) -> Interval:
         if values.size != calls:
@@ -121,8 +145,8 @@ def _judged(run: RunResult, was: RunResult, pieces: Pieces, draws: IntArray) -> 
         _p95(run.e2e_s, pieces, draws),
         mean(run.quality),
         mean(run.cost_usd, 1000.0),
-        total(run.cost_usd),
-        total(was.cost_usd - run.cost_usd) if same else nothing,
+        total(run.cost_usd).plus(fixed_usd),
+        total(was.cost_usd - run.cost_usd).plus(saved_fixed_usd) if same else nothing,
         mean(run.quality - was.quality) if same else nothing,
         mean(run.e2e_s - was.e2e_s) if same else nothing,
     )

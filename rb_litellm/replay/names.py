@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rb_litellm.logs.decisions import decided_group
 from rb_litellm.logs.spend_logs import LoggedCall
-from rb_litellm.predictors.names import AmbiguousName, listed, provider_name, resolve
+from rb_litellm.predictors.names import AmbiguousName, listed, provider_name, resolve, trained_name
 
 
 class LogNames:
@@ -63,20 +63,16 @@ def predictor_names(
         ValueError: the predictor has no such name, or knows a model by several; lists them.
     """
     told = {names.model(name, "--model"): name_there for name, name_there in given.items()}
-    for model, name_there in told.items():
-        if name_there not in known:
+    found = {}
+    for model in {*models, *told}:
+        try:
+            name_there = trained_name({model, *names.of_model(model)}, known, told)
+        except AmbiguousName as error:
+            raise AmbiguousName(f"{error}; say which with --model {model}=NAME") from None
+        if name_there is not None:
+            found[model] = name_there
+        elif model in told:
             raise ValueError(
-                f"--model {model}={name_there}: the predictor has no such name; it has {listed(known)}"
+                f"--model {model}={told[model]}: the predictor has no such name; it has {listed(known)}"
             )
-    for model in models:
-        if model in told:
-            continue
-        both = names.of_model(model) & set(known)
-        if len(both) > 1:
-            raise AmbiguousName(
-                f"the predictor knows {model} by several names: {listed(both)}; "
-                f"say which with --model {model}=NAME"
-            )
-        if both:
-            told[model] = both.pop()
-    return told
+    return found

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from rb_litellm.replay.check import GOOD_MEDIAN_ERROR
-from rb_litellm.replay.intervals import DAY_S, Interval, Judged, Pieces, judge
-from rb_litellm.replay.whatif import AS_LOGGED, Change, Replay
-from rb_litellm.sim.results import RunResult
+from rb_litellm.replay.intervals import DAY_S, Interval, Judged, Pieces
+from rb_litellm.replay.scenes import Played
+from rb_litellm.replay.whatif import Change, Replay
 
 _SAME_QUALITY = 0.005
 """Expected quality that is lower by no more is no lower."""
@@ -37,13 +38,6 @@ tr.was td { font-weight: 600 } svg { margin-top: 1.5rem } .bar { fill: var(--bar
 """
 
 
-def judged_runs(replay: Replay, runs: Sequence[RunResult], seed: int = 0) -> tuple[list[Judged], Pieces]:
-    """What was, and every run, with intervals."""
-    was = replay.as_logged()
-    pieces = Pieces.of(replay.calls)
-    return judge([was, *(run for run in runs if run.policy != AS_LOGGED)], was, pieces, seed), pieces
-
-
 def write_report(
     path: Path,
     replay: Replay,
@@ -51,18 +45,24 @@ def write_report(
     pieces: Pieces,
     document: Mapping[str, Any],
     change: Change,
+    played: Sequence[Played] = (),
 ) -> None:
-    """Write the page; `document` is what `--json` prints.
+    """Write the page; `document` is what `--json` prints, `played` are the scenes beside.
 
     Raises:
         OSError: the file exists or cannot be written.
     """
     with path.open("x", encoding="utf-8") as file:
-        file.write(_page(replay, judged, pieces, document, change))
+        file.write(_page(replay, judged, pieces, document, change, played))
 
 
 def _page(
-    replay: Replay, judged: Sequence[Judged], pieces: Pieces, document: Mapping[str, Any], change: Change
+    replay: Replay,
+    judged: Sequence[Judged],
+    pieces: Pieces,
+    document: Mapping[str, Any],
+    change: Change,
+    played: Sequence[Played],
 ) -> str:
     was, others = judged[0], judged[1:]
     first = datetime.fromtimestamp(replay.calls[0].start_s, timezone.utc)
@@ -73,11 +73,12 @@ def _page(
         f"<title>What routing would have changed</title><style>{_STYLE}</style></head><body>",
         "<h1>What routing would have changed</h1>",
         f'<p class="soft">{len(replay.calls):,} calls of {first:%d %B %Y} to {last:%d %B %Y}</p>',
-        f'<p class="lead">{_lead(was, others)}</p>',
+        f'<p class="lead">{_lead(was, [*others, *_named(played)])}</p>',
         _changes(change),
         "<h2>What was, and what would have been</h2>",
         _runs(was, others),
         _bars(judged),
+        _scenes(was, played),
         "<h2>What this rests on</h2>",
         _grounds(pieces, document),
         "<h2>The servers, as the log shows them</h2>",
@@ -115,15 +116,27 @@ def _lead(was: Judged, others: Sequence[Judged]) -> str:
 
 
 def _changes(change: Change) -> str:
-    told = [f"without {escape(name)}" for name in change.without]
-    told += [
-        f"one more {escape(name)}" if "=" not in name else f"more of {escape(name)}" for name in change.add
-    ]
-    told += [
-        f"{escape(name)} at {a:g} and {b:g} USD per million tokens" for name, (a, b) in change.prices.items()
-    ]
+    if change == Change():
+        return ""
+    return f"<p>Every line but the first is for a changed cluster: {escape(_said(change))}.</p>"
+
+
+def _said(change: Change) -> str:
+    """The change in words."""
+    told = [_counted("without", name, "servers of") for name in change.without]
+    told += [_counted("one more", name, "more of") for name in change.add]
+    told += [f"{name} at {a:g} and {b:g} USD per million tokens" for name, (a, b) in change.prices.items()]
     told += [f"{change.load:g} times the traffic"] if change.load != 1.0 else []
-    return f"<p>Every line but the first is for a changed cluster: {', '.join(told)}.</p>" if told else ""
+    return ", ".join(told)
+
+
+def _counted(lone: str, name: str, many: str) -> str:
+    what, mark, count = name.rpartition("=")
+    if not mark or not count.isdecimal():
+        return f"{lone} {name}"
+    if count == "1":
+        return f"{'without one' if lone == 'without' else lone} {what}"
+    return f"{'without ' if lone == 'without' else ''}{count} {many} {what}"
 
 
 def _runs(was: Judged, others: Sequence[Judged]) -> str:
@@ -133,6 +146,25 @@ def _runs(was: Judged, others: Sequence[Judged]) -> str:
         for name in ("", "USD a month", "saved a month", "quality, expected", "mean time", "95% within")
     )
     return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _named(played: Sequence[Played]) -> list[Judged]:
+    """The scenes' runs, each with its scene in its name."""
+    return [
+        replace(one, policy=f"{_said(scene.scene.change)}: {one.policy}")
+        for scene in played
+        for one in scene.judged
+    ]
+
+
+def _scenes(was: Judged, played: Sequence[Played]) -> str:
+    if not played:
+        return ""
+    return (
+        "<h2>With other servers or prices</h2>"
+        "<p>The same calls, each line beside what was. Whether a server is worth its money shows only "
+        "with what an hour of it costs (--hourly).</p>" + _runs(was, _named(played))
+    )
 
 
 def _row(one: Judged, name: str, first: bool = False) -> str:
@@ -211,7 +243,12 @@ def _grounds(pieces: Pieces, document: Mapping[str, Any]) -> str:
         "prompt. Judged shadow evaluation measures it.",
         f"Intervals hold 95% of a bootstrap over {pieces.count} {pieces.unit}; months are reckoned from "
         f"{pieces.span_s / DAY_S:.1f} days of log.",
-        "Prices are those of the log, per token; a server of one's own that stands idle costs nothing here.",
+        "Prices are those of the log, per token, and those that were given. "
+        + (
+            f"An hour of a server, busy or not, is reckoned at {_hourly(document['hourly_usd'])}."
+            if document["hourly_usd"]
+            else "A server of one's own that stands idle costs nothing here; --hourly says what it does."
+        ),
     ]
     if pieces.unit != "days":
         told.append("The log has too few days to say how days differ: the intervals are too narrow.")
@@ -230,6 +267,10 @@ def _grounds(pieces: Pieces, document: Mapping[str, Any]) -> str:
         for one in document["not_simulated"]
     ]
     return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in told) + "</ul>"
+
+
+def _hourly(told: Mapping[str, float]) -> str:
+    return ", ".join(f"{usd:g} USD ({name})" for name, usd in told.items())
 
 
 def _servers(replay: Replay, document: Mapping[str, Any]) -> str:

@@ -165,6 +165,15 @@ class Replay:
             "predictor": {"names": dict(sorted(self.predicted.items())), "not_known": self.unpredicted},
         }
 
+    def servers_under(self, change: Change) -> list[FittedServer]:
+        """The servers that there are under a change.
+
+        Raises:
+            ValueError: a change that cannot be; says what is allowed.
+        """
+        left_out = self._left_out(change)
+        return [*(s for s in self.servers if s.deployment not in left_out), *self._added(change)]
+
     def _scene(self, change: Change) -> tuple[Cluster, list[Request]]:
         cluster = logged_cluster(
             self.servers, self.quality, self._left_out(change), self._prices(change), self._added(change)

@@ -26,13 +26,3 @@ def replace_text(file: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def read_text(file: Path) -> str:
-    """The file's text with its line ends as they are.
-
-    Raises:
-        OSError, UnicodeDecodeError: it cannot be read.
-    """
-    with file.open(encoding="utf-8", newline="") as content:
-        return content.read()

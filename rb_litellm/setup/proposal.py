@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from rb_litellm.candidates import model_info
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.configuration import Configuration
+from rb_litellm.litellm_adapter.proxy.config_files import ConfigFile
+from rb_litellm.litellm_adapter.shared.model_kinds import CHAT
 from rb_litellm.predictors.priors import prior_quality, size_billions
-from rb_litellm.setup.yaml_text import CannotEdit, YamlText
+from rb_litellm.setup.config_edit import ConfigEdit
+from rb_litellm.setup.yaml_edit import CannotEdit
 
 _CALLBACK = "rb_litellm.proxy"
 
@@ -21,37 +24,37 @@ class NothingToRoute(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The new text, and what a reader should know of it."""
+    """The files that change, with their new text, and what a reader should know of it."""
 
-    text: str
+    texts: Mapping[Path, str]
     notes: tuple[str, ...]
 
 
 def propose(
-    config: Configuration, text: str, group: str | None = None, weights: str = "balanced"
+    config: Configuration, files: Sequence[ConfigFile], group: str | None = None, weights: str = "balanced"
 ) -> Proposal:
-    """Add to `text`, which is the file of `config`, what it lacks; the same text if it lacks nothing.
+    """Add to `files`, which `config` was read from, what they lack; no text if they lack nothing.
 
     `group` is the name by which clients shall ask for the choice among all chat models.
 
     Raises:
         NothingToRoute: no model writes answers, or other groups have claimed all of them.
-        CannotEdit: the file is laid out in a way that cannot be added to.
+        CannotEdit: a file is laid out in a way that cannot be added to.
     """
-    edit = YamlText(text)
+    edit = ConfigEdit(files)
     notes: list[str] = []
     if config.strategies:
         notes.append("RouteBalance routes here already; only what it lacks is added")
-        chosen = config.routed()
+        chosen = [d for d in config.routed() if config.kinds[d.id] == CHAT]
     else:
-        chosen = _chat(config)
+        chosen = _chat(config, notes)
         _add_strategy(edit, config, chosen, group, weights, notes)
     _add_priors(edit, config, chosen, notes)
     _add_callback(edit, config)
-    return Proposal(edit.result(), tuple(notes))
+    return Proposal(edit.results(), tuple(notes))
 
 
-def _chat(config: Configuration) -> list[Deployment]:
+def _chat(config: Configuration, notes: list[str]) -> list[Deployment]:
     """Deployments of models that write answers to a chat and that no other group has claimed."""
     claimed = {
         str(model)
@@ -59,13 +62,19 @@ def _chat(config: Configuration) -> list[Deployment]:
         if isinstance(group, Mapping) and group.get("routing_strategy") != "priority"
         for model in group.get("models") or ()
     }
+    # A name that also stands for a model of another kind is no choice among chat models.
+    other = {d.group for d in config.deployments if config.kinds[d.id] != CHAT}
     chat = [
         d
         for d in config.deployments
-        if config.modes[d.id] in (None, "chat", "responses")
-        and "*" not in d.group
-        and not d.model.startswith("auto_router/")
+        if d.group not in other and "*" not in d.group and not d.model.startswith("auto_router/")
     ]
+    guessed = {d.group: config.kinds[d.id] for d in config.deployments if config.modes[d.id] is None}
+    by_name = [f"{name} ({kind})" for name, kind in guessed.items() if kind != CHAT]
+    if by_name:
+        notes.append(
+            f"left out by their names: {', '.join(by_name)}; model_info.mode: chat takes one in nevertheless"
+        )
     if not chat:
         raise NothingToRoute("model_list has no chat model by name: RouteBalance has nothing to choose among")
     free = [d for d in chat if d.group not in claimed]
@@ -75,7 +84,7 @@ def _chat(config: Configuration) -> list[Deployment]:
 
 
 def _add_strategy(
-    edit: YamlText,
+    edit: ConfigEdit,
     config: Configuration,
     chosen: Iterable[Deployment],
     group: str | None,
@@ -86,12 +95,8 @@ def _add_strategy(
     arguments = {"weights": weights}
     if len(models) == 1 and group is None:
         # Nothing but the deployment is to be chosen, and clients ask for it as before.
-        settings: dict[str, Any] = {"routing_strategy": "routebalance", "routing_strategy_args": arguments}
-        if edit.get(("router_settings",)) is None:
-            edit.set(("router_settings",), settings)
-        else:
-            for key, value in settings.items():
-                edit.set(("router_settings", key), value)
+        edit.set(("router_settings", "routing_strategy"), "routebalance")
+        edit.set(("router_settings", "routing_strategy_args"), arguments)
         notes.append(f"clients go on asking for {models[0]}; each request goes to its best deployment")
         return
     name = group or _free_name(config)
@@ -121,33 +126,39 @@ def _free_name(config: Configuration) -> str:
 
 
 def _add_priors(
-    edit: YamlText, config: Configuration, chosen: Iterable[Deployment], notes: list[str]
+    edit: ConfigEdit, config: Configuration, chosen: Iterable[Deployment], notes: list[str]
 ) -> None:
     wanted = {d.id: d for d in chosen}
     unknown: list[str] = []
     skipped: list[str] = []
-    for number in range(len(edit.get(("model_list",)) or ())):
-        deployment = wanted.get(f"model_list.{number}")
+    for number, deployment in enumerate(config.deployments):
         path = ("model_list", number, "model_info", "routebalance")
         # An anchor may have given it to an entry that comes later.
-        if deployment is None or config.quality_known(deployment) or edit.get((*path, "quality")) is not None:
+        stated = edit.get((*path, "quality")) is not None
+        if deployment.id not in wanted or config.quality_known(deployment) or stated:
             continue
         guess = _guess(deployment)
         if guess is None:
             unknown.append(deployment.group)
-            continue
-        try:
-            if isinstance(edit.get(path), Mapping):
-                edit.set((*path, "quality"), *guess)
-            else:
-                edit.set(path, {"quality": guess[0]}, guess[1])
-        except CannotEdit as reason:
-            skipped.append(f"{deployment.group} ({reason})")
+        elif any(_guess(config.deployments[n]) != guess for n in edit.sharing(path[:3])):
+            skipped.append(f"{deployment.group} (its model_info is that of other models, too)")
+        else:
+            try:
+                _set_quality(edit, path, *guess)
+            except CannotEdit as reason:
+                skipped.append(f"{deployment.group} ({reason})")
     if unknown:
         listed = ", ".join(dict.fromkeys(unknown))
         notes.append(f"not recognised: {listed}; set model_info.routebalance.quality (0 to 1) for each")
     if skipped:
         notes.append(f"no quality was added to {', '.join(dict.fromkeys(skipped))}: set it by hand")
+
+
+def _set_quality(edit: ConfigEdit, path: tuple[str | int, ...], quality: float, why: str) -> None:
+    if edit.get(path):
+        edit.set((*path, "quality"), quality, why)
+    else:
+        edit.set(path, {"quality": quality}, why)
 
 
 def _guess(deployment: Deployment) -> tuple[float, str] | None:
@@ -162,7 +173,7 @@ def _guess(deployment: Deployment) -> tuple[float, str] | None:
     return round(prior_quality(info), 2), f"{why}; replace by what you have measured"
 
 
-def _add_callback(edit: YamlText, config: Configuration) -> None:
+def _add_callback(edit: ConfigEdit, config: Configuration) -> None:
     settings = config.content.get("litellm_settings")
     callbacks = settings.get("callbacks") if isinstance(settings, Mapping) else None
     if _CALLBACK not in (callbacks if isinstance(callbacks, list) else [callbacks]):

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rb_litellm.predictors.model import Predictor
+from rb_litellm.predictors.default.artifact import packaged
+from rb_litellm.predictors.model import PROMPTS, Predictor
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.workload import STAND_INS, Corpus, read_corpus
 from rb_litellm.train.dataset import Dataset
-from rb_litellm.train.pipeline import PROMPTS, train_predictor
+from rb_litellm.train.pipeline import train_predictor
 
 
 def train_for(
@@ -56,14 +57,15 @@ def known_prompts(predictor: Path) -> frozenset[str]:
 
 
 def prediction_source(predictor: Predictor | None, cluster: Cluster) -> PredictionSource:
-    """What RouteBalance predicts by in a simulation; failures are raised, not answered from priors.
+    """What RouteBalance predicts by in a simulation, the default predictor where none is given; failures are
+    raised, not answered from priors.
 
     Raises:
         ValueError: the predictor knows neither the tiers' models nor any that stand for them.
     """
     tiers = [tier.model for tier in cluster.tiers]
     if predictor is None:
-        return PredictionSource(on_error=_raise)
+        return PredictionSource(on_error=_raise, default=packaged())
     for models in (tiers, *STAND_INS):
         if len(models) == len(tiers) and set(models) <= set(predictor.models):
             return PredictionSource(predictor, dict(zip(tiers, models, strict=True)), on_error=_raise)

@@ -53,6 +53,20 @@ class Point:
     cost_usd_per_1k: float
     runs: int
 
+    def missed(self, wishes: Wishes) -> list[str]:
+        """What is missed, in words; empty where all wishes are met."""
+        told = []
+        if wishes.max_p95_s is not None and self.p95_e2e_s > wishes.max_p95_s:
+            told.append(f"p95 E2E is {self.p95_e2e_s:.2f} s, the limit {wishes.max_p95_s:g} s")
+        if wishes.max_cost_usd_per_1k is not None and self.cost_usd_per_1k > wishes.max_cost_usd_per_1k:
+            told.append(
+                f"cost is {self.cost_usd_per_1k:.4g} USD per 1,000 requests, the limit "
+                f"{wishes.max_cost_usd_per_1k:g}"
+            )
+        if wishes.min_quality is not None and self.quality < wishes.min_quality:
+            told.append(f"quality is {self.quality:.3f}, the limit {wishes.min_quality:g}")
+        return told
+
     def miss(self, wishes: Wishes) -> float:
         """By how much the wishes are missed, relative to each, added up; 0 where all are met."""
         missed = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from time import monotonic
 
+from rb_litellm.core.grade_sums import MAX_NAMES, FadingSums, Grades
 from rb_litellm.state.gauges import StoredGauge
 from rb_litellm.state.store import MAX_LEARNED, MAX_PEERS
 
@@ -18,6 +19,8 @@ class MemoryStore:
         self._clock = clock
         self._learned: dict[str, bytes] = {}
         self._learned_until_s = 0.0
+        self._sums = FadingSums()
+        self._grades: dict[str, float] = {}
         self._gauges: dict[str, tuple[bytes, float, float]] = {}
 
     async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
@@ -34,6 +37,17 @@ class MemoryStore:
         self._learned.update(told)
         self._learned_until_s = now + ttl_s
         return dict(self._learned)
+
+    async def share_grades(self, told: Grades) -> Grades:
+        """Add to the sums of grades and to the grades of unknown calls, and get all."""
+        now = self._clock()
+        self._sums.add(told.sums, now)
+        for call_id in told.known:
+            self._grades.pop(call_id, None)
+        for call_id, score in told.unknown.items():
+            if len(self._grades) < MAX_NAMES:
+                self._grades[call_id] = score
+        return Grades(self._sums.read(now), dict(self._grades))
 
     async def remove(self, origin: str) -> None:
         """Remove `origin`'s gauge."""

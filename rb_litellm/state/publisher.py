@@ -23,7 +23,9 @@ from time import monotonic
 from typing import Literal, Protocol
 from uuid import uuid4
 
+from rb_litellm.core.grade_sums import Grades
 from rb_litellm.core.types import Seen
+from rb_litellm.redaction import one_line, without_secrets
 from rb_litellm.state.exchange_schedule import pauses_s
 from rb_litellm.state.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
 from rb_litellm.state.index import DeploymentIndex
@@ -94,6 +96,19 @@ class FailureShare(Protocol):
         """What was seen here, by row of the index, with times as minus their ages."""
 
 
+class GradeShare(Protocol):
+    """What workers tell each other of users' grades."""
+
+    on: bool
+    """Whether there is anything to tell or to hear."""
+
+    def tell(self) -> Grades:
+        """What others do not know yet; it is told again until `hear` was called with it."""
+
+    def hear(self, told: Grades, answer: Grades) -> None:
+        """What was told has arrived, and this is what all workers have."""
+
+
 class UsageShare(Protocol):
     """What workers tell each other of deployments whose requests and tokens of a minute are limited."""
 
@@ -119,6 +134,7 @@ class GaugePublisher:
         usage: UsageShare | None = None,
         failures: FailureShare | None = None,
         learned: LearnedShare | None = None,
+        grades: GradeShare | None = None,
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
@@ -137,6 +153,7 @@ class GaugePublisher:
         self._shown = shown
         self._prefixes = prefixes
         self._learned = learned
+        self._grades = grades
         self._learned_s = -math.inf
         self._usage = usage
         self._outages = failures
@@ -231,11 +248,9 @@ class GaugePublisher:
             self._peers.update(gauges, (before + after) / 2.0)
             self._receive_prefixes(gauges, after)
             self._last_s = after
-            if self._learned is not None and after - self._learned_s >= LEARNED_EVERY_S:
+            if after - self._learned_s >= LEARNED_EVERY_S:
                 self._learned_s = after
-                told = self._learned.tell()
-                shared = self._store.share_learned(told, LEARNED_TTL_S)
-                self._learned.hear(await asyncio.wait_for(shared, self._timeout_s))
+                await self._share_learned(self._store)
         except Exception as error:  # noqa: BLE001  whatever the store fails with, routing goes on
             self._failed(error)
             await self._drop_connection()
@@ -253,6 +268,15 @@ class GaugePublisher:
             await asyncio.sleep(max(began + soonest - self._clock(), 0.001))
             if self._ledger.changes == self._published_changes:
                 await asyncio.sleep(max(began + latest - self._clock(), 0.0))
+
+    async def _share_learned(self, store: GaugeStore) -> None:
+        if self._learned is not None:
+            shared = store.share_learned(self._learned.tell(), LEARNED_TTL_S)
+            self._learned.hear(await asyncio.wait_for(shared, self._timeout_s))
+        if self._grades is not None and self._grades.on:
+            told = self._grades.tell()
+            answer = await asyncio.wait_for(store.share_grades(told), self._timeout_s)
+            self._grades.hear(told, answer)
 
     def _receive_prefixes(self, gauges: list[Gauge], now: float) -> None:
         if self._prefixes is None or not any(gauge.prefixes for gauge in gauges):
@@ -286,7 +310,7 @@ class GaugePublisher:
     def _failed(self, error: Exception) -> None:
         self._failures += 1
         self._failed_in_a_row += 1
-        self._error = f"{type(error).__name__}: {error}".rstrip(": ")
+        self._error = one_line(without_secrets(f"{type(error).__name__}: {error}".rstrip(": ")))
         # One slow answer is no outage, but a failure of the very first exchange is.
         if not self._degraded and (self._failed_in_a_row > 1 or self._last_s is None):
             self._degraded = True

@@ -5,6 +5,8 @@ the namespace, and a hash tag that keeps a fleet in one slot of a Redis Cluster:
 
     rb:1:{NAMESPACE}:workers           names of the workers
     rb:1:{NAMESPACE}:learned           latencies that workers have learned, by deployment; kept for an hour
+    rb:1:{NAMESPACE}:grade_sums        sums of users' grades, by model and kind of prompt; kept for 90 days
+    rb:1:{NAMESPACE}:grades            grades of calls whose worker has not taken them up yet
     rb:1:{NAMESPACE}:gauge:WORKER      that worker's gauge, gone when its TTL passes
 
 It works with Redis >= 5 and Valkey, through redis-py's own clients.
@@ -13,6 +15,7 @@ It works with Redis >= 5 and Valkey, through redis-py's own clients.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -25,12 +28,22 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
+from rb_litellm.core.grade_sums import (
+    GRADES_TTL_S,
+    HALF_LIFE_S,
+    LEAST,
+    MAX_NAMES,
+    MOST,
+    SUMS_TTL_S,
+    Grades,
+    GradeSum,
+)
 from rb_litellm.state.gauges import WIRE_VERSION, StoredGauge
 from rb_litellm.state.redis_settings import RedisSettings
 from rb_litellm.state.store import MAX_LEARNED, MAX_PEERS
 
 
-class _Script:
+class Script:
     """A Lua script, sent in full only to a server that does not have it yet."""
 
     def __init__(self, name: str) -> None:
@@ -38,6 +51,7 @@ class _Script:
         self._sha: str | None = None
 
     async def run(self, client: Any, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
+        """The script's answer."""
         if self._sha is not None:
             try:
                 return await client.evalsha(self._sha, len(keys), *keys, *args)
@@ -59,8 +73,9 @@ class RedisStore:
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._known: list[str] = []
-        self._exchange = _Script("exchange.lua")
-        self._read = _Script("read.lua")
+        self._exchange = Script("exchange.lua")
+        self._read = Script("read.lua")
+        self._grades = Script("grades.lua")
 
     async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
         """Write `origin`'s gauge and read those of the workers in the previous answer, in one round trip.
@@ -90,6 +105,35 @@ class RedisStore:
             await client.hset(key, mapping=dict(told))
         await client.pexpire(key, round(ttl_s * 1000))
         return {_text(name): payload for name, payload in (await client.hgetall(key)).items()}
+
+    async def share_grades(self, told: Grades) -> Grades:
+        """Add to the fleet's sums of grades and to grades of unknown calls, and get all, in one round trip.
+
+        Raises:
+            OSError, redis.RedisError, TimeoutError: as the connection or the server has it.
+        """
+        rule = (HALF_LIFE_S * 1e3, MOST, LEAST, MAX_NAMES, SUMS_TTL_S * 1e3, GRADES_TTL_S * 1e3)
+        sums, grades = await self._grades.run(
+            self._connected(),
+            [f"{self._prefix}:grade_sums", f"{self._prefix}:grades"],
+            [
+                *(f"{figure:.10g}" for figure in rule),
+                str(len(told.sums)),
+                *(part for name, one in told.sums.items() for part in (name, *(f"{f:.6g}" for f in one))),
+                str(len(told.unknown)),
+                *(part for call_id, score in told.unknown.items() for part in (call_id, f"{score:.6g}")),
+                str(len(told.known)),
+                *told.known,
+            ],
+        )
+        read = [_text(one) for one in sums]
+        return Grades(
+            {
+                name: GradeSum(float(count), float(scored), float(expected))
+                for name, count, scored, expected in zip(*(read[i::4] for i in range(4)), strict=True)
+            },
+            _scores([_text(one) for one in grades]),
+        )
 
     async def remove(self, origin: str) -> None:
         """Remove `origin`'s gauge."""
@@ -156,6 +200,16 @@ def _stored_gauges(
         for name, payload, age in zip(names, gauges, ages, strict=True)
         if payload is not None
     ]
+
+
+def _scores(told: Sequence[str]) -> dict[str, float]:
+    """Grades by call id, out of a flat list; what is no grade is left out."""
+    found = {}
+    for call_id, text in zip(told[::2], told[1::2], strict=True):
+        with contextlib.suppress(ValueError):
+            if 0.0 <= (score := float(text)) <= 1.0:
+                found[call_id] = score
+    return found
 
 
 def _text(name: bytes | str) -> str:

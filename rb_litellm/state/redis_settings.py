@@ -11,13 +11,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from rb_litellm.config import RedisSettingsArgs, SettingsError
+from rb_litellm.redaction import shown_address
 
 TIMEOUT_S = 1.0
 """Timeout of one answer from the server. No request waits for it."""
 
+_SCHEMES = ("redis", "rediss", "unix")
 _NAMES = (
     "url",
     "host",
@@ -47,7 +48,7 @@ _SSL_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", 
 class RedisSettings:
     """A Redis, and the namespace and interval of the exchange there."""
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     """redis://, rediss:// or unix://; outranks host and port."""
     host: str | None = None
     port: int = 6379
@@ -75,8 +76,7 @@ class RedisSettings:
             nodes = ", ".join(f"{host}:{port}" for host, port in self.sentinel_nodes)
             return f"sentinel {self.service_name} at {nodes}"
         if self.url is not None:
-            parts = urlsplit(self.url)
-            return f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}{parts.path}"
+            return shown_address(self.url)
         return f"{'rediss' if self.ssl else 'redis'}://{self.host}:{self.port}/{self.db}"
 
     @classmethod
@@ -100,10 +100,10 @@ class RedisSettings:
         }
         if args.url is not None:
             url = _from_environment(args.url, env)
-            if not isinstance(url, str) or urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+            if not isinstance(url, str) or url.partition("://")[0] not in _SCHEMES:
                 raise SettingsError(
                     f"routing_strategy_args.redis.url: allowed is a redis://, rediss:// or unix:// URL "
-                    f"(value {_hidden(args.url)!r})"
+                    f"(value {shown_address(args.url)!r})"
                 )
             return cls(url=url, **ours)
         found = _litellm_settings(litellm_params, env)
@@ -184,10 +184,6 @@ def _nodes(name: str, value: Any) -> tuple[tuple[str, int], ...]:
     except (ValueError, KeyError, TypeError, IndexError):
         pass
     raise SettingsError(
-        f"LiteLLM's Redis setting {name}: allowed is a list of nodes with host and port (value {value!r})"
+        f"LiteLLM's Redis setting {name}: allowed is a list of nodes with host and port "
+        f"(value: a {type(value).__name__}, which may hold passwords)"
     )
-
-
-def _hidden(url: str) -> str:
-    scheme, _, rest = url.rpartition("://")
-    return f"{scheme}://{rest.rsplit('@', 1)[-1]}" if scheme else rest.rsplit("@", 1)[-1]

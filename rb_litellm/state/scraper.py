@@ -16,7 +16,7 @@ from itertools import islice
 from random import Random
 from time import monotonic
 
-from rb_litellm.state.addresses import shown_address, without_secrets
+from rb_litellm.redaction import one_line, shown_address, without_secrets
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.reckoning import Reckoner
 from rb_litellm.state.server_facts import facts_url, stated_slots
@@ -179,7 +179,7 @@ class Scraper:
     def _failed(self, server: ServerStatus, error: Exception) -> None:
         server.failures += 1
         server.load = None
-        server.error = without_secrets(f"{type(error).__name__}: {error}".rstrip(": "))
+        server.error = one_line(without_secrets(f"{type(error).__name__}: {error}".rstrip(": ")))
         pause = min(self._interval_s * 2.0 ** min(server.failures, 10), MAX_BACKOFF_S)
         server.due_s = self._clock() + pause * self._random.uniform(0.8, 1.0)
         if server.failures == 1:

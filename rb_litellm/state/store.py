@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from rb_litellm.core.grade_sums import Grades
 from rb_litellm.state.gauges import StoredGauge
 
 MAX_LEARNED = 4096
@@ -36,6 +37,13 @@ class GaugeStore(Protocol):
         """Leave what this worker has learned, by name, and get what all have; kept for `ttl_s` after this.
 
         Unlike gauges it outlives the workers, so that a new one starts from what others learned.
+        """
+        ...
+
+    async def share_grades(self, told: Grades) -> Grades:
+        """Add to the sums of grades, leave those of calls unknown here and take out those now known; get all.
+
+        Sums fade as `grade_sums` says, and outlive the workers.
         """
         ...
 

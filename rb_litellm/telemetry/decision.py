@@ -108,6 +108,8 @@ class DecisionRecord:
     """Seconds since the last update from the other workers; None for a single worker."""
     baseline: Prediction | None = None
     """What was predicted for the baseline model, where one is configured and was a candidate."""
+    priced: bool = True
+    """Whether the price of the chosen deployment is known; else its predicted cost is a guess."""
     would: CandidateRecord | None = None
     """In shadow mode, what would have been chosen; None where it would have been refused."""
     outcome: Outcome | None = None
@@ -243,6 +245,8 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         document["state_age_s"] = round(record.state_age_s, 3)
     if record.baseline is not None:
         document["baseline"] = prediction_json(record.baseline)
+    if not record.priced:
+        document["price"] = "unknown"
     if record.would is not None:
         document["would"] = record.would
     if record.outcome is not None:

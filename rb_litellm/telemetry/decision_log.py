@@ -31,6 +31,14 @@ class Recent:
     """None where the fallback rule chose."""
     deployments: tuple[Deployment, ...]
     """The N deployments of the breakdown's arrays."""
+    _at_random: tuple[float, float, float] | None = None
+
+    def at_random(self) -> tuple[float, float, float] | None:
+        """Expected quality, E2E and cost of a random candidate of the request; computed once."""
+        if self._at_random is None and self.breakdown is not None and self.breakdown.offered.any():
+            p, each = self.breakdown.predictions, self.breakdown.offered / self.breakdown.offered.sum()
+            self._at_random = float(each @ p.quality), float(each @ p.times.e2e_s), float(each @ p.cost_usd)
+        return self._at_random
 
 
 class DecisionLog:

@@ -12,13 +12,16 @@ from hashlib import sha256
 from importlib.resources import files
 
 _FOLDER = files("rb_litellm.telemetry") / "page_files"
+_SCRIPTS = tuple(
+    f"{part}.js" for part in ("elements", "stream", "cluster", "decisions", "drawer", "weights", "page")
+)
 
 
 @lru_cache(maxsize=1)
 def page() -> str:
     """The whole document."""
     html = _read("index.html")
-    return html.replace("/*STYLE*/", _read("page.css")).replace("/*SCRIPT*/", _read("page.js"))
+    return html.replace("/*STYLE*/", _read("page.css")).replace("/*SCRIPT*/", _script())
 
 
 @lru_cache(maxsize=1)
@@ -27,7 +30,7 @@ def security_headers() -> dict[str, str]:
     policy = {
         "default-src": "'none'",
         "style-src": _digest(_read("page.css")),
-        "script-src": _digest(_read("page.js")),
+        "script-src": _digest(_script()),
         "connect-src": "'self'",
         "img-src": "data:",
         "base-uri": "'none'",
@@ -40,6 +43,11 @@ def security_headers() -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
     }
+
+
+def _script() -> str:
+    """The parts in their order, in a scope of their own."""
+    return "(() => {\n" + "".join(map(_read, _SCRIPTS)) + "})();\n"
 
 
 def _read(name: str) -> str:

@@ -74,11 +74,27 @@ def prompt_kind(prompt: Prompt, tools: Sequence[Any] | None = None) -> str:
 
 
 def text_of(response: Any) -> str:
-    """The text of a chat completion; empty where there is none, as with calls of tools."""
+    """The text of a chat completion, and the tools that it calls, as text; empty where there is neither."""
     choices = response.get("choices") if isinstance(response, Mapping) else getattr(response, "choices", None)
     message = _get(choices[0], "message") if choices else None
     content = _get(message, "content")
-    return content if isinstance(content, str) else ""
+    parts = [content] if isinstance(content, str) and content else []
+    for call in _get(message, "tool_calls") or ():
+        function = _get(call, "function")
+        parts.append(f"calls the tool {_get(function, 'name')} with {_get(function, 'arguments')}")
+    return "\n".join(parts)
+
+
+def request_text(prompt: Prompt, tools: Sequence[Any] | None) -> str:
+    """What the judge is told of the request: its text and the tools that it offers."""
+    if not tools:
+        return prompt.text
+    told = [
+        f"{_get(function, 'name')}: {_get(function, 'description') or 'no description'}"
+        for function in (_get(tool, "function") for tool in tools)
+        if function is not None
+    ]
+    return f"{prompt.text}\n\nTools that may be called:\n" + "\n".join(told)
 
 
 def _get(holder: Any, name: str) -> Any:

@@ -78,6 +78,7 @@ class Recorder:
             tried=tuple(tried),
             predictor=predictor,
             state_age_s=state_age_s,
+            priced=assignment.deployment.priced,
             baseline=self.baseline.prediction(breakdown, assignment.deployments),
             would=candidate(breakdown, would.deployments, would.decision.index, weighing)
             if isinstance(would, Assignment)

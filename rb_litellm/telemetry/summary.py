@@ -34,7 +34,7 @@ def summarise(recent: Sequence[Recent], baseline: str | None) -> dict[str, Any]:
         "chosen": _mean(
             (r.prediction.quality, r.prediction.e2e_s, r.prediction.cost_usd) for r in joint if r.prediction
         ),
-        "random": _mean(filter(None, map(_at_random, recent))),
+        "random": _mean(filter(None, (one.at_random() for one in recent))),
         "baseline": None
         if baseline is None
         else {
@@ -51,14 +51,6 @@ def summarise(recent: Sequence[Recent], baseline: str | None) -> dict[str, Any]:
         "measured": _measured(records),
         "decision_ms": _quantiles([r.duration_s * 1e3 for r in records]),
     }
-
-
-def _at_random(one: Recent) -> tuple[float, float, float] | None:
-    """Expected quality, E2E and cost of a random candidate of the request."""
-    if one.breakdown is None or not one.breakdown.offered.any():
-        return None
-    p, each = one.breakdown.predictions, one.breakdown.offered / one.breakdown.offered.sum()
-    return float(each @ p.quality), float(each @ p.times.e2e_s), float(each @ p.cost_usd)
 
 
 def _measured(records: Iterable[DecisionRecord]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,6 +54,15 @@ class Tally:
         }
 
 
+class Choice(NamedTuple):
+    """What a decision chose and would have chosen, as rows of its breakdown."""
+
+    decision: Recent
+    breakdown: ScoreBreakdown
+    made: int
+    chosen: int
+
+
 def means(quality: float, e2e_s: float, cost_usd: float) -> dict[str, float]:
     """Mean figures of a request, as everywhere on the page."""
     return {
@@ -83,21 +92,31 @@ def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:
 
     `now` summarises the choices that were made, `then` those under `weights`.
     """
+    return compared([choice_under(one, weights) for one in recent], weights)
+
+
+def choice_under(one: Recent, weights: Weights) -> Choice | None:
+    """The choice that a decision would have been under other weights; None where nothing was weighed."""
+    breakdown = one.breakdown
+    made = next((i for i, d in enumerate(one.deployments) if d.id == one.record.deployment), None)
+    if breakdown is None or made is None:
+        return None
+    chosen = _best(breakdown, weights, made)
+    if one.deployments[chosen].tier == one.deployments[made].tier:
+        # Within a tier load decides, and chance where there are several workers.
+        chosen = made
+    return Choice(one, breakdown, made, chosen)
+
+
+def compared(choices: Iterable[Choice | None], weights: Weights) -> dict[str, Any]:
+    """The answer of `what_if` from the single choices."""
     now, then, changed = Tally.empty(), Tally.empty(), 0
-    for one in recent:
-        breakdown = one.breakdown
-        if breakdown is None:
+    for choice in choices:
+        if choice is None:
             continue
-        made = next((i for i, d in enumerate(one.deployments) if d.id == one.record.deployment), None)
-        if made is None:
-            continue
-        chosen = _best(breakdown, weights, made)
-        if one.deployments[chosen].tier == one.deployments[made].tier:
-            # Within a tier load decides, and chance where there are several workers.
-            chosen = made
-        changed += chosen != made
-        for tally, row in ((now, made), (then, chosen)):
-            p = breakdown.predictions
+        one, p = choice.decision, choice.breakdown.predictions
+        changed += choice.chosen != choice.made
+        for tally, row in ((now, choice.made), (then, choice.chosen)):
             tally.add(
                 one.deployments[row].group,
                 float(p.quality[row]),

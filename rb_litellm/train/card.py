@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -41,6 +42,31 @@ def model_card(data: Dataset, fitted: Fitted, seed: int, seconds: float) -> dict
             for j, name in enumerate(data.models)
         },
     }
+
+
+def reached(card: Mapping[str, Any]) -> list[str]:
+    """What the predictor has reached on prompts it had not seen, in a few lines."""
+    routing, models = card["routing"], card["models"]
+    lines = []
+    if "argmax_quality" in routing:
+        low, high = routing["ci95"]["gain"]
+        lines.append(
+            f"on prompts it had not seen: quality {routing['argmax_quality']:.3f} by the best predicted "
+            f"model, {routing['best_single_quality']:.3f} by {routing['best_single']} alone "
+            f"(gain {routing['gain']:+.3f}, 95% {low:+.3f} to {high:+.3f}), "
+            f"{routing['oracle_quality']:.3f} at best"
+        )
+        if low <= 0.0:
+            lines.append("the gain is not sure: more graded prompts of these kinds are needed")
+    r2 = [m["quality_r2"] for m in models.values() if m["quality_r2"] is not None]
+    if r2:
+        lines.append(f"share of the variance of quality explained, by model: {min(r2):.2f} to {max(r2):.2f}")
+    covered = [m["length_coverage_80"] for m in models.values() if m["length_coverage_80"] is not None]
+    if covered:
+        lines.append(
+            f"answers whose length is within its 80% interval: {min(covered):.0%} to {max(covered):.0%}"
+        )
+    return lines or ["nothing could be judged: too few graded prompts"]
 
 
 def _version(package: str) -> str | None:

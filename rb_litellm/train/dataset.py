@@ -179,7 +179,7 @@ class _Builder:
 
     def hold(self, where: str, answer: Answer) -> None:
         self.rows += 1
-        text_id = _id_of(answer.prompt)
+        text_id = id_of(answer.prompt)
         self.prompts.setdefault(text_id, (answer.prompt, answer.task))
         self.models[answer.model] = None
         if len(self.models) > MAX_MODELS:
@@ -222,7 +222,8 @@ class _Builder:
         )
 
 
-def _id_of(prompt: Prompt) -> str:
+def id_of(prompt: Prompt) -> str:
+    """The name of a prompt: the first 16 hex digits of the SHA-256 of its text."""
     return hashlib.sha256(prompt.text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

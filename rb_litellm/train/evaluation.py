@@ -12,18 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray
-from rb_litellm.predictors.model import LEVELS, Predictor
+from rb_litellm.core.types import FloatArray, ModelPredictions
+from rb_litellm.predictors.default.abilities import KINDS
+from rb_litellm.predictors.model import LEVELS
 from rb_litellm.predictors.names import AmbiguousName, listed, same_model
 from rb_litellm.train import metrics
+from rb_litellm.train.by_kind import kind_reports
 from rb_litellm.train.dataset import DataError, Dataset
+from rb_litellm.train.judged import Judged
+from rb_litellm.train.pairs import pair_reports
 from rb_litellm.train.routing import routing_report
 
 BATCH = 256
 
 
 def evaluate(
-    predictor: Predictor,
+    predictor: Judged,
     data: Dataset,
     prices: Mapping[str, float] | None = None,
     seed: int = 0,
@@ -54,6 +58,8 @@ def evaluate(
         "predictor": predictor.version,
         "prompts": len(data.prompts),
         "routing": routing_report(data, quality, prices, seed),
+        "pairs": pair_reports(shared, data.quality, quality, seed),
+        **_by_kind(data, parts, quality),
         "models": {
             name: model_report(
                 data.quality[:, j],
@@ -66,6 +72,17 @@ def evaluate(
             for j, name in enumerate(shared)
         },
     }
+
+
+def _by_kind(data: Dataset, parts: Sequence[ModelPredictions], quality: FloatArray) -> dict[str, Any]:
+    """Figures by the kind that the predictor takes each prompt for, and by the task that the data name."""
+    report: dict[str, Any] = {"kinds": None, "tasks": None}
+    if (told := [part.kinds for part in parts if part.kinds is not None]) and len(told) == len(parts):
+        taken_for = [KINDS[i] for i in np.concatenate(told).argmax(axis=1)]
+        report["kinds"] = kind_reports(taken_for, data.quality, quality)
+    if any(data.tasks):
+        report["tasks"] = kind_reports(data.tasks, data.quality, quality)
+    return report
 
 
 def _named_alike(data: Dataset, known: Sequence[str], names: Mapping[str, str]) -> Dataset:

@@ -7,10 +7,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from rb_litellm.predictors.model import FORMAT, Predictor
+
+Read = TypeVar("Read")
 
 
 def check_free(out: Path) -> None:
@@ -30,20 +33,29 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> Predictor:
         FileExistsError: `out` holds something.
         PredictorError: what was written cannot be loaded.
     """
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest = json.dumps({"format": FORMAT, "files": digests}, indent=1).encode()
+    return write_files(out, {**files, "manifest.json": manifest}, Predictor.load)
+
+
+def write_files(out: Path, files: Mapping[str, bytes], read: Callable[[Path], Read]) -> Read:
+    """Write `files` as the folder `out`, and give what `read` makes of it; of what it refuses, nothing stays.
+
+    Raises:
+        FileExistsError: `out` holds something.
+    """
     check_free(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         for name, content in files.items():
             _write(made / name, content)
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        _write(made / "manifest.json", json.dumps({"format": FORMAT, "files": digests}, indent=1).encode())
         made.chmod(0o755)
-        predictor = Predictor.load(made)
+        told = read(made)
         if out.is_dir():
             out.rmdir()
         made.rename(out)
-        return predictor
+        return told
     finally:
         shutil.rmtree(made, ignore_errors=True)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +108,30 @@ def cost_usd(model: str, tasks: Sequence[Task], max_tokens: int) -> float | None
     except Exception:  # noqa: BLE001  whatever LiteLLM raises for a model without a price
         return None
     return float(prompt + answer)
+
+
+def doubt_about(model: str) -> str | None:
+    """Why a judge of this name may not be the one that is meant; None where LiteLLM lists it.
+
+    Raises:
+        ValueError: LiteLLM cannot tell which provider to ask.
+    """
+    import litellm
+
+    bare = [name for name in litellm.model_cost if "/" not in name]
+    near = get_close_matches(model.rpartition("/")[2], bare, n=1, cutoff=0.8)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a list of providers
+            name, provider, *_ = litellm.get_llm_provider(model)
+    except Exception:  # noqa: BLE001  whatever LiteLLM raises for a name that it does not know
+        raise ValueError(
+            f"--judge: LiteLLM knows no provider for {model!r}; allowed is PROVIDER/MODEL, "
+            f"such as openai/gpt-4o{hint}"
+        ) from None
+    if model in litellm.model_cost or name in litellm.model_cost:
+        return None
+    return f"LiteLLM does not list {model!r} ({provider}): right for a server of your own, else a slip{hint}"
 
 
 def finished_ids(out: Path) -> set[str]:

@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rb_litellm.predictors.model import CARD, Predictor
+from rb_litellm.predictors.model import CARD, PROMPTS, Predictor
 from rb_litellm.train.card import model_card
 from rb_litellm.train.dataset import Dataset
 from rb_litellm.train.fit import fit
 from rb_litellm.train.folder import check_free, write_folder
-
-PROMPTS = "prompts.txt"
-"""Ids of the prompts that the predictor has seen, so that nobody judges it by them."""
+from rb_litellm.train.share_of_default import share_of_default
 
 
 def train_predictor(
@@ -34,6 +32,7 @@ def train_predictor(
     check_free(out)
     started = time.perf_counter()
     fitted = fit(data, seed, progress)
+    fitted.meta["share_of_default"] = share_of_default(data, fitted.unseen_quality).tolist()
     card = model_card(data, fitted, seed, time.perf_counter() - started)
     if latencies:
         card["latency"] = dict(latencies)

@@ -13,8 +13,8 @@ from rb_litellm.config import parse_deployment, parse_settings
 from rb_litellm.demo.backend import paper_places
 from rb_litellm.demo.load import Answer, Shot
 from rb_litellm.demo.prompts import BUILT_IN, read_prompts
-from rb_litellm.demo.report import DemoResult, StrategyRun
-from rb_litellm.demo.stage import STRATEGIES, group_name, proxy_config, server_id
+from rb_litellm.demo.report import DemoResult, StrategyRun, sentences
+from rb_litellm.demo.stage import PRESETS, STRATEGIES, group_name, proxy_config, server_id
 
 
 def answer(deployment: str, e2e_s: float, error: str | None = None) -> Answer:
@@ -48,20 +48,21 @@ def test_a_run_in_which_all_failed_is_still_reported() -> None:
     broken.show(Console(file=io.StringIO()))
 
 
-def test_tables_name_every_server_and_strategy() -> None:
+def test_tables_name_every_model_and_strategy_within_80_columns() -> None:
     text = io.StringIO()
-    RESULT.show(Console(file=text, width=120))
-    for name in ("qwen2.5-3b-1", "qwen2.5-72b-2", "routebalance", "USD per 1,000"):
+    RESULT.show(Console(file=text, width=80))
+    assert "…" not in text.getvalue()
+    for name in ("qwen2.5-3b", "qwen2.5-72b", "routebalance", "USD/1k"):
         assert name in text.getvalue()
 
 
 def test_configuration_lists_each_server_once_per_strategy_in_groups_of_its_own() -> None:
     config = proxy_config(paper_places(9001), 6379, "sk-1", 1.0, "balanced", 0)
     ids = [entry["model_info"]["id"] for entry in config["model_list"]]
-    assert len(ids) == len(set(ids)) == 13 * len(STRATEGIES)
+    assert len(ids) == len(set(ids)) == 13 * len((*STRATEGIES, *PRESETS))
     assert len({server_id(i) for i in ids}) == 13
     groups = config["router_settings"]["routing_groups"]
-    assert [group["group_name"] for group in groups] == [group_name(s) for s in STRATEGIES]
+    assert [group["group_name"] for group in groups] == [group_name(s) for s in (*STRATEGIES, *PRESETS)]
     members = [model for group in groups for model in group["models"]]
     assert len(members) == len(set(members))
 
@@ -74,8 +75,24 @@ def test_configuration_is_one_that_the_strategy_accepts() -> None:
     parse_settings(ours["routing_strategy_args"], "routing_strategy_args")
 
 
-def test_built_in_prompts_are_a_few_dozen_different_ones() -> None:
-    assert len(read_prompts(BUILT_IN)) >= 36
+def test_built_in_prompts_are_two_hundred_different_ones() -> None:
+    assert len(read_prompts(BUILT_IN)) >= 200
+
+
+def test_the_demo_ends_with_what_was_gained_what_it_costs_and_what_to_try() -> None:
+    def run(name: str, e2e_s: float, right: bool) -> StrategyRun:
+        one = answer("qwen2.5-7b-1", e2e_s)
+        one.right, one.routebalance = right, {"decision-ms": "0.6"}
+        return StrategyRun(name, [one])
+
+    ours, other = run("routebalance", 2.0, True), run("least-busy", 4.0, False)
+    result = DemoResult(
+        1, 0, 1.0, {"routebalance": ours, "least-busy": other}, {"cost": run("cost", 3.0, True)}
+    )
+    gained, costs, next_ = sentences(result)
+    assert "against least-busy, +100.0 points right answers, -50.0% time, +0.0% cost" in gained
+    assert "0.6 ms" in costs
+    assert "`cost` gave +0.0 points right answers, +50.0% time" in next_
 
 
 def test_file_of_prompts_is_refused_by_line(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,6 +21,45 @@ Write = Callable[..., Path]
 def redis() -> Iterator[RedisServer]:
     with RedisServer() as server:
         yield server
+
+
+class _Engine(BaseHTTPRequestHandler):
+    """Answers below /v1 as vLLM does, and beside it as llama-server does."""
+
+    def do_GET(self) -> None:
+        answers = {"/v1/models": {"data": []}, "/props": {"total_slots": 4}}
+        found = answers.get(self.path)
+        self.send_response(404 if found is None else 200)
+        self.end_headers()
+        self.wfile.write(json.dumps(found).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def slots() -> Iterator[str]:
+    """Address, without /v1, of a server that tells its 4 slots."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Engine) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[str]:
+    """Address of a server that tells nothing of slots."""
+
+    class Silent(_Engine):
+        def do_GET(self) -> None:
+            if self.path == "/props":
+                self.path = "/none"
+            super().do_GET()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
 
 
 @pytest.fixture(autouse=True)

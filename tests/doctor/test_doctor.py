@@ -29,12 +29,25 @@ def found(file: Path, check: str) -> list[tuple[str, str]]:
     return [(finding["level"], finding["message"]) for finding in findings]
 
 
-def test_a_good_configuration_has_no_errors_and_no_warnings(write: Write, redis: RedisServer) -> None:
-    file = write(model_list=PAIR, router_settings={**auto("small", "large"), "redis_url": redis.url})
+def test_a_good_configuration_has_no_errors_and_no_warnings(
+    write: Write, redis: RedisServer, engine: str
+) -> None:
+    pair = [model(name, params={"api_base": engine}) for name in ("small", "large")]
+    file = write(model_list=pair, router_settings={**auto("small", "large"), "redis_url": redis.url})
     status, findings = examine(file, "--strict")
     assert status == 0, findings
     assert {finding["level"] for finding in findings} == {"ok"}
-    checks = {"litellm", "settings", "loading", "members", "prices", "quality", "policies", "access"}
+    checks = {
+        "engines",
+        "litellm",
+        "settings",
+        "loading",
+        "members",
+        "prices",
+        "quality",
+        "policies",
+        "access",
+    }
     assert checks | {"redis", "clock", "fleet"} == {finding["check"] for finding in findings}
 
 
@@ -182,6 +195,24 @@ def test_a_dear_member_that_any_key_may_reach_is_named(write: Write) -> None:
     assert found(write(model_list=[PAIR[0], dear], router_settings=strict), "access")[0][0] == "ok"
 
 
+@pytest.mark.parametrize("place", ["model_name", "model_info.id", "group_name"])
+@pytest.mark.parametrize("name", ["a\x00b", "a\r\nb", "a ", "\x1b[31ma", "\u00e9"])
+def test_a_name_that_no_header_may_carry_is_named(write: Write, place: str, name: str) -> None:
+    """LiteLLM sends a deployment's id in a header of its own; a control character there empties answers."""
+    pair = [dict(entry) for entry in PAIR]
+    group = auto("small", "large")
+    if place == "model_name":
+        pair[0]["model_name"] = name
+    elif place == "model_info.id":
+        pair[0]["model_info"] = {**pair[0].get("model_info", {}), "id": name}
+    else:
+        group["routing_groups"][0]["group_name"] = name
+    ((level, message),) = found(write(model_list=pair, router_settings=group), "names")
+    assert level == "warn"
+    assert f"{place} {name!r}" in message
+    assert message.isprintable()
+
+
 def test_a_redis_that_does_not_answer_is_an_error_without_its_password(write: Write) -> None:
     router = {"routing_strategy": "routebalance", "redis_url": "redis://:s3cret@127.0.0.1:1/0"}
     ((level, message),) = found(write(model_list=PAIR, router_settings=router), "redis")
@@ -210,8 +241,11 @@ def test_a_proxy_that_is_not_there_is_an_error(write: Write) -> None:
     assert "does not answer" in result.stdout
 
 
-def test_nothing_to_check_is_wrong_usage() -> None:
-    assert CliRunner().invoke(main, ["doctor"]).exit_code == 2
+def test_without_options_the_usual_proxy_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITELLM_PROXY_URL", "http://127.0.0.1:1")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert "http://127.0.0.1:1 does not answer" in result.stderr
 
 
 def test_the_text_has_signs_remedies_and_a_count(write: Write) -> None:
@@ -219,4 +253,4 @@ def test_the_text_has_signs_remedies_and_a_count(write: Write) -> None:
     result = CliRunner().invoke(main, ["doctor", "--config", str(file)])
     assert "ERROR" in result.stdout
     assert "-> routebalance init" in result.stdout
-    assert "1 errors" in result.stdout
+    assert "1 warning, 1 error\n" in result.stdout

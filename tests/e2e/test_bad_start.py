@@ -69,6 +69,36 @@ def test_the_stock_command_ends_with_the_same_words(tmp_path: Path) -> None:
     assert "unknown preset 'fastest'; allowed are balanced, quality, latency, cost" in said
 
 
+def test_a_file_that_is_missing_or_broken_is_told_without_a_traceback(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("model_list:\n  - model_name: [\n")
+    for file, words in ((tmp_path / "none.yaml", "No such file"), (broken, "broken.yaml: line 3, column 1")):
+        asked = [*RB_LITELLM, "--config", str(file), "--num_workers", "2"]
+        with Child("proxy", asked, tmp_path / "proxy.log", clean_environment()) as child:
+            assert child.wait(START_S) == 1
+            said = child.output()
+        assert words in said
+        assert "Traceback" not in said
+
+
+def test_every_worker_says_at_start_for_what_it_is_on_and_that_it_is_alone(tmp_path: Path) -> None:
+    with running_proxy(tmp_path, config_of({"weights": "cost"}), workers=2) as proxy:
+        proxy.child.wait_until(lambda: proxy.child.output().count("is on in worker") >= 2, 60.0)
+        said = proxy.child.output()
+    lines = [line for line in said.splitlines() if "is on in worker" in line]
+    assert len(lines) == 2
+    for words in ("all other models with weights cost (", "priors alone", "this worker alone", "litellm 1."):
+        assert all(words in line for line in lines)
+    assert said.count("2 workers run without Redis") == 2
+
+
+def test_workers_that_cannot_start_end_their_supervisor(tmp_path: Path) -> None:
+    # LiteLLM refuses to start without a master key: nothing that could be seen in the file.
+    _, said = refusal(tmp_path, config_of({}), RB_LITELLM, "--num_workers", "2")
+    assert "no master key is set" in said
+    assert "failed to start, stopping the parent process" in said
+
+
 def test_a_redis_that_does_not_answer_is_warned_of_and_stops_nothing(tmp_path: Path) -> None:
     url = f"redis://:secret@127.0.0.1:{free_port()}/0"
     with running_proxy(tmp_path, config_of({"redis": {"url": url}})) as proxy:

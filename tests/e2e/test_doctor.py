@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.demo.processes import free_port
 from rb_litellm.demo.stage import clean_environment
-from tests.e2e.proxy import BIN, LITELLM, Servers, running_proxy
+from tests.e2e.proxy import BIN, LITELLM, Servers, chat, running_proxy
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +53,7 @@ def test_every_worker_of_a_good_proxy_is_seen(redis: RedisServer, servers: Serve
         assert status == 0, checks
 
         _, refused = examine("--url", proxy.url, "--key", "sk-wrong")
-        assert refused["workers"][0][0] == "warn"
+        assert refused["workers"][0][0] == "error"
 
         other = tmp_path / "other.yaml"
         weighed = json.loads(Path(file).read_text())
@@ -77,3 +78,29 @@ def test_a_proxy_without_us_gets_advice_how_to_start(
     assert status == 1
     assert checks["workers"][0][0] == "error"
     assert "has not loaded RouteBalance" in checks["workers"][0][1]
+
+
+def test_a_dead_server_under_load_and_workers_without_redis_are_no_all_clear(
+    servers: Servers, tmp_path: Path
+) -> None:
+    dead = servers.deployment(1, "small")
+    dead["litellm_params"]["api_base"] = f"http://127.0.0.1:{free_port()}/v1"
+    group = {"group_name": "auto", "models": ["small"], "routing_strategy": "routebalance"}
+    config = {
+        "model_list": [servers.deployment(0, "small"), dead],
+        "router_settings": {"routing_groups": [group], "num_retries": 2},
+    }
+    with running_proxy(tmp_path, config, workers=2) as proxy:
+        for _ in range(40):
+            with proxy.client() as client:  # a connection of its own, so that both workers get some
+                client.post("/v1/chat/completions", json=chat("auto", max_tokens=4))
+        status, checks = examine(
+            "--config", str(tmp_path / "config.yaml"), "--url", proxy.url, "--key", proxy.key
+        )
+    assert status == 1
+    ((level, message),) = checks["deployments"]
+    assert (level, "attempts failed" in message, "small-1" in message) == ("error", True, True)
+    ((level, message),) = checks["engines"]
+    assert (level, "nobody listens" in message) == ("error", True)
+    ((level, message),) = checks["exchange"]
+    assert (level, "2 workers run without Redis" in message) == ("error", True)

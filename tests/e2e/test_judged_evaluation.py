@@ -6,7 +6,9 @@ The models and the judge are servers of this test, which know the truth, and cou
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
+import os
 import random
 import threading
 import time
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiohttp import web
@@ -22,6 +25,9 @@ from click.testing import CliRunner
 
 from rb_litellm.cli import main
 from rb_litellm.demo.processes import free_port
+from rb_litellm.logs.classify import EVALUATION
+from rb_litellm.logs.kinds import MARK
+from rb_litellm.logs.spend_logs import read_spend_logs
 from tests.e2e.proxy import Proxy, chat, running_proxy
 
 pytestmark = pytest.mark.slow
@@ -55,7 +61,7 @@ class Providers:
         self.asked[model] += 1
         self.money[model] += 50 * PRICES[model][0] + ANSWER_TOKENS * PRICES[model][1]
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-        document = {"id": "x", "object": "chat.completion", "created": 1, "model": model}
+        document = {"id": f"{model}-{uuid4().hex}", "object": "chat.completion", "created": 1, "model": model}
         return web.json_response({**document, "choices": [choice], "usage": usage})
 
 
@@ -119,6 +125,7 @@ def configuration(providers: Providers, path: Path, usd_per_day: float) -> dict[
                         "mode": "shadow",
                         "weights": {"quality": 1.0, "latency": 0.0, "cost": 0.0},
                         "shadow_evaluation": evaluation,
+                        "feedback": {"learn": True},
                     },
                 }
             ]
@@ -152,6 +159,8 @@ def test_the_better_model_is_found_and_every_cent_is_counted(providers: Provider
     with running_proxy(tmp_path / "proxy", configuration(providers, path, 10.0)) as proxy:
         send(proxy)
         verdicts = settled(path, budget)
+        with proxy.client() as client:
+            learned = client.get("/routebalance/feedback").json()["learned"]
     assert len(verdicts) >= 2 * 0.95 * REQUESTS
     report = json.loads(CliRunner().invoke(main, ["shadow-report", "--judged", str(path), "--json"]).stdout)
     told = {one["candidate"]: one for one in report["candidates"]}
@@ -171,6 +180,10 @@ def test_the_better_model_is_found_and_every_cent_is_counted(providers: Provider
     spent = json.loads(budget.read_text())["usd"]
     assert spent == pytest.approx(sum(extra[model] * each[model] for model in PRICES), abs=0.005)
     assert spent <= 10.0
+    # Each comparison says half as much of each of the two models as a grade.
+    for name in ("weak", "strong"):
+        graded = sum(one["grades"] for key, one in learned.items() if key.endswith(f"|hosted_vllm/{name}"))
+        assert graded == pytest.approx(REQUESTS / 2, rel=0.25)
     shown = json.dumps(providers.seen)
     assert "weak-1" not in shown
     for line in path.read_text().splitlines():
@@ -191,3 +204,47 @@ def test_no_more_is_spent_than_the_day_holds(providers: Providers, tmp_path: Pat
     assert 0.5 * usd < spent <= usd
     assert judged + max(answered - 80 * each["strong"], 0.0) <= usd
     assert clients < answered
+
+
+@pytest.mark.skipif(not os.environ.get("DATABASE_URL"), reason="DATABASE_URL names no PostgreSQL")
+@pytest.mark.skipif(importlib.util.find_spec("prisma") is None, reason="prisma is not installed")
+def test_its_calls_stand_in_litellms_spend_and_on_nobodys_key(providers: Providers, tmp_path: Path) -> None:
+    path, budget = tmp_path / "verdicts.jsonl", tmp_path / "verdicts.jsonl.budget"
+    config = configuration(providers, path, 10.0)
+    config["general_settings"] = {"proxy_batch_write_at": 2}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("DATABASE_URL", "DISABLE_SCHEMA_UPDATE") or name.startswith("PRISMA_")
+    }
+    before = spend_of_evaluations()
+    with running_proxy(tmp_path / "proxy", config, env=env) as proxy:
+        send(proxy, 20)
+        settled(path, budget)
+        spent = json.loads(budget.read_text())["usd"]
+        deadline = time.monotonic() + 60.0
+        while spend_of_evaluations()[0] < before[0] + 60 and time.monotonic() < deadline:
+            time.sleep(1.0)
+        after = spend_of_evaluations()
+    # Each request: one further answer, judged twice.
+    assert after[0] - before[0] == 60
+    assert after[1] - before[1] == pytest.approx(spent, abs=0.005)
+    read = read_spend_logs(os.environ["DATABASE_URL"], 20)
+    assert len(read.calls) == 20
+    assert not any(call.deployment == MARK for call in read.calls)
+    assert sum(rows for (why, _), rows in read.report.left_out.items() if why == EVALUATION) > 0
+
+
+def spend_of_evaluations() -> tuple[int, float]:
+    """Rows of LiteLLM's spend logs that are evaluation's, and their money; none has a key."""
+    import psycopg
+
+    query = (
+        "SELECT count(*), coalesce(sum(spend), 0), coalesce(max(api_key), '') FROM \"LiteLLM_SpendLogs\" "
+        'WHERE "user" = %s'
+    )
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        row = connection.execute(query, (MARK,)).fetchone()
+    assert row is not None
+    assert not row[2]
+    return int(row[0]), float(row[1])

@@ -12,6 +12,7 @@ import httpx
 import jwt
 import pytest
 
+from rb_litellm.core.scoring import PRESETS
 from rb_litellm.demo.chromium import browser, chromium
 from rb_litellm.demo.pictures import SIZES, load, signed_in
 from rb_litellm.demo.stage import Stage, stage
@@ -63,7 +64,7 @@ def page(chrome: Any, ready: Stage) -> Iterator[Any]:
 
 def test_live_numbers_change_under_load(page: Any, ready: Stage) -> None:
     expect(page.locator("#tiers tbody tr")).to_have_count(13)
-    busy = page.locator("#tiers .load span:first-child").filter(has_text=re.compile("[1-9]"))
+    busy = page.locator("#tiers .load span:first-child").filter(has_text=re.compile("^[1-9]"))
     expect(busy).to_have_count(0, timeout=30_000)
     newest = page.locator("#decisions tr").first
     before = newest.locator("button").get_attribute("aria-label")
@@ -91,6 +92,36 @@ def test_the_drawer_explains_a_decision_by_keyboard_alone(page: Any) -> None:
     assert "why" in page.evaluate("document.activeElement.textContent")
 
 
+def test_decisions_can_be_filtered_and_paused(page: Any, ready: Stage) -> None:
+    rows = page.locator("#decisions tr:visible")
+    page.get_by_label("Filter").fill("no-such-deployment")
+    expect(rows).to_have_count(0)
+    expect(page.get_by_text("No decision passes the filter.")).to_be_visible()
+    page.get_by_label("Filter").fill("")
+    expect(rows).not_to_have_count(0)
+    page.get_by_role("button", name="Pause").click()
+    newest = page.locator("#decisions tr").first.locator("button")
+    before = newest.get_attribute("aria-label")
+    with load(ready, requests=20, rate=20.0):
+        expect(page.get_by_role("button", name="Resume")).to_have_text(re.compile("more"), timeout=60_000)
+    assert newest.get_attribute("aria-label") == before
+    page.get_by_role("button", name="Resume").click()
+    expect(newest).not_to_have_attribute("aria-label", before)
+
+
+def test_words_are_explained_on_focus(page: Any) -> None:
+    word = page.locator("#facts .tip").first
+    expect(word.get_by_role("tooltip")).to_be_hidden()
+    word.focus()
+    expect(word.get_by_role("tooltip")).to_be_visible()
+
+
+def test_what_is_live_is_told(page: Any) -> None:
+    expect(page.locator("#strategies")).to_contain_text("auto")
+    expect(page.locator("#strategies")).to_contain_text("quality 0.33, latency 0.33, cost 0.33 (balanced)")
+    expect(page.locator("#facts")).to_contain_text("on litellm")
+
+
 def test_sliders_answer_and_apply_nothing(page: Any, ready: Stage) -> None:
     before = httpx.get(f"{ready.url}/routebalance/status", headers=key_of(ready)).json()["strategies"]
     page.get_by_label("Quality", exact=True).fill("100")
@@ -102,7 +133,7 @@ def test_sliders_answer_and_apply_nothing(page: Any, ready: Stage) -> None:
     row = page.locator("#whatif-rows tr").filter(has_text="qwen2.5-72b")
     expect(row.locator("td").nth(1)).to_have_text("100%")
     page.get_by_role("button", name="cost", exact=True).click()
-    expect(page.locator("#o-cost")).to_have_text("80%")
+    expect(page.locator("#o-cost")).to_have_text(f"{PRESETS['cost'].cost:.0%}")
     expect(page.get_by_role("button", name="cost", exact=True)).to_have_attribute("aria-pressed", "true")
     assert httpx.get(f"{ready.url}/routebalance/status", headers=key_of(ready)).json()["strategies"] == before
 
@@ -212,3 +243,45 @@ def test_events_end_by_themselves_so_that_a_proxy_can_stop(ready: Stage) -> None
     ) as response:
         names = [line for line in response.iter_lines() if line.startswith("event: ")]
     assert names.count("event: status") == 15
+
+
+@pytest.fixture(scope="module")
+def broken(ready: Stage) -> Iterator[Stage]:
+    """The stage under load, with a server that refuses everything and one that has become slow."""
+    dead, *_, slow = ready.places.values()
+    fault(dead, error_rate=1.0)
+    fault(slow, slowdown=12.0)
+    with load(ready, requests=1000, rate=3.0):
+        yield ready
+    fault(dead)
+    fault(slow)
+
+
+def fault(place: Any, **faults: float) -> None:
+    httpx.post(f"http://127.0.0.1:{place.port}/admin/faults", json=faults).raise_for_status()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_trouble_comes_first_and_nothing_overlaps(
+    chrome: Any, broken: Stage, scheme: str, size: str, tmp_path: Any
+) -> None:
+    page = signed_in(chrome, broken.url, broken.key, SIZES[size], scheme)
+    trouble = page.locator("#trouble")
+    dead = next(iter(broken.places))
+    expect(trouble).to_contain_text(dead, timeout=120_000)
+    expect(trouble).to_contain_text("failed")
+    first = page.locator("main section").first
+    assert first.get_attribute("id") == "trouble-part"
+    expect(page.locator("#tiers tr.in-trouble")).not_to_have_count(0)
+    page.screenshot(path=str(tmp_path / f"{scheme}-{size}.png"), full_page=True)
+    overlapping = page.evaluate(
+        """() => [...document.querySelectorAll("#tiers td, #decisions td")]
+            .filter((cell) => cell.offsetParent && cell.scrollWidth > cell.clientWidth)
+            .map((cell) => cell.textContent)"""
+    )
+    assert overlapping == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    assert violations(axe, page) == []
+    page.context.close()

@@ -34,7 +34,10 @@ def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory, feedback_f
                     "group_name": "auto",
                     "models": ["small", "large"],
                     "routing_strategy": "routebalance",
-                    "routing_strategy_args": {"weights": "cost", "feedback": {"path": str(feedback_file)}},
+                    "routing_strategy_args": {
+                        "weights": "cost",
+                        "feedback": {"path": str(feedback_file), "learn": True},
+                    },
                 }
             ]
         },
@@ -71,7 +74,7 @@ def test_status_names_the_worker_and_what_it_routes(proxy: Proxy, feedback_file:
         {
             "group": "auto",
             "models": ["small", "large"],
-            "arguments": {"weights": "cost", "feedback": {"path": str(feedback_file)}},
+            "arguments": {"weights": "cost", "feedback": {"path": str(feedback_file), "learn": True}},
         }
     ]
 
@@ -152,9 +155,11 @@ def test_feedback_is_kept_by_the_id_of_the_answer(proxy: Proxy, feedback_file: P
         call_id = answer.headers["x-litellm-call-id"]
         given = client.post("/routebalance/feedback", json={"call_id": call_id, "score": 0.75})
         wrong = client.post("/routebalance/feedback", json={"call_id": call_id, "score": 7})
+        learned = client.get("/routebalance/feedback").json()["learned"]
     assert (given.status_code, wrong.status_code) == (201, 400)
     assert "score is 7; allowed is a number from 0 to 1" in wrong.text
     assert read_feedback(feedback_file) == {call_id: 0.75}
+    assert sum(one["grades"] for one in learned.values()) == pytest.approx(1.0, abs=0.2)
 
 
 def test_feedback_is_taken_from_nobody_without_a_key(proxy: Proxy) -> None:

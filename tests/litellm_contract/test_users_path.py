@@ -1,4 +1,4 @@
-"""The README's way from one's own data to a predictor that routes, run as it is written there."""
+"""The documented way from one's own data to a predictor that routes, run as it is written there."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rb_litellm.predictors.model import Predictor
 from tests.litellm_contract.routers import QUALITY_ONLY, deployment
 from tests.train.conftest import answers
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 CODE, POEM = "tell me about ships def solve(x): return x", "tell me about ships a short poem"
 JUDGE = "mock_response=Right.\nSCORE: 8"
 
 
 def section() -> str:
-    return README.read_text().partition("## Train it on your own data")[2].partition("\n## ")[0]
+    return PAGE.read_text().partition("## Train it on your own data")[2].partition("\n## ")[0]
 
 
 def commands() -> list[list[str]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from rb_litellm.logs.database_url import translated
-from rb_litellm.logs.spend_logs import SpendLogsError, read_spend_logs
+from rb_litellm.logs.spend_logs import MAX_ROWS, SpendLogsError, read_spend_logs
 from tests.logs.conftest import insert
 from tests.logs.lifelike import plain
 from tests.logs.postgres_server import PASSWORD, TABLE, USER, Server
@@ -172,3 +174,55 @@ def test_a_table_of_an_older_release_is_read(postgres: Server) -> None:
     read = read_spend_logs(postgres.url("schema=old"))
     assert len(read.calls) == 5
     assert read.report.left_out.total() == 1
+
+
+MEASURED = """
+import resource, sys, time
+from rb_litellm.logs.spend_logs import read_spend_logs
+started = time.perf_counter()
+read = read_spend_logs(sys.argv[1], int(sys.argv[2]))
+used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(len(read.calls), round(time.perf_counter() - started, 1), round(used))
+"""
+MANY = 2_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [50_000, MAX_ROWS])
+def test_a_table_of_two_million_rows_is_read_in_a_gigabyte(many: str, kept: int) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", MEASURED, many, str(kept)], capture_output=True, text=True, check=True
+    )
+    calls, seconds, mib = told.stdout.split()
+    print(f"the latest {int(calls):,} of {MANY:,} rows in {seconds} s with {mib} MiB at most")
+    assert int(calls) == kept
+    assert int(mib) < 1000
+
+
+@pytest.fixture(scope="module")
+def many(postgres: Server) -> str:
+    """The URL of a table of MANY calls with their prompts, made by the server itself."""
+    import psycopg
+
+    request = {"model": "qwen-7b", "messages": [{"role": "user", "content": "What is a ledger? " * 30}]}
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS many CASCADE")
+        connection.execute("CREATE SCHEMA many")
+        connection.execute(TABLE.format(schema="many"))
+        connection.execute(
+            """
+            INSERT INTO many."LiteLLM_SpendLogs" (request_id, litellm_call_id, call_type, spend,
+              prompt_tokens, completion_tokens, "startTime", "completionStartTime", "endTime",
+              model, model_id, model_group, custom_llm_provider, api_base, metadata, cache_hit,
+              status, proxy_server_request)
+            SELECT 'req-' || n, 'call-' || n, 'acompletion', 0.0001, 200, 20 + n %% 300,
+              at, at + interval '60 ms', at + (60 + 20 * (20 + n %% 300)) * interval '1 ms',
+              'hosted_vllm/qwen-7b', 'small-' || n %% 4, 'qwen-7b', 'hosted_vllm', 'http://10.0.0.1/v1',
+              '{"status": "success"}', 'False', 'success', %s
+            FROM (SELECT n, timestamp '2026-11-01' + n * interval '400 ms' AS at
+                  FROM generate_series(1, %s) AS n) AS moments
+            """,
+            (json.dumps(request), MANY),
+        )
+        connection.execute("ANALYZE")
+    return postgres.url("schema=many")

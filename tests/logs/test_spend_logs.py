@@ -7,6 +7,7 @@ import math
 import pytest
 
 from rb_litellm.logs import classify
+from rb_litellm.logs.kinds import MARK
 from rb_litellm.logs.spend_logs import SpendLogsError, read_spend_logs
 
 ROW = {
@@ -122,6 +123,16 @@ def test_the_latest_calls_are_taken_wherever_they_stand(tmp_path):
     read = read_spend_logs(written(tmp_path, rows), max_rows=2)
     assert [call.call_id for call in read.calls] == ["c3", "c4"]
     assert read.report.left_out == {(classify.OLDER, "any"): 3}
+
+
+def test_calls_of_an_evaluation_take_no_place_among_the_latest(tmp_path):
+    late = {"startTime": "2026-11-01T10:30:00Z", "endTime": "2026-11-01T10:30:01Z", "model_id": MARK}
+    rows = [{**ROW, "request_id": f"r{n}"} for n in range(3)]
+    read = read_spend_logs(
+        written(tmp_path, [*rows, *({**ROW, **late, "request_id": f"e{n}"} for n in range(5))]), max_rows=2
+    )
+    assert len(read.calls) == 2
+    assert sum(rows for (why, _), rows in read.report.left_out.items() if why == classify.EVALUATION) == 5
 
 
 def test_what_several_exports_hold_counts_once(tmp_path):

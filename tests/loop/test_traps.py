@@ -173,3 +173,17 @@ def test_what_was_slow_from_its_first_day_is_found_out_to_be_quick():
     b = Server("b", ttft_s=0.5, tpot_s=0.028, model="x/b")
     world = World([a, b], Traffic(per_s=1.0)).run(20 * MINUTE)
     assert world.share("a", 16 * MINUTE, 20 * MINUTE) > 0.8
+
+
+def test_where_all_hung_the_first_answers_tell_them_apart():
+    """A random world's: what the first answers corrected was the shape of their tiers, for ten minutes."""
+
+    def hangs(now):
+        return 1.0 <= now < 3 * MINUTE
+
+    a = Server("a", 0.80, 0.027, 0.65, 0.9, "x/a", False, growth=1 / 256, hangs=hangs)
+    b = Server("b", 0.45, 0.020, 0.80, 1.6, "x/b", False, growth=1 / 256, hangs=hangs)
+    traffic = Traffic(per_s=1.0, tokens=(60, 140), streams=0.7, timeout_s=30.0)
+    world = World([a, b], traffic).run(10 * MINUTE)
+    assert world.share("b", 5 * MINUTE, 10 * MINUTE) > 0.9
+    assert world.forecast_s("b", 100) == pytest.approx(world.true_s("b", 100), rel=0.15)

@@ -32,7 +32,7 @@ TEXTS = (
 
 @lru_cache(maxsize=1)
 def encoding() -> tiktoken.Encoding:
-    made = tokens._encoding()
+    made = tokens.cl100k_base()
     assert made is not None
     return made
 

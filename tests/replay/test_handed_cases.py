@@ -21,6 +21,8 @@ TRUE = {"q7-1": (60.0, 20.0), "l70-1": (200.0, 50.0)}
 """TTFT and time per token, in ms."""
 FEW = ("one",)
 """Files with too few calls to be fitted."""
+PRICELESS = ("null_all",)
+"""Files that say nothing of money."""
 PROMPTLESS = ("null_all", "redacted")
 """Files without a prompt to learn from: training says so, and which setting stores them."""
 
@@ -69,6 +71,24 @@ def test_training_finds_the_same_speeds_in_every_log(logs: list[Path], tmp_path:
         for name, (ttft_ms, tpot_ms) in TRUE.items():
             assert told[name]["ttft_ms"] == pytest.approx(ttft_ms, rel=0.05), log.name
             assert told[name]["tpot_ms"] == pytest.approx(tpot_ms, rel=0.05), log.name
+
+
+@pytest.mark.slow
+def test_tuning_chooses_the_same_in_every_log(logs: list[Path]) -> None:
+    chosen = {}
+    for log in logs:
+        result = run("tune", log, "--seed", "0")
+        assert result.exit_code == 0, (log.name, result.output)
+        chosen[log.stem, log.suffix] = json.loads(result.stdout)["best"]
+    good = chosen["good", ".jsonl"]
+    for (name, suffix), best in chosen.items():
+        if name in FEW:
+            continue
+        assert best["weights"] == good["weights"], (name, suffix)
+        for figure in ("quality", "mean_e2e_s", "p95_e2e_s"):
+            assert best[figure] == pytest.approx(good[figure], rel=0.05), (name, suffix)
+        if name not in PRICELESS:
+            assert best["cost_usd_per_1k"] == pytest.approx(good["cost_usd_per_1k"], rel=0.05), (name, suffix)
 
 
 def test_shadow_report_reads_every_log(logs: list[Path]) -> None:

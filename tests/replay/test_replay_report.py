@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from rb_litellm.cli import main
 from rb_litellm.logs.spend_logs import read_spend_logs
 from rb_litellm.replay.intervals import Pieces, judge
-from rb_litellm.replay.whatif import Replay
+from rb_litellm.replay.scenes import HOURS_A_MONTH, judged_runs, play, read_scene
+from rb_litellm.replay.whatif import Change, Replay
 from tests.logs.lifelike import ODD, mixed, plain
 from tests.replay.test_lifelike_logs import _moved, written
 
@@ -80,6 +81,72 @@ def test_the_page_says_it_all_and_needs_nothing_else(tmp_path: Path) -> None:
     ):
         assert said in reader.text, said
     assert "failed" in reader.text
+
+
+def test_the_page_tries_one_server_more_and_fewer_unasked(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    options = ["--policy", "as-logged", "--policy", "routebalance:cost", "--hourly", "qwen-7b=1.5"]
+    log = written(tmp_path, week())
+    result = CliRunner().invoke(
+        main, ["replay", "--from-spend-logs", log, "--quiet", "--json", *options, "--html", str(page)]
+    )
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    models = ("hosted_vllm/llama-70b", "hosted_vllm/qwen-7b")
+    expected = [f"add {model}" for model in models] + [f"without {model}=1" for model in models]
+    assert sorted(one["scene"] for one in document["scenes"]) == sorted(expected)
+    assert all([run["policy"] for run in one["runs"]] == ["routebalance:cost"] for one in document["scenes"])
+    reader = _Text()
+    reader.feed(page.read_text())
+    assert not reader.open
+    for said in ("one more hosted_vllm/qwen-7b: routebalance:cost", "without one hosted_vllm/llama-70b"):
+        assert said in reader.text, said
+    assert "An hour of a server, busy or not, is reckoned at 1.5 USD (qwen-7b)" in reader.text
+
+
+def test_a_servers_hours_count_on_both_sides(replay: Replay) -> None:
+    hourly, month = {"qwen-7b": 2.0}, 2.0 * HOURS_A_MONTH
+    scenes = [read_scene("add qwen-7b"), read_scene("without qwen-7b")]
+    more, fewer = play(replay, scenes, ["jsq"], hourly)
+    bare_more, bare_fewer = play(replay, scenes, ["jsq"], {})
+    was, _ = judged_runs(replay, [], hourly=hourly)
+    assert was[0].usd_per_month.value == pytest.approx(replay_usd(replay) + month)
+    for told, without, servers in ((more, bare_more, 2), (fewer, bare_fewer, 0)):
+        (one,), (bare,) = told.judged, without.judged
+        assert one.usd_per_month.value == pytest.approx(bare.usd_per_month.value + servers * month)
+        saved = bare.saved_usd_per_month.value + (1 - servers) * month
+        assert one.saved_usd_per_month.value == pytest.approx(saved)
+
+
+def replay_usd(replay: Replay) -> float:
+    return judged_runs(replay, [])[0][0].usd_per_month.value
+
+
+def test_a_month_under_more_load_has_more_calls_on_both_sides(replay: Replay) -> None:
+    once, twice = play(replay, [read_scene("load 1"), read_scene("load 2")], ["jsq"], {})
+    (a,), (b,) = once.judged, twice.judged
+    assert b.usd_per_month.value == pytest.approx(2.0 * a.usd_per_month.value, rel=0.2)
+
+
+def test_a_scene_is_read_part_by_part() -> None:
+    scene = read_scene("add qwen-7b=2; without http://a?b=1; price qwen-7b=0.1,0.2; load 1.5")
+    assert scene.change == Change(["http://a?b=1"], ["qwen-7b=2"], {"qwen-7b": (0.1, 0.2)}, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "allowed are parts"),
+        ("more qwen-7b", "'more qwen-7b' cannot be read"),
+        ("add", "'add' cannot be read"),
+        ("price qwen-7b=1", "NAME=IN,OUT"),
+        ("load much", "0.01 to 100"),
+        ("load 1; load 2", "several loads"),
+    ],
+)
+def test_a_scene_that_cannot_be_is_named(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        read_scene(text)
 
 
 def test_a_page_is_never_overwritten(tmp_path: Path) -> None:

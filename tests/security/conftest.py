@@ -6,6 +6,7 @@ import base64
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,13 @@ def routing_group(name: str, *models: str, **args: Any) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """The proxy of this folder's tests."""
-    folder = tmp_path_factory.mktemp("security")
+    with shared_proxy(tmp_path_factory.mktemp("security")) as running:
+        yield running
+
+
+@contextmanager
+def shared_proxy(folder: Path) -> Iterator[Proxy]:
+    """A proxy with groups of all kinds of settings, two members each."""
     shutil.copy(KEYS, folder / "keys.py")
     groups = ("strict", "lenient", "capped", "chat", "shared")
     config = {

@@ -151,7 +151,7 @@ def _memory_mb(pid: int) -> float:
 @pytest.mark.slow
 async def test_floods_are_bounded_and_the_figures_printed(proxy: Proxy) -> None:
     """Memory and time as seen from outside; stalls of the proxy's own loop are not probed here."""
-    pid = proxy.child._process.pid
+    pid = proxy.child.pid
     before = _memory_mb(pid)
     limits = httpx.Limits(max_connections=400, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=proxy.url, timeout=60.0, limits=limits) as client:

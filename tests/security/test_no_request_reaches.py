@@ -10,14 +10,18 @@ import contextvars
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rb_litellm.config import SettingsError, parse_settings
+from rb_litellm.controls import Planner
 from rb_litellm.core.prefix_memory import block_names
 from rb_litellm.litellm_adapter.hosts.host import current
 from rb_litellm.litellm_adapter.proxy.explain_limit import coarse
-from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
+from rb_litellm.litellm_adapter.request.controls import BadControls, given_to, take_in
 from rb_litellm.litellm_adapter.request.explanation import inquiry
+from rb_litellm.litellm_adapter.request.key_weights import of_key
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
 from tests.litellm_contract.conftest import accounting, settled, shared  # noqa: F401
 from tests.litellm_contract.routers import answered_by, deployment, router
@@ -172,10 +176,6 @@ def test_no_control_is_weaker_than_the_operators(
     headers: dict[str, str],
     refused: str,
 ) -> None:
-    from rb_litellm.config import parse_settings
-    from rb_litellm.controls import Planner
-    from rb_litellm.litellm_adapter.request.controls import given_to
-
     waits = {
         "max_wait_s": 10.0,
         "by_priority": [{"priority": 0, "max_wait_s": 60.0}, {"priority": 5, "max_wait_s": 1.0}],
@@ -206,6 +206,33 @@ def test_no_control_is_weaker_than_the_operators(
         assert parsed.admission.wait_limit_s(plan.priority) <= most
 
     contextvars.copy_context().run(run)
+
+
+@pytest.mark.parametrize("wrong", [{"weights": "none"}, {"theta": 7}, {"max_cost_usd": "9" * 400}])
+def test_where_no_hook_has_looked_wrong_controls_set_aside_nothing_of_team_and_key(wrong: Any) -> None:
+    bound = {"max_cost_usd": 0.01, "fixed": ["max_cost_usd"]}
+    caller = tenant([], "a", {"priority": 4}, bound)
+    given = given_to({"metadata": {"user_api_key_auth": caller, "routebalance": wrong}})
+    assert given.team is not None
+    assert given.team.max_cost_usd == 0.01
+    assert given.key is not None
+    assert given.key.priority == 4
+    made_by_itself = tenant([], "a", wrong, bound)
+    assert given_to({"metadata": {"user_api_key_auth": made_by_itself}}).team == given.team
+
+
+def test_shadow_mode_cannot_keep_access_and_says_so() -> None:
+    with pytest.raises(SettingsError, match="member_access: key needs mode: active"):
+        parse_settings({"mode": "shadow", "member_access": "key"}, "routing_strategy_args")
+
+
+@pytest.mark.parametrize("weight", [10**400, float("inf"), float("nan"), -1, True, "1", [], {}])
+def test_a_weight_that_is_none_fails_nobody(weight: Any) -> None:
+    entries = [{"model_name": "large", "model_info": {"id": f"large-{n}"}} for n in range(2)]
+    left, weights = of_key(entries, "auto", {"_router_weights": {"large": {"large-0": weight, "large-1": 1}}})
+    assert left[-1] is entries[1]
+    assert weights is not None
+    assert all(0.0 < w <= 1.0 for w in weights.values())
 
 
 async def explained(of: Any, caller: Any, text: str) -> str:

@@ -12,7 +12,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from rb_litellm.state import scraper as module
-from rb_litellm.state.addresses import shown_address, without_secrets
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
@@ -102,21 +101,3 @@ async def test_no_secret_of_an_address_is_shown(
     assert str(server.port) in shown
     assert "s3cret" not in shown
     assert "t0ken" not in shown
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("http://u:p@gpu:8000/metrics?key=k#f", "http://gpu:8000/metrics"),
-        ("http://gpu/metrics", "http://gpu/metrics"),
-        ("http://u:p@[::1", "(an address that cannot be read)"),
-        ("http://gpu/a\nb", "http://gpu/ab"),
-    ],
-)
-def test_an_address_is_shown_without_what_may_be_secret(url: str, shown: str) -> None:
-    assert shown_address(url) == shown
-
-
-def test_addresses_within_a_text_are_too() -> None:
-    told = without_secrets("404, url='http://u:p@gpu/metrics?key=k'\nno")
-    assert told == "404, url='http://gpu/metrics?...'\\x0ano"

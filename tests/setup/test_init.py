@@ -281,7 +281,6 @@ def test_the_name_of_the_group_avoids_what_is_taken(tmp_path: Path) -> None:
             "model_list:\n  - model_name: v\n    litellm_params: {model: text-embedding-3-small}\n",
             "no chat model",
         ),
-        (BLOCK + "router_settings: &r\n", "anchor"),
         (
             BLOCK
             + "router_settings:\n  routing_strategy_args: {weights: 3}\n  routing_strategy: routebalance\n",
@@ -298,11 +297,15 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(tmp_path: Path, text: s
     assert file.read_text() == text
 
 
-def test_an_entry_that_comes_from_a_merge_key_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", ["{<<: *d, model_name: b,", "{model_info: *i, model_name: b,"])
+def test_what_several_models_share_gets_no_quality_of_one_of_them(tmp_path: Path, shared: str) -> None:
     text = (
-        "defaults: &d\n  model_info: {id: x}\n"
+        "defaults: &d\n  model_info: &i {base_model: x}\n"
         "model_list:\n"
         "  - <<: *d\n    model_name: a\n    litellm_params: {model: hosted_vllm/a-7b}\n"
-        "  - model_name: b\n    litellm_params: {model: hosted_vllm/b-13b}\n"
+        f"  - {shared} litellm_params: {{model: hosted_vllm/b-13b}}}}\n"
     )
-    assert written(tmp_path, text)["model_list"][0]["model_info"] == {"id": "x"}
+    for entry in written(tmp_path, text)["model_list"]:
+        assert entry["model_info"] == {"base_model": "x"}
+    (tmp_path / "config.yaml").write_text(text)
+    assert "that of other models, too" in run("init", tmp_path / "config.yaml").stderr

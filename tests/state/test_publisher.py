@@ -6,12 +6,13 @@ import logging
 import pytest
 from state_samples import prediction
 
+from rb_litellm.core.grade_sums import Grades, GradeSum
 from rb_litellm.core.prefix_memory import PrefixIndex, block_names
 from rb_litellm.state.gauges import StoredGauge
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.memory import MemoryStore
-from rb_litellm.state.publisher import GaugePublisher
+from rb_litellm.state.publisher import LEARNED_EVERY_S, GaugePublisher
 from rb_litellm.state.reckoning import Peers, Reckoner
 
 
@@ -267,3 +268,54 @@ async def test_workers_hear_of_each_others_prefixes():
         await worker.publisher.step()
     memory, row = memories[1]
     assert memory.seen(names, clock(), 60.0) == {row: len(names)}
+
+
+class Grading:
+    """What a worker tells of grades, and what it has heard."""
+
+    def __init__(self, told, on=True):
+        self.on = on
+        self.told = told
+        self.heard = []
+
+    def tell(self):
+        return self.told
+
+    def hear(self, told, answer):
+        self.heard.append((told, answer))
+
+
+def grading_publisher(store, grading, clock):
+    index = DeploymentIndex()
+    return GaugePublisher(
+        index, Ledger(index, LeaseRule()), Peers(index), store, grades=grading, origin="w", clock=clock
+    )
+
+
+async def test_grades_are_exchanged_with_what_is_learned_and_no_more_often():
+    clock, store = Clock(), MemoryStore()
+    grading = Grading(Grades({"code|small": GradeSum(1.0, 1.0, 0.5)}))
+    publisher = grading_publisher(store, grading, clock)
+    for seconds in (0.0, 1.0, LEARNED_EVERY_S):
+        clock.now += seconds
+        assert await publisher.step()
+    assert len(grading.heard) == 2
+    told, answer = grading.heard[-1]
+    assert told is grading.told
+    assert answer.sums["code|small"].weight == pytest.approx(2.0, rel=1e-3)
+
+
+async def test_no_grades_are_exchanged_while_nothing_learns_from_them():
+    grading = Grading(Grades(), on=False)
+    assert await grading_publisher(MemoryStore(), grading, Clock()).step()
+    assert grading.heard == []
+
+
+async def test_grades_that_the_store_does_not_take_are_not_counted_as_told():
+    class NoGrades(MemoryStore):
+        async def share_grades(self, told):
+            raise ConnectionError("gone")
+
+    grading = Grading(Grades())
+    assert not await grading_publisher(NoGrades(), grading, Clock()).step()
+    assert grading.heard == []

@@ -11,6 +11,7 @@ import redis
 
 from rb_litellm.bench.redis_server import RedisServer, free_port
 from rb_litellm.config import RedisSettingsArgs
+from rb_litellm.core.grade_sums import HALF_LIFE_S, Grades, GradeSum
 from rb_litellm.state.gauges import GaugeError, decode
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
@@ -207,3 +208,33 @@ async def test_cluster_keeps_a_fleet_in_one_slot(cluster):
         await store.close()
     assert [[stored.origin for stored in answer] for answer in answers] == [["w1"], ["w0"]]
     assert {stored.origin for stored in seen} == {"w0", "w1"}
+
+
+async def test_what_is_no_sum_of_grades_is_dropped_and_the_others_are_read(redis_server, store_of):
+    store = store_of(redis_server.url)
+    await store.share_grades(Grades({"code|small": GradeSum(2.0, 1.0, 1.5)}, {"call": 0.5}))
+    with redis_server.client() as client:
+        key = "rb:1:{default}:grade_sums"
+        client.hset(
+            key, mapping={"a": "no sum", "b": "0 nan nan nan", "c": "1e9 1e9 0 0", "d": b"\xff 1 1 1"}
+        )
+        client.hset("rb:1:{default}:grades", mapping={"x": "many", "y": "7"})
+        answer = await store.share_grades(Grades())
+        assert set(answer.sums) == {"code|small"}
+        assert answer.unknown == {"call": 0.5}
+        assert client.hlen(key) == 1
+        assert client.pttl(key) > 0
+        client.set(key, "a text")
+    assert set((await store.share_grades(Grades({"code|small": GradeSum(2.0, 1.0, 1.5)}))).sums) == {
+        "code|small"
+    }
+
+
+async def test_sums_of_grades_fade_by_the_servers_clock(redis_server, store_of):
+    store = store_of(redis_server.url)
+    with redis_server.client() as client:
+        seconds, _ = client.time()
+        before_ms = (seconds - HALF_LIFE_S) * 1000
+        client.hset("rb:1:{default}:grade_sums", "code|small", f"{before_ms:.0f} 8 4 6")
+    answer = await store.share_grades(Grades({"code|small": GradeSum(1.0, 1.0, 1.0)}))
+    assert answer.sums["code|small"] == pytest.approx(GradeSum(5.0, 3.0, 4.0), rel=1e-3)

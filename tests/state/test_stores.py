@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.core.grade_sums import MAX_NAMES, MOST, Grades, GradeSum
 from rb_litellm.state.memory import MemoryStore
 from rb_litellm.state.redis import RedisStore
 from rb_litellm.state.redis_settings import RedisSettings
@@ -111,3 +112,30 @@ async def test_what_was_learned_is_shared_and_outlives_those_who_learned_it(stor
     await stores[0].close()
     assert await stores[1].share_learned({"a|1": b"new"}, 60.0) == {"a|1": b"new", "b|1": b"b"}
     assert await stores[2].share_learned({}, 60.0) == {"a|1": b"new", "b|1": b"b"}
+
+
+async def test_grades_of_all_workers_add_up_and_outlive_them(stores):
+    told = {"code|small": GradeSum(2.0, 1.0, 1.5)}
+    first = await stores[0].share_grades(Grades(told))
+    assert first.sums["code|small"] == pytest.approx(told["code|small"])
+    await stores[0].close()
+    added = await stores[1].share_grades(Grades({**told, "chat|small": GradeSum(1.0, 0.0, 0.5)}))
+    assert added.sums["code|small"] == pytest.approx(GradeSum(4.0, 2.0, 3.0))
+    assert set((await stores[2].share_grades(Grades())).sums) == {"code|small", "chat|small"}
+
+
+async def test_a_sum_of_grades_is_bounded_and_keeps_its_mean(stores):
+    for _ in range(3):
+        answer = await stores[0].share_grades(Grades({"code|small": GradeSum(MOST, MOST / 2, MOST / 4)}))
+    assert answer.sums["code|small"] == pytest.approx(GradeSum(MOST, MOST / 2, MOST / 4), rel=1e-3)
+
+
+async def test_a_grade_waits_for_the_worker_that_knows_its_call(stores):
+    await stores[0].share_grades(Grades(unknown={"call": 0.25, "other": 1.0}))
+    assert (await stores[1].share_grades(Grades())).unknown == {"call": 0.25, "other": 1.0}
+    assert (await stores[1].share_grades(Grades(known=("call",)))).unknown == {"other": 1.0}
+
+
+async def test_names_of_sums_are_bounded(stores):
+    many = {f"code|{number}": GradeSum(1.0, 1.0, 1.0) for number in range(MAX_NAMES + 10)}
+    assert len((await stores[0].share_grades(Grades(many))).sums) == MAX_NAMES

@@ -1,10 +1,11 @@
 """The record of a decision: complete, bounded, and without a word of the prompt."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
+from rb_litellm.core.scoring import PRESETS
 from rb_litellm.telemetry.decision import MAX_CANDIDATES, MAX_NAME, as_json
 from rb_litellm.telemetry.recorder import Recorder
 from tests.telemetry.decisions import LARGE, PROMPT, SMALL, deployment, outcome, record
@@ -17,7 +18,7 @@ def test_it_names_what_was_chosen_and_what_it_was_chosen_by():
     assert told["requested"] == "auto"
     assert told["candidates"] == 8
     assert told["reason"] == "joint"
-    assert told["weights"] == {"quality": 0.7, "latency": 0.15, "cost": 0.15}
+    assert told["weights"] == asdict(PRESETS["quality"])
     assert told["at_s"] == 1000.0
     assert told["predicted"]["quality"] == 0.9
 

@@ -13,7 +13,14 @@ from rb_litellm.cli import main
 from rb_litellm.core.types import Prompt
 from rb_litellm.logs.verdicts import Outcome, Verdict, VerdictsFull, append_verdict, read_verdicts
 from rb_litellm.telemetry.judged import FEWEST, confidence_sequence, decided, summarise_verdicts
-from rb_litellm.telemetry.pairwise import judge_messages, outcome, prompt_kind, read_verdict
+from rb_litellm.telemetry.pairwise import (
+    judge_messages,
+    outcome,
+    prompt_kind,
+    read_verdict,
+    request_text,
+    text_of,
+)
 
 
 def verdict(number: int, found: Outcome, candidate: str = "weights", kind: str = "chat") -> Verdict:
@@ -116,3 +123,22 @@ def test_the_command_says_what_was_found(tmp_path: Path) -> None:
     assert "+100.0%" in result.output
     as_json = json.loads(CliRunner().invoke(main, ["shadow-report", "--judged", str(path), "--json"]).stdout)
     assert as_json["candidates"][0]["win"] == 40
+
+
+def test_an_answer_that_calls_tools_is_told_as_text() -> None:
+    call = {"function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+    message = {"content": "Let me look.", "tool_calls": [call]}
+    answer = {"choices": [{"message": message}]}
+    assert text_of(answer) == 'Let me look.\ncalls the tool weather with {"city": "Oslo"}'
+    message["content"] = None
+    assert text_of(answer) == 'calls the tool weather with {"city": "Oslo"}'
+    assert text_of({"choices": [{"message": {"content": None}}]}) == ""
+
+
+def test_the_judge_is_told_which_tools_may_be_called() -> None:
+    tools = [{"type": "function", "function": {"name": "weather", "description": "of a city"}}, {"type": "x"}]
+    assert request_text(Prompt("Is it wet?", 5), None) == "Is it wet?"
+    told = request_text(Prompt("Is it wet?", 5), tools)
+    assert told.startswith("Is it wet?")
+    assert told.endswith("weather: of a city")
+    assert prompt_kind(Prompt("Is it wet?", 5), tools) == "structured"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,14 @@ def test_train_says_what_it_made(trained: tuple[Path, dict[str, Any]]) -> None:
     assert Predictor.load(out).version == said["version"]
 
 
+def test_train_prints_what_it_reached_on_prompts_it_had_not_seen(write_rows: Write, tmp_path: Path) -> None:
+    result = run("train", "--data", write_rows(answers(60)), "--out", tmp_path / "model", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "on prompts it had not seen: quality 0." in result.stdout
+    assert "by large alone (gain +0." in result.stdout
+    assert "within its 80% interval" in result.stdout
+
+
 def test_the_model_card_says_what_it_was_trained_on_and_how_well_it_does(
     trained: tuple[Path, dict[str, Any]],
 ) -> None:
@@ -92,7 +102,7 @@ def test_evaluate_prints_the_fields_that_programs_read(
     prices = tmp_path / "prices.json"
     prices.write_text(json.dumps({"small": 0.1, "large": 0.9}))
     test = write_rows(answers(60, seed=1))
-    report = document("evaluate", "--model", trained[0], "--data", test, "--prices", prices, "--json")
+    report = document("evaluate", "--predictor", trained[0], "--data", test, "--prices", prices, "--json")
     assert set(report["models"]) == {"small", "large"}
     assert report["models"]["small"].keys() >= MODEL_FIELDS
     routing = report["routing"]
@@ -104,11 +114,72 @@ def test_evaluate_prints_the_fields_that_programs_read(
     assert len(routing["curve"]) > 50
 
 
+def test_evaluate_prints_each_two_models_beside_chance(
+    trained: tuple[Path, dict[str, Any]], write_rows: Write
+) -> None:
+    test = write_rows(answers(80, seed=1))
+    report = document("evaluate", "--predictor", trained[0], "--data", test, "--json")
+    (pair,) = report["pairs"]
+    assert pair.keys() >= {"strong", "weak", "apgr", "apgr_random", "cpt_50", "cpt_80", "ci95"}
+    assert (pair["strong"], pair["weak"]) == ("large", "small")
+    assert pair["apgr"] > 0.7
+    assert report["tasks"]["code"]["calibration_error"] < 0.2
+    shown = run("evaluate", "--predictor", trained[0], "--data", test)
+    assert "CPT 80%" in shown.stdout
+    assert "By task" in shown.stdout
+
+
+def test_evaluate_says_that_prompts_were_trained_on(
+    trained: tuple[Path, dict[str, Any]], write_rows: Write
+) -> None:
+    result = run("evaluate", "--predictor", trained[0], "--data", write_rows(answers(120)), "--json")
+    assert json.loads(result.stdout)["trained_on"] == 120
+    assert "120 of the 120 prompts were trained on" in result.stderr
+    fresh = run("evaluate", "--predictor", trained[0], "--data", write_rows(answers(30, seed=9)), "--json")
+    assert json.loads(fresh.stdout)["trained_on"] == 0
+    assert fresh.stderr == ""
+
+
+def test_the_default_predictor_knows_which_public_prompts_it_was_trained_on(
+    shared_data: Callable[[str], Path], write_rows: Write
+) -> None:
+    with gzip.open(shared_data("quality_length_chat.jsonl.gz"), "rt", encoding="utf-8") as lines:
+        known = [json.loads(line) for line in islice(lines, 30)]
+    fresh = [{**row, "prompt": f"{row['prompt']} Now for cats."} for row in known[:10]]
+    result = run("evaluate", "--predictor", "default", "--data", write_rows([*known, *fresh]), "--json")
+    assert json.loads(result.stdout)["trained_on"] == 30
+    assert "30 of the 40 prompts were trained on" in result.stderr
+
+
+def test_the_old_name_of_the_option_is_taken_and_says_so_once(
+    trained: tuple[Path, dict[str, Any]], write_rows: Write
+) -> None:
+    result = run("evaluate", "--model", trained[0], "--data", write_rows(answers(30, seed=1)), "--json")
+    assert result.exit_code == 0
+    assert result.stderr.count("--model is now called --predictor") == 1
+    both = run("evaluate", "--model", trained[0], "--predictor", "none", "--data", write_rows(answers(30)))
+    assert both.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["default", "none"])
+def test_models_that_nothing_was_trained_on_are_judged_by_name(name: str, write_rows: Write) -> None:
+    rows = [{**row, "model": f"qwen2.5-{7 if row['model'] == 'small' else 72}b"} for row in answers(60)]
+    report = document("evaluate", "--predictor", name, "--data", write_rows(rows), "--json")
+    assert set(report["models"]) == {"qwen2.5-7b", "qwen2.5-72b"}
+    assert 0.0 < report["pairs"][0]["apgr"] < 1.0
+
+
+def test_a_predictor_that_is_nowhere_is_named(write_rows: Write) -> None:
+    result = run("evaluate", "--predictor", "nowhere", "--data", write_rows(answers(30)))
+    assert result.exit_code == 2
+    assert "'nowhere' is no folder; allowed are default, none, and a folder of `train`" in result.output
+
+
 def test_evaluate_prints_null_where_the_data_have_no_label(
     trained: tuple[Path, dict[str, Any]], write_rows: Write
 ) -> None:
     test = write_rows([{**row, "output_tokens": None} for row in answers(30, seed=1)])
-    report = document("evaluate", "--model", trained[0], "--data", test, "--json")
+    report = document("evaluate", "--predictor", trained[0], "--data", test, "--json")
     assert report["models"]["small"]["length_mae"] is None
     assert report["routing"]["cost_ratio_at_best_single_quality"] is None
 
@@ -128,7 +199,7 @@ def test_without_signal_every_prompt_is_given_the_mean(write_rows: Write, tmp_pa
     data = write_rows(answers(200, signal=False))
     document("train", "--data", data, "--out", tmp_path / "model", "--json")
     test = write_rows(answers(200, seed=5, signal=False), "test.jsonl")
-    report = document("evaluate", "--model", tmp_path / "model", "--data", test, "--json")
+    report = document("evaluate", "--predictor", tmp_path / "model", "--data", test, "--json")
     small = report["models"]["small"]
     assert small["quality_mae"] <= small["quality_mae_constant"] * 1.02
 
@@ -170,7 +241,7 @@ def test_wrong_prices_are_named(
     prices = tmp_path / "prices.json"
     prices.write_text(price)
     result = run(
-        "evaluate", "--model", trained[0], "--data", write_rows(answers(30)), "--prices", prices, "--json"
+        "evaluate", "--predictor", trained[0], "--data", write_rows(answers(30)), "--prices", prices, "--json"
     )
     assert result.exit_code == 1
     assert "--prices" in result.output
@@ -181,10 +252,10 @@ def test_the_datas_names_may_differ_by_the_provider_and_else_are_told(
 ) -> None:
     changed = {"small": "hosted_vllm/small", "large": "big"}
     test = write_rows([{**row, "model": changed[row["model"]]} for row in answers(30, seed=1)])
-    report = document("evaluate", "--model", trained[0], "--data", test, "--json")
+    report = document("evaluate", "--predictor", trained[0], "--data", test, "--json")
     assert set(report["models"]) == {"small"}
-    report = document("evaluate", "--model", trained[0], "--data", test, "--name", "big=large", "--json")
+    report = document("evaluate", "--predictor", trained[0], "--data", test, "--name", "big=large", "--json")
     assert set(report["models"]) == {"small", "large"}
-    wrong = run("evaluate", "--model", trained[0], "--data", test, "--name", "big=huge")
+    wrong = run("evaluate", "--predictor", trained[0], "--data", test, "--name", "big=huge")
     assert wrong.exit_code == 1
     assert "the predictor has no such model; it has large, small" in wrong.output

@@ -72,9 +72,26 @@ def test_nothing_is_spent_without_a_yes(write_rows: Write, tmp_path: Path) -> No
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_a_judge_without_a_price_is_named(write_rows: Write) -> None:
-    result = run("--data", write_rows([ROW]), "--judge", "openai/of-nobody", "--dry-run", "--json")
-    assert json.loads(result.stdout)["max_cost_usd"] is None
+def test_a_judge_that_litellm_does_not_list_is_named(write_rows: Write) -> None:
+    result = run("--data", write_rows([ROW]), "--judge", "openai/gpt-4o-minni", "--dry-run", "--json")
+    told = json.loads(result.stdout)
+    assert (told["max_cost_usd"], told["judge_listed"]) == (None, False)
+    assert "LiteLLM does not list 'openai/gpt-4o-minni' (openai)" in result.stderr
+    assert "did you mean gpt-4o-mini" in result.stderr
+
+
+def test_a_judge_that_litellm_lists_is_not_doubted(write_rows: Write) -> None:
+    result = run("--data", write_rows([ROW]), "--judge", "openai/gpt-4o-mini", "--dry-run", "--json")
+    assert json.loads(result.stdout)["judge_listed"] is True
+    assert result.stderr == ""
+
+
+def test_a_judge_of_no_provider_is_refused_before_anything_is_asked(write_rows: Write) -> None:
+    result = run("--data", write_rows([ROW]), "--judge", "gpt-9-of-nobody", "--dry-run")
+    assert result.exit_code == 1
+    assert (
+        "--judge: LiteLLM knows no provider for 'gpt-9-of-nobody'; allowed is PROVIDER/MODEL" in result.output
+    )
 
 
 def test_a_reply_without_a_score_is_no_label(write_rows: Write, tmp_path: Path) -> None:

@@ -38,4 +38,4 @@ def test_each_task_is_left_out_once(write_rows: Write) -> None:
 def test_a_model_or_a_study_is_asked_for(write_rows: Write) -> None:
     result = CliRunner().invoke(main, ["evaluate", "--data", str(write_rows(answers(30)))])
     assert result.exit_code == 2
-    assert "--model DIR or --study" in result.output
+    assert "--predictor default|none|DIR or --study" in result.output

@@ -7,7 +7,8 @@ adapter, so that any part of it may import this one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 STRATEGY = "routebalance"
 """The strategy's name in LiteLLM's settings."""
+PRIORITY = "priority"
+"""LiteLLM's strategy for routing groups alone; its groups may share their models with others."""
 KEY_WEIGHTS = "_router_weights"
 """Where LiteLLM leaves a key's or team's weights in a request, in every supported release."""
 
@@ -27,6 +30,26 @@ class Selector(Protocol):
     """Whoever decides a request: a router's own strategy, or that of a routing group."""
 
     planner: Planner
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """A deployment that LiteLLM keeps out for a while, because it failed."""
+
+    until_s: float
+    """Seconds since 1970."""
+    status: str
+    """HTTP status of the failure; empty where it is not known."""
+
+
+def cooldowns_of(active: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Cooldown]:
+    """LiteLLM's list of active cooldowns by deployment id."""
+    return {
+        id_: Cooldown(
+            float(value["timestamp"]) + float(value["cooldown_time"]), str(value.get("status_code") or "")
+        )
+        for id_, value in active
+    }
 
 
 class Host(Protocol):
@@ -42,11 +65,17 @@ class Host(Protocol):
             UnsupportedLiteLLM: naming the release and what it lacks.
         """
 
+    def strategies(self) -> Collection[str]:
+        """Every name that LiteLLM takes for a strategy, ours among them; empty where that is not known."""
+
     def strategy_of(self, router: Any) -> str | None:
         """The strategy that a Router serves its models with where no routing group says otherwise."""
 
     def our_groups(self, router: Any) -> Mapping[str, Collection[str]]:
         """A Router's routing groups with our strategy: their member model groups by the group's name."""
+
+    async def cooldowns(self, router: Any, ids: list[str]) -> Mapping[str, Cooldown]:
+        """Those of the deployments that LiteLLM keeps out now; may wait for Redis."""
 
     def selector_for(self, router: Any, model: object, request_kwargs: Mapping[str, Any]) -> Selector | None:
         """Our selector that will decide a request for this model name; None where another strategy will."""
@@ -75,6 +104,11 @@ def current() -> Host:
     if not _installed:
         raise RuntimeError("rb_litellm.register() was not called")
     return _installed[0]
+
+
+def known_strategies() -> Collection[str]:
+    """Every name that LiteLLM takes for a strategy; empty where that is not known."""
+    return _installed[0].strategies() if _installed else ()
 
 
 def is_ours(strategy: object) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import is_dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM
+from rb_litellm.litellm_adapter.hosts.host import STRATEGY, Cooldown, UnsupportedLiteLLM, cooldowns_of
 from rb_litellm.litellm_adapter.hosts.public.router import ServedRouter
 from rb_litellm.litellm_adapter.hosts.public.settings import Wanted, strategy_name, take_out
 
@@ -61,11 +61,15 @@ class PublicApi:
         if lacking := missing():
             raise UnsupportedLiteLLM(
                 f"litellm {version('litellm')} is not supported: its Router lacks {', '.join(lacking)}; "
-                "see the supported range in the README"
+                "the supported releases are in docs/litellm.md"
             )
         self._wrap_constructor(router)
         if inspect.ismethod(getattr(router, "from_config", None)):
             self._wrap_from_config(router)
+
+    def strategies(self) -> Collection[str]:
+        """See `Host`: a release that nobody has seen may know others."""
+        return ()
 
     def strategy_of(self, router: Any) -> str | None:
         """See `Host`; LiteLLM's own where RouteBalance was wanted and may not pick."""
@@ -79,6 +83,10 @@ class PublicApi:
         """See `Host`."""
         served = ServedRouter.of(router)
         return served.wanted.our_groups if served is not None and served.in_force else {}
+
+    async def cooldowns(self, router: Any, ids: list[str]) -> Mapping[str, Cooldown]:
+        """See `Host`."""
+        return cooldowns_of(await router.health().cooldowns.async_get_active_cooldowns(ids, None))
 
     def selector_for(
         self, router: Any, model: object, request_kwargs: Mapping[str, Any]

@@ -20,7 +20,14 @@ from importlib.metadata import version
 from typing import Any
 
 from rb_litellm.litellm_adapter.hosts.held_strategies import held
-from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, is_ours
+from rb_litellm.litellm_adapter.hosts.host import (
+    PRIORITY,
+    STRATEGY,
+    Cooldown,
+    UnsupportedLiteLLM,
+    cooldowns_of,
+    is_ours,
+)
 from rb_litellm.litellm_adapter.hosts.python_failover import FAILOVER, SHUFFLE, RouterView, fail_over
 from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
 from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
@@ -82,7 +89,7 @@ class PythonRouter:
         if lacking:
             raise UnsupportedLiteLLM(
                 f"litellm {version('litellm')} is not supported: {core.__name__} lacks {', '.join(lacking)}; "
-                "see the supported range in the README"
+                "the supported releases are in docs/litellm.md"
             )
         groups = groups_module()
         groups.VALID_ROUTING_STRATEGIES = (*groups.VALID_ROUTING_STRATEGIES, STRATEGY)
@@ -106,6 +113,11 @@ class PythonRouter:
         _offer_strategy()
         setattr(core, _MARK, True)
 
+    def strategies(self) -> Collection[str]:
+        """See `Host`."""
+        groups: Any = groups_module()
+        return (*groups.VALID_ROUTING_STRATEGIES, PRIORITY)
+
     def strategy_of(self, router: Any) -> str | None:
         """See `Host`."""
         return _strategy_of(router)
@@ -118,6 +130,10 @@ class PythonRouter:
             for name, group in (groups if isinstance(groups, Mapping) else {}).items()
             if is_ours(group.routing_strategy)
         }
+
+    async def cooldowns(self, router: Any, ids: list[str]) -> Mapping[str, Cooldown]:
+        """See `Host`."""
+        return cooldowns_of(await router.cooldown_cache.async_get_active_cooldowns(ids, None))
 
     def selector_for(
         self, router: Any, model: object, request_kwargs: Mapping[str, Any]

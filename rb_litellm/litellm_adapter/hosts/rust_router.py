@@ -21,7 +21,14 @@ from importlib.metadata import version
 from typing import Any
 
 from rb_litellm.litellm_adapter.hosts.held_strategies import held
-from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, is_ours
+from rb_litellm.litellm_adapter.hosts.host import (
+    PRIORITY,
+    STRATEGY,
+    Cooldown,
+    UnsupportedLiteLLM,
+    cooldowns_of,
+    is_ours,
+)
 from rb_litellm.litellm_adapter.hosts.rust import failover, names, picks, selectors
 from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
 from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
@@ -82,7 +89,7 @@ class RustRouter:
         if lacking := missing():
             raise UnsupportedLiteLLM(
                 f"litellm {version('litellm')} is not supported: {', '.join(lacking)} is missing; "
-                "see the supported range in the README"
+                "the supported releases are in docs/litellm.md"
             )
         core, selection = import_module(_CORE), import_module(_SELECTION)
         rust, strategy_selectors = core.RustCore, selection.StrategySelectors
@@ -114,6 +121,11 @@ class RustRouter:
         _offer_strategy()
         setattr(rust, _MARK, True)
 
+    def strategies(self) -> Collection[str]:
+        """See `Host`."""
+        groups: Any = import_module(_GROUPS)
+        return (*groups.VALID_ROUTING_STRATEGIES, PRIORITY)
+
     def strategy_of(self, router: Any) -> str | None:
         """See `Host`."""
         core = _core_of(router)
@@ -123,6 +135,10 @@ class RustRouter:
         """See `Host`."""
         core = _core_of(router)
         return {} if core is None else _groups(core._resolved)
+
+    async def cooldowns(self, router: Any, ids: list[str]) -> Mapping[str, Cooldown]:
+        """See `Host`."""
+        return cooldowns_of(await router.health().cooldowns.async_get_active_cooldowns(ids, None))
 
     def selector_for(
         self, router: Any, model: object, request_kwargs: Mapping[str, Any]

@@ -80,6 +80,7 @@ class Accounting:
             )
             self._watch(key, arrival.task, arrival.stream)
             runtime.counters.decisions += 1
+            runtime.learning.remember(call_id, assignment.gradable)
             self.publisher.decided(
                 arrival,
                 assignment,

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from rb_litellm.litellm_adapter.proxy.authentication import authenticated
 from rb_litellm.litellm_adapter.proxy.explain_limit import ExplainLimit, coarse
+from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.litellm_adapter.request.caller import is_admin, owner_of_key
 from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.request.explanation import inquiry
@@ -33,7 +34,7 @@ def endpoints(worker: Worker) -> APIRouter:
     from fastapi import APIRouter, Body, Depends, HTTPException, Request
 
     router = APIRouter()
-    limit = ExplainLimit(worker.runtime.clock)
+    limit, turns = ExplainLimit(worker.runtime.clock), Turns()
     sent, check = Body(), Depends(authenticated(like=_LIKE))
 
     # FastAPI reads annotations, which are strings here; its own types are given as they are.
@@ -46,8 +47,10 @@ def endpoints(worker: Worker) -> APIRouter:
             after = {"Retry-After": str(math.ceil(wait_s))}
             raise HTTPException(429, {"error": "too many explanations for this key"}, headers=after)
         try:
-            answer = await _explain(request, body, caller)
-            return answer if admin else coarse(answer)
+            # One after another: between two of them the loop serves requests.
+            async with turns.one():
+                answer = await _explain(request, body, caller)
+                return answer if admin else coarse(answer)
         except BadControls as error:
             raise HTTPException(error.status, {"error": str(error)}) from None
 
@@ -68,14 +71,19 @@ async def _explain(request: Any, body: dict[str, Any], caller: Any) -> dict[str,
     await can_key_call_resolved_model(
         model=model, llm_model_list=None, valid_token=caller, llm_router=llm_router
     )
-    data = await add_litellm_data_to_request(
-        data=dict(body),
-        request=request,
-        user_api_key_dict=caller,
-        proxy_config=server.proxy_config,
-        general_settings=server.general_settings,
-        version=server.version,
-    )
+    try:
+        data = await add_litellm_data_to_request(
+            data=dict(body),
+            request=request,
+            user_api_key_dict=caller,
+            proxy_config=server.proxy_config,
+            general_settings=server.general_settings,
+            version=server.version,
+        )
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # LiteLLM reads fields and headers as what they should be.
+        told = f"LiteLLM cannot read this request ({type(error).__name__})"
+        raise HTTPException(400, {"error": told}) from None
     data["litellm_call_id"] = f"explain-{uuid4().hex}"
     take_in(data, caller, lambda: planner_for(data))
     messages, given = data.pop("messages", None), data.pop("input", None)

@@ -1,7 +1,9 @@
 """`POST /routebalance/feedback`: how good the answer of a call was, for `routebalance train --feedback`.
 
-The body is `{"call_id": ..., "score": ...}`: the response's `x-litellm-call-id`, and a number in [0, 1]. A
-later grade of a call replaces an earlier one. `GET` shows where grades go and the latest of this worker.
+The body is `{"call_id": ..., "score": ...}`: the response's `x-litellm-call-id`, and a number in [0, 1]; in
+place of the score `"thumbs": "up"` or `"down"`. A later grade of a call replaces an earlier one. With
+`feedback: {learn: true}` the default predictor learns from it, too. `GET` shows where grades go, the latest
+of this worker, and what all workers have learned.
 """
 
 from __future__ import annotations
@@ -15,26 +17,28 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 
 from rb_litellm.litellm_adapter.proxy.authentication import for_admins
+from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.logs.feedback import FeedbackFull, parse_feedback
 
 if TYPE_CHECKING:
     from rb_litellm.config import FeedbackSettings
     from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
     from rb_litellm.litellm_adapter.worker import Worker
+    from rb_litellm.predictors.ability_learning import AbilityLearning
 
 MAX_BODY = 4_096
-_OFF = "no feedback is kept; set routing_strategy_args.feedback: {path: FILE}"
+_OFF = "no feedback is taken; set routing_strategy_args.feedback: {path: FILE, learn: true}"
 
 
 def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
 
-    return feedback_router(worker.runtime.feedback, for_admins())
+    return feedback_router(worker.runtime.feedback, worker.runtime.learning, for_admins())
 
 
-def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:
+def feedback_router(box: FeedbackBox, learning: AbilityLearning, check: Any) -> APIRouter:
     """Both endpoints, for whom `check` admits."""
-    router = APIRouter(dependencies=[Depends(check)])
+    router, turns = APIRouter(dependencies=[Depends(check)]), Turns()
 
     def settings() -> FeedbackSettings:
         if box.settings is None:
@@ -63,11 +67,13 @@ def feedback_router(box: FeedbackBox, check: Any) -> APIRouter:
         except OSError as error:
             told = error.strerror or str(error)
             raise HTTPException(503, {"error": f"feedback could not be written ({told})"}) from None
+        await asyncio.to_thread(learning.grade, one.call_id, one.score)
         return asdict(one)
 
     @router.get("/feedback")
     async def show() -> dict[str, Any]:
-        """The latest grades of the worker that answers."""
-        return {**settings().model_dump(), "recent": [asdict(one) for one in box.recent]}
+        """The latest grades of the worker that answers, and what was learned from those of all."""
+        recent = await turns.each(list(box.recent), asdict)
+        return {**settings().model_dump(), "recent": recent, "learned": learning.report()}
 
     return router

@@ -3,15 +3,17 @@
 Off unless `shadow_evaluation` is set, and only in shadow mode. A sampled request that was answered is asked
 again of the models that the settings' weights, and further ones, would have chosen; a judge compares each
 answer, blind and in both orders, with the one that served. The client's answer is long given by then. The
-calls go to LiteLLM beside its Router: they open nothing in the ledger, teach the latency model nothing, are
-marked MARK and bounded by a rate, a budget and MAX_OPEN. What they say is kept as verdicts; prompts and
-answers are kept nowhere.
+calls go to LiteLLM beside its Router: they open nothing in the ledger, teach the latency model nothing, and
+are bounded by a rate, a budget and MAX_OPEN. LiteLLM logs and pays them as calls of a user named MARK, with
+that tag and no key, so that they stand in its spend and in nobody's budget; a request that LiteLLM was told
+not to log is not evaluated. What they say is kept as verdicts, without prompts and answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,17 +22,19 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
+from rb_litellm.candidates import model_info
 from rb_litellm.config import ShadowEvaluationSettings
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import Weights
 from rb_litellm.litellm_adapter.lifecycle.usage import output_tokens
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
-from rb_litellm.litellm_adapter.shared.daily_budget import DailyBudget
+from rb_litellm.litellm_adapter.shared.daily_budget import Budget, FileBudget, FleetBudget
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.logs.kinds import MARK
 from rb_litellm.logs.verdicts import Verdict, append_verdict
 from rb_litellm.predictors.tokens import estimate_tokens
+from rb_litellm.state.redis_sums import RedisSums
 from rb_litellm.telemetry.decision import CandidateRecord, DecisionRecord
 from rb_litellm.telemetry.pairwise import (
     JUDGE_TOKENS,
@@ -38,6 +42,7 @@ from rb_litellm.telemetry.pairwise import (
     outcome,
     prompt_kind,
     read_verdict,
+    request_text,
     text_of,
 )
 
@@ -49,8 +54,9 @@ AS_SET = "weights"
 _CHATS = ("acompletion", "completion")
 _PASSED_ON = (
     "temperature", "top_p", "stop", "seed", "response_format", "presence_penalty", "frequency_penalty",
-    "logit_bias",
+    "logit_bias", "tools", "tool_choice", "parallel_tool_calls",
 )  # fmt: skip
+_WON = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 _RESERVE = 1.5
 """Estimated input tokens are reserved so many times: other models count otherwise."""
 _log = logging.getLogger("rb_litellm")
@@ -62,6 +68,11 @@ class _Answer:
     text: str
     usd: float
     took_s: float
+    input_tokens: int = 0
+
+
+class UnpricedModel(Exception):
+    """What a call costs is not known, so that no budget can hold it."""
 
 
 class _NoMoney(Exception):
@@ -79,6 +90,7 @@ class ShadowEvaluation(CustomLogger):  # type: ignore[misc]
         self._runtime = worker.runtime
         self._ask = ask
         self._router = router
+        self._sums: RedisSums | None = None
         self._open: set[asyncio.Task[None]] = set()
 
     def ensure_started(self) -> None:
@@ -108,11 +120,11 @@ class ShadowEvaluation(CustomLogger):  # type: ignore[misc]
         if record is None or record.reason != "shadow" or record.would is None or not body.get("messages"):
             return
         tokens = output_tokens(response)
-        if body.get("tools") or body.get("n", 1) != 1 or not tokens or tokens > settings.max_tokens:
+        if body.get("n", 1) != 1 or not tokens or tokens > settings.max_tokens or _unlogged(kwargs, body):
             return
         if not (text := text_of(response)):
             return
-        served = _Answer(text, float(kwargs.get("response_cost") or 0.0), took_s)
+        served = _Answer(text, float(kwargs.get("response_cost") or 0.0), took_s, _input_tokens(response))
         work = _Evaluation(self, settings, record, body, served)
         task = asyncio.ensure_future(self._guarded(work))
         self._open.add(task)
@@ -125,6 +137,15 @@ class ShadowEvaluation(CustomLogger):  # type: ignore[misc]
             pass
         except Exception as error:  # noqa: BLE001  nobody waits for it
             self._runtime.failed("shadow evaluation", error)
+
+    def budget(self, settings: ShadowEvaluationSettings) -> Budget:
+        """The fleet's, where workers share a Redis; else the machine's."""
+        redis = self._runtime.sharing.redis
+        if redis is None:
+            return FileBudget(Path(f"{settings.path}.budget"), settings.usd_per_day, settings.per_minute)
+        if self._sums is None or self._sums.settings != redis:
+            self._sums = RedisSums(redis)
+        return FleetBudget(self._sums, "shadow_evaluation", settings.usd_per_day, settings.per_minute)
 
     async def settled(self) -> None:
         """Wait for what is under way."""
@@ -148,8 +169,27 @@ class ShadowEvaluation(CustomLogger):  # type: ignore[misc]
         with self._runtime.lock:
             return self._runtime.catalog.facts([dict(entry)])[0]
 
+    def check_priced(self, entry: Mapping[str, Any]) -> None:
+        """Whether a budget can hold what a deployment's calls cost.
+
+        Raises:
+            UnpricedModel: its price is not known.
+        """
+        facts = self.facts(entry)
+        if not math.isfinite(facts.input_usd_per_token + facts.output_usd_per_token):
+            raise UnpricedModel(
+                f"shadow_evaluation: no price is known for {facts.model} (model group {facts.group}), so no "
+                "budget can hold its calls and nothing is evaluated by it; set input_cost_per_token and "
+                "output_cost_per_token in its litellm_params, 0 for what is free"
+            )
+
+    def learn(self, call_id: str, candidate: CandidateRecord, found: str) -> None:
+        """Tell the default predictor how the candidate's answer was judged against the one that served."""
+        name = model_info(self.facts(self.entry(candidate["model"], candidate["deployment"]))).name
+        self._runtime.learning.compare(call_id, name, candidate["quality"], _WON[found])
+
     async def ask(self, entry: Mapping[str, Any], messages: Sequence[Any], **params: Any) -> Any:
-        """One call beside the Router, which LiteLLM logs nowhere."""
+        """One call beside the Router, marked as nobody's traffic."""
         import litellm
 
         return await (self._ask or litellm.acompletion)(
@@ -157,8 +197,12 @@ class ShadowEvaluation(CustomLogger):  # type: ignore[misc]
                 **entry["litellm_params"],
                 **params,
                 "messages": list(messages),
-                "metadata": {"tags": [MARK], "model_info": {"id": MARK}},
-                "no-log": True,
+                "metadata": {
+                    "tags": [MARK],
+                    "user_api_key_user_id": MARK,
+                    "model_info": {"id": MARK},
+                    "model_group": MARK,
+                },
                 "num_retries": 0,
                 "timeout": TIMEOUT_S,
                 "drop_params": True,
@@ -183,14 +227,17 @@ class _Evaluation:
         self._record = record
         self._body = body
         self._served = served
-        self._budget = DailyBudget(Path(f"{settings.path}.budget"), settings.usd_per_day, settings.per_minute)
+        self._budget = evaluator.budget(settings)
         self._prompt = read_prompt(body.get("messages"), None, body)
 
     async def run(self) -> None:
         """Ask each model once that some weighting would have chosen, judge it, and keep the verdicts."""
-        if not await asyncio.to_thread(self._budget.begin):
-            return
         chosen = choices(self._record, self._settings.candidates)
+        self._evaluator.check_priced(self._evaluator.entry(self._settings.judge))
+        for one in chosen.values():
+            self._evaluator.check_priced(self._evaluator.entry(one["model"], one["deployment"]))
+        if not await self._budget.begin():
+            return
         by_model: dict[str, list[str]] = {}
         for name, candidate in chosen.items():
             by_model.setdefault(candidate["model"], []).append(name)
@@ -200,6 +247,7 @@ class _Evaluation:
                 continue
             answer = await self._answer(chosen[names[0]])
             found, judge_usd = await self._judged(answer)
+            self._evaluator.learn(self._record.call_id, chosen[names[0]], found)
             await self._keep(names, model, found, answer, judge_usd)
 
     async def _answer(self, candidate: CandidateRecord) -> _Answer:
@@ -208,9 +256,9 @@ class _Evaluation:
         limit = min(int(asked), self._settings.max_tokens) if asked else self._settings.max_tokens
         params = {name: self._body[name] for name in _PASSED_ON if self._body.get(name) is not None}
         started = time.monotonic()
-        response, usd = await self._paid(
-            entry, self._body["messages"], self._prompt.input_tokens, limit, **params
-        )
+        # The provider's own count, where the served answer tells it, is better than an estimate.
+        tokens = max(self._prompt.input_tokens, self._served.input_tokens)
+        response, usd = await self._paid(entry, self._body["messages"], tokens, limit, **params)
         text = text_of(response)
         if not text:
             raise ValueError(f"{candidate['deployment']} gave no text to compare")
@@ -220,7 +268,8 @@ class _Evaluation:
         entry = self._evaluator.entry(self._settings.judge)
         said, spent = [], 0.0
         for first, second in ((self._served.text, answer.text), (answer.text, self._served.text)):
-            messages = judge_messages(self._prompt.text, first, second)
+            asked = request_text(self._prompt, self._body.get("tools"))
+            messages = judge_messages(asked, first, second)
             tokens = sum(estimate_tokens(one["content"]) for one in messages)
             response, usd = await self._paid(entry, messages, tokens, JUDGE_TOKENS, temperature=0.0)
             said.append(read_verdict(text_of(response)))
@@ -233,26 +282,21 @@ class _Evaluation:
         """One call, its most reserved before and its price settled after."""
         facts = self._evaluator.facts(entry)
         most = facts.input_usd_per_token * (tokens * _RESERVE + 64) + facts.output_usd_per_token * limit
-        if not await asyncio.to_thread(self._budget.reserve, most):
+        if not await self._budget.reserve(most):
             raise _NoMoney
-        usd = 0.0
-        try:
-            response = await self._evaluator.ask(entry, messages, max_tokens=limit, **params)
-            usage = getattr(response, "usage", None)
-            given = float(getattr(usage, "prompt_tokens", 0) or tokens)
-            written = float(getattr(usage, "completion_tokens", 0) or 0)
-            usd = facts.input_usd_per_token * given + facts.output_usd_per_token * written
-        except BaseException:
-            usd = most  # What a call that failed has cost nobody says.
-            raise
-        finally:
-            self._budget.settle(most, usd)
+        # What a call that fails has cost nobody says: what was reserved for it stays spent.
+        response = await self._evaluator.ask(entry, messages, max_tokens=limit, **params)
+        usage = getattr(response, "usage", None)
+        given = float(getattr(usage, "prompt_tokens", 0) or tokens)
+        written = float(getattr(usage, "completion_tokens", 0) or 0)
+        usd = facts.input_usd_per_token * given + facts.output_usd_per_token * written
+        await self._budget.settle(most, usd)
         return response, usd
 
     async def _keep(
         self, names: Sequence[str], model: str, found: Any, answer: _Answer, judge_usd: float
     ) -> None:
-        kind = prompt_kind(self._prompt)
+        kind = prompt_kind(self._prompt, self._body.get("tools"))
         for name in names:
             one = Verdict(
                 at_s=round(time.time(), 3),
@@ -298,3 +342,16 @@ def _body(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     request = params.get("proxy_server_request") if isinstance(params, Mapping) else None
     body = request.get("body") if isinstance(request, Mapping) else None
     return body if isinstance(body, Mapping) else {}
+
+
+def _unlogged(kwargs: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether LiteLLM was told not to log the request."""
+    params = kwargs.get("litellm_params")
+    return bool(body.get("no-log") or (isinstance(params, Mapping) and params.get("no-log")))
+
+
+def _input_tokens(response: Any) -> int:
+    """As the provider counts them; 0 where it does not say."""
+    usage = response.get("usage") if isinstance(response, Mapping) else getattr(response, "usage", None)
+    told = usage.get("prompt_tokens") if isinstance(usage, Mapping) else getattr(usage, "prompt_tokens", None)
+    return told if isinstance(told, int) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rb_litellm.litellm_adapter.proxy.authentication import for_admins
+from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.telemetry.decision import as_json
 from rb_litellm.telemetry.shadow import summarise
 
@@ -18,13 +19,13 @@ def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
     from fastapi import APIRouter, Depends
 
-    router = APIRouter()
+    router, turns = APIRouter(), Turns()
 
     @router.get("/shadow", dependencies=[Depends(for_admins())])
     async def shadow() -> dict[str, Any]:
         """What would have changed, over the recent decisions of the worker that answers."""
         with worker.runtime.lock:
-            recent = [as_json(one.record) for one in worker.accounting.publisher.log.recent()]
-        return summarise(recent)
+            recent = worker.accounting.publisher.log.recent()
+        return summarise(await turns.each(recent, lambda one: as_json(one.record)))
 
     return router

@@ -19,8 +19,11 @@ import numpy as np
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import PRESETS
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
+from rb_litellm.litellm_adapter.proxy.deployment_health import Cooldowns, health_of
+from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.telemetry.decision_log import Recent
 from rb_litellm.telemetry.summary import summarise
+from rb_litellm.telemetry.trouble import deployment_trouble
 from rb_litellm.version import __version__
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ class Status:
         self._router = router
         self._clock = self._runtime.clock
         self._began = self._clock()
+        self.cooldowns = Cooldowns(router, self._clock)
         self._taken: tuple[float, dict[str, Any]] | None = None
 
     def snapshot(self) -> dict[str, Any]:
@@ -53,6 +57,12 @@ class Status:
         if self._taken is None or now - self._taken[0] >= FRESH_S:
             self._taken = (now, self._take(now))
         return self._taken[1]
+
+    async def fresh(self, turns: Turns) -> dict[str, Any]:
+        """The same; what it takes more than a slice for is done in turns before."""
+        if self._taken is None or self._clock() - self._taken[0] >= FRESH_S:
+            await turns.each(self.recent(WINDOW), Recent.at_random)
+        return self.snapshot()
 
     def recent(self, count: int) -> Sequence[Recent]:
         """The last decisions of this worker, the newest first."""
@@ -82,7 +92,9 @@ class Status:
             "decisions_total": runtime.recorder.log.total,
             "failures": dict(runtime.counters.failures),
             "expired": runtime.counters.expired,
-            "exchange": None if exchange is None else asdict(exchange),
+            "exchange": None
+            if exchange is None
+            else {**asdict(exchange), "interval_s": runtime.sharing.interval_s},
             "peers": self._peers(now),
             "own_in_flight": self._own_in_flight(now),
             "servers": self._servers(now),
@@ -137,6 +149,7 @@ class Status:
             snapshot = runtime.balancer.snapshot(deployments, now, input_tokens, output_tokens)
             own = [runtime.ledger.open_count(d.id) for d in deployments]
         state, times = snapshot.state, snapshot.times
+        health = health_of(runtime, [d.id for d in deployments], now)
         shown = np.argsort(-state.in_flight, kind="stable")[:MAX_SHOWN]
         tiers: dict[str, list[dict[str, Any]]] = {}
         for row in sorted(shown.tolist()):
@@ -144,6 +157,8 @@ class Status:
             tiers.setdefault(d.tier, []).append(
                 {
                     "id": d.id,
+                    "name": d.name,
+                    "priced": d.priced,
                     "model": d.group,
                     "in_flight": round(float(state.in_flight[row]), 1),
                     "own_in_flight": own[row],
@@ -155,6 +170,9 @@ class Status:
                     "tpot_s": round(float(times.tpot_s[row]), 6),
                     "e2e_s": round(float(times.e2e_s[row]), 4),
                     "share": shares.get(d.id, 0.0),
+                    "slowdown": round(float(snapshot.slowdown[row]), 2),
+                    "cooldown": self.cooldowns.of(d.id),
+                    **health[row],
                 }
             )
         return {
@@ -226,6 +244,8 @@ def _typical(recent: Sequence[Recent]) -> tuple[float, float]:
 
 
 def _tier(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    for row in rows:
+        row["trouble"] = deployment_trouble(row)
     return {
         "tier": name,
         "models": sorted({row["model"] for row in rows}),

@@ -11,15 +11,16 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query
-from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from rb_litellm.litellm_adapter.proxy.authentication import admission, for_admins
+from rb_litellm.litellm_adapter.proxy.decision_texts import DecisionTexts
 from rb_litellm.litellm_adapter.proxy.status import Status
+from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
-from rb_litellm.telemetry.decision import as_json
 from rb_litellm.telemetry.decision_log import MAX_RECENT
 from rb_litellm.telemetry.page import page, security_headers
-from rb_litellm.telemetry.whatif import weights_of, what_if
+from rb_litellm.telemetry.whatif import choice_under, compared, weights_of
 
 if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.worker import Worker
@@ -32,14 +33,15 @@ MAX_WATCHERS = 32
 LATEST = 60
 """Decisions that a page is told of."""
 _PRIVATE = {"Cache-Control": "no-store"}
+_JSON = "application/json"
 
 
 def endpoints(worker: Worker) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
     router = APIRouter()
     status = Status(worker, current_router)
-    watchers = Watchers()
-    encoded = _encoder()
+    watchers, turns = Watchers(), Turns()
+    encoded, texts = _encoder(), DecisionTexts(turns)
     checked = [Depends(for_admins())]
 
     @router.get("/", response_class=HTMLResponse, include_in_schema=False)
@@ -48,10 +50,12 @@ def endpoints(worker: Worker) -> APIRouter:
         return HTMLResponse(page(), 200 if admitted else 401, headers={**security_headers(), **_PRIVATE})
 
     @router.get("/status", dependencies=checked)
-    async def get_status(decisions: Annotated[int, Query(ge=0, le=MAX_RECENT)] = 20) -> JSONResponse:
+    async def get_status(decisions: Annotated[int, Query(ge=0, le=MAX_RECENT)] = 20) -> Response:
         """The state of RouteBalance as the worker that answers sees it, and its last decisions."""
-        told = {**status.snapshot(), "latest": [as_json(one.record) for one in status.recent(decisions)]}
-        return JSONResponse(told, headers=_PRIVATE)
+        await status.cooldowns.refresh()
+        snapshot = json.dumps(await status.fresh(turns))
+        latest = await texts.array([one.record for one in status.recent(decisions)])
+        return Response(f'{snapshot[:-1]}, "latest": {latest}}}', headers=_PRIVATE, media_type=_JSON)
 
     @router.get("/whatif", dependencies=checked)
     async def get_what_if(
@@ -65,9 +69,8 @@ def endpoints(worker: Worker) -> APIRouter:
             weights = weights_of(quality, latency, cost)
         except ValueError as wrong:
             raise HTTPException(400, str(wrong)) from wrong
-        # Some ms of arithmetic; requests go on meanwhile.
-        told = await asyncio.to_thread(what_if, status.recent(last), weights)
-        return JSONResponse({"worker": status.worker, **told}, headers=_PRIVATE)
+        choices = await turns.each(status.recent(last), lambda one: choice_under(one, weights))
+        return JSONResponse({"worker": status.worker, **compared(choices, weights)}, headers=_PRIVATE)
 
     @router.get("/events", dependencies=checked)
     async def get_events() -> StreamingResponse:
@@ -75,7 +78,7 @@ def endpoints(worker: Worker) -> APIRouter:
         leave = watchers.enter(worker.runtime.clock())
         if leave is None:
             raise HTTPException(503, f"{MAX_WATCHERS} pages watch this worker already")
-        return _Watched(_events(status, encoded), leave)
+        return _Watched(_events(status, turns, encoded, texts), leave)
 
     return router
 
@@ -117,15 +120,19 @@ class _Watched(StreamingResponse):
             self._leave()
 
 
-async def _events(status: Status, encoded: Callable[[dict[str, Any]], str]) -> AsyncIterator[str]:
+async def _events(
+    status: Status, turns: Turns, encoded: Callable[[dict[str, Any]], str], texts: DecisionTexts
+) -> AsyncIterator[str]:
     told: dict[tuple[str, int], bool] = {}
     for _ in range(round(STREAM_S / TICK_S)):
-        yield encoded(status.snapshot())
+        await status.cooldowns.refresh()
+        yield encoded(await status.fresh(turns))
         records = [one.record for one in status.recent(LATEST)]
         seen = {(record.call_id, record.attempt): record.outcome is not None for record in records}
         news = [r for r in records if told.get((r.call_id, r.attempt)) != seen[r.call_id, r.attempt]]
         if news:
-            yield _event("decisions", {"worker": status.worker, "decisions": [as_json(r) for r in news]})
+            told_now = f'{{"worker": {json.dumps(status.worker)}, "decisions": {await texts.array(news)}}}'
+            yield _event("decisions", told_now)
         told = seen
         await asyncio.sleep(TICK_S)
 
@@ -136,11 +143,11 @@ def _encoder() -> Callable[[dict[str, Any]], str]:
 
     def encoded(snapshot: dict[str, Any]) -> str:
         if not last or last[0][0] is not snapshot:
-            last[:] = [(snapshot, _event("status", snapshot))]
+            last[:] = [(snapshot, _event("status", json.dumps(snapshot)))]
         return last[0][1]
 
     return encoded
 
 
-def _event(name: str, data: Any) -> str:
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+def _event(name: str, data: str) -> str:
+    return f"event: {name}\ndata: {data}\n\n"

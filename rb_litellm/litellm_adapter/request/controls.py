@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rb_litellm.config import SettingsError
 from rb_litellm.controls import (
@@ -34,6 +34,7 @@ KEY = "routebalance"
 """Name of our part of a request's body, and of a key's or team's metadata."""
 _METADATA = ("metadata", "litellm_metadata")
 _log = logging.getLogger("rb_litellm")
+_C = TypeVar("_C", bound=Controls)
 
 
 class BadControls(ValueError):
@@ -105,7 +106,8 @@ def given_to(request_kwargs: Mapping[str, Any] | None) -> Given:
     """The controls that the request of a pick was given; NOTHING for nearly all.
 
     Where no proxy took them in (the SDK, or an endpoint that has no such hook) they are read here, and
-    those that are wrong are left out with a log line: a pick refuses nobody for them.
+    those that are wrong are left out with a log line, level by level: a pick refuses nobody for them,
+    and what a request says wrongly does not set aside what its team and key hold it to.
     """
     if request_kwargs is None:
         return NOTHING
@@ -120,12 +122,21 @@ def given_to(request_kwargs: Mapping[str, Any] | None) -> Given:
     priority = _priority(request_kwargs)
     if caller is None and raw is None and not priority:
         return NOTHING
+    own = [("metadata.routebalance", raw)] if isinstance(raw, Mapping) else []
+    given = Given(
+        _read(lambda: _team_level(caller)),
+        _read(lambda: _key_level(caller)),
+        _read(lambda: _request_level([*priority, *own])),
+    )
+    return NOTHING if given == NOTHING else given
+
+
+def _read(level: Callable[[], _C | None]) -> _C | None:
     try:
-        own = [("metadata.routebalance", raw)] if isinstance(raw, Mapping) else []
-        return _given(caller, [*priority, *own])
+        return level()
     except SettingsError as error:
         _log.warning("RouteBalance: the controls of a request are ignored: %s", error)
-        return NOTHING
+        return None
 
 
 def _priority(data: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -137,16 +148,25 @@ def _priority(data: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _given(caller: Any, raw: list[tuple[str, Mapping[str, Any]]]) -> Given:
-    team = _level(getattr(caller, "team_metadata", None), "team metadata.routebalance")
-    key = _level(getattr(caller, "metadata", None), "key metadata.routebalance")
+    given = Given(_team_level(caller), _key_level(caller), _request_level(raw))
+    return NOTHING if given == NOTHING else given
+
+
+def _team_level(caller: Any) -> LevelControls | None:
+    return _level(getattr(caller, "team_metadata", None), "team metadata.routebalance")
+
+
+def _key_level(caller: Any) -> LevelControls | None:
+    return _level(getattr(caller, "metadata", None), "key metadata.routebalance")
+
+
+def _request_level(raw: list[tuple[str, Mapping[str, Any]]]) -> Controls | None:
     request: Controls | None = None
     for where, controls in raw:
         parsed = parse_controls(controls, where)
         # What was said later says more precisely what is meant.
         request = parsed if request is None else request.model_copy(update=parsed.given())  # type: ignore[arg-type]
-    if team is None and key is None and request is None:
-        return NOTHING
-    return Given(team, key, request)
+    return request
 
 
 def _level(metadata: object, where: str) -> LevelControls | None:

@@ -81,7 +81,12 @@ def explanation(
     else:
         found = flips(breakdown, placed.decision.index)[:MAX_FLIPS]
         told["flips"] = [
-            {"deployment": deployments[f.row].id, "model": deployments[f.row].group, "weights": f.weights}
+            {
+                "deployment": deployments[f.row].id,
+                "name": deployments[f.row].name,
+                "model": deployments[f.row].group,
+                "weights": f.weights,
+            }
             for f in found
         ]
     return told
@@ -96,7 +101,9 @@ def _candidate(breakdown: ScoreBreakdown, deployment: Deployment, row: int) -> d
     allowed = bool(breakdown.allowed[row])
     return {
         "deployment": deployment.id,
+        "name": deployment.name,
         "model": deployment.group,
+        "price": "known" if deployment.priced else "unknown",
         "score": round(float(breakdown.scores[row]), 6) if allowed else None,
         **prediction_json(breakdown.prediction(row)),
         "terms": {term.name: round(float(term.weight * term.value[row]), 6) for term in breakdown.terms},

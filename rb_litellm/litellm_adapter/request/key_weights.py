@@ -12,6 +12,9 @@ from typing import Any
 
 from rb_litellm.litellm_adapter.hosts.host import KEY_WEIGHTS
 
+MAX_WEIGHT = 1e12
+"""What is beyond is no weight."""
+
 
 def of_key(
     entries: Sequence[dict[str, Any]], model: str | None, request_kwargs: Mapping[str, Any] | None
@@ -30,7 +33,8 @@ def of_key(
             continue
         id_ = entry["model_info"]["id"]
         weight = named.get(id_)
-        if isinstance(weight, (int, float)) and weight > 0.0:
+        # Nobody has checked how large a whole number may be.
+        if isinstance(weight, (int, float)) and 0.0 < weight < MAX_WEIGHT:
             left.append(entry)
             weights[id_] = float(weight)
     return (left, weights or None) if left else (entries, None)

@@ -72,6 +72,11 @@ class Catalog:
         held = self._known.get(deployment)
         return None if held is None else held[2].group
 
+    def name_of(self, deployment: str) -> str:
+        """What people call a deployment that was met, by its id; else the id."""
+        held = self._known.get(deployment)
+        return deployment if held is None else held[2].name
+
     def metrics_urls(self, deployments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Where the self-hosted ones among them have their metrics, by deployment id."""
         return {held[2].id: held[3] for held in self._held(deployments) if held[3] is not None}
@@ -107,7 +112,12 @@ class Catalog:
         facts = read_deployment(entry, self._warn_once, self._default_parallel)
         if len(self._known) >= MAX_DEPLOYMENTS and held is None:
             self._known.pop(next(iter(self._known)))
-        self._known[info["id"]] = (info, params, facts, _metrics_url(facts.model, info, params))
+        self._known[info["id"]] = (
+            info,
+            params,
+            facts,
+            _metrics_url(facts.model, info, with_credential(params)),
+        )
         return self._known[info["id"]]
 
     def _warn_once(self, subject: str, message: str) -> None:
@@ -123,7 +133,7 @@ def _same(one: object, other: object) -> bool:
 def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int | None = None) -> Deployment:
     """Facts of one LiteLLM entry; `warn(subject, message)` is told what had to be guessed."""
     info: Mapping[str, Any] = entry["model_info"]
-    params: Mapping[str, Any] = entry["litellm_params"]
+    params = with_credential(entry["litellm_params"])
     group = str(entry.get("model_name", ""))
     model = str(params.get("model", group))
     try:
@@ -132,7 +142,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         warn(f"settings:{info['id']}", f"{error}; these settings are ignored")
         settings = DeploymentSettings()
     mapped = _cost_map_entry(model, info)
-    hosted = settings.hosted if settings.hosted is not None else not _self_hosted(model, params)
+    hosted = settings.hosted if settings.hosted is not None else not is_self_hosted(model, params)
     prior = latency_prior(model, hosted, settings.tpot_ms, settings.ttft_ms, settings.max_num_seqs)
     input_price = _price("input_cost_per_token", params, info, mapped)
     output_price = _price("output_cost_per_token", params, info, mapped)
@@ -156,7 +166,10 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         input_usd_per_token=input_price,
         output_usd_per_token=output_price,
         cached_usd_per_token=_price("cache_read_input_token_cost", params, info, mapped),
+        address=_address(params),
         context_window=_int(info.get("max_input_tokens") or mapped.get("max_input_tokens")),
+        base_model=str(info["base_model"]) if info.get("base_model") else None,
+        like=settings.like,
         serves=_serves(model, info, params),
         mocked=params.get("mock_response") is not None,
         generates=mode not in ("embedding", "rerank", "moderation"),
@@ -178,6 +191,19 @@ def _engine(model: str, params: Mapping[str, Any]) -> tuple[str, str]:
     return server, _ANY_MODEL if _provider(model, params) in _ONE_MODEL else model
 
 
+def with_credential(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters, with what LiteLLM will add for `litellm_credential_name`: an address, for one."""
+    name = params.get("litellm_credential_name")
+    if not name:
+        return params
+    import litellm
+
+    for credential in getattr(litellm, "credential_list", None) or ():
+        if getattr(credential, "credential_name", None) == name:
+            return {**(getattr(credential, "credential_values", None) or {}), **params}
+    return params
+
+
 def _serves(model: str, info: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     """A digest of what answers under a deployment's id; prices, limits and credentials have no part in it."""
     said = [model, *(repr(params.get(name)) for name in _SERVED_BY), repr(info.get("base_model"))]
@@ -195,6 +221,16 @@ def mode_of(entry: Mapping[str, Any]) -> str | None:
     model = str((entry.get("litellm_params") or {}).get("model", ""))
     mode = info.get("mode") or _cost_map_entry(model, info).get("mode")
     return None if mode is None else str(mode)
+
+
+def has_prices(provider: str) -> bool:
+    """Whether LiteLLM's map has prices of this provider's models; `*` stands for all providers."""
+    import litellm
+
+    entries = (entry for entry in litellm.model_cost.values() if isinstance(entry, Mapping))
+    return provider == "*" or any(
+        entry.get("litellm_provider") == provider and entry.get("input_cost_per_token") for entry in entries
+    )
 
 
 def _cost_map_entry(model: str, info: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -222,7 +258,16 @@ def _provider(model: str, params: Mapping[str, Any]) -> str:
     return str(params.get("custom_llm_provider") or (model.split("/", 1)[0] if "/" in model else ""))
 
 
-def _self_hosted(model: str, params: Mapping[str, Any]) -> bool:
+def _address(params: Mapping[str, Any]) -> str:
+    base = params.get("api_base")
+    try:
+        return urlsplit(base).netloc.rpartition("@")[2] if isinstance(base, str) else ""
+    except ValueError:
+        return ""
+
+
+def is_self_hosted(model: str, params: Mapping[str, Any]) -> bool:
+    """Whether a deployment with these parameters is a server of one's own, by provider or address."""
     if _provider(model, params) in _SELF_HOSTED:
         return True
     base = params.get("api_base")
@@ -244,7 +289,7 @@ def _metrics_url(model: str, info: Mapping[str, Any], params: Mapping[str, Any])
         settings = DeploymentSettings()  # warned of where the facts were read
     if settings.scrape_url is not None:
         return settings.scrape_url
-    hosted = settings.hosted if settings.hosted is not None else not _self_hosted(model, params)
+    hosted = settings.hosted if settings.hosted is not None else not is_self_hosted(model, params)
     base = params.get("api_base")
     try:
         return None if hosted or not isinstance(base, str) else metrics_url(base)

@@ -26,14 +26,15 @@ class FeedbackBox:
         self._writing = threading.Lock()
 
     def keep(self, settings: FeedbackSettings, one: Feedback) -> None:
-        """Append to the file, then remember.
+        """Append to the file, where there is one, then remember.
 
         Raises:
             FeedbackFull: the file is at its bound.
             OSError: it cannot be written.
         """
-        with self._writing, _alone(Path(settings.path)):
-            append_feedback(Path(settings.path), settings.max_bytes, one)
+        if settings.path is not None:
+            with self._writing, _alone(Path(settings.path)):
+                append_feedback(Path(settings.path), settings.max_bytes, one)
         self.recent.append(one)
 
 
@@ -59,7 +60,7 @@ def check_feedback(settings: FeedbackSettings | None, where: str) -> None:
     Raises:
         SettingsError: its folder is missing or not writable, or the path is a folder itself.
     """
-    if settings is not None:
+    if settings is not None and settings.path is not None:
         _check_file(settings.path, f"{where}.feedback.path")
 
 

@@ -17,6 +17,7 @@ from rb_litellm.state.publisher import (
     ExchangeStatus,
     FailureShare,
     GaugePublisher,
+    GradeShare,
     LearnedShare,
     PrefixShare,
     UsageShare,
@@ -48,6 +49,7 @@ class Sharing:
         self._prefixes = prefixes
         self.learned = learned
         self.failures = failures
+        self.grades: GradeShare | None = None
         """What else workers share, from the next start on."""
         self._usage = usage
         self._args = RedisSettingsArgs()
@@ -89,9 +91,24 @@ class Sharing:
             _log.exception("RouteBalance: the exchange with other workers could not be started")
 
     @property
+    def redis(self) -> RedisSettings | None:
+        """The Redis by which workers exchange their loads; None for none."""
+        return self._settings
+
+    @property
     def origin(self) -> str:
         """This worker's name among the others."""
         return f"pid-{os.getpid()}" if self._publisher is None else self._publisher.origin
+
+    @property
+    def interval_s(self) -> float:
+        """Between two exchanges."""
+        return self._args.interval_ms / 1000.0
+
+    @property
+    def shown(self) -> str:
+        """The Redis that loads are shared through, as it may be shown; empty for a worker alone."""
+        return "" if self._settings is None else self._settings.shown
 
     def status(self) -> ExchangeStatus | None:
         """How the exchange stands; None before the first start."""
@@ -118,6 +135,7 @@ class Sharing:
             shown="" if settings is None else settings.shown,
             prefixes=self._prefixes,
             learned=self.learned,
+            grades=self.grades,
             usage=self._usage,
             failures=self.failures,
         )

@@ -9,6 +9,7 @@ import pytest
 from rb_litellm.config import FeedbackSettings, SettingsError
 from rb_litellm.litellm_adapter.shared.feedback_file import MAX_RECENT, FeedbackBox, check_feedback
 from rb_litellm.logs.feedback import Feedback, read_feedback
+from rb_litellm.predictors.ability_learning import AbilityLearning, Gradable
 
 fastapi = pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient  # noqa: E402
@@ -18,9 +19,9 @@ from rb_litellm.litellm_adapter.proxy.feedback_routes import feedback_router  # 
 GRADE = {"call_id": "c1", "score": 0.5}
 
 
-def client(box: FeedbackBox) -> TestClient:
+def client(box: FeedbackBox, learning: AbilityLearning | None = None) -> TestClient:
     app = fastapi.FastAPI()
-    app.include_router(feedback_router(box, lambda: None))
+    app.include_router(feedback_router(box, learning or AbilityLearning(("code", "chat")), lambda: None))
     return TestClient(app)
 
 
@@ -63,10 +64,34 @@ def test_a_file_that_cannot_be_written_is_no_error_of_the_server(box: FeedbackBo
 
 
 def test_memory_holds_a_bounded_number_of_grades(box: FeedbackBox) -> None:
-    large = FeedbackSettings(path=box.settings.path if box.settings else "")
+    large = FeedbackSettings(path=box.settings.path if box.settings else None)
     for n in range(MAX_RECENT + 3):
         box.keep(large, Feedback(f"c{n}", 1.0))
     assert len(box.recent) == MAX_RECENT
+
+
+def test_a_thumb_is_a_grade(box: FeedbackBox, tmp_path: Path) -> None:
+    asked = client(box)
+    assert asked.post("/feedback", json={"call_id": "c1", "thumbs": "down"}).json()["score"] == 0.0
+    assert read_feedback(tmp_path / "f.jsonl") == {"c1": 0.0}
+    wrong = asked.post("/feedback", json={**GRADE, "thumbs": "up"})
+    assert (wrong.status_code, "allowed is one of them" in wrong.text) == (400, True)
+
+
+def test_grades_are_learned_from_without_a_file() -> None:
+    box, learning = FeedbackBox(), AbilityLearning(("code", "chat"))
+    box.settings, learning.on = FeedbackSettings(learn=True), True
+    learning.remember("c1", Gradable("small", (1.0, 0.0), 0.9))
+    asked = client(box, learning)
+    assert asked.post("/feedback", json={**GRADE, "score": 0.0}).status_code == 201
+    told = asked.get("/feedback").json()
+    assert told["learned"]["code|small"]["grades"] == 1.0
+    assert told["learned"]["code|small"]["shift"] < 0.0
+
+
+def test_grades_that_go_nowhere_are_a_mistake() -> None:
+    with pytest.raises(ValueError, match=r"allowed are path: FILE, learn: true, or both"):
+        FeedbackSettings()
 
 
 def test_a_path_in_no_folder_stops_the_start(tmp_path: Path) -> None:

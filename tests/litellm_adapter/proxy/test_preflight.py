@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from rb_litellm.litellm_adapter.proxy.preflight import mistakes
+from rb_litellm.litellm_adapter.register import register
 
 MODELS = [{"model_name": "small", "litellm_params": {"model": "openai/small"}}]
 
@@ -91,8 +92,96 @@ def test_settings_may_come_from_the_environment(tmp_path: Path, monkeypatch: pyt
     assert found(tmp_path, **router(weights="os.environ/RB_WEIGHTS")) == []
 
 
-@pytest.mark.parametrize("text", ["", "a: [", "- 1\n- 2\n", "model_list: 3\nrouter_settings: no\n"])
-def test_a_file_that_is_no_configuration_is_left_to_litellm(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "model_list: 3\nrouter_settings: no\n"])
+def test_a_file_that_holds_nothing_of_ours_is_left_to_litellm(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(text)
     assert mistakes(file) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("router_settings:\n  routing_groups: [\n", "config.yaml: line 3, column 1"),
+        ("a: b: c\n", "config.yaml: line 1, column 5"),
+        ("- 1\n- 2\n", "holds a list; a configuration is a mapping"),
+        ("include: more.yaml\n", "allowed is a list of file names"),
+        ("include: [none.yaml]\n", "none.yaml: No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_line_and_cause(
+    tmp_path: Path, text: str, part: str
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    (message,) = mistakes(file)
+    assert part in message
+    assert "\n" not in message
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert mistakes(tmp_path / "none.yaml") == [f"{tmp_path / 'none.yaml'}: No such file or directory"]
+
+
+def test_a_section_of_an_included_file_replaces_the_first_ones(tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump(router(weights="fast")))
+    (message,) = found(tmp_path, include=["more.yaml"], **router(weights="cost"))
+    assert "'fast'" in message
+
+
+GROUP = {"group_name": "g", "models": ["small"], "routing_strategy": "routebalance"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        ({"routing_strategy": "routebalnce"}, ["'routebalnce'", "did you mean routebalance?", "least-busy"]),
+        (
+            {"routing_groups": [{**GROUP, "routing_strategy": "leastbusy"}]},
+            ["(g)", "did you mean least-busy?"],
+        ),
+        ({"routing_groups": [{k: v for k, v in GROUP.items() if k != "models"}]}, ["(g).models: is missing"]),
+        ({"routing_groups": [{**GROUP, "models": []}]}, ["(g).models: holds []", "allowed is a list"]),
+        ({"routing_groups": [{**GROUP, "models": "small"}]}, ["(g).models: holds 'small'"]),
+        ({"routing_groups": [GROUP, {**GROUP, "group_name": "h"}]}, ["small is in the groups g and h"]),
+        ({"routing_groups": [{**GROUP, "group_name": "default"}]}, ["LiteLLM keeps for itself"]),
+        ({"routing_groups": [{**GROUP, "group_name": ""}]}, ["allowed is the name that clients ask for"]),
+        ({"routing_groups": [{**GROUP, "models": ["smal"]}]}, ["did you mean small?"]),
+        ({"routing_groups": {"g": GROUP}}, ["allowed is a list of groups"]),
+        (
+            {"routing_groups": [{**GROUP, "models": ["small", "paint", "say"]}]},
+            ["mixes chat (small) and image (paint) and speech (say)", "models of one kind"],
+        ),
+    ],
+)
+def test_what_litellm_would_refuse_is_told_before_any_worker_starts(
+    tmp_path: Path, settings: dict[str, Any], parts: list[str]
+) -> None:
+    register()
+    entries = [
+        ("small", "openai/gpt-4o-mini"),
+        ("paint", "openai/gpt-image-1"),
+        ("say", "openai/tts-1"),
+    ]
+    models = [{"model_name": name, "litellm_params": {"model": model}} for name, model in entries]
+    (message,) = found(tmp_path, model_list=models, router_settings=settings)
+    for part in parts:
+        assert part in message
+
+
+def test_two_groups_of_one_name_are_told(tmp_path: Path) -> None:
+    groups = [GROUP, {**GROUP, "models": ["other"]}]
+    models = [*MODELS, {"model_name": "other", "litellm_params": {"model": "openai/other"}}]
+    (message,) = found(tmp_path, model_list=models, router_settings={"routing_groups": groups})
+    assert "two groups have the name 'g'" in message
+
+
+def test_a_priority_group_may_share_its_models(tmp_path: Path) -> None:
+    register()
+    first = {
+        "group_name": "p",
+        "models": ["small"],
+        "routing_strategy": "priority",
+        "model_priorities": {"small": 1},
+    }
+    assert found(tmp_path, router_settings={"routing_groups": [GROUP, first]}) == []

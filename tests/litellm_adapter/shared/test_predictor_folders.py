@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rb_litellm.bench.placeholder_predictor import train_placeholder
-from rb_litellm.config import PredictorSettings
+from rb_litellm.config import PredictorSettings, SettingsError
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.shared import predictor_folders as module
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
@@ -195,3 +195,35 @@ def test_the_folder_is_looked_at_without_traffic_and_off_the_loop(
 
     asyncio.run(asyncio.wait_for(until_replaced(), 60.0))
     assert threading.main_thread() not in loaded_in
+
+
+def entry(group: str, model: str, deployment: str) -> dict[str, object]:
+    return {"model_name": group, "litellm_params": {"model": model}, "model_info": {"id": deployment}}
+
+
+@pytest.mark.parametrize("name", ["group", "vllm/qwen", "qwen", "qwen-1"])
+def test_a_model_goes_by_any_of_its_names(predictors: Predictors, folder: Path, name: str) -> None:
+    settings = PredictorSettings(path=str(folder), models={name: "large"})
+    source = predictors.source(settings, [entry("group", "vllm/qwen", "qwen-1")])
+    assert source.knows(ModelInfo("group", "vllm/qwen"))
+
+
+def test_a_name_of_several_models_is_an_error_that_lists_them(predictors: Predictors, folder: Path) -> None:
+    entries = [entry("group", "vllm/qwen", "1"), entry("group", "vllm/llama", "2")]
+    settings = PredictorSettings(path=str(folder), models={"group": "large"})
+    with pytest.raises(SettingsError, match=r"models\.group: may be any of vllm/llama, vllm/qwen"):
+        predictors.source(settings, entries)
+    twice = PredictorSettings(path=str(folder), models={"1": "large", "qwen": "small"})
+    with pytest.raises(SettingsError, match="vllm/qwen is said to be"):
+        predictors.source(twice, entries)
+
+
+def test_a_model_that_the_predictor_knows_twice_is_an_error_at_the_start(
+    predictors: Predictors, folder: Path
+) -> None:
+    settings = PredictorSettings(path=str(folder))
+    with pytest.raises(SettingsError, match="by several names: large, small"):
+        predictors.source(settings, [entry("small", "vllm/large", "1")])
+    predictors.source(
+        PredictorSettings(path=str(folder), models={"small": "large"}), [entry("small", "vllm/large", "1")]
+    )

@@ -1,0 +1,211 @@
+"""Floods against a real proxy: event streams, explanations, feedback, and looks at all that it shows.
+
+What is told of each: answers by status, seconds, the proxy's memory, and how often and how long its event
+loop stood still, in our code and in that of others. On a busy machine most of a stall is waiting for a
+processor; what the loop computed meanwhile is told beside it. LiteLLM's own question about a request that is
+not sent is flooded in the same way, for comparison. Run by `routebalance bench floods`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+
+from rb_litellm.bench import loop_stalls
+from rb_litellm.bench.loop_stalls import Stall
+from rb_litellm.bench.testbed import Proxy, running_proxy
+
+DEPLOYMENTS = 13
+AT_ONCE = 50
+STREAMS = 200
+_HELD_S = 10.0
+_CONNECTIONS = 400
+_WARM_UP = 400
+"""As many decisions as a worker keeps for those who look."""
+_BODY = {"model": "auto", "messages": [{"role": "user", "content": "What is a balance, and who needs one?"}]}
+_LOOKS = (
+    "/status?decisions=500",
+    "/shadow",
+    "/whatif?quality=1&latency=0&cost=0&last=500",
+    "/metrics",
+    "/feedback",
+)
+
+Answer = Callable[[int], Awaitable[int]]
+"""Sends the request of that number; the answer's status."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flood:
+    name: str
+    count: int
+    at_once: int
+    send: Answer
+
+
+def run(count: int = 1_000, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Measure; `{"rows": [...], "stalls of ours": [...]}`, a row for each flood.
+
+    Raises:
+        ChildFailed: the proxy does not start.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        environment = {"LITELLM_WORKER_STARTUP_HOOKS": loop_stalls.HOOK, loop_stalls.FOLDER: str(folder)}
+        with running_proxy(folder, _config(folder), env=environment) as proxy:
+            return asyncio.run(_measure(proxy, folder, count, progress))
+
+
+async def _measure(proxy: Proxy, folder: Path, count: int, progress: Callable[[str], None]) -> dict[str, Any]:
+    # Sooner than the server closes a connection that nobody uses.
+    connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=1.0)
+    rows, found = [], []
+    async with aiohttp.ClientSession(proxy.url, headers=proxy.headers, connector=connector) as session:
+        await _sent(
+            _Flood("warm up", _WARM_UP, 16, _posting(session, "/v1/chat/completions", lambda _: _BODY))
+        )
+        for flood in _floods(session, count):
+            progress(flood.name)
+            before, began = _memory_mb(proxy.child.pid), time.monotonic()
+            statuses = await _sent(flood)
+            ended = time.monotonic()
+            await asyncio.sleep(0.2)
+            stalls = [stall for stall in loop_stalls.read(folder) if began < stall.at_s <= ended]
+            ours = [stall for stall in stalls if stall.owner == "ours"]
+            found += [(flood.name, stall) for stall in ours]
+            rows.append(
+                {
+                    "flood": flood.name,
+                    "answers": ", ".join(f"{code}: {number}" for code, number in sorted(statuses.items())),
+                    "s": round(ended - began, 1),
+                    "memory MB": f"{before:.0f} to {_memory_mb(proxy.child.pid):.0f}",
+                    "stalls": len(stalls),
+                    "longest ms": _longest_ms(stalls),
+                    "its owner": max(stalls, key=lambda stall: stall.took_s).owner if stalls else "",
+                    "in our code": len(ours),
+                    "longest of ours ms": _longest_ms(ours),
+                    "computed 5 ms": sum(stall.computed_s > loop_stalls.NOTED_S for stall in ours),
+                    "most computed ms": round(max((s.computed_s for s in ours), default=0.0) * 1e3, 1),
+                }
+            )
+    return {"rows": rows, "stalls of ours": [_told(name, stall) for name, stall in _worst(found)]}
+
+
+def _floods(session: aiohttp.ClientSession, count: int) -> list[_Flood]:
+    def looking(path: str) -> Answer:
+        async def look(number: int) -> int:
+            async with session.get(f"/routebalance{path}") as answer:
+                await answer.read()
+                return answer.status
+
+        return look
+
+    async def look(number: int) -> int:
+        return await looking(_LOOKS[number % len(_LOOKS)])(number)
+
+    async def watch(number: int) -> int:
+        if number >= STREAMS:  # traffic, so that there is something to see
+            await asyncio.sleep((number - STREAMS) * _HELD_S / count)
+            return await _posting(session, "/v1/chat/completions", lambda _: _BODY)(number)
+        async with session.get("/routebalance/events") as answer:
+            until = time.monotonic() + _HELD_S
+            while answer.status == 200 and time.monotonic() < until:
+                await answer.content.readany()
+            return answer.status
+
+    ask = _posting(session, "/v1/chat/completions", lambda _: _BODY)
+    explain = _posting(session, "/routebalance/explain", lambda _: _BODY)
+    grade = _posting(session, "/routebalance/feedback", lambda n: {"call_id": f"call-{n}", "score": 1.0})
+    theirs = _posting(session, "/utils/token_counter", lambda _: _BODY)
+    singly = {"request": ask, "LiteLLM's /utils/token_counter": theirs, "explain": explain, "grade": grade}
+    singly |= {path.partition("?")[0]: looking(path) for path in _LOOKS}
+    return [
+        *(_Flood(f"one {name} at a time", max(count // 20, 20), 1, send) for name, send in singly.items()),
+        _Flood(f"{STREAMS} event streams, {count} requests", STREAMS + count, STREAMS + count, watch),
+        _Flood(f"{count} explains", count, AT_ONCE, explain),
+        _Flood(f"{count} grades", count, AT_ONCE, grade),
+        _Flood(f"{count} looks", count, AT_ONCE, look),
+        _Flood(f"{count} requests", count, AT_ONCE, ask),
+        _Flood(f"{count} of LiteLLM's /utils/token_counter", count, AT_ONCE, theirs),
+    ]
+
+
+def _posting(session: aiohttp.ClientSession, path: str, body: Callable[[int], Any]) -> Answer:
+    async def send(number: int) -> int:
+        async with session.post(path, json=body(number)) as answer:
+            await answer.read()
+            return answer.status
+
+    return send
+
+
+async def _sent(flood: _Flood) -> Counter[int]:
+    """Answers by status."""
+    places, statuses = asyncio.Semaphore(flood.at_once), Counter[int]()
+
+    async def one(number: int) -> None:
+        async with places:
+            statuses[await flood.send(number)] += 1
+
+    await asyncio.gather(*(one(number) for number in range(flood.count)))
+    return statuses
+
+
+def _longest_ms(stalls: Sequence[Stall]) -> float:
+    return round(max((stall.took_s for stall in stalls), default=0.0) * 1e3, 1)
+
+
+def _worst(found: Sequence[tuple[str, Stall]]) -> list[tuple[str, Stall]]:
+    return sorted(found, key=lambda one: -one[1].took_s)[:12]
+
+
+def _told(name: str, stall: Stall) -> dict[str, Any]:
+    return {
+        "flood": name,
+        "ms": round(stall.took_s * 1e3, 1),
+        "computed ms": round(stall.computed_s * 1e3, 1),
+        "where": stall.where,
+    }
+
+
+def _memory_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    params = {"model": "openai/mock", "api_key": "none", "mock_response": "A balance weighs."}
+    prices = {"input_cost_per_token": 1e-7, "output_cost_per_token": 1e-7}
+    groups = ("small", "large")
+    return {
+        "model_list": [
+            {
+                "model_name": groups[n % 2],
+                "litellm_params": {**params, **prices},
+                "model_info": {"id": f"bench-{n}", "routebalance": {"quality": 0.3 + 0.3 * (n % 2)}},
+            }
+            for n in range(DEPLOYMENTS)
+        ],
+        "router_settings": {
+            "routing_groups": [
+                {
+                    "group_name": "auto",
+                    "models": list(groups),
+                    "routing_strategy": "routebalance",
+                    "routing_strategy_args": {
+                        "redis": {"enabled": False},
+                        "feedback": {"path": str(folder / "feedback.jsonl")},
+                    },
+                }
+            ]
+        },
+    }

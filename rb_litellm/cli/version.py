@@ -1,0 +1,23 @@
+"""`routebalance version`: what runs here, for a report of a fault."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version as installed
+
+import click
+
+from rb_litellm.version import __version__
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def version(as_json: bool) -> None:
+    """Print the releases of RouteBalance, LiteLLM and Python."""
+    releases = {
+        "rb_litellm": __version__,
+        "litellm": installed("litellm"),
+        "python": platform.python_version(),
+    }
+    click.echo(json.dumps(releases) if as_json else "\n".join(f"{n} {r}" for n, r in releases.items()))

@@ -1,0 +1,221 @@
+"""Feedback corrects what the default predictor thinks of each model at each kind of prompt.
+
+A call is remembered with what was predicted of its answer; its grade may come much later, and to another
+worker. All workers add their grades up in one place, and each reads the sums from there: `tell` and `hear`,
+off the request path. What comes of them are shifts of ability, a small matrix that `corrected` adds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
+
+from rb_litellm.core.grade_sums import LEAST, MAX_NAME, MAX_NAMES, Grades, GradeSum, shifts
+from rb_litellm.core.types import FloatArray, ModelPredictions
+
+MAX_CALLS = 8192
+"""Calls that can still be graded; the oldest is forgotten."""
+MAX_UNKNOWN = 512
+"""Grades of calls that another worker may know."""
+MAX_SETS = 256
+"""Sets of models whose shifts are kept as an array."""
+_LEAST_KIND = 0.05
+"""A kind that a prompt is of with less probability is not told of its grade."""
+_COMPARISON = 0.5
+"""A comparison of two answers says half as much of each as a grade."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gradable:
+    """What a grade of one answer will be compared with."""
+
+    model: str
+    kinds: tuple[float, ...]
+    """Probability of each kind of prompt."""
+    quality: float
+    """As predicted before any correction."""
+
+
+@dataclass(slots=True)
+class _Call:
+    gradable: Gradable
+    score: float | None = None
+
+
+class AbilityLearning:
+    """One per worker, safe from any thread. `kinds` are the names of the predictor's kinds of prompt."""
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self.on = False
+        """Whether anything is remembered and corrected."""
+        self._kinds = tuple(kinds)
+        self._lock = threading.Lock()
+        self._calls: OrderedDict[str, _Call] = OrderedDict()
+        self._pending: dict[str, GradeSum] = {}
+        """Not told yet."""
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._known: list[str] = []
+        self._heard: Mapping[str, GradeSum] = {}
+        self._shifts: dict[str, float] = {}
+        self._arrays: dict[tuple[str, ...], FloatArray | None] = {}
+
+    def remember(self, call_id: str, gradable: Gradable | None) -> None:
+        """A call was sent to this model. Cheap."""
+        if not self.on or gradable is None:
+            return
+        with self._lock:
+            self._calls[call_id] = _Call(gradable)
+            self._calls.move_to_end(call_id)
+            if len(self._calls) > MAX_CALLS:
+                self._calls.popitem(last=False)
+
+    def grade(self, call_id: str, score: float) -> None:
+        """The answer of a call was graded, in [0, 1]. A later grade of a call replaces an earlier one."""
+        if not self.on:
+            return
+        with self._lock:
+            if not self._take(call_id, score):
+                self._unknown[call_id] = score
+                self._unknown.move_to_end(call_id)
+                if len(self._unknown) > MAX_UNKNOWN:
+                    self._unknown.popitem(last=False)
+
+    def compare(self, call_id: str, other: str, quality: float, won: float) -> None:
+        """A judge compared the answer of a call with that of `other`; `won` is 1 where that was better.
+
+        A tie is 0.5; `quality` was predicted of the other's answer. Both models learn from it.
+        """
+        if not self.on:
+            return
+        with self._lock:
+            call = self._calls.get(call_id)
+            if call is None or call.gradable.model == other:
+                return
+            served = call.gradable
+            expected = min(max(0.5 + (quality - served.quality) / 2.0, 0.0), 1.0)
+            self._add(other, served.kinds, won, expected, _COMPARISON)
+            self._add(served.model, served.kinds, 1.0 - won, 1.0 - expected, _COMPARISON)
+
+    def tell(self) -> Grades:
+        """What others do not know yet. It counts as told once `hear` is given it with the answer."""
+        with self._lock:
+            return Grades(dict(self._pending), dict(self._unknown), tuple(self._known))
+
+    def hear(self, told: Grades, answer: Grades) -> None:
+        """`told` has arrived, and this is what all workers have."""
+        with self._lock:
+            for name, one in told.sums.items():
+                held = self._pending.get(name, one)
+                left = GradeSum(*(a - b for a, b in zip(held, one, strict=True)))
+                if left.weight < LEAST / 10:
+                    self._pending.pop(name, None)
+                else:
+                    self._pending[name] = left
+            for call_id, score in told.unknown.items():
+                if self._unknown.get(call_id) == score:
+                    del self._unknown[call_id]
+            self._known = [one for one in self._known if one not in set(told.known)]
+            for call_id, score in answer.unknown.items():
+                if self._take(call_id, score):
+                    self._known = [*self._known, call_id][-MAX_UNKNOWN:]
+            self._heard = {name: one for name, one in answer.sums.items() if one.sound()}
+            self._refresh(self._totals())
+
+    def shifts(self, models: Sequence[str]) -> FloatArray | None:
+        """(M, K) shifts of these models' abilities; None where all are 0. Cheap."""
+        key = tuple(models)
+        try:
+            return self._arrays[key]
+        except KeyError:
+            pass
+        with self._lock:
+            found = np.array(
+                [[self._shifts.get(sum_name(kind, model), 0.0) for kind in self._kinds] for model in key]
+            )
+            if len(self._arrays) >= MAX_SETS:
+                self._arrays = {}
+            self._arrays[key] = found if found.any() else None
+            return self._arrays[key]
+
+    def correct(self, told: ModelPredictions, models: Sequence[str]) -> ModelPredictions:
+        """Predictions of R prompts for M models with what grades have taught; unchanged while it is off."""
+        if not self.on or told.kinds is None:
+            return told
+        shifts = self.shifts(models)
+        quality = told.quality if shifts is None else corrected(told.quality, told.kinds, shifts)
+        return replace(told, quality=quality, uncorrected_quality=told.quality)
+
+    def report(self) -> dict[str, dict[str, float]]:
+        """For people: grades and shift of each model and kind, by name."""
+        with self._lock:
+            return {
+                name: {"grades": round(one.weight, 2), "shift": round(self._shifts.get(name, 0.0), 4)}
+                for name, one in sorted(self._totals().items())
+            }
+
+    def _take(self, call_id: str, score: float) -> bool:
+        call = self._calls.get(call_id)
+        if call is None:
+            return False
+        given = call.gradable
+        if call.score is None:
+            self._add(given.model, given.kinds, score, given.quality, 1.0)
+        elif call.score != score:
+            for kind, share in self._told_kinds(given.kinds):
+                name = sum_name(kind, given.model)
+                held = self._pending.get(name, GradeSum(0.0, 0.0, 0.0))
+                self._pending[name] = held._replace(scored=held.scored + share * (score - call.score))
+                self._changed(name)
+        call.score = score
+        return True
+
+    def _add(self, model: str, kinds: Sequence[float], score: float, expected: float, weight: float) -> None:
+        for kind, share in self._told_kinds(kinds):
+            name = sum_name(kind, model)
+            held = self._pending.get(name)
+            if held is None and len(self._pending) >= MAX_NAMES:
+                continue
+            one = GradeSum(1.0, score, expected).times(weight * share)
+            self._pending[name] = one if held is None else held.plus(one)
+            self._changed(name)
+
+    def _told_kinds(self, kinds: Sequence[float]) -> list[tuple[str, float]]:
+        return [(k, share) for k, share in zip(self._kinds, kinds, strict=True) if share >= _LEAST_KIND]
+
+    def _totals(self) -> dict[str, GradeSum]:
+        found = dict(self._heard)
+        for name, one in self._pending.items():
+            found[name] = found[name].plus(one) if name in found else one
+        return found
+
+    def _changed(self, name: str) -> None:
+        heard = self._heard.get(name)
+        one = self._pending[name]
+        self._shifts[name] = (one if heard is None else heard.plus(one)).shift()
+        self._arrays = {}
+
+    def _refresh(self, totals: Mapping[str, GradeSum]) -> None:
+        told = shifts(list(totals.values())).tolist()
+        self._shifts = dict(zip(totals, told, strict=True))
+        self._arrays = {}
+
+
+def sum_name(kind: str, model: str) -> str:
+    """What workers call a model's grades at a kind of prompt; long names end in a digest of the whole."""
+    name = f"{kind}|{model}"
+    if len(name) <= MAX_NAME:
+        return name
+    return f"{name[: MAX_NAME - 17]}~{blake2b(name.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
+
+
+def corrected(quality: FloatArray, kinds: FloatArray, shifts: FloatArray) -> FloatArray:
+    """Qualities (R, M) of prompts with kinds (R, K), for models whose abilities are off by shifts (M, K)."""
+    bounded = np.minimum(np.maximum(quality, 1e-4), 1.0 - 1e-4)
+    logits = np.log(bounded / (1.0 - bounded)) + kinds @ shifts.T
+    moved: FloatArray = 1.0 / (1.0 + np.exp(-logits))
+    return np.where(shifts.any(axis=1), moved, quality)

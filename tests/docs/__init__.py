@@ -1,0 +1,1 @@
+"""The documentation is tested: what it shows exists, and what exists is in it."""

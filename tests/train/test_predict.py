@@ -1,0 +1,71 @@
+"""`routebalance predict`: what is expected of each model for each prompt of a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rb_litellm.cli import main
+from rb_litellm.predictors.default.abilities import KINDS
+
+Write = Callable[..., Path]
+NAMES = ("qwen2.5-7b-instruct", "hosted_vllm/Qwen/Qwen2.5-72B-Instruct-AWQ", "of-nobody")
+MODELS = [part for name in NAMES for part in ("--model", name)]
+ROWS = [
+    {"prompt_id": "second", "prompt": "What is 17 times 23?"},
+    {"prompt_id": "first", "messages": [{"role": "user", "content": "Write a poem."}], "max_tokens": 20},
+    {"prompt": "What is 17 times 23?", "model": "a", "quality": 0.5},
+]
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(main, ["predict", *map(str, args)])
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("predictor", ["default", "none"])
+def test_each_row_has_a_line_with_every_model_in_the_order_of_the_file(
+    predictor: str, write_rows: Write
+) -> None:
+    result = run("--predictor", predictor, "--data", write_rows(ROWS), *MODELS)
+    assert result.exit_code == 0, result.output
+    told = lines(result.stdout)
+    assert [row["prompt_id"] for row in told[:2]] == ["second", "first"]
+    assert told[2]["models"] == told[0]["models"]
+    for row in told:
+        assert list(row["models"]) == list(NAMES)
+        assert row["kind"] in KINDS
+        assert 0.0 <= row["certainty"] <= 1.0
+        for figures in row["models"].values():
+            assert 0.0 <= figures["quality"] <= 1.0
+            assert 0.0 <= figures["low"] <= figures["output_tokens"] * 1.01
+            assert figures["output_tokens"] <= figures["high"] * 1.01
+    assert all(figures["high"] <= 20 for figures in told[1]["models"].values())
+
+
+def test_the_lines_are_written_to_a_file(write_rows: Write, tmp_path: Path) -> None:
+    data, out = write_rows(ROWS), tmp_path / "out.jsonl"
+    result = run("--data", data, *MODELS, "--out", out)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert lines(out.read_text()) == lines(run("--data", data, *MODELS).stdout)
+
+
+def test_a_row_without_a_prompt_is_named(write_rows: Write) -> None:
+    data = write_rows([*ROWS, {"prompt": 3}])
+    result = run("--data", data, *MODELS)
+    assert result.exit_code == 1
+    assert f"{data}, row 4: prompt is 3; allowed is a text" in result.output
+
+
+def test_a_model_named_twice_is_refused(write_rows: Write) -> None:
+    result = run("--data", write_rows(ROWS), "--model", "a", "--model", "a")
+    assert result.exit_code == 2
+    assert "--model a is given twice" in result.output
