@@ -11,6 +11,7 @@ from typing import Any
 from rb_litellm.candidates import model_info
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
+from rb_litellm.doctor import taken_for
 from rb_litellm.doctor.finding import Finding, error, ok, warn
 from rb_litellm.litellm_adapter.proxy.preflight import mistakes, strategies
 from rb_litellm.litellm_adapter.shared.catalog import mode_of, read_deployment
@@ -216,6 +217,8 @@ def _prices(config: Configuration) -> Iterator[Finding]:
 
 def _knowledge(config: Configuration, strategy: Strategy) -> Iterator[Finding]:
     members = config.members(strategy)
+    if strategy.settings.predictor != "none":
+        yield from taken_for.findings(members)
     try:
         source = _source(strategy.settings)
     except (PredictorError, SettingsError):

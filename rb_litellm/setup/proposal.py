@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rb_litellm.candidates import model_info
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.configuration import Configuration
-from rb_litellm.predictors.priors import prior_quality, size_billions
-from rb_litellm.setup.yaml_text import CannotEdit, YamlText
+from rb_litellm.doctor.taken_for import models_taken_for, told
+from rb_litellm.setup.yaml_text import YamlText
 
 _CALLBACK = "rb_litellm.proxy"
 
@@ -46,7 +45,7 @@ def propose(
     else:
         chosen = _chat(config)
         _add_strategy(edit, config, chosen, group, weights, notes)
-    _add_priors(edit, config, chosen, notes)
+    _tell_models(chosen, notes)
     _add_callback(edit, config)
     return Proposal(edit.result(), tuple(notes))
 
@@ -120,46 +119,9 @@ def _free_name(config: Configuration) -> str:
     return next((name for name in names if name not in _taken(config)), "auto-routebalance-2")
 
 
-def _add_priors(
-    edit: YamlText, config: Configuration, chosen: Iterable[Deployment], notes: list[str]
-) -> None:
-    wanted = {d.id: d for d in chosen}
-    unknown: list[str] = []
-    skipped: list[str] = []
-    for number in range(len(edit.get(("model_list",)) or ())):
-        deployment = wanted.get(f"model_list.{number}")
-        path = ("model_list", number, "model_info", "routebalance")
-        # An anchor may have given it to an entry that comes later.
-        if deployment is None or config.quality_known(deployment) or edit.get((*path, "quality")) is not None:
-            continue
-        guess = _guess(deployment)
-        if guess is None:
-            unknown.append(deployment.group)
-            continue
-        try:
-            if isinstance(edit.get(path), Mapping):
-                edit.set((*path, "quality"), *guess)
-            else:
-                edit.set(path, {"quality": guess[0]}, guess[1])
-        except CannotEdit as reason:
-            skipped.append(f"{deployment.group} ({reason})")
-    if unknown:
-        listed = ", ".join(dict.fromkeys(unknown))
-        notes.append(f"not recognised: {listed}; set model_info.routebalance.quality (0 to 1) for each")
-    if skipped:
-        notes.append(f"no quality was added to {', '.join(dict.fromkeys(skipped))}: set it by hand")
-
-
-def _guess(deployment: Deployment) -> tuple[float, str] | None:
-    info = model_info(deployment)
-    size = size_billions(info.model) or size_billions(info.key)
-    if size is not None:
-        why = f"guessed from {size:g}B parameters"
-    elif info.usd_per_million_tokens:
-        why = f"guessed from ${info.usd_per_million_tokens:.3g} per million tokens"
-    else:
-        return None
-    return round(prior_quality(info), 2), f"{why}; replace by what you have measured"
+def _tell_models(chosen: Iterable[Deployment], notes: list[str]) -> None:
+    """What the default predictor takes each model for, so that no quality by hand is needed."""
+    notes += [told(model, known) for model, known in models_taken_for(chosen).items()]
 
 
 def _add_callback(edit: YamlText, config: Configuration) -> None:

@@ -2,8 +2,8 @@
 
 Training on few answers tells means and little else; the default predictor knows no mean and tells prompts
 apart. Both are judged on the training data: the trained one by prompts that it had not seen, the default one,
-moved to the measured means, by prompts that its own training had not. The share with the least squared error is
-taken, for all models the same, for single ones are too few to choose by.
+moved to the measured means, by prompts that its own training had not. The share with the least squared error
+is taken, for all models the same, for single ones are too few to choose by.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def _by_default(data: Dataset, rows: IntArray) -> FloatArray:
     known = np.isfinite(data.quality)
     means = np.where(known, data.quality, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     models = [
-        ModelInfo(name, name, quality=float(mean) if any_known else None)
-        for name, mean, any_known in zip(data.models, means, known.any(axis=0), strict=True)
+        ModelInfo(name, name, quality=float(means[at]) if known[:, at].any() else None)
+        for at, name in enumerate(data.models)
     ]
     prompts = [data.prompts[row] for row in rows]
     parts = [

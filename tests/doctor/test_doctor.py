@@ -34,7 +34,17 @@ def test_a_good_configuration_has_no_errors_and_no_warnings(write: Write, redis:
     status, findings = examine(file, "--strict")
     assert status == 0, findings
     assert {finding["level"] for finding in findings} == {"ok"}
-    checks = {"litellm", "settings", "loading", "members", "prices", "quality", "policies", "access"}
+    checks = {
+        "litellm",
+        "settings",
+        "loading",
+        "members",
+        "prices",
+        "models",
+        "quality",
+        "policies",
+        "access",
+    }
     assert checks | {"redis", "clock", "fleet"} == {finding["check"] for finding in findings}
 
 
