@@ -86,7 +86,7 @@ def test_an_operators_quality_moves_the_level_and_keeps_the_shape(quality):
         SUM,
         CHAT,
         Prompt("What is the capital of Peru?", 7),
-        Prompt("Prove that 2 is prime.", 7),
+        Prompt("Prove it for n = 2.", 7),
     ]
     moved = replace(STRONG, quality=quality)
     by_hand = packaged().predict(prompts, [moved]).quality[:, 0]
