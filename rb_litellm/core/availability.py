@@ -49,6 +49,11 @@ class Availability:
             self._failed[row] = self._all[row] = 0.0
         self.any_failed = bool(self._failed.any())
 
+    def forget(self, row: int) -> None:
+        """Take what has failed there as never happened."""
+        self._failed[row] = self._all[row] = 0.0
+        self.any_failed = bool(self._failed.any())
+
     def factor(self, rows: IntArray, now: float) -> FloatArray:
         """(n,) on the times of these rows; at least 1."""
         kept = np.exp2(-np.maximum(now - self._at_s[rows], 0.0) / HALF_LIFE_S)

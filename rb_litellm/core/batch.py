@@ -56,6 +56,15 @@ class Prices:
     output_usd: FloatArray
     known: BoolArray | None = None
     """False where the prices above are guesses; a request with a budget does not go there."""
+    cached_usd: FloatArray | None = None
+    """Of an input token that is cached; None where all cost as much as any other."""
+
+    def discount(self, request: BatchRequest) -> FloatArray | None:
+        """(N,) USD by which a request is cheaper for what is cached of it; None for nothing."""
+        if self.cached_usd is None or request.cached_prefix is None:
+            return None
+        cached = np.minimum(request.cached_prefix.cached_tokens, request.input_tokens)
+        return cached * (self.input_usd - self.cached_usd)
 
 
 @dataclass(slots=True)
@@ -82,6 +91,8 @@ def prescore(requests: Sequence[BatchRequest], prices: Prices) -> list[Prescored
 def _prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
     """The same for one request; as a batch of one it would take twice the time."""
     cost_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
+    if (discount := prices.discount(request)) is not None:
+        cost_usd = cost_usd - discount
     quality, cost = request.objective.static_terms(request.quality, cost_usd, request.allowed)
     prescored = PrescoredRequest(request, cost_usd, quality, cost, quality.points + cost.points)
     if request.limits is not None:
@@ -95,6 +106,9 @@ def _prescore_batch(requests: Sequence[BatchRequest], prices: Prices) -> list[Pr
     allowed = _matrix([request.allowed for request in requests])
     cost_usd = _matrix([request.output_tokens for request in requests]) * prices.output_usd
     cost_usd += np.array([request.input_tokens for request in requests])[:, None] * prices.input_usd
+    for row, request in enumerate(requests):
+        if (discount := prices.discount(request)) is not None:
+            cost_usd[row] -= discount
     alike: dict[Objective, list[int]] = {}
     for position, request in enumerate(requests):
         alike.setdefault(request.objective, []).append(position)

@@ -143,6 +143,10 @@ class Decision:
     """Open attempts that it meets there, including those placed before it in its batch."""
     pending_prefill_tokens: float
     prefill_tokens: float
+    seen_tokens: float = field(default=0.0, kw_only=True)
+    """Tokens of its prompt that were sent there before,"""
+    saved_tokens: float = field(default=0.0, kw_only=True)
+    """and those that need no prefill therefore."""
     """Tokens of its own input that the deployment has to compute: those that are not cached there."""
     breakdown: ScoreBreakdown
     explored: bool = False

@@ -28,6 +28,8 @@ class Deployment:
     """NaN where it is unknown."""
     output_usd_per_token: float
     """NaN where it is unknown."""
+    cached_usd_per_token: float = math.nan
+    """Of input tokens that are cached; NaN where they cost as much as any other."""
     quality: float | None = None
     """Mean answer quality as configured, for models that the predictor does not know."""
     output_tokens: float | None = None
@@ -41,6 +43,10 @@ class Deployment:
     """The public model that the operator has it taken for."""
     serves: str = ""
     """A digest of what serves under the id: address and settings that make it another server."""
+    server: str = ""
+    """Address of the server: deployments with the same one share its load and slots. Empty for one alone."""
+    engine: str = ""
+    """What of the server serves it: deployments with the same server and engine are equally quick."""
     generates: bool = True
     """False for models that write no tokens, such as embeddings."""
     mocked: bool = False

@@ -8,14 +8,17 @@ prefill tokens on the deployment:
 
     b      = min(m, c - 1)                                  sequences that will run beside this one
     TPOT   = tpot_idle + tpot_per_running * b
-    wait   = (D / m) * TPOT * (m - b) / (b + 1)             0 while a slot is free
+    k      = m - b                                          its place in the queue; 0 while a slot is free
+    wait   = (D / m) * TPOT * (k / c + (c - 1) / 2c * min(k / c, 1)) + max(k - 1, 0) / c * ttft_idle
     TTFT   = wait + ttft_idle + ttft_per_running * b + prefill_per_token * (P + n_in)
     E2E    = TTFT + (L - 1) * TPOT
     burden = r * prefill_per_token * n_in + tpot_per_running * min(r * L, D),   r = min(m, c)
 
 The wait follows the queueing form of RouteBalance (https://arxiv.org/abs/2606.17949): D / m is what the mean
-sequence still has to decode, and as many have to end as are ahead in the queue. TTFT grows with the batch
-because the first token comes at the end of a step that serves the batch too.
+sequence still has to decode, and k of them have to end. What is added to k / c is what an even flow of ends
+leaves out: requests that came at once end at once, round by round. Those ahead in the queue have their first
+tokens to come, too. TTFT grows with the batch because the first token comes at the end of a step that serves
+the batch.
 
 The burden is the externality of the request (the marginal external cost of congestion pricing): the time that
 the running requests lose together. Its prefill holds each of them up, and each token that they write beside
@@ -34,7 +37,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray, InstanceState, IntArray
+from rb_litellm.core.types import FloatArray, InstanceState, IntArray, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,21 @@ class LatencyCoefficients:
             self.prefill_s_per_token[rows],
             self.slots[rows],
         )
+
+    def service_s(self, row: int, outcome: Outcome, slots: FloatArray) -> FloatArray:
+        """(C,) what a request was to take at `row` once it is served, with each number of slots (C,).
+
+        TTFT, or the whole time of an answer in one piece.
+        """
+        running = np.minimum(outcome.in_flight, slots - 1.0)
+        # Of a request that had to queue, what was ahead has been prefilled before.
+        pending = np.where(outcome.in_flight < slots, outcome.pending_prefill_tokens, 0.0)
+        expected: FloatArray = self.ttft_s[row] + self.ttft_s_per_running[row] * running
+        expected += self.prefill_s_per_token[row] * (pending + outcome.input_tokens)
+        if outcome.in_one_piece:
+            tpot = self.tpot_s[row] + self.tpot_s_per_running[row] * running
+            expected += max((outcome.output_tokens or 1) - 1.0, 0.0) * tpot
+        return expected
 
     def slowed(self, factor: FloatArray) -> LatencyCoefficients:
         """The coefficients of deployments that take `factor` (N,) times as long for everything."""
@@ -253,9 +271,13 @@ def _load_part(
     others = least(in_flight, slots - 1.0)  # sequences that will run beside this one
     waiting = in_flight - others
     tpot = tpot_s + tpot_s_per_running * others
-    # Time until as many sequences have ended as are ahead of this one. A sequence has D / m tokens to go on
-    # average, and all b + 1 slots are freed once within that time.
-    wait = decoding / most(in_flight, 1.0) * tpot * waiting / most(others + 1.0, 1.0)
-    ttft = wait + ttft_s + ttft_s_per_running * others + prefill_s_per_token * pending_prefill
+    # Time until as many sequences have ended as are ahead of this one, in rounds of all slots.
+    used = most(others + 1.0, 1.0)
+    rounds = waiting / used
+    rounds_s = decoding / most(in_flight, 1.0) * tpot
+    begin_s = ttft_s + ttft_s_per_running * others
+    wait = rounds_s * (rounds + 0.5 * (used - 1.0) / used * least(rounds, 1.0))
+    wait = wait + begin_s * most(waiting - 1.0, 0.0) / used
+    ttft = wait + begin_s + prefill_s_per_token * pending_prefill
     running = least(in_flight, slots)
     return wait, ttft, tpot, running, tpot_s_per_running * running, tpot_s_per_running * decoding

@@ -141,6 +141,10 @@ class LatencyLearner:
         self._stale |= {(tier, _TPOT), (tier, _TTFT)}
         return row
 
+    def run_at_once(self, row: int, slots: float) -> None:
+        """A deployment's server runs so many requests at once."""
+        self._coefficients.slots[row] = slots
+
     def first_token(self, row: int, outcome: Outcome) -> None:
         """Learn from the first token of an attempt that is still open; `observe` then skips its TTFT."""
         self._pass_to(outcome)
@@ -210,6 +214,7 @@ class LatencyLearner:
             float(c.ttft_s_per_running[row]),
             float(habit[_TPOT]),
             float(habit[_TTFT]),
+            0.0,
             counted,
             float(self._aging.seen_s[:, row].max()),
         )

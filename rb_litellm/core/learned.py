@@ -6,7 +6,7 @@ import json
 import math
 from typing import NamedTuple
 
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 512
 """Of one deployment; a longer one is not read."""
 
@@ -22,6 +22,8 @@ class LearnedTimes(NamedTuple):
     habit_tpot_s: float
     """What both are over half an hour: see `aging`."""
     habit_ttft_s: float
+    slots: float
+    """Requests that its server runs at once, by what was learned of it; 0 where nothing was."""
     measured: int
     seen_s: float
     """When it was last measured, on whatever clock the reader and the writer agree on."""

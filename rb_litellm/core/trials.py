@@ -132,11 +132,13 @@ class FleetTrials:
     trials: Trials
     prospects: Prospects
     rows: IntArray
-    """(N,) the learner's rows of the candidates."""
+    """(N,) rows of the candidates in `trials`,"""
+    pace_rows: IntArray
+    """and in `prospects`."""
 
     def hopeful(self, times: LatencyForecast, due: BoolArray, now: float) -> LatencyForecast:
         """The forecast with the candidates that are `due` as quick as they may well be."""
-        tpot, ttft = self.prospects.hoped(self.rows, now)
+        tpot, ttft = self.prospects.hoped(self.pace_rows, now)
         first_s = times.ttft_s * ttft
         e2e_s = first_s + (times.e2e_s - times.ttft_s) * tpot
         return replace(
@@ -155,8 +157,8 @@ class FleetTrials:
 
         Only those of which little is known, or nothing lately, or of which the last trial brought good news.
         """
-        thin = self.prospects.measured[self.rows] < _THIN
-        stale = now - self.prospects.seen_s(self.rows) > _STALE_S
+        thin = self.prospects.measured[self.pace_rows] < _THIN
+        stale = now - self.prospects.seen_s(self.pace_rows) > _STALE_S
         wanted = thin | stale | self.trials.improving(self.rows)
         soon = self.trials.due(self.rows, now, 1.0)
         later = self.trials.due(self.rows, now, LAST_INFORMING_PAUSE_S)
@@ -165,7 +167,7 @@ class FleetTrials:
 
     def next_s(self, allowed: BoolArray, now: float) -> float | None:
         """Seconds until one of these may be tried; None where enough is known of all."""
-        rows = self.rows[allowed]
-        unknown = (self.prospects.measured[rows] < _THIN) | (now - self.prospects.seen_s(rows) > _STALE_S)
+        rows, pace = self.rows[allowed], self.pace_rows[allowed]
+        unknown = (self.prospects.measured[pace] < _THIN) | (now - self.prospects.seen_s(pace) > _STALE_S)
         rows = rows[unknown | self.trials.improving(rows)]
         return self.trials.next_s(rows, now) if rows.size else None

@@ -7,6 +7,7 @@ M models.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -69,6 +70,28 @@ class InstanceState:
         )
 
 
+class Ahead(NamedTuple):
+    """Those that were on the server, sent by this worker, when a request was sent there."""
+
+    requests: int
+    """How many they were."""
+    ended_s: tuple[float, ...]
+    """Seconds after the sending at which those of them ended that have ended, in order."""
+
+
+class Seen(NamedTuple):
+    """What one worker has seen of a deployment that has failed."""
+
+    failures: int = 0
+    """Since the last good answer that it knows of."""
+    answers: int = 0
+    """Good ones since the last failure that it knows of."""
+    failed_s: float = -math.inf
+    """When its last failure was,"""
+    answered_s: float = -math.inf
+    """and its last good answer; -inf for never."""
+
+
 class Prediction(NamedTuple):
     """What is expected of one request on one deployment."""
 
@@ -124,6 +147,14 @@ class Outcome:
     """Whether only the total time was seen; TTFT and TPOT are then shares of it, and no measurements."""
     timed: bool = True
     """False where no server was timed: a mocked answer, a background response's receipt, a websocket."""
+    ahead: Ahead | None = None
+    """Those of this worker that were on the server before it; None where that was lost count of."""
+    seen_tokens: float = 0.0
+    """Tokens of its prompt's beginning that had been sent there before,"""
+    saved_tokens: float = 0.0
+    """and by how many `input_tokens` are fewer for that."""
+    cached_tokens: int | None = None
+    """Tokens that the server says it had cached; None where it does not say."""
     choices: int = 1
     """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
-from rb_litellm.doctor import keys
+from rb_litellm.doctor import keys, servers
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, error, ok, warn
 from rb_litellm.telemetry.trouble import deployment_trouble
@@ -126,6 +126,7 @@ def _workers(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
 
 
 def _worker(name: str, status: Mapping[str, Any]) -> Iterator[Finding]:
+    yield from servers.check(name, status)
     exchange = status.get("exchange") or {}
     if exchange.get("mode") == "degraded":
         yield error(

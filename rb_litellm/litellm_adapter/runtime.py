@@ -32,8 +32,10 @@ from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
 from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
+from rb_litellm.litellm_adapter.shared.failure_share import GuardedFailures
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
 from rb_litellm.litellm_adapter.shared.gauge_exchange import Sharing
+from rb_litellm.litellm_adapter.shared.hub_stalls import HubNotice, hub_is_off
 from rb_litellm.litellm_adapter.shared.learned_share import GuardedLearned
 from rb_litellm.litellm_adapter.shared.lone_grades import LoneGrades
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
@@ -49,6 +51,7 @@ from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
 from rb_litellm.state.outcomes import OutcomeRing
 from rb_litellm.state.reckoning import Reckoner
+from rb_litellm.state.scraper import ServerStatus
 from rb_litellm.telemetry.counters import Counters
 from rb_litellm.telemetry.meter import prometheus_meter
 from rb_litellm.telemetry.recorder import Recorder
@@ -88,8 +91,9 @@ class Runtime:
         )
         self.external_load = ExternalLoad()
         self.reckoner = Reckoner(self.index, self.ledger, self.sharing.peers, self.external_load)
-        self.scraping = Scraping(self.index, self.catalog, self.external_load)
+        self.scraping = Scraping(self.index, self.catalog, self.external_load, self._told)
         self.balancer = Balancer(self.reckoner, LatencyLearner(), self.random, memory, usage)
+        self.sharing.failures = GuardedFailures(self.balancer.beliefs, self.lock)
         self.sharing.learned = GuardedLearned(self.balancer.beliefs, self.lock, clock)
         self.sharing.grades = self.learning
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
@@ -97,6 +101,7 @@ class Runtime:
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None
         self._weights_notice = WeightsNotice()
+        self._hub_notice = HubNotice()
 
     def adopt(self, settings: RouteBalanceSettings, router: Any) -> None:
         """Take the process-wide settings of a selector that is being built: of each the last one stated.
@@ -123,10 +128,11 @@ class Runtime:
                 self.learning.on = settings.feedback is not None and settings.feedback.learn
             entries = getattr(router, "model_list", None) or ()
             self._weights_notice.tell(entries)
+            self._hub_notice.tell(entries, hub_is_off())
             # What other workers tell of a deployment is understood once it has a row here.
-            for entry in entries:
-                self.index.row(str(entry["model_info"]["id"]))
             self.catalog.default_parallel(getattr(router, "default_max_parallel_requests", None))
+            for deployment in self.catalog.facts(entries):
+                self.index.place(deployment.id, deployment.server)
             self.sharing.configure(self._redis, router)
             self.scraping.configure(self._scrape, router)
 
@@ -184,7 +190,17 @@ class Runtime:
         """Count an internal error."""
         self.counters.failure(what, error, self.clock())
 
+    def _told(self, deployments: Sequence[str], server: ServerStatus) -> None:
+        """A server has told its load or its slots."""
+        with self.lock:
+            if server.slots is not None:
+                self.balancer.beliefs.stated_slots(deployments, server.slots)
+            if (load := server.load) is not None:
+                self.balancer.beliefs.told_load(deployments, load.running, load.waiting, load.cache_use)
+
     def _learn(self, outcome: Outcome) -> None:
+        if outcome.error is None and outcome.timed:
+            self.scraping.answered(outcome.deployment)
         self.balancer.beliefs.learn(outcome)
         self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):

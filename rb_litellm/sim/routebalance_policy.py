@@ -135,6 +135,8 @@ class RouteBalance:
                 in_flight=decision.in_flight,
                 pending_prefill_tokens=decision.pending_prefill_tokens,
                 streams=True,
+                seen_tokens=decision.seen_tokens,
+                saved_tokens=decision.saved_tokens,
             )
             its.predicted[request.number] = decision.prediction
         return [

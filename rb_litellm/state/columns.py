@@ -5,6 +5,8 @@ Times are monotonic seconds. It is not thread-safe by itself; the ledger's lock 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, InstanceState, IntArray, Prediction
@@ -122,12 +124,14 @@ class Columns:
         """Slots whose attempts are overdue."""
         return np.flatnonzero(self.overdue_s[:count] < now)
 
-    def overdue(self, count: int, rows: int, now: float) -> FloatArray:
-        """1 + time overdue / time predicted, by row (rows,)."""
+    def overdue(
+        self, count: int, rows: int, now: float, add_up: Callable[[FloatArray], FloatArray]
+    ) -> FloatArray:
+        """1 + time overdue / time predicted, by row (rows,); `add_up` adds up rows that are on one server."""
         excess = now - self.overdue_s[:count]
         if count == 0 or excess.max() <= 0.0:
             return np.ones(rows)
         row = self.row[:count]
-        late = np.bincount(row, np.maximum(excess, 0.0), minlength=rows)
-        expected = np.bincount(row, self.e2e_s[:count], minlength=rows)
+        late = add_up(np.bincount(row, np.maximum(excess, 0.0), minlength=rows).astype(np.float64))
+        expected = add_up(np.bincount(row, self.e2e_s[:count], minlength=rows).astype(np.float64))
         return 1.0 + late / np.maximum(expected, 1e-3)

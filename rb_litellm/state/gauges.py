@@ -8,6 +8,7 @@ document with the busy deployments only. Ids longer than MAX_NAME are shortened.
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray, InstanceState
+from rb_litellm.core.types import FloatArray, InstanceState, Seen
 from rb_litellm.state.index import DeploymentIndex
 
 WIRE_VERSION = 1
@@ -66,6 +67,8 @@ class Gauge:
     """Names of prefixes that it recently sent to a deployment, by the deployment's name on the wire."""
     used: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Requests and tokens of its last minute, of deployments with limits, by their names on the wire."""
+    failing: Mapping[str, Seen] = field(default_factory=dict)
+    """What it has seen of deployments that fail, by their names on the wire. Times are minus their ages."""
 
 
 class GaugeError(ValueError):
@@ -88,11 +91,13 @@ def encode(
     up_s: float,
     prefixes: Mapping[int, Sequence[bytes]] = {},
     used: Mapping[int, tuple[float, float]] = {},
+    failing: Mapping[int, Seen] = {},
 ) -> bytes:
     """This worker's gauge; arrays have one row per row of the index.
 
     `prefixes` are the names, of PREFIX_BYTES each, of prefixes recently sent to a row;
-    `used` are the requests and tokens of the last minute of a row with limits.
+    `used` are the requests and tokens of the last minute of a row with limits; `failing` is what was seen of
+    a row that fails, with times as minus their ages.
     """
     busy = state.in_flight.nonzero()[0]
     if busy.size > MAX_DEPLOYMENTS:
@@ -107,6 +112,11 @@ def encode(
     if used:
         told = sorted(used.items(), key=lambda one: -one[1][0])[:MAX_DEPLOYMENTS]
         document["u"] = {wire_name(ids[row]): [round(figure) for figure in two] for row, two in told}
+    if failing:
+        document["f"] = {
+            wire_name(ids[row]): [seen.failures, seen.answers, _age(seen.failed_s), _age(seen.answered_s)]
+            for row, seen in list(failing.items())[:MAX_DEPLOYMENTS]
+        }
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -128,7 +138,9 @@ def decode(stored: StoredGauge) -> Gauge:
         loads = {str(name): _load(*figures) for name, figures in document["d"].items()}
         prefixes = {str(name): _unpacked(packed) for name, packed in document.get("p", {}).items()}
         used = {str(name): _used(*figures) for name, figures in document.get("u", {}).items()}
-        return Gauge(stored.origin, stored.age_s, loads, _amount(document["up"]), prefixes, used)
+        failing = {str(name): _seen(*four) for name, four in document.get("f", {}).items()}
+        up_s = _amount(document["up"])
+        return Gauge(stored.origin, stored.age_s, loads, up_s, prefixes, used, failing)
     except GaugeError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -156,6 +168,15 @@ def _load(in_flight: float, prefill: float, decode: float, rate: float) -> Load:
 
 def _used(requests: Any, tokens: Any) -> tuple[float, float]:
     return _amount(requests), _amount(tokens)
+
+
+def _age(at_s: float) -> float | None:
+    return None if at_s == -math.inf else round(-at_s, 2)
+
+
+def _seen(failures: Any, answers: Any, failed: Any, answered: Any) -> Seen:
+    failed_s, answered_s = (-math.inf if age is None else -_amount(age) for age in (failed, answered))
+    return Seen(int(_amount(failures)), int(_amount(answers)), failed_s, answered_s)
 
 
 def _amount(value: Any) -> float:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from threading import Lock
 
+import numpy as np
+
+from rb_litellm.core.types import FloatArray, IntArray
+
 MAX_ROWS = 65_536
 """Deployments that a worker can tell apart in its lifetime. Further ones share the last row, so their loads
 are added together: less exact, but never negative and bounded."""
 
 
 class DeploymentIndex:
-    """Deployment id -> row, in order of first use. A row is never given up."""
+    """Deployment id -> row, in order of first use. A row is never given up.
+
+    Each row is on a server. Servers have numbers below twice the number of rows.
+    """
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
         if max_rows < 1:
@@ -18,6 +25,9 @@ class DeploymentIndex:
         self._max_rows = max_rows
         self._rows: dict[str, int] = {}
         self._ids: list[str] = []
+        self._servers: IntArray = np.zeros(0, dtype=np.int64)
+        self._by_address: dict[str, int] = {}
+        self._shared = False
         self._lock = Lock()
 
     def row(self, deployment: str) -> int:
@@ -31,9 +41,37 @@ class DeploymentIndex:
                 row = len(self._ids)
                 if row >= self._max_rows:
                     return self._max_rows - 1
+                self._servers = np.append(self._servers, 2 * row)
                 self._ids.append(deployment)
                 self._rows[deployment] = row
         return row
+
+    def place(self, deployment: str, address: str) -> None:
+        """The deployment is on the server at this address; empty for a server of its own. Cheap if known."""
+        row = self.row(deployment)
+        server = 2 * row
+        if address:
+            if len(self._by_address) >= self._max_rows and address not in self._by_address:
+                return
+            server = self._by_address.setdefault(address, 2 * row + 1)
+        if self._servers[row] != server:
+            with self._lock:
+                servers = self._servers.copy()
+                servers[row] = server
+                self._servers = servers
+                self._shared = np.unique(servers).size < servers.size
+
+    def server(self, row: int) -> int:
+        """The number of the server that a row is on."""
+        return int(self._servers[row])
+
+    def by_server(self, figures: FloatArray) -> FloatArray:
+        """(N,) for each row the sum of these figures (N,) over all rows on its server."""
+        if not self._shared:
+            return figures
+        servers = self._servers[: figures.size]
+        sums: FloatArray = np.bincount(servers, figures)[servers].astype(np.float64, copy=False)
+        return sums
 
     def find(self, deployment: str) -> int | None:
         """The deployment's row, or None if it has none."""

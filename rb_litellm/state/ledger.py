@@ -26,6 +26,7 @@ from rb_litellm.core.streams import Progress, Stream
 from rb_litellm.core.types import FloatArray, InstanceState, Outcome, Prediction
 from rb_litellm.state.calls import CallLog
 from rb_litellm.state.columns import Columns, at_least
+from rb_litellm.state.departures import Arrival, Departures
 from rb_litellm.state.index import DeploymentIndex
 
 MAX_OPEN = 65_536
@@ -69,6 +70,9 @@ class _Attempt:
     in_flight: float
     pending_prefill_tokens: float
     slot: int
+    arrival: Arrival
+    seen_tokens: float
+    saved_tokens: float
     first_token_s: float | None = None
     first_token_learned: bool = False
     chunks_at_lease: int = 0
@@ -98,6 +102,7 @@ class Ledger:
         self._streams: OrderedDict[AttemptKey, Stream] = OrderedDict()
         self._calls = CallLog(max_closed_calls)
         self._evicted: list[Outcome] = []
+        self._departures = Departures()
         self.changes = 0
         """Number of opens, first tokens and closes so far, to see whether anything changed."""
         self.closed: Counter[str] = Counter()
@@ -114,12 +119,15 @@ class Ledger:
         in_flight: float = 0.0,
         pending_prefill_tokens: float = 0.0,
         streams: bool = False,
+        seen_tokens: float = 0.0,
+        saved_tokens: float = 0.0,
     ) -> None:
         """Open an attempt, which counts from now on.
 
         `prediction` is None if the fallback rule placed it; then it counts as one in flight and no tokens.
         `in_flight` and `pending_prefill_tokens` are the load that it met, for the outcome. `streams` says
-        that its first token will be seen, so that a missing one is evidence of slowness.
+        that its first token will be seen, so that a missing one is evidence of slowness. `seen_tokens` were
+        sent there before, and `input_tokens` are fewer by `saved_tokens` for that.
 
         Raises:
             ValueError: this attempt was opened before.
@@ -129,6 +137,7 @@ class Ledger:
             if len(self._open) >= self._max_open:
                 victim = self._by_slot[int(np.argmin(self._columns.lease_end[: len(self._by_slot)]))]
                 self._evicted.append(self._close(victim, now, "bound"))
+            row = self._index.row(deployment)
             attempt = _Attempt(
                 key,
                 deployment,
@@ -138,13 +147,16 @@ class Ledger:
                 in_flight,
                 pending_prefill_tokens,
                 slot=len(self._by_slot),
+                seen_tokens=seen_tokens,
+                saved_tokens=saved_tokens,
+                arrival=self._departures.arrived(self._index.server(row)),
             )
             self._open[key] = attempt
             self._by_slot.append(attempt)
             lease_s = self.lease.lease_s(None if prediction is None else prediction.e2e_s)
             self._columns.write(
                 attempt.slot,
-                self._index.row(deployment),
+                row,
                 sent_s=now,
                 lease_end_s=now + lease_s,
                 input_tokens=attempt.input_tokens,
@@ -182,6 +194,9 @@ class Ledger:
                 ttft_s=ttft_s,
                 first_token_learned=True,
                 at_s=now,
+                ahead=self._departures.ahead(attempt.arrival, attempt.sent_s),
+                seen_tokens=attempt.seen_tokens,
+                saved_tokens=attempt.saved_tokens,
             )
 
     def close(
@@ -346,7 +361,7 @@ class Ledger:
             if self._streams:
                 for slot in self._columns.late(len(self._by_slot), now)[:_LATE_LOOKED_AT]:
                     self._judge_by_pace(self._by_slot[slot], now)
-            return self._columns.overdue(len(self._by_slot), len(self._index), now)
+            return self._columns.overdue(len(self._by_slot), len(self._index), now, self._index.by_server)
 
     def _judge_by_pace(self, attempt: _Attempt, now: float) -> None:
         stream = self._streams.get(attempt.key)
@@ -378,12 +393,13 @@ class Ledger:
             last.slot = attempt.slot
         self.changes += 1
         self.closed[closed_by] += 1
+        self._departures.ended(attempt.arrival, now)
         return self._outcome(
             attempt, now, closed_by, output_tokens, input_tokens, cost_usd, error, ttft_s, stream
         )
 
-    @staticmethod
     def _outcome(
+        self,
         attempt: _Attempt,
         now: float,
         closed_by: str,
@@ -413,6 +429,9 @@ class Ledger:
             first_token_learned=attempt.first_token_learned,
             chunks=0 if stream is None else stream.progress.chunks,
             at_s=now,
+            ahead=self._departures.ahead(attempt.arrival, attempt.sent_s),
+            seen_tokens=attempt.seen_tokens,
+            saved_tokens=attempt.saved_tokens,
             call_id=attempt.key.call_id,
             attempt=attempt.key.attempt,
         )

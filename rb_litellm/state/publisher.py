@@ -24,6 +24,7 @@ from typing import Literal, Protocol
 from uuid import uuid4
 
 from rb_litellm.core.grade_sums import Grades
+from rb_litellm.core.types import Seen
 from rb_litellm.redaction import one_line, without_secrets
 from rb_litellm.state.exchange_schedule import pauses_s
 from rb_litellm.state.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
@@ -88,6 +89,13 @@ class LearnedShare(Protocol):
         """All that workers have told."""
 
 
+class FailureShare(Protocol):
+    """What workers tell each other of deployments that fail."""
+
+    def told(self, now: float) -> Mapping[int, Seen]:
+        """What was seen here, by row of the index, with times as minus their ages."""
+
+
 class GradeShare(Protocol):
     """What workers tell each other of users' grades."""
 
@@ -124,6 +132,7 @@ class GaugePublisher:
         shown: str = "",
         prefixes: PrefixShare | None = None,
         usage: UsageShare | None = None,
+        failures: FailureShare | None = None,
         learned: LearnedShare | None = None,
         grades: GradeShare | None = None,
         origin: str | None = None,
@@ -147,6 +156,7 @@ class GaugePublisher:
         self._grades = grades
         self._learned_s = -math.inf
         self._usage = usage
+        self._outages = failures
         self._origin = origin or worker_name()
         self._clock = clock
         self._random = random or Random()
@@ -227,6 +237,7 @@ class GaugePublisher:
                 before - self._since_s,
                 {} if self._prefixes is None else self._prefixes.recent(before),
                 {} if self._usage is None else self._usage.recent(before),
+                {} if self._outages is None else self._outages.told(before),
             )
             self._exchanges += 1
             stored = await asyncio.wait_for(

@@ -11,11 +11,11 @@ evenly over workers, so its own share is the best estimate of theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray, InstanceState
+from rb_litellm.core.types import FloatArray, InstanceState, Seen
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.gauges import Gauge, wire_name
 from rb_litellm.state.index import DeploymentIndex
@@ -37,6 +37,7 @@ class Peers:
         """Gauges older than this are not used."""
         self._latest: tuple[tuple[Gauge, ...], float] = ((), -np.inf)
         self._row_of: dict[str, int] = {}
+        self._failing: tuple[tuple[Gauge, ...], Mapping[str, Sequence[Seen]]] | None = None
         self._added: tuple[tuple[Gauge, ...], FloatArray] | None = None
 
     def update(self, gauges: Iterable[Gauge], now: float) -> None:
@@ -82,6 +83,23 @@ class Peers:
                     sums[:, row] += two
         return sums
 
+    def failing(self) -> Mapping[str, Sequence[Seen]]:
+        """What the peers have seen of what fails, by name on the wire; the same object until news.
+
+        Times are on this worker's clock.
+        """
+        gauges, received_s = self._latest
+        if self._failing is None or self._failing[0] is not gauges:
+            found: dict[str, list[Seen]] = {}
+            for gauge in gauges:
+                told_s = received_s - gauge.age_s
+                for name, seen in gauge.failing.items():
+                    found.setdefault(name, []).append(
+                        seen._replace(failed_s=told_s + seen.failed_s, answered_s=told_s + seen.answered_s)
+                    )
+            self._failing = (gauges, found)
+        return self._failing[1]
+
     def _name_rows(self, rows: int) -> None:
         if rows != len(self._row_of):
             self._row_of = {wire_name(id_): row for row, id_ in enumerate(self._index.ids[:rows])}
@@ -123,13 +141,32 @@ class Reckoner:
         """The deployment's row in the arrays below."""
         return self._index.row(deployment)
 
+    def place(self, deployment: str, address: str) -> None:
+        """The deployment is on the server at this address; empty for one of its own."""
+        self._index.place(deployment, address)
+
+    def server(self, deployment: str) -> int:
+        """The number of the server that the deployment is on."""
+        return self._index.server(self._index.row(deployment))
+
     def state(self, now: float) -> InstanceState:
-        """Load of all deployments at `now` (monotonic s); arrays have one row per row of the index."""
-        known = self.known(now)
+        """Load that each deployment meets at `now` (monotonic s): all that is open on its server.
+
+        Arrays have one row per row of the index.
+        """
+        known = self._by_server(self.known(now))
         return known if self._external is None else self._external.add_to(known, now)
 
+    def _by_server(self, state: InstanceState) -> InstanceState:
+        add_up = self._index.by_server
+        return InstanceState(
+            add_up(state.in_flight),
+            add_up(state.pending_prefill_tokens),
+            add_up(state.pending_decode_tokens),
+        )
+
     def known(self, now: float) -> InstanceState:
-        """The part of the load that passed through this worker or its peers."""
+        """The part of the load of each deployment itself that passed through this worker or its peers."""
         own = self._ledger.sums(now)
         peers = len(self._peers.gauges)
         if not peers:
@@ -147,6 +184,10 @@ class Reckoner:
             own.pending_prefill_tokens + others.pending_prefill_tokens,
             own.pending_decode_tokens + others.pending_decode_tokens,
         )
+
+    def failing_elsewhere(self) -> Mapping[str, Sequence[Seen]]:
+        """What other workers have seen of deployments that fail, by name on the wire; the same until news."""
+        return self._peers.failing()
 
     def open_here(self) -> FloatArray:
         """Attempts of this worker alone, per row of the index."""

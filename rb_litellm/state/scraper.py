@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
@@ -18,6 +19,7 @@ from time import monotonic
 from rb_litellm.redaction import one_line, shown_address, without_secrets
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.reckoning import Reckoner
+from rb_litellm.state.server_facts import facts_url, stated_slots
 from rb_litellm.state.server_metrics import MetricsError, ServerLoad, read_metrics
 
 MAX_SERVERS = 2_048
@@ -25,6 +27,9 @@ MAX_SERVERS = 2_048
 MAX_BYTES = 4 << 20
 """Bytes of one answer that are read."""
 MAX_BACKOFF_S = 120.0
+FACTS_EVERY_S = 60.0
+_WITHOUT_METRICS = (404, 501)
+"""Statuses of a server that is there and has no metrics. llama-server has them with `--metrics` alone."""
 _AT_ONCE = 8
 _LONG = 64 << 10
 _TIMEOUT_S = 2.0
@@ -41,8 +46,12 @@ class ServerStatus:
     """The load that it reported last."""
     updated_s: float | None = None
     """When it reported that; monotonic seconds."""
+    slots: float | None = None
+    """Requests at once, as it states them."""
     failures: int = 0
     """Failures in a row."""
+    asked_s: float = -math.inf
+    """When it was asked for its facts."""
     error: str | None = None
     due_s: float = 0.0
 
@@ -56,20 +65,26 @@ class Scraper:
         external: ExternalLoad,
         targets: Callable[[], Mapping[str, str]],
         *,
+        told: Callable[[Sequence[str], ServerStatus], None] = lambda *_: None,
         interval_s: float = 5.0,
         fetch: Callable[[str], Awaitable[str]] | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
     ) -> None:
-        """`targets()` returns the metrics URL by deployment id; `fetch` reads one (over HTTP by default)."""
+        """`targets()` returns the metrics URL by deployment id; `fetch` reads one (over HTTP by default).
+
+        `told(deployments, server)` is called with what one of them has told.
+        """
         self._reckoner = reckoner
         self._external = external
         self._targets = targets
+        self._told = told
         self._interval_s = interval_s
         self._fetch = fetch or _get
         self._clock = clock
         self._random = random or Random()
         self._servers: dict[str, ServerStatus] = {}
+        self._url_of: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
         external.interval_s = interval_s
 
@@ -89,6 +104,12 @@ class Scraper:
     def status(self) -> tuple[ServerStatus, ...]:
         """The state of every server that is read."""
         return tuple(self._servers.values())
+
+    def answered(self, deployment: str) -> None:
+        """A request to the deployment went well: its server is there, and is read again at the next look."""
+        server = self._servers.get(self._url_of.get(deployment, ""))
+        if server is not None and server.failures:
+            server.due_s = min(server.due_s, self._clock())
 
     async def step(self) -> None:
         """Read the servers that are due; raises nothing except when cancelled."""
@@ -111,6 +132,7 @@ class Scraper:
         deployments: dict[str, list[str]] = {}
         for deployment, url in islice(self._targets().items(), MAX_SERVERS):
             deployments.setdefault(url, []).append(deployment)
+        self._url_of = {of: url for url, its in deployments.items() for of in its}
         self._servers = {
             url: self._servers.get(url) or ServerStatus(shown_address(url)) for url in deployments
         }
@@ -127,7 +149,11 @@ class Scraper:
                 )
             except Exception as error:  # noqa: BLE001  a dead server is skipped
                 self._failed(server, error)
+                if getattr(error, "status", None) in _WITHOUT_METRICS:
+                    await self._ask_facts(url, server, "")
+                    self._told(deployments, server)
                 return
+            await self._ask_facts(url, server, load.engine)
         now = self._clock()
         rows = [self._reckoner.row(deployment) for deployment in deployments]
         known = self._reckoner.known(now).in_flight[rows].sum()
@@ -135,10 +161,24 @@ class Scraper:
         if server.failures:
             _log.warning("RouteBalance: %s can be read again", server.url)
         server.load, server.updated_s, server.failures, server.error = load, now, 0, None
+        server.slots = load.slots or server.slots
+        self._told(deployments, server)
         server.due_s = now + self._interval_s * self._random.uniform(0.8, 1.0)
+
+    async def _ask_facts(self, url: str, server: ServerStatus, engine: str) -> None:
+        """What the server states of itself, now and then; nothing where it does not answer."""
+        where = facts_url(url, engine)
+        # After a failure it may be another server.
+        lately = not server.failures and self._clock() - server.asked_s < FACTS_EVERY_S
+        if where is None or lately:
+            return
+        server.asked_s = self._clock()
+        with contextlib.suppress(Exception):
+            server.slots = stated_slots(await asyncio.wait_for(self._fetch(where), _TIMEOUT_S))
 
     def _failed(self, server: ServerStatus, error: Exception) -> None:
         server.failures += 1
+        server.load = None
         server.error = one_line(without_secrets(f"{type(error).__name__}: {error}".rstrip(": ")))
         pause = min(self._interval_s * 2.0 ** min(server.failures, 10), MAX_BACKOFF_S)
         server.due_s = self._clock() + pause * self._random.uniform(0.8, 1.0)

@@ -40,6 +40,8 @@ class DeploymentFigures:
     wait_s: float = 0.0
     """Predicted from the load of all workers."""
     slowdown: float = 1.0
+    slots: float = 0.0
+    """Requests that its server runs at once, as learned; inf where there is no such limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ class WorkerFigures:
     redis_up: bool = True
     redis_errors: int = 0
     strategy_active: bool = True
+    servers_read: int = 0
+    """Servers whose load is read,"""
+    servers_failing: int = 0
+    """and those that cannot be read."""
     predictors: Sequence[str] = ()
     version: str = ""
     litellm: str = ""
@@ -113,6 +119,7 @@ class Meter:
             m.pending_tokens.labels(*labels, "decode").set(d.decode_tokens)
             m.wait_s.labels(*labels).set(d.wait_s)
             m.slowdown.labels(*labels).set(d.slowdown)
+            m.slots.labels(*labels).set(d.slots)
         self._show_drift(now.drift)
         m.open_attempts.set(now.open_attempts)
         for cause, count in now.closed.items():
@@ -123,6 +130,8 @@ class Meter:
         m.peers.set(now.peers)
         m.redis_up.set(float(now.redis_up))
         m.redis_errors.inc(self._more("redis", "", now.redis_errors))
+        m.servers.labels("read").set(now.servers_read)
+        m.servers.labels("failing").set(now.servers_failing)
         m.strategy_active.set(float(now.strategy_active))
         for version in self._predictors - set(now.predictors):
             m.predictor.labels(version).set(0.0)

@@ -103,6 +103,15 @@ class Metrics:
             by_deployment,
         )
 
+        self.slots = gauge(
+            "deployment_slots",
+            "Requests that a deployment's server runs at once, as stated or learned; +Inf for hosted APIs",
+            by_deployment,
+        )
+        self.servers = gauge(
+            "servers", "Self-hosted servers whose load is read, and those that cannot be read", ("state",)
+        )
+
         self.predicted_ttft_s = histogram(
             "predicted_ttft_seconds", "Predicted TTFT of attempts whose TTFT was measured", _TTFT_S, by_model
         )

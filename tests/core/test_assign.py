@@ -297,9 +297,19 @@ class TestExploration:
 
 class TestAffinity:
     def cached(self, *seen, model_switch=None):
+        rule = AffinityRule(switch_cost=0.02)
         return CachedPrefix(
-            np.array(seen, dtype=float), np.zeros(len(seen), dtype=int), model_switch, AffinityRule(), ()
+            np.array(seen, dtype=float), np.zeros(len(seen), dtype=int), model_switch, rule, ()
         )
+
+    @pytest.mark.parametrize("batch", [1, 2])
+    def test_what_is_cached_costs_its_own_price(self, batch):
+        asked = replace(request(2, input_tokens=1000.0), cached_prefix=self.cached(800, 0))
+        asked.output_tokens = np.zeros(2)
+        of = fleet(2)
+        of.prices = Prices(np.full(2, 1e-6), np.full(2, 1e-6), None, np.array([1e-7, 1e-6]))
+        its = assign([asked] * batch, of, 0.0, Random(0))[0].breakdown.predictions.cost_usd
+        assert its.tolist() == pytest.approx([200e-6 + 800e-7, 1000e-6])
 
     def test_a_cached_prefix_decides_among_equals(self):
         asked = replace(request(3, input_tokens=1000.0), cached_prefix=self.cached(0, 900, 0))

@@ -1,6 +1,7 @@
 """The latency form: load, length and overdue attempts only ever make a forecast longer."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,12 +101,24 @@ def test_nobody_waits_while_a_slot_is_free():
     assert at(PRIOR, (4, 0, 4000)).wait_s[0] > 0.0
 
 
-def test_the_wait_is_the_references_queueing_form():
-    # Four of four slots run with 100 tokens to go each; one waits: a quarter of the batch has to end.
-    times = at(PRIOR, (4, 0, 400))
-    tpot = 0.02 + 3 * 1e-3
-    assert times.tpot_s[0] == pytest.approx(tpot)
-    assert times.wait_s[0] == pytest.approx(100 * tpot / 4)
+def test_the_wait_is_the_references_queueing_form_for_one_slot():
+    one = replace(PRIOR, slots=1.0)
+    assert at(one, (1, 0, 100)).wait_s[0] == pytest.approx(100 * 0.02)
+
+
+def test_for_many_slots_and_few_waiting_it_is_nearly_so():
+    many = replace(PRIOR, slots=256.0, tpot_s_per_running=0.0)
+    assert at(many, (256, 0, 25_600)).wait_s[0] == pytest.approx(100 * 0.02 / 256, rel=0.51)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4, 8])
+def test_requests_that_come_at_once_wait_for_rounds(slots):
+    """On a real engine the waits of a full server were forecast by half too short."""
+    tokens, rounds = 100, 4
+    server = LatencyPrior(0.02, 0.3, 0.0, 0.0, float(slots))
+    forecasts = [at(server, (m, 0, m * tokens)).wait_s[0] for m in range(slots * rounds)]
+    truth = [m // slots * (0.3 + tokens * 0.02) for m in range(slots * rounds)]
+    assert sum(forecasts) == pytest.approx(sum(truth), rel=0.2)
 
 
 def test_a_hosted_api_shows_no_queue():

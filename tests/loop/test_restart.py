@@ -64,14 +64,14 @@ async def test_an_edited_deployment_takes_over_nothing():
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"{}", b"[1]", b"[2,1,1,1,1,1,1,1,1,1]", b"[1,0,0,0,0,0,0,0,0,0]", b"x" * 10_000,
-                b'[1,1,0,1,0,0,1,1,5,"NaN"]', b"[1,-1,0,1,0,0,1,1,5,0]"],
+    "payload", [b"", b"{}", b"[1]", b"[1,1,1,1,1,1,1,1,1,1,1]", b"[2,0,0,0,0,0,0,0,0,0,0]", b"x" * 10_000,
+                b'[2,1,0,1,0,0,1,1,0,5,"NaN"]', b"[2,-1,0,1,0,0,1,1,0,5,0]"],
 )  # fmt: skip
 def test_what_cannot_be_read_is_passed_over(payload):
     assert LearnedTimes.decoded(payload) is None
 
 
 def test_what_is_told_is_small_and_comes_back_as_it_was():
-    times = LearnedTimes(0.01234567, 0.0001, 0.5, 0.0, 0.0, 0.0123, 0.51, 345, 1_700_000_000.1)
+    times = LearnedTimes(0.01234567, 0.0001, 0.5, 0.0, 0.0, 0.0123, 0.51, 16.0, 345, 1_700_000_000.1)
     assert len(times.encoded()) < 200
     assert LearnedTimes.decoded(times.encoded()) == pytest.approx(times, rel=1e-5)

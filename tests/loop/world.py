@@ -7,6 +7,7 @@ changes with time, and the clients. Everything is drawn from the seed, so a worl
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -64,11 +65,18 @@ class Server:
     hangs: Callable[[float], bool] = never
     """Takes requests and answers none of them."""
     fails: Callable[[float], bool] = never
-    """Answers with an error after its first token's time."""
+    """Answers with an error after its first token's time,"""
+    fails_after_s: float | None = None
+    """or after this."""
     cold_s: float = 0.0
     """What its very first answer takes longer,"""
     idle_s: float = math.inf
     """and each that comes after so long without any."""
+    slots: float = math.inf
+    """Requests that it runs at once; others wait for their turn, in order of arrival."""
+    engine: str = ""
+    """Name of the engine behind it, which others may share: load, slots and queue are the engine's."""
+    prefill_s_per_token: float = 0.0
     per_minute: float = math.inf
     """More requests within a minute than that are answered with 429."""
     open: int = 0
@@ -82,7 +90,8 @@ class Server:
             known,
             tpot_s=self.tpot_s,
             ttft_s=self.ttft_s,
-            prefill_s_per_token=0.0,
+            prefill_s_per_token=self.prefill_s_per_token,
+            slots=known.slots if math.isinf(self.slots) else self.slots,
             tpot_s_per_running=self.tpot_s * self.growth,
         )
 
@@ -90,6 +99,9 @@ class Server:
         """What the balancer is told of it."""
         facts.setdefault("prior", latency_prior(self.model, self.hosted))
         facts.setdefault("tier", self.model)
+        if self.engine:
+            facts.setdefault("server", f"{self.engine}:8000")
+            facts.setdefault("engine", self.engine)
         return Deployment(
             id=self.id,
             group="auto",
@@ -102,6 +114,30 @@ class Server:
 
 
 @dataclass
+class Engine:
+    """What runs the requests of a server, or of several."""
+
+    slots: float
+    running: int = 0
+    queue: deque[Callable[[], None]] = field(default_factory=deque)
+
+    def enter(self, begin: Callable[[], None]) -> None:
+        """Begin now or when it is this request's turn."""
+        if self.running < self.slots:
+            self.running += 1
+            begin()
+        else:
+            self.queue.append(begin)
+
+    def leave(self) -> None:
+        """A request is over; the next one takes its place."""
+        if self.queue:
+            self.queue.popleft()()
+        else:
+            self.running -= 1
+
+
+@dataclass
 class Served:
     """What became of one request."""
 
@@ -110,7 +146,9 @@ class Served:
     """None where it was refused."""
     tokens: int
     predicted_s: float = math.nan
+    predicted_ttft_s: float = math.nan
     e2e_s: float = math.nan
+    ttft_s: float = math.nan
     explored: bool = False
     failed: bool = False
     retry_after_s: float | None = None
@@ -165,6 +203,7 @@ class World:
     ) -> None:
         """`knowing` says that the worker is told how fast the servers truly are."""
         self.servers = {server.id: server for server in servers}
+        self.engines = {(s.engine or s.id): Engine(s.slots) for s in servers}
         self.traffic = traffic
         self.random = Random(seed)
         self.objective = objective or JointScore(PRESETS["balanced"])
@@ -243,10 +282,11 @@ class World:
         tokens = self.random.randint(*self.traffic.tokens)
         self.send(tokens, self.random.random() < self.traffic.streams)
 
-    def send(self, tokens: int, streams: bool = True) -> Served:
-        """One request now."""
+    def send(self, tokens: int, streams: bool = True, to: str | None = None) -> Served:
+        """One request now, to a server of that name where one is given."""
         prompt = Prompt("Why?", self.traffic.input_tokens)
-        request = RoutingRequest(prompt, self.deployments, self.objective, self.limits, **self.request)  # type: ignore[arg-type]
+        candidates = tuple(d for d in self.deployments if to is None or d.id == to)
+        request = RoutingRequest(prompt, candidates, self.objective, self.limits, **self.request)  # type: ignore[arg-type]
         (placed,) = self.balancer.decide([request], PredictionSource(), self.now)
         if isinstance(placed, Refusal):
             refused = Served(self.now, None, tokens, failed=True, retry_after_s=placed.retry_after_s)
@@ -256,7 +296,7 @@ class World:
         self.attempts.open(call, placed, self.traffic.input_tokens, self.now, streams)
         served = Served(
             self.now, placed.deployment.id, tokens, placed.decision.prediction.e2e_s,
-            explored=placed.decision.explored,
+            placed.decision.prediction.ttft_s, explored=placed.decision.explored,
         )  # fmt: skip
         self.served.append(served)
         self._serve(call, served, streams)
@@ -271,8 +311,6 @@ class World:
             self.at(self.now + 0.05, lambda: self._failed(call, served, "RateLimitError", its, counted=False))
             return
         its.sent.append(self.now)
-        load = 1.0 + its.growth * its.open
-        factor = its.slower(self.now) * load
         cold = its.cold_s if self.now - its.last_s > its.idle_s or its.last_s == -math.inf else 0.0
         its.last_s = self.now
         its.open += 1
@@ -280,24 +318,38 @@ class World:
             patience = self.traffic.timeout_s
             self.at(self.now + patience, lambda: self._failed(call, served, "Timeout", its))
             return
-        ttft_s = its.ttft_s * factor + cold
+        engine = self.engines[its.engine or its.id]
+        engine.enter(lambda: self._begin(call, served, streams, its, engine, cold))
+
+    def _begin(
+        self, call: str, served: Served, streams: bool, its: Server, engine: Engine, cold_s: float
+    ) -> None:
+        factor = its.slower(self.now) * (1.0 + its.growth * (engine.running - 1))
+        ttft_s = (its.ttft_s + its.prefill_s_per_token * self.traffic.input_tokens) * factor + cold_s
         if its.fails(self.now):
-            self.at(self.now + ttft_s, lambda: self._failed(call, served, "InternalServerError", its))
+            after_s = ttft_s if its.fails_after_s is None else its.fails_after_s
+            self.at(self.now + after_s, lambda: self._broke(call, served, its, engine))
             return
         e2e_s = ttft_s + (served.tokens - 1) * its.tpot_s * factor
         if streams:
             written = Written(self, self.now + ttft_s, self.now + e2e_s, served.tokens)
-            self.at(self.now + ttft_s, lambda: self._first(call, written))
-        self.at(self.now + e2e_s, lambda: self._answered(call, served, its, e2e_s))
+            self.at(self.now + ttft_s, lambda: self._first(call, served, written))
+        self.at(self.now + e2e_s, lambda: self._answered(call, served, its, engine))
 
-    def _first(self, call: str, written: Written) -> None:
+    def _broke(self, call: str, served: Served, its: Server, engine: Engine) -> None:
+        self._failed(call, served, "InternalServerError", its)
+        engine.leave()
+
+    def _first(self, call: str, served: Served, written: Written) -> None:
+        served.ttft_s = self.now - served.at_s
         self.attempts.first_token(call, self.now, written)
 
-    def _answered(self, call: str, served: Served, its: Server, e2e_s: float) -> None:
+    def _answered(self, call: str, served: Served, its: Server, engine: Engine) -> None:
         its.open -= 1
-        served.e2e_s = e2e_s
+        served.e2e_s = self.now - served.at_s
         self.attempts.close(call, "success-event", self.now, deployment=served.server)
         self.attempts.complete(call, served.server, served.tokens, None, cached=False)
+        engine.leave()
 
     def _failed(self, call: str, served: Served, error: str, its: Server, counted: bool = True) -> None:
         its.open -= counted

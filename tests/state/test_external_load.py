@@ -30,11 +30,11 @@ sglang:token_usage{model_name="m"} 0.9
 
 
 def test_vllm_counts_are_added_over_engines_and_the_fullest_cache_counts():
-    assert read_metrics(VLLM) == ServerLoad(running=7, waiting=1, cache_use=0.5)
+    assert read_metrics(VLLM) == ServerLoad(7, 1, 0.5, "vLLM")
 
 
 def test_sglang_is_understood():
-    assert read_metrics(SGLANG) == ServerLoad(running=3, waiting=4, cache_use=0.9)
+    assert read_metrics(SGLANG) == ServerLoad(3, 4, 0.9, "SGLang")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,7 @@ class Fleet:
 
     def __init__(self):
         self.now = 0.0
+        self.told = []
         self.answers = {"http://a/metrics": VLLM, "http://b/metrics": SGLANG}
         self.asked = []
         index = DeploymentIndex()
@@ -75,6 +76,7 @@ class Fleet:
             self.reckoner,
             external,
             lambda: self.targets,
+            told=lambda deployments, server: self.told.append((deployments, server.load, server.slots)),
             interval_s=5.0,
             fetch=self.fetch,
             clock=lambda: self.now,
@@ -194,3 +196,45 @@ async def test_it_reads_real_servers_over_http(fleet, unused_tcp_port):
     [status] = scraper.status()
     assert status.error is None
     assert external.requests(status.updated_s, 1).tolist() == [8.0]
+
+
+async def test_what_a_server_tells_is_passed_on(fleet):
+    fleet.targets = {"a": "http://a/metrics", "alias": "http://a/metrics"}
+    await fleet.scraper.step()
+    assert fleet.told == [(["a", "alias"], read_metrics(VLLM), None)]
+
+
+async def test_slots_that_a_server_states_are_asked_for_now_and_then(fleet):
+    fleet.targets = {"b": "http://b/metrics"}
+    fleet.answers["http://b/get_server_info"] = '{"max_running_requests": 8}'
+    for fleet.now in (0.0, 5.0, 10.0, 70.0):
+        await fleet.scraper.step()
+    assert fleet.asked.count("http://b/get_server_info") == 2
+    assert fleet.told[-1][2] == 8
+
+
+class NotImplementedStatus(Exception):
+    """As an HTTP client raises it."""
+
+    status = 501
+
+
+async def test_a_llama_server_without_metrics_still_states_its_slots(fleet):
+    fleet.targets = {"a": "http://a/metrics"}
+    fleet.answers |= {"http://a/metrics": NotImplementedStatus(), "http://a/props": '{"total_slots": 2}'}
+    await fleet.scraper.step()
+    assert fleet.told == [(["a"], None, 2)]
+
+
+async def test_a_server_that_answers_a_request_is_read_again_at_once(fleet):
+    """It was left alone for two minutes after it had come back."""
+    fleet.targets = {"a": "http://a/metrics"}
+    fleet.answers["http://a/metrics"] = OSError("refused")
+    for fleet.now in range(0, 200, 5):
+        await fleet.scraper.step()
+    fleet.answers["http://a/metrics"] = VLLM
+    asked = len(fleet.asked)
+    fleet.scraper.answered("a")
+    await fleet.scraper.step()
+    assert len(fleet.asked) == asked + 1
+    assert fleet.scraper.status()[0].load == read_metrics(VLLM)

@@ -1,13 +1,14 @@
 """What travels between workers."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.types import InstanceState
+from rb_litellm.core.types import InstanceState, Seen
 from rb_litellm.state.gauges import (
     MAX_DEPLOYMENTS,
     MAX_NAME,
@@ -119,3 +120,18 @@ def test_a_gauge_says_what_a_minute_has_used_up_where_it_is_limited():
 def test_a_gauge_with_odd_usage_is_not_read(used):
     with pytest.raises(GaugeError):
         decode(stored(json.dumps({"v": 1, "up": 1, "d": {}, "u": used}).encode()))
+
+
+def test_what_was_seen_of_deployments_that_fail_is_told_with_ages():
+    index = DeploymentIndex()
+    index.row("a")
+    idle = InstanceState.idle(1)
+    seen = Seen(2, 0, -1.5, -math.inf)
+    gauge = decode(stored(encode(index, idle, np.zeros(1), 1.0, failing={0: seen})))
+    assert gauge.failing == {"a": seen}
+
+
+@pytest.mark.parametrize("four", ["[1]", "[1,0,-5,null]", '["x",0,1,1]', "[1e99,0,1,1]", "5"])
+def test_failures_that_are_none_are_refused(four):
+    with pytest.raises(GaugeError):
+        decode(stored(f'{{"v":1,"up":1,"d":{{}},"f":{{"a":{four}}}}}'.encode()))

@@ -205,3 +205,14 @@ def test_no_prompt_reaches_the_metrics(scrape):
     while scrape.meter.work_off():
         pass
     assert b"secret" not in generate_latest(scrape.registry)
+
+
+def test_servers_whose_load_cannot_be_read_are_counted_apart(scrape):
+    scrape.meter.show(WorkerFigures(servers_read=3, servers_failing=1))
+    assert scrape["servers", {"state": "read"}] == 3
+    assert scrape["servers", {"state": "failing"}] == 1
+
+
+def test_learned_slots_are_shown(scrape):
+    scrape.meter.show(WorkerFigures(deployments=[DeploymentFigures("a", "m", slots=2.0)]))
+    assert scrape["deployment_slots", {"deployment": "a"}] == 2

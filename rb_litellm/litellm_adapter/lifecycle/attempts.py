@@ -42,6 +42,8 @@ class Usage(NamedTuple):
     """The answer told no usage; its tokens are estimated from its text."""
     reasoning_tokens: int = 0
     """Of its tokens, those that it thought and may not have shown."""
+    cached_tokens: int | None = None
+    """Of its input tokens, those that the server had cached; None where it does not say."""
 
 
 TOLD = Usage()
@@ -114,6 +116,8 @@ class Attempts:
             in_flight=assignment.decision.in_flight,
             pending_prefill_tokens=assignment.decision.pending_prefill_tokens,
             streams=streams,
+            seen_tokens=assignment.decision.seen_tokens,
+            saved_tokens=assignment.decision.saved_tokens,
         )
         return key
 
@@ -393,6 +397,8 @@ def _as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, u
     """The outcome measured, as far as its tokens and times belong together."""
     if not usage.timed or usage.estimated:
         outcome = replace(outcome, timed=outcome.timed and usage.timed, estimated=usage.estimated)
+    if usage.cached_tokens is not None:
+        outcome = replace(outcome, cached_tokens=usage.cached_tokens)
     each = output_tokens if outcome.choices == 1 else round(output_tokens / outcome.choices)
     result = measured(outcome, each, cost_usd)
     if outcome.cut:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _OUTPUT_NAMES = ("completion_tokens", "output_tokens")
+_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _CHARS_PER_TOKEN = 4
 
 
@@ -29,6 +30,16 @@ def reasoning_tokens(response: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
     return 0
+
+
+def cached_tokens(response: object) -> int | None:
+    """Input tokens that the server had cached, by OpenAI's or Anthropic's fields; None if it does not say."""
+    usage = _get(response, "usage")
+    told = [_get(_get(usage, name), "cached_tokens") for name in _INPUT_DETAILS]
+    for value in (*told, _get(usage, "cache_read_input_tokens")):
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None
 
 
 def estimated_tokens(response: object) -> int:

@@ -67,6 +67,7 @@ class MetricsReport:
             self._publisher.work_off()
             exchange = runtime.sharing.status()
             served = self._served(router)
+            failing = [server.failures > 0 for server in runtime.scraping.status()]
             return WorkerFigures(
                 deployments=self._deployments(served, now),
                 drift=self._drift(served),
@@ -77,6 +78,8 @@ class MetricsReport:
                 peers=0 if exchange is None else exchange.peers,
                 redis_up=exchange is None or exchange.mode != "degraded",
                 redis_errors=0 if exchange is None else exchange.failures,
+                servers_read=len(failing) - sum(failing),
+                servers_failing=sum(failing),
                 strategy_active=router is None or bool(routed_by_us(router)),
                 predictors=runtime.predictor_versions(),
                 version=__version__,
@@ -99,6 +102,7 @@ class MetricsReport:
                 decode_tokens=float(own.pending_decode_tokens[row]),
                 wait_s=float(snapshot.times.wait_s[i]),
                 slowdown=float(snapshot.slowdown[i]),
+                slots=float(snapshot.slots[i]),
             )
             for i, (deployment, row) in enumerate(zip(deployments, rows, strict=True))
         ]

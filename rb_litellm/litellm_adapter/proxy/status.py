@@ -97,6 +97,7 @@ class Status:
             else {**asdict(exchange), "interval_s": runtime.sharing.interval_s},
             "peers": self._peers(now),
             "own_in_flight": self._own_in_flight(now),
+            "servers": self._servers(now),
             "predictors": runtime.predictor_versions(),
             "recent": summary,
             **self._tiers(deployments, recent, summary["deployments"], now),
@@ -112,6 +113,21 @@ class Status:
                 "in_flight": round(sum(load.in_flight for load in gauge.loads.values())),
             }
             for gauge in self._runtime.sharing.peers.gauges
+        ]
+
+    def _servers(self, now: float) -> list[dict[str, Any]]:
+        """The servers whose load is read, those that cannot be read first."""
+        read = sorted(self._runtime.scraping.status(), key=lambda server: -server.failures)
+        return [
+            {
+                "url": server.url,
+                "load": None if server.load is None else asdict(server.load),
+                "slots": server.slots,
+                "age_s": None if server.updated_s is None else round(now - server.updated_s, 1),
+                "failures": server.failures,
+                "error": server.error,
+            }
+            for server in read[:MAX_SHOWN]
         ]
 
     def _own_in_flight(self, now: float) -> int:
@@ -146,7 +162,7 @@ class Status:
                     "model": d.group,
                     "in_flight": round(float(state.in_flight[row]), 1),
                     "own_in_flight": own[row],
-                    "slots": d.prior.slots if math.isfinite(d.prior.slots) else None,
+                    "slots": round(slots, 1) if math.isfinite(slots := float(snapshot.slots[row])) else None,
                     "pending_prefill_tokens": round(float(state.pending_prefill_tokens[row])),
                     "pending_decode_tokens": round(float(state.pending_decode_tokens[row])),
                     "wait_s": round(float(times.wait_s[row]), 4),

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from rb_litellm.config import DeploymentSettings, SettingsError, parse_deployment
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.hardware import latency_prior
+from rb_litellm.state.addresses import server_at
 from rb_litellm.state.server_metrics import metrics_url
 
 MAX_DEPLOYMENTS = 65_536
@@ -26,6 +27,8 @@ _SELF_HOSTED = frozenset(
     {"hosted_vllm", "vllm", "sglang", "triton", "xinference"}
     | {"ollama", "ollama_chat", "llamafile", "lm_studio"}
 )
+_ONE_MODEL = frozenset({"hosted_vllm", "vllm", "sglang", "llamafile"})
+"""Servers that run one model, under whatever names: adapters and aliases are as quick as their base."""
 _SERVED_BY = (
     "api_base",
     "base_url",
@@ -41,6 +44,7 @@ _SERVED_BY = (
     "extra_headers",
 )
 """Settings of a deployment that make it another server, or the same one answer otherwise."""
+_ANY_MODEL = "(any model)"
 _log = logging.getLogger("rb_litellm")
 
 
@@ -150,8 +154,11 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
             "output_cost_per_token in its litellm_params; until then it is taken for the median of the "
             "other candidates",
         )
+    server, engine = ("", "") if hosted else _engine(model, params)
     return Deployment(
         id=str(info["id"]),
+        server=server,
+        engine=engine,
         group=group,
         model=model,
         tier=settings.tier or f"{model}|{hosted}|{prior.tpot_s:g}|{prior.slots:g}",
@@ -159,6 +166,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         input_usd_per_token=input_price,
         output_usd_per_token=output_price,
         address=_address(params),
+        cached_usd_per_token=_price("cache_read_input_token_cost", params, info, mapped),
         context_window=_int(info.get("max_input_tokens") or mapped.get("max_input_tokens")),
         base_model=str(info["base_model"]) if info.get("base_model") else None,
         like=settings.like,
@@ -185,6 +193,15 @@ def with_credential(params: Mapping[str, Any]) -> Mapping[str, Any]:
         if getattr(credential, "credential_name", None) == name:
             return {**(getattr(credential, "credential_values", None) or {}), **params}
     return params
+
+
+def _engine(model: str, params: Mapping[str, Any]) -> tuple[str, str]:
+    """The address of what serves a self-hosted deployment, and which of the engines there it is."""
+    base = params.get("api_base") or params.get("base_url")
+    server = server_at(base) if isinstance(base, str) else None
+    if server is None:
+        return "", ""
+    return server, _ANY_MODEL if _provider(model, params) in _ONE_MODEL else model
 
 
 def _serves(model: str, info: Mapping[str, Any], params: Mapping[str, Any]) -> str:
@@ -237,6 +254,10 @@ def _price(name: str, params: Mapping[str, Any], info: Mapping[str, Any], mapped
     return math.nan
 
 
+def _provider(model: str, params: Mapping[str, Any]) -> str:
+    return str(params.get("custom_llm_provider") or (model.split("/", 1)[0] if "/" in model else ""))
+
+
 def _address(params: Mapping[str, Any]) -> str:
     base = params.get("api_base")
     try:
@@ -247,8 +268,7 @@ def _address(params: Mapping[str, Any]) -> str:
 
 def is_self_hosted(model: str, params: Mapping[str, Any]) -> bool:
     """Whether a deployment with these parameters is a server of one's own, by provider or address."""
-    provider = params.get("custom_llm_provider") or (model.split("/", 1)[0] if "/" in model else "")
-    if str(provider) in _SELF_HOSTED:
+    if _provider(model, params) in _SELF_HOSTED:
         return True
     base = params.get("api_base")
     if not isinstance(base, str) or not base:

@@ -15,6 +15,7 @@ from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.publisher import (
     ExchangeStatus,
+    FailureShare,
     GaugePublisher,
     GradeShare,
     LearnedShare,
@@ -40,6 +41,7 @@ class Sharing:
         prefixes: PrefixShare | None = None,
         usage: UsageShare | None = None,
         learned: LearnedShare | None = None,
+        failures: FailureShare | None = None,
     ) -> None:
         self.peers = Peers(index)
         self._index = index
@@ -47,6 +49,7 @@ class Sharing:
         self._prefixes = prefixes
         self.learned = learned
         self.grades: GradeShare | None = None
+        self.failures = failures
         """What else workers share, from the next start on."""
         self._usage = usage
         self._args = RedisSettingsArgs()
@@ -134,6 +137,7 @@ class Sharing:
             learned=self.learned,
             grades=self.grades,
             usage=self._usage,
+            failures=self.failures,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rb_litellm.config import ScrapeSettings
@@ -20,7 +20,15 @@ _log = logging.getLogger("rb_litellm")
 class Scraping:
     """One scraper per process, or none where `scrape` is not set. Reads what has been routed to."""
 
-    def __init__(self, index: DeploymentIndex, catalog: Catalog, external_load: ExternalLoad) -> None:
+    def __init__(
+        self,
+        index: DeploymentIndex,
+        catalog: Catalog,
+        external_load: ExternalLoad,
+        told: Callable[[Sequence[str], ServerStatus], None] = lambda *_: None,
+    ) -> None:
+        """`told(deployments, server)` is called with what the server of these deployments has told."""
+        self._told = told
         self._index = index
         self._catalog = catalog
         self._external_load = external_load
@@ -52,7 +60,11 @@ class Scraping:
                 self._scraper = None
             if self._settings is not None:
                 self._scraper = Scraper(
-                    reckoner, self._external_load, self._targets, interval_s=self._settings.interval_s
+                    reckoner,
+                    self._external_load,
+                    self._targets,
+                    told=self._told,
+                    interval_s=self._settings.interval_s,
                 )
                 self._scraper.start()
         except Exception:  # noqa: BLE001  reading servers is optional, routing is not
@@ -61,6 +73,11 @@ class Scraping:
     def status(self) -> tuple[ServerStatus, ...]:
         """Every server that is read; none where `scrape` is not set."""
         return () if self._scraper is None else self._scraper.status()
+
+    def answered(self, deployment: str) -> None:
+        """A request to the deployment went well, so that its server can be read again at once."""
+        if self._scraper is not None:
+            self._scraper.answered(deployment)
 
     def _targets(self) -> Mapping[str, str]:
         entries = getattr(self._router, "model_list", None) or ()

@@ -36,9 +36,11 @@ function showFacts(status) {
   $("facts").replaceChildren(...facts.map(([name, value, note, mood, help]) =>
     h("div", {}, h("dt", {}, help ? explained(name, help) : name), h("dd", { className: mood }, value, note ? h("small", {}, " " + note) : null))));
   const notice = $("notice");
+  const unread = (status.servers || []).filter((server) => server.failures);
   let text = "";
   if (!status.strategies.length) text = "No router or routing group of this proxy uses routebalance. `routebalance init --config FILE` proposes the lines to add.";
   else if (exchange.mode === "degraded") text = `Redis cannot be used (${exchange.error || "no answer"}): each worker uses its own load and the others' last update.`;
+  else if (unread.length) text = `The load of ${whole(unread.length)} of ${whole(status.servers.length)} servers cannot be read: ${unread[0].url} (${unread[0].error || "no answer"}).`;
   notice.hidden = !text;
   if (notice.textContent !== text) notice.textContent = text;
 }

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rb_litellm.litellm_adapter.lifecycle.usage import hidden, output_tokens
+from rb_litellm.litellm_adapter.lifecycle.usage import cached_tokens, hidden, output_tokens
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,19 @@ def test_a_response_without_usage_says_nothing(response):
 
 def test_litellms_own_notes_on_a_response_are_read():
     assert hidden(SimpleNamespace(_hidden_params={"model_id": "d1"}), "model_id") == "d1"
+
+
+@pytest.mark.parametrize(
+    ("usage", "cached"),
+    [
+        ({"prompt_tokens": 1735, "prompt_tokens_details": {"cached_tokens": 1728}}, 1728),
+        ({"input_tokens": 1735, "input_tokens_details": {"cached_tokens": 0}}, 0),
+        ({"input_tokens": 7, "cache_read_input_tokens": 1728, "cache_creation_input_tokens": 0}, 1728),
+        ({"prompt_tokens": 1735, "prompt_tokens_details": None}, None),
+        ({"prompt_tokens_details": {"cached_tokens": None}}, None),
+        ({"prompt_tokens_details": {"cached_tokens": True}}, None),
+    ],
+)
+def test_what_was_cached_of_a_prompt_is_read_from_usage(usage, cached):
+    """It was read nowhere."""
+    assert cached_tokens({"usage": usage}) == cached

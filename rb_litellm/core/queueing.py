@@ -1,0 +1,48 @@
+"""When a request that had to queue began to be served, told from the ends of those that were there before it.
+
+A server with c slots that serves in order of arrival (FCFS) begins the request that found m others there when
+the (m - c + 1)-th of these has ended. So for each number of slots the wait of a request is known from what
+was seen, without any forecast, and the rest of its time is its service:
+
+    wait(c)     = 0 for m < c, else the time of the (m - c + 1)-th end since it was sent
+    service(c)  = measured time - wait(c)
+
+A service of nothing or less means that the request was served before c slots would have let it: the server
+has more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from rb_litellm.core.types import Ahead, FloatArray, Outcome
+
+
+def waits(ahead: Ahead, slots: FloatArray, share: float = 1.0) -> FloatArray:
+    """(C,) seconds for which the request would have waited with each number of slots (C,).
+
+    `share` is the part of the server's load that this worker has sent: it has that part of the slots. inf
+    where the request would not have begun yet.
+    """
+    own = np.maximum(np.floor(slots * share + 1e-9), 1.0)
+    before = np.maximum(ahead.requests - own + 1.0, 0.0)
+    ended = np.array([0.0, *ahead.ended_s, math.inf])
+    found: FloatArray = ended[np.minimum(before, ended.size - 1).astype(np.int64)]
+    return found
+
+
+def as_served(outcome: Outcome, wait_s: float, slots: float) -> Outcome:
+    """The outcome as if the request had been sent when its service began, all slots but its own busy."""
+    if wait_s <= 0.0:
+        return outcome
+    return replace(
+        outcome,
+        open_s=outcome.open_s - wait_s,
+        ttft_s=None if outcome.ttft_s is None else outcome.ttft_s - wait_s,
+        in_flight=min(outcome.in_flight, slots - 1.0),
+        # What was ahead in the queue has been prefilled during the wait.
+        pending_prefill_tokens=0.0,
+    )

@@ -1,0 +1,100 @@
+"""Real requests through a real LiteLLM Router to a real engine, and how its forecasts did."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from statistics import median
+from typing import Any
+
+import litellm
+import numpy as np
+
+from rb_litellm.core.types import Outcome
+from rb_litellm.litellm_adapter.worker import worker
+
+WORDS = "import os path sys argv return class self value list dict string number file line"
+
+
+class Routed:
+    """One Router with deployments of one engine; its outcomes are the worker's."""
+
+    def __init__(
+        self, address: str, model: str, deployments: int = 1, scrape: bool = False, **info: Any
+    ) -> None:
+        arguments: dict[str, Any] = {"exploration": {"method": "none"}}
+        if scrape:
+            arguments["scrape"] = {"interval_s": 1.0}
+        self.ids = [f"engine-{number}" for number in range(deployments)]
+        self.router = litellm.Router(
+            model_list=[self._entry(f"m{n}", id_, address, model, info) for n, id_ in enumerate(self.ids)],
+            routing_strategy="routebalance",
+            routing_strategy_args=arguments,
+            num_retries=0,
+        )
+        self.runtime = worker().runtime
+        self._asked = 0
+
+    @staticmethod
+    def _entry(group: str, id_: str, address: str, model: str, info: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "model_name": group,
+            "litellm_params": {
+                "model": f"hosted_vllm/{model}", "api_base": address, "api_key": "none",
+                "input_cost_per_token": 1e-7, "output_cost_per_token": 1e-7,
+            },
+            "model_info": {"id": id_, "routebalance": {"quality": 0.5, "output_tokens": 48, **info}},
+        }  # fmt: skip
+
+    async def ask(self, tokens: int = 48, words: int = 60, stream: bool = True, group: int = 0) -> None:
+        """One request with a prompt of its own, of which nothing is cached, and an answer of this length."""
+        self._asked += 1
+        text = " ".join([f"{self._asked} {time.monotonic_ns()}", *[WORDS] * (words // 14 + 1)])
+        answer = await self.router.acompletion(
+            model=f"m{group}",
+            messages=[{"role": "user", "content": text}],
+            max_tokens=tokens,
+            stream=stream,
+            extra_body={"ignore_eos": True},
+            **({"stream_options": {"include_usage": True}} if stream else {}),
+        )
+        if stream:
+            async for _ in answer:
+                pass
+
+    async def together(self, requests: int, **how: Any) -> list[Outcome]:
+        """So many requests at once; their outcomes."""
+        before = self.runtime.outcomes.total
+        await asyncio.gather(*(self.ask(**how) for _ in range(requests)))
+        return await self._outcomes(before, requests)
+
+    async def in_turn(self, requests: int, **how: Any) -> list[Outcome]:
+        """Requests that meet nobody."""
+        found = []
+        for _ in range(requests):
+            found += await self.together(1, **how)
+        return found
+
+    async def _outcomes(self, before: int, requests: int) -> list[Outcome]:
+        for _ in range(500):
+            if self.runtime.outcomes.total >= before + requests:
+                break
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # What is learned from them is learned a moment later.
+        return list(self.runtime.outcomes)[-requests:]
+
+    def slots(self, deployment: int = 0) -> float:
+        """Of its server, as believed now."""
+        beliefs = self.runtime.balancer.beliefs
+        index = self.runtime.index
+        return float(beliefs.slots.of(index.server(index.row(self.ids[deployment]))) or np.inf)
+
+
+def ttft_error(outcomes: list[Outcome]) -> float:
+    """Median of |forecast / measured - 1| of TTFT."""
+    return median(abs(o.predicted.ttft_s / o.ttft_s - 1.0) for o in outcomes if o.predicted and o.ttft_s)
+
+
+def e2e_error(outcomes: list[Outcome]) -> float:
+    """The same of E2E."""
+    return median(abs(o.predicted.e2e_s / o.open_s - 1.0) for o in outcomes if o.predicted)
