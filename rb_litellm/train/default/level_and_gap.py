@@ -32,9 +32,9 @@ MIN_GRADED = 20
 """Answers of one task that a model's mean needs."""
 _FAR = 0.12
 """Distance from the line from which a model counts less."""
-_USUAL_GAP = 1.0
-"""The gap of a logistic curve is this times level times one minus level."""
-_SHRINK = 2.0
+_USUAL_GAP = 0.15
+"""What a unit of ability adds where the models of a task tell little of it."""
+_SHRINK = 1.0
 """Squared ability, summed over models, that the usual gap counts as much as."""
 _ROUNDS = 15
 
@@ -95,11 +95,10 @@ def _apart(labels: FloatArray, abilities: FloatArray, far: float, usual: float) 
         return result
     labels, graded, ability = labels[:, models], graded[:, models], abilities[models]
     mean = np.where(graded, labels, 0.0).sum(axis=0) / graded.sum(axis=0)
-    level, gap, weight = float(np.median(mean)), 0.0, np.ones(len(mean))
+    level, gap, weight = float(np.median(mean)), usual, np.ones(len(mean))
     for _ in range(_ROUNDS):
         sums = [[weight.sum(), weight @ ability], [weight @ ability, weight @ ability**2 + _SHRINK]]
-        expected = usual * max(level * (1.0 - level), 0.0)
-        level, gap = np.linalg.solve(sums, [weight @ mean, (weight * ability) @ mean + _SHRINK * expected])
+        level, gap = np.linalg.solve(sums, [weight @ mean, (weight * ability) @ mean + _SHRINK * usual])
         weight = 1.0 / np.maximum(1.0, np.abs(mean - level - gap * ability) / far)
     if usual:
         gap = max(gap, 0.0)
