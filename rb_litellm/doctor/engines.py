@@ -67,8 +67,8 @@ def _shared(servers: Sequence[_Server]) -> Iterator[Finding]:
             if count > 1:
                 yield warn(
                     "engines",
-                    f"{count} deployments of {model} are one server, {shown_address(server.base)}: each is "
-                    "taken for one with slots and a queue of its own",
+                    f"{count} deployments of {model} are one server, {shown_address(server.base)}: they "
+                    "share its load and slots, and none is more of it",
                     "list each server once; for several names of one model use model_group_alias",
                 )
 
