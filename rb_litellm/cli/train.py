@@ -37,6 +37,9 @@ from rb_litellm.cli.log_options import log_options
     is_flag=True,
     help="Make the default predictor, for models of any name, from the sets of `routebalance data`.",
 )
+@click.option(
+    "--held-out", is_flag=True, help="With --default: judge it on models and prompts held out, in its card."
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make; must not exist.")
 @click.option("--seed", type=int, default=0, help="The same data and seed give the same predictor.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -48,6 +51,7 @@ def train(
     max_rows: int,
     strict: bool,
     makes_default: bool,
+    held_out: bool,
     out: Path,
     seed: int,
     as_json: bool,
@@ -73,8 +77,10 @@ def train(
     if makes_default:
         if logs or not data:
             raise click.UsageError("--default is made of --data alone")
-        _train_default(data, out, seed, as_json, quiet)
+        _train_default(data, out, seed, held_out, as_json, quiet)
         return
+    if held_out:
+        raise click.UsageError("--held-out is for --default; other training is judged as it is")
     if not (data or logs):
         raise click.UsageError("give --data, --from-spend-logs, or both")
     if feedback and not logs:
@@ -133,7 +139,9 @@ def train(
             click.echo(line)
 
 
-def _train_default(data: tuple[Path, ...], out: Path, seed: int, as_json: bool, quiet: bool) -> None:
+def _train_default(
+    data: tuple[Path, ...], out: Path, seed: int, held_out: bool, as_json: bool, quiet: bool
+) -> None:
     from rb_litellm.train.dataset import read_dataset
     from rb_litellm.train.default.pipeline import train_default
     from rb_litellm.train.folder import check_free
@@ -147,7 +155,11 @@ def _train_default(data: tuple[Path, ...], out: Path, seed: int, as_json: bool, 
             graded = read_dataset(data)
             progress.update(task, description="training")
             made = train_default(
-                graded, out, seed, lambda done, of: progress.update(task, completed=done, total=of)
+                graded,
+                out,
+                seed,
+                lambda done, of: progress.update(task, completed=done, total=of),
+                held_out,
             )
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error

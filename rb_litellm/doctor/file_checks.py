@@ -10,6 +10,7 @@ from typing import Any
 from rb_litellm.candidates import model_info
 from rb_litellm.config import SettingsError
 from rb_litellm.core.fleet import Deployment
+from rb_litellm.doctor import taken_for
 from rb_litellm.doctor.configuration import Configuration, Strategy, source_of
 from rb_litellm.doctor.finding import Finding, error, ok, warn
 from rb_litellm.litellm_adapter.proxy.group_rules import told_kinds
@@ -206,6 +207,8 @@ def _priced(deployment: Deployment) -> bool:
 
 def _knowledge(config: Configuration, strategy: Strategy) -> Iterator[Finding]:
     members = config.members(strategy)
+    if strategy.settings.predictor != "none":
+        yield from taken_for.findings([d for d in members if "*" not in d.model])
     try:
         source = source_of(strategy.settings)
     except (PredictorError, SettingsError):

@@ -143,7 +143,7 @@ class PredictionSource:
 
     def _by_default(self, columns: _Columns, prompts: Sequence[Prompt]) -> ModelPredictions | None:
         """What the default predictor says; None where it is not asked or says nothing."""
-        if self._default is None or columns.of_default is None:
+        if self._default is None or columns.of_default is None or not columns.asked:
             return None
         try:
             told = self._default.predict(prompts, columns.asked)

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rb_litellm.candidates import model_info
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.configuration import Configuration
+from rb_litellm.doctor.taken_for import models_taken_for, told
 from rb_litellm.litellm_adapter.proxy.config_files import ConfigFile
 from rb_litellm.litellm_adapter.shared.model_kinds import CHAT
-from rb_litellm.predictors.priors import prior_quality, size_billions
 from rb_litellm.setup.config_edit import ConfigEdit
-from rb_litellm.setup.yaml_edit import CannotEdit
 
 _CALLBACK = "rb_litellm.proxy"
 
@@ -49,7 +47,7 @@ def propose(
     else:
         chosen = _chat(config, notes)
         _add_strategy(edit, config, chosen, group, weights, notes)
-    _add_priors(edit, config, chosen, notes)
+    _tell_models(chosen, notes)
     _add_callback(edit, config)
     return Proposal(edit.results(), tuple(notes))
 
@@ -125,52 +123,9 @@ def _free_name(config: Configuration) -> str:
     return next((name for name in names if name not in _taken(config)), "auto-routebalance-2")
 
 
-def _add_priors(
-    edit: ConfigEdit, config: Configuration, chosen: Iterable[Deployment], notes: list[str]
-) -> None:
-    wanted = {d.id: d for d in chosen}
-    unknown: list[str] = []
-    skipped: list[str] = []
-    for number, deployment in enumerate(config.deployments):
-        path = ("model_list", number, "model_info", "routebalance")
-        # An anchor may have given it to an entry that comes later.
-        stated = edit.get((*path, "quality")) is not None
-        if deployment.id not in wanted or config.quality_known(deployment) or stated:
-            continue
-        guess = _guess(deployment)
-        if guess is None:
-            unknown.append(deployment.group)
-        elif any(_guess(config.deployments[n]) != guess for n in edit.sharing(path[:3])):
-            skipped.append(f"{deployment.group} (its model_info is that of other models, too)")
-        else:
-            try:
-                _set_quality(edit, path, *guess)
-            except CannotEdit as reason:
-                skipped.append(f"{deployment.group} ({reason})")
-    if unknown:
-        listed = ", ".join(dict.fromkeys(unknown))
-        notes.append(f"not recognised: {listed}; set model_info.routebalance.quality (0 to 1) for each")
-    if skipped:
-        notes.append(f"no quality was added to {', '.join(dict.fromkeys(skipped))}: set it by hand")
-
-
-def _set_quality(edit: ConfigEdit, path: tuple[str | int, ...], quality: float, why: str) -> None:
-    if edit.get(path):
-        edit.set((*path, "quality"), quality, why)
-    else:
-        edit.set(path, {"quality": quality}, why)
-
-
-def _guess(deployment: Deployment) -> tuple[float, str] | None:
-    info = model_info(deployment)
-    size = size_billions(info.model) or size_billions(info.key)
-    if size is not None:
-        why = f"guessed from {size:g}B parameters"
-    elif info.usd_per_million_tokens:
-        why = f"guessed from ${info.usd_per_million_tokens:.3g} per million tokens"
-    else:
-        return None
-    return round(prior_quality(info), 2), f"{why}; replace by what you have measured"
+def _tell_models(chosen: Iterable[Deployment], notes: list[str]) -> None:
+    """What the default predictor takes each model for, so that no quality by hand is needed."""
+    notes += [told(model, known) for model, known in models_taken_for(chosen).items()]
 
 
 def _add_callback(edit: ConfigEdit, config: Configuration) -> None:

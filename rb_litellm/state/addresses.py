@@ -1,4 +1,4 @@
-"""The server behind an address, so that deployments with the same one are known to share it."""
+"""Which server is behind an address: deployments with the same one share its load and slots."""
 
 from __future__ import annotations
 

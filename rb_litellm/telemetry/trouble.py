@@ -10,7 +10,8 @@ SLOW = 2.0
 FAILING = 0.1
 """So is one that fails this share of its latest attempts,"""
 FAILED = 2
-"""of which at least so many failed; or one, where none was answered: a dead one is soon asked no more."""
+"""of which at least so many failed. One is enough while none is answered after it: a dead deployment is soon
+asked no more."""
 
 
 def deployment_trouble(row: Mapping[str, Any]) -> list[str]:
@@ -20,7 +21,8 @@ def deployment_trouble(row: Mapping[str, Any]) -> list[str]:
     if cooldown is not None:
         why = f" after {cooldown['status']}" if cooldown.get("status") else ""
         told.append(f"LiteLLM keeps it out for {cooldown['left_s']:.0f} s more{why}")
-    if failed >= (FAILED if answered else 1) and failed >= FAILING * (failed + answered):
+    failing = row.get("failing", 0) > 0
+    if failing or (failed >= FAILED and failed >= FAILING * (failed + answered)):
         last = row.get("last_error")
         last_told = f", the last one {last['ago_s']:.0f} s ago: {last['error']}" if last else ""
         of = (
@@ -29,7 +31,8 @@ def deployment_trouble(row: Mapping[str, Any]) -> list[str]:
             else "the last attempt"
         )
         told.append(f"{of} failed{last_told}")
-    if row.get("slowdown", 1.0) >= SLOW:
+    # Failures lengthen the time that is expected, too.
+    if row.get("slowdown", 1.0) >= SLOW and not failed:
         told.append(f"{row['slowdown']:.1f} times slower than predicted")
     for figure, ratio in (row.get("drift") or {}).items():
         told.append(f"{figure} is {ratio:.2g} times what is predicted")

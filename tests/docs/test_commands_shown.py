@@ -90,7 +90,7 @@ def test_modules_tests_and_sessions_that_are_run_are_there(command: Command) -> 
         assert words[0] == "-m"
         assert importlib.util.find_spec(words[1]) is not None
     elif program == "pytest":
-        assert all((ROOT / word).exists() for word in words if not word.startswith("-"))
+        assert all((ROOT / word).exists() for word in words if "/" in word)
     else:
         tree = ast.parse((ROOT / "noxfile.py").read_text())
         sessions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}

@@ -48,7 +48,7 @@ def test_a_good_configuration_has_no_errors_and_no_warnings(
         "policies",
         "access",
     }
-    assert checks | {"redis", "clock", "fleet"} == {finding["check"] for finding in findings}
+    assert checks | {"models", "redis", "clock", "fleet"} == {finding["check"] for finding in findings}
 
 
 def test_a_finding_has_the_fields_that_other_programs_read(write: Write) -> None:

@@ -87,7 +87,7 @@ def test_every_worker_says_at_start_for_what_it_is_on_and_that_it_is_alone(tmp_p
         said = proxy.child.output()
     lines = [line for line in said.splitlines() if "is on in worker" in line]
     assert len(lines) == 2
-    for words in ("all other models with weights cost (", "priors alone", "this worker alone", "litellm 1."):
+    for words in ("all other models with weights cost (", "Predictor: ", "this worker alone", "litellm 1."):
         assert all(words in line for line in lines)
     assert said.count("2 workers run without Redis") == 2
 

@@ -207,14 +207,12 @@ def test_a_single_model_needs_no_group(tmp_path: Path) -> None:
     assert "routing_groups" not in router
 
 
-def test_recognised_models_get_a_quality_that_grows_with_size_and_price(tmp_path: Path) -> None:
-    def quality(model: dict[str, Any]) -> float:
-        return float(model["model_info"]["routebalance"]["quality"])
-
-    small, large = written(tmp_path, JSON)["model_list"]
-    assert 0.0 < quality(small) < quality(large) < 1.0
-    dear, cheap = written(tmp_path, FLOW)["model_list"]
-    assert 0.0 < quality(cheap) < quality(dear) < 1.0
+def test_it_says_what_each_model_is_taken_for_and_writes_no_guess(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(ONE_MODEL)
+    told = run("init", file)
+    assert "is taken for llama-3.1-8b-instruct (certainty 1.00)" in told.stderr
+    assert "quality" not in told.stdout
 
 
 def test_a_quality_that_stands_there_is_kept(tmp_path: Path) -> None:
@@ -227,7 +225,7 @@ def test_a_quality_that_stands_there_is_kept(tmp_path: Path) -> None:
 def test_a_model_that_nothing_is_known_of_is_named(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(ONE_MODEL.replace("llama-3.1-8b", "house-model"))
-    assert "not recognised: llama" in run("init", file).stderr
+    assert "house-model is not recognised" in run("init", file).stderr
 
 
 def test_callbacks_that_are_there_stay(tmp_path: Path) -> None:
@@ -307,5 +305,3 @@ def test_what_several_models_share_gets_no_quality_of_one_of_them(tmp_path: Path
     )
     for entry in written(tmp_path, text)["model_list"]:
         assert entry["model_info"] == {"base_model": "x"}
-    (tmp_path / "config.yaml").write_text(text)
-    assert "that of other models, too" in run("init", tmp_path / "config.yaml").stderr

@@ -21,7 +21,8 @@ FINE: dict[str, Any] = {"answered": 20, "failed": 0, "last_error": None, "drift"
     [
         ({}, []),
         ({"failed": 1}, []),
-        ({"failed": 1, "answered": 0}, ["the last attempt failed"]),
+        ({"failed": 1, "failing": 1}, ["1 of the last 21 attempts failed"]),
+        ({"failed": 1, "failing": 1, "answered": 0}, ["the last attempt failed"]),
         (
             {"failed": 10, "last_error": {"error": "APIConnectionError", "ago_s": 3.4}},
             ["10 of the last 30 attempts failed, the last one 3 s ago: APIConnectionError"],

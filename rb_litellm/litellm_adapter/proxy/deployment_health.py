@@ -32,6 +32,8 @@ _log = logging.getLogger("rb_litellm")
 class _Tally:
     answered: int = 0
     failed: int = 0
+    failing: int = 0
+    """Failures in a row, the last one the latest."""
     error: str | None = None
     error_at_s: float = 0.0
 
@@ -45,9 +47,11 @@ def health_of(runtime: Runtime, ids: Sequence[str], now: float) -> list[dict[str
         tally = tallies.setdefault(outcome.deployment, _Tally())
         if evidence_of(outcome) in _FAILURES:
             tally.failed += 1
+            tally.failing += 1
             tally.error, tally.error_at_s = outcome.error or outcome.closed_by, outcome.at_s
         elif outcome.error is None:
             tally.answered += 1
+            tally.failing = 0
     with runtime.lock:
         drifting = [(name, WORDS[kind], cusum.ratio) for name, kind, cusum in runtime.drift if cusum.drifting]
     drift: dict[str, dict[str, float]] = {}
@@ -62,7 +66,8 @@ def _as_json(tally: _Tally, drift: Mapping[str, float], now: float) -> dict[str,
         if tally.error is None
         else {"error": tally.error, "ago_s": round(max(now - tally.error_at_s, 0.0), 1)}
     )
-    return {"answered": tally.answered, "failed": tally.failed, "last_error": error, "drift": dict(drift)}
+    counts = {"answered": tally.answered, "failed": tally.failed, "failing": tally.failing}
+    return {**counts, "last_error": error, "drift": dict(drift)}
 
 
 class Cooldowns:

@@ -165,8 +165,8 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         prior=prior,
         input_usd_per_token=input_price,
         output_usd_per_token=output_price,
-        cached_usd_per_token=_price("cache_read_input_token_cost", params, info, mapped),
         address=_address(params),
+        cached_usd_per_token=_price("cache_read_input_token_cost", params, info, mapped),
         context_window=_int(info.get("max_input_tokens") or mapped.get("max_input_tokens")),
         base_model=str(info["base_model"]) if info.get("base_model") else None,
         like=settings.like,
@@ -182,15 +182,6 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
     )
 
 
-def _engine(model: str, params: Mapping[str, Any]) -> tuple[str, str]:
-    """The address of what serves a self-hosted deployment, and which of the engines there it is."""
-    base = params.get("api_base") or params.get("base_url")
-    server = server_at(base) if isinstance(base, str) else None
-    if server is None:
-        return "", ""
-    return server, _ANY_MODEL if _provider(model, params) in _ONE_MODEL else model
-
-
 def with_credential(params: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parameters, with what LiteLLM will add for `litellm_credential_name`: an address, for one."""
     name = params.get("litellm_credential_name")
@@ -202,6 +193,15 @@ def with_credential(params: Mapping[str, Any]) -> Mapping[str, Any]:
         if getattr(credential, "credential_name", None) == name:
             return {**(getattr(credential, "credential_values", None) or {}), **params}
     return params
+
+
+def _engine(model: str, params: Mapping[str, Any]) -> tuple[str, str]:
+    """The address of what serves a self-hosted deployment, and which of the engines there it is."""
+    base = params.get("api_base") or params.get("base_url")
+    server = server_at(base) if isinstance(base, str) else None
+    if server is None:
+        return "", ""
+    return server, _ANY_MODEL if _provider(model, params) in _ONE_MODEL else model
 
 
 def _serves(model: str, info: Mapping[str, Any], params: Mapping[str, Any]) -> str:

@@ -48,8 +48,8 @@ class Sharing:
         self._ledger = ledger
         self._prefixes = prefixes
         self.learned = learned
-        self.failures = failures
         self.grades: GradeShare | None = None
+        self.failures = failures
         """What else workers share, from the next start on."""
         self._usage = usage
         self._args = RedisSettingsArgs()

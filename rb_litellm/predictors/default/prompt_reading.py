@@ -11,12 +11,13 @@ figure is from that. Where neither words nor task are known the figures of all p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, Prompt
 from rb_litellm.predictors.default.abilities import KINDS
+from rb_litellm.predictors.default.question import without_options
 from rb_litellm.predictors.encoder import Encoder
 from rb_litellm.predictors.lexicon import Floats
 
@@ -61,19 +62,31 @@ class PromptReader:
     familiar: float
     """Share of known n-grams from which a prompt counts as familiar."""
 
+    _chance: float = field(init=False, repr=False)
+    """Share of made-up n-grams that share their bucket with a known one."""
+
+    def __post_init__(self) -> None:
+        used = float(np.count_nonzero(self.encoder.idf)) / self.encoder.idf.size
+        object.__setattr__(self, "_chance", min(used, self.familiar - 0.05))
+
+    def _known(self, familiarity: Floats) -> FloatArray:
+        """How far prompts (R,) are known, in [0, 1]."""
+        known = (familiarity - self._chance) / (self.familiar - self._chance)
+        return np.asarray(np.minimum(np.maximum(known, 0.0), 1.0), dtype=np.float64)
+
     def read(self, prompts: Sequence[Prompt]) -> Readings:
         """Read each prompt once, however many models there are.
 
         Raises:
             ValueError: the trees give no finite figures.
         """
-        features, familiarity = self.encoder.encode(prompts)
+        features, familiarity = self.encoder.encode([*map(without_options, prompts)])
         raw = self.evaluate(features).astype(np.float64)
         if not np.isfinite(raw).all():
             raise ValueError("the trees give no finite figures")
         tasks, figures = self.blend(raw, familiarity)
         kinds = tasks @ self.kind_of_task
-        certainty = kinds.max(axis=1) * np.minimum(familiarity / self.familiar, 1.0)
+        certainty = kinds.max(axis=1) * self._known(familiarity)
         return Readings(_by_form(kinds, prompts), certainty, figures)
 
     def blend(self, raw: FloatArray, familiarity: Floats) -> tuple[FloatArray, FloatArray]:
@@ -82,7 +95,7 @@ class PromptReader:
         scores = raw[:, :count] + self.log_prior
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
         tasks = scores / scores.sum(axis=1, keepdims=True)
-        known = np.minimum(familiarity / self.familiar, 1.0)[:, None] ** 2
+        known = self._known(familiarity)[:, None]
         of_tasks = tasks @ self.task_figures
         own = self.offset + self.scale * raw[:, count:]
         figures = of_tasks + self.own * (own - of_tasks)

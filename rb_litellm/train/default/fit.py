@@ -130,7 +130,7 @@ def fit_default(
         **{
             name: getattr(reader, name)
             for name in PromptReader.__slots__
-            if name not in ("encoder", "evaluate")
+            if name not in ("encoder", "evaluate", "_chance")
         },
         **{f"tree_{name}": values for name, values in Forest(booster).arrays().items()},
         "population_mean": population.mean,

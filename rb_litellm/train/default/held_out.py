@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray
+from rb_litellm.core.types import FloatArray, IntArray
 from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.priors import ModelInfo, prior_quality
 from rb_litellm.train.by_kind import kind_reports
@@ -44,7 +44,7 @@ def predicted_unseen(
     """Quality (P, M), each figure by a predictor that knew neither the prompt nor an answer of the model."""
     random = np.random.default_rng(seed)
     fold = random.permutation(len(data.prompts)) % PARTS
-    group = random.permutation(len(data.models)) % PARTS
+    group = _groups(data, random)
     result = np.full(data.quality.shape, np.nan)
     for k in range(PARTS):
         for g in range(PARTS):
@@ -59,6 +59,18 @@ def predicted_unseen(
                 result[np.ix_(rows, held)] = told.quality
             progress(k * PARTS + g + 1, PARTS * PARTS)
     return result
+
+
+def _groups(data: Dataset, random: np.random.Generator) -> IntArray:
+    """A group for each model, the models of every task spread over all groups."""
+    graded = np.isfinite(data.quality)
+    tasks = np.array([task_of(name) for name in data.tasks])
+    # Models that were graded on the same tasks stand together, by the number of their tasks.
+    first = [len(set(tasks[column].tolist())) for column in graded.T]
+    order = sorted(random.permutation(len(first)).tolist(), key=lambda at: first[at])
+    groups = np.zeros(len(first), dtype=np.int64)
+    groups[order] = np.arange(len(first)) % PARTS
+    return groups
 
 
 def report(data: Dataset, predicted: FloatArray, seed: int = 0) -> dict[str, Any]:

@@ -33,7 +33,9 @@ MIN_GRADED = 20
 _FAR = 0.12
 """Distance from the line from which a model counts less."""
 _USUAL_GAP = 0.15
+"""What a unit of ability adds where the models of a task tell little of it."""
 _SHRINK = 1.0
+"""Squared ability, summed over models, that the usual gap counts as much as."""
 _ROUNDS = 15
 
 
