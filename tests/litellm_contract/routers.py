@@ -6,7 +6,8 @@ from typing import Any
 
 import litellm
 
-QUALITY_ONLY = {"weights": {"quality": 1, "latency": 0, "cost": 0}}
+QUALITY_ONLY = {"weights": {"quality": 1, "latency": 0, "cost": 0}, "predictor": "none"}
+"""By quality alone, as it is stated."""
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
