@@ -184,6 +184,6 @@ def test_where_all_hung_the_first_answers_tell_them_apart():
     a = Server("a", 0.80, 0.027, 0.65, 0.9, "x/a", False, growth=1 / 256, hangs=hangs)
     b = Server("b", 0.45, 0.020, 0.80, 1.6, "x/b", False, growth=1 / 256, hangs=hangs)
     traffic = Traffic(per_s=1.0, tokens=(60, 140), streams=0.7, timeout_s=30.0)
-    world = World([a, b], traffic).run(10 * MINUTE)
-    assert world.share("b", 5 * MINUTE, 10 * MINUTE) > 0.9
+    world = World([a, b], traffic).run(15 * MINUTE)
+    assert world.share("b", 10 * MINUTE, 15 * MINUTE) > 0.9
     assert world.forecast_s("b", 100) == pytest.approx(world.true_s("b", 100), rel=0.15)
