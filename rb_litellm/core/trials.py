@@ -63,7 +63,7 @@ class Trials:
         self._sent_s: FloatArray = np.zeros(0)
         self._pause_s: FloatArray = np.zeros(0)
         self._open: BoolArray = np.zeros(0, dtype=np.bool_)
-        self._allowance = 1.0
+        self._allowance = 0.0
         self._look_s = -np.inf
 
     def add(self) -> None:
