@@ -53,7 +53,7 @@ def test_the_launcher_names_every_mistake_and_starts_no_worker(tmp_path: Path, w
     assert code == 1
     for words in (
         "routing_strategy_args.weights: unknown preset 'fastest'; allowed are balanced, quality, latency,",
-        "routing_strategy_args.wieghts: unknown setting (value 'cost'); allowed are weights",
+        "routing_strategy_args.wieghts: unknown setting (value 'cost'); did you mean weights? allowed are",
         "routing_groups (g).models: unknown model group (value ['nobody']); allowed are",
         "weights sum to 3",
     ):
