@@ -19,8 +19,9 @@ _HOOKS = "LITELLM_WORKER_STARTUP_HOOKS"
 _OURS = "rb_litellm:register"
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _PATIENCE = "TIMEOUT_WORKER_HEALTHCHECK"
-_PATIENCE_S = "60"
-"""Uvicorn waits 5 s. A busy machine imports LiteLLM in longer, and each worker would be ended as hung."""
+_PATIENCE_S = "15"
+"""Uvicorn waits 5 s, in which a busy machine may not get as far as an answer: each worker would be ended as
+hung while it imports LiteLLM. But a worker that was killed is replaced only after as long, too."""
 
 
 def main() -> None:
