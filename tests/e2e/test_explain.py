@@ -42,7 +42,11 @@ def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                     "group_name": "auto",
                     "models": ["small", "large"],
                     "routing_strategy": "routebalance",
-                    "routing_strategy_args": {"redis": {"enabled": False}, "member_access": "key"},
+                    "routing_strategy_args": {
+                        "redis": {"enabled": False},
+                        "member_access": "key",
+                        "predictor": "none",
+                    },
                 }
             ]
         },

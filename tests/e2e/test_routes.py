@@ -134,9 +134,11 @@ def test_top_shows_the_cluster_and_the_decisions_of_a_running_proxy(proxy: Proxy
 
 def test_top_says_what_is_wrong_with_a_key_and_with_an_address(proxy: Proxy) -> None:
     refused = CliRunner().invoke(main, ["top", "--once", "--url", proxy.url, "--key", "sk-wrong"])
-    assert "admin" in refused.stdout
+    assert refused.exit_code == 1
+    assert "admin" in refused.stderr
     away = CliRunner().invoke(main, ["top", "--once", "--url", "http://127.0.0.1:1"])
-    assert "does not answer" in away.stdout
+    assert away.exit_code == 1
+    assert "does not answer" in away.stderr
 
 
 def test_status_tells_the_last_decisions_with_their_candidates(proxy: Proxy) -> None:
