@@ -101,8 +101,12 @@ class Catalog:
             held = known.get(info["id"])
             # LiteLLM replaces these dicts when a deployment is edited. Else it hands out the same ones, or,
             # from a core in Rust, equal ones; then the facts stay the same object, which batches go by.
-            if held is None or not _same(held[0], info) or not _same(held[1], entry["litellm_params"]):
+            params = entry["litellm_params"]
+            if held is None or not _same(held[0], info) or not _same(held[1], params):
                 held = self._read(entry)
+            elif held[1] is not params:
+                # Dicts of a Router lead back to it: one that was discarded would be kept by them.
+                held = known[info["id"]] = (info, params, held[2], held[3])
             result.append(held)
         return result
 
