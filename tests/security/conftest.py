@@ -115,8 +115,11 @@ def shared_proxy(folder: Path) -> Iterator[Proxy]:
                     overrides={"refused": "reject", "caps": {"max_cost_usd": {"max": 0.05}}},
                 ),
                 routing_group("odd", "odd\x07name\x1b[31m "),
-                routing_group("chat", "chat-large", "chat-small", affinity={}),
-                routing_group("shared", "shared-large", "shared-small", affinity={"across": "all"}),
+                # What is predicted of a prompt is its own; two prompts are to differ by the memory alone.
+                routing_group("chat", "chat-large", "chat-small", affinity={}, predictor="none"),
+                routing_group(
+                    "shared", "shared-large", "shared-small", affinity={"across": "all"}, predictor="none"
+                ),
             ],
             "num_retries": 0,
         },
