@@ -108,11 +108,14 @@ class DemoResult:
     def _all(self) -> Iterator[tuple[str, StrategyRun]]:
         yield from self.runs.items()
         for name, run in self.presets.items():
-            yield f"  weights: {name}", run
+            yield f"  at {name}", run
 
     def _models(self) -> Table:
         models = [tier.model for tier in PAPER_CLUSTER.tiers]
-        table = _table("Share of the requests by model", "strategy", *models, "servers")
+        # Without what all of them have in common, the table fits 80 columns.
+        sizes = [model.rpartition("-")[2] for model in models]
+        family = models[0].rpartition("-")[0]
+        table = _table(f"Share of the requests by size of {family}", "strategy", *sizes, "servers")
         for name, run in self._all():
             by_model = run.by_model()
             shares = [f"{len(by_model[model]) / len(run.answers):.0%}" for model in models]
@@ -140,8 +143,8 @@ class DemoResult:
 def sentences(result: DemoResult) -> list[str]:
     """What was gained against each strategy, what that costs, and what to try next."""
     (_, ours), *others = result.runs.items()
-    gained = "; ".join(f"against {name}, {_against(ours.total, run.total)}" for name, run in others)
-    said = [f"Gained: {gained}."] if others else []
+    compared = "; ".join(f"against {name}, {_against(ours.total, run.total)}" for name, run in others)
+    said = [f"Gained or lost: {compared}."] if others else []
     waits = [float(a.routebalance["decision-ms"]) for a in ours.answers if "decision-ms" in a.routebalance]
     if waits:
         said.append(
@@ -204,7 +207,7 @@ def _by_server(run: StrategyRun) -> list[tuple[str, Figures]]:
 
 def _table(title: str, first: str, *others: str) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify="right")
     return table

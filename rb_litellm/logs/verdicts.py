@@ -21,7 +21,7 @@ class VerdictsFull(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Comparison:
     """One comparison."""
 
     at_s: float
@@ -44,7 +44,7 @@ class Verdict:
     judge_usd: float = 0.0
 
 
-def append_verdict(path: Path, max_bytes: int, one: Verdict) -> None:
+def append_verdict(path: Path, max_bytes: int, one: Comparison) -> None:
     """Add a line in one write.
 
     Raises:
@@ -61,7 +61,7 @@ def append_verdict(path: Path, max_bytes: int, one: Verdict) -> None:
         os.close(file)
 
 
-def read_verdicts(path: Path) -> Iterator[Verdict]:
+def read_verdicts(path: Path) -> Iterator[Comparison]:
     """All verdicts of a file.
 
     Raises:
@@ -74,7 +74,7 @@ def read_verdicts(path: Path) -> Iterator[Verdict]:
             raise LogFileError(f"{path}, row {number}: is no verdict ({error!r})") from None
 
 
-def _verdict(row: Mapping[str, Any]) -> Verdict:
+def _verdict(row: Mapping[str, Any]) -> Comparison:
     if row["outcome"] not in OUTCOMES:
         raise ValueError(f"outcome is {row['outcome']!r}; allowed are {', '.join(OUTCOMES)}")
-    return Verdict(**{name: row[name] for name in Verdict.__slots__ if name in row})
+    return Comparison(**{name: row[name] for name in Comparison.__slots__ if name in row})

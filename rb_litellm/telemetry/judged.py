@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import FloatArray
-from rb_litellm.logs.verdicts import Verdict
+from rb_litellm.logs.verdicts import Comparison
 
 CONFIDENCE = 0.95
 MARGIN = 0.05
@@ -27,9 +27,9 @@ _TIGHTEST = 200
 _WORTH = {"win": 1.0, "tie": 0.0, "loss": -1.0, "same": 0.0}
 
 
-def summarise_verdicts(verdicts: Iterable[Verdict], confidence: float = CONFIDENCE) -> dict[str, Any]:
+def summarise_verdicts(verdicts: Iterable[Comparison], confidence: float = CONFIDENCE) -> dict[str, Any]:
     """The report by weighting."""
-    by_candidate: dict[str, list[Verdict]] = defaultdict(list)
+    by_candidate: dict[str, list[Comparison]] = defaultdict(list)
     for one in verdicts:
         by_candidate[one.candidate].append(one)
     return {
@@ -66,9 +66,9 @@ def decided(low: float, high: float, n: int) -> str:
     return "equal" if low > -MARGIN and high < MARGIN else "open"
 
 
-def _candidate(name: str, verdicts: Sequence[Verdict], confidence: float) -> dict[str, Any]:
-    kinds: dict[str, list[Verdict]] = defaultdict(list)
-    pairs: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
+def _candidate(name: str, verdicts: Sequence[Comparison], confidence: float) -> dict[str, Any]:
+    kinds: dict[str, list[Comparison]] = defaultdict(list)
+    pairs: dict[tuple[str, str], list[Comparison]] = defaultdict(list)
     for one in verdicts:
         kinds[one.kind].append(one)
         if one.outcome != "same":
@@ -89,7 +89,7 @@ def _candidate(name: str, verdicts: Sequence[Verdict], confidence: float) -> dic
     }
 
 
-def _figures(verdicts: Sequence[Verdict], confidence: float) -> dict[str, Any]:
+def _figures(verdicts: Sequence[Comparison], confidence: float) -> dict[str, Any]:
     counts = Counter(one.outcome for one in verdicts)
     values = np.array([_WORTH[one.outcome] for one in verdicts])
     net, low, high = confidence_sequence(values, confidence)

@@ -22,7 +22,7 @@ from rb_litellm.litellm_adapter.shared.daily_budget import DAY_S, Budget, FileBu
 from rb_litellm.litellm_adapter.shared.feedback_file import check_shadow_evaluation
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.logs.kinds import MARK
-from rb_litellm.logs.verdicts import Verdict, read_verdicts
+from rb_litellm.logs.verdicts import Comparison, read_verdicts
 from rb_litellm.state.redis_settings import RedisSettings
 from rb_litellm.state.redis_sums import RedisSums
 from rb_litellm.telemetry.decision import CandidateRecord, DecisionRecord
@@ -201,7 +201,7 @@ class Evaluated:
         await self.evaluation.async_log_success_event(told, response, now, now + timedelta(seconds=1))
         await self.evaluation.settled()
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[Comparison]:
         return list(read_verdicts(self.path)) if self.path.exists() else []
 
 

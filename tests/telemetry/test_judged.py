@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from rb_litellm.cli import main
 from rb_litellm.core.types import Prompt
-from rb_litellm.logs.verdicts import Outcome, Verdict, VerdictsFull, append_verdict, read_verdicts
+from rb_litellm.logs.verdicts import Comparison, Outcome, VerdictsFull, append_verdict, read_verdicts
 from rb_litellm.telemetry.judged import FEWEST, confidence_sequence, decided, summarise_verdicts
 from rb_litellm.telemetry.pairwise import (
     judge_messages,
@@ -23,8 +23,8 @@ from rb_litellm.telemetry.pairwise import (
 )
 
 
-def verdict(number: int, found: Outcome, candidate: str = "weights", kind: str = "chat") -> Verdict:
-    return Verdict(
+def verdict(number: int, found: Outcome, candidate: str = "weights", kind: str = "chat") -> Comparison:
+    return Comparison(
         1e9 + number, f"c{number}", kind, candidate, "small", "large", found, 0.001, 0.002, judge_usd=0.0001
     )
 

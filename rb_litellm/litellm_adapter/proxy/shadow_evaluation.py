@@ -32,7 +32,7 @@ from rb_litellm.litellm_adapter.shared.daily_budget import Budget, FileBudget, F
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.logs.kinds import MARK
-from rb_litellm.logs.verdicts import Verdict, append_verdict
+from rb_litellm.logs.verdicts import Comparison, append_verdict
 from rb_litellm.predictors.tokens import estimate_tokens
 from rb_litellm.state.redis_sums import RedisSums
 from rb_litellm.telemetry.decision import CandidateRecord, DecisionRecord
@@ -298,7 +298,7 @@ class _Evaluation:
     ) -> None:
         kind = prompt_kind(self._prompt, self._body.get("tools"))
         for name in names:
-            one = Verdict(
+            one = Comparison(
                 at_s=round(time.time(), 3),
                 call_id=self._record.call_id,
                 kind=kind,
