@@ -10,7 +10,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Literal
 
-from rb_litellm.bench.redis_server import free_port
+from rb_litellm.demo.processes import free_port
 
 Fault = Literal["none", "refused", "hanging", "slow", "reset"]
 """refused: no connection is taken. hanging: connections are taken, nothing is answered. slow: every answer

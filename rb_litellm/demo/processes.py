@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from types import TracebackType
 _GRACE_S = 8.0
 """Time between asking a process group to end and killing it."""
 _TAIL_CHARS = 3000
+_PORTS = (12_000, 22_700)
+"""Where a free port is looked for: below the ports of outgoing connections, and so when 10,000 is added."""
 
 
 class ChildFailed(RuntimeError):
@@ -102,10 +105,17 @@ class Child:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback interface that nobody listens on at this moment.
+
+    It lies below the ports that the system gives to outgoing connections. A client that tries such a port
+    before its server listens may be given that very port as its own and then talks to itself. The port 10,000
+    above it, which a node of a Redis Cluster takes too, lies below them as well.
+    """
+    while True:
+        port = random.randrange(*_PORTS)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def listens(port: int) -> bool:

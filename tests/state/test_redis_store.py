@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 import redis
 
-from rb_litellm.bench.redis_server import RedisServer, free_port
+from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.config import RedisSettingsArgs
 from rb_litellm.core.grade_sums import HALF_LIFE_S, Grades, GradeSum
 from rb_litellm.state.gauges import GaugeError, decode
@@ -188,10 +188,7 @@ async def test_sentinel_leads_to_the_master(tmp_path, redis_server):
 @pytest.fixture
 def cluster():
     """One server that owns every slot of a cluster."""
-    with (
-        RedisServer("--cluster-enabled", "yes", port=free_port(below=50_000)) as server,
-        server.client() as client,
-    ):
+    with RedisServer("--cluster-enabled", "yes") as server, server.client() as client:
         client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
         while b"cluster_state:ok" not in bytes(client.execute_command("CLUSTER", "INFO")):
             time.sleep(0.05)

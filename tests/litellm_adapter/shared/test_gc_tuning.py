@@ -36,7 +36,8 @@ def test_a_proxy_sets_aside_once_what_it_was_started_with(monkeypatch):
     assert held > before
     kept = [[] for _ in range(1000)]
     heap.settle()
-    assert gc.get_freeze_count() == held
+    # What was set aside may still end, for its last user lets go of it; what came later stays out.
+    assert gc.get_freeze_count() <= held
     assert len(kept) == 1000
 
 
