@@ -22,6 +22,7 @@ from rb_litellm.litellm_adapter.lifecycle.attempts import Usage
 from rb_litellm.litellm_adapter.lifecycle.streams import begins_answer
 from rb_litellm.litellm_adapter.lifecycle.usage import (
     cached_tokens,
+    ended_at_limit,
     estimated_tokens,
     hidden,
     is_receipt,
@@ -255,7 +256,11 @@ def _usage(response: Any) -> tuple[int | None, Usage]:
         return 0 if tokens is None else tokens, Usage(timed=False)
     if not tokens and (estimate := estimated_tokens(response)):
         return estimate, Usage(estimated=True)
-    return tokens, Usage(reasoning_tokens=reasoning_tokens(response), cached_tokens=cached_tokens(response))
+    return tokens, Usage(
+        reasoning_tokens=reasoning_tokens(response),
+        cached_tokens=cached_tokens(response),
+        limited=ended_at_limit(response),
+    )
 
 
 def _call_id(holder: Any) -> str | None:

@@ -42,6 +42,17 @@ def cached_tokens(response: object) -> int | None:
     return None
 
 
+def ended_at_limit(response: object) -> bool:
+    """Whether a limit on output tokens ended a chat, completion, Responses or Anthropic answer."""
+    if _get(response, "stop_reason") == "max_tokens":
+        return True
+    if _get(_get(response, "incomplete_details"), "reason") == "max_output_tokens":
+        return True
+    choices = _get(response, "choices")
+    ends = [_get(choice, "finish_reason") for choice in choices] if isinstance(choices, list) else []
+    return "length" in ends
+
+
 def estimated_tokens(response: object) -> int:
     """About how many tokens an answer has, by its text: for those that tell no usage. 0 without text."""
     return -(-sum(map(len, _texts(response))) // _CHARS_PER_TOKEN)
