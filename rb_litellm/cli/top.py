@@ -17,6 +17,7 @@ from rich.text import Text
 
 from rb_litellm.cli.proxy_options import proxy_options
 from rb_litellm.cli.screen import Screen
+from rb_litellm.telemetry.trouble import urgency
 
 _EVERY_S = 1.0
 _BAR = 24
@@ -43,16 +44,16 @@ class Source(Protocol):
 
 
 @click.command()
-@proxy_options("A proxy admin's key.")
+@proxy_options("Ask with this key of a proxy admin.")
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Ask the Redis that this configuration names, and no proxy.",
 )
 @click.option("--redis", help="Ask this Redis (redis://, rediss:// or unix:// URL), and no proxy.")
-@click.option("--namespace", help="The fleet in that Redis, if not the configured one.")
-@click.option("--once", is_flag=True, help="Show it once and end; what cannot be shown is a failure.")
-@click.option("--quiet", is_flag=True, help="No hint on standard error.")
+@click.option("--namespace", help="Show this fleet of that Redis, in place of the configured one.")
+@click.option("--once", is_flag=True, help="Show it once and end; fail if it cannot be shown.")
+@click.option("--quiet", is_flag=True, help="Print no hint on standard error.")
 def top(
     url: str,
     key: str | None,
@@ -188,7 +189,9 @@ def _notices(status: Mapping[str, Any]) -> Iterator[Text]:
 
 def _trouble(status: Mapping[str, Any]) -> Iterator[Text]:
     """Deployments that fail, are kept out or are slow, before all else."""
-    found = [d for tier in status["tiers"] for d in tier["deployments"] if d.get("trouble")]
+    found = sorted(
+        (d for tier in status["tiers"] for d in tier["deployments"] if d.get("trouble")), key=urgency
+    )
     for d in found[:_TROUBLED]:
         yield Text.assemble((d.get("name", d["id"]), "bold red"), (f": {'; '.join(d['trouble'])}", "red"))
     if len(found) > _TROUBLED:

@@ -159,6 +159,8 @@ class Outcome:
     """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
     limited: bool = False
     """Whether a limit on its tokens, such as `max_tokens`, ended the answer."""
+    answer_id: str = ""
+    """The answer's own id, by which LiteLLM's log lists it; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

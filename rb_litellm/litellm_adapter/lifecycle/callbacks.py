@@ -21,6 +21,7 @@ from rb_litellm.core.streams import Chunks
 from rb_litellm.litellm_adapter.lifecycle.attempts import Usage
 from rb_litellm.litellm_adapter.lifecycle.streams import begins_answer
 from rb_litellm.litellm_adapter.lifecycle.usage import (
+    answer_id,
     cached_tokens,
     ended_at_limit,
     estimated_tokens,
@@ -260,6 +261,7 @@ def _usage(response: Any) -> tuple[int | None, Usage]:
         reasoning_tokens=reasoning_tokens(response),
         cached_tokens=cached_tokens(response),
         limited=ended_at_limit(response),
+        answer_id=answer_id(response),
     )
 
 

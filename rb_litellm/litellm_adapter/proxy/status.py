@@ -23,7 +23,7 @@ from rb_litellm.litellm_adapter.proxy.deployment_health import Cooldowns, health
 from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.telemetry.decision_log import Recent
 from rb_litellm.telemetry.summary import summarise
-from rb_litellm.telemetry.trouble import deployment_trouble
+from rb_litellm.telemetry.trouble import deployment_trouble, urgency
 from rb_litellm.version import __version__
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _typical(recent: Sequence[Recent]) -> tuple[float, float]:
 
 def _tier(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     for row in rows:
-        row["trouble"] = deployment_trouble(row)
+        row["trouble"], row["urgency"] = deployment_trouble(row), urgency(row)
     return {
         "tier": name,
         "models": sorted({row["model"] for row in rows}),

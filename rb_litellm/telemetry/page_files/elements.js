@@ -3,7 +3,7 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
 const TERMS = { quality: "--quality", latency: "--latency", cost: "--cost" };
-const SHOWN = 40;
+const SHOWN = 40, TROUBLED = 8;
 const decisions = new Map();
 let models = [], names = {}, worker = "", presets = {}, touched = false, weightsKnown = false;
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from rb_litellm.litellm_adapter.lifecycle.usage import (
+    answer_id,
     cached_tokens,
     ended_at_limit,
     hidden,
@@ -75,3 +76,21 @@ def test_what_was_cached_of_a_prompt_is_read_from_usage(usage, cached):
 )
 def test_an_answer_that_a_limit_ended_is_told_by_every_kind_of_response(response, ended):
     assert ended_at_limit(response) is ended
+
+
+@pytest.mark.parametrize(
+    ("response", "told"),
+    [
+        ({"id": "chatcmpl-1"}, "chatcmpl-1"),
+        (SimpleNamespace(id="resp_1"), "resp_1"),
+        ({"id": 7}, ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_an_answers_own_id_is_read(response, told):
+    assert answer_id(response) == told
+
+
+def test_an_endless_id_is_shortened():
+    assert len(answer_id({"id": "x" * 10_000})) == 256
