@@ -11,17 +11,33 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rb_litellm.cli.figures import packages_of
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.config import SettingsError, parse_settings
 
 _WIDTH = 80
 
 
+def _weights(context: click.Context, parameter: click.Parameter, given: str) -> str:
+    try:
+        parse_settings({"weights": given}, "--weights")
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from error
+    return given
+
+
 @click.command()
 @click.option(
-    "--requests", type=click.IntRange(1, 100_000), default=240, show_default=True, help="Per strategy."
+    "--requests",
+    type=click.IntRange(1, 100_000),
+    default=240,
+    show_default=True,
+    help="Send so many requests under each strategy.",
 )
 @click.option(
-    "--rate", type=click.FloatRange(0.1, 1000), default=16.0, show_default=True, help="Requests per second."
+    "--rate",
+    type=click.FloatRange(0.1, 1000),
+    default=16.0,
+    show_default=True,
+    help="Send so many requests per second.",
 )
 @click.option(
     "--time-scale",
@@ -34,16 +50,31 @@ _WIDTH = 80
 @click.option(
     "--prompts",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON lines with `prompt`.",
+    help="Send the prompts of this file of JSON lines with `prompt`.",
 )
-@click.option("--weights", type=click.Choice(list(PRESETS)), default="balanced", show_default=True)
 @click.option(
-    "--port", type=click.IntRange(1, 65535), help="Where the proxy listens; a free port by default."
+    "--weights",
+    metavar="PRESET|Q,L,C",
+    callback=_weights,
+    default="balanced",
+    show_default=True,
+    help="Give RouteBalance these weights: a preset, or three numbers that sum to 1.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Let the proxy listen on this port; by default it takes a free one.",
 )
 @click.option("--keep", is_flag=True, help="Stay up afterwards, to try by hand. Ctrl-C ends it.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of arrivals, prompts and ties.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Draw arrivals, prompts, ties and right answers by this seed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def demo(
     requests: int,
     rate: float,
@@ -58,14 +89,15 @@ def demo(
 ) -> None:
     """Send one load through a real proxy: RouteBalance beside two of LiteLLM's strategies.
 
-    Thirteen simulated servers of four sizes answer 207 prompts of mixed difficulty, right or wrong.
+    Thirteen simulated servers of four sizes for each of them answer 207 prompts of mixed difficulty,
+    right or wrong.
     """
     with packages_of("demo"):
         from rb_litellm.demo.processes import ChildFailed, end_on_sigterm
         from rb_litellm.demo.prompts import BUILT_IN, read_prompts
         from rb_litellm.demo.run import DemoOptions, Watcher
         from rb_litellm.demo.run import demo as run_demo
-        from rb_litellm.demo.stage import PRESETS, STRATEGIES, redis_command
+        from rb_litellm.demo.stage import ENTRANTS, redis_command
 
         redis_command(0)  # Report what is missing now, and not when half of it runs.
 
@@ -80,7 +112,7 @@ def demo(
     progress = Progress(*columns, console=notes, transient=True)
     try:
         with progress:
-            task = progress.add_task("starting", total=requests * (len(STRATEGIES) + len(PRESETS)))
+            task = progress.add_task("starting", total=requests * len(ENTRANTS))
             watcher = Watcher(
                 says=lambda text: progress.update(task, description=text),
                 answered=lambda _: progress.advance(task),

@@ -1,9 +1,9 @@
 """What the demo found: figures per strategy, model and server, as JSON and as tables.
 
 Quality is the share of answers that were right, by what the servers say (`truth`). Where they say
-nothing, as of prompts of your own, it is the mean quality of the models that answered. Cost is list price
-times the tokens that the server reported. All are computed alike for every strategy, from the answers
-alone.
+nothing, as of prompts of your own, it is the mean of the published scores of the models that answered.
+Cost is list price times the tokens that the server reported. All are computed alike for every strategy,
+from the answers alone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from rb_litellm.demo.load import Answer
+from rb_litellm.demo.truth import published
 from rb_litellm.sim.cluster import PAPER_CLUSTER, Tier
 
+_SHOWN_ERROR = 300
+"""Characters of an error."""
 _TIER_OF = {d.id: tier for tier in PAPER_CLUSTER.tiers for d in tier.deployments()}
 
 
@@ -102,7 +105,7 @@ class DemoResult:
         """Where each strategy sent the requests, all strategies side by side, and what that means."""
         console.print(self._models())
         console.print(self._summary())
-        for sentence in sentences(self):
+        for sentence in (*failures(self), *sentences(self)):
             console.print(sentence, highlight=False)
 
     def _all(self) -> Iterator[tuple[str, StrategyRun]]:
@@ -138,6 +141,19 @@ class DemoResult:
                 str(total.failed),
             )
         return table
+
+
+def failures(result: DemoResult) -> list[str]:
+    """Of each strategy under which requests failed: how many, and what the first one was told."""
+    told = []
+    for name, run in (*result.runs.items(), *result.presets.items()):
+        errors = [answer.error for answer in run.answers if answer.error is not None]
+        if errors:
+            first = " ".join(errors[0].split())[:_SHOWN_ERROR]
+            told.append(
+                f"{name}: {len(errors)} of {len(run.answers)} requests failed, the first with: {first}"
+            )
+    return told
 
 
 def sentences(result: DemoResult) -> list[str]:
@@ -218,7 +234,7 @@ def _tier(answer: Answer) -> Tier:
 
 
 def _quality(answer: Answer) -> float:
-    return _tier(answer).quality if answer.right is None else float(answer.right)
+    return published(_tier(answer).model) if answer.right is None else float(answer.right)
 
 
 def _cost(answer: Answer) -> float:
