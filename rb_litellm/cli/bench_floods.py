@@ -7,10 +7,16 @@ import click
 from rb_litellm.cli.figures import machine, packages_of, progress, show
 
 
-@click.command(name="floods")
-@click.option("--count", type=click.IntRange(50, 100_000), default=1_000, show_default=True, help="Of each.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.command(name="floods", short_help="Flood a real proxy with what it serves.")
+@click.option(
+    "--count",
+    type=click.IntRange(50, 100_000),
+    default=1_000,
+    show_default=True,
+    help="Send so many of each.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def floods(count: int, as_json: bool, quiet: bool) -> None:
     """Flood a real proxy with event streams, explanations, feedback and looks at all that it shows."""
     with packages_of("demo"):

@@ -7,16 +7,41 @@ import click
 from rb_litellm.cli.figures import machine, packages_of, show
 
 
-@click.command(name="proxy")
-@click.option("--workers", type=click.IntRange(1, 16), multiple=True, default=(1, 2), show_default=True)
-@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Of each strategy.")
-@click.option("--seconds", type=click.FloatRange(0.5, 60), default=4.0, show_default=True, help="Of a round.")
+@click.command(name="proxy", short_help="Measure requests per second through real proxies.")
 @click.option(
-    "--clients", type=click.IntRange(1, 512), default=16, show_default=True, help="At the same time."
+    "--workers",
+    type=click.IntRange(1, 16),
+    multiple=True,
+    default=(1, 2),
+    show_default=True,
+    help="Start proxies of so many workers. May be given several times.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order within a round.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 100),
+    default=5,
+    show_default=True,
+    help="Measure so many rounds of each strategy.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.5, 60),
+    default=4.0,
+    show_default=True,
+    help="Let a round last so many seconds.",
+)
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 512),
+    default=16,
+    show_default=True,
+    help="Let so many clients ask at the same time.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Draw the order within a round by this seed."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def proxy(
     workers: tuple[int, ...],
     rounds: int,

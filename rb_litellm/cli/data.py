@@ -16,7 +16,9 @@ from rb_litellm.cli.plain_table import show_table
 @click.command(context_settings={"show_default": True})
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the rows; made if need be."
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the rows to this folder, which is made if need be.",
 )
 @click.option(
     "--from",
@@ -24,11 +26,13 @@ from rb_litellm.cli.plain_table import show_table
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     multiple=True,
     metavar="DIR",
-    help="Read from a git clone that is there, in place of the network; repeatable, one for each source.",
+    help="Read from this git clone, not from the network. May be given once for each source.",
 )
-@click.option("--whole", is_flag=True, help="Also the prompts and models that are left out for judging.")
+@click.option(
+    "--whole", is_flag=True, help="Write the prompts and models that are left out for judging, too."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def data(
     names: tuple[str, ...],
     out: Path | None,

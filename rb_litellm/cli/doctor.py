@@ -27,16 +27,16 @@ _SIGNS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "error": ("ERROR", 
     "--config",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="LiteLLM's config.yaml.",
+    help="Read this LiteLLM configuration file.",
 )
 @url_option()
 @click.option(
     "--key",
     envvar=KEY_VARIABLE,
     show_envvar=True,
-    help="A proxy admin's key; without one, the configured master_key.",
+    help="Ask with this key of a proxy admin; without it the configured master_key is used.",
 )
-@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
 def doctor(

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rb_litellm.cli.plain_table import show_table
-from rb_litellm.cli.predictor_option import judged, predictor_option, seen_prompts
+from rb_litellm.cli.predictor_option import judged, name_option, predictor_option, seen_prompts
 
 SHOWN = 20
 """Pairs of models in the table."""
@@ -29,28 +29,22 @@ SHOWN = 20
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
     required=True,
-    help="Graded answers to judge by, as for `train`. Repeatable.",
+    help="Judge by the graded answers of this file, as `train` reads them. May be given several times.",
 )
-@click.option(
-    "--name",
-    "names",
-    multiple=True,
-    metavar="MODEL=NAME",
-    help="What the predictor calls a model of the data, where more than the provider differs; repeatable.",
-)
+@name_option("data")
 @click.option(
     "--prices",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file: {MODEL: USD per million tokens}.",
+    help="Read prices from this JSON file: {MODEL: USD per million tokens}.",
 )
 @click.option(
     "--study",
     type=click.Choice(["splits", "tasks"]),
     help="Train anew and judge: on five splits by prompt, or leaving one task out at a time.",
 )
-@click.option("--seed", type=int, default=0, help="Of the bootstrap.")
+@click.option("--seed", type=int, default=0, help="Draw the bootstrap by this seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def evaluate(
     predictor: str | None,
     model: str | None,

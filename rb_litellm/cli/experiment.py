@@ -20,24 +20,34 @@ from rb_litellm.cli.simulate import simulation_progress
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="Graded answers; repeatable; `incidents` needs none. A predictor is trained on the part that is "
+    help="Read graded answers from this file; `incidents` needs none. May be given several times. A "
+    "predictor is trained on the part that is "
     "not simulated.",
 )
-@click.option("--cluster", default="paper", help="Servers to simulate: paper, or a YAML file of tiers.")
+@click.option("--cluster", default="paper", help="Simulate these servers: paper, or a YAML file of tiers.")
 @click.option(
     "--predictor",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A predictor in place of the one trained here; prompts that it has seen are not simulated.",
+    help="Use the predictor of this folder of `train`, in place of one trained here; prompts that it has "
+    "seen are not simulated.",
 )
-@click.option("--seeds", type=click.IntRange(1), default=5, help="Runs with the seeds 0, 1, ...")
-@click.option("--requests", type=click.IntRange(50), default=3534, help="Requests of a run.")
-@click.option("--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="For `azure`.")
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes to run in.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for JSON, Parquet, a page and plots.")
-@click.option("--plots", type=click.Path(path_type=Path), help="Folder for the plots alone, as PNGs.")
+@click.option("--seeds", type=click.IntRange(1), default=5, help="Run with so many seeds: 0, 1, ...")
+@click.option("--requests", type=click.IntRange(50), default=3534, help="Send so many requests in each run.")
+@click.option(
+    "--trace",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read this CSV of the Azure trace, for `azure`.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Run in so many processes.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write JSON, Parquet, a page and plots to this folder."
+)
+@click.option(
+    "--plots", type=click.Path(path_type=Path), help="Write the plots alone, as PNGs, to this folder."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print tables for a README.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def experiment(
     name: str,
     data: tuple[Path, ...],

@@ -10,30 +10,31 @@ from typing import Any
 
 import click
 import httpx
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
+from rb_litellm.cli.plain_table import show_table
 from rb_litellm.cli.proxy_options import proxy_options
-from rb_litellm.cli.screen import Screen
 
 
 @click.command(context_settings={"show_default": True})
-@proxy_options("A LiteLLM key that may ask.", required=True)
-@click.option("--model", help="Model or routing group; with --prompt.")
-@click.option("--prompt", help="One message; for anything else give --file.")
+@proxy_options("Ask with this LiteLLM key.", required=True)
+@click.option("--model", help="Ask for this model or routing group, with --prompt.")
+@click.option("--prompt", help="Ask with this one message; for anything else give --file.")
 @click.option(
     "--file",
     "body_file",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="The request's body as JSON; - for standard input.",
+    help="Read the request's body, JSON, from this file; - is standard input.",
 )
 @click.option(
-    "--control", "controls", multiple=True, metavar="NAME=VALUE", help="weights=quality; repeatable."
+    "--control",
+    "controls",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a control, such as weights=quality. May be given several times.",
 )
-@click.option("--top", type=click.IntRange(1, 1000), default=20, help="Candidates to show.")
+@click.option("--top", type=click.IntRange(1, 1000), default=20, help="Show at most so many candidates.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as it came.")
-@click.option("--quiet", is_flag=True, help="Only the table of candidates.")
+@click.option("--quiet", is_flag=True, help="Print the tables of candidates alone.")
 def explain(
     url: str,
     key: str,
@@ -58,7 +59,11 @@ def explain(
     if as_json:
         click.echo(json.dumps(answer))
         return
-    Screen().print(_candidates(answer, top) if quiet else _page(answer, top))
+    if not quiet:
+        _show(answer)
+    _candidates(answer, top)
+    if not quiet:
+        _flips(answer)
 
 
 def _body(model: str | None, prompt: str | None, body_file: Path | None) -> Any:
@@ -95,65 +100,88 @@ def _reason(response: httpx.Response) -> str:
     return str(told)
 
 
-def _page(answer: Mapping[str, Any], top: int) -> Group:
+def _show(answer: Mapping[str, Any]) -> None:
     weights = ", ".join(f"{name} {weight:g}" for name, weight in answer["weights"].items())
     set_by = ", ".join(f"{name} by the {level}" for name, level in answer["set_by"].items())
-    lines = [
-        Text(f"{answer['model']}: {answer['objective']} with {weights}" + (f" ({set_by})" if set_by else ""))
-    ]
+    click.echo(
+        f"{answer['model']}: {answer['objective']} with {weights}" + (f" ({set_by})" if set_by else "")
+    )
     if refused := answer.get("refused"):
-        lines.append(Text(f"Refused: {refused['message']}", style="bold red"))
+        click.secho(f"Refused: {refused['message']}", fg="red", bold=True)
     if answer["relaxed"]:
-        lines.append(Text(f"Nobody keeps {', '.join(answer['relaxed'])}: loosened", style="yellow"))
+        click.secho(f"Nobody keeps {', '.join(answer['relaxed'])}: loosened", fg="yellow")
     if answer["ignored"]:
-        lines.append(Text("Ignored: " + "; ".join(answer["ignored"]), style="yellow"))
+        click.secho("Ignored: " + "; ".join(answer["ignored"]), fg="yellow")
     if budget := answer.get("budget"):
         limit = "" if budget["max_tokens"] is None else f", max_tokens lowered to {budget['max_tokens']}"
-        lines.append(Text(f"Budget: {budget['max_cost_usd']:g} USD{limit}"))
-    return Group(*lines, _candidates(answer, top), *_flips(answer))
+        click.echo(f"Budget: {budget['max_cost_usd']:g} USD{limit}")
+    click.echo()
 
 
-def _candidates(answer: Mapping[str, Any], top: int) -> Table:
-    table = Table("deployment", "model", title="Candidates", title_justify="left", box=None, pad_edge=False)
-    for heading in ("score", *(f"= {name}" for name in answer["weights"]), "quality", "tokens"):
-        table.add_column(heading, justify="right")
-    for heading in ("wait s", "TTFT s", "E2E s", "USD", "fails"):
-        table.add_column(heading, justify="right")
-    for candidate in answer["candidates"][:top]:
-        fails = [
-            f"{name} {result['level']:.3g}"
-            for name, result in candidate["filters"].items()
-            if not result["passed"]
-        ]
-        chosen = candidate["deployment"] == answer["chosen"]
-        table.add_row(
-            candidate.get("name", candidate["deployment"]),
-            candidate["model"],
-            "-" if candidate["score"] is None else f"{candidate['score']:.4g}",
-            *(f"{candidate['terms'].get(name, 0.0):.3g}" for name in answer["weights"]),
-            f"{candidate['quality']:.3f}",
-            f"{candidate['output_tokens']:.0f}",
-            f"{candidate['wait_s']:.2f}",
-            f"{candidate['ttft_s']:.3f}",
-            f"{candidate['e2e_s']:.2f}",
-            "unknown" if candidate.get("price") == "unknown" else f"{candidate['cost_usd']:.3g}",
-            ", ".join(fails),
-            style="bold green" if chosen else "dim" if candidate["score"] is None else "",
-        )
-    return table
+def _candidates(answer: Mapping[str, Any], top: int) -> None:
+    shown = answer["candidates"][:top]
+    terms = list(answer["weights"])
+    show_table(
+        "The candidates' scores, and what each term adds to them",
+        ["score", *terms],
+        "  deployment (model); * is chosen",
+        (
+            (
+                [
+                    "-" if one["score"] is None else f"{one['score']:.4g}",
+                    *(f"{one['terms'].get(name, 0.0):.3g}" for name in terms),
+                ],
+                _named(one, answer["chosen"]),
+            )
+            for one in shown
+        ),
+    )
+    show_table(
+        "What is expected of them",
+        ["quality", "tokens", "wait s", "TTFT s", "E2E s", "USD"],
+        "deployment",
+        (
+            (
+                [
+                    f"{one['quality']:.3f}",
+                    f"{one['output_tokens']:.0f}",
+                    f"{one['wait_s']:.2f}",
+                    f"{one['ttft_s']:.3f}",
+                    f"{one['e2e_s']:.2f}",
+                    "unknown" if one.get("price") == "unknown" else f"{one['cost_usd']:.3g}",
+                ],
+                one.get("name", one["deployment"]),
+            )
+            for one in shown
+        ),
+    )
 
 
-def _flips(answer: Mapping[str, Any]) -> list[Table]:
+def _named(candidate: Mapping[str, Any], chosen: str | None) -> str:
+    """A candidate by its name, with a mark where it is chosen, and below it why it is left out."""
+    mark = "*" if candidate["deployment"] == chosen else " "
+    name = f"{mark} {candidate.get('name', candidate['deployment'])} ({candidate['model']})"
+    failed = [
+        f"{limit} {result['level']:.3g}"
+        for limit, result in candidate["filters"].items()
+        if not result["passed"]
+    ]
+    return f"{name}\n    fails {', '.join(failed)}" if failed else name
+
+
+def _flips(answer: Mapping[str, Any]) -> None:
     if not answer["flips"]:
-        return []
-    table = Table("would go to", "model", title="Nearest weights that change it", title_justify="left")
+        return
     names = list(answer["flips"][0]["weights"])
-    for name in names:
-        table.add_column(name, justify="right")
-    for flip in answer["flips"]:
-        table.add_row(
-            flip.get("name", flip["deployment"]),
-            flip["model"],
-            *(f"{flip['weights'][name]:g}" for name in names),
-        )
-    return [table]
+    show_table(
+        "The nearest weights that change it",
+        names,
+        "would go to",
+        (
+            (
+                [f"{flip['weights'][name]:g}" for name in names],
+                f"{flip.get('name', flip['deployment'])} ({flip['model']})",
+            )
+            for flip in answer["flips"]
+        ),
+    )

@@ -20,13 +20,22 @@ from rb_litellm.core.scoring import PRESETS
     "file",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="LiteLLM's config.yaml.",
+    help="Read this LiteLLM configuration file.",
 )
-@click.option("--group", help="Name by which clients ask for the choice among all chat models.  [auto]")
-@click.option("--weights", type=click.Choice(list(PRESETS)), default="balanced", show_default=True)
+@click.option(
+    "--group",
+    help="Call the group over all chat models so; clients ask for it by this name.  [default: auto]",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(list(PRESETS)),
+    default="balanced",
+    show_default=True,
+    help="Give the group these weights.",
+)
 @click.option("--write", is_flag=True, help="Change the file; without it the change is only shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No notes on standard error.")
+@click.option("--quiet", is_flag=True, help="Print no notes on standard error.")
 def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool, quiet: bool) -> None:
     """Propose the lines that make RouteBalance route the models of a configuration.
 

@@ -17,23 +17,38 @@ _T = TypeVar("_T")
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--data", type=_FILE, help="Rows of prompt or messages, model, answer, perhaps reference.")
-@click.option("--judge", help="LiteLLM's name of the model that grades, such as openai/gpt-4o.")
-@click.option("--thumbs", type=_FILE, help="Instead: rows of prompt or messages, model, thumbs (up, down).")
+@click.option(
+    "--data", type=_FILE, help="Read rows with prompt or messages, model, answer, and perhaps reference."
+)
+@click.option("--judge", help="Have this model grade; give LiteLLM's name of it, such as openai/gpt-4o.")
+@click.option(
+    "--thumbs",
+    type=_FILE,
+    help="Read, in place of --data, rows with prompt or messages, model, thumbs (up, down).",
+)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="JSON lines for `train --data`; continued where an earlier run has stopped.",
+    help="Write JSON lines for `train --data` to this file, and go on where an earlier run has stopped.",
 )
-@click.option("--concurrency", type=click.IntRange(1, 256), default=8, help="Answers judged at once.")
-@click.option("--max-tokens", type=click.IntRange(16, 100_000), default=400, help="Of each of its replies.")
+@click.option("--concurrency", type=click.IntRange(1, 256), default=8, help="Judge so many answers at once.")
 @click.option(
-    "--param", "params", multiple=True, metavar="NAME=VALUE", help="LiteLLM's, as api_base; repeatable."
+    "--max-tokens",
+    type=click.IntRange(16, 100_000),
+    default=400,
+    help="Allow the judge so many tokens for each reply.",
+)
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Pass this parameter to LiteLLM, such as api_base. May be given several times.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the cost and one question; send nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before it costs something.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def label(
     data: Path | None,
     judge: str | None,

@@ -24,14 +24,26 @@ SHOWN = 20
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
-    help="Rows with `prompt` or `messages`, as for `train`; labels are not looked at.",
-)
-@click.option("--model", "models", multiple=True, required=True, metavar="NAME", help="Any name; repeatable.")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="JSON lines, one for each row of --data."
+    help="Read rows with `prompt` or `messages`, as `train` does; labels are not looked at.",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON lines, as whenever it is not to a terminal."
+    "--model",
+    "models",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="Predict for this model, by any name. May be given several times.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write JSON lines to this file, one for each row of --data.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON lines, as is always done where the output is no terminal.",
 )
 def predict(predictor: str, data: Path, models: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Predict quality and output length of every model for every prompt.

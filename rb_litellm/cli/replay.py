@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
+from rb_litellm.cli.predictor_option import NAMED, name_option, predictor_option
 from rb_litellm.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -34,42 +35,70 @@ _DEFAULT = (
 
 @click.command(context_settings={"show_default": True})
 @log_options("sources", 50_000, required=True)
-@click.option("--policy", "policies", multiple=True, help="Repeatable; a wrong name lists all.")
 @click.option(
-    "--without", multiple=True, metavar="NAME[=N]", help="Leave a deployment out, or N servers of a model."
+    "--policy",
+    "policies",
+    multiple=True,
+    help="Run this policy; a wrong name lists all. May be given several times.",
 )
 @click.option(
-    "--add", multiple=True, metavar="MODEL[=N]", help="One server more of a model, or N; repeatable."
+    "--without",
+    multiple=True,
+    metavar="NAME[=N]",
+    help="Leave out a deployment, or N servers of a model. May be given several times.",
 )
 @click.option(
-    "--price", "prices", multiple=True, metavar="NAME=IN,OUT", help="USD per million tokens; repeatable."
+    "--add",
+    multiple=True,
+    metavar="MODEL[=N]",
+    help="Add one server of a model, or N. May be given several times.",
+)
+@click.option(
+    "--price",
+    "prices",
+    multiple=True,
+    metavar="NAME=IN,OUT",
+    help="Set the price of a model or deployment in USD per million tokens. May be given several times.",
 )
 @click.option(
     "--scene",
     "scenes",
     multiple=True,
     metavar="CHANGES",
-    help="Beside it: 'add MODEL; without NAME=1; price NAME=IN,OUT; load 1.5'; repeatable.",
+    help="Try these changes beside it: 'add MODEL; without NAME=1; price NAME=IN,OUT; load 1.5'. May be "
+    "given several times.",
 )
 @click.option(
     "--hourly",
     multiple=True,
     metavar="MODEL=USD",
-    help="What a server costs an hour, busy or not; repeatable.",
+    help="Say what a server of a model costs an hour, busy or not. May be given several times.",
 )
-@click.option("--quality", "qualities", multiple=True, metavar="MODEL=Q", help="Mean quality; repeatable.")
-@click.option("--load", type=click.FloatRange(0.01, 100.0), default=1.0, help="Arrivals so much faster.")
-@click.option("--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--model", "models", multiple=True, metavar="MODEL=NAME", help="The predictor's name for it.")
+@click.option(
+    "--quality",
+    "qualities",
+    multiple=True,
+    metavar="MODEL=Q",
+    help="State a model's mean quality from 0 to 1. May be given several times.",
+)
+@click.option(
+    "--load",
+    type=click.FloatRange(0.01, 100.0),
+    default=1.0,
+    help="Let requests arrive so many times faster.",
+)
+@predictor_option(default="none")
+@name_option("log")
 @click.option("--poor-fits", is_flag=True, help="Simulate deployments too whose fit cannot be trusted.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a report for reading; without a change, one server more and fewer of each model too.",
+    help="Write a report for reading to this file. Without a change it tries one server more and fewer of "
+    "each model, too.",
 )
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=int, default=0, help="Draw by this seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def replay(
     sources: tuple[str, ...],
     policies: tuple[str, ...],
@@ -80,8 +109,8 @@ def replay(
     hourly: tuple[str, ...],
     qualities: tuple[str, ...],
     load: float,
-    predictor: Path | None,
-    models: tuple[str, ...],
+    predictor: str,
+    names: tuple[str, ...],
     poor_fits: bool,
     html: Path | None,
     max_rows: int,
@@ -111,7 +140,7 @@ def replay(
             task = progress.add_task("reading the log", total=len(chosen) + 2)
             read = read_spend_logs(sources, max_rows, strict=strict)
             progress.update(task, advance=1, description="fitting")
-            log = replay_of(read, quality, predictor, dict(read_pairs("model", models)), poor_fits)
+            log = replay_of(read, quality, predictor, dict(read_pairs("name", names)), poor_fits)
             checks = log.check()
             progress.update(task, advance=1)
             if html is not None and not scenes and change == Change():
@@ -171,8 +200,8 @@ def _main_policy(chosen: Sequence[str]) -> list[str]:
 def replay_of(
     read: SpendLog,
     quality: Mapping[str, float],
-    predictor: Path | None,
-    models: Mapping[str, str],
+    predictor: str,
+    names: Mapping[str, str],
     poor_fits: bool = False,
 ) -> Replay:
     """The log's replay; an error of an empty one tells what was left out of it."""
@@ -180,7 +209,8 @@ def replay_of(
 
     if not read.calls:
         raise ValueError(f"the log holds no call to replay: {read.report}")
-    return Replay(read.calls, quality, predictor, models, poor_fits)
+    folder = None if predictor in NAMED else Path(predictor)
+    return Replay(read.calls, quality, folder, names, poor_fits, by_default=predictor == "default")
 
 
 def read_qualities(told: Sequence[str]) -> dict[str, float]:

@@ -16,16 +16,22 @@ from rb_litellm.cli.screen import Screen
 
 
 @click.command(name="shadow-report", context_settings={"show_default": True})
-@log_options("sources", 100_000, help="LiteLLM's database or a file: all workers, all logged; repeatable.")
-@click.option("--url", help="A running proxy instead: the recent decisions of one of its workers.")
+@log_options(
+    "sources",
+    100_000,
+    help="Read the decisions of all workers from LiteLLM's database or a file. May be given several times.",
+)
+@click.option(
+    "--url", help="Ask this running proxy, in place of a log, for the recent decisions of one of its workers."
+)
 @click.option(
     "--judged",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Verdicts of judged shadow evaluation instead: the file that `shadow_evaluation.path` names.",
+    help="Read the verdicts of judged shadow evaluation from the file that `shadow_evaluation.path` names.",
 )
-@click.option("--key", envvar="LITELLM_MASTER_KEY", help="A LiteLLM key that may ask; with --url.")
+@click.option("--key", envvar="LITELLM_MASTER_KEY", help="Ask with this LiteLLM key, with --url.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Only the table.")
+@click.option("--quiet", is_flag=True, help="Print the table alone.")
 def shadow_report(
     sources: tuple[str, ...],
     url: str | None,

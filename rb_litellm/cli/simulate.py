@@ -12,50 +12,82 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from rb_litellm.cli.predictor_option import NAMED, predictor_option
 from rb_litellm.cli.screen import Screen
 
 _POLICIES = ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-busy")
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--cluster", default="paper", help="Servers to simulate: paper, or a YAML file of tiers.")
-@click.option("--policy", "policies", multiple=True, help="Repeatable; a wrong name lists all.")
-@click.option("--rate", "rates", type=click.FloatRange(0.01), multiple=True, help="Requests/s; repeatable.")
-@click.option("--requests", type=click.IntRange(1), default=3534, help="Requests of each run.")
-@click.option("--seed", "seeds", type=int, multiple=True, help="Repeatable.")
+@click.option("--cluster", default="paper", help="Simulate these servers: paper, or a YAML file of tiers.")
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    help="Run this policy; a wrong name lists all. May be given several times.",
+)
+@click.option(
+    "--rate",
+    "rates",
+    type=click.FloatRange(0.01),
+    multiple=True,
+    help="Let so many requests arrive per second. May be given several times.",
+)
+@click.option("--requests", type=click.IntRange(1), default=3534, help="Send so many requests in each run.")
+@click.option(
+    "--seed", "seeds", type=int, multiple=True, help="Draw by this seed. May be given several times."
+)
 @click.option(
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
     required=True,
-    help="Graded answers, as for `train`; part of the prompts is kept for trained routers.",
+    help="Read graded answers as `train` does; part of the prompts is kept for trained routers. May be "
+    "given several times.",
 )
-@click.option(
-    "--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of `train`."
-)
+@predictor_option(default="default")
 @click.option("--train", "trains", is_flag=True, help="Train a predictor first, on the part kept for it.")
 @click.option(
-    "--arrivals", default="poisson", help="poisson, gamma:SHAPE, square:LO,HI, ramp:LO,HI or a CSV file."
+    "--arrivals",
+    default="poisson",
+    help="Let requests arrive by poisson, gamma:SHAPE, square:LO,HI, ramp:LO,HI or a CSV file.",
 )
 @click.option(
     "--workload",
     type=click.Choice(["prompts", "conversations"]),
     default="prompts",
-    help="Single prompts, or conversations (Poisson) that share system prompts and their past.",
+    help="Send single prompts, or conversations (Poisson) that share system prompts and their past.",
 )
-@click.option("--quality-norm", type=click.Choice(["raw", "minmax", "scaled"]), default="raw")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Proxy workers of RouteBalance.")
-@click.option("--gauge-ms", type=click.FloatRange(1), default=200.0, help="Between exchanges of workers.")
+@click.option(
+    "--quality-norm",
+    type=click.Choice(["raw", "minmax", "scaled"]),
+    default="raw",
+    help="Bring quality to this scale, as the setting of that name does.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    help="Let RouteBalance decide in so many proxy workers.",
+)
+@click.option(
+    "--gauge-ms",
+    type=click.FloatRange(1),
+    default=200.0,
+    help="Let workers exchange their loads every so many milliseconds.",
+)
 @click.option(
     "--scoring-ms",
     type=click.FloatRange(0),
-    help="Time of a quality router to score a prompt.  [default: as measured; 9, serial forms 65]",
+    help="Let a quality router take so long to score a prompt.  [default: as measured; 9, serial forms 65]",
 )
 @click.option("--slo-e2e-ms", type=click.FloatRange(1), help="Judge every request by this E2E.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for JSON, Parquet, a page and plots.")
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes to run in.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write JSON, Parquet, a page and plots to this folder."
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Run in so many processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def simulate(
     cluster: str,
     policies: tuple[str, ...],
@@ -63,7 +95,7 @@ def simulate(
     requests: int,
     seeds: tuple[int, ...],
     data: tuple[Path, ...],
-    predictor: Path | None,
+    predictor: str,
     trains: bool,
     arrivals: str,
     workload: Literal["prompts", "conversations"],
@@ -83,7 +115,7 @@ def simulate(
     from rb_litellm.sim.training import train_for
     from rb_litellm.sim.world import Run
 
-    if trains and predictor:
+    if trains and predictor != "default":
         raise click.UsageError("--train makes a predictor, --predictor brings one: give one of them")
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch, simulation_progress(quiet) as progress:
@@ -92,7 +124,7 @@ def simulate(
             servers = load_cluster(cluster)
             if trains:
                 progress.update(task, description="training")
-                predictor = train_for(data, servers, Path(scratch) / "predictor")
+                predictor = str(train_for(data, servers, Path(scratch) / "predictor"))
             experiment = Experiment(
                 cluster=servers,
                 data=data,
@@ -113,7 +145,8 @@ def simulate(
                     sample_s=1.0 if out else None,
                     slo_e2e_s=None if slo_e2e_ms is None else slo_e2e_ms / 1000.0,
                 ),
-                predictor=predictor,
+                predictor=None if predictor in NAMED else Path(predictor),
+                by_priors=predictor == "none",
             )
             progress.update(task, total=len(experiment.runs()))
             results = experiment.run(

@@ -28,10 +28,14 @@ _EVERY_S = 1.0
 
 @click.command(name="state")
 @click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="LiteLLM's config.yaml."
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read this LiteLLM configuration file.",
 )
-@click.option("--redis", "url", help="redis://, rediss:// or unix:// URL, instead of the configured one.")
-@click.option("--namespace", help="The fleet, if not the configured one.")
+@click.option(
+    "--redis", "url", help="Ask this Redis (redis://, rediss:// or unix:// URL), not the configured one."
+)
+@click.option("--namespace", help="Show this fleet, in place of the configured one.")
 @click.option("--watch", is_flag=True, help="Show it again every second until interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="Print no hints on standard error.")

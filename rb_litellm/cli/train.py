@@ -19,17 +19,19 @@ from rb_litellm.cli.log_options import log_options
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="Graded answers: JSON lines, CSV or Parquet. Repeatable.",
+    help="Read graded answers from this file of JSON lines, CSV or Parquet. May be given several times.",
 )
 @log_options(
     "logs",
     50_000,
-    help="LiteLLM's spend logs, beside or in place of --data: postgresql:// URL or file; repeatable.",
+    help="Read LiteLLM's spend logs, beside or in place of --data, from a postgresql:// URL or a file. May "
+    "be given several times.",
 )
 @click.option(
     "--feedback",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Grades of logged calls: rows of call_id and score, as the setting `feedback` keeps them.",
+    help="Take grades of logged calls from this file: rows of call_id and score, as the setting `feedback` "
+    "keeps them.",
 )
 @click.option(
     "--default",
@@ -38,12 +40,21 @@ from rb_litellm.cli.log_options import log_options
     help="Make the default predictor, for models of any name, from the sets of `routebalance data`.",
 )
 @click.option(
-    "--held-out", is_flag=True, help="With --default: judge it on models and prompts held out, in its card."
+    "--held-out",
+    is_flag=True,
+    help="With --default, judge it on models and prompts held out, and write that to its card.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make; must not exist.")
-@click.option("--seed", type=int, default=0, help="The same data and seed give the same predictor.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Write the predictor to this folder, which must not exist yet.",
+)
+@click.option(
+    "--seed", type=int, default=0, help="Draw by this seed: the same data and seed give the same predictor."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def train(
     data: tuple[Path, ...],
     logs: tuple[str, ...],

@@ -14,6 +14,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
+from rb_litellm.cli.predictor_option import NAMED, name_option, predictor_option
 from rb_litellm.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -27,28 +28,60 @@ _MISSED = 3
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--max-p95-s", type=click.FloatRange(0, min_open=True), help="Limit on the p95 of E2E.")
-@click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Limit, USD per 1,000 requests.")
-@click.option("--min-quality", type=click.FloatRange(0, 1, min_open=True), help="Limit on mean quality.")
+@click.option(
+    "--max-p95-s",
+    type=click.FloatRange(0, min_open=True),
+    help="Keep the 95th percentile of the end-to-end latency below this.",
+)
+@click.option(
+    "--max-cost",
+    type=click.FloatRange(0, min_open=True),
+    help="Keep the cost of 1,000 requests below this, in USD.",
+)
+@click.option(
+    "--min-quality", type=click.FloatRange(0, 1, min_open=True), help="Keep the mean quality above this."
+)
 @click.option(
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="Graded answers, as for `train`; simulated on the paper's cluster.",
+    help="Simulate these graded answers, as `train` reads them, on the paper's cluster. May be given "
+    "several times.",
 )
 @log_options(
-    "sources", 50_000, help="Instead: your own traffic, from LiteLLM's database or a file; repeatable."
+    "sources",
+    50_000,
+    help="Take your own traffic, in place of --data, from LiteLLM's database or a file. May be given several "
+    "times.",
 )
-@click.option("--quality", "qualities", multiple=True, metavar="MODEL=Q", help="As for `replay`.")
-@click.option("--predictor", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--model", "models", multiple=True, metavar="MODEL=NAME", help="The predictor's name for it.")
-@click.option("--rate", type=click.FloatRange(0.01), default=12.0, help="Requests/s of the simulation.")
-@click.option("--requests", type=click.IntRange(50), default=1000, help="Requests of each run.")
-@click.option("--seed", "seeds", type=int, multiple=True, help="Repeatable; robustness is over all. [0 1 2]")
-@click.option("--group", default="auto", help="Routing group named in the lines for the configuration.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write these lines to a file.")
+@click.option(
+    "--quality",
+    "qualities",
+    multiple=True,
+    metavar="MODEL=Q",
+    help="State a model's mean quality from 0 to 1. May be given several times.",
+)
+@predictor_option(show_default="default; none with --from-spend-logs")
+@name_option("log")
+@click.option(
+    "--rate", type=click.FloatRange(0.01), default=12.0, help="Simulate so many requests per second."
+)
+@click.option(
+    "--requests", type=click.IntRange(50), default=1000, help="Simulate so many requests in each run."
+)
+@click.option(
+    "--seed",
+    "seeds",
+    type=int,
+    multiple=True,
+    help="Draw by this seed; robustness is over all of them. May be given several times.  [default: 0, 1, 2]",
+)
+@click.option("--group", default="auto", help="Name this routing group in the lines for the configuration.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write these lines to this file."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def tune(
     max_p95_s: float | None,
     max_cost: float | None,
@@ -58,8 +91,8 @@ def tune(
     max_rows: int,
     strict: bool,
     qualities: tuple[str, ...],
-    predictor: Path | None,
-    models: tuple[str, ...],
+    predictor: str | None,
+    names: tuple[str, ...],
     rate: float,
     requests: int,
     seeds: tuple[int, ...],
@@ -89,12 +122,12 @@ def tune(
 
             if sources:
                 read = read_spend_logs(sources, max_rows, strict=strict)
-                run, rate = _replayed(read, qualities, predictor, models, told), 1.0
+                run, rate = _replayed(read, qualities, predictor or "none", names, told), 1.0
                 members = logged_members(read, group)
                 if not quiet:
                     tell(read.report)
             else:
-                run = _simulated(data, predictor, requests, told)
+                run = _simulated(data, predictor or "default", requests, told)
                 members = [tier.model for tier in PAPER_CLUSTER.tiers]
             found = search(run, wishes, rate, seeds or (0, 1, 2))
     except ValueError as error:
@@ -137,14 +170,21 @@ def snippet(found: Tuned, wishes: Wishes, group: str, members: Sequence[str]) ->
 
 
 def _simulated(
-    data: Sequence[Path], predictor: Path | None, requests: int, told: Callable[[RunResult], None]
+    data: Sequence[Path], predictor: str, requests: int, told: Callable[[RunResult], None]
 ) -> Runner:
     from rb_litellm.sim.cluster import PAPER_CLUSTER
     from rb_litellm.sim.experiment import Experiment
 
     def run(policies: Sequence[str], rates: Sequence[float], seeds: Sequence[int]) -> Sequence[RunResult]:
         experiment = Experiment(
-            PAPER_CLUSTER, data, policies, rates, seeds, requests=requests, predictor=predictor
+            PAPER_CLUSTER,
+            data,
+            policies,
+            rates,
+            seeds,
+            requests=requests,
+            predictor=None if predictor in NAMED else Path(predictor),
+            by_priors=predictor == "none",
         )
         return experiment.run(told)
 
@@ -154,14 +194,14 @@ def _simulated(
 def _replayed(
     read: SpendLog,
     qualities: Sequence[str],
-    predictor: Path | None,
-    models: Sequence[str],
+    predictor: str,
+    names: Sequence[str],
     told: Callable[[RunResult], None],
 ) -> Runner:
     from rb_litellm.cli.replay import read_pairs, read_qualities, replay_of
     from rb_litellm.replay.whatif import Change
 
-    log = replay_of(read, read_qualities(qualities), predictor, dict(read_pairs("model", models)))
+    log = replay_of(read, read_qualities(qualities), predictor, dict(read_pairs("name", names)))
 
     def run(policies: Sequence[str], rates: Sequence[float], seeds: Sequence[int]) -> Sequence[RunResult]:
         results = []
