@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rb_litellm.cli.log_options import log_options
+
+if TYPE_CHECKING:
+    from rb_litellm.train.dataset import Dataset
 
 
 @click.command(context_settings={"show_default": True})
@@ -122,17 +126,10 @@ def train(
             )
     except (ValueError, PredictorError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    seconds = round(time.perf_counter() - started, 2)
+    made = _made(out, started, graded, predictor.models, predictor.version)
+    card = json.loads((out / CARD).read_text(encoding="utf-8"))
     if as_json:
-        document = {
-            "out": str(out),
-            "seconds": seconds,
-            "rows": graded.rows,
-            "prompts": len(graded.prompts),
-            "models": list(predictor.models),
-            "version": predictor.version,
-            "routing": json.loads((out / CARD).read_text(encoding="utf-8"))["routing"],
-        }
+        document = {**made, "routing": card["routing"]}
         if counts is not None:
             document["log"] = {**counts.as_json(), "latency": latencies, "read": read.report.as_json()}
         click.echo(json.dumps(document))
@@ -142,11 +139,8 @@ def train(
                 click.echo(f"log: {line}")
             click.echo(f"log: {counts}")
             click.echo(f"log: latencies of {len(latencies)} deployments, see `latency` in the card")
-        click.echo(
-            f"{out}: version {predictor.version}, {len(predictor.models)} models, "
-            f"{graded.rows} rows of {len(graded.prompts)} prompts, {seconds} s; card in {out / 'card.json'}"
-        )
-        for line in reached(json.loads((out / CARD).read_text(encoding="utf-8"))):
+        click.echo(_in_words(made))
+        for line in reached(card):
             click.echo(line)
 
 
@@ -174,18 +168,24 @@ def _train_default(
             )
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    told = {
+    told = _made(out, started, graded, graded.models, made.version)
+    click.echo(json.dumps(told) if as_json else _in_words(told))
+
+
+def _made(out: Path, started: float, graded: Dataset, models: Sequence[str], version: str) -> dict[str, Any]:
+    """What was made of what, for --json."""
+    return {
         "out": str(out),
         "seconds": round(time.perf_counter() - started, 2),
         "rows": graded.rows,
         "prompts": len(graded.prompts),
-        "models": list(graded.models),
-        "version": made.version,
+        "models": list(models),
+        "version": version,
     }
-    if as_json:
-        click.echo(json.dumps(told))
-    else:
-        click.echo(
-            f"{out}: version {made.version}, {graded.rows} rows of {len(graded.prompts)} prompts and "
-            f"{len(graded.models)} models, {told['seconds']} s; card in {out / 'card.json'}"
-        )
+
+
+def _in_words(made: dict[str, Any]) -> str:
+    return (
+        f"{made['out']}: version {made['version']}, {len(made['models'])} models, {made['rows']} rows of "
+        f"{made['prompts']} prompts, {made['seconds']} s; card in {Path(made['out']) / 'card.json'}"
+    )

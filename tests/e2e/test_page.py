@@ -93,6 +93,27 @@ def test_the_drawer_explains_a_decision_by_keyboard_alone(page: Any) -> None:
     assert "why" in page.evaluate("document.activeElement.textContent")
 
 
+def test_the_decisions_of_all_workers_are_shown_or_those_of_one(page: Any) -> None:
+    workers = page.get_by_label("Worker", exact=True)
+    expect(workers.locator("option")).to_have_count(3)
+    expect(page.locator("#decisions-note")).to_have_text("of 2 workers", timeout=120_000)
+    times = page.locator("#decisions .when").all_inner_texts()
+    assert times == sorted(times, reverse=True)
+    both = page.locator("#decisions tr:visible").count()
+    for name in workers.locator("option").all_inner_texts()[1:]:
+        workers.select_option(name)
+        assert 0 < page.locator("#decisions tr:visible").count() < both
+    workers.select_option("")
+
+
+def test_a_decision_leads_to_its_own_log_in_the_admin_ui(page: Any) -> None:
+    answered = page.locator("#decisions tr").filter(has_not_text="open").first
+    answered.locator("button").click()
+    link = page.get_by_role("link", name="LiteLLM's log of this request")
+    assert re.search(r"/ui/logs/\?log_id=chatcmpl-", link.evaluate("link => link.href"))
+    page.keyboard.press("Escape")
+
+
 def test_decisions_can_be_filtered_and_paused(page: Any, ready: Stage) -> None:
     rows = page.locator("#decisions tr:visible")
     page.get_by_label("Filter").fill("no-such-deployment")

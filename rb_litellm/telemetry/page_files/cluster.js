@@ -9,6 +9,7 @@ function showStatus(status) {
   showFacts(status);
   showStrategies(status);
   showWorkers(status);
+  offerWorkers([status.worker, ...status.peers.map((peer) => peer.worker)]);
   showTiers(status);
   showTraffic(status.recent);
   startWeights(status);
