@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from rb_litellm.cli.demo import demo
+from rb_litellm.cli.measure.demo import demo
 
 MAIN = (sys.executable, "-c", "from rb_litellm.cli import main; main()")
 

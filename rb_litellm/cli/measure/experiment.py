@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
+from rb_litellm.cli.decide.simulate import simulation_progress
 from rb_litellm.cli.screen import Screen
-from rb_litellm.cli.simulate import simulation_progress
 
 
 @click.command(context_settings={"show_default": True})

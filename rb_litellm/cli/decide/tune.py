@@ -198,7 +198,7 @@ def _replayed(
     names: Sequence[str],
     told: Callable[[RunResult], None],
 ) -> Runner:
-    from rb_litellm.cli.replay import read_pairs, read_qualities, replay_of
+    from rb_litellm.cli.decide.replay import read_pairs, read_qualities, replay_of
     from rb_litellm.replay.whatif import Change
 
     log = replay_of(read, read_qualities(qualities), predictor, dict(read_pairs("name", names)))

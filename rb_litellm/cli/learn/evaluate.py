@@ -62,7 +62,7 @@ def evaluate(
     over all shares of strong calls (APGR, 0.5 by chance), and the share of strong calls that recovers 50% and
     80% of it (CPT), as RouteLLM reports them.
     """
-    from rb_litellm.cli.replay import read_pairs
+    from rb_litellm.cli.decide.replay import read_pairs
     from rb_litellm.predictors.model import PredictorError
     from rb_litellm.train.dataset import read_dataset
     from rb_litellm.train.evaluation import evaluate as judge

@@ -121,7 +121,7 @@ class ProxySource:
 
 
 def _redis_source(config: Path | None, url: str | None, namespace: str | None) -> Source:
-    from rb_litellm.cli.state import redis_settings, tables
+    from rb_litellm.cli.operate.state import redis_settings, tables
     from rb_litellm.state.overview import Overview, overview
     from rb_litellm.state.redis import RedisStore
     from rb_litellm.state.redis_settings import RedisSettings

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from rb_litellm.cli.bench_floods import floods
-from rb_litellm.cli.bench_proxy import proxy
-from rb_litellm.cli.bench_state import faults, state, workers
 from rb_litellm.cli.figures import machine, show
+from rb_litellm.cli.measure.bench_floods import floods
+from rb_litellm.cli.measure.bench_proxy import proxy
+from rb_litellm.cli.measure.bench_state import faults, state, workers
 
 
 @click.group()
