@@ -20,6 +20,8 @@ from rb_litellm.demo.load import Answer
 from rb_litellm.demo.truth import published
 from rb_litellm.sim.cluster import PAPER_CLUSTER, Tier
 
+_SLIGHT = 0.02
+"""Differences up to this share are called none."""
 _SHOWN_ERROR = 300
 """Characters of an error."""
 _TIER_OF = {d.id: tier for tier in PAPER_CLUSTER.tiers for d in tier.deployments()}
@@ -171,11 +173,29 @@ def sentences(result: DemoResult) -> list[str]:
         steps = "; ".join(
             f"`{name}` gave {_against(run.total, ours.total)}" for name, run in result.presets.items()
         )
+        unbeaten = [
+            f"`{name}`"
+            for name, run in result.presets.items()
+            if others and all(not beats(other.total, run.total) for _, other in others)
+        ]
+        if unbeaten:
+            steps += (
+                f". At {' and at '.join(unbeaten)} no other strategy is better by more than 2% in any of them"
+            )
         said.append(
             "To try next: other weights, by header `x-routebalance-weights` or in the settings; here "
             f"{steps}."
         )
     return said
+
+
+def beats(one: Figures, other: Figures) -> bool:
+    """Whether the first is better by more than _SLIGHT in quality, mean E2E or cost."""
+    return (
+        one.quality > other.quality * (1.0 + _SLIGHT)
+        or one.mean_e2e_s * (1.0 + _SLIGHT) < other.mean_e2e_s
+        or _per_1k(one) * (1.0 + _SLIGHT) < _per_1k(other)
+    )
 
 
 def _against(one: Figures, other: Figures) -> str:

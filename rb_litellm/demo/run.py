@@ -71,7 +71,7 @@ def _load(options: DemoOptions) -> list[Shot]:
 async def _in_turn(ready: Stage, options: DemoOptions, watcher: Watcher) -> dict[str, StrategyRun]:
     url, shots = f"{ready.url}/v1", _load(options)
     watcher.says("a few requests to each strategy, so that all are warm")
-    warm_up = poisson(options.prompts, _WARM_UP, 8.0, options.seed + 1)
+    warm_up = poisson(options.prompts, _WARM_UP, 16.0, options.seed + 1)
     # A worker's first request imports for a second. No strategy is to take that for a server's slowness, so
     # the one that looks at no times goes first.
     for entrants in (STRATEGIES[:1], ENTRANTS[1:]):

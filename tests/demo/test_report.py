@@ -14,7 +14,7 @@ from rb_litellm.config import parse_deployment, parse_settings
 from rb_litellm.demo.backend import paper_places
 from rb_litellm.demo.load import Answer, Shot
 from rb_litellm.demo.prompts import BUILT_IN, read_prompts
-from rb_litellm.demo.report import DemoResult, StrategyRun, failures, sentences
+from rb_litellm.demo.report import DemoResult, Figures, StrategyRun, beats, failures, sentences
 from rb_litellm.demo.stage import ENTRANTS, group_name, placed, proxy_config, server_id
 from rb_litellm.demo.truth import published
 
@@ -110,6 +110,22 @@ def test_the_demo_ends_with_what_was_gained_what_it_costs_and_what_to_try() -> N
     assert "against least-busy, +100.0 points right answers, -50.0% time, +0.0% cost" in gained
     assert "0.6 ms" in costs
     assert "`cost` gave +0.0 points right answers, +50.0% time" in next_
+    assert "At `cost` no other strategy is better" in next_
+
+
+@pytest.mark.parametrize(
+    ("e2e_s", "right", "better"),
+    [(2.0, True, False), (2.03, True, False), (1.9, True, True), (3.0, False, False)],
+)
+def test_a_strategy_is_better_from_two_percent_on_in_any_of_the_three(
+    e2e_s: float, right: bool, better: bool
+) -> None:
+    def figures(e2e_s: float, right: bool) -> Figures:
+        one = answer("qwen2.5-7b-1", e2e_s)
+        one.right = right
+        return Figures.of([one])
+
+    assert beats(figures(e2e_s, right), figures(2.0, True)) is better
 
 
 def test_failed_requests_are_told_with_their_first_error() -> None:
