@@ -19,7 +19,7 @@ from rb_litellm.demo.stage import ENTRANTS, OURS, PRESETS, STRATEGIES, Stage, gr
 
 _WARM_UP = 24
 """Short requests to each strategy before the first load."""
-_MOST = 0.95
+_MOST = 0.9
 """Share of a load's requests that are answered when the next load begins."""
 
 

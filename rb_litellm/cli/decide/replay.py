@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
+from rb_litellm.cli.named_values import read_numbers, read_pairs, read_qualities
 from rb_litellm.cli.predictor_option import NAMED, name_option, predictor_option
-from rb_litellm.cli.screen import Screen
+from rb_litellm.cli.screen import Screen, progress_bar
 
 if TYPE_CHECKING:
     from rb_litellm.logs.spend_logs import SpendLog
     from rb_litellm.replay.whatif import Replay
 
+_MOST_USD = 1e6
+"""What a server may cost an hour."""
 _DEFAULT = (
     "as-logged",
     "routebalance:balanced",
@@ -130,13 +131,12 @@ def replay(
     if html is not None and html.exists():
         raise click.ClickException(f"{html} exists; nothing is overwritten")
     chosen = policies or tuple(name for name in _DEFAULT if not (without and name == AS_LOGGED))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         change = Change(without, add, read_prices(prices), load)
         beside = [read_scene(text) for text in scenes]
         quality = read_qualities(qualities)
-        costs = {name: _usd(name, told) for name, told in read_pairs("hourly", hourly)}
-        with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
+        costs = read_numbers("hourly", hourly, _MOST_USD, "an amount of USD")
+        with progress_bar(quiet) as progress:
             task = progress.add_task("reading the log", total=len(chosen) + 2)
             read = read_spend_logs(sources, max_rows, strict=strict)
             progress.update(task, advance=1, description="fitting")
@@ -213,15 +213,6 @@ def replay_of(
     return Replay(read.calls, quality, folder, names, poor_fits, by_default=predictor == "default")
 
 
-def read_qualities(told: Sequence[str]) -> dict[str, float]:
-    """Mean quality by model out of MODEL=Q options.
-
-    Raises:
-        ValueError: one is not of that form, or not within [0, 1].
-    """
-    return {name: _share(name, value) for name, value in read_pairs("quality", told)}
-
-
 def _show(document: dict[str, Any], median_error: float) -> None:
     from rb_litellm.replay.check import GOOD_MEDIAN_ERROR
 
@@ -296,39 +287,3 @@ def _table(title: str, columns: Sequence[str]) -> Table:
     for name in columns[1:]:
         table.add_column(name, justify="right", no_wrap=True)
     return table
-
-
-def read_pairs(option: str, told: Sequence[str]) -> list[tuple[str, str]]:
-    """NAME=VALUE options.
-
-    Raises:
-        ValueError: one is not of that form.
-    """
-    pairs = []
-    for text in told:
-        # Deployments may be named by a URL with an = in its query; values hold none.
-        name, mark, value = text.rpartition("=")
-        if not mark or not name:
-            raise ValueError(f"--{option} {text!r}: allowed is NAME=VALUE")
-        pairs.append((name, value))
-    return pairs
-
-
-def _usd(name: str, told: str) -> float:
-    try:
-        value = float(told)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value < 1e6:
-        raise ValueError(f"--hourly {name}={told}: allowed is an amount of USD")
-    return value
-
-
-def _share(name: str, told: str) -> float:
-    try:
-        value = float(told)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"--quality {name}={told}: allowed is a number from 0 to 1")
-    return value

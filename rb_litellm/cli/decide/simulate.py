@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rb_litellm.cli.predictor_option import NAMED, predictor_option
-from rb_litellm.cli.screen import Screen
+from rb_litellm.cli.screen import Screen, progress_bar
 
 _POLICIES = ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-busy")
 
@@ -118,7 +116,7 @@ def simulate(
     if trains and predictor != "default":
         raise click.UsageError("--train makes a predictor, --predictor brings one: give one of them")
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch, simulation_progress(quiet) as progress:
+    with tempfile.TemporaryDirectory() as scratch, progress_bar(quiet) as progress:
         task = progress.add_task("simulating", total=None)
         try:
             servers = load_cluster(cluster)
@@ -173,9 +171,3 @@ def simulate(
         from rb_litellm.sim.report.tables import runs_table
 
         Block(runs_table(results)).show(Screen())
-
-
-def simulation_progress(quiet: bool) -> Progress:
-    """A progress bar on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True)

@@ -198,7 +198,8 @@ def _replayed(
     names: Sequence[str],
     told: Callable[[RunResult], None],
 ) -> Runner:
-    from rb_litellm.cli.decide.replay import read_pairs, read_qualities, replay_of
+    from rb_litellm.cli.decide.replay import replay_of
+    from rb_litellm.cli.named_values import read_pairs, read_qualities
     from rb_litellm.replay.whatif import Change
 
     log = replay_of(read, read_qualities(qualities), predictor, dict(read_pairs("name", names)))

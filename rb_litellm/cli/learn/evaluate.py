@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from rb_litellm.cli.plain_table import show_table
 from rb_litellm.cli.predictor_option import judged, name_option, predictor_option, seen_prompts
+from rb_litellm.cli.screen import progress_bar
 
 SHOWN = 20
 """Pairs of models in the table."""
@@ -62,7 +62,7 @@ def evaluate(
     over all shares of strong calls (APGR, 0.5 by chance), and the share of strong calls that recovers 50% and
     80% of it (CPT), as RouteLLM reports them.
     """
-    from rb_litellm.cli.decide.replay import read_pairs
+    from rb_litellm.cli.named_values import read_pairs
     from rb_litellm.predictors.model import PredictorError
     from rb_litellm.train.dataset import read_dataset
     from rb_litellm.train.evaluation import evaluate as judge
@@ -75,7 +75,6 @@ def evaluate(
         predictor = model
     if (predictor is None) == (study is None):
         raise click.UsageError("give either --predictor default|none|DIR or --study splits|tasks")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         if predictor is not None:
             told, graded = dict(read_pairs("name", names)), read_dataset(data)
@@ -88,7 +87,7 @@ def evaluate(
             report = judge(judged(predictor, graded.models), graded, _prices(prices), seed, told)
             report["trained_on"] = seen
         elif study is not None:
-            with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
+            with progress_bar(quiet) as progress:
                 task = progress.add_task(study, total=None)
                 report = run_study(
                     study,

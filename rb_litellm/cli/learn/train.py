@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rb_litellm.cli.log_options import log_options
+from rb_litellm.cli.screen import progress_bar
 
 if TYPE_CHECKING:
     from rb_litellm.train.dataset import Dataset
@@ -104,11 +103,9 @@ def train(
     answers: list[Answer] = []
     counts = None
     latencies: dict[str, Any] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True, quiet=quiet)
     try:
         check_free(out)
-        with Progress(*columns, console=console, transient=True) as progress:
+        with progress_bar(quiet) as progress:
             task = progress.add_task("reading", total=None)
             if logs:
                 scores = read_feedback(feedback) if feedback else {}
@@ -152,10 +149,9 @@ def _train_default(
     from rb_litellm.train.folder import check_free
 
     started = time.perf_counter()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         check_free(out)
-        with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
+        with progress_bar(quiet) as progress:
             task = progress.add_task("reading", total=None)
             graded = read_dataset(data)
             progress.update(task, description="training")

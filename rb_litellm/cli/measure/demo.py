@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rb_litellm.cli.figures import packages_of
+from rb_litellm.cli.screen import progress_bar
 from rb_litellm.config import SettingsError, parse_settings
 
 _WIDTH = 80
@@ -108,8 +108,7 @@ def demo(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--prompts") from error
     options = DemoOptions(texts, requests, rate, time_scale, seed, weights, port)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(*columns, console=notes, transient=True)
+    progress = progress_bar(quiet)
     try:
         with progress:
             task = progress.add_task("starting", total=requests * len(ENTRANTS))

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import click
 
-from rb_litellm.cli.decide.simulate import simulation_progress
-from rb_litellm.cli.screen import Screen
+from rb_litellm.cli.screen import Screen, progress_bar
 
 
 @click.command(context_settings={"show_default": True})
@@ -79,7 +78,7 @@ def experiment(
     from rb_litellm.sim.world import WorldFiles
 
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch, simulation_progress(quiet) as progress:
+    with tempfile.TemporaryDirectory() as scratch, progress_bar(quiet) as progress:
         task = progress.add_task("reading", total=None)
         try:
             chosen = named(name)
@@ -140,7 +139,7 @@ def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> Non
     """Its world is made up, so that it needs no data; it is judged in means over the seeds."""
     from rb_litellm.sim.experiments import incidents
 
-    with simulation_progress(quiet) as progress:
+    with progress_bar(quiet) as progress:
         task = progress.add_task("incidents", total=None)
         found = incidents.carry_out(range(seeds), lambda what: progress.update(task, description=what))
     if as_json:
