@@ -93,10 +93,10 @@ def test_what_cannot_be_used_is_counted(write_rows: Write) -> None:
     short = {"messages": [{"role": "user", "content": "So ... (litellm_truncated skipped 9 chars) ... it"}]}
     rows = [
         logged(),
-        logged(proxy_server_request={}),
-        logged(status="failure"),
-        logged(completion_tokens=0),
-        logged(proxy_server_request=short),
+        logged(litellm_call_id="c2", proxy_server_request={}),
+        logged(litellm_call_id="c3", status="failure"),
+        logged(litellm_call_id="c4", completion_tokens=0),
+        logged(litellm_call_id="c5", proxy_server_request=short),
     ]
     _, counts = answers_of_calls(read_spend_logs(str(write_rows(rows))), {})
     assert (counts.used, counts.without_prompt, counts.unanswered, counts.shortened) == (2, 1, 2, 1)
