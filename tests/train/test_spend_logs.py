@@ -103,6 +103,21 @@ def test_what_cannot_be_used_is_counted(write_rows: Write) -> None:
     assert "1 without a stored prompt" in str(counts)
 
 
+def test_of_more_text_than_memory_holds_the_latest_calls_are_used(
+    write_rows: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rb_litellm.train.logged.MAX_CHARS", 3 * len("What is a balance?"))
+    rows = [
+        logged(litellm_call_id=f"c{n}", startTime=f"2026-11-01T10:00:0{n}Z", endTime="2026-11-01T10:00:12Z")
+        for n in range(5)
+    ]
+    grades = {f"c{n}": n / 10 for n in range(5)}
+    told, counts = answers_of_calls(read_spend_logs(str(write_rows(rows))), grades)
+    assert [answer.quality for answer in told] == [0.2, 0.3, 0.4]
+    assert counts.older == 2
+    assert "2 older than the latest" in str(counts)
+
+
 def test_a_log_without_prompts_names_the_setting_that_stores_them(write_rows: Write, tmp_path: Path) -> None:
     calls = write_rows([logged(proxy_server_request={})])
     result = train("--from-spend-logs", calls, "--out", tmp_path / "model")
