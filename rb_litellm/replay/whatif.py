@@ -183,7 +183,9 @@ class Replay:
         cluster = logged_cluster(
             self.servers, self.quality, self._left_out(change), self._prices(change), self._added(change)
         )
-        return cluster, to_requests(self.calls, self.servers, cluster, self._predictions, change.load)
+        return cluster, to_requests(
+            self.calls, self.servers, cluster, self._predictions, change.load, self._slow
+        )
 
     def _left_out(self, change: Change) -> set[str]:
         left_out: set[str] = set()
