@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from rb_litellm.cli.bench_fleet import fleet
 from rb_litellm.cli.bench_floods import floods
 from rb_litellm.cli.bench_proxy import proxy
 from rb_litellm.cli.bench_state import faults, state, workers
@@ -120,5 +121,5 @@ def semantic(data: tuple[Path, ...], seed: int, as_json: bool, quiet: bool) -> N
     show({**result, "machine": machine()}, as_json)
 
 
-for command in (proxy, faults, floods, workers, state):
+for command in (proxy, faults, floods, fleet, workers, state):
     bench.add_command(command)
