@@ -18,7 +18,7 @@ from rb_litellm.core.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.streams import Chunks
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.state.gauges import Gauge, Load
+from rb_litellm.state.exchange.gauges import Gauge, Load
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.reckoning import Peers, Reckoner

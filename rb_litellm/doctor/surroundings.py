@@ -19,9 +19,9 @@ from rb_litellm.doctor.finding import Finding, error, ok, warn
 from rb_litellm.litellm_adapter.hosts.choose import FIRST_UNSEEN
 from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM, current
 from rb_litellm.litellm_adapter.register import register
-from rb_litellm.state.overview import overview
-from rb_litellm.state.redis import RedisStore, connect
-from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.exchange.overview import overview
+from rb_litellm.state.exchange.redis import RedisStore, connect
+from rb_litellm.state.exchange.redis_settings import RedisSettings
 
 _PINGS = 7
 _SLOW_MS = 20.0

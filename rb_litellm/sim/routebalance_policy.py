@@ -41,7 +41,7 @@ from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.policy import REFUSED, DecisionQueue
 from rb_litellm.sim.workload import Request
-from rb_litellm.state.gauges import StoredGauge, decode, encode
+from rb_litellm.state.exchange.gauges import StoredGauge, decode, encode
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.reckoning import Peers, Reckoner

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, InstanceState, Seen
+from rb_litellm.state.exchange.gauges import Gauge, wire_name
 from rb_litellm.state.external_load import ExternalLoad
-from rb_litellm.state.gauges import Gauge, wire_name
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 

@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.state.gauges import StoredGauge, decode
+from rb_litellm.state.exchange.gauges import StoredGauge, decode
+from rb_litellm.state.exchange.publisher import GaugePublisher
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
-from rb_litellm.state.publisher import GaugePublisher
 from rb_litellm.state.reckoning import Peers
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
 
 FLEET = "rb:1:{default}"
 HUGE = "9" * 400

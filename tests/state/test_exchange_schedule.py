@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.state.exchange_schedule import MAX_PAUSE_S, MIN_PAUSE_S, pauses_s
+from rb_litellm.state.exchange.schedule import MAX_PAUSE_S, MIN_PAUSE_S, pauses_s
 
 SEEDS = st.integers(0, 1000).map(Random)
 

@@ -12,9 +12,9 @@ import redis
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.config import RedisSettingsArgs
 from rb_litellm.core.grade_sums import HALF_LIFE_S, Grades, GradeSum
-from rb_litellm.state.gauges import GaugeError, decode
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.exchange.gauges import GaugeError, decode
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.core.grade_sums import MAX_NAMES, MOST, Grades, GradeSum
-from rb_litellm.state.memory import MemoryStore
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.exchange.memory import MemoryStore
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
 
 VALKEY = os.environ.get("VALKEY_SERVER") or shutil.which("valkey-server")
 

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import InstanceState, Prediction
+from rb_litellm.state.exchange.publisher import GaugePublisher
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
-from rb_litellm.state.publisher import GaugePublisher
 from rb_litellm.state.reckoning import Peers
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
 
 TICK_S = 0.001
 """Between two looks at whether the event loop goes round."""

@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rb_litellm.config import RedisSettingsArgs
-from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import Ledger
-from rb_litellm.state.publisher import (
+from rb_litellm.state.exchange.publisher import (
     ExchangeStatus,
     FailureShare,
     GaugePublisher,
@@ -22,9 +20,11 @@ from rb_litellm.state.publisher import (
     PrefixShare,
     UsageShare,
 )
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.index import DeploymentIndex
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Peers
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
 
 _PATIENCE_S = 1.0
 """LiteLLM attaches its Redis to a Router some moments after building it."""

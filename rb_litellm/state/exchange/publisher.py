@@ -4,7 +4,7 @@ There is one exchange per interval, earlier when the load has changed, and never
 
 A circuit breaker (Nygard, Release It!) spares a failing store. It opens after two failures in a row, or if
 the very first exchange fails: one line is logged, the connection is dropped, and single exchanges are tried
-at growing intervals, up to MAX_PAUSE_S of `exchange_schedule`. The first success closes it, with another
+at growing intervals, up to MAX_PAUSE_S of `schedule`. The first success closes it, with another
 line. Nothing is queued meanwhile: a gauge describes the present, so only the latest one matters.
 """
 
@@ -26,12 +26,12 @@ from uuid import uuid4
 from rb_litellm.core.grade_sums import Grades
 from rb_litellm.core.types import Seen
 from rb_litellm.redaction import one_line, without_secrets
-from rb_litellm.state.exchange_schedule import pauses_s
-from rb_litellm.state.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
+from rb_litellm.state.exchange.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
+from rb_litellm.state.exchange.schedule import pauses_s
+from rb_litellm.state.exchange.store import GaugeStore
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Peers
-from rb_litellm.state.store import GaugeStore
 
 LEARNED_EVERY_S = 10.0
 """Time between exchanges of what workers have learned; the first one follows the first exchange of gauges."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from rb_litellm.core.grade_sums import Grades
-from rb_litellm.state.gauges import StoredGauge
+from rb_litellm.state.exchange.gauges import StoredGauge
 
 MAX_LEARNED = 4096
 """Names of which something learned is kept; with more, all is forgotten and told anew."""

@@ -38,16 +38,16 @@ from rb_litellm.core.grade_sums import (
     Grades,
     GradeSum,
 )
-from rb_litellm.state.gauges import WIRE_VERSION, StoredGauge
-from rb_litellm.state.redis_settings import RedisSettings
-from rb_litellm.state.store import MAX_LEARNED, MAX_PEERS
+from rb_litellm.state.exchange.gauges import WIRE_VERSION, StoredGauge
+from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.store import MAX_LEARNED, MAX_PEERS
 
 
 class Script:
     """A Lua script, sent in full only to a server that does not have it yet."""
 
     def __init__(self, name: str) -> None:
-        self._source = (files("rb_litellm.state") / "scripts" / name).read_text("utf-8")
+        self._source = (files("rb_litellm.state.exchange") / "scripts" / name).read_text("utf-8")
         self._sha: str | None = None
 
     async def run(self, client: Any, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rb_litellm.state.gauges import GaugeError, StoredGauge, decode
+from rb_litellm.state.exchange.gauges import GaugeError, StoredGauge, decode
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 
 from rb_litellm.core.grade_sums import MAX_NAMES, FadingSums, Grades
-from rb_litellm.state.gauges import StoredGauge
-from rb_litellm.state.store import MAX_LEARNED, MAX_PEERS
+from rb_litellm.state.exchange.gauges import StoredGauge
+from rb_litellm.state.exchange.store import MAX_LEARNED, MAX_PEERS
 
 
 class MemoryStore:
