@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -19,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import InstanceState, Prediction
+from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import GaugePublisher
 from rb_litellm.state.exchange.redis import RedisStore
 from rb_litellm.state.exchange.redis_settings import RedisSettings
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
-from rb_litellm.state.reckoning import Peers
 
 TICK_S = 0.001
 """Between two looks at whether the event loop goes round."""
@@ -136,7 +137,7 @@ async def measured(task: Task) -> Figures:
     its.start()
     while (now := time.monotonic()) < task.until_s:
         await asyncio.sleep(0.02)
-        ages = [gauge.age_s for gauge in peers.gauges]
+        ages = [worker.age_s for worker in peers.workers]
         if now >= task.from_s and ages:
             figures.staleness_s.append(peers.silence_s(now) + float(np.mean(ages)))
     _end(figures, its)
@@ -165,8 +166,14 @@ def main(argument: str) -> None:
     """Do what the task says, and print the figures."""
     told: dict[str, Any] = json.loads(argument)
     task = Task(**{**told, "names": tuple(told["names"])})
-    figures = asyncio.run((measured if len(task.names) == 1 else standing)(task))
+    asyncio.run(_told(task))
+
+
+async def _told(task: Task) -> None:
+    figures = await (measured if len(task.names) == 1 else standing)(task)
     print(json.dumps(asdict(figures)), flush=True)
+    # As a worker that is killed: the others' exchanges are not waited for.
+    os._exit(0)
 
 
 if __name__ == "__main__":

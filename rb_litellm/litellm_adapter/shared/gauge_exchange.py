@@ -11,20 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from rb_litellm.config import RedisSettingsArgs
-from rb_litellm.state.exchange.publisher import (
-    ExchangeStatus,
+from rb_litellm.state.exchange.peers import Peers
+from rb_litellm.state.exchange.publisher import ExchangeStatus, GaugePublisher
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.shared import (
     FailureShare,
-    GaugePublisher,
     GradeShare,
     LearnedShare,
     PrefixShare,
     UsageShare,
 )
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
-from rb_litellm.state.reckoning import Peers
 
 _PATIENCE_S = 1.0
 """LiteLLM attaches its Redis to a Router some moments after building it."""

@@ -1,32 +1,40 @@
-"""Gauges in Redis: each worker writes its own key, with a TTL, and reads the others' in the same round trip.
+"""Loads in Redis: each worker replaces its own share, and the totals of all are kept beside the shares.
 
-Two workers never write the same key, except the set of names, which repairs itself. Keys carry a version and
-the namespace, and a hash tag that keeps a fleet in one slot of a Redis Cluster:
+Everything happens in one script a round trip, see `scripts/fleet.lua`: what a worker hears grows with the
+deployments, not with workers times deployments. Keys carry a version and the namespace, and a hash tag that
+keeps a fleet in one slot of a Redis Cluster:
 
-    rb:1:{NAMESPACE}:workers           names of the workers
+    rb:2:{NAMESPACE}:meta              what the following belong to: generation, epoch, counts
+    rb:2:{NAMESPACE}:slots             where each deployment stands in shares and totals
+    rb:2:{NAMESPACE}:shares            what each worker last told, until its TTL has passed
+    rb:2:{NAMESPACE}:alive             when that is
+    rb:2:{NAMESPACE}:totals            the sum of the shares
+    rb:2:{NAMESPACE}:notes, :told      what workers saw of what fails, prefixes they sent, and in what order
     rb:1:{NAMESPACE}:learned           latencies that workers have learned, by deployment; kept for an hour
     rb:1:{NAMESPACE}:grade_sums        sums of users' grades, by model and kind of prompt; kept for 90 days
     rb:1:{NAMESPACE}:grades            grades of calls whose worker has not taken them up yet
-    rb:1:{NAMESPACE}:gauge:WORKER      that worker's gauge, gone when its TTL passes
 
-It works with Redis >= 5 and Valkey, through redis-py's own clients.
+Workers of the version before are met at their own keys, see `previous`. It works with Redis >= 6.2 and
+Valkey, through redis-py's own clients.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from time import monotonic
 from typing import Any
 
+import numpy as np
 import redis.asyncio as redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import RedisError
 
 from rb_litellm.core.grade_sums import (
     GRADES_TTL_S,
@@ -38,59 +46,147 @@ from rb_litellm.core.grade_sums import (
     Grades,
     GradeSum,
 )
-from rb_litellm.state.exchange.gauges import WIRE_VERSION, StoredGauge
+from rb_litellm.state.exchange.gauges import WIRE_VERSION as GAUGE_VERSION
+from rb_litellm.state.exchange.gauges import StoredGauge
+from rb_litellm.state.exchange.previous import PreviousVersion
+from rb_litellm.state.exchange.reading import gauges_of, read_gauges
 from rb_litellm.state.exchange.redis_settings import RedisSettings
-from rb_litellm.state.exchange.store import MAX_LEARNED, MAX_PEERS
+from rb_litellm.state.exchange.script import Script
+from rb_litellm.state.exchange.share import OwnShare, Slots, Totals, sent
+from rb_litellm.state.exchange.store import MAX_LEARNED, Reading
+from rb_litellm.state.exchange.wire import (
+    COLUMN,
+    MAX_NOTE_BYTES,
+    SHARE_HEAD,
+    WIRE_VERSION,
+    Heard,
+    Told,
+    WorkerLoad,
+    bounded,
+)
 
-
-class Script:
-    """A Lua script, sent in full only to a server that does not have it yet."""
-
-    def __init__(self, name: str) -> None:
-        self._source = (files("rb_litellm.state.exchange") / "scripts" / name).read_text("utf-8")
-        self._sha: str | None = None
-
-    async def run(self, client: Any, keys: Sequence[str], args: Sequence[str | bytes]) -> Any:
-        """The script's answer."""
-        if self._sha is not None:
-            try:
-                return await client.evalsha(self._sha, len(keys), *keys, *args)
-            except NoScriptError:
-                self._sha = None  # the server was restarted or flushed, or it is another one
-        reply = await client.eval(self._source, len(keys), *keys, *args)
-        self._sha = _sha1(self._source)
-        return reply
+_PARTS = ("meta", "slots", "shares", "alive", "totals", "notes", "told")
+"""In the order in which `scripts/fleet.lua` names them."""
+_OTHER_GENERATION, _TELL_ALL = 1, 2
+"""Answers of `scripts/tell.lua`."""
+_TRIES = 4
+_NAMES_AT_ONCE = 2_000
 
 
 class RedisStore:
-    """Gauges of one fleet (namespace) in one Redis. It connects at first use, with one connection."""
+    """Loads of one fleet (namespace) in one Redis. It connects at first use, with one connection."""
 
     kind = "redis"
 
-    def __init__(self, settings: RedisSettings) -> None:
+    def __init__(self, settings: RedisSettings, clock: Callable[[], float] = monotonic) -> None:
         self._settings = settings
-        self._prefix = f"rb:{WIRE_VERSION}:{{{settings.namespace}}}"
+        self._clock = clock
+        fleet = f"{{{settings.namespace}}}"
+        self._prefix = f"rb:{GAUGE_VERSION}:{fleet}"
+        self._keys = [f"rb:{WIRE_VERSION}:{fleet}:{part}" for part in _PARTS]
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._known: list[str] = []
-        self._exchange = Script("exchange.lua")
-        self._read = Script("read.lua")
+        self._share, self._slots, self._totals = OwnShare(), Slots(), Totals()
+        self._previous = PreviousVersion(self._prefix, clock)
+        self._note: bytes = b""
+        self._note_is_new = False
+        self._notes_heard = 0
+        self._doubted = False
+        self._ttl_s = settings.ttl_s
+        self._tell, self._take = Script("fleet.lua", "tell.lua"), Script("fleet.lua", "slots.lua")
+        self._leave, self._look = Script("fleet.lua", "leave.lua"), Script("fleet.lua", "look.lua")
         self._grades = Script("grades.lua")
 
-    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
-        """Write `origin`'s gauge and read those of the workers in the previous answer, in one round trip.
+    async def exchange(self, origin: str, told: Told, ttl_s: float, workers: bool = False) -> Heard:
+        """Tell what has changed of `origin`'s load, and get the sums of all others, in one round trip.
+
+        Further round trips are made where a name has no slot yet, where the store has lost what was told, and
+        while a worker of the version before is there.
 
         Raises:
             OSError, redis.RedisError, TimeoutError: the connection or the server failed.
         """
-        known = [name for name in self._known if name != origin]
-        names, gauges, ages = await self._exchange.run(
-            self._connected(),
-            [f"{self._prefix}:workers", self._key(origin), *map(self._key, known)],
-            [origin, str(round(ttl_s * 1000)), payload, *known],
+        client, self._ttl_s = self._connected(), ttl_s
+        if told.note is not None and len(told.note) <= MAX_NOTE_BYTES:
+            self._note, self._note_is_new = told.note, True
+        try:
+            for _ in range(_TRIES):
+                heard = await self._exchange_once(client, origin, told, ttl_s, workers)
+                if heard is not None:
+                    break
+            else:
+                raise RedisError(f"the store lost what was told {_TRIES} times in one exchange")
+        except BaseException:
+            # It is not known whether the share has arrived.
+            self._share.forget()
+            raise
+        gauges = await self._previous.exchange(client, origin, told.gauge, ttl_s)
+        return replace(heard, gauges=gauges)
+
+    async def _exchange_once(
+        self, client: Any, origin: str, told: Told, ttl_s: float, workers: bool
+    ) -> Heard | None:
+        missing = self._slots.missing(told.names)
+        if missing or self._slots.generation is None:
+            for first in range(0, max(len(missing), 1), _NAMES_AT_ONCE):
+                names = list(missing[first : first + _NAMES_AT_ONCE])
+                generation, slots = await self._take.run(client, self._keys, names)
+                self._slots.given(generation, slots)
+                if self._slots.generation is None:
+                    self._begin_anew()
+                    return None
+        table, now_ms = bounded(told.table), self._clock() * 1000.0
+        size = len(table)
+        slots_of = self._slots.of(size)
+        changed = self._share.changes(table, now_ms)
+        number = _first_number() if self._share.number is None else (self._share.number + 1) & 0xFFFFFFFF
+        answer = await self._tell.run(
+            client,
+            self._keys,
+            [
+                origin,
+                str(round(ttl_s * 1000)),
+                self._slots.generation or b"",
+                "" if self._share.number is None else str(self._share.number),
+                str(number),
+                str(min(max(round(told.up_s), 0), 0xFFFFFFFF)),
+                str(min(int(table[:, COLUMN.in_flight].sum()), 0xFFFFFFFF)),
+                sent(slots_of, table, changed),
+                self._note if self._note_is_new else b"",
+                str(self._notes_heard),
+                f"{self._totals.version:.0f}",
+                "1" if workers else "",
+                "1" if self._doubted else "",
+            ],
         )
-        self._known = sorted(_text(name) for name in names)[: MAX_PEERS + 1]
-        return _stored_gauges(known, gauges, ages)
+        if answer[0] == _OTHER_GENERATION:
+            self._begin_anew()
+            return None
+        if answer[0] == _TELL_ALL:
+            self._share.forget()
+            return None
+        ms, epoch_ms, count, version, chunks, notes, last_note, living, bad = answer[1:]
+        ms, epoch_ms = float(ms), float(epoch_ms)
+        self._share.arrived(table, changed, number, now_ms, ms, epoch_ms)
+        self._totals.update(float(version), chunks)
+        others, right = self._totals.others(slots_of, *self._share.rows(size), ms)
+        self._note_is_new, self._notes_heard, self._doubted = False, int(last_note), not right
+        return Heard(
+            others,
+            max(int(count) - 1, 0),
+            tuple(
+                StoredGauge(_text(name), float(age) / 1000.0, payload)
+                for name, age, payload in zip(notes[::3], notes[1::3], notes[2::3], strict=True)
+            ),
+            _workers(living, ms + epoch_ms) if workers else None,
+            unreadable=int(bad) + (not right),
+        )
+
+    def _begin_anew(self) -> None:
+        self._slots.forget()
+        self._share.forget()
+        self._totals.forget()
+        self._notes_heard, self._note_is_new = 0, bool(self._note)
 
     async def share_learned(self, told: Mapping[str, bytes], ttl_s: float) -> dict[str, bytes]:
         """Leave what this worker has learned in the fleet's hash, and get all of it.
@@ -136,28 +232,24 @@ class RedisStore:
         )
 
     async def remove(self, origin: str) -> None:
-        """Remove `origin`'s gauge."""
+        """Take `origin`'s load away."""
         client = self._connected()
-        await client.delete(self._key(origin))
-        await client.srem(f"{self._prefix}:workers", origin)
+        await self._leave.run(client, self._keys, [origin, str(round(self._ttl_s * 1000))])
+        await self._previous.remove(client, origin)
 
-    async def read(self) -> list[StoredGauge]:
-        """All gauges of the fleet; writes nothing."""
+    async def read(self) -> Reading:
+        """All loads of the fleet, those of workers of the version before too; writes nothing."""
         client = self._connected()
-        names = sorted(_text(name) for name in await client.smembers(f"{self._prefix}:workers"))
-        if not names:
-            return []
-        gauges, ages = await self._read.run(client, [self._key(name) for name in names], [])
-        return _stored_gauges(names, gauges, ages)
+        ms, now_ms, names, shares, unread = await self._look.run(client, self._keys, [])
+        gauges, unreadable = gauges_of(float(ms), float(now_ms), names, shares)
+        previous, damaged = read_gauges(await self._previous.read(client))
+        return Reading((*gauges, *previous), (*unreadable, *map(_text, unread), *damaged))
 
     async def close(self) -> None:
         """Drop the connection; the next call makes a new one."""
         client, self._client = self._client, None
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.aclose()
-
-    def _key(self, origin: str) -> str:
-        return f"{self._prefix}:gauge:{origin}"
 
     def _connected(self) -> Any:
         # Connections belong to an event loop; in another loop the store connects anew.
@@ -192,16 +284,6 @@ def connect(settings: RedisSettings) -> Any:
     )
 
 
-def _stored_gauges(
-    names: Sequence[str], gauges: Sequence[bytes | None], ages: Sequence[bytes]
-) -> list[StoredGauge]:
-    return [
-        StoredGauge(name, float(age) / 1000.0 if age else math.nan, payload)
-        for name, payload, age in zip(names, gauges, ages, strict=True)
-        if payload is not None
-    ]
-
-
 def _scores(told: Sequence[str]) -> dict[str, float]:
     """Grades by call id, out of a flat list; what is no grade is left out."""
     found = {}
@@ -212,11 +294,20 @@ def _scores(told: Sequence[str]) -> dict[str, float]:
     return found
 
 
+def _workers(living: Sequence[bytes], now_ms: float) -> tuple[WorkerLoad, ...]:
+    """Workers by name, out of names and heads of shares; without those that have none."""
+    found = []
+    for name, head in zip(living[::2], living[1::2], strict=True):
+        if len(head) == SHARE_HEAD.itemsize:
+            at_ms, _, up_s, in_flight = np.frombuffer(head, SHARE_HEAD)[0].tolist()
+            if 0.0 <= at_ms <= now_ms + 1e6:
+                found.append(WorkerLoad(_text(name), max(now_ms - at_ms, 0.0) / 1000.0, up_s, in_flight))
+    return tuple(found)
+
+
+def _first_number() -> int:
+    return secrets.randbits(32)
+
+
 def _text(name: bytes | str) -> str:
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-
-
-def _sha1(source: str) -> str:
-    from hashlib import sha1
-
-    return sha1(source.encode(), usedforsecurity=False).hexdigest()

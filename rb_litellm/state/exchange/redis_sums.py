@@ -11,8 +11,9 @@ import asyncio
 from typing import Any
 
 from rb_litellm.state.exchange.gauges import WIRE_VERSION
-from rb_litellm.state.exchange.redis import Script, connect
+from rb_litellm.state.exchange.redis import connect
 from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.script import Script
 
 
 class RedisSums:

@@ -1,42 +1,53 @@
-"""The interface through which workers exchange gauges. Memory and Redis implement it, with the same tests."""
+"""The interface through which workers exchange loads. Memory and Redis implement it, with the same tests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from rb_litellm.core.grade_sums import Grades
-from rb_litellm.state.exchange.gauges import StoredGauge
+from rb_litellm.state.exchange.gauges import Gauge
+from rb_litellm.state.exchange.wire import Heard, Told
 
 MAX_LEARNED = 4096
 """Names of which something learned is kept; with more, all is forgotten and told anew."""
 MAX_PEERS = 512
-"""Other workers whose gauges are read at most, in no particular choice."""
+"""Other workers that are named at most, in no particular choice; sums have those of all."""
 
 
-class GaugeStore(Protocol):
-    """Each worker writes its own gauge here and reads those of the others.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The loads of a whole fleet, worker by worker."""
 
-    A gauge expires `ttl_s` after it was last written. A store never merges or changes gauges.
+    gauges: tuple[Gauge, ...]
+    unreadable: tuple[str, ...] = ()
+    """Names of workers whose load has another version or is damaged."""
+
+
+class LoadStore(Protocol):
+    """Each worker tells its own load here and gets the sums of all others.
+
+    What a worker told counts for `ttl_s` after it last told anything.
     """
 
     kind: str
     """memory or redis."""
 
-    async def exchange(self, origin: str, payload: bytes, ttl_s: float) -> list[StoredGauge]:
-        """Write `origin`'s gauge and read those of all others, in one round trip.
+    async def exchange(self, origin: str, told: Told, ttl_s: float, workers: bool = False) -> Heard:
+        """Put `origin`'s load in the place of the one before, and get the sums of all others.
 
-        A worker that has just joined may be missing from the first answer.
+        `workers` asks for each of them by name too. A worker that has just joined may be missing.
 
         Raises:
-            OSError or the store's own errors: the gauge may or may not have been written then.
+            OSError or the store's own errors: the load may or may not have been taken in then.
         """
         ...
 
     async def share_learned(self, told: Mapping[str, bytes], ttl_s: float) -> dict[str, bytes]:
         """Leave what this worker has learned, by name, and get what all have; kept for `ttl_s` after this.
 
-        Unlike gauges it outlives the workers, so that a new one starts from what others learned.
+        Unlike loads it outlives the workers, so that a new one starts from what others learned.
         """
         ...
 
@@ -48,11 +59,11 @@ class GaugeStore(Protocol):
         ...
 
     async def remove(self, origin: str) -> None:
-        """Remove `origin`'s gauge, as a worker that ends does."""
+        """Take `origin`'s load away, as a worker that ends does."""
         ...
 
-    async def read(self) -> list[StoredGauge]:
-        """Read all gauges; writes nothing."""
+    async def read(self) -> Reading:
+        """Read all loads, worker by worker; writes nothing."""
         ...
 
     async def close(self) -> None:
