@@ -15,16 +15,18 @@ from rb_litellm.state.exchange.wire import (
     COLUMN,
     MAX_SLOTS,
     NO_SLOT,
-    ROW,
     SENT,
     TOTALS_CHUNK,
-    bounded,
 )
 
 _TOLERANCE = 1.0 / 32.0
 """Pending output tokens are told where they have left what others reckon by more than this share,"""
 _SLACK = 4.0
 """and by more than so many."""
+_NOT_RECKONED = [COLUMN.in_flight, COLUMN.prefill, COLUMN.rate]
+_EXACT = 2.0**53
+_FIELDS = ("in_flight", "prefill", "line", "rate")
+"""In the order of `wire.Columns`: a line stands where what is left to decode is read off it."""
 
 
 class OwnShare:
@@ -55,8 +57,7 @@ class OwnShare:
         reckoned = told[:, COLUMN.decode] - told[:, COLUMN.rate] * passed_s
         decode = table[:, COLUMN.decode]
         off = np.abs(decode - reckoned) > np.maximum(decode * _TOLERANCE, _SLACK)
-        for column in (COLUMN.in_flight, COLUMN.prefill, COLUMN.rate):
-            off |= table[:, column] != told[:, column]
+        off |= (table != told)[:, _NOT_RECKONED].any(axis=1)
         return np.asarray(off)
 
     def arrived(
@@ -123,11 +124,11 @@ class Totals:
 
     def __init__(self) -> None:
         self.version = 0.0
-        self._rows = np.zeros(0, dtype=ROW)
+        self._columns: FloatArray = np.zeros((4, 0))
 
     def forget(self) -> None:
         """Read all of them at the next exchange."""
-        self.version, self._rows = 0.0, np.zeros(0, dtype=ROW)
+        self.version, self._columns = 0.0, np.zeros((4, 0))
 
     def update(self, version: float, chunks: bytes) -> None:
         """Take in the chunks that have changed.
@@ -141,38 +142,47 @@ class Totals:
             size = (int(numbers.max()) + 1) * CHUNK
             if size > MAX_SLOTS:
                 raise ValueError(f"totals have {size} rows; at most {MAX_SLOTS} are allowed")
-            if size > self._rows.size:
-                self._rows = np.concatenate([self._rows, np.zeros(size - self._rows.size, dtype=ROW)])
-            self._rows.reshape(-1, CHUNK)[numbers] = changed["rows"]
+            missing = size - self._columns.shape[1]
+            if missing > 0:
+                self._columns = np.concatenate([self._columns, np.zeros((4, missing))], axis=1)
+            for column, name in zip(self._columns, _FIELDS, strict=True):
+                column.reshape(-1, CHUNK)[numbers] = changed["rows"][name]
         self.version = version
 
     def others(
         self, slots: IntArray, own: IntArray, own_line: FloatArray, ms: float
     ) -> tuple[FloatArray, bool]:
         """(K, 4) the totals less this worker's share, `ms` after the epoch; and whether they can be right."""
-        found = np.zeros((slots.size, 4))
-        there = slots < self._rows.size
-        rows = self._rows[slots[there]]
-        mine = own[there]
-        found[there, COLUMN.in_flight] = rows["in_flight"] - mine[:, COLUMN.in_flight].astype(np.float64)
-        found[there, COLUMN.prefill] = rows["prefill"] - mine[:, COLUMN.prefill].astype(np.float64)
-        found[there, COLUMN.rate] = rows["rate"] - mine[:, COLUMN.rate].astype(np.float64)
-        line = rows["line"] - own_line[there]
-        right = bool(
-            found.min(initial=0.0) >= 0.0 and np.isfinite(line).all() and line.min(initial=0.0) >= 0.0
-        )
-        left = (line - found[there, COLUMN.rate] * ms) / 1000.0
+        known = self._columns.shape[1]
+        there = slots < known
+        if there.all():
+            found = self._columns[:, slots]
+        else:
+            found = np.zeros((4, slots.size))
+            found[:, there] = self._columns[:, slots[there]]
+            own, own_line = np.where(there[:, None], own, 0), np.where(there, own_line, 0.0)
+        in_flight, prefill, line, rate = found
+        in_flight -= own[:, COLUMN.in_flight]
+        prefill -= own[:, COLUMN.prefill]
+        rate -= own[:, COLUMN.rate]
+        line -= own_line
+        # NaN is no number that is 0 or more.
+        right = bool((found >= 0.0).all() and (line < _EXACT).all())
+        if not right:
+            found[:] = np.clip(np.nan_to_num(found), 0.0, 1e15)
+        line -= rate * ms
+        line /= 1000.0
         # Every open attempt is counted with a token at least.
-        found[there, COLUMN.decode] = np.maximum(np.nan_to_num(left), found[there, COLUMN.in_flight])
-        return np.clip(found, 0.0, 1e15), right
+        np.maximum(line, in_flight, out=line)
+        return found.T, right
 
 
 def sent(slots: IntArray, table: IntArray, changed: BoolArray) -> bytes:
-    """The changed rows as they travel, in the order of their slots."""
+    """The changed rows of a bounded table as they travel, in the order of their slots."""
     chosen = np.flatnonzero(changed & (slots < MAX_SLOTS))
     chosen = chosen[slots[chosen].argsort(kind="stable")]
     rows = np.zeros(chosen.size, dtype=SENT)
-    figures = bounded(table[chosen])
+    figures = table[chosen]
     rows["slot"] = slots[chosen]
     for name in ("in_flight", "prefill", "decode", "rate"):
         rows[name] = figures[:, getattr(COLUMN, name)]
