@@ -8,9 +8,11 @@ import logging
 import math
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from rb_litellm.config import RedisSettingsArgs
+from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import ExchangeStatus, GaugePublisher
 from rb_litellm.state.exchange.redis import RedisStore
@@ -137,6 +139,7 @@ class Sharing:
             grades=self.grades,
             usage=self._usage,
             failures=self.failures,
+            driven=partial(LOOP_HOLDS.driven, "exchange"),
         )
 
 

@@ -17,11 +17,11 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from random import Random
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal, Protocol, TypeVar
 from uuid import uuid4
 
 from rb_litellm.redaction import one_line, without_secrets
@@ -55,6 +55,7 @@ NAMES_EVERY_S = 1.0
 
 _log = logging.getLogger("rb_litellm")
 
+T = TypeVar("T")
 Mode = Literal["memory", "redis", "degraded"]
 Breaker = Literal["closed", "open", "half-open"]
 """half-open: an exchange is tried while the breaker is open."""
@@ -82,6 +83,18 @@ class ExchangeStatus:
     """Loads of others that could not be read, since the start."""
 
 
+class Driven(Protocol):
+    """Awaits a coroutine."""
+
+    def __call__(self, work: Coroutine[Any, Any, T], /) -> Coroutine[Any, Any, T]:
+        """What it returns."""
+        ...
+
+
+async def _as_it_is(work: Coroutine[Any, Any, T]) -> T:
+    return await work
+
+
 class GaugePublisher:
     """Tells the ledger's sums and passes those of the other workers to `peers`."""
 
@@ -104,8 +117,11 @@ class GaugePublisher:
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
+        driven: Driven = _as_it_is,
     ) -> None:
         """Without a `store` nothing is exchanged. `shown` names the store in logs.
+
+        `driven` awaits a coroutine of the exchange; it may look how long that holds the event loop.
 
         `timeout_s` bounds one exchange, connecting included; the store's own timeouts are shorter.
         """
@@ -125,6 +141,7 @@ class GaugePublisher:
         self._outages = failures
         self._origin = origin or worker_name()
         self._clock = clock
+        self._driven = driven
         self._random = random or Random()
         self._since_s = clock()
         self._task: asyncio.Task[None] | None = None
@@ -201,9 +218,8 @@ class GaugePublisher:
             self._published_changes = self._ledger.changes
             self._exchanges += 1
             told, names = self._told(before), self._asks_for_names(before)
-            heard = await asyncio.wait_for(
-                self._store.exchange(self._origin, told, self._ttl_s, names), self._timeout_s
-            )
+            exchange = self._store.exchange(self._origin, told, self._ttl_s, names)
+            heard = await asyncio.wait_for(self._driven(exchange), self._timeout_s)
             after = self._clock()
             self._hear(heard, (before + after) / 2.0)
             self._last_s = after
@@ -223,7 +239,7 @@ class GaugePublisher:
         # A cancellation may be lost in `wait_for`, so the task also looks whether it is still the one.
         while self._task is asyncio.current_task():
             began = self._clock()
-            await self.step()
+            await self._driven(self.step())
             rows = (self._peers.count + 1) * len(self._rows.names)
             soonest, latest = pauses_s(
                 self._interval_s, self._failed_in_a_row, self._random, rows, self._ttl_s
