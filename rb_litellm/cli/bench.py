@@ -8,7 +8,7 @@ import click
 
 from rb_litellm.cli.bench_fleet import fleet
 from rb_litellm.cli.bench_floods import floods
-from rb_litellm.cli.bench_proxy import proxy
+from rb_litellm.cli.bench_proxy import overhead, proxy
 from rb_litellm.cli.bench_state import faults, state, workers
 from rb_litellm.cli.figures import machine, show
 
@@ -121,5 +121,5 @@ def semantic(data: tuple[Path, ...], seed: int, as_json: bool, quiet: bool) -> N
     show({**result, "machine": machine()}, as_json)
 
 
-for command in (proxy, faults, floods, fleet, workers, state):
+for command in (proxy, overhead, faults, floods, fleet, workers, state):
     bench.add_command(command)
