@@ -117,12 +117,12 @@ class Status:
         silence_s = self._runtime.sharing.age_s(now) or 0.0
         return [
             {
-                "worker": gauge.origin,
-                "age_s": round(gauge.age_s + silence_s, 2),
-                "up_s": round(gauge.up_s),
-                "in_flight": round(sum(load.in_flight for load in gauge.loads.values())),
+                "worker": worker.name,
+                "age_s": round(worker.age_s + silence_s, 2),
+                "up_s": round(worker.up_s),
+                "in_flight": worker.in_flight,
             }
-            for gauge in self._runtime.sharing.peers.gauges
+            for worker in self._runtime.sharing.peers.workers
         ]
 
     def _servers(self, now: float) -> list[dict[str, Any]]:
