@@ -15,6 +15,7 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
     "Operate": {
         "init": ("init", "init", "Propose the lines that a LiteLLM configuration needs."),
         "doctor": ("doctor", "doctor", "Check a configuration and a running proxy."),
+        "calibrate": ("calibrate", "calibrate", "Measure an inference server, and write its settings."),
         "explain": ("explain", "explain", "Show where a request would go now, and why."),
         "top": ("top", "top", "Watch the cluster and its decisions in the terminal."),
         "state": ("state", "state", "Show the workers alive and what they have open, from Redis."),

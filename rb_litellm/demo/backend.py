@@ -50,6 +50,7 @@ class Manner:
     truth: Truth | None = None
     slots: int | None = None
     """Sequences that each runs at once; None for as many as its tier does."""
+    prefix_cache: bool = False
 
 
 def make_server(place: Place, manner: Manner) -> MockServer:
@@ -63,6 +64,7 @@ def make_server(place: Place, manner: Manner) -> MockServer:
         live=LiveInstance(hardware, manner.time_scale, manner.stream_interval),
         lengths=AnswerLengths(tier.output_tokens, manner.lengths, manner.truth),
         truth=manner.truth,
+        prefix_cache=manner.prefix_cache,
         random=Random(manner.seed ^ crc32(place.id.encode())),
     )
 
@@ -128,6 +130,7 @@ def paper_places(first_port: int, copies: int = 1) -> list[Place]:
 )
 @click.option("--truth", is_flag=True, help="Answer the demo's prompts right or wrong, and say which.")
 @click.option("--slots", type=click.IntRange(1), default=None, help="Sequences at once on each server.")
+@click.option("--prefix-cache", is_flag=True, help="Keep the beginnings of prompts.")
 @click.option("--seed", type=int, default=0, help="Seed of random faults, and of what is right.")
 def main(
     ports: tuple[int, ...],
@@ -142,6 +145,7 @@ def main(
     lengths: Path | None,
     truth: bool,
     slots: int | None,
+    prefix_cache: bool,
     seed: int,
 ) -> None:
     """Serve mock vLLM servers until stopped."""
@@ -159,6 +163,7 @@ def main(
         read_table(lengths) if lengths else None,
         read_truth(seed=seed) if truth else None,
         slots,
+        prefix_cache,
     )
     asyncio.run(serve(places, manner, host))
 

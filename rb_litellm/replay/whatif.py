@@ -25,6 +25,7 @@ from rb_litellm.replay.cluster import logged_cluster, one_more
 from rb_litellm.replay.logged import Logged
 from rb_litellm.replay.names import LogNames, predictor_names
 from rb_litellm.replay.traffic import to_requests
+from rb_litellm.sim.calibrated import Calibrated
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies import Surroundings, make_policy
@@ -47,6 +48,8 @@ class Change:
     """USD per million input and output tokens, by model or deployment."""
     load: float = 1.0
     """Factor on the rate of arrivals."""
+    measured: Mapping[str, Calibrated] = field(default_factory=dict)
+    """By model or deployment: servers that were measured, in place of what the log shows of them."""
 
 
 class Replay:
@@ -181,9 +184,16 @@ class Replay:
 
     def _scene(self, change: Change) -> tuple[Cluster, list[Request]]:
         cluster = logged_cluster(
-            self.servers, self.quality, self._left_out(change), self._prices(change), self._added(change)
+            self.servers,
+            self.quality,
+            self._left_out(change),
+            self._prices(change),
+            self._added(change),
+            measured=self._measured(change),
         )
-        return cluster, to_requests(self.calls, self.servers, cluster, self._predictions, change.load)
+        return cluster, to_requests(
+            self.calls, self.servers, cluster, self._predictions, change.load, self._slow
+        )
 
     def _left_out(self, change: Change) -> set[str]:
         left_out: set[str] = set()
@@ -220,6 +230,15 @@ class Replay:
         for name, price in change.prices.items():
             for server in self.names.servers_of(name, "--price"):
                 told[server] = price
+        return told
+
+    def _measured(self, change: Change) -> dict[str, Calibrated]:
+        told = dict[str, Calibrated]()
+        for name, measured in change.measured.items():
+            servers = self.names.servers_of(name, "--measured")
+            told |= dict.fromkeys(servers, measured)
+            if set(servers) != {name}:
+                told[self.names.model(name, "--measured")] = measured  # Those that are added, too.
         return told
 
     def _policy(

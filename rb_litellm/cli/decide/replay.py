@@ -62,6 +62,12 @@ _DEFAULT = (
     help="Set the price of a model or deployment in USD per million tokens. May be given several times.",
 )
 @click.option(
+    "--measured",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="A server as `calibrate --out FILE` measured it, not as the log shows it; repeatable.",
+)
+@click.option(
     "--scene",
     "scenes",
     multiple=True,
@@ -106,6 +112,7 @@ def replay(
     without: tuple[str, ...],
     add: tuple[str, ...],
     prices: tuple[str, ...],
+    measured: tuple[str, ...],
     scenes: tuple[str, ...],
     hourly: tuple[str, ...],
     qualities: tuple[str, ...],
@@ -127,12 +134,14 @@ def replay(
     from rb_litellm.replay.report import write_report
     from rb_litellm.replay.scenes import judged_runs, more_and_fewer, play, read_prices, read_scene
     from rb_litellm.replay.whatif import AS_LOGGED, Change
+    from rb_litellm.sim.calibrated import calibrated
 
     if html is not None and html.exists():
         raise click.ClickException(f"{html} exists; nothing is overwritten")
     chosen = policies or tuple(name for name in _DEFAULT if not (without and name == AS_LOGGED))
     try:
-        change = Change(without, add, read_prices(prices), load)
+        servers = {name: calibrated(Path(file)) for name, file in read_pairs("measured", measured)}
+        change = Change(without, add, read_prices(prices), load, servers)
         beside = [read_scene(text) for text in scenes]
         quality = read_qualities(qualities)
         costs = read_numbers("hourly", hourly, _MOST_USD, "an amount of USD")

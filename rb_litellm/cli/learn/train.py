@@ -112,6 +112,8 @@ def train(
                 read = read_spend_logs(logs, max_rows, strict=strict)
                 answers, counts = answers_of_calls(read, scores)
                 latencies = latencies_of_calls(read.calls)
+                # The calls with all that LiteLLM stored of them are not needed any more.
+                read.calls.clear()
             graded = read_dataset(data, answers)
             progress.update(task, description="training")
             predictor = train_predictor(

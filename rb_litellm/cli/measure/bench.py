@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from rb_litellm.cli.figures import machine, show
+from rb_litellm.cli.measure.bench_fleet import fleet
 from rb_litellm.cli.measure.bench_floods import floods
-from rb_litellm.cli.measure.bench_proxy import proxy
+from rb_litellm.cli.measure.bench_proxy import overhead, proxy
 from rb_litellm.cli.measure.bench_state import faults, state, workers
 
 
@@ -160,5 +161,5 @@ def semantic(data: tuple[Path, ...], seed: int, as_json: bool, quiet: bool) -> N
     show({**result, "machine": machine()}, as_json)
 
 
-for command in (proxy, faults, floods, workers, state):
+for command in (proxy, overhead, faults, floods, fleet, workers, state):
     bench.add_command(command)

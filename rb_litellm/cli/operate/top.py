@@ -122,9 +122,9 @@ class ProxySource:
 
 def _redis_source(config: Path | None, url: str | None, namespace: str | None) -> Source:
     from rb_litellm.cli.operate.state import redis_settings, tables
-    from rb_litellm.state.overview import Overview, overview
-    from rb_litellm.state.redis import RedisStore
-    from rb_litellm.state.redis_settings import RedisSettings
+    from rb_litellm.state.exchange.overview import Overview, overview
+    from rb_litellm.state.exchange.redis import RedisStore
+    from rb_litellm.state.exchange.redis_settings import RedisSettings
 
     @dataclass(frozen=True)
     class RedisSource:

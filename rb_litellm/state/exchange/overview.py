@@ -1,22 +1,11 @@
-"""The load of a whole fleet at this moment, from the gauges of all its workers, to show to people."""
+"""The load of a whole fleet at this moment, from the loads of all its workers, to show to people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rb_litellm.state.gauges import GaugeError, StoredGauge, decode
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerLoad:
-    """Load of one live worker."""
-
-    name: str
-    age_s: float
-    """Seconds since its last update."""
-    up_s: float
-    in_flight: int
+from rb_litellm.state.exchange.store import Reading
+from rb_litellm.state.exchange.wire import WorkerLoad
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +28,14 @@ class Overview:
     workers: tuple[WorkerLoad, ...]
     deployments: tuple[DeploymentLoad, ...]
     unreadable: tuple[str, ...]
-    """Names of workers whose gauge has another version or is damaged."""
+    """Names of workers whose load has another version or is damaged."""
 
 
-def overview(stored: Iterable[StoredGauge]) -> Overview:
-    """Add up gauges as the workers do, without advancing them in time."""
+def overview(reading: Reading) -> Overview:
+    """Add up loads as the workers do, without advancing them in time."""
     workers: list[WorkerLoad] = []
-    unreadable: list[str] = []
     sums: dict[str, list[float]] = {}
-    for one in sorted(stored, key=lambda h: h.origin):
-        try:
-            gauge = decode(one)
-        except GaugeError:
-            unreadable.append(one.origin)
-            continue
+    for gauge in sorted(reading.gauges, key=lambda g: g.origin):
         in_flight = sum(load.in_flight for load in gauge.loads.values())
         workers.append(WorkerLoad(gauge.origin, gauge.age_s, gauge.up_s, round(in_flight)))
         for name, load in gauge.loads.items():
@@ -61,4 +44,4 @@ def overview(stored: Iterable[StoredGauge]) -> Overview:
                 total[i] += figure
     deployments = [DeploymentLoad(name, *map(round, total)) for name, total in sums.items()]
     deployments.sort(key=lambda d: (-d.in_flight, d.name))
-    return Overview(tuple(workers), tuple(deployments), tuple(unreadable))
+    return Overview(tuple(workers), tuple(deployments), tuple(sorted(reading.unreadable)))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from rb_litellm.state.gauges import WIRE_VERSION
-from rb_litellm.state.redis import Script, connect
-from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.exchange.gauges import WIRE_VERSION
+from rb_litellm.state.exchange.redis import connect
+from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.script import Script
 
 
 class RedisSums:

@@ -1,11 +1,12 @@
-"""The background exchange of gauges with the other workers. No request ever waits for it.
+"""The background exchange of loads with the other workers. No request ever waits for it.
 
-There is one exchange per interval, earlier when the load has changed, and never more than ten a second.
+There is one exchange per interval, earlier when the load has changed, and never more than ten a second; in a
+large fleet fewer, see `schedule`.
 
 A circuit breaker (Nygard, Release It!) spares a failing store. It opens after two failures in a row, or if
 the very first exchange fails: one line is logged, the connection is dropped, and single exchanges are tried
-at growing intervals, up to MAX_PAUSE_S of `exchange_schedule`. The first success closes it, with another
-line. Nothing is queued meanwhile: a gauge describes the present, so only the latest one matters.
+at growing intervals, up to MAX_PAUSE_S of `schedule`. The first success closes it, with another
+line. Nothing is queued meanwhile: a load describes the present, so only the latest one matters.
 """
 
 from __future__ import annotations
@@ -16,22 +17,30 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from random import Random
 from time import monotonic
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 from uuid import uuid4
 
-from rb_litellm.core.grade_sums import Grades
-from rb_litellm.core.types import Seen
 from rb_litellm.redaction import one_line, without_secrets
-from rb_litellm.state.exchange_schedule import pauses_s
-from rb_litellm.state.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
+from rb_litellm.state.exchange.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
+from rb_litellm.state.exchange.note import OwnNote
+from rb_litellm.state.exchange.peers import Peers, Sums
+from rb_litellm.state.exchange.rows import RowNames
+from rb_litellm.state.exchange.schedule import pauses_s
+from rb_litellm.state.exchange.shared import (
+    FailureShare,
+    GradeShare,
+    LearnedShare,
+    PrefixShare,
+    UsageShare,
+)
+from rb_litellm.state.exchange.store import LoadStore
+from rb_litellm.state.exchange.wire import Heard, Told, WorkerLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
-from rb_litellm.state.reckoning import Peers
-from rb_litellm.state.store import GaugeStore
 
 LEARNED_EVERY_S = 10.0
 """Time between exchanges of what workers have learned; the first one follows the first exchange of gauges."""
@@ -39,9 +48,14 @@ LEARNED_TTL_S = 3600.0
 """It is kept for so long after all workers have ended."""
 MAX_UNREADABLE = 1_000
 """Workers with an unreadable gauge that are remembered, to warn of each once."""
+FEW = 16
+"""So many other workers are asked for by name in every exchange;"""
+NAMES_EVERY_S = 1.0
+"""more of them this often."""
 
 _log = logging.getLogger("rb_litellm")
 
+T = TypeVar("T")
 Mode = Literal["memory", "redis", "degraded"]
 Breaker = Literal["closed", "open", "half-open"]
 """half-open: an exchange is tried while the breaker is open."""
@@ -66,65 +80,30 @@ class ExchangeStatus:
     error: str | None
     """The store's last error; None while it works."""
     unreadable: int = 0
-    """Gauges that could not be read, since the start."""
+    """Loads of others that could not be read, since the start."""
 
 
-class PrefixShare(Protocol):
-    """What workers share about the prompts that deployments have probably cached."""
+class Driven(Protocol):
+    """Awaits a coroutine."""
 
-    def recent(self, now: float) -> Mapping[int, Sequence[bytes]]:
-        """Names of prefixes that this worker sent in the last seconds, by row of the index."""
-
-    def receive(self, names: Sequence[bytes], row: int, now: float) -> None:
-        """Record that another worker recently sent prompts with these prefixes to the deployment at `row`."""
+    def __call__(self, work: Coroutine[Any, Any, T], /) -> Coroutine[Any, Any, T]:
+        """What it returns."""
+        ...
 
 
-class LearnedShare(Protocol):
-    """What workers tell each other of what they have learned."""
-
-    def tell(self) -> Mapping[str, bytes]:
-        """What was learned here since it was last told, by name."""
-
-    def hear(self, learned: Mapping[str, bytes]) -> None:
-        """All that workers have told."""
-
-
-class FailureShare(Protocol):
-    """What workers tell each other of deployments that fail."""
-
-    def told(self, now: float) -> Mapping[int, Seen]:
-        """What was seen here, by row of the index, with times as minus their ages."""
-
-
-class GradeShare(Protocol):
-    """What workers tell each other of users' grades."""
-
-    on: bool
-    """Whether there is anything to tell or to hear."""
-
-    def tell(self) -> Grades:
-        """What others do not know yet; it is told again until `hear` was called with it."""
-
-    def hear(self, told: Grades, answer: Grades) -> None:
-        """What was told has arrived, and this is what all workers have."""
-
-
-class UsageShare(Protocol):
-    """What workers tell each other of deployments whose requests and tokens of a minute are limited."""
-
-    def recent(self, now: float) -> Mapping[int, tuple[float, float]]:
-        """Requests and tokens sent from here in the last minute, by row of the index."""
+async def _as_it_is(work: Coroutine[Any, Any, T]) -> T:
+    return await work
 
 
 class GaugePublisher:
-    """Publishes the ledger's sums and passes the other workers' gauges to `peers`."""
+    """Tells the ledger's sums and passes those of the other workers to `peers`."""
 
     def __init__(
         self,
         index: DeploymentIndex,
         ledger: Ledger,
         peers: Peers,
-        store: GaugeStore | None,
+        store: LoadStore | None,
         *,
         interval_s: float = 0.2,
         ttl_s: float = 5.0,
@@ -138,8 +117,11 @@ class GaugePublisher:
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
+        driven: Driven = _as_it_is,
     ) -> None:
         """Without a `store` nothing is exchanged. `shown` names the store in logs.
+
+        `driven` awaits a coroutine of the exchange; it may look how long that holds the event loop.
 
         `timeout_s` bounds one exchange, connecting included; the store's own timeouts are shorter.
         """
@@ -159,6 +141,7 @@ class GaugePublisher:
         self._outages = failures
         self._origin = origin or worker_name()
         self._clock = clock
+        self._driven = driven
         self._random = random or Random()
         self._since_s = clock()
         self._task: asyncio.Task[None] | None = None
@@ -170,6 +153,9 @@ class GaugePublisher:
         self._last_s: float | None = None
         self._error: str | None = None
         self._published_changes = -1
+        self._rows = RowNames(index)
+        self._note = OwnNote(index)
+        self._names_s = -math.inf
         self._unreadable: set[str] = set()
         self._skipped = 0
         peers.ttl_s = ttl_s
@@ -190,7 +176,7 @@ class GaugePublisher:
             self._task = loop.create_task(self._run(), name="routebalance-gauges")
 
     async def stop(self) -> None:
-        """End the exchange and remove this worker's gauge, so that its load is gone at once."""
+        """End the exchange and take this worker's load away, so that it is gone at once."""
         task, self._task = self._task, None
         if task is not None and task.get_loop() is asyncio.get_running_loop():
             task.cancel()
@@ -214,7 +200,7 @@ class GaugePublisher:
             mode=mode,
             breaker=breaker,
             origin=self._origin,
-            peers=len(self._peers.gauges),
+            peers=self._peers.count,
             alone=self._peers.alone(self._clock()),
             age_s=None if self._last_s is None else max(self._clock() - self._last_s, 0.0),
             exchanges=self._exchanges,
@@ -230,23 +216,12 @@ class GaugePublisher:
         try:
             before = self._clock()
             self._published_changes = self._ledger.changes
-            payload = encode(
-                self._index,
-                self._ledger.sums(before),
-                self._ledger.decode_rates(),
-                before - self._since_s,
-                {} if self._prefixes is None else self._prefixes.recent(before),
-                {} if self._usage is None else self._usage.recent(before),
-                {} if self._outages is None else self._outages.told(before),
-            )
             self._exchanges += 1
-            stored = await asyncio.wait_for(
-                self._store.exchange(self._origin, payload, self._ttl_s), self._timeout_s
-            )
+            told, names = self._told(before), self._asks_for_names(before)
+            exchange = self._store.exchange(self._origin, told, self._ttl_s, names)
+            heard = await asyncio.wait_for(self._driven(exchange), self._timeout_s)
             after = self._clock()
-            gauges = self._readable(stored)
-            self._peers.update(gauges, (before + after) / 2.0)
-            self._receive_prefixes(gauges, after)
+            self._hear(heard, (before + after) / 2.0)
             self._last_s = after
             if after - self._learned_s >= LEARNED_EVERY_S:
                 self._learned_s = after
@@ -261,15 +236,50 @@ class GaugePublisher:
         return True
 
     async def _run(self) -> None:
-        while True:
+        # A cancellation may be lost in `wait_for`, so the task also looks whether it is still the one.
+        while self._task is asyncio.current_task():
             began = self._clock()
-            await self.step()
-            soonest, latest = pauses_s(self._interval_s, self._failed_in_a_row, self._random)
+            await self._driven(self.step())
+            rows = (self._peers.count + 1) * len(self._rows.names)
+            soonest, latest = pauses_s(
+                self._interval_s, self._failed_in_a_row, self._random, rows, self._ttl_s
+            )
             await asyncio.sleep(max(began + soonest - self._clock(), 0.001))
             if self._ledger.changes == self._published_changes:
                 await asyncio.sleep(max(began + latest - self._clock(), 0.0))
 
-    async def _share_learned(self, store: GaugeStore) -> None:
+    def _told(self, now: float) -> Told:
+        sums, rates, up_s = self._ledger.sums(now), self._ledger.decode_rates(), now - self._since_s
+        prefixes = {} if self._prefixes is None else self._prefixes.recent(now)
+        used = {} if self._usage is None else self._usage.recent(now)
+        failing = {} if self._outages is None else self._outages.told(now)
+        table = self._rows.table(sums, rates, used)
+        return Told(
+            self._rows.names,
+            table,
+            up_s,
+            self._note.news(prefixes, failing, now),
+            lambda: encode(self._index, sums, rates, up_s, prefixes, used, failing),
+        )
+
+    def _asks_for_names(self, now: float) -> bool:
+        asks = self._peers.count <= FEW or now - self._names_s >= NAMES_EVERY_S
+        if asks:
+            self._names_s = now
+        return asks
+
+    def _hear(self, heard: Heard, now: float) -> None:
+        gauges, notes = self._readable(heard.gauges), self._readable(heard.notes)
+        self._skipped += heard.unreadable
+        loads, used = self._rows.loads(heard.table), self._rows.used(heard.table)
+        self._peers.update(gauges, now, Sums(loads, used, heard.peers))
+        for note in notes:
+            self._peers.note(note, now)
+        if heard.workers is not None:
+            self._peers.know([*heard.workers, *(load_of(gauge) for gauge in gauges)])
+        self._receive_prefixes([*gauges, *notes], now)
+
+    async def _share_learned(self, store: LoadStore) -> None:
         if self._learned is not None:
             shared = store.share_learned(self._learned.tell(), LEARNED_TTL_S)
             self._learned.hear(await asyncio.wait_for(shared, self._timeout_s))
@@ -287,7 +297,7 @@ class GaugePublisher:
                 if name in rows:
                     self._prefixes.receive(names, rows[name], now - gauge.age_s)
 
-    def _readable(self, stored: list[StoredGauge]) -> list[Gauge]:
+    def _readable(self, stored: Sequence[StoredGauge]) -> list[Gauge]:
         return [gauge for gauge in map(self._decoded, stored) if gauge is not None]
 
     def _decoded(self, stored: StoredGauge) -> Gauge | None:
@@ -325,6 +335,12 @@ class GaugePublisher:
         if self._store is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._store.close(), self._timeout_s)
+
+
+def load_of(gauge: Gauge) -> WorkerLoad:
+    """What a gauge says of its worker as a whole."""
+    in_flight = sum(load.in_flight for load in gauge.loads.values())
+    return WorkerLoad(gauge.origin, gauge.age_s, gauge.up_s, round(in_flight))
 
 
 def worker_name() -> str:
