@@ -21,6 +21,12 @@ class DeploymentSettings(Settings):
     )
     tpot_ms: float | None = Field(default=None, gt=0.0, description="Time per output token at low load.")
     ttft_ms: float | None = Field(default=None, gt=0.0, description="Time to first token, short prompt.")
+    prefill_ms_per_1k_tokens: float | None = Field(
+        default=None, ge=0.0, description="What 1,000 prompt tokens more take before the first token."
+    )
+    tpot_ms_per_running: float | None = Field(
+        default=None, ge=0.0, description="Growth of `tpot_ms` with each further sequence that runs."
+    )
     max_num_seqs: int | None = Field(default=None, ge=1, description="Sequences that run at once.")
     tier: str | None = Field(default=None, description="Deployments of one tier learn from each other.")
     hosted: bool | None = Field(default=None, description="true: an API without a visible queue.")

@@ -136,6 +136,7 @@ def _said(change: Change) -> str:
     told = [_counted("without", name, "servers of") for name in change.without]
     told += [_counted("one more", name, "more of") for name in change.add]
     told += [f"{name} at {a:g} and {b:g} USD per million tokens" for name, (a, b) in change.prices.items()]
+    told += [f"{name} as it was measured" for name in change.measured]
     told += [f"{change.load:g} times the traffic"] if change.load != 1.0 else []
     return ", ".join(told)
 

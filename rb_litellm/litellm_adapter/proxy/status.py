@@ -24,7 +24,7 @@ from rb_litellm.litellm_adapter.proxy.deployment_health import Cooldowns, health
 from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.telemetry.decision_log import Recent
 from rb_litellm.telemetry.summary import summarise
-from rb_litellm.telemetry.trouble import deployment_trouble
+from rb_litellm.telemetry.trouble import deployment_trouble, urgency
 from rb_litellm.version import __version__
 
 if TYPE_CHECKING:
@@ -117,12 +117,12 @@ class Status:
         silence_s = self._runtime.sharing.age_s(now) or 0.0
         return [
             {
-                "worker": gauge.origin,
-                "age_s": round(gauge.age_s + silence_s, 2),
-                "up_s": round(gauge.up_s),
-                "in_flight": round(sum(load.in_flight for load in gauge.loads.values())),
+                "worker": worker.name,
+                "age_s": round(worker.age_s + silence_s, 2),
+                "up_s": round(worker.up_s),
+                "in_flight": worker.in_flight,
             }
-            for gauge in self._runtime.sharing.peers.gauges
+            for worker in self._runtime.sharing.peers.workers
         ]
 
     def _servers(self, now: float) -> list[dict[str, Any]]:
@@ -255,7 +255,7 @@ def _typical(recent: Sequence[Recent]) -> tuple[float, float]:
 
 def _tier(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     for row in rows:
-        row["trouble"] = deployment_trouble(row)
+        row["trouble"], row["urgency"] = deployment_trouble(row), urgency(row)
     return {
         "tier": name,
         "models": sorted({row["model"] for row in rows}),
