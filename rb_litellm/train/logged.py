@@ -15,6 +15,8 @@ from rb_litellm.logs.decisions import decided_group
 from rb_litellm.logs.spend_logs import LoggedCall, SpendLog
 from rb_litellm.train.dataset import Answer, DataError
 
+MAX_CHARS = 30_000_000
+"""Characters of prompts that are learned from, the latest: with what is made of them they fit into 1 GB."""
 _SHORTENED = "litellm_truncated"
 """LiteLLM writes this where it leaves out the middle of a long text that it stores."""
 _REDACTED = "redacted-by-litellm"
@@ -38,6 +40,8 @@ class LogCounts:
     """Answered too quickly to have come from the model, as mocked answers are."""
     aborted: int
     """Left by the client before the answer's end, so that nobody knows its length."""
+    older: int = 0
+    """Not used, because later ones hold MAX_CHARS characters already."""
 
     def as_json(self) -> dict[str, int]:
         """The counts by name."""
@@ -49,6 +53,8 @@ class LogCounts:
         parts += [f"{self.unanswered} failed or without an answer"] if self.unanswered else []
         parts += [f"{self.quick} answered too quickly to have come from the model"] if self.quick else []
         parts += [f"{self.aborted} left by their client before the end"] if self.aborted else []
+        if self.older:
+            parts.append(f"{self.older} older than the latest {MAX_CHARS:,} characters of prompts")
         if self.shortened:
             parts.append(
                 f"{self.shortened} used with a prompt that LiteLLM stored shortened "
@@ -60,6 +66,7 @@ class LogCounts:
 def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list[Answer], LogCounts]:
     """An answer per call that has a prompt and output tokens; `feedback` is scores in [0, 1] by call id.
 
+    The latest calls, whose prompts have MAX_CHARS characters together, are used, by rising start time.
     Answers that `max_tokens` cut are kept: prompts are predicted under the same limits.
 
     Raises:
@@ -69,8 +76,8 @@ def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list
     quick = fit(apart(answered)).quick if answered else frozenset[int]()
     named = _names(answered)
     answers = []
-    without_prompt = shortened = graded = aborted = 0
-    for place, call in enumerate(answered):
+    without_prompt = shortened = graded = aborted = older = chars = 0
+    for place, call in reversed(list(enumerate(answered))):
         if call.aborted:
             aborted += 1
             continue
@@ -83,6 +90,10 @@ def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list
         prompt = read_prompt(messages, body.get("input"), body)
         if not prompt.text or prompt.text.strip() == _REDACTED:
             without_prompt += 1
+            continue
+        chars += len(prompt.text)
+        if chars > MAX_CHARS:
+            older += 1
             continue
         score = feedback.get(call.call_id)
         graded += score is not None
@@ -97,6 +108,7 @@ def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list
         shortened=shortened,
         quick=len(quick),
         aborted=aborted,
+        older=older,
     )
     if not answers:
         hint = (
@@ -106,7 +118,7 @@ def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list
             else ""
         )
         raise DataError(f"spend logs: nothing to learn from in {counts}{hint}")
-    return answers, counts
+    return answers[::-1], counts
 
 
 def latencies_of_calls(calls: Sequence[LoggedCall]) -> dict[str, dict[str, Any]]:

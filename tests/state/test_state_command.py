@@ -81,7 +81,7 @@ def three_looks(monkeypatch):
         if next(looks, None) is None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("rb_litellm.cli.state.asyncio.sleep", sleep)
+    monkeypatch.setattr("rb_litellm.cli.operate.state.asyncio.sleep", sleep)
 
 
 def test_watching_goes_on_until_it_is_interrupted(fleet, three_looks):

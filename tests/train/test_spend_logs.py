@@ -93,14 +93,29 @@ def test_what_cannot_be_used_is_counted(write_rows: Write) -> None:
     short = {"messages": [{"role": "user", "content": "So ... (litellm_truncated skipped 9 chars) ... it"}]}
     rows = [
         logged(),
-        logged(proxy_server_request={}),
-        logged(status="failure"),
-        logged(completion_tokens=0),
-        logged(proxy_server_request=short),
+        logged(litellm_call_id="c2", proxy_server_request={}),
+        logged(litellm_call_id="c3", status="failure"),
+        logged(litellm_call_id="c4", completion_tokens=0),
+        logged(litellm_call_id="c5", proxy_server_request=short),
     ]
     _, counts = answers_of_calls(read_spend_logs(str(write_rows(rows))), {})
     assert (counts.used, counts.without_prompt, counts.unanswered, counts.shortened) == (2, 1, 2, 1)
     assert "1 without a stored prompt" in str(counts)
+
+
+def test_of_more_text_than_memory_holds_the_latest_calls_are_used(
+    write_rows: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rb_litellm.train.logged.MAX_CHARS", 3 * len("What is a balance?"))
+    rows = [
+        logged(litellm_call_id=f"c{n}", startTime=f"2026-11-01T10:00:0{n}Z", endTime="2026-11-01T10:00:12Z")
+        for n in range(5)
+    ]
+    grades = {f"c{n}": n / 10 for n in range(5)}
+    told, counts = answers_of_calls(read_spend_logs(str(write_rows(rows))), grades)
+    assert [answer.quality for answer in told] == [0.2, 0.3, 0.4]
+    assert counts.older == 2
+    assert "2 older than the latest" in str(counts)
 
 
 def test_a_log_without_prompts_names_the_setting_that_stores_them(write_rows: Write, tmp_path: Path) -> None:

@@ -90,14 +90,25 @@ class HotReload:
             return
         if settings == self._in_file:
             return
+        dropped = [name for name in self._in_file or () if name not in settings]
         self._in_file = settings
         if found := mistakes(path):
             _log.error(
                 "RouteBalance: %s is not taken over, the old settings stay:\n%s", path, "\n".join(found)
             )
             return
-        router.update_settings(**settings)
-        _log.warning("RouteBalance: the changed settings of %s are in force", path)
+        if settings:
+            router.update_settings(**settings)
+        if dropped:
+            _log.error(
+                "RouteBalance: router_settings of %s no longer ask for `routebalance` (%s). A running proxy "
+                "goes on with what it had there; restart it to change that.%s",
+                path,
+                ", ".join(name for name in dropped if name != "routing_strategy_args"),
+                " Its other changes are in force." if settings else "",
+            )
+        else:
+            _log.warning("RouteBalance: the changed settings of %s are in force", path)
 
     async def _from_database(self, server: Any, router: Any) -> None:
         stored = await stored_settings(server)
