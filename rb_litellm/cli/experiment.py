@@ -20,8 +20,8 @@ from rb_litellm.cli.simulate import simulation_progress
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="Graded answers; repeatable; `incidents` needs none. A predictor is trained on the part that is "
-    "not simulated.",
+    help="Graded answers; repeatable; `incidents` and `mooncake` need none. A predictor is "
+    "trained on the part that is not simulated.",
 )
 @click.option("--cluster", default="paper", help="Servers to simulate: paper, or a YAML file of tiers.")
 @click.option(
@@ -31,7 +31,9 @@ from rb_litellm.cli.simulate import simulation_progress
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, help="Runs with the seeds 0, 1, ...")
 @click.option("--requests", type=click.IntRange(50), default=3534, help="Requests of a run.")
-@click.option("--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="For `azure`.")
+@click.option(
+    "--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="For `azure`, `mooncake`."
+)
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes to run in.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for JSON, Parquet, a page and plots.")
 @click.option("--plots", type=click.Path(path_type=Path), help="Folder for the plots alone, as PNGs.")
@@ -55,10 +57,14 @@ def experiment(
 ) -> None:
     """Carry out an experiment.
 
-    NAME is cluster, paper-table, front, litellm, bursts, scale, azure, ablations, slo or incidents.
+    NAME is cluster, paper-table, front, litellm, bursts, scale, azure, ablations, slo, incidents or
+    mooncake.
     """
     if name == "incidents":
         _incidents(seeds, as_json, as_markdown, quiet)
+        return
+    if name == "mooncake":
+        _mooncake(trace, requests, as_json, as_markdown, quiet)
         return
     if not data:
         raise click.UsageError("Missing option '--data'.")
@@ -139,6 +145,31 @@ def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> Non
         click.echo("\n".join(block.as_markdown() for block in incidents.blocks(found)))
     else:
         for block in incidents.blocks(found):
+            block.show(Screen())
+
+
+def _mooncake(trace: Path | None, requests: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+    """Its world is the trace, on servers of its own."""
+    from rb_litellm.sim.experiments import mooncake
+
+    if trace is None:
+        raise click.UsageError("Missing option '--trace': JSON lines with arrival_s and prefix_blocks.")
+    with simulation_progress(quiet) as progress:
+        task = progress.add_task("mooncake", total=None)
+        try:
+            found = mooncake.carry_out(
+                trace, requests, progress=lambda what: progress.update(task, description=what)
+            )
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    blocks = mooncake.blocks(found)
+    if as_json:
+        claims = [claim for block in blocks for claim in block.as_json()["claims"]]
+        click.echo(json.dumps({"requests": requests, "policies": mooncake.as_json(found), "claims": claims}))
+    elif as_markdown:
+        click.echo("\n".join(block.as_markdown() for block in blocks))
+    else:
+        for block in blocks:
             block.show(Screen())
 
 
