@@ -1,4 +1,4 @@
-"""What public answers say of each prompt: how many models get it right, and how far ability decides who does."""
+"""What public answers say of a prompt: how many models get it right, and how far ability decides who does."""
 
 from hashlib import sha256
 

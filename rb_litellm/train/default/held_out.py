@@ -126,7 +126,7 @@ def predicted_pairs(
     wanted: dict[tuple[int, int], set[int]] = {}
     for among in PAIRS.values():
         rows = _rows(data, among)
-        if np.isfinite(data.quality[rows]).any(axis=0).sum() > FEW:
+        if not _few(data, rows):
             continue
         for pair in pairs_of(data, among):
             wanted.setdefault(pair, set()).update(rows.tolist())
@@ -156,6 +156,11 @@ def _rows(data: Dataset, among: Sequence[str]) -> IntArray:
     return np.flatnonzero(np.isin([task_of(name) for name in data.tasks], among))
 
 
+def _few(data: Dataset, rows: IntArray) -> bool:
+    """Whether few models were graded on these prompts, but for single ones that another task has too."""
+    return int((np.isfinite(data.quality[rows]).sum(axis=0) >= LEAST_PROMPTS).sum()) <= FEW
+
+
 def _pairs(
     data: Dataset,
     predicted: FloatArray,
@@ -165,7 +170,7 @@ def _pairs(
 ) -> dict[str, Any] | None:
     """Mean APGR of the pairs of some tasks, with an interval over prompts."""
     rows = _rows(data, among)
-    few = np.isfinite(data.quality[rows]).any(axis=0).sum() <= FEW
+    few = _few(data, rows)
     drawn = np.ones((1 + RESAMPLES, len(rows)))
     drawn[1:] = np.random.default_rng(seed).multinomial(
         len(rows), np.full(len(rows), 1.0 / len(rows)), RESAMPLES
