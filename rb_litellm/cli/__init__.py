@@ -1,4 +1,4 @@
-"""`routebalance ...`: one file per command, imported only when it is called."""
+"""`routebalance ...`: one file per command, in a folder per group, imported only when it is called."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import click
 
 from rb_litellm.suggestion import did_you_mean
 
-# Group of --help -> command -> (module below here, attribute, one line for --help). A new command is a new
-# line here; its module is imported when it runs.
+# Group of --help, whose folder has its name -> command -> (module, attribute, one line for --help). A new
+# command is a new line here; its module is imported when it runs.
 GROUPS: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
     "Operate": {
         "init": ("init", "init", "Propose the lines that a LiteLLM configuration needs."),
@@ -40,7 +40,11 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
         "experiment": ("experiment", "experiment", "Carry out a published experiment and check its claims."),
     },
 }
-COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+COMMANDS = {
+    name: (f"{group.lower()}.{module}", attribute, text)
+    for group, commands in GROUPS.items()
+    for name, (module, attribute, text) in commands.items()
+}
 
 
 class LazyGroup(click.Group):

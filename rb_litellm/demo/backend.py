@@ -99,9 +99,12 @@ async def serve(places: Sequence[Place], manner: Manner, host: str) -> None:
     await asyncio.gather(*(runner.cleanup() for runner in runners))
 
 
-def paper_places(first_port: int) -> list[Place]:
-    """The paper's thirteen servers on consecutive ports, or on free ones where `first_port` is 0."""
-    deployments = [(tier, d) for tier in PAPER_CLUSTER.tiers for d in tier.deployments()]
+def paper_places(first_port: int, copies: int = 1) -> list[Place]:
+    """The paper's thirteen servers on consecutive ports, or on free ones where `first_port` is 0.
+
+    Of several `copies` one comes whole after the other, under the same ids.
+    """
+    deployments = [(tier, d) for tier in PAPER_CLUSTER.tiers for d in tier.deployments()] * copies
     return [
         Place(deployment.id, first_port + offset if first_port else 0, tier.model, tier.name)
         for offset, (tier, deployment) in enumerate(deployments)
@@ -117,6 +120,7 @@ def paper_places(first_port: int) -> list[Place]:
     help="Hardware of the servers of --port.",
 )
 @click.option("--cluster", type=click.Choice(["paper"]), help="A whole cluster instead of --port.")
+@click.option("--copies", type=click.IntRange(1), default=1, help="How many clusters of the kind.")
 @click.option("--first-port", type=int, default=9001, help="First port of the cluster; 0 for free ports.")
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--time-scale", type=click.FloatRange(0.01, 1000), default=1.0, help="Times faster than real.")
@@ -133,6 +137,7 @@ def main(
     model: str | None,
     tier: str | None,
     cluster: str | None,
+    copies: int,
     first_port: int,
     host: str,
     time_scale: float,
@@ -145,7 +150,7 @@ def main(
 ) -> None:
     """Serve mock vLLM servers until stopped."""
     if cluster:
-        places = paper_places(first_port)
+        places = paper_places(first_port, copies)
     elif ports and tier:
         name = model or PAPER_CLUSTER.tier(tier).model
         places = [Place(f"{name}-{number}", port, name, tier) for number, port in enumerate(ports, 1)]

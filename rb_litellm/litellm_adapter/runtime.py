@@ -96,7 +96,7 @@ class Runtime:
         self.sharing.failures = GuardedFailures(self.balancer.beliefs, self.lock)
         self.sharing.learned = GuardedLearned(self.balancer.beliefs, self.lock, clock)
         self.sharing.grades = self.learning
-        self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
+        self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded, "learning")
         self._predictors = Predictors(partial(self.failed, "predictor"), self.learning)
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None

@@ -15,6 +15,7 @@ from rb_litellm.core.types import FloatArray
 from rb_litellm.fitting.fit import FittedServer, fit
 from rb_litellm.fitting.servers import apart
 from rb_litellm.logs.spend_logs import LoggedCall
+from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.names import listed
 from rb_litellm.predictors.priors import ModelInfo, prior_quality
@@ -61,8 +62,10 @@ class Replay:
         predictor: Path | None = None,
         models: Mapping[str, str] | None = None,
         poor_fits: bool = False,
+        by_default: bool = False,
     ) -> None:
         """`quality` is the mean by model where known; `models` maps models to names of the predictor's.
+        With `by_default` the default predictor tells the quality of each prompt where no other does.
         Servers whose fit cannot be trusted are left out, with their calls, unless `poor_fits`.
 
         Raises:
@@ -96,7 +99,7 @@ class Replay:
         }
         trained = Predictor.load(predictor) if predictor else None
         if models and trained is None:
-            raise ValueError("--model says what a predictor calls a model; it needs --predictor")
+            raise ValueError("--name says what a predictor calls a model; it needs --predictor DIR")
         self.predicted = (
             predictor_names(self.names, sorted(known), trained.models, models or {}) if trained else {}
         )
@@ -106,9 +109,11 @@ class Replay:
         if trained is not None and not self.predicted:
             raise ValueError(
                 f"the predictor knows none of the log's models: it has {listed(trained.models)}, the log has "
-                f"{listed(name for name in self.names.models)}; --model MODEL=NAME says which is which"
+                f"{listed(name for name in self.names.models)}; --name MODEL=NAME says which is which"
             )
-        self._predictions = PredictionSource(trained, self.predicted, on_error=_raise)
+        self._predictions = PredictionSource(
+            trained, self.predicted, on_error=_raise, default=packaged() if by_default else None
+        )
         self._known: dict[str, tuple[list[Request], list[Served], float]] = {}
 
     def check(self) -> list[FitCheck]:
@@ -186,7 +191,9 @@ class Replay:
             self._added(change),
             measured=self._measured(change),
         )
-        return cluster, to_requests(self.calls, self.servers, cluster, self._predictions, change.load)
+        return cluster, to_requests(
+            self.calls, self.servers, cluster, self._predictions, change.load, self._slow
+        )
 
     def _left_out(self, change: Change) -> set[str]:
         left_out: set[str] = set()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from rb_litellm.cli.experiment import experiment
+from rb_litellm.cli.measure.experiment import experiment
 from rb_litellm.core.prefix_memory import block_names
 from rb_litellm.core.types import Prompt
 from rb_litellm.sim import sharing
