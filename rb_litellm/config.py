@@ -25,6 +25,7 @@ from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.scoring import PRESETS, Weights
 from rb_litellm.core.slo import RELAX, STEPS, LimitName, Mode
+from rb_litellm.core.targets.stated import Maximised, Targets
 from rb_litellm.redaction import without_secrets
 from rb_litellm.suggestion import did_you_mean
 
@@ -258,6 +259,28 @@ class SloSettings(_Settings):
         return self
 
 
+class TargetSettings(_Settings):
+    """Targets in place of weights, which follow from what requests cost, take and are worth."""
+
+    cost_usd_per_1k: Usd | None = Field(default=None, description="The most that 1,000 requests may cost.")
+    e2e_p95_s: float | None = Field(
+        default=None, gt=0.0, le=86_400.0, description="Time within which 95 of 100 requests are answered."
+    )
+    quality_min: float | None = Field(
+        default=None, gt=0.0, le=1.0, description="The least mean of predicted quality."
+    )
+    maximise: Maximised = Field(default="quality", description="What is best within these bounds.")
+
+    @model_validator(mode="after")
+    def _bound(self) -> TargetSettings:
+        self.stated()
+        return self
+
+    def stated(self) -> Targets:
+        """The same in the form of `core`."""
+        return Targets(self.cost_usd_per_1k, self.e2e_p95_s, self.quality_min, self.maximise)
+
+
 class PriorityWait(_Settings):
     """The longest wait from this LiteLLM priority (0 is the most important) up to the next one listed."""
 
@@ -361,6 +384,7 @@ ControlName = Literal[
     "slo_mode",
     "max_cost_usd",
     "priority",
+    "targets",
 ]
 CapName = Literal[
     "weights.quality",
@@ -375,6 +399,9 @@ CapName = Literal[
     "theta",
     "max_cost_usd",
     "priority",
+    "targets.cost_usd_per_1k",
+    "targets.e2e_p95_s",
+    "targets.quality_min",
 ]
 
 
@@ -425,6 +452,9 @@ class RouteBalanceSettings(_Settings):
         default="score", description="score: relative to the candidates. priced: in US dollars."
     )
     prices: PriceSettings = PriceSettings()
+    targets: TargetSettings | None = Field(
+        default=None, description="Bounds on many requests together, in place of weights."
+    )
     slo: SloSettings = SloSettings()
     max_cost_usd: Usd | None = Field(default=None, description="The most that one request may cost.")
     admission: AdmissionSettings | None = None

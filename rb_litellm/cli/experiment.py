@@ -6,12 +6,17 @@ import json
 import platform
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rb_litellm.cli.screen import Screen
 from rb_litellm.cli.simulate import simulation_progress
+
+if TYPE_CHECKING:
+    from rb_litellm.sim.world import Run
 
 
 @click.command(context_settings={"show_default": True})
@@ -31,7 +36,9 @@ from rb_litellm.cli.simulate import simulation_progress
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, help="Runs with the seeds 0, 1, ...")
 @click.option("--requests", type=click.IntRange(50), default=3534, help="Requests of a run.")
-@click.option("--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="For `azure`.")
+@click.option(
+    "--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="For `azure` and `targets`."
+)
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes to run in.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for JSON, Parquet, a page and plots.")
 @click.option("--plots", type=click.Path(path_type=Path), help="Folder for the plots alone, as PNGs.")
@@ -55,7 +62,8 @@ def experiment(
 ) -> None:
     """Carry out an experiment.
 
-    NAME is cluster, paper-table, front, litellm, bursts, scale, azure, ablations, slo or incidents.
+    NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets or
+    incidents.
     """
     if name == "incidents":
         _incidents(seeds, as_json, as_markdown, quiet)
@@ -142,7 +150,10 @@ def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> Non
             block.show(Screen())
 
 
-def _settings(run: object) -> dict[str, object]:
+def _settings(run: Run) -> dict[str, object]:
     """What distinguishes a run beside policy, rate and seed."""
     names = ("arrivals", "workload", "deployments", "workers", "gauges_s")
-    return {name: getattr(run, name) for name in names}
+    changes = [asdict(incident) for incident in run.incidents]
+    if run.repriced is not None:
+        changes.append(asdict(run.repriced))
+    return {**{name: getattr(run, name) for name in names}, "changes": changes}

@@ -41,6 +41,7 @@ from rb_litellm.litellm_adapter.shared.lone_grades import LoneGrades
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
+from rb_litellm.litellm_adapter.shared.target_share import GuardedTargets
 from rb_litellm.litellm_adapter.shared.usage_share import GuardedUsage
 from rb_litellm.litellm_adapter.shared.weights_notice import WeightsNotice
 from rb_litellm.predictors.ability_learning import AbilityLearning
@@ -96,6 +97,8 @@ class Runtime:
         self.sharing.failures = GuardedFailures(self.balancer.beliefs, self.lock)
         self.sharing.learned = GuardedLearned(self.balancer.beliefs, self.lock, clock)
         self.sharing.grades = self.learning
+        self.targets = GuardedTargets(self.lock)
+        self.sharing.targets = self.targets
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
         self._predictors = Predictors(partial(self.failed, "predictor"), self.learning)
         self._redis = RedisSettingsArgs()
@@ -201,6 +204,7 @@ class Runtime:
     def _learn(self, outcome: Outcome) -> None:
         if outcome.error is None and outcome.timed:
             self.scraping.answered(outcome.deployment)
+        self.targets.finished(outcome)
         self.balancer.beliefs.learn(outcome)
         self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):

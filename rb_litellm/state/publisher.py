@@ -24,6 +24,7 @@ from typing import Literal, Protocol
 from uuid import uuid4
 
 from rb_litellm.core.grade_sums import Grades
+from rb_litellm.core.targets.book import Told
 from rb_litellm.core.types import Seen
 from rb_litellm.redaction import one_line, without_secrets
 from rb_litellm.state.exchange_schedule import pauses_s
@@ -116,6 +117,16 @@ class UsageShare(Protocol):
         """Requests and tokens sent from here in the last minute, by row of the index."""
 
 
+class TargetShare(Protocol):
+    """What workers tell each other of how far requests are beyond targets."""
+
+    def told(self) -> Mapping[str, Told]:
+        """Sums of this worker's requests, by the name of the controller."""
+
+    def heard(self, gauges: Sequence[Gauge]) -> None:
+        """What all others tell now."""
+
+
 class GaugePublisher:
     """Publishes the ledger's sums and passes the other workers' gauges to `peers`."""
 
@@ -135,6 +146,7 @@ class GaugePublisher:
         failures: FailureShare | None = None,
         learned: LearnedShare | None = None,
         grades: GradeShare | None = None,
+        targets: TargetShare | None = None,
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
@@ -155,6 +167,7 @@ class GaugePublisher:
         self._learned = learned
         self._grades = grades
         self._learned_s = -math.inf
+        self._targets = targets
         self._usage = usage
         self._outages = failures
         self._origin = origin or worker_name()
@@ -238,6 +251,7 @@ class GaugePublisher:
                 {} if self._prefixes is None else self._prefixes.recent(before),
                 {} if self._usage is None else self._usage.recent(before),
                 {} if self._outages is None else self._outages.told(before),
+                {} if self._targets is None else self._targets.told(),
             )
             self._exchanges += 1
             stored = await asyncio.wait_for(
@@ -247,6 +261,8 @@ class GaugePublisher:
             gauges = self._readable(stored)
             self._peers.update(gauges, (before + after) / 2.0)
             self._receive_prefixes(gauges, after)
+            if self._targets is not None:
+                self._targets.heard(gauges)
             self._last_s = after
             if after - self._learned_s >= LEARNED_EVERY_S:
                 self._learned_s = after

@@ -27,6 +27,8 @@ class Arrival:
     """What links the picks and callbacks of one call; None until it is found out."""
     weights_from: str = "settings"
     """Who set the weights that it is decided by."""
+    targets: str = ""
+    """How the targets stand that it is decided under; empty without."""
     budget_usd: float | None = None
     key_weights: Mapping[str, float] | None = None
     """Weights of its key or team by deployment id, where these name any."""

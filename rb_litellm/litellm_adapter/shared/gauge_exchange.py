@@ -20,6 +20,7 @@ from rb_litellm.state.publisher import (
     GradeShare,
     LearnedShare,
     PrefixShare,
+    TargetShare,
     UsageShare,
 )
 from rb_litellm.state.reckoning import Peers
@@ -49,6 +50,7 @@ class Sharing:
         self._prefixes = prefixes
         self.learned = learned
         self.grades: GradeShare | None = None
+        self.targets: TargetShare | None = None
         self.failures = failures
         """What else workers share, from the next start on."""
         self._usage = usage
@@ -138,6 +140,7 @@ class Sharing:
             grades=self.grades,
             usage=self._usage,
             failures=self.failures,
+            targets=self.targets,
         )
 
 
