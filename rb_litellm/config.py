@@ -385,6 +385,7 @@ ControlName = Literal[
     "max_cost_usd",
     "priority",
     "targets",
+    "usd_per_day",
 ]
 CapName = Literal[
     "weights.quality",
@@ -402,6 +403,7 @@ CapName = Literal[
     "targets.cost_usd_per_1k",
     "targets.e2e_p95_s",
     "targets.quality_min",
+    "usd_per_day",
 ]
 
 
@@ -454,6 +456,10 @@ class RouteBalanceSettings(_Settings):
     prices: PriceSettings = PriceSettings()
     targets: TargetSettings | None = Field(
         default=None, description="Bounds on many requests together, in place of weights."
+    )
+    usd_per_day: Usd | None = Field(
+        default=None,
+        description="What a day's requests should cost: from 80% of it on the weights shift to cost.",
     )
     slo: SloSettings = SloSettings()
     max_cost_usd: Usd | None = Field(default=None, description="The most that one request may cost.")

@@ -64,6 +64,8 @@ class Controls(BaseModel):
     """LiteLLM's priority; 0 is the most important."""
     targets: TargetSettings | None = None
     """Of a team or key alone: what one request asks for cannot be reached over many."""
+    usd_per_day: Usd | None = None
+    """Of a team or key alone, too."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -122,6 +124,8 @@ class Plan:
     """The same for what a team or key sets beyond bounds: its bounds count, and nobody is refused for it."""
     targets: Targets | None = None
     """What steers the weights in place of `objective`; None where nobody sets any, or weights go before."""
+    usd_per_day: float | None = None
+    """What the day's requests of whoever sets it should cost, in USD."""
 
 
 class Planner:
@@ -179,6 +183,7 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         "max_cost_usd": settings.max_cost_usd,
         "priority": None,
         "targets": settings.targets,
+        "usd_per_day": settings.usd_per_day,
     }
     sources: dict[ControlName, Level] = {}
     refused: list[str] = []
@@ -217,6 +222,7 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         tuple(refused),
         tuple(bounded),
         _targets(values, sources),
+        values["usd_per_day"],
     )
 
 
@@ -249,7 +255,7 @@ def _forbidden(
         return f"{name}: targets are fixed by the {fixed['targets']} (value {_shown(value)})"
     if name == "targets" and (held := next((n for n in _WEIGHTS if n in fixed), None)) is not None:
         return f"{name}: {held} is fixed by the {fixed[held]} (value {_shown(value)})"
-    if name == "targets" and level == "request":
+    if name in ("targets", "usd_per_day") and level == "request":
         return f"{name}: a request may not set it (value {_shown(value)}); its key or team may"
     allowed = getattr(settings.overrides, level)
     if allowed != "all" and name not in allowed:

@@ -31,6 +31,7 @@ from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
+from rb_litellm.litellm_adapter.shared.day_spend import FLUSH_S, DaySpend
 from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
 from rb_litellm.litellm_adapter.shared.failure_share import GuardedFailures
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
@@ -42,6 +43,7 @@ from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
 from rb_litellm.litellm_adapter.shared.target_share import GuardedTargets
+from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 from rb_litellm.litellm_adapter.shared.usage_share import GuardedUsage
 from rb_litellm.litellm_adapter.shared.weights_notice import WeightsNotice
 from rb_litellm.predictors.ability_learning import AbilityLearning
@@ -52,6 +54,7 @@ from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
 from rb_litellm.state.outcomes import OutcomeRing
 from rb_litellm.state.reckoning import Reckoner
+from rb_litellm.state.redis_sums import RedisSums
 from rb_litellm.state.scraper import ServerStatus
 from rb_litellm.telemetry.counters import Counters
 from rb_litellm.telemetry.meter import prometheus_meter
@@ -99,6 +102,9 @@ class Runtime:
         self.sharing.grades = self.learning
         self.targets = GuardedTargets(self.lock)
         self.sharing.targets = self.targets
+        self.day_spend = DaySpend(self.lock)
+        self._sums: RedisSums | None = None
+        self._spending = PeriodicTask(FLUSH_S, self._flush_spend)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
         self._predictors = Predictors(partial(self.failed, "predictor"), self.learning)
         self._redis = RedisSettingsArgs()
@@ -143,6 +149,7 @@ class Runtime:
         """Exchange loads, read servers and look at predictors' folders where a loop runs. Cheap."""
         self.sharing.ensure_started()
         self.scraping.ensure_started(self.reckoner)
+        self._spending.ensure_started()
         self._predictors.ensure_started()
 
     def settle_grades(self) -> None:
@@ -193,6 +200,18 @@ class Runtime:
         """Count an internal error."""
         self.counters.failure(what, error, self.clock())
 
+    def _flush_spend(self) -> None:
+        """Tell and read what days have cost, where workers share a Redis."""
+        try:
+            redis = self.sharing.redis
+            if redis is None:
+                return
+            if self._sums is None or self._sums.settings != redis:
+                self._sums = RedisSums(redis)
+            self.day_spend.flush(self._sums, self.sharing.origin, partial(self.failed, "day spend"))
+        except Exception as error:  # noqa: BLE001  a chore must not raise
+            self.failed("day spend", error)
+
     def _told(self, deployments: Sequence[str], server: ServerStatus) -> None:
         """A server has told its load or its slots."""
         with self.lock:
@@ -205,6 +224,7 @@ class Runtime:
         if outcome.error is None and outcome.timed:
             self.scraping.answered(outcome.deployment)
         self.targets.finished(outcome)
+        self.day_spend.finished(outcome)
         self.balancer.beliefs.learn(outcome)
         self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):

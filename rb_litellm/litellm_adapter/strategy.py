@@ -16,12 +16,13 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.balancer import Assignment, RoutingRequest
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
-from rb_litellm.controls import Plan, Planner
+from rb_litellm.controls import Level, Plan, Planner
 from rb_litellm.core.admission import Admission
 from rb_litellm.core.breakdown import Refusal
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import Objective
+from rb_litellm.core.targets.landing import landed, shift
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.request.access import permitted
@@ -61,6 +62,8 @@ class PendingRequest:
     entries: Sequence[Entry]
     steered: Steered | None
     """What steers its weights; None without targets."""
+    spender: str | None
+    """On whose day's dollars its cost counts; None where none are set."""
     arrival: Arrival
     request_kwargs: dict[str, Any] | None
     responses: bool
@@ -232,11 +235,20 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         responses = messages is None and input is not None
         body = input if responses else messages
         steered = None if plan.targets is None else self._steered(plan, arrival, request_kwargs)
+        objective = plan.objective if steered is None else self._runtime.targets.objective(steered)
+        spender = None
+        if plan.usd_per_day is not None:
+            spender = self._owner(plan.sources.get("usd_per_day"), arrival, request_kwargs)
+            spent_usd = self._runtime.day_spend.spent_usd(spender)
+            by = shift(spent_usd, plan.usd_per_day)
+            objective = landed(objective, by)
+            arrival.day = f"{spent_usd:.6g} of {plan.usd_per_day:.6g} USD, shifted {by:g}"
         return PendingRequest(
             prompt=prompt,
             candidates=tuple(self._runtime.catalog.facts(entries)),
-            objective=plan.objective if steered is None else self._runtime.targets.objective(steered),
+            objective=objective,
             steered=steered,
+            spender=spender,
             limits=self._limits(plan),
             allowance=None
             if plan.max_cost_usd is None
@@ -251,14 +263,18 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         assert plan.targets is not None
         level = plan.sources.get("targets")
         arrival.weights_from = f"targets of the {level or 'settings'}"
-        if level is None:
-            steered = self._runtime.targets.steered(plan.targets, arrival.requested, "", arrival.requested)
-        else:
-            caller = caller_of(request_kwargs)
-            owner = owner_of_key(caller) if level == "key" else owner_of(caller)
-            steered = self._runtime.targets.steered(plan.targets, level, owner, f"{level} {owner[:8]}")
+        owner = self._owner(level, arrival, request_kwargs)
+        steered = self._runtime.targets.steered(plan.targets, owner)
         arrival.targets = words(self._runtime.targets.standing(steered))
         return steered
+
+    @staticmethod
+    def _owner(level: Level | None, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> str:
+        """Whose it is that a level has set: a key's, a team's, or that of the model name asked for."""
+        if level is None:
+            return arrival.requested
+        caller = caller_of(request_kwargs)
+        return f"{level} {owner_of_key(caller) if level == 'key' else owner_of(caller)}"
 
     def _owned(self, prompt: Prompt, caller: Any) -> Prompt:
         """The prompt as its caller's: what others sent, or call their sessions, has nothing to do with it."""
@@ -318,6 +334,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._hold_budget(pending, placed)
         chosen = pending.entries[pending.candidates.index(placed.deployment)]
         attempt = self._accounting.open_attempt(pending.arrival, placed, predictor, now)
+        if pending.spender is not None:
+            self._runtime.day_spend.sent(pending.spender, pending.arrival.known_id, attempt)
         if pending.steered is not None:
             self._runtime.targets.decided(pending.steered, pending.arrival.known_id, attempt, placed.decision)
         return chosen

@@ -93,6 +93,8 @@ class DecisionRecord:
     """Where the weights come from: `settings`, or a level that outranks them."""
     targets: str = ""
     """How the targets that steer its weights stood, in words; empty without targets."""
+    day: str = ""
+    """How much of the day's dollars was spent, in words; empty where none are set."""
     removed: Mapping[str, int] = field(default_factory=dict)
     """Number of candidates that each filter removed; LiteLLM's own filters come before and do not count."""
     relaxed: tuple[str, ...] = ()
@@ -229,6 +231,8 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         document["weights_from"] = record.weights_from
     if record.targets:
         document["targets"] = record.targets[:MAX_TARGETS]
+    if record.day:
+        document["day"] = record.day
     if record.top:
         document["top"] = list(record.top)
     if record.limits:

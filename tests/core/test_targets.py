@@ -190,7 +190,7 @@ def test_a_book_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "MAX_OPEN", 50)
     book, targets = TargetBook(), Targets(cost_usd_per_1k=0.02)
     for number in range(200):
-        book.decided(name_of("s", str(number), targets), targets, number, _Decision(CHEAP))
+        book.decided(name_of(str(number), targets), targets, number, _Decision(CHEAP))
         book.finished(-number, 1.0, 1.0)
     assert len(book) == 100
     assert len(book._open) == 50

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,3 +103,21 @@ def test_the_operators_bound_and_the_level_of_a_request_hold(proxy: Proxy) -> No
         refused = client.post("/v1/chat/completions", json=body, headers=key(weights="cost"))
         assert refused.status_code == 403
         assert "its key or team may" in refused.json()["error"]["message"]
+
+
+def test_as_a_days_dollars_run_out_a_key_lands_softly_in_all_workers(proxy: Proxy) -> None:
+    with proxy.client() as client:
+        large = cost(ask(client, key(weights="1,0,0")))
+        # A name of its own, so that a test that runs again finds nothing spent.
+        wealthy = key(weights="1,0,0", usd_per_day=30.0 * large, priority=secrets.randbelow(10**6))
+        models, shifts = [], []
+        for number in range(120):
+            told = routed(ask(client, wealthy))
+            models.append(told["model"])
+            shifts.append(float(told["day"].rpartition(" ")[2]))
+            if number == 60:
+                time.sleep(2.5)  # Workers tell each other once a second.
+        assert models[:10] == ["large"] * 10
+        assert shifts[0] == 0.0
+        assert models[-40:] == ["small"] * 40
+        assert min(shifts[-40:]) == 1.0

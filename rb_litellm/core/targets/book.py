@@ -41,9 +41,9 @@ class _Open(NamedTuple):
     e2e_s: float
 
 
-def name_of(scope: str, owner: str, targets: Targets) -> str:
-    """The name of a controller, the same in every worker: whose targets, where, and which."""
-    return blake2b(repr((scope, owner, targets)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+def name_of(owner: str, targets: Targets) -> str:
+    """The name of a controller, the same in every worker: whose targets, and which."""
+    return blake2b(repr((owner, targets)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def expected_of(decision: Decision) -> Expected:

@@ -22,6 +22,8 @@ from rb_litellm.state.gauges import Gauge
 
 MAX_SHOWN = 32
 """Owners whose targets the page and the metrics show, those used last."""
+MAX_OWNER = 16
+"""Characters of a hashed owner that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,13 @@ class GuardedTargets:
         self._book = TargetBook()
         self._owners: OrderedDict[str, str] = OrderedDict()
 
-    def steered(self, targets: Targets, scope: str, owner: str, shown: str) -> Steered:
-        """What steers a request: `scope` and `owner` say whose targets they are, `shown` how to call them."""
-        name = name_of(scope, owner, targets)
+    def steered(self, targets: Targets, owner: str) -> Steered:
+        """What steers a request under these targets of the owner."""
+        name = name_of(owner, targets)
         with self._lock:
-            self._owners[name] = shown
+            # Of a hash, as much as tells keys apart.
+            hashed = owner.startswith(("key ", "team "))
+            self._owners[name] = owner[:MAX_OWNER] if hashed else owner
             self._owners.move_to_end(name)
             if len(self._owners) > MAX_OWNERS:
                 self._owners.popitem(last=False)

@@ -32,12 +32,11 @@ _RATE = 18.0
 _LARGE, _LARGEST = 2, 3
 """Tiers of the paper's cluster by number; the servers of the former are 8 to 10."""
 _SERVERS = (8, 9, 10)
-_STEPS = tuple(n / 10.0 for n in range(11))
 FIXED = tuple(
     f"routebalance:{round(1.0 - latency - cost, 2):g},{latency:g},{cost:g}"
-    for latency, cost in product((0.0, 0.1, 0.2, 0.4), _STEPS)
-    if latency + cost <= 1.0
+    for latency, cost in product((0.0, 0.1, 0.2), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7))
 )
+"""Beyond these, quality falls below or the cost lies above what any of the bounds allow."""
 
 
 @dataclass(frozen=True)
