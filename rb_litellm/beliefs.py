@@ -27,7 +27,7 @@ from rb_litellm.core.slots import Slots
 from rb_litellm.core.streams import Stream
 from rb_litellm.core.trials import Trials
 from rb_litellm.core.types import FloatArray, IntArray, Outcome, Seen
-from rb_litellm.state.gauges import wire_name
+from rb_litellm.state.exchange.gauges import wire_name
 from rb_litellm.state.reckoning import Reckoner
 
 Identity = tuple[str, str, str, LatencyPrior]

@@ -27,7 +27,7 @@ LAYERS = (
     {"telemetry"},
     {"litellm_adapter"},
     {"__init__"},
-    {"launcher", "train", "doctor", "datasets"},
+    {"launcher", "train", "doctor", "datasets", "calibration"},
     {"sim", "setup"},
     {"replay", "demo"},
     {"bench"},

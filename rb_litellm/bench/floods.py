@@ -2,8 +2,10 @@
 
 What is told of each: answers by status, seconds, the proxy's memory, and how often and how long its event
 loop stood still, in our code and in that of others. On a busy machine most of a stall is waiting for a
-processor; what the loop computed meanwhile is told beside it. LiteLLM's own question about a request that is
-not sent is flooded in the same way, for comparison. Run by `routebalance bench floods`.
+processor; what the loop computed meanwhile is told beside it. A stall is a round of the loop, with steps of
+many requests; what one step computed in our code, which nothing can come between, is told as well.
+LiteLLM's own question about a request that is not sent is flooded in the same way, for comparison. Run by
+`routebalance bench floods`.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from typing import Any
 
 import aiohttp
 
-from rb_litellm.bench import loop_stalls
+from rb_litellm.bench import loop_stalls, loop_steps
 from rb_litellm.bench.loop_stalls import Stall
+from rb_litellm.bench.loop_steps import Step
 from rb_litellm.bench.testbed import Proxy, running_proxy
 
 DEPLOYMENTS = 13
@@ -53,14 +56,17 @@ class _Flood:
 
 
 def run(count: int = 1_000, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Measure; `{"rows": [...], "stalls of ours": [...]}`, a row for each flood.
+    """Measure; `{"rows": [...], "stalls of ours": [...], "steps with ours": [...]}`, a row for each flood.
 
     Raises:
         ChildFailed: the proxy does not start.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
-        environment = {"LITELLM_WORKER_STARTUP_HOOKS": loop_stalls.HOOK, loop_stalls.FOLDER: str(folder)}
+        environment = {
+            "LITELLM_WORKER_STARTUP_HOOKS": f"{loop_stalls.HOOK},{loop_steps.HOOK}",
+            loop_stalls.FOLDER: str(folder),
+        }
         with running_proxy(folder, _config(folder), env=environment) as proxy:
             return asyncio.run(_measure(proxy, folder, count, progress))
 
@@ -68,7 +74,7 @@ def run(count: int = 1_000, progress: Callable[[str], None] = lambda _: None) ->
 async def _measure(proxy: Proxy, folder: Path, count: int, progress: Callable[[str], None]) -> dict[str, Any]:
     # Sooner than the server closes a connection that nobody uses.
     connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=1.0)
-    rows, found = [], []
+    rows, found, long_steps = [], [], []
     async with aiohttp.ClientSession(proxy.url, headers=proxy.headers, connector=connector) as session:
         await _sent(
             _Flood("warm up", _WARM_UP, 16, _posting(session, "/v1/chat/completions", lambda _: _BODY))
@@ -82,6 +88,8 @@ async def _measure(proxy: Proxy, folder: Path, count: int, progress: Callable[[s
             stalls = [stall for stall in loop_stalls.read(folder) if began < stall.at_s <= ended]
             ours = [stall for stall in stalls if stall.owner == "ours"]
             found += [(flood.name, stall) for stall in ours]
+            steps = [step for step in loop_steps.read(folder) if began < step.at_s <= ended]
+            long_steps += [(flood.name, step) for step in steps if step.ours_s > 0.0]
             rows.append(
                 {
                     "flood": flood.name,
@@ -95,9 +103,15 @@ async def _measure(proxy: Proxy, folder: Path, count: int, progress: Callable[[s
                     "longest of ours ms": _longest_ms(ours),
                     "computed 5 ms": sum(stall.computed_s > loop_stalls.NOTED_S for stall in ours),
                     "most computed ms": round(max((s.computed_s for s in ours), default=0.0) * 1e3, 1),
+                    "longest step ms": round(max((s.computed_s for s in steps), default=0.0) * 1e3, 1),
+                    "of ours ms": round(max((s.ours_s for s in steps), default=0.0) * 1e3, 1),
                 }
             )
-    return {"rows": rows, "stalls of ours": [_told(name, stall) for name, stall in _worst(found)]}
+    return {
+        "rows": rows,
+        "stalls of ours": [_told(name, stall) for name, stall in _worst(found)],
+        "steps with ours": [_told_step(name, step) for name, step in _longest(long_steps)],
+    }
 
 
 def _floods(session: aiohttp.ClientSession, count: int) -> list[_Flood]:
@@ -166,6 +180,20 @@ def _longest_ms(stalls: Sequence[Stall]) -> float:
 
 def _worst(found: Sequence[tuple[str, Stall]]) -> list[tuple[str, Stall]]:
     return sorted(found, key=lambda one: -one[1].took_s)[:12]
+
+
+def _longest(found: Sequence[tuple[str, Step]]) -> list[tuple[str, Step]]:
+    return sorted(found, key=lambda one: -one[1].ours_s)[:12]
+
+
+def _told_step(name: str, step: Step) -> dict[str, Any]:
+    return {
+        "flood": name,
+        "ms": round(step.computed_s * 1e3, 1),
+        "of ours ms": round(step.ours_s * 1e3, 1),
+        "where": step.where,
+        "task": step.task,
+    }
 
 
 def _told(name: str, stall: Stall) -> dict[str, Any]:

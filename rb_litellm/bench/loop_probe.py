@@ -83,10 +83,7 @@ def _seen(seen: Any, watched: int, lowest: float, total: float) -> dict[str, Any
         "open": len(seen.ledger),
         "lowest": lowest,
         "total": total,
-        "peers": {
-            gauge.origin: sum(load.in_flight for load in gauge.loads.values())
-            for gauge in seen.sharing.peers.gauges
-        },
+        "peers": {worker.name: float(worker.in_flight) for worker in seen.sharing.peers.workers},
         "held": watched,
         "closed": dict(seen.ledger.closed),
         "failures": dict(seen.counters.failures),

@@ -94,10 +94,10 @@ class _Probe:
         while True:
             time.sleep(TICK_S)
             if time.monotonic() - self._last > 2 * TICK_S and len(self._seen) < 1_000:
-                self._seen.append(_owner(sys._current_frames().get(self._thread)))
+                self._seen.append(owner_of_frame(sys._current_frames().get(self._thread)))
 
 
-def _owner(frame: FrameType | None) -> tuple[str, str]:
+def owner_of_frame(frame: FrameType | None) -> tuple[str, str]:
     """Whose code runs: that of the innermost frame of a package; the standard library's callers count."""
     while frame is not None:
         file = frame.f_code.co_filename

@@ -9,8 +9,6 @@ Run by `routebalance bench proxy`.
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,20 +18,16 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import aiohttp
-import httpx
 import numpy as np
 
+from rb_litellm.bench.closed_loop import MODEL, closed_loop, upstream
 from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.testbed import LITELLM, RB_LITELLM, START_S, Proxy, running_proxy
-from rb_litellm.demo.processes import Child, free_port
-from rb_litellm.demo.stage import clean_environment
+from rb_litellm.bench.testbed import LITELLM, RB_LITELLM, Proxy, running_proxy
 
 OURS = "routebalance"
 STRATEGIES = (OURS, "simple-shuffle", "least-busy", "latency-based-routing")
 DEPLOYMENTS = 13
 WARM_UP_REQUESTS = 200
-_BODY = {"model": "bench", "messages": [{"role": "user", "content": "What is a balance, and who needs one?"}]}
 
 
 @dataclass(slots=True)
@@ -84,7 +78,7 @@ def _measure(
 ) -> dict[str, _Rounds]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="rb-bench-proxy-")))
-        upstream = _upstream(stack, folder)
+        served = upstream(stack, folder)
         redis = stack.enter_context(RedisServer())
         proxies: dict[str, Proxy] = {}
         for strategy in STRATEGIES:
@@ -92,19 +86,21 @@ def _measure(
             proxies[strategy] = stack.enter_context(
                 running_proxy(
                     folder / strategy,
-                    _config(strategy, upstream, redis.url),
+                    proxy_config(strategy, served, redis.url),
                     command=RB_LITELLM if strategy == OURS else LITELLM,
                     arguments=("--timeout_worker_healthcheck", "120") if workers > 1 else (),
                     workers=workers,
                 )
             )
         for proxy in proxies.values():
-            asyncio.run(_load(proxy, clients, None, WARM_UP_REQUESTS * workers))
+            asyncio.run(closed_loop(proxy.url, proxy.headers, clients, None, WARM_UP_REQUESTS * workers))
         measured = {strategy: _Rounds() for strategy in STRATEGIES}
         for number in range(rounds):
             progress(f"{workers} worker(s), round {number + 1} of {rounds}")
             for strategy in random.sample(STRATEGIES, len(STRATEGIES)):
-                taken, elapsed = asyncio.run(_load(proxies[strategy], clients, seconds, None))
+                taken, elapsed = asyncio.run(
+                    closed_loop(proxies[strategy].url, proxies[strategy].headers, clients, seconds, None)
+                )
                 p50, p99 = np.percentile(np.array(taken) * 1e3, (50, 99))
                 measured[strategy].rps.append(len(taken) / elapsed)
                 measured[strategy].p50_ms.append(float(p50))
@@ -112,22 +108,8 @@ def _measure(
         return measured
 
 
-def _upstream(stack: ExitStack, folder: Path) -> str:
-    port = free_port()
-    command = [sys.executable, "-m", "rb_litellm.bench.instant", str(port)]
-    child = stack.enter_context(Child("upstream", command, folder / "upstream.log", clean_environment()))
-    child.wait_until(lambda: _up(port), START_S)
-    return f"http://127.0.0.1:{port}/v1"
-
-
-def _up(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2.0).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def _config(strategy: str, upstream: str, redis_url: str) -> dict[str, Any]:
+def proxy_config(strategy: str, upstream: str, redis_url: str) -> dict[str, Any]:
+    """The configuration of a proxy with this strategy, of deployments that are all that one upstream."""
     router: dict[str, Any] = {"routing_strategy": strategy}
     if strategy == OURS:
         router["routing_strategy_args"] = {"redis": {"url": redis_url}}
@@ -136,7 +118,7 @@ def _config(strategy: str, upstream: str, redis_url: str) -> dict[str, Any]:
     return {
         "model_list": [
             {
-                "model_name": "bench",
+                "model_name": MODEL,
                 "litellm_params": {**params, **prices},
                 "model_info": {"id": f"bench-{n}"},
             }
@@ -144,27 +126,3 @@ def _config(strategy: str, upstream: str, redis_url: str) -> dict[str, Any]:
         ],
         "router_settings": router,
     }
-
-
-async def _load(
-    proxy: Proxy, clients: int, seconds: float | None, requests: int | None
-) -> tuple[list[float], float]:
-    """Latencies in s, and the time in s from the first request to the last answer."""
-    taken: list[float] = []
-    began = time.perf_counter()
-    until = began + (seconds if seconds is not None else 1e9)
-
-    async def client(session: aiohttp.ClientSession) -> None:
-        while time.perf_counter() < until and (requests is None or len(taken) < requests):
-            sent = time.perf_counter()
-            async with session.post("/v1/chat/completions", json=_BODY) as response:
-                body = await response.read()
-                if response.status != 200:
-                    raise RuntimeError(f"{response.status}: {body[:500]!r}")
-            taken.append(time.perf_counter() - sent)
-
-    # New connections in every round: the workers of a proxy share them out anew.
-    connector = aiohttp.TCPConnector(limit=clients)
-    async with aiohttp.ClientSession(proxy.url, headers=proxy.headers, connector=connector) as session:
-        await asyncio.gather(*(client(session) for _ in range(clients)))
-    return taken, time.perf_counter() - began

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import IntArray
-from rb_litellm.predictors import lexicon
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.train.boosting import Trees, boost
 from rb_litellm.train.dataset import Dataset
@@ -92,7 +91,7 @@ def run(
         "lexical and semantic": [prompt_features.plain, lexical, semantic],
         "semantic": [prompt_features.plain, semantic],
     }
-    _, familiarity = lexicon.weigh(prompt_features.bag, prompt_features.scale(np.arange(len(fold))).idf)
+    familiarity = prompt_features.familiarity(prompt_features.scale(np.arange(len(fold))).idf)
     rows = []
     for name, parts in tried.items():
         figures = _judge(np.concatenate(parts, axis=1), fold, data, targets, familiarity, seed)

@@ -21,13 +21,14 @@ from rb_litellm.core.measurement import measured
 from rb_litellm.core.scoring import PRESETS, JointScore
 from rb_litellm.core.types import Prediction, Prompt
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.exchange.peers import Peers
+from rb_litellm.state.exchange.publisher import GaugePublisher
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.outcomes import OutcomeRing
-from rb_litellm.state.publisher import GaugePublisher
-from rb_litellm.state.reckoning import Peers, Reckoner
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.reckoning import Reckoner
 
 _PREDICTION = Prediction(0.5, 100.0, 0.0, 0.2, 0.02, 2.2, 0.001)
 _OPEN_S = 2.0
@@ -170,7 +171,7 @@ class _Worker:
         self.ledger.close(key, time.monotonic(), "success")
 
     def hear_peers(self, count: int) -> None:
-        from rb_litellm.state.gauges import Gauge, Load, wire_name
+        from rb_litellm.state.exchange.gauges import Gauge, Load, wire_name
 
         loads = {wire_name(deployment.id): Load(3.0, 100.0, 300.0, 150.0) for deployment in self.deployments}
         self.peers.update([Gauge(f"peer-{n}", 0.1, loads) for n in range(count)], 0.0)

@@ -1,4 +1,4 @@
-"""`routebalance ...`: one file per command, imported only when it is called."""
+"""`routebalance ...`: one file per command, in a folder per group, imported only when it is called."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import click
 
 from rb_litellm.suggestion import did_you_mean
 
-# Group of --help -> command -> (module below here, attribute, one line for --help). A new command is a new
-# line here; its module is imported when it runs.
+# Group of --help, whose folder has its name -> command -> (module, attribute, one line for --help). A new
+# command is a new line here; its module is imported when it runs.
 GROUPS: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
     "Operate": {
         "init": ("init", "init", "Propose the lines that a LiteLLM configuration needs."),
         "doctor": ("doctor", "doctor", "Check a configuration and a running proxy."),
+        "calibrate": ("calibrate", "calibrate", "Measure an inference server, and write its settings."),
         "explain": ("explain", "explain", "Show where a request would go now, and why."),
         "top": ("top", "top", "Watch the cluster and its decisions in the terminal."),
         "state": ("state", "state", "Show the workers alive and what they have open, from Redis."),
@@ -39,7 +40,11 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
         "experiment": ("experiment", "experiment", "Carry out a published experiment and check its claims."),
     },
 }
-COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+COMMANDS = {
+    name: (f"{group.lower()}.{module}", attribute, text)
+    for group, commands in GROUPS.items()
+    for name, (module, attribute, text) in commands.items()
+}
 
 
 class LazyGroup(click.Group):

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-SOURCE_HELP = "postgresql:// URL of LiteLLM's database, or a file exported from it; repeatable."
+SOURCE_HELP = (
+    "Read LiteLLM's database by its postgresql:// URL, or a file exported from it. May be given several "
+    "times."
+)
 
 
 def log_options(
@@ -29,7 +32,7 @@ def log_options(
                 "--max-rows",
                 type=click.IntRange(1, MAX_ROWS),
                 default=max_rows,
-                help="Calls of the log, the latest.",
+                help="Read at most so many calls of the log, the latest.",
             ),
             click.option("--from-spend-logs", name, multiple=True, required=required, help=help),
         ):

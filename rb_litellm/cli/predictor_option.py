@@ -18,8 +18,17 @@ NAMED = ("default", "none")
 
 def predictor_option(**options: Any) -> Callable[[_F], _F]:
     """The option: `default`, `none`, or a folder of `train`."""
-    text = "default: the one that ships; none: the priors alone; DIR: a folder of `train`."
+    text = "Predict by the one that ships (default), by the priors alone (none), or by a folder of `train`."
     return click.option("--predictor", metavar="default|none|DIR", callback=_checked, help=text, **options)
+
+
+def name_option(of: str) -> Callable[[_F], _F]:
+    """`--name`: what the predictor calls a model of the data, or of the log."""
+    text = (
+        f"Say what the predictor calls a model of the {of}, where more than the provider differs. "
+        "May be given several times."
+    )
+    return click.option("--name", "names", multiple=True, metavar="MODEL=NAME", help=text)
 
 
 def _checked(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

@@ -30,6 +30,6 @@ def url_option(**options: Any) -> Callable[[_F], _F]:
         envvar=URL_VARIABLE,
         show_envvar=True,
         callback=lambda _context, _option, value: value if value is None else value.rstrip("/"),
-        help="The address of a running proxy.",
+        help="Ask the running proxy at this address.",
         **options,
     )

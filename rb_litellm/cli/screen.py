@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from rich.console import Console, Group
 from rich.measure import Measurement
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 PIPE_WIDTH = 80
@@ -50,6 +51,12 @@ class Screen(Console):
             if not widths:
                 options.setdefault("soft_wrap", True)
         super().print(*objects, **options)
+
+
+def progress_bar(quiet: bool) -> Progress:
+    """What is being done, how much of it, and for how long, on standard error; nothing where `quiet`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True)
 
 
 def counted(number: int, name: str) -> str:

@@ -48,6 +48,8 @@ _REACH = math.log(100.0)
 """The reported ratio counts a measurement for at most a factor of 100."""
 _RATIO_GAIN = 1.0 / 16.0
 """It is a moving average since the score left zero, over about the last 16 measurements."""
+_MOSTLY = 0.5
+"""From this share of answers on that a limit ended, the limit is the cause of short ones."""
 WORDS: dict[DriftKind, str] = {
     "ttft": "time to first token",
     "tpot": "time per output token",
@@ -63,6 +65,8 @@ class Cusum:
     down: float = 0.0
     usual: float = _USUAL
     log_ratio: float = 0.0
+    limited: float = 0.0
+    """Share of the answers that a limit on their tokens ended, averaged as the ratio is."""
     since: int = 0
     """Measurements since the score left zero."""
     drifting: bool = False
@@ -77,7 +81,7 @@ class Cusum:
         """Measured / predicted: a geometric moving average since the score left zero."""
         return math.exp(self.log_ratio)
 
-    def observe(self, predicted: float, measured: float) -> bool:
+    def observe(self, predicted: float, measured: float, limited: bool = False) -> bool:
         """Learn from one pair of positive figures; True when the figure begins or ceases to drift."""
         residual = math.log(measured) - math.log(predicted)
         unit = min(max(residual / self.usual, -_CLIP), _CLIP)
@@ -87,8 +91,9 @@ class Cusum:
         if self.since:
             gain = max(_RATIO_GAIN, 1.0 / self.since)
             self.log_ratio += gain * (min(max(residual, -_REACH), _REACH) - self.log_ratio)
+            self.limited += gain * (limited - self.limited)
         else:
-            self.log_ratio = 0.0
+            self.log_ratio = self.limited = 0.0
         self.usual += _USUAL_GAIN * (1.25 * abs(unit) * self.usual - self.usual)
         self.usual = max(self.usual, _LEAST_USUAL)
         before = self.drifting
@@ -108,12 +113,20 @@ class Change:
     ratio: float
     predictor: bool = True
     """Whether lengths are predicted by a predictor; else by the priors."""
+    limited: float = 0.0
+    """Share of the answers that a limit on their tokens ended."""
 
     def __str__(self) -> str:
         figure = f"{WORDS[self.kind]} of {self.name}"
         if not self.drifting:
             return f"{figure} is as predicted again (drift score {self.score:.1f})"
         change = f"{figure} is {self.ratio:.2g} times what is predicted (drift score {self.score:.1f})"
+        if self.kind == "output_tokens" and self.ratio < 1.0 and self.limited >= _MOSTLY:
+            return (
+                f"{change}. A limit cuts {self.limited:.0%} of these answers short (finish_reason `length`), "
+                "so no predictor is at fault: raise `max_tokens` in the deployment's litellm_params, in the "
+                "client or in the server, or state model_info.routebalance.output_tokens"
+            )
         if self.kind == "output_tokens" and not self.predictor:
             return (
                 f"{change}. No predictor is set up, so what is off is the prior: state "
@@ -154,11 +167,20 @@ class Drift:
         ]
         if model is not None and taught.length:
             changes.append(
-                self.observe(model, "output_tokens", predicted.output_tokens, outcome.output_tokens)
+                self.observe(
+                    model, "output_tokens", predicted.output_tokens, outcome.output_tokens, outcome.limited
+                )
             )
         return [change for change in changes if change is not None]
 
-    def observe(self, name: str, kind: DriftKind, predicted: float, measured: float | None) -> Change | None:
+    def observe(
+        self,
+        name: str,
+        kind: DriftKind,
+        predicted: float,
+        measured: float | None,
+        limited: bool = False,
+    ) -> Change | None:
         """Learn from one pair and return the change, if any; skips pairs that are not positive and finite."""
         if measured is None or not (0.0 < predicted < math.inf and 0.0 < measured < math.inf):
             return None
@@ -170,6 +192,6 @@ class Drift:
                 self._scores.popitem(last=False)
         else:
             self._scores.move_to_end(key)
-        if not cusum.observe(predicted, measured):
+        if not cusum.observe(predicted, measured, limited):
             return None
-        return Change(name, kind, cusum.drifting, cusum.score, cusum.ratio)
+        return Change(name, kind, cusum.drifting, cusum.score, cusum.ratio, limited=cusum.limited)

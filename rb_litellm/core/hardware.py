@@ -47,20 +47,26 @@ def latency_prior(
     tpot_ms: float | None = None,
     ttft_ms: float | None = None,
     max_num_seqs: int | None = None,
+    prefill_ms_per_1k_tokens: float | None = None,
+    tpot_ms_per_running: float | None = None,
 ) -> LatencyPrior:
     """The prior of one deployment: from its settings, and from the table for what they leave open."""
     billions = billions_of_parameters(name)
     if tpot_ms is None:
         tpot_ms = _HOSTED_TPOT_MS if hosted else _tpot_ms(billions)
-    prefill_ms = 0.0 if hosted else _PREFILL_MS_PER_TOKEN_AND_BILLION * (billions or tpot_ms / 3.0)
+    # A hosted API balances load itself: our few requests do not slow it down.
+    if prefill_ms_per_1k_tokens is None:
+        per_billion = 1000.0 * _PREFILL_MS_PER_TOKEN_AND_BILLION
+        prefill_ms_per_1k_tokens = 0.0 if hosted else per_billion * (billions or tpot_ms / 3.0)
+    if tpot_ms_per_running is None:
+        tpot_ms_per_running = 0.0 if hosted else tpot_ms * _GROWTH
     if ttft_ms is None:
         ttft_ms = _HOSTED_TTFT_MS if hosted else 30.0 + tpot_ms
     return LatencyPrior(
         tpot_s=tpot_ms / 1000.0,
         ttft_s=ttft_ms / 1000.0,
-        # A hosted API balances load itself: our few requests do not slow it down.
-        prefill_s_per_token=prefill_ms / 1000.0,
-        tpot_s_per_running=0.0 if hosted else tpot_ms / 1000.0 * _GROWTH,
+        prefill_s_per_token=prefill_ms_per_1k_tokens / 1e6,
+        tpot_s_per_running=tpot_ms_per_running / 1000.0,
         slots=float(max_num_seqs) if max_num_seqs else (math.inf if hosted else DEFAULT_SLOTS),
     )
 

@@ -157,6 +157,10 @@ class Outcome:
     """Tokens that the server says it had cached; None where it does not say."""
     choices: int = 1
     """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
+    limited: bool = False
+    """Whether a limit on its tokens, such as `max_tokens`, ended the answer."""
+    answer_id: str = ""
+    """The answer's own id, by which LiteLLM's log lists it; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

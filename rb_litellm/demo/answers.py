@@ -11,6 +11,7 @@ from statistics import NormalDist
 from typing import Any
 
 from rb_litellm.demo.truth import Truth
+from rb_litellm.sim.prefix_cache import BLOCK_TOKENS
 
 _SIGMA = 0.6
 """Spread of the log-normal lengths; the answers of one model to AlpacaEval's prompts spread about so."""
@@ -87,6 +88,16 @@ def text_of(body: Mapping[str, Any]) -> str:
 def count_tokens(text: str) -> int:
     """About four characters a token, and a few tokens for the chat template."""
     return round(len(text) / _CHARS_PER_TOKEN) + 4
+
+
+def block_names(text: str) -> tuple[int, ...]:
+    """A number for each full block of a prompt that stands for all text up to the block's end."""
+    size = round(BLOCK_TOKENS * _CHARS_PER_TOKEN)
+    names, running = [], blake2b(digest_size=8)
+    for end in range(size, len(text) + 1, size):
+        running.update(text[end - size : end].encode("utf-8", "replace"))
+        names.append(int.from_bytes(running.digest(), "big"))
+    return tuple(names)
 
 
 def _content(content: Any) -> str:

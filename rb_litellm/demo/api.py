@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
-from rb_litellm.demo.answers import MAX_MODEL_LEN, AnswerLengths, count_tokens, text_of
+from rb_litellm.demo.answers import MAX_MODEL_LEN, AnswerLengths, block_names, count_tokens, text_of
 from rb_litellm.demo.faults import HEADER, NO_FAULTS, Faults, asked_for
 from rb_litellm.demo.live import LiveInstance
 from rb_litellm.demo.shapes import Answer, ResponsesAnswer
@@ -35,6 +35,8 @@ class MockServer:
     random: Random
     truth: Truth | None = None
     """Which of its answers are right, where that is known."""
+    prefix_cache: bool = False
+    """It keeps the beginnings of prompts."""
     faults: Faults = NO_FAULTS
     last: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(
@@ -195,9 +197,9 @@ class MockServer:
                 f"This model's maximum context length is {MAX_MODEL_LEN} tokens. "
                 f"However, your request has {input_tokens} input tokens.",
             )
-        whole = self.lengths.output_tokens(prompt, self.model)
         asked = next((body[name] for name in _LIMITS if body.get(name)), None)
         limit = min(int(asked) if asked else MAX_MODEL_LEN, MAX_MODEL_LEN - input_tokens)
+        whole = limit if body.get("ignore_eos") else self.lengths.output_tokens(prompt, self.model)
         answer = (ResponsesAnswer if kind == "response" else Answer)(
             kind=kind,
             model=self.model,
@@ -210,7 +212,8 @@ class MockServer:
             refused = await self._faulty(request, prompt)
             if refused is not None:
                 return refused
-            job = self.live.submit(input_tokens, answer.output_tokens)
+            prefix = block_names(prompt) if self.prefix_cache else ()
+            job = self.live.submit(input_tokens, answer.output_tokens, prefix)
             try:
                 if body.get("stream"):
                     usage = bool((body.get("stream_options") or {}).get("include_usage"))

@@ -50,6 +50,7 @@ class Manner:
     truth: Truth | None = None
     slots: int | None = None
     """Sequences that each runs at once; None for as many as its tier does."""
+    prefix_cache: bool = False
 
 
 def make_server(place: Place, manner: Manner) -> MockServer:
@@ -63,6 +64,7 @@ def make_server(place: Place, manner: Manner) -> MockServer:
         live=LiveInstance(hardware, manner.time_scale, manner.stream_interval),
         lengths=AnswerLengths(tier.output_tokens, manner.lengths, manner.truth),
         truth=manner.truth,
+        prefix_cache=manner.prefix_cache,
         random=Random(manner.seed ^ crc32(place.id.encode())),
     )
 
@@ -97,9 +99,12 @@ async def serve(places: Sequence[Place], manner: Manner, host: str) -> None:
     await asyncio.gather(*(runner.cleanup() for runner in runners))
 
 
-def paper_places(first_port: int) -> list[Place]:
-    """The paper's thirteen servers on consecutive ports, or on free ones where `first_port` is 0."""
-    deployments = [(tier, d) for tier in PAPER_CLUSTER.tiers for d in tier.deployments()]
+def paper_places(first_port: int, copies: int = 1) -> list[Place]:
+    """The paper's thirteen servers on consecutive ports, or on free ones where `first_port` is 0.
+
+    Of several `copies` one comes whole after the other, under the same ids.
+    """
+    deployments = [(tier, d) for tier in PAPER_CLUSTER.tiers for d in tier.deployments()] * copies
     return [
         Place(deployment.id, first_port + offset if first_port else 0, tier.model, tier.name)
         for offset, (tier, deployment) in enumerate(deployments)
@@ -115,6 +120,7 @@ def paper_places(first_port: int) -> list[Place]:
     help="Hardware of the servers of --port.",
 )
 @click.option("--cluster", type=click.Choice(["paper"]), help="A whole cluster instead of --port.")
+@click.option("--copies", type=click.IntRange(1), default=1, help="How many clusters of the kind.")
 @click.option("--first-port", type=int, default=9001, help="First port of the cluster; 0 for free ports.")
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--time-scale", type=click.FloatRange(0.01, 1000), default=1.0, help="Times faster than real.")
@@ -124,12 +130,14 @@ def paper_places(first_port: int) -> list[Place]:
 )
 @click.option("--truth", is_flag=True, help="Answer the demo's prompts right or wrong, and say which.")
 @click.option("--slots", type=click.IntRange(1), default=None, help="Sequences at once on each server.")
+@click.option("--prefix-cache", is_flag=True, help="Keep the beginnings of prompts.")
 @click.option("--seed", type=int, default=0, help="Seed of random faults, and of what is right.")
 def main(
     ports: tuple[int, ...],
     model: str | None,
     tier: str | None,
     cluster: str | None,
+    copies: int,
     first_port: int,
     host: str,
     time_scale: float,
@@ -137,11 +145,12 @@ def main(
     lengths: Path | None,
     truth: bool,
     slots: int | None,
+    prefix_cache: bool,
     seed: int,
 ) -> None:
     """Serve mock vLLM servers until stopped."""
     if cluster:
-        places = paper_places(first_port)
+        places = paper_places(first_port, copies)
     elif ports and tier:
         name = model or PAPER_CLUSTER.tier(tier).model
         places = [Place(f"{name}-{number}", port, name, tier) for number, port in enumerate(ports, 1)]
@@ -154,6 +163,7 @@ def main(
         read_table(lengths) if lengths else None,
         read_truth(seed=seed) if truth else None,
         slots,
+        prefix_cache,
     )
     asyncio.run(serve(places, manner, host))
 

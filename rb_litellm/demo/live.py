@@ -24,13 +24,15 @@ class LiveInstance:
         self._start = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def submit(self, input_tokens: int, output_tokens: int) -> Job:
+    def submit(self, input_tokens: int, output_tokens: int, prefix: tuple[int, ...] = ()) -> Job:
         """Queue a request. Its `tag` is an `asyncio.Queue[int]` of tokens written.
+
+        `prefix` names the blocks that its prompt begins with, for the prefix cache.
 
         Raises:
             ValueError: it could never fit into the server's memory.
         """
-        job = Job(input_tokens, output_tokens, tag=asyncio.Queue())
+        job = Job(input_tokens, output_tokens, tag=asyncio.Queue(), prefix=prefix)
         self.instance.add(job)
         now = asyncio.get_running_loop().time()
         if self._timer is None:

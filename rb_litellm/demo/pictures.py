@@ -1,7 +1,7 @@
 """Pictures of the status page of a real proxy under load: `python -m rb_litellm.demo.pictures DIR`.
 
-Starts what the demo runs on, sends it a load until all is done, and photographs the page in Chromium, light
-and dark, on a wide screen and on a telephone.
+Starts what the demo runs on, one server dead and one slow, sends it a load until all is done, and photographs
+the page in Chromium, light and dark, on a wide screen and on a telephone.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+
+from rb_litellm.demo.backend import Place
 from rb_litellm.demo.chromium import browser
+from rb_litellm.demo.faults import NO_FAULTS, Faults
 from rb_litellm.demo.load import fire, poisson
 from rb_litellm.demo.processes import end_on_sigterm
 from rb_litellm.demo.prompts import BUILT_IN, read_prompts
-from rb_litellm.demo.stage import Stage, stage
+from rb_litellm.demo.stage import OURS, Stage, stage
 
 SIZES = {"wide": (1600, 1000), "phone": (400, 860)}
+_WEIGHTS = "quality"
+"""With which all sizes of models are in use."""
 _RATE = 8.0
 """Requests/s: in-flight requests everywhere, and time left to a small machine for the browser."""
 _LONG_ENOUGH_S = 900.0
@@ -45,6 +51,22 @@ def signed_in(running: Any, url: str, key: str, size: tuple[int, int], scheme: s
 
 
 @contextmanager
+def faults(ready: Stage) -> Iterator[None]:
+    """The first server refuses everything and the fourth one is slow while the `with` block runs."""
+    dead, _, _, slow, *_ = ready.places.values()
+    _set_faults(dead, Faults(error_rate=1.0))
+    _set_faults(slow, Faults(slowdown=12.0))
+    yield
+    for place in (dead, slow):
+        _set_faults(place, NO_FAULTS)
+
+
+def _set_faults(place: Place, faults: Faults) -> None:
+    address = f"http://127.0.0.1:{place.port}/admin/faults"
+    httpx.post(address, json=faults.model_dump()).raise_for_status()
+
+
+@contextmanager
 def load(ready: Stage, requests: int, rate: float) -> Iterator[None]:
     """Requests to the proxy while the `with` block runs; it does not wait for their end."""
     shots = poisson(read_prompts(BUILT_IN), requests, rate, seed=0)
@@ -64,6 +86,8 @@ def photograph(ready: Stage, folder: Path) -> Iterator[Path]:
                 page = signed_in(running, ready.url, ready.key, size, scheme)
                 page.set_default_timeout(_PATIENCE_MS)
                 page.locator("#decisions tr").nth(_WARM).wait_for()
+                page.locator("#trouble li").filter(has_text="failed").first.wait_for()
+                page.locator("#trouble li").nth(1).wait_for()
                 page.get_by_role("button", name="quality", exact=True).click()
                 page.locator("#whatif").wait_for()
                 page.evaluate("scrollTo(0, 0)")
@@ -82,7 +106,8 @@ def main(folder: Path) -> None:
     end_on_sigterm()
     with (
         tempfile.TemporaryDirectory(prefix="routebalance-pictures-") as work,
-        stage(Path(work), 1.0, 0, "balanced") as ready,
+        stage(Path(work), 1.0, 0, _WEIGHTS, entrants=(OURS,)) as ready,
+        faults(ready),
         load(ready, requests=int(_RATE * _LONG_ENOUGH_S), rate=_RATE),
     ):
         for picture in photograph(ready, folder):

@@ -1,9 +1,9 @@
 """What the demo found: figures per strategy, model and server, as JSON and as tables.
 
 Quality is the share of answers that were right, by what the servers say (`truth`). Where they say
-nothing, as of prompts of your own, it is the mean quality of the models that answered. Cost is list price
-times the tokens that the server reported. All are computed alike for every strategy, from the answers
-alone.
+nothing, as of prompts of your own, it is the mean of the published scores of the models that answered.
+Cost is list price times the tokens that the server reported. All are computed alike for every strategy,
+from the answers alone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from rb_litellm.demo.load import Answer
+from rb_litellm.demo.truth import published
 from rb_litellm.sim.cluster import PAPER_CLUSTER, Tier
 
+_SLIGHT = 0.02
+"""Differences up to this share are called none."""
+_SHOWN_ERROR = 300
+"""Characters of an error."""
 _TIER_OF = {d.id: tier for tier in PAPER_CLUSTER.tiers for d in tier.deployments()}
 
 
@@ -102,7 +107,7 @@ class DemoResult:
         """Where each strategy sent the requests, all strategies side by side, and what that means."""
         console.print(self._models())
         console.print(self._summary())
-        for sentence in sentences(self):
+        for sentence in (*failures(self), *sentences(self)):
             console.print(sentence, highlight=False)
 
     def _all(self) -> Iterator[tuple[str, StrategyRun]]:
@@ -140,6 +145,19 @@ class DemoResult:
         return table
 
 
+def failures(result: DemoResult) -> list[str]:
+    """Of each strategy under which requests failed: how many, and what the first one was told."""
+    told = []
+    for name, run in (*result.runs.items(), *result.presets.items()):
+        errors = [answer.error for answer in run.answers if answer.error is not None]
+        if errors:
+            first = " ".join(errors[0].split())[:_SHOWN_ERROR]
+            told.append(
+                f"{name}: {len(errors)} of {len(run.answers)} requests failed, the first with: {first}"
+            )
+    return told
+
+
 def sentences(result: DemoResult) -> list[str]:
     """What was gained against each strategy, what that costs, and what to try next."""
     (_, ours), *others = result.runs.items()
@@ -155,11 +173,29 @@ def sentences(result: DemoResult) -> list[str]:
         steps = "; ".join(
             f"`{name}` gave {_against(run.total, ours.total)}" for name, run in result.presets.items()
         )
+        unbeaten = [
+            f"`{name}`"
+            for name, run in result.presets.items()
+            if others and all(not beats(other.total, run.total) for _, other in others)
+        ]
+        if unbeaten:
+            steps += (
+                f". At {' and at '.join(unbeaten)} no other strategy is better by more than 2% in any of them"
+            )
         said.append(
             "To try next: other weights, by header `x-routebalance-weights` or in the settings; here "
             f"{steps}."
         )
     return said
+
+
+def beats(one: Figures, other: Figures) -> bool:
+    """Whether the first is better by more than _SLIGHT in quality, mean E2E or cost."""
+    return (
+        one.quality > other.quality * (1.0 + _SLIGHT)
+        or one.mean_e2e_s * (1.0 + _SLIGHT) < other.mean_e2e_s
+        or _per_1k(one) * (1.0 + _SLIGHT) < _per_1k(other)
+    )
 
 
 def _against(one: Figures, other: Figures) -> str:
@@ -218,7 +254,7 @@ def _tier(answer: Answer) -> Tier:
 
 
 def _quality(answer: Answer) -> float:
-    return _tier(answer).quality if answer.right is None else float(answer.right)
+    return published(_tier(answer).model) if answer.right is None else float(answer.right)
 
 
 def _cost(answer: Answer) -> float:

@@ -1,4 +1,8 @@
-"""Runs the demo: one load, sent under each strategy in turn, measured by the client."""
+"""Runs the demo: one load, sent under each strategy in turn, measured by the client.
+
+A load's last few answers are its longest, on the slowest servers. The next load does not wait for them: it
+goes to servers of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,12 @@ from pathlib import Path
 
 from rb_litellm.demo.load import Answer, Shot, fire, poisson
 from rb_litellm.demo.report import DemoResult, StrategyRun
-from rb_litellm.demo.stage import OURS, PRESETS, STRATEGIES, Stage, group_name, server_id, stage
+from rb_litellm.demo.stage import ENTRANTS, OURS, PRESETS, STRATEGIES, Stage, group_name, server_id, stage
 
-_WARM_UP = 12
-"""Short requests before each load: a worker's first request imports for a second."""
+_WARM_UP = 24
+"""Short requests to each strategy before the first load."""
+_MOST = 0.9
+"""Share of a load's requests that are answered when the next load begins."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +56,9 @@ def demo(options: DemoOptions, watcher: Watcher) -> Iterator[tuple[DemoResult, S
         ChildFailed: a process did not start.
     """
     with tempfile.TemporaryDirectory(prefix="routebalance-demo-") as folder:
-        watcher.says("starting Redis, thirteen servers and a LiteLLM proxy with two workers")
+        watcher.says("starting Redis, the servers and a LiteLLM proxy with two workers")
         with stage(Path(folder), options.time_scale, options.seed, options.weights, options.port) as ready:
-            shots = _load(options)
-            runs = {}
-            for entrant in (*STRATEGIES, *PRESETS):
-                name = f"{OURS}, {entrant}" if entrant in PRESETS else entrant
-                watcher.says(f"{name}: {options.requests} requests at {options.rate:g}/s")
-                runs[entrant] = asyncio.run(_run(entrant, shots, ready, options, watcher))
+            runs = asyncio.run(_in_turn(ready, options, watcher))
             presets = {name: runs.pop(name) for name in PRESETS}
             ours_first = {OURS: runs[OURS], **runs}
             yield DemoResult(options.requests, options.seed, options.rate, ours_first, presets), ready
@@ -67,15 +68,50 @@ def _load(options: DemoOptions) -> list[Shot]:
     return poisson(options.prompts, options.requests, options.rate * options.time_scale, options.seed)
 
 
+async def _in_turn(ready: Stage, options: DemoOptions, watcher: Watcher) -> dict[str, StrategyRun]:
+    url, shots = f"{ready.url}/v1", _load(options)
+    watcher.says("a few requests to each strategy, so that all are warm")
+    warm_up = poisson(options.prompts, _WARM_UP, 16.0, options.seed + 1)
+    # A worker's first request imports for a second. No strategy is to take that for a server's slowness, so
+    # the one that looks at no times goes first.
+    for entrants in (STRATEGIES[:1], ENTRANTS[1:]):
+        await asyncio.gather(
+            *(fire(warm_up, url, group_name(entrant), ready.key, max_tokens=24) for entrant in entrants)
+        )
+    running: dict[str, asyncio.Task[StrategyRun]] = {}
+    for entrant in ENTRANTS:
+        name = f"{OURS}, {entrant}" if entrant in PRESETS else entrant
+        watcher.says(f"{name}: {options.requests} requests at {options.rate:g}/s")
+        most = asyncio.Event()
+        running[entrant] = asyncio.create_task(_run(entrant, shots, ready, options, watcher, most))
+        await most.wait()
+    watcher.says("the last answers")
+    return {entrant: await run for entrant, run in running.items()}
+
+
 async def _run(
-    strategy: str, shots: Sequence[Shot], ready: Stage, options: DemoOptions, watcher: Watcher
+    entrant: str,
+    shots: Sequence[Shot],
+    ready: Stage,
+    options: DemoOptions,
+    watcher: Watcher,
+    most: asyncio.Event,
 ) -> StrategyRun:
-    url, model = f"{ready.url}/v1", group_name(strategy)
-    # Alike for every strategy. Ours learns from these few answers as it would from any.
-    warm_up = poisson(options.prompts, _WARM_UP, 20.0, options.seed + 1)
-    await fire(warm_up, url, model, ready.key, max_tokens=24)
-    answers = await fire(shots, url, model, ready.key, on_answer=lambda _: watcher.answered(strategy))
-    return StrategyRun(strategy, [_in_cluster_time(answer, options.time_scale) for answer in answers])
+    """All answers of one strategy; sets `most` when few are still to come."""
+    answered = 0
+
+    def note(_: Answer) -> None:
+        nonlocal answered
+        answered += 1
+        watcher.answered(entrant)
+        if answered >= _MOST * len(shots):
+            most.set()
+
+    try:
+        answers = await fire(shots, f"{ready.url}/v1", group_name(entrant), ready.key, on_answer=note)
+    finally:
+        most.set()
+    return StrategyRun(entrant, [_in_cluster_time(answer, options.time_scale) for answer in answers])
 
 
 def _in_cluster_time(answer: Answer, time_scale: float) -> Answer:

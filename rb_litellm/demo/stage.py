@@ -1,8 +1,8 @@
 """What the demo runs on: embedded Redis, the mock servers, and one real LiteLLM proxy in front of them.
 
-All strategies are routing groups of the same proxy, so they run on the same warm workers and the same
-thirteen servers. LiteLLM lets a model belong to one group only; each server is therefore listed once per
-strategy, under a name of its own.
+All strategies are routing groups of the same proxy, so they run on the same warm workers. Each has thirteen
+servers of its own, alike in all: what one has left behind, the next does not meet. LiteLLM lets a model
+belong to one group only, so the models of each strategy have names of their own.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from typing import Any
 
 from rb_litellm.demo.backend import Place
 from rb_litellm.demo.processes import Child, free_port, listens
+from rb_litellm.demo.truth import published
 from rb_litellm.sim.cluster import PAPER_CLUSTER, Tier
 
 OURS = "routebalance"
 STRATEGIES = ("simple-shuffle", "least-busy", OURS)
 PRESETS = ("quality", "cost")
 """Further weights of ours that the same load is sent at."""
+ENTRANTS = (*STRATEGIES, *PRESETS)
 WORKERS = 2
 SLOTS = 8
 """Sequences at once on each server: few enough for queues at the demo's load."""
@@ -45,7 +47,7 @@ class Stage:
     """The proxy's master key, made for this run."""
     config: Path
     places: Mapping[str, Place]
-    """Servers by their id."""
+    """Servers by the proxy's deployment id."""
 
 
 def group_name(entrant: str) -> str:
@@ -54,15 +56,20 @@ def group_name(entrant: str) -> str:
 
 
 def server_id(deployment_id: str) -> str:
-    """The server behind a deployment id of the proxy."""
+    """Which of the thirteen servers a deployment id of the proxy stands for."""
     return deployment_id.partition("@")[0]
 
 
 @contextmanager
 def stage(
-    folder: Path, time_scale: float, seed: int, weights: str, port: int | None = None
+    folder: Path,
+    time_scale: float,
+    seed: int,
+    weights: str,
+    port: int | None = None,
+    entrants: Sequence[str] = ENTRANTS,
 ) -> Iterator[Stage]:
-    """Start Redis, the thirteen servers and the proxy (on `port`, or a free one); all end on the way out.
+    """Start Redis, the servers and the proxy (on `port`, or a free one); all end on the way out.
 
     Raises:
         ChildFailed: one of them does not start.
@@ -72,35 +79,51 @@ def stage(
         redis_port, port = free_port(), port or free_port()
         redis = stack.enter_context(Child("Redis", redis_command(redis_port), folder / "redis.log", env))
         servers = stack.enter_context(
-            Child("mock servers", _backend_command(time_scale, seed), folder / "servers.log", env)
+            Child(
+                "mock servers", _backend_command(time_scale, seed, len(entrants)), folder / "servers.log", env
+            )
         )
         redis.wait_until(lambda: listens(redis_port), _START_S)
         servers.wait_until(lambda: '"servers"' in servers.output(), _START_S)
         line = next(line for line in servers.output().splitlines() if line.startswith('{"servers"'))
-        places = [Place(**place) for place in json.loads(line)["servers"]]
+        places = placed([Place(**place) for place in json.loads(line)["servers"]], entrants)
 
         key = f"sk-{secrets.token_urlsafe(24)}"
         config = folder / "config.yaml"
-        document = proxy_config(places, redis_port, key, time_scale, weights, seed)
+        document = proxy_config(places, entrants, redis_port, key, time_scale, weights, seed)
         # JSON is YAML, and needs no further library.
         config.write_text(json.dumps(document, indent=2))
         proxy = stack.enter_context(Child("LiteLLM", _proxy_command(config, port), folder / "proxy.log", env))
         # A load that came before the last worker is up would all go to the others.
         proxy.wait_until(lambda: proxy.output().count(_STARTED) >= WORKERS, _START_S)
-        yield Stage(f"http://127.0.0.1:{port}", key, config, {place.id: place for place in places})
+        yield Stage(f"http://127.0.0.1:{port}", key, config, places)
+
+
+def placed(places: Sequence[Place], entrants: Sequence[str]) -> dict[str, Place]:
+    """Servers by the proxy's deployment id: as many of them for each strategy, in the order given."""
+    each = len(places) // len(entrants)
+    return {
+        _own_name(place.id, entrants[number // each]): place
+        for number, place in enumerate(places[: each * len(entrants)])
+    }
 
 
 def proxy_config(
-    places: Sequence[Place], redis_port: int, key: str, time_scale: float, weights: str, seed: int
+    places: Mapping[str, Place],
+    entrants: Sequence[str],
+    redis_port: int,
+    key: str,
+    time_scale: float,
+    weights: str,
+    seed: int,
 ) -> dict[str, Any]:
     """LiteLLM's configuration: per strategy and preset four model groups behind one routing group."""
-    entrants = (*STRATEGIES, *PRESETS)
     groups = []
     for entrant in entrants:
         ours = entrant == OURS or entrant in PRESETS
         group: dict[str, Any] = {
             "group_name": group_name(entrant),
-            "models": [_model_name(tier.model, entrant) for tier in PAPER_CLUSTER.tiers],
+            "models": [_own_name(tier.model, entrant) for tier in PAPER_CLUSTER.tiers],
             "routing_strategy": OURS if ours else entrant,
         }
         if ours:
@@ -110,7 +133,7 @@ def proxy_config(
             }
         groups.append(group)
     return {
-        "model_list": [_deployment(place, entrant, time_scale) for entrant in entrants for place in places],
+        "model_list": [_deployment(name, place, time_scale) for name, place in places.items()],
         "router_settings": {
             "routing_groups": groups,
             "redis_host": "127.0.0.1",
@@ -136,14 +159,14 @@ def clean_environment() -> Mapping[str, str]:
     return {**kept, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONUNBUFFERED": "1"}
 
 
-def _model_name(model: str, entrant: str) -> str:
-    return model if entrant == OURS else f"{model}@{entrant}"
+def _own_name(name: str, entrant: str) -> str:
+    return name if entrant == OURS else f"{name}@{entrant}"
 
 
-def _deployment(place: Place, entrant: str, time_scale: float) -> dict[str, Any]:
+def _deployment(name: str, place: Place, time_scale: float) -> dict[str, Any]:
     tier = PAPER_CLUSTER.tier(place.tier)
     return {
-        "model_name": _model_name(place.model, entrant),
+        "model_name": place.model + name.removeprefix(place.id),
         "litellm_params": {
             "model": f"hosted_vllm/{place.model}",
             "api_base": f"http://127.0.0.1:{place.port}/v1",
@@ -152,7 +175,7 @@ def _deployment(place: Place, entrant: str, time_scale: float) -> dict[str, Any]
             "output_cost_per_token": tier.output_usd_per_million / 1e6,
         },
         "model_info": {
-            "id": _model_name(place.id, entrant),
+            "id": name,
             "routebalance": _known_of(tier, time_scale),
         },
     }
@@ -161,7 +184,7 @@ def _deployment(place: Place, entrant: str, time_scale: float) -> dict[str, Any]
 def _known_of(tier: Tier, time_scale: float) -> dict[str, Any]:
     prior = tier.prior()
     return {
-        "quality": tier.quality,
+        "quality": published(tier.model),
         "output_tokens": tier.output_tokens,
         "tpot_ms": round(prior.tpot_s * 1000 / time_scale, 3),
         "ttft_ms": round(prior.ttft_s * 1000 / time_scale, 3),
@@ -178,8 +201,8 @@ def _proxy_command(config: Path, port: int) -> Sequence[str]:
     return (sys.executable, "-m", "rb_litellm.launcher", "--config", str(config), *listen)
 
 
-def _backend_command(time_scale: float, seed: int) -> Sequence[str]:
-    where = ("--cluster", "paper", "--first-port", "0")
+def _backend_command(time_scale: float, seed: int, copies: int) -> Sequence[str]:
+    where = ("--cluster", "paper", "--copies", str(copies), "--first-port", "0")
     manner: tuple[str, ...] = ("--time-scale", str(time_scale), "--stream-interval", str(_STREAM_INTERVAL))
     manner += ("--truth", "--slots", str(SLOTS))
     return (sys.executable, "-m", "rb_litellm.demo.backend", *where, *manner, "--seed", str(seed))

@@ -9,7 +9,8 @@ The scores are those of the Qwen2.5 technical report (arXiv 2412.15115, instruct
 Pro for knowledge, MATH for mathematics, HumanEval for code, IFEval for instructions; for chat and
 reasoning the means of MMLU-Pro and IFEval, and of MMLU-Pro and MATH. Whether an answer is right is drawn
 once for a prompt and a seed. So every strategy meets the same luck, and a stronger model is right
-wherever a weaker one is. Nothing of this is told to the proxy.
+wherever a weaker one is. Of all this the proxy is told what an operator can read of a model, the mean of its
+four published scores, and nothing of kinds and levels.
 """
 
 from __future__ import annotations
@@ -48,6 +49,14 @@ SCORES: Mapping[str, tuple[float, ...]] = {
     "reasoning": _mean(_MMLU_PRO, _MATH),
 }
 """By kind of prompt, for each of MODELS."""
+
+
+def published(model: str) -> float:
+    """The mean of the four published scores of one of MODELS."""
+    at = MODELS.index(model)
+    scores = [scores[at] for scores in (_MMLU_PRO, _MATH, _HUMAN_EVAL, _IF_EVAL)]
+    return round(sum(scores) / len(scores), 3)
+
 
 LENGTHS: Mapping[str, float] = {
     "knowledge": 0.8, "mathematics": 1.3, "code": 1.5, "instructions": 0.5, "chat": 1.0, "reasoning": 1.0,

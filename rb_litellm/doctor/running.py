@@ -13,7 +13,7 @@ from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_setting
 from rb_litellm.doctor import keys, servers
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, error, ok, warn
-from rb_litellm.telemetry.trouble import deployment_trouble
+from rb_litellm.telemetry.trouble import deployment_trouble, urgency
 
 _TRIES = 60
 """Requests, each on a connection of its own, within which all workers are expected to have answered."""
@@ -148,7 +148,7 @@ def _deployments(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
     """Deployments that fail or answer far slower than predicted, as any worker tells."""
     trouble: dict[str, list[str]] = {}
     for status in seen.values():
-        for d in (d for tier in status.get("tiers", ()) for d in tier["deployments"]):
+        for d in sorted((d for tier in status.get("tiers", ()) for d in tier["deployments"]), key=urgency):
             told = deployment_trouble(d)
             if told:
                 trouble.setdefault(d.get("name", d["id"]), told)

@@ -19,9 +19,10 @@ from rb_litellm.doctor.finding import Finding, error, ok, warn
 from rb_litellm.litellm_adapter.hosts.choose import FIRST_UNSEEN
 from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM, current
 from rb_litellm.litellm_adapter.register import register
-from rb_litellm.state.overview import overview
-from rb_litellm.state.redis import RedisStore, connect
-from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.exchange.overview import overview
+from rb_litellm.state.exchange.redis import RedisStore, connect
+from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.wire import NOTHING
 
 _PINGS = 7
 _SLOW_MS = 20.0
@@ -102,8 +103,8 @@ async def _ask(settings: RedisSettings) -> list[Finding]:
         seconds, microseconds = await client.time()
         skew_s = seconds + microseconds / 1e6 - (asked + time.time()) / 2.0
         found = [*_latency(settings, info, median(times)), *_clock(skew_s)]
-        # Writes and takes away a gauge, as a worker does: scripts and keys must be permitted.
-        await store.exchange("doctor", b'{"v":1,"up":0,"d":{}}', 1.0)
+        # Tells a load and takes it away, as a worker does: scripts and keys must be permitted.
+        await store.exchange("doctor", NOTHING, 1.0)
         await store.remove("doctor")
         found.extend(_fleet(overview(await store.read()), settings))
         return found

@@ -1,7 +1,7 @@
 """Which server each call of a log went to: a deployment, or one of the models behind it.
 
 A deployment with a wildcard (`openai/*`) serves models that have nothing in common but their address; each is
-a server of its own here. A model that the log names with and without its provider is one model.
+a server of its own here. A model may stand under several names in a log.
 """
 
 from __future__ import annotations
@@ -30,10 +30,30 @@ def apart(calls: Sequence[LoggedCall]) -> list[LoggedCall]:
 
 
 def _one_name(names: Iterable[str]) -> Mapping[str, str]:
-    """The name by which each model is called: with its provider, where the log has that too and no other."""
+    """The name by which each model is called, of those that the log has for it the most frequent.
+
+    Names are of one model where they differ in capitals alone, and where one lacks the only provider that
+    the log has for it; then the longer one is taken.
+    """
     counts = Counter(names)
-    longer: dict[str, set[str]] = defaultdict(set)
+    providers: dict[str, set[str]] = defaultdict(set)
     for name in counts:
         if "/" in name:
-            longer[name.split("/", 1)[1]].add(name)
-    return {name: next(iter(longer[name])) if len(longer[name]) == 1 else name for name in counts}
+            providers[_bare(name)].add(name.lower())
+    whole = {name: next(iter(told)) for name, told in providers.items() if len(told) == 1}
+    spelled: dict[str, set[str]] = defaultdict(set)
+    for name in counts:
+        longer = name.lower()
+        while longer in whole:
+            longer = whole[longer]
+        spelled[longer].add(name)
+    usual = {
+        whole_name: max((name for name in some if name.lower() == whole_name), key=lambda n: (counts[n], n))
+        for whole_name, some in spelled.items()
+    }
+    return {name: usual[whole_name] for whole_name, some in spelled.items() for name in some}
+
+
+def _bare(name: str) -> str:
+    """A model's name without its provider."""
+    return name.lower().partition("/")[2] or name.lower()

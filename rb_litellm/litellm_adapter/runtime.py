@@ -49,12 +49,12 @@ from rb_litellm.litellm_adapter.shared.weights_notice import WeightsNotice
 from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.exchange.redis_sums import RedisSums
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
 from rb_litellm.state.outcomes import OutcomeRing
 from rb_litellm.state.reckoning import Reckoner
-from rb_litellm.state.redis_sums import RedisSums
 from rb_litellm.state.scraper import ServerStatus
 from rb_litellm.telemetry.counters import Counters
 from rb_litellm.telemetry.meter import prometheus_meter
@@ -105,7 +105,7 @@ class Runtime:
         self.day_spend = DaySpend(self.lock)
         self._sums: RedisSums | None = None
         self._spending = PeriodicTask(FLUSH_S, self._flush_spend)
-        self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded)
+        self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded, "learning")
         self._predictors = Predictors(partial(self.failed, "predictor"), self.learning)
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None

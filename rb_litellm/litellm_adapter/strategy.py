@@ -342,9 +342,13 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
 
     @staticmethod
     def _hold_budget(pending: PendingRequest, placed: Assignment) -> None:
-        affordable = placed.decision.affordable_tokens
-        if affordable is not None and pending.request_kwargs is not None and placed.deployment.generates:
-            pending.arrival.max_tokens = clamp(pending.request_kwargs, affordable, pending.responses)
+        affordable, allowance = placed.decision.affordable_tokens, pending.allowance
+        if affordable is None or allowance is None or pending.request_kwargs is None:
+            return
+        if placed.deployment.generates:
+            pending.arrival.max_tokens = clamp(
+                pending.request_kwargs, affordable, pending.responses, allowance.answers
+            )
 
 
 def _limits(pending: PendingRequest, prompt: Prompt) -> Limits | None:

@@ -40,6 +40,8 @@ ALLOWED = {
 
 SAME_MOMENT_S = 0.003
 """Times so near to each other are one moment, noted twice."""
+_NO_NAMES = ["", "none", "null"]
+"""A model's name that is none, as it stands in the log or as an export writes it."""
 _TIMES = ("startTime", "endTime", "completionStartTime")
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?", re.I
@@ -62,11 +64,13 @@ def classified(frame: pl.DataFrame, kinds: Collection[str] | None, failed: bool)
     incoming, outgoing, spend = (
         pl.col(f"{name}_n") for name in ("prompt_tokens", "completion_tokens", "spend")
     )
-    model = pl.col("model").fill_null("").str.strip_chars()
+    model = pl.col("model").fill_null("").str.strip_chars().str.to_lowercase()
     told = told.with_columns(
         _kinds(told),
         pl.col("cache_hit").str.to_lowercase().is_in(["true", "t", "1"]).fill_null(False).alias("cached"),
-        (pl.col("status").fill_null("success").replace("", "success") != "success").alias("failed"),
+        (~pl.col("status").fill_null("").str.strip_chars().str.to_lowercase().is_in(["", "success"])).alias(
+            "failed"
+        ),
     ).with_columns(
         # LiteLLM's clock tells the end twice for an answer in one piece, a millisecond apart.
         pl.when((pl.col("kind") == "chat") & (first > start) & (first < end - SAME_MOMENT_S))
@@ -93,7 +97,7 @@ def classified(frame: pl.DataFrame, kinds: Collection[str] | None, failed: bool)
         .then(pl.lit(BACKWARDS))
         .when(bad_tokens)
         .then(pl.lit(NO_TOKENS))
-        .when((model == "") & ~pl.col("failed"))
+        .when(model.is_in(_NO_NAMES) & ~pl.col("failed"))
         .then(pl.lit(NO_MODEL))
         .when((outgoing.fill_null(0.0) <= 0.0) & pl.lit(not failed))
         .then(pl.lit(NO_ANSWER))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from rb_litellm.logs.files import LogFileError, csv_rows, form_of_file, open_bytes, open_text
-from rb_litellm.logs.json_values import Unreadable, rows_of_value, values_of
+from rb_litellm.logs.json_values import LISTS, Unreadable, rows_of_value, values_of
 from rb_litellm.logs.rows import COLUMNS, LONG, NEEDED, SHORT, SpendLogsError, as_text, frame_of, texts_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ _BLOCK = 1 << 23
 """Bytes of JSON lines that are parsed at once."""
 _ROWS = 20_000
 _UTF8_MARK = b"\xef\xbb\xbf"
-_PARSED = dict.fromkeys((*SHORT, "data"), pl.String)
+_NESTED = (b"]" * 16, b"}" * 16, b"}]" * 8)
+"""How a deeply nested value ends: polars ends the whole process at a few thousand levels."""
+_PARSED = dict.fromkeys((*SHORT, *LISTS), pl.String)
 _Row = tuple[int, "tuple[str | None, ...] | None", "str | None"]
 
 
@@ -48,7 +51,7 @@ def frames_of_file(path: Path) -> Iterator[pl.DataFrame]:
             yield from _one_by_one(_csv(path) if form == "csv" else _values(path))
     except LogFileError as error:
         raise SpendLogsError(f"{error}; allowed is also a postgresql:// URL") from None
-    except (OSError, EOFError) as error:
+    except (OSError, zlib.error) as error:
         raise SpendLogsError(
             f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
         ) from None
@@ -59,8 +62,15 @@ def long_columns(path: Path, places: Sequence[int]) -> Iterator[tuple[str | None
     with open_bytes(path) as file:
         for place in places:
             file.seek(place)
-            row = json.loads(file.readline())
-            yield tuple(as_text(row.get(name)) for name in LONG)
+            yield _long(file.readline())
+
+
+def _long(line: bytes) -> tuple[str | None, ...]:
+    try:
+        row = json.loads(line)
+        return tuple(as_text(row.get(name)) for name in LONG)
+    except (ValueError, RecursionError):  # What polars reads may be nested too deeply for Python.
+        return (None,) * len(LONG)
 
 
 def _one_by_one(rows: Iterator[_Row]) -> Iterator[pl.DataFrame]:
@@ -86,6 +96,8 @@ def _lines(path: Path) -> Iterator[pl.DataFrame]:
 
 def _parsed(block: bytes, number: int, place: int) -> pl.DataFrame | None:
     """The block's rows, None where polars cannot read each of its lines as one."""
+    if any(mark in block for mark in _NESTED):
+        return None
     ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == 10)
     starts: NDArray[np.int64] = np.concatenate([[0], ends + 1])
     lengths = np.diff(np.concatenate([starts, [len(block)]]))
@@ -94,7 +106,7 @@ def _parsed(block: bytes, number: int, place: int) -> pl.DataFrame | None:
         frame = pl.read_ndjson(io.BytesIO(block), schema=_PARSED)
     except pl.exceptions.PolarsError:
         return None
-    if frame.height != starts.size or not frame["data"].is_null().all():
+    if frame.height != starts.size or any(frame[name].null_count() < frame.height for name in LISTS):
         return None
     return frame.select(
         pl.int_range(number + 1, number + 1 + frame.height, dtype=pl.Int64).alias("row"),
@@ -110,7 +122,8 @@ def _told(block: bytes, number: int) -> Iterator[_Row]:
         if not line.strip():
             continue
         try:
-            values = rows_of_value(json.loads(line.decode("utf-8", "replace")))
+            # A line out of a list still has the comma behind it.
+            values = rows_of_value(json.loads(line.decode("utf-8", "replace").rstrip().rstrip(",")))
         except (ValueError, RecursionError) as error:
             number += 1
             yield number, None, f"no JSON, or a line that is cut ({error})"

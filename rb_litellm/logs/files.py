@@ -10,16 +10,18 @@ import csv
 import gzip
 import io
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, BinaryIO, Literal
 
 from rb_litellm.logs.json_values import Unreadable, rows_of_value, values_of
 
 Form = Literal["lines", "values", "csv", "parquet"]
-_KINDS = ("jsonl", "ndjson", "json", "csv", "tsv", "parquet")
+_KINDS = ("jsonl", "ndjson", "json", "log", "txt", "csv", "tsv", "parquet")
 _PEEK = 1 << 16
 _UTF8_MARK = b"\xef\xbb\xbf"
+_GZIP_MARK = b"\x1f\x8b"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -41,7 +43,7 @@ def form_of_file(path: Path) -> Form:
     try:
         with open_bytes(path) as file:
             start = file.read(_PEEK)
-    except (OSError, EOFError) as error:
+    except (OSError, zlib.error) as error:
         raise LogFileError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if kind == "parquet":
         return "parquet"
@@ -57,8 +59,43 @@ def form_of_file(path: Path) -> Form:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's bytes, unpacked."""
-    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+    """The file's bytes, unpacked where they are packed, whatever the file is called."""
+    file = path.open("rb")
+    packed = file.read(2) == _GZIP_MARK
+    file.seek(0)
+    return io.BufferedReader(_Unpacked(file)) if packed else file
+
+
+class _Unpacked(io.RawIOBase):
+    """What a packed file holds; of one that is cut, what comes before the cut."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._content = gzip.GzipFile(fileobj=file)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            part = self._content.read1(len(buffer))
+        except EOFError:
+            return 0
+        buffer[: len(part)] = part
+        return len(part)
+
+    def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
+        return self._content.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._content.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
@@ -72,6 +109,9 @@ def csv_rows(text: io.TextIOBase) -> tuple[list[str], Iterator[Sequence[str]]]:
     """The header of a CSV text and its rows; the delimiter is the one that parts the header most."""
     csv.field_size_limit(min(sys.maxsize, 1 << 30))  # stored requests are long
     header = text.readline()
+    # Spreadsheets write the delimiter into a line of its own, before the header.
+    while header and (not header.strip() or header.startswith("sep=")):
+        header = text.readline()
     delimiter = max(",;\t|", key=header.count)
     names = next(csv.reader([header], delimiter=delimiter), [])
     return [name.strip() for name in names], csv.reader(text, delimiter=delimiter)
@@ -91,7 +131,7 @@ def rows_of_file(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             if not isinstance(row, Mapping):
                 raise LogFileError(f"{path}, row {number}: is {type(row).__name__}; allowed is an object")
             yield number, row
-    except (OSError, EOFError) as error:
+    except (OSError, zlib.error) as error:
         raise LogFileError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     except Unreadable as error:
         raise LogFileError(f"{path}, row {number + 1}: cannot be read ({error})") from None

@@ -2,7 +2,8 @@
 after another.
 
 LiteLLM's `/spend/logs` answers with a list, `/spend/logs/v2` and `/spend/logs/ui` with an object whose `data`
-is the list. A text that ends within a row gives the rows before it, and then says so.
+is the list; other tools name the list otherwise. A text that ends within a row gives the rows before it, and
+then says so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ _PIECE = 1 << 20
 _LONGEST = 1 << 28
 """Characters of one row at most."""
 _SPACE = " \t\r\n"
+LISTS = ("data", "logs", "rows", "results", "records", "items")
+"""Names of the list of rows in a page."""
 _decoder = json.JSONDecoder()
 
 
@@ -40,8 +43,9 @@ def values_of(text: TextIO) -> Iterator[Any]:
 
 def rows_of_value(value: Any) -> list[Any]:
     """The rows in one value: those of a page or a list, else the value itself."""
-    if isinstance(value, Mapping) and isinstance(value.get("data"), list) and "startTime" not in value:
-        return list(value["data"])
+    if isinstance(value, Mapping) and "startTime" not in value:
+        lists = [value[name] for name in LISTS if isinstance(value.get(name), list)]
+        return list(lists[0]) if lists else [value]
     return value if isinstance(value, list) else [value]
 
 
@@ -101,7 +105,7 @@ class _Reader:
                 raise Unreadable(f"{mark!r} within a list" if mark else "the text ends within a list")
 
     def page_or_row(self) -> Iterator[Any]:
-        """An object, which begins here: the items of its list `data` where it is a page, else itself."""
+        """An object, which begins here: the items of its list of rows where it is a page, else itself."""
         self.take()
         seen: dict[str, Any] = {}
         if self.peek() == "}":
@@ -113,7 +117,7 @@ class _Reader:
             key = self.value()
             if self.take() != ":":
                 raise Unreadable("a name without a value")
-            if key == "data" and self.peek() == "[" and "startTime" not in seen:
+            if key in LISTS and self.peek() == "[" and "startTime" not in seen:
                 page = True
                 yield from self.items()
             else:

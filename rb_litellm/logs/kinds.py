@@ -29,7 +29,7 @@ _PATTERNS = (
     ("moderation", r".*moderation.*"),
     ("pass_through", r".*pass_?through.*"),
     ("text", r"a?text_completion"),
-    ("chat", r"a?completion"),
+    ("chat", r"a?completion|.*chat.completions?"),
     ("messages", r"a?anthropic_messages"),
     ("responses", r"a?(compact_)?responses"),
     ("generate_content", r"a?generate_content(_stream)?"),
@@ -39,7 +39,8 @@ _COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 def kind_of(call_type: str | None, output_tokens: float | None) -> str:
     """The kind of a call; where LiteLLM wrote no type, a chat if tokens came out, else `unknown`."""
-    told = (call_type or "").strip().lower().lstrip("_")
+    # Behind the last dot: an enum's member may be written with the name of its enum.
+    told = (call_type or "").strip().lower().rpartition(".")[2].lstrip("_")
     if not told:
         return "chat" if output_tokens and output_tokens > 0 else "unknown"
     for kind, pattern in _COMPILED:

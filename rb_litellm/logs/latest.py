@@ -16,6 +16,7 @@ _KEPT = (
     "custom_llm_provider", "session_id", "start_s", "end_s", "first_s", "tokens_in", "tokens_out", "cost",
     "kind", "failed", *LONG,
 )  # fmt: skip
+_KNOWN_BY = ("litellm_call_id", "start_s", "end_s", "model", "model_id", "tokens_in", "tokens_out")
 _SLACK = 1.5
 """Rows above the bound, relative to it, that may gather before the latest are picked."""
 _SLACK_ROWS = 50_000
@@ -50,10 +51,11 @@ class Latest:
         self._usable += calls.height
         if not calls.height:
             return
-        self._ids.append(calls["request_id"].drop_nulls().hash())
+        ids = _ids(calls)
+        self._ids.append(ids)
         self._frames.append(
             calls.select(
-                pl.lit(number, dtype=pl.Int32).alias("source"), *(pl.col(name) for name in _KEPT[1:])
+                pl.lit(number, dtype=pl.Int32).alias("source"), *(pl.col(name) for name in _KEPT[1:]), ids
             )
         )
         self._rows += calls.height
@@ -75,12 +77,8 @@ class Latest:
             yield int(number), frame
 
     def _picked(self) -> pl.DataFrame:
-        rows = pl.concat(self._frames)
-        named = rows.filter(pl.col("request_id").is_not_null() & (pl.col("request_id") != ""))
         # What stands in two exports is the same; the one that was read first stays.
-        named = named.unique("request_id", keep="first", maintain_order=True)
-        nameless = rows.filter(pl.col("request_id").is_null() | (pl.col("request_id") == ""))
-        rows = pl.concat([named, nameless])
+        rows = pl.concat(self._frames).unique("id", keep="first", maintain_order=True)
         return rows if rows.height <= self._max_rows else rows.top_k(self._max_rows, by="start_s")
 
     def _count(self, source: str, left_out: pl.DataFrame) -> None:
@@ -91,6 +89,18 @@ class Latest:
             example = f"{shown_source(source)}, row {row['row']}: {_said(row['why'], row)}"
             kind = "any" if row["why"] == classify.UNREADABLE else row["kind"]
             self._report.leave_out(row["why"], kind, row["len"], example)
+
+
+def _ids(calls: pl.DataFrame) -> pl.Series:
+    """A number for each row, the same for what is logged twice."""
+    nameless = calls["request_id"].fill_null("") == ""
+    told = calls["request_id"].hash()
+    if nameless.any():
+        # Such a row is known by what it says, to the fraction of a second.
+        told = pl.select(
+            pl.when(nameless).then(calls.select(_KNOWN_BY).hash_rows()).otherwise(told)
+        ).to_series()
+    return told.alias("id")
 
 
 def _said(why: str, row: dict[str, object]) -> str:

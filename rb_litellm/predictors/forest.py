@@ -65,13 +65,17 @@ class Forest:
         """Lay out the booster's trees.
 
         Raises:
-            Unsupported: categorical splits, several outputs per tree, a link function, very deep trees.
+            Unsupported: categorical splits, several outputs per tree, weighted trees, a link function, very
+                deep trees.
         """
         learner = json.loads(bytes(booster.save_raw("json")))["learner"]
         kind, objective = learner["gradient_booster"]["name"], learner["objective"]["name"]
         if kind != "gbtree" or objective != "reg:squarederror":
             raise Unsupported(f"{kind} for {objective}")
         model = learner["gradient_booster"]["model"]
+        # In XGBoost 3.4.1, DART's trees are those of a gbtree with weights.
+        if any(weight != 1.0 for weight in model.get("weight_drop", ())):
+            raise Unsupported("weighted trees")
         trees, outputs = model["trees"], np.array(model["tree_info"], dtype=np.intp)
         for tree in trees:
             if any(tree["split_type"]) or int(tree["tree_param"]["size_leaf_vector"]) > 1:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency import LatencyPrior
 from rb_litellm.fitting.fit import FittedServer
+from rb_litellm.sim.calibrated import Calibrated
 from rb_litellm.sim.cluster import Cluster, Tier
 from rb_litellm.sim.instance import Hardware
 
@@ -42,17 +43,20 @@ def logged_cluster(
     prices: Mapping[str, tuple[float, float]] = {},
     added: Sequence[FittedServer] = (),
     name: str = "logged",
+    measured: Mapping[str, Calibrated] = {},
 ) -> Cluster:
     """The cluster of a log, perhaps changed.
 
     `quality` is the mean by model; `without` leaves servers out; `prices` replaces USD per million
-    input and output tokens, by model or server; `added` are further servers.
+    input and output tokens, by model or server; `added` are further servers; those of `measured`, by
+    model or server, run on hardware that was measured and not on what the log shows.
 
     Raises:
         ValueError: no server is left.
     """
     left = [server for server in servers if server.deployment not in without]
     tiers = [_tier(server, quality, prices) for server in [*left, *added]]
+    tiers = [_on(tier, measured.get(tier.name) or measured.get(tier.model)) for tier in tiers]
     if not tiers:
         raise ValueError("no deployment is left to replay on")
     return Cluster(name, tuple(tiers))
@@ -91,6 +95,12 @@ def _tier(
             slots=float(_DECODE_BATCH),
         ),
     )
+
+
+def _on(tier: LoggedTier, measured: Calibrated | None) -> LoggedTier:
+    if measured is None:
+        return tier
+    return replace(tier, hardware=measured.hardware, network_s=measured.network_s, learned=measured.prior)
 
 
 def _hardware(server: FittedServer) -> Hardware:

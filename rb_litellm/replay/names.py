@@ -62,17 +62,17 @@ def predictor_names(
     Raises:
         ValueError: the predictor has no such name, or knows a model by several; lists them.
     """
-    told = {names.model(name, "--model"): name_there for name, name_there in given.items()}
+    told = {names.model(name, "--name"): name_there for name, name_there in given.items()}
     found = {}
     for model in {*models, *told}:
         try:
             name_there = trained_name({model, *names.of_model(model)}, known, told)
         except AmbiguousName as error:
-            raise AmbiguousName(f"{error}; say which with --model {model}=NAME") from None
+            raise AmbiguousName(f"{error}; say which with --name {model}=NAME") from None
         if name_there is not None:
             found[model] = name_there
         elif model in told:
             raise ValueError(
-                f"--model {model}={told[model]}: the predictor has no such name; it has {listed(known)}"
+                f"--name {model}={told[model]}: the predictor has no such name; it has {listed(known)}"
             )
     return found

@@ -26,14 +26,15 @@ _STYLE = """
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6eaf0; --soft: #9aa6b5; --line: #3a4350; --back: #161b22;
   --good: #5cc693; --bad: #f0917d; --bar: #6fa3e0 } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); max-width: 62rem;
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); max-width: 72rem;
   margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem; margin-bottom: 0 } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 p.lead { font-size: 1.15rem } .soft { color: var(--soft) }
 .good { color: var(--good) } .bad { color: var(--bad) } .wide { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: .4rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
-th:first-child, td:first-child { text-align: left } td small { display: block; color: var(--soft) }
+th:first-child, td:first-child, .text { text-align: left } code { white-space: nowrap }
+td small { display: block; color: var(--soft); white-space: nowrap }
 tr.was td { font-weight: 600 } svg { margin-top: 1.5rem } .bar { fill: var(--bar) }
 """
 
@@ -65,14 +66,12 @@ def _page(
     played: Sequence[Played],
 ) -> str:
     was, others = judged[0], judged[1:]
-    first = datetime.fromtimestamp(replay.calls[0].start_s, timezone.utc)
-    last = datetime.fromtimestamp(replay.calls[-1].start_s, timezone.utc)
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>What routing would have changed</title><style>{_STYLE}</style></head><body>",
         "<h1>What routing would have changed</h1>",
-        f'<p class="soft">{len(replay.calls):,} calls of {first:%d %B %Y} to {last:%d %B %Y}</p>',
+        f'<p class="soft">{len(replay.calls):,} calls {_when(replay)}</p>',
         f'<p class="lead">{_lead(was, [*others, *_named(played)])}</p>',
         _changes(change),
         "<h2>What was, and what would have been</h2>",
@@ -86,6 +85,16 @@ def _page(
         "</body></html>\n",
     ]
     return "\n".join(parts)
+
+
+def _when(replay: Replay) -> str:
+    first, last = (
+        datetime.fromtimestamp(replay.calls[place].start_s, timezone.utc).replace(second=0)
+        for place in (0, -1)
+    )
+    if first.date() == last.date():
+        return f"of {first.day} {first:%B %Y}, {first:%H:%M} to {last:%H:%M} UTC"
+    return f"of {first.day} {first:%B %Y} to {last.day} {last:%B %Y}"
 
 
 def _lead(was: Judged, others: Sequence[Judged]) -> str:
@@ -107,8 +116,9 @@ def _lead(was: Judged, others: Sequence[Judged]) -> str:
         )
     how = "no lower" if change >= -_SAME_QUALITY else "<b>lower</b>"
     sure = "" if saved.low > 0.0 else " The interval includes no saving at all."
+    name = best.policy[:1].upper() + best.policy[1:]
     return (
-        f"<b>{escape(best.policy)}</b> would have saved <b>{_usd(saved.value)}</b> a month "
+        f"<b>{escape(name)}</b> would have saved <b>{_usd(saved.value)}</b> a month "
         f"({_range(saved, _usd)}), of {_usd(was.usd_per_month.value)}, at {how} expected quality "
         f"({best.quality.value:.3f}, it was {was.quality.value:.3f}) and a mean time to the whole answer of "
         f"{best.mean_e2e_s.value:.2f} s (it was {was.mean_e2e_s.value:.2f} s).{sure}"
@@ -126,6 +136,7 @@ def _said(change: Change) -> str:
     told = [_counted("without", name, "servers of") for name in change.without]
     told += [_counted("one more", name, "more of") for name in change.add]
     told += [f"{name} at {a:g} and {b:g} USD per million tokens" for name, (a, b) in change.prices.items()]
+    told += [f"{name} as it was measured" for name in change.measured]
     told += [f"{change.load:g} times the traffic"] if change.load != 1.0 else []
     return ", ".join(told)
 
@@ -163,7 +174,7 @@ def _scenes(was: Judged, played: Sequence[Played]) -> str:
     return (
         "<h2>With other servers or prices</h2>"
         "<p>The same calls, each line beside what was. Whether a server is worth its money shows only "
-        "with what an hour of it costs (--hourly).</p>" + _runs(was, _named(played))
+        "with what an hour of it costs (<code>--hourly</code>).</p>" + _runs(was, _named(played))
     )
 
 
@@ -194,11 +205,13 @@ def _cell(figure: Interval, shown: Any) -> str:
 
 
 def _range(figure: Interval, shown: Any) -> str:
-    return f"{shown(figure.low)} to {shown(figure.high)}"
+    low, high = shown(figure.low), shown(figure.high)
+    unit = " s" if high.endswith(" s") else ""
+    return f"{low.removesuffix(unit)} to {high}"
 
 
 def _usd(value: float) -> str:
-    digits = 0 if abs(value) >= 1000 else 2 if abs(value) >= 1 else 4
+    digits = 0 if abs(value) >= 1000 else 2 if abs(value) >= 0.01 or value == 0.0 else 5
     return f"{'-' if value < 0 else ''}${abs(value):,.{digits}f}"
 
 
@@ -242,7 +255,7 @@ def _grounds(pieces: Pieces, document: Mapping[str, Any]) -> str:
         "Quality is expected, not measured: what is known of the models, or a predictor's word on each "
         "prompt. Judged shadow evaluation measures it.",
         f"Intervals hold 95% of a bootstrap over {pieces.count} {pieces.unit}; months are reckoned from "
-        f"{pieces.span_s / DAY_S:.1f} days of log.",
+        f"{_span(pieces.span_s)} of log.",
         "Prices are those of the log, per token, and those that were given. "
         + (
             f"An hour of a server, busy or not, is reckoned at {_hourly(document['hourly_usd'])}."
@@ -269,17 +282,22 @@ def _grounds(pieces: Pieces, document: Mapping[str, Any]) -> str:
     return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in told) + "</ul>"
 
 
+def _span(seconds: float) -> str:
+    for unit, length_s in (("days", DAY_S), ("hours", 3600.0)):
+        if seconds >= 1.5 * length_s:
+            return f"{seconds / length_s:.1f} {unit}"
+    return f"{seconds / 60.0:.0f} minutes"
+
+
 def _hourly(told: Mapping[str, float]) -> str:
     return ", ".join(f"{usd:g} USD ({name})" for name, usd in told.items())
 
 
 def _servers(replay: Replay, document: Mapping[str, Any]) -> str:
     checks = {one["deployment"]: one for one in document["fit"]}
-    head = "".join(
+    head = '<th>server</th><th class="text">model</th>' + "".join(
         f"<th>{name}</th>"
         for name in (
-            "server",
-            "model",
             "calls",
             "first token",
             "per token",
@@ -288,7 +306,7 @@ def _servers(replay: Replay, document: Mapping[str, Any]) -> str:
         )
     )
     rows = [
-        f"<tr><td>{escape(s.deployment)}</td><td>{escape(s.model)}</td><td>{s.calls:,}</td>"
+        f'<tr><td>{escape(s.deployment)}</td><td class="text">{escape(s.model)}</td><td>{s.calls:,}</td>'
         f"<td>{s.ttft_s * 1e3:.0f} ms</td><td>{s.tpot_s * 1e3:.1f} ms</td>"
         f"<td>{s.input_usd_per_token * 1e6:.3g} / {s.output_usd_per_token * 1e6:.3g}</td>"
         f"<td>{checks[s.deployment]['median_error']:.0%}</td></tr>"

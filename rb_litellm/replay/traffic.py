@@ -10,7 +10,7 @@ do, not as long as the log spans.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -35,14 +35,18 @@ def to_requests(
     cluster: Cluster,
     predictions: PredictionSource,
     load: float = 1.0,
+    slow: Collection[int] = (),
 ) -> list[Request]:
-    """Answered calls, at least one, by arrival, `load` times as fast; arrays by tier of `cluster`."""
+    """Answered calls, at least one, by arrival, `load` times as fast; arrays by tier of `cluster`.
+
+    `slow` are the places of those that took far longer than they should have.
+    """
     answered = list(calls)
     mean = {server.deployment: server.mean_output_tokens for server in servers}
     ratios = np.array([tier.output_tokens for tier in cluster.tiers])
     prompts = [_prompt(call) for call in answered]
     quality = _quality(prompts, cluster, predictions)
-    arrivals = busy_times(answered)
+    arrivals = busy_times(answered, slow)
     return [
         Request(
             number=number,
@@ -55,11 +59,12 @@ def to_requests(
     ]
 
 
-def busy_times(calls: Sequence[LoggedCall]) -> FloatArray:
+def busy_times(calls: Sequence[LoggedCall], slow: Collection[int] = ()) -> FloatArray:
     """When each call came, in s from the first, with the empty time before it cut short."""
     starts = np.array([call.start_s for call in calls])
-    # One call that never ended keeps nothing awake: it is no longer than the longest usual one.
-    longest = float(np.quantile([call.e2e_s for call in calls], 0.99))
+    # A call that never ended keeps nothing awake: it is no longer than the longest usual one.
+    usual = [call.e2e_s for n, call in enumerate(calls) if n not in slow]
+    longest = float(np.quantile(usual or [call.e2e_s for call in calls], 0.99))
     ends = np.maximum.accumulate(np.minimum([call.end_s for call in calls], starts + longest))
     empty = np.maximum(starts[1:] - ends[:-1] - max(IDLE_S, 3.0 * longest), 0.0)
     return np.asarray(starts - starts[0] - np.concatenate([[0.0], np.cumsum(empty)]), dtype=np.float64)

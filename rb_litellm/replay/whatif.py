@@ -15,6 +15,7 @@ from rb_litellm.core.types import FloatArray
 from rb_litellm.fitting.fit import FittedServer, fit
 from rb_litellm.fitting.servers import apart
 from rb_litellm.logs.spend_logs import LoggedCall
+from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.names import listed
 from rb_litellm.predictors.priors import ModelInfo, prior_quality
@@ -24,6 +25,7 @@ from rb_litellm.replay.cluster import logged_cluster, one_more
 from rb_litellm.replay.logged import Logged
 from rb_litellm.replay.names import LogNames, predictor_names
 from rb_litellm.replay.traffic import to_requests
+from rb_litellm.sim.calibrated import Calibrated
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies import Surroundings, make_policy
@@ -46,6 +48,8 @@ class Change:
     """USD per million input and output tokens, by model or deployment."""
     load: float = 1.0
     """Factor on the rate of arrivals."""
+    measured: Mapping[str, Calibrated] = field(default_factory=dict)
+    """By model or deployment: servers that were measured, in place of what the log shows of them."""
 
 
 class Replay:
@@ -58,8 +62,10 @@ class Replay:
         predictor: Path | None = None,
         models: Mapping[str, str] | None = None,
         poor_fits: bool = False,
+        by_default: bool = False,
     ) -> None:
         """`quality` is the mean by model where known; `models` maps models to names of the predictor's.
+        With `by_default` the default predictor tells the quality of each prompt where no other does.
         Servers whose fit cannot be trusted are left out, with their calls, unless `poor_fits`.
 
         Raises:
@@ -93,7 +99,7 @@ class Replay:
         }
         trained = Predictor.load(predictor) if predictor else None
         if models and trained is None:
-            raise ValueError("--model says what a predictor calls a model; it needs --predictor")
+            raise ValueError("--name says what a predictor calls a model; it needs --predictor DIR")
         self.predicted = (
             predictor_names(self.names, sorted(known), trained.models, models or {}) if trained else {}
         )
@@ -103,9 +109,11 @@ class Replay:
         if trained is not None and not self.predicted:
             raise ValueError(
                 f"the predictor knows none of the log's models: it has {listed(trained.models)}, the log has "
-                f"{listed(name for name in self.names.models)}; --model MODEL=NAME says which is which"
+                f"{listed(name for name in self.names.models)}; --name MODEL=NAME says which is which"
             )
-        self._predictions = PredictionSource(trained, self.predicted, on_error=_raise)
+        self._predictions = PredictionSource(
+            trained, self.predicted, on_error=_raise, default=packaged() if by_default else None
+        )
         self._known: dict[str, tuple[list[Request], list[Served], float]] = {}
 
     def check(self) -> list[FitCheck]:
@@ -176,9 +184,16 @@ class Replay:
 
     def _scene(self, change: Change) -> tuple[Cluster, list[Request]]:
         cluster = logged_cluster(
-            self.servers, self.quality, self._left_out(change), self._prices(change), self._added(change)
+            self.servers,
+            self.quality,
+            self._left_out(change),
+            self._prices(change),
+            self._added(change),
+            measured=self._measured(change),
         )
-        return cluster, to_requests(self.calls, self.servers, cluster, self._predictions, change.load)
+        return cluster, to_requests(
+            self.calls, self.servers, cluster, self._predictions, change.load, self._slow
+        )
 
     def _left_out(self, change: Change) -> set[str]:
         left_out: set[str] = set()
@@ -215,6 +230,15 @@ class Replay:
         for name, price in change.prices.items():
             for server in self.names.servers_of(name, "--price"):
                 told[server] = price
+        return told
+
+    def _measured(self, change: Change) -> dict[str, Calibrated]:
+        told = dict[str, Calibrated]()
+        for name, measured in change.measured.items():
+            servers = self.names.servers_of(name, "--measured")
+            told |= dict.fromkeys(servers, measured)
+            if set(servers) != {name}:
+                told[self.names.model(name, "--measured")] = measured  # Those that are added, too.
         return told
 
     def _policy(

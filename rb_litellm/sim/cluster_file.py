@@ -16,6 +16,9 @@ tiers:
       attention_us_per_1k_tokens: 100 # time to read 1,000 cached tokens in one iteration
       max_num_seqs: 256
       max_batched_tokens: 2048
+
+`hardware: FILE` takes a server that `routebalance calibrate --out FILE` has measured; the file is looked for
+beside this one.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from rb_litellm.sim.calibrated import calibrated
 from rb_litellm.sim.cluster import LONE_CONTEXT, PAPER_CLUSTER, Cluster, Tier
 from rb_litellm.sim.instance import Hardware
 
@@ -72,7 +76,25 @@ class _Tier(_Strict):
     output_usd_per_million: float = Field(ge=0)
     quality: float = Field(0.5, ge=0, le=1)
     output_tokens: float = Field(160.0, ge=1)
-    hardware: _Hardware
+    hardware: _Hardware | str
+
+    def build(self, folder: Path) -> Tier:
+        if isinstance(self.hardware, str):
+            measured = calibrated(folder / self.hardware)
+            hardware, network = measured.hardware, {"network_s": measured.network_s}
+        else:
+            hardware, network = self.hardware.build(), {}
+        return Tier(
+            self.name,
+            self.model,
+            self.instances,
+            hardware,
+            self.input_usd_per_million,
+            self.output_usd_per_million,
+            self.quality,
+            self.output_tokens,
+            **network,
+        )
 
 
 class _Cluster(_Strict):
@@ -84,7 +106,8 @@ def load_cluster(name: str) -> Cluster:
     """The cluster `paper`, or the one that the file describes.
 
     Raises:
-        ValueError: no such file, or it does not describe a cluster; names each wrong setting.
+        ValueError: no such file, or it does not describe a cluster, or a measured server is not in its file;
+            names each wrong setting.
     """
     if name == "paper":
         return PAPER_CLUSTER
@@ -107,22 +130,7 @@ def load_cluster(name: str) -> Cluster:
         raise ValueError(
             f"cluster {name}: tiers need different names and models, there are {', '.join(names)}"
         )
-    return Cluster(
-        told.name,
-        tuple(
-            Tier(
-                tier.name,
-                tier.model,
-                tier.instances,
-                tier.hardware.build(),
-                tier.input_usd_per_million,
-                tier.output_usd_per_million,
-                tier.quality,
-                tier.output_tokens,
-            )
-            for tier in told.tiers
-        ),
-    )
+    return Cluster(told.name, tuple(tier.build(Path(name).parent) for tier in told.tiers))
 
 
 def of_size(cluster: Cluster, deployments: int) -> Cluster:

@@ -25,7 +25,9 @@ class Experiment:
     like: Run = field(default_factory=lambda: Run("", 1.0))
     """All else of every run."""
     predictor: Path | None = None
-    """A folder of `routebalance train`; the operator's priors without."""
+    """A folder of `routebalance train`; the default predictor without,"""
+    by_priors: bool = False
+    """unless the operator's priors alone are to be used."""
 
     def runs(self) -> list[Run]:
         """All runs, policy by policy at each rate and seed."""
@@ -42,5 +44,5 @@ class Experiment:
         Raises:
             ValueError: a policy, the arrivals or the data are not usable; says what is allowed.
         """
-        files = WorldFiles(tuple(self.data), self.cluster, self.predictor)
+        files = WorldFiles(tuple(self.data), self.cluster, self.predictor, self.by_priors)
         return run_all(files, self.runs(), jobs, on_run)

@@ -37,6 +37,8 @@ class Hardware:
     max_num_seqs: int = 256
     max_batched_tokens: int = 2048
     """Token budget of an iteration."""
+    prefix_cache: bool = True
+    """It keeps the beginnings of prompts that name them."""
 
     @cached_property
     def _seconds(self) -> tuple[float, ...]:
@@ -73,6 +75,8 @@ class Job:
     """Tokens of KV cache held."""
     chunk: int = 0
     """Prefill tokens of the iteration under way."""
+    found: int = 0
+    """Tokens of the prompt that were cached when it was begun with."""
     gone: bool = False
 
     def __post_init__(self) -> None:
@@ -241,10 +245,11 @@ class Instance:
             self.waiting.popleft()
             self.running.append(job)
             self._hold(job, job.to_prefill)
-            if job.prefix:
+            if job.prefix and self.hardware.prefix_cache:
                 # At least one token is computed: the first token of the answer comes from it.
                 held = self.prefix_cache.held(job.prefix) * BLOCK_TOKENS
-                job.to_prefill -= min(held, job.input_tokens - 1)
+                job.found = min(held, job.input_tokens - 1)
+                job.to_prefill -= job.found
             job.chunk = min(job.to_prefill, budget)
             budget -= job.chunk
             chosen.append(job)

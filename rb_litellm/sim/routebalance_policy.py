@@ -43,10 +43,11 @@ from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.policy import REFUSED, DecisionQueue
 from rb_litellm.sim.workload import Request
-from rb_litellm.state.gauges import StoredGauge, decode, encode
+from rb_litellm.state.exchange.gauges import StoredGauge, decode, encode
+from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
-from rb_litellm.state.reckoning import Peers, Reckoner
+from rb_litellm.state.reckoning import Reckoner
 
 DECISION_S = 0.0006
 """Time of one decision in the proxy, measured for 13 deployments with predictors; a batch adds to it"""

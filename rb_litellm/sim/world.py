@@ -131,7 +131,9 @@ class WorldFiles:
     data: tuple[Path, ...]
     cluster: Cluster = PAPER_CLUSTER
     predictor: Path | None = None
-    """A folder of `routebalance train`; the operator's priors without."""
+    """A folder of `routebalance train`; the default predictor without,"""
+    by_priors: bool = False
+    """unless the operator's priors alone are to be used."""
 
     def load(self) -> World:
         """Read everything.
@@ -152,7 +154,8 @@ class WorldFiles:
                 f"the data hold {len(train)} prompts to train on and {len(test)} to simulate with"
             )
         cluster = with_means(self.cluster, train)
-        return World(cluster, train, test, RememberedPredictions(prediction_source(predictor, cluster)))
+        source = PredictionSource() if self.by_priors else prediction_source(predictor, cluster)
+        return World(cluster, train, test, RememberedPredictions(source))
 
 
 def _tell(policy: Any, run: Run, cluster: Cluster, simulation: Simulation) -> None:

@@ -288,5 +288,6 @@ def measured_json(outcome: Outcome) -> dict[str, Any]:
         "output_tokens": outcome.output_tokens,
         "cost_usd": None if outcome.cost_usd is None else round(outcome.cost_usd, 10),
         "error": outcome.error,
+        "answer_id": outcome.answer_id or None,
     }
     return {name: value for name, value in document.items() if value is not None}

@@ -87,6 +87,8 @@ class WorkerFigures:
     predictors: Sequence[str] = ()
     version: str = ""
     litellm: str = ""
+    loop_held: Sequence[tuple[str, float]] = ()
+    """Since last told: parts of ours, and seconds for which a piece of work held the event loop."""
 
 
 class Meter:
@@ -152,6 +154,8 @@ class Meter:
         for version in now.predictors:
             m.predictor.labels(version).set(1.0)
         self._predictors |= set(now.predictors)
+        for part, held_s in now.loop_held:
+            m.loop_hold_s.labels(part).observe(held_s)
         m.build.labels(now.version, now.litellm).set(1.0)
 
     def _show_drift(self, drift: Sequence[DriftFigure]) -> None:

@@ -23,6 +23,7 @@ MAX_OWNERS = 128
 OTHER = "other"
 
 _DECISION_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+_HOLD_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _TTFT_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _E2E_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 _TOKENS = (1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -81,6 +82,12 @@ class Metrics:
         )
         self.decision_s = histogram(
             "decision_seconds", "From a request's arrival at the strategy to its choice", _DECISION_S
+        )
+        self.loop_hold_s = histogram(
+            "loop_hold_seconds",
+            "How long a piece of work of RouteBalance held the event loop without a break, by part",
+            _HOLD_S,
+            ("part",),
         )
         self.failures = counter(
             "failures", "Internal errors of RouteBalance; the requests were routed all the same", ("what",)

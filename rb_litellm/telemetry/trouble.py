@@ -14,6 +14,15 @@ FAILED = 2
 asked no more."""
 
 
+def urgency(row: Mapping[str, Any]) -> int:
+    """Where a deployment stands in a list of those in trouble: what fails first, then slow, then drifting."""
+    if row.get("cooldown") is not None or row.get("failing", 0) > 0:
+        return 0
+    if row.get("failed", 0) >= FAILED:
+        return 1
+    return 2 if row.get("slowdown", 1.0) >= SLOW else 3
+
+
 def deployment_trouble(row: Mapping[str, Any]) -> list[str]:
     """Short sentences about a deployment as `/routebalance/status` has it; none where all is well."""
     told = []

@@ -127,7 +127,7 @@ def _encode(
     return (
         encoder,
         np.concatenate([prompt_features.plain, read], axis=1),
-        lexicon.weigh(prompt_features.bag, idf)[1],
+        prompt_features.familiarity(idf),
     )
 
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from rb_litellm.core.types import FloatArray
-from rb_litellm.predictors import lexicon
 from rb_litellm.predictors.blend import Blend
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.predictors.structure import STRUCTURE
@@ -109,7 +108,7 @@ def as_unseen_kind(
     booster, _ = boost(read, told.every, told.every_known, every, trees, rounds=rounds)
     strange = np.concatenate([prompt_features.plain[rows], matrix[rows] @ table], axis=1)
     raw = np.asarray(booster.inplace_predict(strange, validate_features=False), dtype=np.float64)
-    _, familiarity = lexicon.weigh(prompt_features.bag, scale.idf)
+    familiarity = prompt_features.familiarity(scale.idf)
     same = ("own_common", "own_differences", "own_lengths", "worth")
     return HeldOutPrompts(
         plain_blend(told, familiarity[others]).but(**{name: getattr(blend, name) for name in same}),

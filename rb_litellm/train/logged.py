@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rb_litellm.fitting.fit import fit
+from rb_litellm.fitting.fit import FittedServer, fit
 from rb_litellm.fitting.servers import apart
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
 from rb_litellm.logs.classify import FAILED, NO_ANSWER
@@ -15,6 +15,10 @@ from rb_litellm.logs.decisions import decided_group
 from rb_litellm.logs.spend_logs import LoggedCall, SpendLog
 from rb_litellm.train.dataset import Answer, DataError
 
+MAX_CHARS = 30_000_000
+"""Characters of prompts that are learned from, the latest: with what is made of them they fit into 1 GB."""
+_SHORT_PROMPT = 50
+"""Tokens."""
 _SHORTENED = "litellm_truncated"
 """LiteLLM writes this where it leaves out the middle of a long text that it stores."""
 _REDACTED = "redacted-by-litellm"
@@ -38,6 +42,8 @@ class LogCounts:
     """Answered too quickly to have come from the model, as mocked answers are."""
     aborted: int
     """Left by the client before the answer's end, so that nobody knows its length."""
+    older: int = 0
+    """Not used, because later ones hold MAX_CHARS characters already."""
 
     def as_json(self) -> dict[str, int]:
         """The counts by name."""
@@ -49,6 +55,8 @@ class LogCounts:
         parts += [f"{self.unanswered} failed or without an answer"] if self.unanswered else []
         parts += [f"{self.quick} answered too quickly to have come from the model"] if self.quick else []
         parts += [f"{self.aborted} left by their client before the end"] if self.aborted else []
+        if self.older:
+            parts.append(f"{self.older} older than the latest {MAX_CHARS:,} characters of prompts")
         if self.shortened:
             parts.append(
                 f"{self.shortened} used with a prompt that LiteLLM stored shortened "
@@ -60,17 +68,18 @@ class LogCounts:
 def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list[Answer], LogCounts]:
     """An answer per call that has a prompt and output tokens; `feedback` is scores in [0, 1] by call id.
 
+    The latest calls, whose prompts have MAX_CHARS characters together, are used, by rising start time.
     Answers that `max_tokens` cut are kept: prompts are predicted under the same limits.
 
     Raises:
         DataError: no call can be used; says why.
     """
-    answered = [call for call in log.calls if not call.failed and call.output_tokens > 0]
-    quick = fit(apart(answered)).quick if answered else frozenset[int]()
+    answered = apart([call for call in log.calls if not call.failed and call.output_tokens > 0])
+    quick = fit(answered).quick if answered else frozenset[int]()
     named = _names(answered)
     answers = []
-    without_prompt = shortened = graded = aborted = 0
-    for place, call in enumerate(answered):
+    without_prompt = shortened = graded = aborted = older = chars = 0
+    for place, call in reversed(list(enumerate(answered))):
         if call.aborted:
             aborted += 1
             continue
@@ -83,6 +92,10 @@ def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list
         prompt = read_prompt(messages, body.get("input"), body)
         if not prompt.text or prompt.text.strip() == _REDACTED:
             without_prompt += 1
+            continue
+        chars += len(prompt.text)
+        if chars > MAX_CHARS:
+            older += 1
             continue
         score = feedback.get(call.call_id)
         graded += score is not None
@@ -97,6 +110,7 @@ def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list
         shortened=shortened,
         quick=len(quick),
         aborted=aborted,
+        older=older,
     )
     if not answers:
         hint = (
@@ -106,7 +120,7 @@ def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list
             else ""
         )
         raise DataError(f"spend logs: nothing to learn from in {counts}{hint}")
-    return answers, counts
+    return answers[::-1], counts
 
 
 def latencies_of_calls(calls: Sequence[LoggedCall]) -> dict[str, dict[str, Any]]:
@@ -120,7 +134,7 @@ def latencies_of_calls(calls: Sequence[LoggedCall]) -> dict[str, dict[str, Any]]
             "model": server.model,
             "calls": server.calls,
             "from": server.origin,
-            "ttft_ms": round(server.ttft_s * 1e3, 2),
+            "ttft_ms": max(round(_first_token_s(server) * 1e3, 2), 0.01),
             "tpot_ms": round(server.tpot_s * 1e3, 3),
             "off_by": round(server.error, 4),
             "left_aside": server.quick + server.slow,
@@ -128,6 +142,12 @@ def latencies_of_calls(calls: Sequence[LoggedCall]) -> dict[str, dict[str, Any]]
         for server in fit(apart(answered)).servers
         if server.origin != "prior" and not server.distrust
     }
+
+
+def _first_token_s(server: FittedServer) -> float:
+    """Of a short prompt, as the setting means it; no longer than the log's are."""
+    usual = max(server.mean_context_tokens - server.mean_output_tokens / 2.0, 0.0)
+    return server.ttft_s + server.prefill_s_per_token * min(usual, _SHORT_PROMPT)
 
 
 def _place(call: LoggedCall) -> tuple[str, str, str]:

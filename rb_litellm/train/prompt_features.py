@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from rb_litellm.predictors.structure import structure
 
 MIN_SEEN = 2
 """Least number of prompts that an n-gram must occur in."""
+PIECE = 2_000
 
 
 @dataclass(frozen=True)
@@ -34,25 +35,28 @@ class Scale:
 
 @dataclass(frozen=True)
 class PromptFeatures:
-    """Unscaled features of P prompts."""
+    """Unscaled features of P prompts, worked on in pieces: the n-grams of a piece are many, those of all are
+    kept packed."""
 
     plain: Floats
     """(P, STRUCTURE)"""
-    bag: Bags
+    bags: tuple[Bags, ...]
+    """Of PIECE prompts each, in order; packed."""
 
     @classmethod
     def of(cls, prompts: Sequence[Prompt]) -> PromptFeatures:
         """The features of these prompts."""
-        texts = [clip(prompt.text) for prompt in prompts]
-        contents = [text.encode("utf-8", "replace") for text in texts]
-        return cls(structure(prompts, texts, contents), lexicon.bags(contents))
+        pieces = [_read(prompts[at : at + PIECE]) for at in range(0, len(prompts), PIECE)]
+        return cls(np.concatenate([plain for plain, _ in pieces]), tuple(bag for _, bag in pieces))
 
     def scale(self, rows: IntArray) -> Scale:
         """Learned from the given prompts only."""
         chosen = np.zeros(len(self.plain), dtype=np.bool_)
         chosen[rows] = True
-        entries = np.repeat(chosen, np.diff(self.bag.begins))
-        seen = np.bincount(self.bag.bucket[entries], minlength=lexicon.WIDTH)
+        seen = np.zeros(lexicon.WIDTH, dtype=np.int64)
+        for first, bag in self._pieces():
+            entries = np.repeat(chosen[first : first + bag.rows], np.diff(bag.begins))
+            seen += np.bincount(bag.bucket[entries], minlength=lexicon.WIDTH)
         rarity = np.log((1.0 + len(rows)) / (1.0 + seen)) + 1.0
         idf = np.where(seen >= MIN_SEEN, rarity, 0.0).astype(np.float16).astype(np.float32)
         plain = self.plain[rows]
@@ -60,7 +64,31 @@ class PromptFeatures:
 
     def matrix(self, scale: Scale) -> Any:
         """All prompts as a SciPy CSR matrix (P, WIDTH + STRUCTURE)."""
-        entries = (lexicon.weigh(self.bag, scale.idf)[0], self.bag.bucket, self.bag.begins)
-        grams = sparse.csr_matrix(entries, shape=(len(self.plain), lexicon.WIDTH))
-        plain = sparse.csr_matrix(standard(self.plain, scale.centre, scale.spread))
-        return sparse.hstack([grams, plain], format="csr")
+        parts = []
+        for first, bag in self._pieces():
+            entries = (lexicon.weigh(bag, scale.idf)[0], bag.bucket.astype(np.int32), bag.begins)
+            grams = sparse.csr_matrix(entries, shape=(bag.rows, lexicon.WIDTH))
+            plain = standard(self.plain[first : first + bag.rows], scale.centre, scale.spread)
+            parts.append(sparse.hstack([grams, sparse.csr_matrix(plain)], format="csr"))
+        return sparse.vstack(parts, format="csr")
+
+    def familiarity(self, idf: Floats) -> Floats:
+        """Share of each prompt's different n-grams that are known by `idf`, (P,)."""
+        return np.concatenate([lexicon.weigh(bag, idf)[1] for _, bag in self._pieces()])
+
+    def _pieces(self) -> Iterator[tuple[int, Bags]]:
+        """Each piece, unpacked, and the number of its first prompt."""
+        first = 0
+        for bag in self.bags:
+            yield first, Bags(bag.kinds, bag.bucket.astype(np.int64), bag.count.astype(np.int64))
+            first += bag.rows
+
+
+def _read(prompts: Sequence[Prompt]) -> tuple[Floats, Bags]:
+    texts = [clip(prompt.text) for prompt in prompts]
+    contents = [text.encode("utf-8", "replace") for text in texts]
+    bag = lexicon.bags(contents)
+    # An n-gram that stands in a prompt more often counts as this often.
+    count = np.minimum(bag.count, 255).astype(np.uint8)
+    packed = Bags(bag.kinds, bag.bucket.astype(np.uint16), count)  # type: ignore[arg-type]
+    return structure(prompts, texts, contents), packed

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from importlib.metadata import version
 
+import click
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 from rich.table import Table
@@ -32,6 +36,90 @@ def test_every_command_has_help_that_fits_80_columns(name: str) -> None:
     result = CliRunner().invoke(main, [name, "--help"], terminal_width=80)
     assert result.exit_code == 0
     assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command with those below it, by its full name."""
+    context = click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {below}", one) for below, one in command.commands.items())
+
+
+def test_every_option_is_told_of_in_a_sentence_that_begins_alike() -> None:
+    for name, command in commands():
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden:
+                told = (option.help or "").partition("  [")[0]
+                assert re.fullmatch(r"[A-Z][a-z]+,? .*[.]", told), f"{name} {option.opts}: {told!r}"
+
+
+def test_no_commands_summary_is_cut() -> None:
+    for name, command in commands():
+        if isinstance(command, click.Group):
+            told = CliRunner().invoke(main, [*name.split(), "--help"], terminal_width=80).stdout
+            assert [line for line in told.splitlines()[1:] if line.endswith("...")] == []
+
+
+def test_the_predictor_is_named_alike_by_whoever_takes_any() -> None:
+    for name, command in commands():
+        options = {opt: one for one in command.params for opt in one.opts}
+        if name in ("predict", "evaluate", "replay", "tune", "simulate"):
+            assert options["--predictor"].metavar == "default|none|DIR"
+            assert name == "predict" or "--model" not in options or options["--model"].hidden
+            assert name in ("predict", "simulate") or options["--name"].metavar == "MODEL=NAME"
+
+
+CANDIDATE = {
+    "deployment": "a-deployment-of-long-name-1",
+    "model": "qwen2.5-72b",
+    "score": 1.2345,
+    "terms": {"quality": 0.241, "latency": 0.62, "cost": 0.97},
+    "quality": 0.7123,
+    "output_tokens": 187.2,
+    "wait_s": 12.5,
+    "ttft_s": 13.234,
+    "e2e_s": 101.25,
+    "cost_usd": 0.0000743,
+    "filters": {},
+}
+EXPLAINED = {
+    "model": "auto",
+    "objective": "joint",
+    "weights": {"quality": 0.66, "latency": 0.17, "cost": 0.17},
+    "set_by": {"weights": "request"},
+    "relaxed": [],
+    "ignored": [],
+    "chosen": CANDIDATE["deployment"],
+    "candidates": [
+        CANDIDATE,
+        {
+            **CANDIDATE,
+            "deployment": "other",
+            "score": None,
+            "price": "unknown",
+            "filters": {"e2e": {"passed": False, "level": 0.31}},
+        },
+    ],
+    "flips": [
+        {"deployment": "other", "model": "m", "weights": {"quality": 0.1, "latency": 0.2, "cost": 0.7}}
+    ],
+}
+
+
+def test_an_explanation_fits_80_columns_with_its_names_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpx, "post", lambda *_, **__: httpx.Response(200, json=EXPLAINED))
+    told = run("explain", "--key", "k", "--model", "auto", "--prompt", "p").stdout
+    assert max(map(len, told.splitlines())) <= 80
+    assert "* a-deployment-of-long-name-1 (qwen2.5-72b)" in told
+    assert "fails e2e 0.31" in told
+    assert "unknown  other" in told
+    assert [line for line in told.splitlines() if line != line.rstrip()] == []
+    quiet = run("explain", "--key", "k", "--model", "auto", "--prompt", "p", "--quiet").stdout
+    assert quiet.startswith("The candidates' scores")
 
 
 @pytest.mark.parametrize("name", ["doctor", "explain", "top"])

@@ -57,7 +57,7 @@ def test_the_line_says_how_far_and_what_to_do():
     assert "routebalance train" in str(long)
 
 
-def outcome(error=None, ttft_s=0.2, tpot_s=0.02, tokens=50):
+def outcome(error=None, ttft_s=0.2, tpot_s=0.02, tokens=50, limited=False):
     return Outcome(
         deployment="d",
         closed_by="test",
@@ -70,6 +70,7 @@ def outcome(error=None, ttft_s=0.2, tpot_s=0.02, tokens=50):
         tpot_s=tpot_s,
         output_tokens=tokens,
         error=error,
+        limited=limited,
     )
 
 
@@ -105,3 +106,29 @@ def test_no_odd_figure_spoils_a_score(pairs):
     for _, _, cusum in of:
         assert 0.0 <= cusum.score <= 2 * ALARM
         assert math.isfinite(cusum.ratio)
+
+
+def length_line(answers):
+    """What is said of the length of model `m`, first, as these answers come in."""
+    of = Drift()
+    said = [change for answer in answers for change in of.learn(answer, model="m")]
+    return str(next(change for change in said if change.kind == "output_tokens"))
+
+
+def test_answers_that_a_limit_cuts_are_told_as_such_and_not_as_the_predictors_fault():
+    line = length_line([outcome(tokens=8, limited=True)] * 40)
+    assert "A limit cuts 100% of these answers short" in line
+    assert "`max_tokens`" in line
+    assert "routebalance train" not in line
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [outcome(tokens=8, limited=True), *[outcome(tokens=8)] * 39],
+        [outcome(tokens=400, limited=True)] * 40,
+    ],
+    ids=["one of many", "longer than predicted"],
+)
+def test_a_limit_that_is_not_the_cause_is_not_named(answers):
+    assert "A limit cuts" not in length_line(answers)

@@ -178,3 +178,6 @@ def test_same_seed_gives_the_same_load_at_about_the_rate() -> None:
 
 def test_paper_cluster_stands_on_consecutive_ports() -> None:
     assert [place.port for place in paper_places(9001)] == list(range(9001, 9014))
+    twice = paper_places(9001, copies=2)
+    assert [place.id for place in twice[:13]] == [place.id for place in twice[13:]]
+    assert len({place.port for place in twice}) == 26

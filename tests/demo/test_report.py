@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -13,8 +14,9 @@ from rb_litellm.config import parse_deployment, parse_settings
 from rb_litellm.demo.backend import paper_places
 from rb_litellm.demo.load import Answer, Shot
 from rb_litellm.demo.prompts import BUILT_IN, read_prompts
-from rb_litellm.demo.report import DemoResult, StrategyRun, sentences
-from rb_litellm.demo.stage import PRESETS, STRATEGIES, group_name, proxy_config, server_id
+from rb_litellm.demo.report import DemoResult, Figures, StrategyRun, beats, failures, sentences
+from rb_litellm.demo.stage import ENTRANTS, group_name, placed, proxy_config, server_id
+from rb_litellm.demo.truth import published
 
 
 def answer(deployment: str, e2e_s: float, error: str | None = None) -> Answer:
@@ -34,7 +36,9 @@ RESULT = DemoResult(3, 0, 12.0, {"routebalance": RUN})
 def test_json_has_the_promised_fields_and_leaves_failures_out_of_the_means() -> None:
     told = RESULT.as_json()["strategies"]["routebalance"]
     assert told["mean_e2e_s"] == pytest.approx(2.0)
-    assert told["quality"] == pytest.approx((0.30 + 0.71) / 2)
+    assert told["quality"] == pytest.approx(
+        (published("qwen2.5-3b") + published("qwen2.5-72b")) / 2, abs=1e-4
+    )
     # 300 tokens at 0.06, and 100 at 0.38 with 200 at 0.40, each per million.
     assert told["cost_usd_per_1k"] == pytest.approx((300 * 0.06 + 100 * 0.38 + 200 * 0.40) / 2 / 1e3)
     assert told["failed"] == 1
@@ -56,19 +60,32 @@ def test_tables_name_every_model_and_strategy_within_80_columns() -> None:
         assert name in text.getvalue()
 
 
-def test_configuration_lists_each_server_once_per_strategy_in_groups_of_its_own() -> None:
-    config = proxy_config(paper_places(9001), 6379, "sk-1", 1.0, "balanced", 0)
+def configured(weights: str = "balanced") -> dict[str, Any]:
+    places = placed(paper_places(9001, len(ENTRANTS)), ENTRANTS)
+    return proxy_config(places, ENTRANTS, 6379, "sk-1", 2.0, weights, 0)
+
+
+def test_each_strategy_has_thirteen_servers_of_its_own_in_groups_of_its_own() -> None:
+    config = configured()
     ids = [entry["model_info"]["id"] for entry in config["model_list"]]
-    assert len(ids) == len(set(ids)) == 13 * len((*STRATEGIES, *PRESETS))
+    assert len(ids) == len(set(ids)) == 13 * len(ENTRANTS)
     assert len({server_id(i) for i in ids}) == 13
+    assert len({entry["litellm_params"]["api_base"] for entry in config["model_list"]}) == len(ids)
     groups = config["router_settings"]["routing_groups"]
-    assert [group["group_name"] for group in groups] == [group_name(s) for s in (*STRATEGIES, *PRESETS)]
+    assert [group["group_name"] for group in groups] == [group_name(name) for name in ENTRANTS]
     members = [model for group in groups for model in group["models"]]
     assert len(members) == len(set(members))
+    assert set(members) == {entry["model_name"] for entry in config["model_list"]}
+
+
+def test_the_proxy_is_told_of_a_model_what_is_published_of_it_and_no_more() -> None:
+    for entry in configured()["model_list"]:
+        model = entry["litellm_params"]["model"].removeprefix("hosted_vllm/")
+        assert entry["model_info"]["routebalance"]["quality"] == published(model)
 
 
 def test_configuration_is_one_that_the_strategy_accepts() -> None:
-    config = proxy_config(paper_places(9001), 6379, "sk-1", 2.0, "quality", 0)
+    config = configured("0.4,0.3,0.3")
     for entry in config["model_list"]:
         parse_deployment(entry["model_info"]["routebalance"], "model_info.routebalance")
     [ours] = [g for g in config["router_settings"]["routing_groups"] if g["group_name"] == "auto"]
@@ -93,6 +110,26 @@ def test_the_demo_ends_with_what_was_gained_what_it_costs_and_what_to_try() -> N
     assert "against least-busy, +100.0 points right answers, -50.0% time, +0.0% cost" in gained
     assert "0.6 ms" in costs
     assert "`cost` gave +0.0 points right answers, +50.0% time" in next_
+    assert "At `cost` no other strategy is better" in next_
+
+
+@pytest.mark.parametrize(
+    ("e2e_s", "right", "better"),
+    [(2.0, True, False), (2.03, True, False), (1.9, True, True), (3.0, False, False)],
+)
+def test_a_strategy_is_better_from_two_percent_on_in_any_of_the_three(
+    e2e_s: float, right: bool, better: bool
+) -> None:
+    def figures(e2e_s: float, right: bool) -> Figures:
+        one = answer("qwen2.5-7b-1", e2e_s)
+        one.right = right
+        return Figures.of([one])
+
+    assert beats(figures(e2e_s, right), figures(2.0, True)) is better
+
+
+def test_failed_requests_are_told_with_their_first_error() -> None:
+    assert failures(RESULT) == ["routebalance: 1 of 3 requests failed, the first with: 500"]
 
 
 def test_file_of_prompts_is_refused_by_line(tmp_path: Path) -> None:

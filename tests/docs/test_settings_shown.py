@@ -64,6 +64,7 @@ def test_complete_files_load_in_litellm(tmp_path: Path) -> None:
         for document in filter(whole, documents(block)):
             files.append(tmp_path / f"{len(files)}.yaml")
             files[-1].write_text(yaml.safe_dump(document))
+    files.append(ROOT / "config" / "kubernetes" / "base" / "settings.yaml")
     assert len(files) >= 4
     environment = {
         "LITELLM_MASTER_KEY": "sk-" + os.urandom(24).hex(),

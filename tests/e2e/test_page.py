@@ -12,10 +12,10 @@ import httpx
 import jwt
 import pytest
 
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.core.scoring import PRESETS as WEIGHTS
 from rb_litellm.demo.chromium import browser, chromium
-from rb_litellm.demo.pictures import SIZES, load, signed_in
-from rb_litellm.demo.stage import Stage, stage
+from rb_litellm.demo.pictures import SIZES, faults, load, signed_in
+from rb_litellm.demo.stage import OURS, Stage, stage
 
 expect = pytest.importorskip("playwright.sync_api", reason="pip install playwright").expect
 pytestmark = [
@@ -26,7 +26,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(tmp_path_factory.mktemp("page"), 4.0, 0, "balanced") as running:
+    folder = tmp_path_factory.mktemp("page")
+    with stage(folder, 4.0, 0, "balanced", entrants=(OURS,)) as running:
         # A connection of its own for each, so that both workers have decided something.
         for _ in range(40):
             body = {"model": "auto", "max_tokens": 8, "messages": [{"role": "user", "content": "A river?"}]}
@@ -63,7 +64,7 @@ def page(chrome: Any, ready: Stage) -> Iterator[Any]:
 
 
 def test_live_numbers_change_under_load(page: Any, ready: Stage) -> None:
-    expect(page.locator("#tiers tbody tr")).to_have_count(3 * len(ready.places))
+    expect(page.locator("#tiers tbody tr")).to_have_count(len(ready.places))
     busy = page.locator("#tiers .load span:first-child").filter(has_text=re.compile("^[1-9]"))
     expect(busy).to_have_count(0, timeout=30_000)
     newest = page.locator("#decisions tr").first
@@ -90,6 +91,27 @@ def test_the_drawer_explains_a_decision_by_keyboard_alone(page: Any) -> None:
     page.keyboard.press("Escape")
     assert not drawer.is_visible()
     assert "why" in page.evaluate("document.activeElement.textContent")
+
+
+def test_the_decisions_of_all_workers_are_shown_or_those_of_one(page: Any) -> None:
+    workers = page.get_by_label("Worker", exact=True)
+    expect(workers.locator("option")).to_have_count(3)
+    expect(page.locator("#decisions-note")).to_have_text("of 2 workers", timeout=120_000)
+    times = page.locator("#decisions .when").all_inner_texts()
+    assert times == sorted(times, reverse=True)
+    both = page.locator("#decisions tr:visible").count()
+    for name in workers.locator("option").all_inner_texts()[1:]:
+        workers.select_option(name)
+        assert 0 < page.locator("#decisions tr:visible").count() < both
+    workers.select_option("")
+
+
+def test_a_decision_leads_to_its_own_log_in_the_admin_ui(page: Any) -> None:
+    answered = page.locator("#decisions tr").filter(has_not_text="open").first
+    answered.locator("button").click()
+    link = page.get_by_role("link", name="LiteLLM's log of this request")
+    assert re.search(r"/ui/logs/\?log_id=chatcmpl-", link.evaluate("link => link.href"))
+    page.keyboard.press("Escape")
 
 
 def test_decisions_can_be_filtered_and_paused(page: Any, ready: Stage) -> None:
@@ -133,7 +155,7 @@ def test_sliders_answer_and_apply_nothing(page: Any, ready: Stage) -> None:
     row = page.locator("#whatif-rows tr").filter(has_text="qwen2.5-72b")
     expect(row.locator("td").nth(1)).to_have_text("100%")
     page.get_by_role("button", name="cost", exact=True).click()
-    expect(page.locator("#o-cost")).to_have_text(f"{PRESETS['cost'].cost:.0%}")
+    expect(page.locator("#o-cost")).to_have_text(f"{WEIGHTS['cost'].cost:.0%}")
     expect(page.get_by_role("button", name="cost", exact=True)).to_have_attribute("aria-pressed", "true")
     assert httpx.get(f"{ready.url}/routebalance/status", headers=key_of(ready)).json()["strategies"] == before
 
@@ -248,17 +270,8 @@ def test_events_end_by_themselves_so_that_a_proxy_can_stop(ready: Stage) -> None
 @pytest.fixture(scope="module")
 def broken(ready: Stage) -> Iterator[Stage]:
     """The stage under load, with a server that refuses everything and one that has become slow."""
-    dead, *_, slow = ready.places.values()
-    fault(dead, error_rate=1.0)
-    fault(slow, slowdown=12.0)
-    with load(ready, requests=1000, rate=3.0):
+    with faults(ready), load(ready, requests=1000, rate=3.0):
         yield ready
-    fault(dead)
-    fault(slow)
-
-
-def fault(place: Any, **faults: float) -> None:
-    httpx.post(f"http://127.0.0.1:{place.port}/admin/faults", json=faults).raise_for_status()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -269,8 +282,9 @@ def test_trouble_comes_first_and_nothing_overlaps(
     page = signed_in(chrome, broken.url, broken.key, SIZES[size], scheme)
     trouble = page.locator("#trouble")
     dead = next(iter(broken.places))
-    expect(trouble).to_contain_text(dead, timeout=120_000)
-    expect(trouble).to_contain_text("failed")
+    # On a busy machine a deployment is first in trouble for its times.
+    expect(trouble.locator("li").filter(has_text=dead)).to_contain_text("failed", timeout=120_000)
+    expect(trouble.locator("li").first).to_contain_text(re.compile("failed|keeps it out"))
     first = page.locator("main section").first
     assert first.get_attribute("id") == "trouble-part"
     expect(page.locator("#tiers tr.in-trouble")).not_to_have_count(0)

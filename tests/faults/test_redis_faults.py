@@ -8,12 +8,13 @@ import pytest
 
 from rb_litellm.bench.redis_faults import FAULTS, injected
 from rb_litellm.core.types import Prediction
+from rb_litellm.state.exchange.peers import Peers
+from rb_litellm.state.exchange.publisher import GaugePublisher
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
-from rb_litellm.state.publisher import GaugePublisher
-from rb_litellm.state.reckoning import Peers, Reckoner
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.reckoning import Reckoner
 
 OUTAGES = [fault for fault in FAULTS if fault not in ("slow", "flushed", "restarted")]
 PREDICTION = Prediction(0.5, 100.0, 0.0, 0.2, 0.02, 2.2, 0.001)

@@ -6,7 +6,7 @@ import pytest
 
 from rb_litellm.core.learned import LearnedTimes
 from rb_litellm.litellm_adapter.shared.learned_share import GuardedLearned
-from rb_litellm.state.memory import MemoryStore
+from rb_litellm.state.exchange.memory import MemoryStore
 from tests.loop.world import Server, Traffic, World
 
 MINUTE = 60.0

@@ -56,7 +56,7 @@ def test_a_tree_that_is_a_leaf_alone_counts():
     [
         {"multi_strategy": "multi_output_tree"},
         {"objective": "reg:pseudohubererror"},
-        {"booster": "dart"},
+        {"booster": "dart", "rate_drop": 0.5},
         {"max_depth": MAX_DEPTH + 3, "min_child_weight": 0, "lambda": 0, "eta": 1.0},
     ],
     ids=["several outputs per tree", "another objective", "weighted trees", "very deep trees"],

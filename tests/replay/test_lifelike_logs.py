@@ -15,7 +15,9 @@ from rb_litellm.cli import main
 from rb_litellm.fitting.fit import FittedServer, fit
 from rb_litellm.fitting.servers import apart
 from rb_litellm.logs.spend_logs import read_spend_logs
+from rb_litellm.replay.traffic import busy_times
 from tests.logs.lifelike import FIGURES, ODD, PRICES, mixed, plain
+from tests.logs.lifelike import row as one_row
 
 
 def written(folder: Path, rows: list[dict[str, Any]]) -> str:
@@ -163,6 +165,15 @@ def test_models_behind_one_wildcard_are_servers_of_their_own(tmp_path: Path) -> 
     assert servers["wildcard (hosted_vllm/qwen-7b)"].tpot_s == pytest.approx(FIGURES["small-1"][1], rel=0.05)
 
 
+def test_a_model_is_one_whatever_capitals_its_name_is_written_in(tmp_path: Path) -> None:
+    rows = plain()
+    for row in rows[::3]:
+        row["model"] = row["model"].upper()
+    for row in rows[1::3]:
+        row["model"] = row["model"].partition("/")[2]
+    assert_true(fitted(written(tmp_path, rows)), within=0.05)
+
+
 def test_a_deployment_that_only_mocks_is_not_simulated_unless_asked(tmp_path: Path) -> None:
     mocks = [{**ODD["at once"](n, float(n)), "model_id": "mock-1", "model": "mock"} for n in range(300, 360)]
     path = written(tmp_path, [*plain(), *mocks])
@@ -187,6 +198,12 @@ def test_the_time_of_a_replay_goes_with_its_calls(tmp_path: Path) -> None:
     started = time.perf_counter()
     run("replay", "--from-spend-logs", path, "--policy", "routebalance", "--json")
     assert time.perf_counter() - started < 30.0
+
+
+def test_calls_that_began_half_a_century_ago_keep_nothing_awake(tmp_path: Path) -> None:
+    old = [one_row(900 + n, 0.0, startTime="1970-01-01T00:00:00Z") for n in range(20)]
+    calls = read_spend_logs(written(tmp_path, [*plain(), *old])).calls
+    assert busy_times(calls, fit(calls).slow)[-1] < 1_000.0
 
 
 def _moved(row: dict[str, Any], seconds: float) -> dict[str, str]:

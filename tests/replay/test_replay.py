@@ -7,10 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from rb_litellm.cli import main
+from rb_litellm.core.latency import LatencyPrior
 from rb_litellm.fitting.fit import fit_servers
 from rb_litellm.logs.spend_logs import read_spend_logs
 from rb_litellm.replay.whatif import Change, Replay
+from rb_litellm.sim.calibrated import Calibrated
 from rb_litellm.sim.cluster import PAPER_CLUSTER
+from rb_litellm.sim.instance import Hardware
 from tests.replay.logs_of_simulations import IDS, TIER_OF, rows, write
 
 QUALITY = {f"hosted_vllm/{tier.model}": tier.quality for tier in PAPER_CLUSTER.tiers}
@@ -52,6 +55,18 @@ def test_the_simulation_of_the_log_repeats_its_latencies(tmp_path, streamed):
     whole = checked[0]
     assert whole.median_error < 0.1
     assert whole.simulated_mean_e2e_s == pytest.approx(whole.logged_mean_e2e_s, rel=0.1)
+
+
+def test_a_server_that_was_measured_runs_as_measured(replay):
+    slow = Hardware(((1, 1.0), (2048, 30.0)), 0.0, 1_000_000)
+    measured = Calibrated(slow, 0.0, LatencyPrior(1.0, 1.0, 0.01, 0.01, 256.0))
+    changes = [
+        Change(),
+        Change(measured={"qwen2.5-7b-1": measured}),
+        Change(measured={"qwen2.5-7b": measured}),
+    ]
+    before, one, model = (replay.run(["round-robin"], change)[0].e2e_s.mean() for change in changes)
+    assert before < one < model
 
 
 def test_a_deployment_with_few_calls_takes_the_shape_of_its_model(log):

@@ -53,6 +53,20 @@ def test_every_key_may_explain_what_it_may_call(proxy: Proxy) -> None:
     assert send(proxy, key("lenient"), "/routebalance/explain", chat("strict")).status_code in (401, 403)
 
 
+@pytest.mark.parametrize("path", ["/routebalance/explain", "/v1/chat/completions"])
+def test_a_refusal_names_what_was_asked_for_and_no_member(proxy: Proxy, path: str) -> None:
+    refused = send(proxy, key("strict", user_id="no member"), path, chat("strict"))
+    assert 400 <= refused.status_code < 404
+    assert "strict-" not in refused.text
+    assert "strict" in refused.text
+
+
+@pytest.mark.parametrize("caller", ["sk-nobody", key(), METRICS_KEY])
+def test_a_large_body_is_refused_before_it_is_read(proxy: Proxy, caller: str) -> None:
+    body = '{"call_id": "x", "score": 1.0, "x": [' + "1," * 100_000 + "1]}"
+    assert send(proxy, caller, "/routebalance/feedback", body).status_code == 413
+
+
 def test_the_metrics_key_opens_the_metrics_and_nothing_else(proxy: Proxy) -> None:
     assert send(proxy, METRICS_KEY, "/routebalance/metrics").status_code == 200
     for path in (*FOR_ADMINS, "/events"):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from rb_litellm.cli.experiment import experiment
+from rb_litellm.cli.measure.experiment import experiment
 from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.experiments import scale as scale_experiment
 from rb_litellm.sim.experiments.front import above, upper_hull

@@ -10,7 +10,7 @@ import polars
 import pytest
 from click.testing import CliRunner
 
-from rb_litellm.cli.simulate import simulate
+from rb_litellm.cli.decide.simulate import simulate
 from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.files import write_report

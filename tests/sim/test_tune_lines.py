@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from rb_litellm.cli.tune import snippet
+from rb_litellm.cli.decide.tune import snippet
 from rb_litellm.core.scoring import PRESETS
 from rb_litellm.litellm_adapter.proxy.preflight import mistakes
 from rb_litellm.sim.tuning import Point, Tuned, Wishes

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.state.exchange_schedule import MAX_PAUSE_S, MIN_PAUSE_S, pauses_s
+from rb_litellm.state.exchange.schedule import MAX_PAUSE_S, MIN_PAUSE_S, pauses_s
 
 SEEDS = st.integers(0, 1000).map(Random)
 
@@ -37,3 +37,13 @@ def test_failures_lengthen_the_pause_up_to_a_bound(random, failures):
 
 def test_each_further_failure_doubles_the_pause():
     assert pauses_s(0.1, 2, Random(1))[0] == 2 * pauses_s(0.1, 1, Random(1))[0]
+
+
+def test_a_large_fleet_exchanges_less_often_but_before_its_loads_expire():
+    def longest(rows, ttl_s=5.0):
+        return max(pauses_s(0.2, 0, Random(seed), rows, ttl_s)[0] for seed in range(50))
+
+    assert longest(16 * 128) == longest(0)
+    assert 0.3 < longest(64 * 1000) <= 0.4
+    assert longest(512 * 4096) <= 1.0
+    assert longest(512 * 4096, ttl_s=1.0) <= 0.25

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.types import InstanceState, Seen
-from rb_litellm.state.gauges import (
+from rb_litellm.state.exchange.gauges import (
     MAX_DEPLOYMENTS,
     MAX_NAME,
     GaugeError,

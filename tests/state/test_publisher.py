@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 from state_samples import prediction
 
 from rb_litellm.core.grade_sums import Grades, GradeSum
 from rb_litellm.core.prefix_memory import PrefixIndex, block_names
-from rb_litellm.state.gauges import StoredGauge
+from rb_litellm.state.exchange.gauges import StoredGauge
+from rb_litellm.state.exchange.memory import MemoryStore
+from rb_litellm.state.exchange.peers import Peers
+from rb_litellm.state.exchange.publisher import LEARNED_EVERY_S, GaugePublisher
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
-from rb_litellm.state.memory import MemoryStore
-from rb_litellm.state.publisher import LEARNED_EVERY_S, GaugePublisher
-from rb_litellm.state.reckoning import Peers, Reckoner
+from rb_litellm.state.reckoning import Reckoner
 
 
 class Clock:
@@ -62,12 +64,16 @@ class FailingStore(MemoryStore):
     error: Exception | None = None
     hangs = False
 
-    async def exchange(self, origin, payload, ttl_s):
+    previous: tuple[StoredGauge, ...] = ()
+    """Gauges of workers of the version before."""
+
+    async def exchange(self, origin, told, ttl_s, workers=False):
         if self.hangs:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
-        return await super().exchange(origin, payload, ttl_s)
+        heard = await super().exchange(origin, told, ttl_s, workers)
+        return replace(heard, gauges=self.previous)
 
 
 @pytest.fixture
@@ -213,7 +219,7 @@ async def test_cut_off_and_back_again(workers, store, clock):
 
 
 async def test_a_gauge_that_cannot_be_read_is_passed_over_with_one_warning(workers, store, caplog):
-    await store.exchange("unknown", b"\x00nonsense", 5.0)
+    store.previous = (StoredGauge("unknown", 0.0, b"\x00nonsense"),)
     one, two = workers
     two.open(1)
     await two.publisher.step()
@@ -249,10 +255,27 @@ def test_started_again_in_another_event_loop(workers):
 
 
 async def test_more_than_the_payload_bound_of_a_peer_is_not_read(workers, store, caplog):
-    store._gauges["big"] = (b"x" * (1 << 21), store._clock(), store._clock() + 5.0)
+    store.previous = (StoredGauge("big", 0.0, b"x" * (1 << 21)),)
     assert await workers[0].publisher.step()
-    assert [h.origin for h in await store.read() if isinstance(h, StoredGauge)] == ["big", "w1"]
+    assert workers[0].publisher.status().unreadable == 1
     assert len(caplog.records) == 1
+
+
+async def test_workers_of_the_version_before_are_added_to_the_sums_of_all_others(workers, store):
+    store.previous = (StoredGauge("old", 0.0, b'{"v":1,"up":3,"d":{"d":[5,0,0,0]}}'),)
+    one, two = workers
+    two.open(2)
+    for worker in (one, two, one):
+        await worker.publisher.step()
+    assert one.in_flight == 7
+    assert {worker.name for worker in one.peers.workers} == {"w2", "old"}
+
+
+async def test_a_cancellation_that_is_lost_does_not_keep_the_exchange_alive(workers, store):
+    publisher = workers[0].publisher
+    publisher.start()
+    task, publisher._task = publisher._task, None
+    await asyncio.wait_for(task, 5.0)
 
 
 async def test_workers_hear_of_each_others_prefixes():

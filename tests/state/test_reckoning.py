@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from state_samples import prediction
 
-from rb_litellm.state.gauges import Gauge, Load
+from rb_litellm.state.exchange.gauges import Gauge, Load
+from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
-from rb_litellm.state.reckoning import Peers, Reckoner
+from rb_litellm.state.reckoning import Reckoner
 
 
 class Worker:
@@ -83,7 +84,7 @@ def test_deployments_added_after_the_gauge_came_are_found_in_it(worker):
 
 
 def test_long_ids_are_recognised_in_gauges(worker):
-    from rb_litellm.state.gauges import wire_name
+    from rb_litellm.state.exchange.gauges import wire_name
 
     long = "0123456789abcdef" * 4
     row = worker.reckoner.row(long)

@@ -8,13 +8,13 @@ from ipaddress import ip_address
 
 import pytest
 import redis
+from state_samples import told
 
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.config import RedisSettingsArgs
 from rb_litellm.core.grade_sums import HALF_LIFE_S, Grades, GradeSum
-from rb_litellm.state.gauges import GaugeError, decode
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
 
 
 @pytest.fixture
@@ -33,16 +33,17 @@ async def store_of():
 async def exchange_twice(*stores):
     answers = []
     for _ in range(2):
-        answers = [await store.exchange(f"w{i}", b"{}", 5.0) for i, store in enumerate(stores)]
-    return answers
+        answers = [await store.exchange(f"w{i}", told(), 5.0, workers=True) for i, store in enumerate(stores)]
+    return [[worker.name for worker in heard.workers] for heard in answers]
 
 
 async def test_every_key_has_the_version_the_namespace_as_hash_tag_and_a_ttl(redis_server, store_of):
     await exchange_twice(store_of(redis_server.url, namespace="blue"))
     with redis_server.client() as client:
         keys = sorted(client.keys())
-        assert keys == [b"rb:1:{blue}:gauge:w0", b"rb:1:{blue}:workers"]
-        assert all(0 < client.pttl(key) <= 5000 for key in keys)
+        parts = ("alive", "meta", "shares", "slots", "totals")
+        assert keys == [f"rb:2:{{blue}}:{part}".encode() for part in parts]
+        assert all(0 < client.pttl(key) <= 60_000 for key in keys)
 
 
 async def test_two_fleets_share_one_redis_without_seeing_each_other(redis_server, store_of):
@@ -55,7 +56,7 @@ async def test_an_exchange_is_one_command_on_the_wire(redis_server, store_of):
     await exchange_twice(store, other)
     with redis_server.client() as client:
         before = client.info("commandstats")
-        await store.exchange("w0", b"{}", 5.0)
+        await store.exchange("w0", told(2), 5.0)
         after = client.info("commandstats")
     calls = {
         name: figures["calls"] - before.get(name, {"calls": 0})["calls"] for name, figures in after.items()
@@ -66,29 +67,18 @@ async def test_an_exchange_is_one_command_on_the_wire(redis_server, store_of):
 
 async def test_a_server_that_forgot_the_script_is_sent_it_again(redis_server, store_of):
     store = store_of(redis_server.url)
-    await store.exchange("w0", b"{}", 5.0)
+    await store.exchange("w0", told(), 5.0)
     with redis_server.client() as client:
         client.script_flush()
-    assert await store.exchange("w0", b"{}", 5.0) == []
+    assert (await store.exchange("w0", told(), 5.0)).peers == 0
 
 
 async def test_ages_come_from_the_servers_clock_alone(redis_server, store_of, monkeypatch):
     store, other = store_of(redis_server.url), store_of(redis_server.url)
     await exchange_twice(store, other)
     monkeypatch.setattr("time.time", lambda: 0.0)
-    [stored] = await store.exchange("w0", b"{}", 5.0)
-    assert 0.0 <= stored.age_s < 2.0
-
-
-async def test_a_gauge_that_something_else_overwrote_is_none_that_can_be_read(redis_server, store_of):
-    store, other = store_of(redis_server.url), store_of(redis_server.url)
-    await exchange_twice(store, other)
-    with redis_server.client() as client:
-        client.set("rb:1:{default}:gauge:w1", "nonsense")
-    (told,) = await store.exchange("w0", b"{}", 5.0)
-    assert told.origin == "w1"
-    with pytest.raises(GaugeError):
-        decode(told)
+    [worker] = (await store.exchange("w0", told(), 5.0, workers=True)).workers
+    assert 0.0 <= worker.age_s < 2.0
 
 
 async def test_password_and_acl_user(store_of):
@@ -99,10 +89,10 @@ async def test_password_and_acl_user(store_of):
             )
         for url in (server.url, f"redis://routing:pa55@127.0.0.1:{server.port}/0"):
             store = store_of(url)
-            await store.exchange("w0", b"{}", 5.0)
+            await store.exchange("w0", told(), 5.0)
             await store.remove("w0")
         with pytest.raises(redis.AuthenticationError):
-            await store_of(f"redis://:wrong@127.0.0.1:{server.port}/0").exchange("w0", b"{}", 5.0)
+            await store_of(f"redis://:wrong@127.0.0.1:{server.port}/0").exchange("w0", told(), 5.0)
 
 
 @pytest.fixture
@@ -161,16 +151,15 @@ async def test_tls_by_url_and_by_litellms_settings(tls_port, authority):
         {},
     )
     stores = [RedisStore(settings) for settings in (by_url, by_litellm)]
-    await exchange_twice(*stores)
-    answers = [await store.exchange(f"w{i}", b"{}", 5.0) for i, store in enumerate(stores)]
+    answers = await exchange_twice(*stores)
     for store in stores:
         await store.close()
-    assert [[stored.origin for stored in answer] for answer in answers] == [["w1"], ["w0"]]
+    assert answers == [["w1"], ["w0"]]
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(tls_port, store_of):
     with pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
-        await store_of(f"rediss://127.0.0.1:{tls_port}/0").exchange("w0", b"{}", 5.0)
+        await store_of(f"rediss://127.0.0.1:{tls_port}/0").exchange("w0", told(), 5.0)
 
 
 async def test_sentinel_leads_to_the_master(tmp_path, redis_server):
@@ -179,10 +168,10 @@ async def test_sentinel_leads_to_the_master(tmp_path, redis_server):
     with RedisServer(sentinel_file=configuration) as sentinel:
         settings = RedisSettings(sentinel_nodes=(("127.0.0.1", sentinel.port),), service_name="fleet")
         store = RedisStore(settings)
-        await store.exchange("w0", b"{}", 5.0)
+        await store.exchange("w0", told(), 5.0)
         await store.close()
     with redis_server.client() as client:
-        assert client.exists("rb:1:{default}:gauge:w0")
+        assert client.hexists("rb:2:{default}:shares", "w0")
 
 
 @pytest.fixture
@@ -198,13 +187,12 @@ def cluster():
 async def test_cluster_keeps_a_fleet_in_one_slot(cluster):
     settings = RedisSettings(cluster_nodes=(("127.0.0.1", cluster.port),))
     stores = [RedisStore(settings) for _ in range(2)]
-    await exchange_twice(*stores)
-    answers = [await store.exchange(f"w{i}", b"{}", 5.0) for i, store in enumerate(stores)]
+    answers = await exchange_twice(*stores)
     seen = await stores[0].read()
     for store in stores:
         await store.close()
-    assert [[stored.origin for stored in answer] for answer in answers] == [["w1"], ["w0"]]
-    assert {stored.origin for stored in seen} == {"w0", "w1"}
+    assert answers == [["w1"], ["w0"]]
+    assert {gauge.origin for gauge in seen.gauges} == {"w0", "w1"}
 
 
 async def test_what_is_no_sum_of_grades_is_dropped_and_the_others_are_read(redis_server, store_of):

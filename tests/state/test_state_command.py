@@ -8,12 +8,12 @@ from click.testing import CliRunner
 from state_samples import prediction
 
 from rb_litellm.cli import main
+from rb_litellm.state.exchange.peers import Peers
+from rb_litellm.state.exchange.publisher import GaugePublisher
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
-from rb_litellm.state.publisher import GaugePublisher
-from rb_litellm.state.reckoning import Peers
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def three_looks(monkeypatch):
         if next(looks, None) is None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("rb_litellm.cli.state.asyncio.sleep", sleep)
+    monkeypatch.setattr("rb_litellm.cli.operate.state.asyncio.sleep", sleep)
 
 
 def test_watching_goes_on_until_it_is_interrupted(fleet, three_looks):

@@ -4,13 +4,16 @@ import asyncio
 import os
 import shutil
 
+import numpy as np
 import pytest
+from state_samples import told
 
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.core.grade_sums import MAX_NAMES, MOST, Grades, GradeSum
-from rb_litellm.state.memory import MemoryStore
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.exchange.memory import MemoryStore
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.wire import COLUMN, Told
 
 VALKEY = os.environ.get("VALKEY_SERVER") or shutil.which("valkey-server")
 
@@ -43,68 +46,93 @@ async def settle(stores, ttl_s=5.0):
     """Two rounds: after them everybody has met everybody."""
     for _ in range(2):
         for number, store in enumerate(stores):
-            await store.exchange(f"w{number}", f"gauge {number}".encode(), ttl_s)
+            await store.exchange(f"w{number}", told(10**number), ttl_s)
 
 
-async def test_each_worker_gets_the_gauges_of_all_others_and_not_its_own(stores):
+async def in_flight(store, name, own):
+    """What the others have in flight, and how many they are, as the worker `name` hears it."""
+    heard = await store.exchange(name, told(own), 5.0)
+    return heard.table[0, COLUMN.in_flight], heard.peers
+
+
+async def test_each_worker_gets_the_sums_of_all_others_without_its_own(stores):
     await settle(stores)
-    stored = await stores[0].exchange("w0", b"new", 5.0)
-    assert {(h.origin, h.payload) for h in stored} == {("w1", b"gauge 1"), ("w2", b"gauge 2")}
+    assert await in_flight(stores[0], "w0", 7) == (110, 2)
+    assert await in_flight(stores[1], "w1", 10) == (107, 2)
 
 
-async def test_a_gauge_replaces_the_one_before(stores):
+async def test_all_figures_of_a_row_are_added_up_and_output_tokens_fall_meanwhile(stores):
     await settle(stores)
-    await stores[0].exchange("w0", b"new", 5.0)
-    stored = await stores[1].exchange("w1", b"", 5.0)
-    assert {h.payload for h in stored if h.origin == "w0"} == {b"new"}
+    heard = await stores[0].exchange("w0", told(0), 5.0)
+    in_flight, prefill, decode, rate = heard.table[0]
+    assert (in_flight, prefill, rate) == (110, 1100, 5500)
+    assert 110 <= decode <= 22_000
 
 
-async def test_gauges_say_how_old_they_are(stores):
+async def test_the_others_are_named_where_it_is_asked_for(stores):
+    await settle(stores)
+    assert (await stores[0].exchange("w0", told(), 5.0)).workers is None
+    named = (await stores[0].exchange("w0", told(), 5.0, workers=True)).workers
+    assert {(worker.name, worker.in_flight) for worker in named} == {("w1", 10), ("w2", 100)}
+
+
+async def test_workers_say_how_old_their_loads_are(stores):
     await settle(stores)
     await asyncio.sleep(0.1)
-    [age] = [h.age_s for h in await stores[1].exchange("w1", b"", 5.0) if h.origin == "w0"]
+    heard = await stores[1].exchange("w1", told(), 5.0, workers=True)
+    [age] = [worker.age_s for worker in heard.workers if worker.name == "w0"]
     assert 0.09 <= age < 2.0
 
 
 async def test_a_worker_that_falls_silent_is_gone_after_its_ttl(stores):
     await settle(stores, ttl_s=0.15)
     await asyncio.sleep(0.2)
-    await stores[0].exchange("w0", b"", 5.0)
-    assert await stores[0].exchange("w0", b"", 5.0) == []
+    assert await in_flight(stores[0], "w0", 1) == (0, 0)
 
 
 async def test_a_worker_that_leaves_is_gone_at_once(stores):
     await settle(stores)
     await stores[2].remove("w2")
-    assert {h.origin for h in await stores[0].exchange("w0", b"", 5.0)} == {"w1"}
+    assert await in_flight(stores[0], "w0", 1) == (10, 1)
 
 
 async def test_a_worker_that_was_gone_comes_back(stores):
     await settle(stores)
     await stores[2].remove("w2")
-    await stores[0].exchange("w0", b"", 5.0)
     await settle(stores)
-    assert {h.origin for h in await stores[0].exchange("w0", b"", 5.0)} == {"w1", "w2"}
+    assert await in_flight(stores[0], "w0", 1) == (110, 2)
 
 
-async def test_an_onlooker_reads_all_gauges(stores):
+async def test_a_deployment_that_only_some_know_is_summed_for_these(stores):
     await settle(stores)
-    assert {(h.origin, h.payload) for h in await stores[0].read()} == {
-        (f"w{i}", f"gauge {i}".encode()) for i in range(3)
+    await stores[1].exchange("w1", Told(("l d", "l e"), np.array([[1, 0, 0, 0], [3, 0, 0, 0]])), 5.0)
+    heard = await stores[0].exchange("w0", Told(("l d", "l e"), np.array([[1, 0, 0, 0], [0] * 4])), 5.0)
+    assert heard.table[:, COLUMN.in_flight].tolist() == [101, 3]
+
+
+async def test_a_note_is_heard_once_by_each_of_the_others(stores):
+    await settle(stores)
+    await stores[1].exchange("w1", told(note=bytes(range(256))), 5.0)
+    for number in (0, 2):
+        for expected in ([("w1", bytes(range(256)))], []):
+            heard = await stores[number].exchange(f"w{number}", told(), 5.0)
+            assert [(note.origin, note.payload) for note in heard.notes] == expected
+    assert (await stores[1].exchange("w1", told(), 5.0)).notes == ()
+
+
+async def test_an_onlooker_reads_the_load_of_each_worker(stores):
+    await settle(stores)
+    reading = await stores[0].read()
+    assert {(gauge.origin, gauge.loads["d"].in_flight) for gauge in reading.gauges} == {
+        (f"w{number}", 10**number) for number in range(3)
     }
-
-
-async def test_any_bytes_come_back_as_they_went(stores):
-    await settle(stores)
-    await stores[0].exchange("w0", bytes(range(256)), 5.0)
-    [payload] = [h.payload for h in await stores[1].exchange("w1", b"", 5.0) if h.origin == "w0"]
-    assert payload == bytes(range(256))
+    assert reading.unreadable == ()
 
 
 async def test_a_store_is_usable_after_it_was_closed(stores):
     await settle(stores)
     await stores[0].close()
-    assert len(await stores[0].exchange("w0", b"", 5.0)) == 2
+    assert await in_flight(stores[0], "w0", 1) == (110, 2)
 
 
 async def test_what_was_learned_is_shared_and_outlives_those_who_learned_it(stores):

@@ -9,9 +9,10 @@ from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.scoring import PRESETS, JointScore
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
-from rb_litellm.state.reckoning import Peers, Reckoner
+from rb_litellm.state.reckoning import Reckoner
 
 PROMPT = Prompt(text="The secret of the day", input_tokens=100)
 

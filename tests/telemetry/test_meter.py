@@ -216,3 +216,9 @@ def test_servers_whose_load_cannot_be_read_are_counted_apart(scrape):
 def test_learned_slots_are_shown(scrape):
     scrape.meter.show(WorkerFigures(deployments=[DeploymentFigures("a", "m", slots=2.0)]))
     assert scrape["deployment_slots", {"deployment": "a"}] == 2
+
+
+def test_how_long_our_work_held_the_event_loop_is_shown_by_part(scrape):
+    scrape.meter.show(WorkerFigures(loop_held=[("exchange", 0.003), ("exchange", 0.001), ("decision", 0.02)]))
+    assert scrape["loop_hold_seconds_count", {"part": "exchange"}] == 2
+    assert scrape["loop_hold_seconds_sum", {"part": "decision"}] == 0.02

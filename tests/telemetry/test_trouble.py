@@ -10,7 +10,7 @@ import pytest
 from rb_litellm.telemetry.decision import as_json
 from rb_litellm.telemetry.headers import response_headers
 from rb_litellm.telemetry.recorder import Recorder
-from rb_litellm.telemetry.trouble import deployment_trouble
+from rb_litellm.telemetry.trouble import deployment_trouble, urgency
 from tests.telemetry.decisions import SMALL, record
 
 FINE: dict[str, Any] = {"answered": 20, "failed": 0, "last_error": None, "drift": {}, "slowdown": 1.0}
@@ -37,6 +37,15 @@ FINE: dict[str, Any] = {"answered": 20, "failed": 0, "last_error": None, "drift"
 )
 def test_trouble_in_words(row: dict[str, Any], told: list[str]) -> None:
     assert deployment_trouble({**FINE, **row}) == told
+
+
+def test_what_fails_is_listed_before_what_is_slow_and_that_before_what_drifts() -> None:
+    drifts = {**FINE, "drift": {"time per output token": 2.5}}
+    slow = {**FINE, "slowdown": 3.0, "drift": drifts["drift"]}
+    failed = {**FINE, "failed": 10}
+    out = {**drifts, "cooldown": {"left_s": 4.0}}
+    failing = {**drifts, "failed": 1, "failing": 1}
+    assert sorted([drifts, slow, failed, out, failing], key=urgency) == [out, failing, failed, slow, drifts]
 
 
 def test_a_status_of_an_older_release_has_no_trouble() -> None:

@@ -89,18 +89,57 @@ def test_a_model_is_called_as_the_proxy_looks_it_up(write_rows: Write) -> None:
     assert [answer.model for answer in told] == ["small", "large", "openai/one", "openai/two"]
 
 
+def test_a_model_is_one_whatever_capitals_its_name_is_written_in(write_rows: Write) -> None:
+    names = ["hosted_vllm/small", "Hosted_VLLM/Small", "small", "hosted_vllm/small"]
+    rows = [logged(litellm_call_id=f"c{n}", model=name) for n, name in enumerate(names)]
+    told, _ = answers_of_calls(read_spend_logs(str(write_rows(rows))), {})
+    assert {answer.model for answer in told} == {"small"}
+
+
+def test_a_first_token_is_never_told_to_take_no_time(write_rows: Write) -> None:
+    """The setting that it is for takes no such thing."""
+    rows = [
+        logged(
+            litellm_call_id=f"c{n}",
+            model_id="s",
+            startTime=f"2026-11-01T10:{n:02d}:00Z",
+            completionStartTime=f"2026-11-01T10:{n:02d}:00.001100Z",
+            endTime=f"2026-11-01T10:{n:02d}:02Z",
+            prompt_tokens=20 + 40 * n,
+        )
+        for n in range(40)
+    ]
+    told = latencies_of_calls(read_spend_logs(str(write_rows(rows))).calls)
+    assert told["s"]["ttft_ms"] > 0.0
+
+
 def test_what_cannot_be_used_is_counted(write_rows: Write) -> None:
     short = {"messages": [{"role": "user", "content": "So ... (litellm_truncated skipped 9 chars) ... it"}]}
     rows = [
         logged(),
-        logged(proxy_server_request={}),
-        logged(status="failure"),
-        logged(completion_tokens=0),
-        logged(proxy_server_request=short),
+        logged(litellm_call_id="c2", proxy_server_request={}),
+        logged(litellm_call_id="c3", status="failure"),
+        logged(litellm_call_id="c4", completion_tokens=0),
+        logged(litellm_call_id="c5", proxy_server_request=short),
     ]
     _, counts = answers_of_calls(read_spend_logs(str(write_rows(rows))), {})
     assert (counts.used, counts.without_prompt, counts.unanswered, counts.shortened) == (2, 1, 2, 1)
     assert "1 without a stored prompt" in str(counts)
+
+
+def test_of_more_text_than_memory_holds_the_latest_calls_are_used(
+    write_rows: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rb_litellm.train.logged.MAX_CHARS", 3 * len("What is a balance?"))
+    rows = [
+        logged(litellm_call_id=f"c{n}", startTime=f"2026-11-01T10:00:0{n}Z", endTime="2026-11-01T10:00:12Z")
+        for n in range(5)
+    ]
+    grades = {f"c{n}": n / 10 for n in range(5)}
+    told, counts = answers_of_calls(read_spend_logs(str(write_rows(rows))), grades)
+    assert [answer.quality for answer in told] == [0.2, 0.3, 0.4]
+    assert counts.older == 2
+    assert "2 older than the latest" in str(counts)
 
 
 def test_a_log_without_prompts_names_the_setting_that_stores_them(write_rows: Write, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from rb_litellm.core.targets.stated import NAMES, Targets
 MAX_OWNERS = 1024
 MAX_OPEN = 8192
 MAX_TOLD = 64
+MAX_WORKERS = 1024
 _JOINING = 50
 """Requests up to which a worker takes over another's prices."""
 
@@ -74,7 +75,7 @@ class TargetBook:
     def __init__(self) -> None:
         self._controllers: OrderedDict[str, Controller] = OrderedDict()
         self._open: OrderedDict[Hashable, _Open] = OrderedDict()
-        self._heard: dict[str, Mapping[str, Told]] = {}
+        self._heard: OrderedDict[str, Mapping[str, Told]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._controllers)
@@ -127,7 +128,7 @@ class TargetBook:
         }
 
     def heard(self, told: Mapping[str, Mapping[str, Told]]) -> None:
-        """What all other workers tell now, by their names; those missing are remembered no more."""
+        """What other workers tell anew, by their names; of MAX_WORKERS the longest silent is forgotten."""
         for origin, theirs in told.items():
             before = self._heard.get(origin, {})
             for name, now in theirs.items():
@@ -139,7 +140,10 @@ class TargetBook:
                     controller.heard({bound: new - old for bound, new, old in added})
                 elif controller.decided_here < _JOINING:
                     _adopt(controller, now)
-        self._heard = {origin: dict(theirs) for origin, theirs in told.items()}
+            self._heard[origin] = dict(theirs)
+            self._heard.move_to_end(origin)
+            if len(self._heard) > MAX_WORKERS:
+                self._heard.popitem(last=False)
 
 
 def _adopt(controller: Controller, told: Told) -> None:

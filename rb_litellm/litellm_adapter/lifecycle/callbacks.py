@@ -21,7 +21,9 @@ from rb_litellm.core.streams import Chunks
 from rb_litellm.litellm_adapter.lifecycle.attempts import Usage
 from rb_litellm.litellm_adapter.lifecycle.streams import begins_answer
 from rb_litellm.litellm_adapter.lifecycle.usage import (
+    answer_id,
     cached_tokens,
+    ended_at_limit,
     estimated_tokens,
     hidden,
     is_receipt,
@@ -255,7 +257,12 @@ def _usage(response: Any) -> tuple[int | None, Usage]:
         return 0 if tokens is None else tokens, Usage(timed=False)
     if not tokens and (estimate := estimated_tokens(response)):
         return estimate, Usage(estimated=True)
-    return tokens, Usage(reasoning_tokens=reasoning_tokens(response), cached_tokens=cached_tokens(response))
+    return tokens, Usage(
+        reasoning_tokens=reasoning_tokens(response),
+        cached_tokens=cached_tokens(response),
+        limited=ended_at_limit(response),
+        answer_id=answer_id(response),
+    )
 
 
 def _call_id(holder: Any) -> str | None:

@@ -39,7 +39,7 @@ class DecisionPublisher:
         `record(request_kwargs, decision)` leaves a decision in a request's metadata.
         """
         self._recorder = recorder
-        self._deferred = DeferredActions(TELL_WITHIN_S, guarded)
+        self._deferred = DeferredActions(TELL_WITHIN_S, guarded, "telemetry")
         self._failed = failed
         self._record = record
 

@@ -8,6 +8,8 @@ from typing import Any
 _OUTPUT_NAMES = ("completion_tokens", "output_tokens")
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _CHARS_PER_TOKEN = 4
+_MAX_ID = 256
+"""Characters of an answer's id. LiteLLM's ids of Responses are the longest, with about 200."""
 
 
 def output_tokens(response: object) -> int | None:
@@ -40,6 +42,23 @@ def cached_tokens(response: object) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
     return None
+
+
+def answer_id(response: object) -> str:
+    """The answer's own id, shortened to a bound; empty where it has none."""
+    value = _get(response, "id")
+    return value[:_MAX_ID] if isinstance(value, str) else ""
+
+
+def ended_at_limit(response: object) -> bool:
+    """Whether a limit on output tokens ended a chat, completion, Responses or Anthropic answer."""
+    if _get(response, "stop_reason") == "max_tokens":
+        return True
+    if _get(_get(response, "incomplete_details"), "reason") == "max_output_tokens":
+        return True
+    choices = _get(response, "choices")
+    ends = [_get(choice, "finish_reason") for choice in choices] if isinstance(choices, list) else []
+    return "length" in ends
 
 
 def estimated_tokens(response: object) -> int:

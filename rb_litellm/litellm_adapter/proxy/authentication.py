@@ -8,7 +8,6 @@ endpoint that is not for all looks at the role itself (`for_admins`), as LiteLLM
 from __future__ import annotations
 
 import functools
-import json
 from typing import TYPE_CHECKING, Any
 
 from rb_litellm.litellm_adapter.request.caller import is_admin
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 _COOKIE = "token"
 """LiteLLM's Admin UI keeps its session here: a JWT signed with the master key, the caller's key in it."""
+MAX_OWN_BODY = 4_096
+"""Bytes of a body sent to an endpoint of ours, where it is not that of a request."""
 _LOGINS = ("sso", "username_password")
 
 
@@ -58,11 +59,8 @@ def authenticated(like: str | None = None) -> Any:
         headers = [value for name, value in given.items() if name != "request"]
         if not any(headers) and request.method == "GET" and (key := session_key(request)) is not None:
             given["api_key"] = f"Bearer {key}"
-        # It reads fields of the body, whatever that is.
-        if request.method == "POST" and not _is_object(await request.body()):
-            from fastapi import HTTPException
-
-            raise HTTPException(400, {"error": "the body must be a JSON object"})
+        if request.method == "POST":
+            await _check_body(request, None if like else MAX_OWN_BODY)
         if like is not None:
             given["request"] = await _sent_to(like, request)
         return await user_api_key_auth(**given)
@@ -70,11 +68,19 @@ def authenticated(like: str | None = None) -> Any:
     return check
 
 
-def _is_object(body: bytes) -> bool:
+async def _check_body(request: Request, most: int | None) -> None:
+    """Refuse a body that is no object: LiteLLM's check reads fields of it, whatever it is."""
+    from fastapi import HTTPException
+
+    if most is not None and len(await request.body()) > most:
+        raise HTTPException(413, {"error": f"the body may have {most} bytes at most"})
     try:
-        return isinstance(json.loads(body), dict)
+        # Parsed once for all who ask this request for it.
+        found = await request.json()
     except (ValueError, RecursionError):
-        return False
+        found = None
+    if not isinstance(found, dict):
+        raise HTTPException(400, {"error": "the body must be a JSON object"})
 
 
 async def _sent_to(path: str, request: Request) -> Request:

@@ -9,7 +9,6 @@ of this worker, and what all workers have learned.
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.worker import Worker
     from rb_litellm.predictors.ability_learning import AbilityLearning
 
-MAX_BODY = 4_096
 _OFF = "no feedback is taken; set routing_strategy_args.feedback: {path: FILE, learn: true}"
 
 
@@ -50,13 +48,8 @@ def feedback_router(box: FeedbackBox, learning: AbilityLearning, check: Any) -> 
         """Keep a grade."""
         file = settings()
         try:
-            body = await request.body()
-            if len(body) > MAX_BODY:
-                raise HTTPException(413, {"error": f"a grade has at most {MAX_BODY} bytes"})
-            one = parse_feedback(json.loads(body))
-        except RecursionError:
-            raise HTTPException(400, {"error": "the body is nested too deeply"}) from None
-        except ValueError as error:
+            one = parse_feedback(await request.json())
+        except (ValueError, RecursionError) as error:
             raise HTTPException(400, {"error": str(error)[:500]}) from None
         try:
             # A slow disk must not hold up the loop that serves requests.

@@ -22,6 +22,7 @@ from rb_litellm.litellm_adapter.hosts.settings.proxy import (
     stored_settings,
 )
 from rb_litellm.litellm_adapter.proxy.preflight import mistakes, our_settings
+from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router, proxy_server
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 
@@ -33,7 +34,7 @@ class HotReload:
     """One per process."""
 
     def __init__(self) -> None:
-        self._timer = PeriodicTask(LOOK_EVERY_S, self._look)
+        self._timer = PeriodicTask(LOOK_EVERY_S, self._look, "reload")
         self._running: asyncio.Task[None] | None = None
         self._file: tuple[int, int] | None = None
         self._in_file: Mapping[str, Any] | None = None
@@ -48,7 +49,9 @@ class HotReload:
     def _look(self) -> None:
         # A database that is slow to answer must not be asked again meanwhile.
         if self._running is None or self._running.done():
-            self._running = asyncio.get_running_loop().create_task(self._reload())
+            self._running = asyncio.get_running_loop().create_task(
+                LOOP_HOLDS.driven("reload", self._reload())
+            )
 
     async def _reload(self) -> None:
         try:
@@ -87,14 +90,25 @@ class HotReload:
             return
         if settings == self._in_file:
             return
+        dropped = [name for name in self._in_file or () if name not in settings]
         self._in_file = settings
         if found := mistakes(path):
             _log.error(
                 "RouteBalance: %s is not taken over, the old settings stay:\n%s", path, "\n".join(found)
             )
             return
-        router.update_settings(**settings)
-        _log.warning("RouteBalance: the changed settings of %s are in force", path)
+        if settings:
+            router.update_settings(**settings)
+        if dropped:
+            _log.error(
+                "RouteBalance: router_settings of %s no longer ask for `routebalance` (%s). A running proxy "
+                "goes on with what it had there; restart it to change that.%s",
+                path,
+                ", ".join(name for name in dropped if name != "routing_strategy_args"),
+                " Its other changes are in force." if settings else "",
+            )
+        else:
+            _log.warning("RouteBalance: the changed settings of %s are in force", path)
 
     async def _from_database(self, server: Any, router: Any) -> None:
         stored = await stored_settings(server)

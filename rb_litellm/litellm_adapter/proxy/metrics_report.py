@@ -10,6 +10,7 @@ from typing import Any
 
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.hosts.host import routed_by_us
+from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 from rb_litellm.litellm_adapter.worker import Worker
@@ -26,7 +27,7 @@ class MetricsReport:
     def __init__(self, worker: Worker) -> None:
         self._runtime = worker.runtime
         self._publisher = worker.accounting.publisher
-        self._timer = PeriodicTask(REPORT_EVERY_S, self.report)
+        self._timer = PeriodicTask(REPORT_EVERY_S, self.report, "telemetry")
         self.meter = worker.runtime.meter
         self._litellm = version("litellm")
 
@@ -85,6 +86,7 @@ class MetricsReport:
                 predictors=runtime.predictor_versions(),
                 version=__version__,
                 litellm=self._litellm,
+                loop_held=LOOP_HOLDS.take(),
             )
 
     def _deployments(self, deployments: Sequence[Deployment], now: float) -> list[DeploymentFigures]:

@@ -26,6 +26,7 @@ def endpoints(worker: Worker) -> APIRouter:
         """What would have changed, over the recent decisions of the worker that answers."""
         with worker.runtime.lock:
             recent = worker.accounting.publisher.log.recent()
-        return summarise(await turns.each(recent, lambda one: as_json(one.record)))
+        compared = [one.record for one in recent if one.record.would is not None]
+        return summarise(await turns.each(compared, as_json))
 
     return router

@@ -7,6 +7,7 @@ anyway, one snapshot every FRESH_S however many look on.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ from rb_litellm.litellm_adapter.proxy.deployment_health import Cooldowns, health
 from rb_litellm.litellm_adapter.proxy.turns import Turns
 from rb_litellm.telemetry.decision_log import Recent
 from rb_litellm.telemetry.summary import summarise
-from rb_litellm.telemetry.trouble import deployment_trouble
+from rb_litellm.telemetry.trouble import deployment_trouble, urgency
 from rb_litellm.version import __version__
 
 if TYPE_CHECKING:
@@ -51,18 +52,27 @@ class Status:
         self.cooldowns = Cooldowns(router, self._clock)
         self._taken: tuple[float, dict[str, Any]] | None = None
 
-    def snapshot(self) -> dict[str, Any]:
-        """All of it, at most FRESH_S old; every figure with its unit in its name."""
-        now = self._clock()
-        if self._taken is None or now - self._taken[0] >= FRESH_S:
-            self._taken = (now, self._take(now))
-        return self._taken[1]
-
     async def fresh(self, turns: Turns) -> dict[str, Any]:
-        """The same; what it takes more than a slice for is done in turns before."""
-        if self._taken is None or self._clock() - self._taken[0] >= FRESH_S:
+        """All of it, at most FRESH_S old; every figure with its unit in its name.
+
+        It is taken in turns, in several steps, and once for all who wait for it.
+        """
+        taken = self._taken_lately()
+        if taken is None:
             await turns.each(self.recent(WINDOW), Recent.at_random)
-        return self.snapshot()
+            async with turns.one():
+                taken = self._taken_lately()
+                if taken is None:
+                    recent = self.recent(WINDOW)
+                    summary = summarise(recent, self._runtime.recorder.baseline.model)
+                    await asyncio.sleep(0)
+                    taken = self._take(recent, summary)
+        return taken
+
+    def _taken_lately(self) -> dict[str, Any] | None:
+        if self._taken is None or self._clock() - self._taken[0] >= FRESH_S:
+            return None
+        return self._taken[1]
 
     def recent(self, count: int) -> Sequence[Recent]:
         """The last decisions of this worker, the newest first."""
@@ -74,14 +84,12 @@ class Status:
         """This worker's name among the others."""
         return self._runtime.sharing.origin
 
-    def _take(self, now: float) -> dict[str, Any]:
-        runtime, router = self._runtime, self._router()
+    def _take(self, recent: Sequence[Recent], summary: dict[str, Any]) -> dict[str, Any]:
+        now, runtime, router = self._clock(), self._runtime, self._router()
         exchange = runtime.sharing.status()
         groups = strategies(router)
-        recent = self.recent(WINDOW)
-        summary = summarise(recent, runtime.recorder.baseline.model)
         deployments = _routed(runtime, router, groups)
-        return {
+        told = {
             "version": __version__,
             "litellm": version("litellm"),
             "worker": self.worker,
@@ -103,17 +111,19 @@ class Status:
             "recent": summary,
             **self._tiers(deployments, recent, summary["deployments"], now),
         }
+        self._taken = (now, told)
+        return told
 
     def _peers(self, now: float) -> list[dict[str, Any]]:
         silence_s = self._runtime.sharing.age_s(now) or 0.0
         return [
             {
-                "worker": gauge.origin,
-                "age_s": round(gauge.age_s + silence_s, 2),
-                "up_s": round(gauge.up_s),
-                "in_flight": round(sum(load.in_flight for load in gauge.loads.values())),
+                "worker": worker.name,
+                "age_s": round(worker.age_s + silence_s, 2),
+                "up_s": round(worker.up_s),
+                "in_flight": worker.in_flight,
             }
-            for gauge in self._runtime.sharing.peers.gauges
+            for worker in self._runtime.sharing.peers.workers
         ]
 
     def _servers(self, now: float) -> list[dict[str, Any]]:
@@ -246,7 +256,7 @@ def _typical(recent: Sequence[Recent]) -> tuple[float, float]:
 
 def _tier(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     for row in rows:
-        row["trouble"] = deployment_trouble(row)
+        row["trouble"], row["urgency"] = deployment_trouble(row), urgency(row)
     return {
         "tier": name,
         "models": sorted({row["model"] for row in rows}),

@@ -41,7 +41,7 @@ def endpoints(worker: Worker) -> APIRouter:
     router = APIRouter()
     status = Status(worker, current_router)
     watchers, turns = Watchers(), Turns()
-    encoded, texts = _encoder(), DecisionTexts(turns)
+    written, texts = _writer(), DecisionTexts(turns)
     checked = [Depends(for_admins())]
 
     @router.get("/", response_class=HTMLResponse, include_in_schema=False)
@@ -53,7 +53,7 @@ def endpoints(worker: Worker) -> APIRouter:
     async def get_status(decisions: Annotated[int, Query(ge=0, le=MAX_RECENT)] = 20) -> Response:
         """The state of RouteBalance as the worker that answers sees it, and its last decisions."""
         await status.cooldowns.refresh()
-        snapshot = json.dumps(await status.fresh(turns))
+        snapshot = written(await status.fresh(turns))
         latest = await texts.array([one.record for one in status.recent(decisions)])
         return Response(f'{snapshot[:-1]}, "latest": {latest}}}', headers=_PRIVATE, media_type=_JSON)
 
@@ -78,7 +78,7 @@ def endpoints(worker: Worker) -> APIRouter:
         leave = watchers.enter(worker.runtime.clock())
         if leave is None:
             raise HTTPException(503, f"{MAX_WATCHERS} pages watch this worker already")
-        return _Watched(_events(status, turns, encoded, texts), leave)
+        return _Watched(_events(status, turns, written, texts), leave)
 
     return router
 
@@ -121,12 +121,12 @@ class _Watched(StreamingResponse):
 
 
 async def _events(
-    status: Status, turns: Turns, encoded: Callable[[dict[str, Any]], str], texts: DecisionTexts
+    status: Status, turns: Turns, written: Callable[[dict[str, Any]], str], texts: DecisionTexts
 ) -> AsyncIterator[str]:
     told: dict[tuple[str, int], bool] = {}
     for _ in range(round(STREAM_S / TICK_S)):
         await status.cooldowns.refresh()
-        yield encoded(await status.fresh(turns))
+        yield _event("status", written(await status.fresh(turns)))
         records = [one.record for one in status.recent(LATEST)]
         seen = {(record.call_id, record.attempt): record.outcome is not None for record in records}
         news = [r for r in records if told.get((r.call_id, r.attempt)) != seen[r.call_id, r.attempt]]
@@ -137,16 +137,16 @@ async def _events(
         await asyncio.sleep(TICK_S)
 
 
-def _encoder() -> Callable[[dict[str, Any]], str]:
-    """The event of a snapshot, written once however many watch."""
+def _writer() -> Callable[[dict[str, Any]], str]:
+    """A snapshot as JSON, written once however many look at it."""
     last: list[tuple[dict[str, Any], str]] = []
 
-    def encoded(snapshot: dict[str, Any]) -> str:
+    def written(snapshot: dict[str, Any]) -> str:
         if not last or last[0][0] is not snapshot:
-            last[:] = [(snapshot, _event("status", json.dumps(snapshot)))]
+            last[:] = [(snapshot, json.dumps(snapshot))]
         return last[0][1]
 
-    return encoded
+    return written
 
 
 def _event(name: str, data: str) -> str:

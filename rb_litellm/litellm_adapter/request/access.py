@@ -7,6 +7,7 @@ of key, team, project and customer, and what it refuses is not a candidate.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,8 +47,19 @@ async def permitted(
             refusals[group] = refusal
     allowed = [d for d, name in zip(deployments, names, strict=True) if refusals[name] is None]
     if not allowed:
-        raise next(refusal for refusal in refusals.values() if refusal is not None)
+        raise _about(model, next((g, refusal) for g, refusal in refusals.items() if refusal is not None))
     return allowed
+
+
+def _about(model: str | None, refused: tuple[str, Exception]) -> Exception:
+    """LiteLLM's refusal of a member, as one of what was asked for: the caller need not know more."""
+    member, refusal = refused
+    message = getattr(refusal, "message", None)
+    if isinstance(message, str):
+        told = re.sub(rf"(?<![\w.-]){re.escape(member)}(?![\w.-])", lambda _: model or "", message)
+        refusal.message = told  # type: ignore[attr-defined]
+        refusal.args = (told, *refusal.args[1:])
+    return refusal
 
 
 def _public_name(deployment: Mapping[str, Any]) -> str:

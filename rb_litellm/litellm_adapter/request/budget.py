@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 from rb_litellm.core.budget import Budget
 from rb_litellm.core.types import Prompt
+from rb_litellm.litellm_adapter.request.charged_input import unread_tokens
 
 INPUT_MARGIN = 1.15
 """Another tokenizer than ours may count so much more."""
@@ -19,7 +20,12 @@ CHARS_PER_TOOL_TOKEN = 2.5
 """JSON has short tokens."""
 RESPONSES_MIN_TOKENS = 16
 """The Responses API takes no smaller `max_output_tokens`."""
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_CHAT_LIMITS = ("max_tokens", "max_completion_tokens")
+_RESPONSES_LIMITS = ("max_output_tokens",)
+_CHOICES = ("n", "best_of")
+_MOST_CHOICES = 10**9
+_INPUTS = ("system", "instructions", "prediction", "extra_body")
+"""Fields beside messages, input and tools whose content is sent on."""
 _EFFORTS = {"minimal": 128, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
 """Thinking tokens that LiteLLM asks of a model for a `reasoning_effort`; `max_tokens` must be above them."""
 
@@ -31,6 +37,8 @@ class Allowance(NamedTuple):
     beside_text: float
     """Tokens that its input is charged beside those of its text."""
     min_output_tokens: int
+    answers: int = 1
+    """How many answers are asked for, which share the budget."""
 
     def budget(self, text_tokens: int) -> Budget:
         """The budget of the request with so many tokens of text, by our count."""
@@ -43,26 +51,40 @@ def allowance_of(
 ) -> Allowance:
     """Of one request with these messages or this input; `responses`: of the Responses API."""
     turns = len(body) if isinstance(body, list) else prompt.turns
+    inputs = [body, *(request_kwargs.get(name) for name in _INPUTS)]
+    unread = unread_tokens(inputs, len(prompt.text))
     beside = TOKENS_PER_TURN * (turns + 1) + TOKENS_PER_IMAGE * prompt.images + _tool_tokens(request_kwargs)
-    least = _least_output(request_kwargs, responses) * _choices(request_kwargs)
-    return Allowance(max_cost_usd, beside, least)
+    answers = _answers(request_kwargs, body)
+    return Allowance(
+        max_cost_usd, beside + unread, _least_output(request_kwargs, responses) * answers, answers
+    )
 
 
-def clamp(request_kwargs: MutableMapping[str, Any], affordable_tokens: float, responses: bool) -> int | None:
-    """Lower the request's limit on output tokens to what is affordable; returns the limit if it was set.
+def clamp(
+    request_kwargs: MutableMapping[str, Any], affordable_tokens: float, responses: bool, answers: int = 1
+) -> int | None:
+    """Lower the request's limit on output tokens to what so many answers together can pay for; returns the
+    limit if it was set.
 
-    A limit of the client's is never raised, and where it has one no second is added.
+    A limit of the client's is never raised, and where it has one no second is added. One that is no number of
+    at least 1 limits nothing, whatever a server makes of it, and is replaced.
     """
     if math.isinf(affordable_tokens):
         return None
-    tokens = int(affordable_tokens) // _choices(request_kwargs)
-    given = [name for name in _LIMITS if _is_limit(request_kwargs.get(name))]
+    tokens = int(affordable_tokens) // answers
+    names = _RESPONSES_LIMITS if responses else _CHAT_LIMITS
+    given = [
+        (holder, name)
+        for holder in _sent_on(request_kwargs)
+        for name in names
+        if holder.get(name) is not None
+    ]
     if not given:
-        request_kwargs["max_output_tokens" if responses else "max_tokens"] = tokens
+        request_kwargs[names[0]] = tokens
         return tokens
-    lowered = [name for name in given if request_kwargs[name] > tokens]
-    for name in lowered:
-        request_kwargs[name] = tokens
+    lowered = [(holder, name) for holder, name in given if not 1.0 <= _number(holder[name]) <= tokens]
+    for holder, name in lowered:
+        holder[name] = tokens
     return tokens if lowered else None
 
 
@@ -86,10 +108,38 @@ def _tool_tokens(request_kwargs: Mapping[str, Any]) -> float:
     return chars / CHARS_PER_TOOL_TOKEN
 
 
-def _choices(request_kwargs: Mapping[str, Any]) -> int:
-    counts = [request_kwargs.get(name) for name in ("n", "best_of")]
-    return max([1, *(c for c in counts if isinstance(c, int) and not isinstance(c, bool) and 1 < c <= 1024)])
+def _answers(request_kwargs: Mapping[str, Any], body: object) -> int:
+    """How many answers are asked for: so many choices of each prompt, of which a completion may have many."""
+    counts = [_number(holder.get(name)) for holder in _sent_on(request_kwargs) for name in _CHOICES]
+    choices = max([1, *(math.ceil(min(c, _MOST_CHOICES)) for c in counts if c > 1.0)])
+    first = body[0] if isinstance(body, list) and len(body) == 1 else None
+    prompts = [first.get("content") if isinstance(first, Mapping) else None]
+    prompts += [holder.get("prompt") for holder in _sent_on(request_kwargs)]
+    return choices * max(_prompts(some) for some in prompts)
 
 
-def _is_limit(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _prompts(prompt: object) -> int:
+    """Prompts in a completion's `prompt`: a text, token numbers, or a list of either."""
+    if not isinstance(prompt, list):
+        return 1
+    return max(sum(isinstance(one, (str, list)) for one in prompt), 1)
+
+
+def _sent_on(request_kwargs: Mapping[str, Any]) -> Iterator[Any]:
+    """Where the fields that are sent on stand: in the request, and in what is laid over it."""
+    yield request_kwargs
+    extra = request_kwargs.get("extra_body")
+    if isinstance(extra, MutableMapping):
+        yield extra
+
+
+def _number(value: object) -> float:
+    """A number, also as a text, as some servers take it; NaN for what is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return math.nan
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+    except OverflowError:
+        return math.inf

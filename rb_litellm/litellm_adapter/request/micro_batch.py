@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
+
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
@@ -49,6 +51,9 @@ class MicroBatcher(Generic[Request, Answer]):
         return await future
 
     def _serve(self) -> None:
+        LOOP_HOLDS.during("decision", self._serve_waiting)
+
+    def _serve_waiting(self) -> None:
         batch: list[tuple[Request, asyncio.Future[Answer]]] = []
         while self._waiting and len(batch) < MAX_BATCH:
             request, future = self._waiting.popleft()

@@ -147,7 +147,15 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         settings = DeploymentSettings()
     mapped = _cost_map_entry(model, info)
     hosted = settings.hosted if settings.hosted is not None else not is_self_hosted(model, params)
-    prior = latency_prior(model, hosted, settings.tpot_ms, settings.ttft_ms, settings.max_num_seqs)
+    prior = latency_prior(
+        model,
+        hosted,
+        settings.tpot_ms,
+        settings.ttft_ms,
+        settings.max_num_seqs,
+        settings.prefill_ms_per_1k_tokens,
+        settings.tpot_ms_per_running,
+    )
     input_price = _price("input_cost_per_token", params, info, mapped)
     output_price = _price("output_cost_per_token", params, info, mapped)
     mode = info.get("mode") or mapped.get("mode")

@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+
+from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
 
 MAX_WAITING = 256
 """Actions that wait; whoever adds one beyond them does them all."""
@@ -20,8 +23,12 @@ Action = Callable[[], None]
 class DeferredActions:
     """A queue of actions, worked off in order. Guard `add` and `work_off` with the runtime's lock."""
 
-    def __init__(self, within_s: float, guarded: Callable[[Action], None]) -> None:
-        """Actions wait at most `within_s`; `guarded` runs one under that lock and lets no exception out."""
+    def __init__(self, within_s: float, guarded: Callable[[Action], None], part: str) -> None:
+        """Actions wait at most `within_s`; `guarded` runs one under that lock and lets no exception out.
+
+        `part` is what the watchdog of the event loop calls them.
+        """
+        self._part = part
         self._within_s = within_s
         self._guarded = guarded
         self._waiting: deque[Action] = deque()
@@ -52,4 +59,4 @@ class DeferredActions:
 
     def _keep_promise(self) -> None:
         self._loop = None
-        self._guarded(self.work_off)
+        LOOP_HOLDS.during(self._part, partial(self._guarded, self.work_off))

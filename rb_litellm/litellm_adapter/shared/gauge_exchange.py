@@ -8,24 +8,25 @@ import logging
 import math
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from rb_litellm.config import RedisSettingsArgs
-from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import Ledger
-from rb_litellm.state.publisher import (
-    ExchangeStatus,
+from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
+from rb_litellm.state.exchange.peers import Peers
+from rb_litellm.state.exchange.publisher import ExchangeStatus, GaugePublisher
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.shared import (
     FailureShare,
-    GaugePublisher,
     GradeShare,
     LearnedShare,
     PrefixShare,
     TargetShare,
     UsageShare,
 )
-from rb_litellm.state.reckoning import Peers
-from rb_litellm.state.redis import RedisStore
-from rb_litellm.state.redis_settings import RedisSettings
+from rb_litellm.state.index import DeploymentIndex
+from rb_litellm.state.ledger import Ledger
 
 _PATIENCE_S = 1.0
 """LiteLLM attaches its Redis to a Router some moments after building it."""
@@ -141,6 +142,7 @@ class Sharing:
             usage=self._usage,
             failures=self.failures,
             targets=self.targets,
+            driven=partial(LOOP_HOLDS.driven, "exchange"),
         )
 
 

@@ -18,7 +18,7 @@ from rb_litellm.core.targets.controller import Standing
 from rb_litellm.core.targets.objective import Targeted
 from rb_litellm.core.targets.stated import Name, Targets
 from rb_litellm.core.types import Outcome
-from rb_litellm.state.gauges import Gauge
+from rb_litellm.state.exchange.gauges import Gauge
 
 MAX_SHOWN = 32
 """Owners whose targets the page and the metrics show, those used last."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
+
 
 class PeriodicTask:
     """Calls `chore()` every `every_s` seconds in one loop. A chore must not raise."""
 
-    def __init__(self, every_s: float, chore: Callable[[], None]) -> None:
+    def __init__(self, every_s: float, chore: Callable[[], None], part: str = "chores") -> None:
+        """`part` is what the watchdog of the event loop calls it."""
         self._every_s = every_s
+        self._part = part
         self._chore = chore
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -27,4 +31,4 @@ class PeriodicTask:
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is self._loop:
             loop.call_later(self._every_s, self._tick, loop)
-            self._chore()
+            LOOP_HOLDS.during(self._part, self._chore)

@@ -9,6 +9,7 @@ function showStatus(status) {
   showFacts(status);
   showStrategies(status);
   showWorkers(status);
+  offerWorkers([status.worker, ...status.peers.map((peer) => peer.worker)]);
   showTiers(status);
   showTraffic(status.recent);
   startWeights(status);
@@ -46,8 +47,9 @@ function showFacts(status) {
 }
 
 function showTrouble(status) {
-  const found = status.tiers.flatMap((tier) => tier.deployments).filter((d) => (d.trouble || []).length);
-  const told = found.map((d) => h("li", {}, h("strong", {}, d.name || d.id), " ", d.trouble.join("; ")));
+  const found = status.tiers.flatMap((tier) => tier.deployments).filter((d) => (d.trouble || []).length).sort((a, b) => a.urgency - b.urgency);
+  const told = found.slice(0, TROUBLED).map((d) => h("li", {}, h("strong", {}, d.name || d.id), " ", d.trouble.join("; ")));
+  if (found.length > TROUBLED) told.push(h("li", {}, `${found.length - TROUBLED} more, marked below`));
   const text = told.map((item) => item.textContent).join("\n"), list = $("trouble");
   $("trouble-part").hidden = !told.length;
   if (list.dataset.text !== text) { list.dataset.text = text; list.replaceChildren(...told); }

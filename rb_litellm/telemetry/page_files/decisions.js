@@ -34,29 +34,42 @@ function showDecisions(news) {
   const body = $("decisions");
   for (const record of [...news.decisions].reverse()) {
     const id = `${record.call_id}/${record.attempt}`, held = decisions.get(id);
+    if (held && Boolean(held.record.measured) === Boolean(record.measured)) continue;
     const row = decisionRow(record, news.worker, id);
     decisions.set(id, { record, worker: news.worker, row });
     if (held) {
       const focused = held.row.contains(document.activeElement);
+      row.dataset.at = record.at_s;
       held.row.replaceWith(row);
       if (focused) row.querySelector("button").focus();
     } else {
       row.classList.add("is-new");
-      body.prepend(row);
+      row.dataset.at = record.at_s;
+      body.insertBefore(row, [...body.children].find((other) => Number(other.dataset.at) <= record.at_s) || null);
     }
   }
   while (body.children.length > SHOWN) body.lastChild.remove();
   for (const [id, held] of decisions) if (!held.row.isConnected) decisions.delete(id);
   const workers = new Set([...decisions.values()].map((held) => held.worker));
-  offerWorkers(workers);
   filterDecisions();
   $("decisions-note").textContent = workers.size === 1 ? `of worker ${news.worker}` : `of ${workers.size} workers`;
 }
+// Workers that are alive, and the one that is chosen.
 function offerWorkers(workers) {
-  const choice = $("by-worker");
-  const known = new Set([...choice.options].map((option) => option.value));
-  choice.append(...[...workers].filter((name) => !known.has(name)).map((name) => h("option", { value: name }, name)));
+  const choice = $("by-worker"), offered = [...choice.options].slice(1);
+  for (const option of offered) if (!workers.includes(option.value) && !option.selected) option.remove();
+  const known = offered.map((option) => option.value);
+  choice.append(...workers.filter((name) => !known.includes(name)).map((name) => h("option", { value: name }, name)));
 }
+// Each worker knows its own decisions alone. A new connection goes to any of them, so all are met in time.
+async function visitAnother() {
+  if (document.hidden || !reading) return;
+  try {
+    const status = await (await ask("status?decisions=" + SHOWN)).json();
+    if (status.worker !== worker) showDecisions({ worker: status.worker, decisions: status.latest });
+  } catch { /* the stream tells of what is wrong */ }
+}
+setInterval(visitAnother, VISIT_MS);
 function filterDecisions() {
   const wanted = $("filter").value.trim().toLowerCase(), by = $("by-worker").value;
   let shown = 0;
@@ -66,7 +79,8 @@ function filterDecisions() {
     shown += !row.hidden;
   }
   $("no-decisions").hidden = shown > 0;
-  $("no-decisions").textContent = decisions.size ? "No decision passes the filter." : "No decision yet.";
+  const met = !by || [...decisions.values()].some((held) => held.worker === by);
+  $("no-decisions").textContent = !decisions.size ? "No decision yet." : met ? "No decision passes the filter." : "No decision of this worker yet: they come when it answers this page.";
 }
 for (const id of ["filter", "by-worker"]) $(id).addEventListener("input", filterDecisions);
 $("pause").addEventListener("click", () => {

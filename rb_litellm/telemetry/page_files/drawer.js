@@ -18,10 +18,14 @@ function explain(id) {
   ].filter(([, value]) => value);
   parts.push(h("h3", {}, "Predicted and measured"), measuredTable(r), h("h3", {}, "Circumstances"),
     h("dl", { className: "facts" }, ...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value))))),
-    h("p", {}, h("a", { href: "../ui/logs/", target: "_blank", rel: "noreferrer" }, "LiteLLM's log of the requests"), r.requested ? `: the one of ${clock(r.at_s)}, asked for ${r.requested}.` : "."));
+    h("p", {}, h("a", { href: logOf(r), target: "_blank", rel: "noreferrer" }, "LiteLLM's log of this request"), r.requested ? `: the one of ${clock(r.at_s)}, asked for ${r.requested}.` : "."));
   $("drawer-h").textContent = `Decision of ${clock(r.at_s)}`;
   $("drawer-body").replaceChildren(...parts);
   $("drawer").showModal();
+}
+// The Admin UI opens the log that the address names; older releases show the list alone.
+function logOf(r) {
+  return "../ui/logs/?" + new URLSearchParams({ log_id: (r.measured && r.measured.answer_id) || r.call_id });
 }
 function sentence(r) {
   if (r.reason === "fewest-open") return `An internal error occurred, so the fallback rule chose: ${named(r.deployment)} had the fewest open requests.`;

@@ -3,7 +3,9 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
 const TERMS = { quality: "--quality", latency: "--latency", cost: "--cost" };
-const SHOWN = 40;
+const SHOWN = 40, TROUBLED = 8;
+// Longer than servers keep an idle connection, which is 5 s with uvicorn.
+const VISIT_MS = 7000;
 const decisions = new Map();
 let models = [], names = {}, worker = "", presets = {}, touched = false, weightsKnown = false;
 

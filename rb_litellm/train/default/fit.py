@@ -161,7 +161,7 @@ def _encode(features: PromptFeatures, targets: _Targets, fold: IntArray) -> tupl
     encoder = Encoder(scale.idf, scale.centre, scale.spread, table[: lexicon.WIDTH], table[lexicon.WIDTH :])
     # An n-gram of one prompt only is unknown when that prompt is new: count it so here too.
     idf = np.where(scale.seen > MIN_SEEN, scale.idf, 0.0).astype(np.float32)
-    return encoder, np.concatenate([features.plain, read], axis=1), lexicon.weigh(features.bag, idf)[1]
+    return encoder, np.concatenate([features.plain, read], axis=1), features.familiarity(idf)
 
 
 def _reader(encoder: Encoder, targets: _Targets, unseen: FloatArray, familiarity: Floats) -> PromptReader:

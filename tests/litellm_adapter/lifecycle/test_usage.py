@@ -4,7 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from rb_litellm.litellm_adapter.lifecycle.usage import cached_tokens, hidden, output_tokens
+from rb_litellm.litellm_adapter.lifecycle.usage import (
+    answer_id,
+    cached_tokens,
+    ended_at_limit,
+    hidden,
+    output_tokens,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +57,40 @@ def test_litellms_own_notes_on_a_response_are_read():
 def test_what_was_cached_of_a_prompt_is_read_from_usage(usage, cached):
     """It was read nowhere."""
     assert cached_tokens({"usage": usage}) == cached
+
+
+@pytest.mark.parametrize(
+    ("response", "ended"),
+    [
+        ({"choices": [{"finish_reason": "length"}]}, True),
+        ({"choices": [{"finish_reason": "stop"}, {"finish_reason": "length"}]}, True),
+        ({"choices": [{"finish_reason": "stop"}]}, False),
+        ({"choices": []}, False),
+        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, True),
+        ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, False),
+        ({"status": "completed", "incomplete_details": None}, False),
+        ({"stop_reason": "max_tokens"}, True),
+        ({"stop_reason": "end_turn"}, False),
+        (None, False),
+    ],
+)
+def test_an_answer_that_a_limit_ended_is_told_by_every_kind_of_response(response, ended):
+    assert ended_at_limit(response) is ended
+
+
+@pytest.mark.parametrize(
+    ("response", "told"),
+    [
+        ({"id": "chatcmpl-1"}, "chatcmpl-1"),
+        (SimpleNamespace(id="resp_1"), "resp_1"),
+        ({"id": 7}, ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_an_answers_own_id_is_read(response, told):
+    assert answer_id(response) == told
+
+
+def test_an_endless_id_is_shortened():
+    assert len(answer_id({"id": "x" * 10_000})) == 256

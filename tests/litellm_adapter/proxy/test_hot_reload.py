@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from rb_litellm.litellm_adapter.proxy import hot_reload as module
 from rb_litellm.litellm_adapter.proxy.hot_reload import HotReload
@@ -75,3 +78,68 @@ async def test_what_could_not_be_applied_is_tried_again(
         monkeypatch.setattr(module, "apply_stored_settings", how)
         await looking._reload()
     assert len(applied) == 1
+
+
+OURS = {"routing_strategy": "routebalance", "routing_strategy_args": {"weights": "cost"}}
+GROUP = {"group_name": "auto", "models": ["small"], "routing_strategy": "routebalance"}
+MODELS = [{"model_name": "small", "litellm_params": {"model": "hosted_vllm/small"}}]
+
+
+class Router:
+    """Notes what it is asked to change."""
+
+    def __init__(self) -> None:
+        self.updates: list[dict[str, Any]] = []
+
+    def update_settings(self, **settings: Any) -> None:
+        self.updates.append(settings)
+
+
+def reloaded(path: Path, *versions: dict[str, Any]) -> Router:
+    """A router after a look at each of these `router_settings` of the same file."""
+    router, looking = Router(), HotReload()
+    for number, settings in enumerate(versions, 1):
+        path.write_text(yaml.safe_dump({"model_list": MODELS, "router_settings": settings}))
+        os.utime(path, (number, number))
+        looking._from_file(router, path)
+    return router
+
+
+def test_changed_settings_are_applied_and_said_to_be_in_force(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed = {**OURS, "routing_strategy_args": {"weights": "quality"}}
+    with caplog.at_level(logging.WARNING, logger="rb_litellm"):
+        router = reloaded(tmp_path / "config.yaml", OURS, changed)
+    assert router.updates == [changed]
+    assert "are in force" in caplog.text
+
+
+@pytest.mark.parametrize("after", [{}, {"routing_strategy": "simple-shuffle"}, {"num_retries": 1}])
+def test_a_file_that_drops_the_strategy_is_not_said_to_be_in_force(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, after: dict[str, Any]
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="rb_litellm"):
+        router = reloaded(tmp_path / "config.yaml", OURS, after)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert router.updates == []
+    assert "in force" not in line
+    assert "no longer ask for `routebalance` (routing_strategy)" in line
+    assert "restart it" in line
+
+
+def test_what_is_dropped_is_told_apart_from_what_is_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = {**OURS, "routing_groups": [GROUP]}
+    after = {"routing_groups": [{**GROUP, "routing_strategy_args": {"weights": "cost"}}]}
+    with caplog.at_level(logging.WARNING, logger="rb_litellm"):
+        router = reloaded(tmp_path / "config.yaml", before, after)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert router.updates == [after]
+    assert "(routing_strategy)" in line
+    assert "Its other changes are in force" in line
+
+
+def test_a_strategy_that_comes_back_is_applied_again(tmp_path: Path) -> None:
+    assert reloaded(tmp_path / "config.yaml", OURS, {}, OURS).updates == [OURS]

@@ -41,10 +41,84 @@ def test_a_larger_limit_is_lowered_under_its_own_name():
 
 
 def test_several_choices_share_the_budget():
-    kwargs = {"n": 4}
-    clamp(kwargs, 120.0, responses=False)
+    kwargs = {}
+    clamp(kwargs, 120.0, responses=False, answers=4)
     assert kwargs["max_tokens"] == 30
     assert budget(n=4).min_output_tokens == 4
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "answers"),
+    [
+        ({}, 1),
+        ({"n": 4}, 4),
+        ({"n": 5000}, 5000),
+        ({"n": "7"}, 7),
+        ({"n": 2.5, "best_of": 3}, 3),
+        ({"n": True, "best_of": None}, 1),
+        ({"n": "many"}, 1),
+        ({"n": -3}, 1),
+        ({"n": 10**400}, 10**9),
+        ({"extra_body": {"n": 50}}, 50),
+        ({"prompt": ["one", "two", "three"], "n": 2}, 6),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": [[1, 2], [3]]}, 2),
+    ],
+)
+def test_answers_are_counted_however_they_are_asked_for(kwargs, answers):
+    assert allowance_of(1.0, PROMPT, [], kwargs, False).answers == answers
+
+
+def test_the_prompts_of_a_completion_are_counted_as_litellm_wraps_them():
+    wrapped = [{"role": "user", "content": ["one", "two"]}]
+    assert allowance_of(1.0, PROMPT, wrapped, {}, False).answers == 2
+    parts = [{"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}]
+    assert allowance_of(1.0, PROMPT, parts, {}, False).answers == 1
+
+
+@pytest.mark.parametrize("none", [-1, 0, "900000", "many", True, math.nan, 10**400, [5]])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_what_limits_nothing_is_replaced(name, none):
+    kwargs = {name: none}
+    assert clamp(kwargs, 120.0, responses=False) == 120
+    assert kwargs == {name: 120}
+
+
+def test_a_limit_of_another_endpoint_is_none():
+    kwargs = {"max_output_tokens": 5}
+    assert clamp(kwargs, 120.0, responses=False) == 120
+    assert kwargs["max_tokens"] == 120
+    kwargs = {"max_tokens": 5}
+    assert clamp(kwargs, 120.0, responses=True) == 120
+    assert kwargs["max_output_tokens"] == 120
+
+
+def test_what_is_laid_over_a_request_is_held_as_well():
+    kwargs = {"max_tokens": 50, "extra_body": {"max_tokens": 10**6, "top_k": 3}}
+    assert clamp(kwargs, 120.0, responses=False) == 120
+    assert kwargs == {"max_tokens": 50, "extra_body": {"max_tokens": 120, "top_k": 3}}
+
+
+@pytest.mark.parametrize(
+    ("body", "kwargs"),
+    [
+        (
+            [{"role": "assistant", "content": None, "tool_calls": [{"function": {"arguments": "x" * 9000}}]}],
+            {},
+        ),
+        ([{"role": "user", "content": [{"type": "file", "file": {"file_data": "x" * 9000}}]}], {}),
+        ([], {"extra_body": {"messages": [{"role": "user", "content": "x" * 9000}]}}),
+        ([], {"prediction": {"type": "content", "content": "x" * 9000}}),
+        (["x" * 9000], {}),
+        ([[7] * 9000], {}),
+    ],
+)
+def test_all_that_is_sent_counts_as_input(body, kwargs):
+    assert budget(body, **kwargs).input_tokens > budget().input_tokens + 3000
+
+
+def test_an_input_of_too_many_parts_is_not_paid_for():
+    assert budget([{"role": "user", "content": "x"}] * 20_000).input_tokens > 1e12
 
 
 def test_free_answers_are_not_limited():
@@ -83,10 +157,15 @@ limits = st.dictionaries(
 )
 
 
-@given(limits, st.integers(1, 10**6), st.booleans())
-def test_no_limit_is_ever_raised_and_one_always_holds(given_limits, affordable, responses):
-    kwargs = dict(given_limits)
-    clamp(kwargs, float(affordable), responses)
-    assert all(kwargs[name] <= value for name, value in given_limits.items())
-    assert set(kwargs) == set(given_limits) or not given_limits
-    assert max(kwargs.values()) <= affordable
+@given(limits, limits, st.integers(1, 10**6), st.booleans(), st.integers(1, 50))
+def test_no_limit_is_ever_raised_and_one_always_holds(of_body, laid_over, affordable, responses, answers):
+    kwargs = {**of_body, "extra_body": dict(laid_over)}
+    clamp(kwargs, float(affordable), responses, answers)
+    over = kwargs.pop("extra_body")
+    assert all(kwargs[name] <= value for name, value in of_body.items())
+    assert all(over[name] <= value for name, value in laid_over.items())
+    names = ["max_output_tokens"] if responses else ["max_tokens", "max_completion_tokens"]
+    sent = {**kwargs, **over}
+    held = [sent[name] for name in names if name in sent]
+    assert held
+    assert max(held) <= affordable // answers

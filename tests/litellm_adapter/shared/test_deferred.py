@@ -9,7 +9,7 @@ from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
 class Worker:
     def __init__(self) -> None:
         self.done: list[int] = []
-        self.later = DeferredActions(0.001, lambda action: action())
+        self.later = DeferredActions(0.001, lambda action: action(), "learning")
 
     def add(self, number: int) -> None:
         self.later.add(lambda: self.done.append(number))

@@ -1,0 +1,180 @@
+"""A process of the fleet's benchmark: one worker that is measured, or many that stand around it.
+
+Each worker is the real thing as far as the exchange goes: ledger, publisher, Redis. Its load is made up:
+every deployment has open attempts, and another number of them at every exchange, so that there is never
+anything to leave out.
+
+A process is told what to do in one JSON argument, and prints one JSON line when its time is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rb_litellm.core.types import InstanceState, Prediction
+from rb_litellm.state.exchange.peers import Peers
+from rb_litellm.state.exchange.publisher import GaugePublisher
+from rb_litellm.state.exchange.redis import RedisStore
+from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.index import DeploymentIndex
+from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+
+TICK_S = 0.001
+"""Between two looks at whether the event loop goes round."""
+_PREDICTION = Prediction(0.5, 2000.0, 0.0, 0.2, 0.02, 40.2, 0.001)
+_NOISE = 4
+"""The number of attempts of a deployment changes by less than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one process does."""
+
+    url: str
+    names: tuple[str, ...]
+    """Workers of this process. The first one is measured; with several, they only stand around."""
+    deployments: int
+    from_s: float
+    until_s: float
+    """What is measured lies between these, on the machine's monotonic clock."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What one process measured; times in seconds."""
+
+    exchanges: int = 0
+    failures: int = 0
+    cpu_s: list[float] = field(default_factory=list)
+    """Per exchange, of the loop's thread."""
+    stall_s: list[float] = field(default_factory=list)
+    """Per exchange, the longest time that the loop did not come round meanwhile."""
+    staleness_s: list[float] = field(default_factory=list)
+    """Mean age of the others' loads, at many moments."""
+    error: str = ""
+
+
+class _BusyLedger(Ledger):
+    """A ledger whose every load is another one at each look."""
+
+    def __init__(self, index: DeploymentIndex, seed: int) -> None:
+        super().__init__(index, LeaseRule())
+        self._noise = np.random.default_rng(seed)
+
+    def sums(self, now: float) -> InstanceState:
+        held = super().sums(now)
+        self.changes += 1
+        more = self._noise.integers(0, _NOISE, held.in_flight.size).astype(np.float64)
+        return InstanceState(
+            held.in_flight + more,
+            held.pending_prefill_tokens + 100.0 * more,
+            held.pending_decode_tokens + 200.0 * more,
+        )
+
+
+class _LoopWatch:
+    """Tells for how long the loop did not come round; what it takes itself is not counted as CPU."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self.own_cpu_s = 0.0
+        self._last = 0.0
+
+    def tick(self) -> None:
+        began = time.thread_time()
+        now = time.monotonic()
+        if self._last:
+            self.longest_s = max(self.longest_s, now - self._last - TICK_S)
+        self._last = now
+        asyncio.get_running_loop().call_later(TICK_S, self.tick)
+        self.own_cpu_s += time.thread_time() - began
+
+
+def publisher(name: str, task: Task) -> tuple[GaugePublisher, Peers]:
+    """A worker's part in the exchange, with one open attempt on every deployment."""
+    index = DeploymentIndex()
+    ledger = _BusyLedger(index, hash(name) & 0xFFFF)
+    now = time.monotonic()
+    for number in range(task.deployments):
+        # Ids as LiteLLM makes them: 64 hex digits.
+        key = AttemptKey(f"call-{number}", 0)
+        ledger.open(key, f"{number:064x}", now=now, input_tokens=200, prediction=_PREDICTION)
+    peers = Peers(index)
+    settings = RedisSettings(url=task.url, namespace="fleet", timeout_s=30.0)
+    store = RedisStore(settings)
+    return GaugePublisher(index, ledger, peers, store, timeout_s=30.0, origin=name), peers
+
+
+async def measured(task: Task) -> Figures:
+    """Run the one worker and measure each of its exchanges."""
+    figures, watch = Figures(), _LoopWatch()
+    its, peers = publisher(task.names[0], task)
+    step = its.step
+
+    async def timed() -> bool:
+        watch.longest_s = 0.0
+        own, began = watch.own_cpu_s, time.thread_time()
+        done = await step()
+        cpu_s = time.thread_time() - began - (watch.own_cpu_s - own)
+        # The loop comes round once more, so that the exchange's last part is seen too.
+        await asyncio.sleep(2.0 * TICK_S)
+        if task.from_s <= time.monotonic() <= task.until_s:
+            figures.exchanges += 1
+            figures.cpu_s.append(cpu_s)
+            figures.stall_s.append(watch.longest_s)
+        return done
+
+    its.step = timed  # type: ignore[method-assign]
+    watch.tick()
+    its.start()
+    while (now := time.monotonic()) < task.until_s:
+        await asyncio.sleep(0.02)
+        ages = [worker.age_s for worker in peers.workers]
+        if now >= task.from_s and ages:
+            figures.staleness_s.append(peers.silence_s(now) + float(np.mean(ages)))
+    _end(figures, its)
+    return figures
+
+
+async def standing(task: Task) -> Figures:
+    """Run workers that only stand around; nothing of them is timed."""
+    figures = Figures()
+    them = [publisher(name, task)[0] for name in task.names]
+    for its in them:
+        its.start()
+    await asyncio.sleep(max(task.until_s - time.monotonic(), 0.0))
+    for its in them:
+        _end(figures, its)
+    return figures
+
+
+def _end(figures: Figures, its: GaugePublisher) -> None:
+    status = its.status()
+    figures.failures += status.failures + status.unreadable
+    figures.error = figures.error or status.error or ""
+
+
+def main(argument: str) -> None:
+    """Do what the task says, and print the figures."""
+    told: dict[str, Any] = json.loads(argument)
+    task = Task(**{**told, "names": tuple(told["names"])})
+    asyncio.run(_told(task))
+
+
+async def _told(task: Task) -> None:
+    figures = await (measured if len(task.names) == 1 else standing)(task)
+    print(json.dumps(asdict(figures)), flush=True)
+    # As a worker that is killed: the others' exchanges are not waited for.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

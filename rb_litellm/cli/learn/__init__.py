@@ -1,0 +1,1 @@
+"""Commands that make predictors, and what they are made of."""

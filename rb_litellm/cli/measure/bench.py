@@ -1,0 +1,165 @@
+"""`routebalance bench ...`: the measurements behind the figures in docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rb_litellm.cli.figures import machine, show
+from rb_litellm.cli.measure.bench_fleet import fleet
+from rb_litellm.cli.measure.bench_floods import floods
+from rb_litellm.cli.measure.bench_proxy import overhead, proxy
+from rb_litellm.cli.measure.bench_state import faults, state, workers
+
+
+@click.group()
+def bench() -> None:
+    """Measure what RouteBalance costs and how it behaves, with seeds and machine."""
+
+
+@bench.command(short_help="Time a pick, for every strategy.")
+@click.option(
+    "--predictor",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Use the predictor of this folder of `train`; by default a placeholder of the usual size.",
+)
+@click.option(
+    "--deployments",
+    "sizes",
+    type=int,
+    multiple=True,
+    default=(13, 128, 1000),
+    show_default=True,
+    help="Pick among so many deployments. May be given several times.",
+)
+@click.option(
+    "--picks",
+    type=click.IntRange(20, 100_000),
+    default=400,
+    show_default=True,
+    help="Time so many picks of each strategy.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def decision(
+    predictor: Path | None, sizes: tuple[int, ...], picks: int, seed: int, as_json: bool, quiet: bool
+) -> None:
+    """Time a pick through a real Router, for every strategy, and RouteBalance's part alone."""
+    from rb_litellm.bench.decision import run
+
+    def told(size: int) -> None:
+        if not quiet:
+            click.echo(f"{size} deployments measured", err=True)
+
+    result = {**run(predictor, sizes, picks, seed, told), "machine": machine()}
+    show(result, as_json)
+
+
+@bench.command(short_help="Compare latency forecasts with what is measured.")
+@click.option(
+    "--rate",
+    "rates",
+    type=click.FloatRange(0.1),
+    multiple=True,
+    default=(12, 30),
+    show_default=True,
+    help="Let so many requests arrive per second. May be given several times.",
+)
+@click.option(
+    "--requests",
+    type=click.IntRange(500),
+    default=6000,
+    show_default=True,
+    help="Send so many requests in each run.",
+)
+@click.option(
+    "--seed",
+    "seeds",
+    type=int,
+    multiple=True,
+    default=(0, 1, 2),
+    show_default=True,
+    help="Draw by this seed. May be given several times.",
+)
+@click.option("--head", is_flag=True, help="Compare with an XGBoost head, trained on the first seed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def latency(
+    rates: tuple[float, ...], requests: int, seeds: tuple[int, ...], head: bool, as_json: bool, quiet: bool
+) -> None:
+    """Compare latency forecasts with what is measured, on the simulated cluster under changing load."""
+    from rb_litellm.bench import latency as online
+    from rb_litellm.bench import latency_head as boosted
+
+    if head and len(seeds) < 2:
+        raise click.UsageError(
+            "--head is trained on the first seed and held against others: give --seed twice"
+        )
+
+    def told(message: str) -> None:
+        if not quiet:
+            click.echo(message, err=True)
+
+    result = {**(boosted if head else online).run(rates, seeds, requests, told), "machine": machine()}
+    show(result, as_json)
+
+
+@bench.command(short_help="Time features and prediction.")
+@click.option(
+    "--predictor",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Use the predictor of this folder of `train`; by default a placeholder of the usual size.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(10, 100_000),
+    default=300,
+    show_default=True,
+    help="Repeat each so many times.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def predictor(folder: Path | None, repeats: int, seed: int, as_json: bool) -> None:
+    """Time features and prediction: for one prompt, for each of a batch, for a very long one."""
+    from rb_litellm.bench.predictor import run
+    from rb_litellm.predictors.model import PredictorError
+
+    try:
+        result = run(folder, repeats, seed)
+    except PredictorError as error:
+        raise click.ClickException(str(error)) from error
+    show({**result, "machine": machine()}, as_json)
+
+
+@bench.command(short_help="Tell what a sentence model would add.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    required=True,
+    help="Read graded answers as `train` does. May be given several times.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def semantic(data: tuple[Path, ...], seed: int, as_json: bool, quiet: bool) -> None:
+    """Tell what a sentence model would add to the features, and cost; needs the extra `semantic`."""
+    from rb_litellm.bench.semantic import Missing, run
+    from rb_litellm.train.dataset import DataError, read_dataset
+
+    def told(message: str) -> None:
+        if not quiet:
+            click.echo(message, err=True)
+
+    try:
+        result = run(read_dataset(data), seed, told)
+    except (DataError, Missing) as error:
+        raise click.ClickException(str(error)) from error
+    show({**result, "machine": machine()}, as_json)
+
+
+for command in (proxy, overhead, faults, floods, fleet, workers, state):
+    bench.add_command(command)

@@ -1,0 +1,193 @@
+"""`routebalance experiment NAME`: one of the published experiments, with the claims it decides."""
+
+from __future__ import annotations
+
+import json
+import platform
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rb_litellm.cli.screen import Screen, progress_bar
+
+if TYPE_CHECKING:
+    from rb_litellm.sim.world import Run
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("name")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Read graded answers from this file; `incidents` and `mooncake` need none. May be given several "
+    "times. A predictor is trained on the part that is not simulated.",
+)
+@click.option("--cluster", default="paper", help="Simulate these servers: paper, or a YAML file of tiers.")
+@click.option(
+    "--predictor",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Use the predictor of this folder of `train`, in place of one trained here; prompts that it has "
+    "seen are not simulated.",
+)
+@click.option("--seeds", type=click.IntRange(1), default=5, help="Run with so many seeds: 0, 1, ...")
+@click.option("--requests", type=click.IntRange(50), default=3534, help="Send so many requests in each run.")
+@click.option(
+    "--trace",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read this file of a trace, for `azure`, `targets` and `mooncake`.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Run in so many processes.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write JSON, Parquet, a page and plots to this folder."
+)
+@click.option(
+    "--plots", type=click.Path(path_type=Path), help="Write the plots alone, as PNGs, to this folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print tables for a README.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def experiment(
+    name: str,
+    data: tuple[Path, ...],
+    cluster: str,
+    predictor: Path | None,
+    seeds: int,
+    requests: int,
+    trace: Path | None,
+    jobs: int,
+    out: Path | None,
+    plots: Path | None,
+    as_json: bool,
+    as_markdown: bool,
+    quiet: bool,
+) -> None:
+    """Carry out an experiment.
+
+    NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
+    incidents or mooncake.
+    """
+    if name == "incidents":
+        _incidents(seeds, as_json, as_markdown, quiet)
+        return
+    if name == "mooncake":
+        _mooncake(trace, requests, as_json, as_markdown, quiet)
+        return
+    if not data:
+        raise click.UsageError("Missing option '--data'.")
+    from rb_litellm.sim.cluster_file import load_cluster
+    from rb_litellm.sim.experiments.measured import Scale
+    from rb_litellm.sim.experiments.registry import carry_out, named
+    from rb_litellm.sim.training import train_for
+    from rb_litellm.sim.world import WorldFiles
+
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch, progress_bar(quiet) as progress:
+        task = progress.add_task("reading", total=None)
+        try:
+            chosen = named(name)
+            scale = Scale(tuple(range(seeds)), requests, trace)
+            total = len(chosen.runs(scale))
+            servers = load_cluster(cluster)
+            if predictor is None:
+                progress.update(task, description="training")
+                predictor = train_for(data, servers, Path(scratch) / "predictor")
+            progress.update(task, total=total)
+            measured = carry_out(
+                chosen,
+                WorldFiles(data, servers, predictor),
+                scale,
+                jobs,
+                lambda run: progress.update(task, advance=1, description=run.policy),
+            )
+        except (ValueError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+    blocks = chosen.blocks(measured)
+    results = [result for _, result in measured.pairs]
+    document = {
+        "experiment": name,
+        "cluster": cluster,
+        "requests": requests,
+        "seeds": list(scale.seeds),
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "blocks": [block.as_json() for block in blocks],
+        "runs": [{**_settings(run), **result.as_json()} for run, result in measured.pairs],
+        "wall_s": round(time.perf_counter() - started, 1),
+        "sim_s": round(sum(result.sim_s for result in results), 1),
+    }
+    if out or plots:
+        from rb_litellm.sim.report.files import write_plots, write_report
+
+        try:
+            if out:
+                write_report(out, chosen.title, results, document, blocks)
+            if plots:
+                write_plots(plots, results, f"{name}-")
+        except (ValueError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(document))
+    elif as_markdown:
+        click.echo("\n".join(block.as_markdown() for block in blocks))
+    else:
+        console = Screen()
+        for block in blocks:
+            block.show(console)
+        console.print(
+            f"{len(results)} runs, {document['sim_s']} s simulated in {document['wall_s']} s; "
+            f"seeds 0..{seeds - 1}; {document['machine']}"
+        )
+
+
+def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+    """Its world is made up, so that it needs no data; it is judged in means over the seeds."""
+    from rb_litellm.sim.experiments import incidents
+
+    with progress_bar(quiet) as progress:
+        task = progress.add_task("incidents", total=None)
+        found = incidents.carry_out(range(seeds), lambda what: progress.update(task, description=what))
+    if as_json:
+        click.echo(json.dumps({"seeds": seeds, "incidents": incidents.as_json(found)}))
+    elif as_markdown:
+        click.echo("\n".join(block.as_markdown() for block in incidents.blocks(found)))
+    else:
+        for block in incidents.blocks(found):
+            block.show(Screen())
+
+
+def _mooncake(trace: Path | None, requests: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+    """Its world is the trace, on servers of its own."""
+    from rb_litellm.sim.experiments import mooncake
+
+    if trace is None:
+        raise click.UsageError("Missing option '--trace': JSON lines with arrival_s and prefix_blocks.")
+    with progress_bar(quiet) as progress:
+        task = progress.add_task("mooncake", total=None)
+        try:
+            found = mooncake.carry_out(
+                trace, requests, progress=lambda what: progress.update(task, description=what)
+            )
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    blocks = mooncake.blocks(found)
+    if as_json:
+        claims = [claim for block in blocks for claim in block.as_json()["claims"]]
+        click.echo(json.dumps({"requests": requests, "policies": mooncake.as_json(found), "claims": claims}))
+    elif as_markdown:
+        click.echo("\n".join(block.as_markdown() for block in blocks))
+    else:
+        for block in blocks:
+            block.show(Screen())
+
+
+def _settings(run: Run) -> dict[str, object]:
+    """What distinguishes a run beside policy, rate and seed."""
+    names = ("arrivals", "workload", "deployments", "workers", "gauges_s")
+    changes = [asdict(incident) for incident in run.incidents]
+    if run.repriced is not None:
+        changes.append(asdict(run.repriced))
+    return {**{name: getattr(run, name) for name in names}, "changes": changes}

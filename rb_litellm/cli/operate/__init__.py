@@ -1,0 +1,1 @@
+"""Commands for a proxy that runs, or is about to."""

@@ -1,0 +1,62 @@
+"""What is said of settings that cannot be used: name, value, and what is allowed."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ValidationError
+
+from rb_litellm.redaction import without_secrets
+from rb_litellm.suggestion import did_you_mean
+
+_MOST = 32
+"""Wrong settings that one error lists."""
+_SHOWN = 200
+"""Characters of a wrong value that an error repeats."""
+_READ = 4_096
+"""Characters of it in which an address is looked for, whose password is not repeated."""
+_SECRET = ("password", "secret", "api_key")
+"""Settings whose values are never repeated, by a part of their names."""
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message names it, its value and what is allowed."""
+
+
+def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
+    """One line per wrong setting: its full name, what is allowed, and the value that was given."""
+    lines = []
+    for problem in error.errors()[:_MOST]:
+        name = ".".join([where, *(str(part)[:_SHOWN] for part in problem["loc"])])
+        secret = any(word in name.lower() for word in _SECRET)
+        value = "hidden" if secret else shown(problem["input"])
+        if problem["type"] == "extra_forbidden":
+            allowed = ", ".join(_fields_at(model, problem["loc"][:-1]))
+            hint = did_you_mean(str(problem["loc"][-1]), allowed.split(", "))
+            lines.append(f"{name}: unknown setting (value {value}); {hint}allowed are {allowed}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}: {message} (value {value})")
+    return "\n".join(lines)
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    for part in path:
+        annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        nested = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if not nested:
+            return ["(see the documentation)"]
+        model = nested[0]
+    return list(model.model_fields)
+
+
+def shown(value: object) -> str:
+    """A value for an error message: its beginning, on one line, without passwords of addresses."""
+    try:
+        if isinstance(value, str):
+            text = repr(without_secrets(value[:_READ])[:_SHOWN])
+        else:
+            text = without_secrets(repr(value[:_SHOWN] if isinstance(value, bytes) else value))
+    except (ValueError, RecursionError):
+        # Python writes no whole number of more than 4,300 digits, and nothing that is nested too deeply.
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,0 +1,72 @@
+"""What all settings have in common, and the values that several of them take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from rb_litellm.config.errors import shown
+from rb_litellm.core.scoring import PRESETS, Weights
+from rb_litellm.suggestion import did_you_mean
+
+
+class Settings(BaseModel):
+    """Nothing but what is described, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+
+def _weights(value: object) -> object:
+    if isinstance(value, Weights):
+        return value
+    if isinstance(value, str):
+        if value in PRESETS:
+            return PRESETS[value]
+        parts = value.split(",")
+        if len(parts) != 3:
+            raise ValueError(
+                f"unknown preset {shown(value)}; {did_you_mean(value, PRESETS)}allowed are "
+                f"{', '.join(PRESETS)}, or three numbers QUALITY,LATENCY,COST"
+            )
+        value = dict(zip(("quality", "latency", "cost"), map(_parsed, parts), strict=True))
+    if isinstance(value, Mapping):
+        unknown = sorted(shown(name).strip("'") for name in set(value) - {"quality", "latency", "cost"})[:8]
+        missing = sorted({"quality", "latency", "cost"} - set(value))
+        if unknown or missing:
+            raise ValueError(
+                "weights need exactly quality, latency and cost"
+                + (f"; unknown: {', '.join(unknown)}" if unknown else "")
+                + (f"; missing: {', '.join(missing)}" if missing else "")
+            )
+        numbers = {name: _number(f"weights.{name}", amount) for name, amount in value.items()}
+        return Weights(**numbers)
+    raise ValueError(
+        f"weights are {shown(value)}; allowed is a preset ({', '.join(PRESETS)}) "
+        "or a mapping of quality, latency and cost that sums to 1"
+    )
+
+
+def _parsed(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{name} is {shown(value)}; allowed is a number from 0 to 1")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is {shown(value)}; allowed is a number from 0 to 1") from None
+
+
+Milliseconds = Annotated[float, Field(gt=0.0, le=86_400_000.0)]
+Usd = Annotated[float, Field(gt=0.0, le=1e6)]
+WeightsSetting = Annotated[Weights, BeforeValidator(_weights)]
+QualityNormSetting = Literal["raw", "minmax", "scaled"]
+NormSetting = Literal["absolute", "paper"]
+ObjectiveName = Literal["score", "priced"]

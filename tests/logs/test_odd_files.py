@@ -1,0 +1,112 @@
+"""Files as tools and people make them: whatever way the rows are written down, they are the same calls."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rb_litellm.logs import classify
+from rb_litellm.logs.spend_logs import SpendLog, read_spend_logs
+from tests.logs.lifelike import plain
+
+ROWS = plain(12)
+LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
+
+
+def as_csv(delimiter: str = ",", before: str = "") -> str:
+    text = io.StringIO()
+    table = csv.DictWriter(text, ROWS[0], delimiter=delimiter)
+    table.writeheader()
+    for row in ROWS:
+        table.writerow({k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in row.items()})
+    return before + text.getvalue()
+
+
+def page(name: str) -> str:
+    return json.dumps({"total": len(ROWS), name: ROWS})
+
+
+FILES: dict[str, tuple[str, str | bytes]] = {
+    "a page of another tool": ("a.json", page("rows")),
+    "another tool's pages, one a line": ("a.jsonl", page("logs") + "\n"),
+    "results": ("a.json", page("results")),
+    "a text file": ("a.txt", LINES),
+    "a log file": ("a.log", LINES),
+    "packed, called otherwise": ("a.jsonl", gzip.compress(LINES.encode())),
+    "lines out of a list": ("a.jsonl", LINES.replace("}\n", "},\n")),
+    "a list over several lines": ("a.jsonl", json.dumps(ROWS, indent=1)),
+    "blank lines": ("a.jsonl", LINES.replace("\n", "\n\n \n")),
+    "a spreadsheet's first line": ("a.csv", as_csv(";", "sep=;\r\n")),
+    "an empty first line": ("a.csv", as_csv(before="\n")),
+    "in UTF-16": ("a.csv", as_csv().encode("utf-16")),
+}
+
+
+def read(folder: Path, name: str, content: str | bytes) -> SpendLog:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_spend_logs(str(path))
+
+
+@pytest.mark.parametrize("which", FILES)
+def test_rows_are_the_same_calls_however_they_are_written_down(which: str, tmp_path: Path) -> None:
+    told = read(tmp_path, *FILES[which])
+    usual = read(tmp_path, "usual.jsonl", LINES)
+    assert told.calls == usual.calls
+    assert len(told.calls) == len(ROWS)
+
+
+def test_a_packed_file_that_is_cut_gives_what_is_whole(tmp_path: Path) -> None:
+    told = read(tmp_path, "a.jsonl.gz", gzip.compress(LINES.encode())[:-60])
+    assert 0 < len(told.calls) < len(ROWS)
+    assert told.report.left_out[classify.UNREADABLE, "any"] == 1
+
+
+@pytest.mark.parametrize("levels", [900, 3_000, 100_000])
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+def test_a_row_that_is_nested_deeply_stops_nothing(levels: int, begin: str, end: str, tmp_path: Path) -> None:
+    deep = begin * levels + "1" + end * levels
+    odd = json.dumps({**ROWS[0], "request_id": "deep", "metadata": 0}).replace(
+        '"metadata": 0', f'"metadata": {deep}'
+    )
+    told = read(tmp_path, "a.jsonl", f"{odd}\n{LINES}")
+    assert {call.call_id for call in told.calls} >= {row["litellm_call_id"] for row in ROWS}
+
+
+def without(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda row: {**row, **dict.fromkeys(names)}
+
+
+@pytest.mark.parametrize("names", [("request_id",), ("request_id", "litellm_call_id")])
+def test_what_two_exports_without_ids_hold_counts_once(names: tuple[str, ...], tmp_path: Path) -> None:
+    rows = [without(*names)(row) for row in [*ROWS, *ROWS[:5]]]
+    told = read(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert len(told.calls) == len(ROWS)
+    assert told.report.left_out == {(classify.DUPLICATE, "any"): 5}
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", " Success ", "", None])
+def test_a_success_is_one_however_it_is_written(status: str | None, tmp_path: Path) -> None:
+    told = read(tmp_path, "a.jsonl", "".join(json.dumps({**row, "status": status}) + "\n" for row in ROWS))
+    assert len(told.calls) == len(ROWS)
+
+
+@pytest.mark.parametrize("name", ["None", "null", "  ", None])
+def test_a_name_that_is_none_names_no_model(name: str | None, tmp_path: Path) -> None:
+    told = read(tmp_path, "a.jsonl", json.dumps({**ROWS[0], "model": name}) + "\n")
+    assert not told.calls
+    assert {why for why, _ in told.report.left_out} == {classify.NO_MODEL}
+
+
+@pytest.mark.parametrize("call_type", ["CallTypes.acompletion", "/v1/chat/completions", "ACOMPLETION"])
+def test_a_chat_is_one_however_its_type_is_written(call_type: str, tmp_path: Path) -> None:
+    rows = [{**row, "call_type": call_type} for row in ROWS]
+    told = read(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert {call.kind for call in told.calls} == {"chat", "stream"}
