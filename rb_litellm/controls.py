@@ -23,6 +23,7 @@ from rb_litellm.config import (
     QualityNormSetting,
     RouteBalanceSettings,
     SettingsError,
+    TargetSettings,
     Usd,
     WeightsSetting,
     explain,
@@ -30,6 +31,7 @@ from rb_litellm.config import (
 )
 from rb_litellm.core.scoring import JointScore, Norm, Objective, Priced, Weights
 from rb_litellm.core.slo import Mode, Slo
+from rb_litellm.core.targets.stated import Targets
 
 Level = Literal["team", "key", "request"]
 _Fixed = Mapping[ControlName, Level]
@@ -60,6 +62,10 @@ class Controls(BaseModel):
     max_cost_usd: Usd | None = None
     priority: int | None = Field(default=None, ge=0, le=MAX_PRIORITY)
     """LiteLLM's priority; 0 is the most important."""
+    targets: TargetSettings | None = None
+    """Of a team or key alone: what one request asks for cannot be reached over many."""
+    usd_per_day: Usd | None = None
+    """Of a team or key alone, too."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -116,6 +122,10 @@ class Plan:
     """One message for each control that was set and may not be."""
     bounded: tuple[str, ...] = ()
     """The same for what a team or key sets beyond bounds: its bounds count, and nobody is refused for it."""
+    targets: Targets | None = None
+    """What steers the weights in place of `objective`; None where nobody sets any, or weights go before."""
+    usd_per_day: float | None = None
+    """What the day's requests of whoever sets it should cost, in USD."""
 
 
 class Planner:
@@ -172,6 +182,8 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         "slo_mode": settings.slo.mode,
         "max_cost_usd": settings.max_cost_usd,
         "priority": None,
+        "targets": settings.targets,
+        "usd_per_day": settings.usd_per_day,
     }
     sources: dict[ControlName, Level] = {}
     refused: list[str] = []
@@ -187,7 +199,7 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         if controls is None:
             continue
         for name, value in controls.given().items():
-            problem = _forbidden(settings, level, name, value, fixed, values["priority"])
+            problem = _forbidden(settings, level, name, value, fixed, values)
             if problem is not None:
                 refused.append(problem)
                 continue
@@ -209,7 +221,23 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         sources,
         tuple(refused),
         tuple(bounded),
+        _targets(values, sources),
+        values["usd_per_day"],
     )
+
+
+_WEIGHTS: tuple[ControlName, ...] = ("weights", "objective", "usd_per_quality", "usd_per_second")
+"""Controls that say the same as targets in another way."""
+
+
+def _targets(values: Mapping[ControlName, Any], sources: Mapping[ControlName, Level]) -> Targets | None:
+    """The targets, unless a more specific level sets weights."""
+    if values["targets"] is None:
+        return None
+    rank = {None: 0, "team": 1, "key": 2, "request": 3}
+    weighed = max(rank[sources.get(name)] for name in _WEIGHTS)
+    stated: Targets = values["targets"].stated()
+    return None if weighed > rank[sources.get("targets")] else stated
 
 
 def _forbidden(
@@ -218,18 +246,24 @@ def _forbidden(
     name: ControlName,
     value: Any,
     fixed: _Fixed,
-    priority: int | None,
+    above: Mapping[ControlName, Any],
 ) -> str | None:
-    """Why this level may not set the control at all, or None; `priority` is that of the levels above."""
+    """Why this level may not set the control at all, or None; `above` are the values of the levels above."""
     if name in fixed:
         return f"{name}: fixed by the {fixed[name]} (value {_shown(value)})"
+    if name in _WEIGHTS and "targets" in fixed and above["targets"] is not None:
+        return f"{name}: targets are fixed by the {fixed['targets']} (value {_shown(value)})"
+    if name == "targets" and (held := next((n for n in _WEIGHTS if n in fixed), None)) is not None:
+        return f"{name}: {held} is fixed by the {fixed[held]} (value {_shown(value)})"
+    if name in ("targets", "usd_per_day") and level == "request":
+        return f"{name}: a request may not set it (value {_shown(value)}); its key or team may"
     allowed = getattr(settings.overrides, level)
     if allowed != "all" and name not in allowed:
         may = ", ".join(allowed) or "nothing"
         return f"{name}: a {level} may not set it (value {_shown(value)}); it may set {may}"
     if name == "priority" and level == "request" and allowed == "all" and settings.admission is not None:
         waits = settings.admission.wait_limit_s
-        if waits(value) > waits(priority):
+        if waits(value) > waits(above["priority"]):
             return f"{name}: a request may lower it only (value {value})"
     return None
 
@@ -237,6 +271,8 @@ def _forbidden(
 def _beyond(caps: _Caps, name: ControlName, value: Any) -> str | None:
     """Which bound the value is beyond; None if it is within all of them."""
     for where, bounds in caps:
+        if name == "targets" and any(part in bounds for part in _PARTS):
+            return f"{name}: weights are bounded {where}, and targets would pass them by"
         for part, number in _numbers(name, value):
             cap = bounds.get(part)
             if cap is not None and cap.min is not None and number < cap.min:
@@ -247,7 +283,8 @@ def _beyond(caps: _Caps, name: ControlName, value: Any) -> str | None:
 
 
 def _within(caps: _Caps, name: ControlName, value: Any) -> Any:
-    """The bound to use instead, of several the one stated first; None for weights: they do not count."""
+    """The bound to use instead, of several the one stated first; None for weights and targets: they do not
+    count."""
     if not isinstance(value, (int, float)):
         return None
     number = float(value)
@@ -269,6 +306,8 @@ _PARTS: Mapping[CapName, str] = {
 def _numbers(name: ControlName, value: Any) -> list[tuple[CapName, float]]:
     if isinstance(value, Weights):
         return [(cap, getattr(value, part)) for cap, part in _PARTS.items()]
+    if isinstance(value, TargetSettings):
+        return [(f"targets.{name}", bound) for name, bound in value.stated().given().items()]  # type: ignore[misc]
     return [(name, value)] if isinstance(value, (int, float)) else []  # type: ignore[list-item]
 
 

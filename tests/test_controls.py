@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from rb_litellm.config import ControlName, SettingsError, parse_settings
 from rb_litellm.controls import NAMES, NOTHING, Controls, Given, LevelControls, Planner, parse_controls
 from rb_litellm.core.scoring import PRESETS, JointScore, Priced, Weights
+from rb_litellm.core.targets.stated import Targets
 
 
 def planner(**args):
@@ -262,3 +263,53 @@ def test_no_budget_is_weaker_than_the_operators(team, key, request, cap, refused
     plan = by.plan(Given(level(**team), level(**key), controls(**request)))
     assert plan.max_cost_usd is not None
     assert plan.max_cost_usd <= cap
+
+
+BOUNDS = {"cost_usd_per_1k": 0.02, "e2e_p95_s": 4}
+
+
+def test_targets_go_by_the_most_specific_level_and_weights_at_a_more_specific_one_go_before():
+    one = planner(targets=BOUNDS)
+    assert one.default.targets == Targets(0.02, 4.0)
+    of_key = one.plan(Given(key=level(targets={"quality_min": 0.5, "maximise": "saving"})))
+    assert of_key.targets == Targets(quality_min=0.5, maximise="saving")
+    assert of_key.sources["targets"] == "key"
+    assert one.plan(Given(request=controls(weights="cost"))).targets is None
+    both = level(targets=BOUNDS, weights="cost")
+    assert planner().plan(Given(key=both)).targets == Targets(0.02, 4.0)
+
+
+def test_a_request_sets_no_targets_and_no_weights_against_fixed_ones():
+    said = planner().plan(Given(request=controls(targets=BOUNDS))).refused
+    assert "its key or team may" in said[0]
+    held = Given(key=level(targets=BOUNDS, fixed=["targets"]), request=controls(weights="quality"))
+    plan = planner().plan(held)
+    assert plan.targets is not None
+    assert plan.refused[0].startswith("weights: targets are fixed by the key")
+
+
+def test_targets_pass_no_bound_of_the_operator():
+    capped = planner(overrides={"caps": {"targets.cost_usd_per_1k": {"max": 0.01}}})
+    plan = capped.plan(Given(key=level(targets=BOUNDS)))
+    assert plan.targets is None
+    assert "targets.cost_usd_per_1k: must be at most 0.01 here" in plan.bounded[0]
+    weighed = planner(overrides={"caps": {"weights.quality": {"max": 0.5}}})
+    assert weighed.plan(Given(key=level(targets=BOUNDS))).targets is None
+    fixed = Given(level(weights="cost", fixed=["weights"]), level(targets=BOUNDS))
+    assert planner().plan(fixed).targets is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"maximise": "speed"}, {"cost_usd_per_1k": 0}, {"quality_min": 2}, {"cost": 1}]
+)
+def test_targets_without_sense_are_named(wrong):
+    with pytest.raises(SettingsError, match="targets"):
+        parse_settings({"targets": wrong}, "router_settings.routing_strategy_args")
+
+
+@settings(max_examples=100)
+@given(team=values, key=values, request=values)
+def test_without_targets_a_plan_is_what_it_would_be_if_there_were_none(team, key, request):
+    plan = planner().plan(Given(level(**team), level(**key), controls(**request)))
+    assert plan.targets is None
+    assert isinstance(plan.objective, JointScore | Priced)

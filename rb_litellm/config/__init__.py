@@ -11,6 +11,7 @@ from rb_litellm.config.decision import (
     PriceSettings,
     PriorityWait,
     SloSettings,
+    TargetSettings,
 )
 from rb_litellm.config.deployment import DeploymentSettings, parse_deployment
 from rb_litellm.config.errors import SettingsError, explain, shown
@@ -54,6 +55,7 @@ __all__ = [
     "SettingsError",
     "ShadowEvaluationSettings",
     "SloSettings",
+    "TargetSettings",
     "Usd",
     "WeightsSetting",
     "explain",

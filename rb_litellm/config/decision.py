@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rb_litellm.config.values import Milliseconds, Settings
+from rb_litellm.config.values import Milliseconds, Settings, Usd
 from rb_litellm.core.admission import wait_limit
 from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.exploration import ExplorationRule
 from rb_litellm.core.slo import RELAX, STEPS, LimitName, Mode
+from rb_litellm.core.targets.stated import Maximised, Targets
 
 
 class PriceSettings(Settings):
@@ -46,6 +47,28 @@ class SloSettings(Settings):
         if list(self.steps) != sorted(self.steps):
             raise ValueError(f"steps must rise: {self.steps}")
         return self
+
+
+class TargetSettings(Settings):
+    """Targets in place of weights, which follow from what requests cost, take and are worth."""
+
+    cost_usd_per_1k: Usd | None = Field(default=None, description="The most that 1,000 requests may cost.")
+    e2e_p95_s: float | None = Field(
+        default=None, gt=0.0, le=86_400.0, description="Time within which 95 of 100 requests are answered."
+    )
+    quality_min: float | None = Field(
+        default=None, gt=0.0, le=1.0, description="The least mean of predicted quality."
+    )
+    maximise: Maximised = Field(default="quality", description="What is best within these bounds.")
+
+    @model_validator(mode="after")
+    def _bound(self) -> TargetSettings:
+        self.stated()
+        return self
+
+    def stated(self) -> Targets:
+        """The same in the form of `core`."""
+        return Targets(self.cost_usd_per_1k, self.e2e_p95_s, self.quality_min, self.maximise)
 
 
 class PriorityWait(Settings):

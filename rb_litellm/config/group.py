@@ -13,6 +13,7 @@ from rb_litellm.config.decision import (
     ExplorationSettings,
     PriceSettings,
     SloSettings,
+    TargetSettings,
 )
 from rb_litellm.config.errors import SettingsError, explain
 from rb_litellm.config.grades import FeedbackSettings, ShadowEvaluationSettings
@@ -59,6 +60,13 @@ class RouteBalanceSettings(Settings):
         default="score", description="score: relative to the candidates. priced: in US dollars."
     )
     prices: PriceSettings = PriceSettings()
+    targets: TargetSettings | None = Field(
+        default=None, description="Bounds on many requests together, in place of weights."
+    )
+    usd_per_day: Usd | None = Field(
+        default=None,
+        description="What a day's requests should cost: from 80% of it on the weights shift to cost.",
+    )
     slo: SloSettings = SloSettings()
     max_cost_usd: Usd | None = Field(default=None, description="The most that one request may cost.")
     admission: AdmissionSettings | None = None

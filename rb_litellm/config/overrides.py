@@ -30,6 +30,8 @@ ControlName = Literal[
     "slo_mode",
     "max_cost_usd",
     "priority",
+    "targets",
+    "usd_per_day",
 ]
 CapName = Literal[
     "weights.quality",
@@ -44,6 +46,10 @@ CapName = Literal[
     "theta",
     "max_cost_usd",
     "priority",
+    "targets.cost_usd_per_1k",
+    "targets.e2e_p95_s",
+    "targets.quality_min",
+    "usd_per_day",
 ]
 
 

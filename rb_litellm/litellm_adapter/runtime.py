@@ -31,6 +31,7 @@ from rb_litellm.core.latency_learning import LatencyLearner
 from rb_litellm.core.prefix_memory import PrefixMemory
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
+from rb_litellm.litellm_adapter.shared.day_spend import FLUSH_S, DaySpend
 from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
 from rb_litellm.litellm_adapter.shared.failure_share import GuardedFailures
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
@@ -41,11 +42,14 @@ from rb_litellm.litellm_adapter.shared.lone_grades import LoneGrades
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
+from rb_litellm.litellm_adapter.shared.target_share import GuardedTargets
+from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 from rb_litellm.litellm_adapter.shared.usage_share import GuardedUsage
 from rb_litellm.litellm_adapter.shared.weights_notice import WeightsNotice
 from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.exchange.redis_sums import RedisSums
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
@@ -96,6 +100,11 @@ class Runtime:
         self.sharing.failures = GuardedFailures(self.balancer.beliefs, self.lock)
         self.sharing.learned = GuardedLearned(self.balancer.beliefs, self.lock, clock)
         self.sharing.grades = self.learning
+        self.targets = GuardedTargets(self.lock)
+        self.sharing.targets = self.targets
+        self.day_spend = DaySpend(self.lock)
+        self._sums: RedisSums | None = None
+        self._spending = PeriodicTask(FLUSH_S, self._flush_spend)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded, "learning")
         self._predictors = Predictors(partial(self.failed, "predictor"), self.learning)
         self._redis = RedisSettingsArgs()
@@ -140,6 +149,7 @@ class Runtime:
         """Exchange loads, read servers and look at predictors' folders where a loop runs. Cheap."""
         self.sharing.ensure_started()
         self.scraping.ensure_started(self.reckoner)
+        self._spending.ensure_started()
         self._predictors.ensure_started()
 
     def settle_grades(self) -> None:
@@ -190,6 +200,18 @@ class Runtime:
         """Count an internal error."""
         self.counters.failure(what, error, self.clock())
 
+    def _flush_spend(self) -> None:
+        """Tell and read what days have cost, where workers share a Redis."""
+        try:
+            redis = self.sharing.redis
+            if redis is None:
+                return
+            if self._sums is None or self._sums.settings != redis:
+                self._sums = RedisSums(redis)
+            self.day_spend.flush(self._sums, self.sharing.origin, partial(self.failed, "day spend"))
+        except Exception as error:  # noqa: BLE001  a chore must not raise
+            self.failed("day spend", error)
+
     def _told(self, deployments: Sequence[str], server: ServerStatus) -> None:
         """A server has told its load or its slots."""
         with self.lock:
@@ -201,6 +223,8 @@ class Runtime:
     def _learn(self, outcome: Outcome) -> None:
         if outcome.error is None and outcome.timed:
             self.scraping.answered(outcome.deployment)
+        self.targets.finished(outcome)
+        self.day_spend.finished(outcome)
         self.balancer.beliefs.learn(outcome)
         self.balancer.settle(outcome, self.clock())
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.balancer import Assignment, RoutingRequest
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
-from rb_litellm.controls import Plan, Planner
+from rb_litellm.controls import Level, Plan, Planner
 from rb_litellm.core.admission import Admission
 from rb_litellm.core.breakdown import Refusal
 from rb_litellm.core.filters import Limits
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.scoring import Objective
+from rb_litellm.core.targets.landing import landed, shift
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.request.access import permitted
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance, allowance_of, clamp
-from rb_litellm.litellm_adapter.request.caller import caller_of, is_admin, owner_of
+from rb_litellm.litellm_adapter.request.caller import caller_of, is_admin, owner_of, owner_of_key
 from rb_litellm.litellm_adapter.request.controls import given_to
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.key_weights import of_key
@@ -35,6 +36,7 @@ from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
+from rb_litellm.litellm_adapter.shared.target_share import Steered, words
 from rb_litellm.litellm_adapter.worker import Worker, worker
 from rb_litellm.predictors.model import PredictorError
 from rb_litellm.predictors.registry import PredictionSource
@@ -58,6 +60,10 @@ class PendingRequest:
     allowance: Allowance | None
     """and comes of this."""
     entries: Sequence[Entry]
+    steered: Steered | None
+    """What steers its weights; None without targets."""
+    spender: str | None
+    """On whose day's dollars its cost counts; None where none are set."""
     arrival: Arrival
     request_kwargs: dict[str, Any] | None
     responses: bool
@@ -204,9 +210,14 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             **explanation(
                 placed, deployments, self.planner.plan(given_to(request_kwargs)), arrival.max_tokens
             ),
+            **({} if pending.steered is None else {"targets": self._targets_told(pending.steered)}),
             "predictor": predictions.version,
             "state_age_s": self._runtime.sharing.age_s(now),
         }
+
+    def _targets_told(self, steered: Steered) -> dict[str, Any]:
+        standing = self._runtime.targets.standing(steered)
+        return {name: asdict(stands) for name, stands in standing.items()}
 
     def _pending(
         self,
@@ -223,10 +234,21 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         arrival.weights_from = plan.sources.get("weights", "settings")
         responses = messages is None and input is not None
         body = input if responses else messages
+        steered = None if plan.targets is None else self._steered(plan, arrival, request_kwargs)
+        objective = plan.objective if steered is None else self._runtime.targets.objective(steered)
+        spender = None
+        if plan.usd_per_day is not None:
+            spender = self._owner(plan.sources.get("usd_per_day"), arrival, request_kwargs)
+            spent_usd = self._runtime.day_spend.spent_usd(spender)
+            by = shift(spent_usd, plan.usd_per_day)
+            objective = landed(objective, by)
+            arrival.day = f"{spent_usd:.6g} of {plan.usd_per_day:.6g} USD, shifted {by:g}"
         return PendingRequest(
             prompt=prompt,
             candidates=tuple(self._runtime.catalog.facts(entries)),
-            objective=plan.objective,
+            objective=objective,
+            steered=steered,
+            spender=spender,
             limits=self._limits(plan),
             allowance=None
             if plan.max_cost_usd is None
@@ -236,6 +258,23 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             request_kwargs=request_kwargs,
             responses=responses,
         )
+
+    def _steered(self, plan: Plan, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> Steered:
+        assert plan.targets is not None
+        level = plan.sources.get("targets")
+        arrival.weights_from = f"targets of the {level or 'settings'}"
+        owner = self._owner(level, arrival, request_kwargs)
+        steered = self._runtime.targets.steered(plan.targets, owner)
+        arrival.targets = words(self._runtime.targets.standing(steered))
+        return steered
+
+    @staticmethod
+    def _owner(level: Level | None, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> str:
+        """Whose it is that a level has set: a key's, a team's, or that of the model name asked for."""
+        if level is None:
+            return arrival.requested
+        caller = caller_of(request_kwargs)
+        return f"{level} {owner_of_key(caller) if level == 'key' else owner_of(caller)}"
 
     def _owned(self, prompt: Prompt, caller: Any) -> Prompt:
         """The prompt as its caller's: what others sent, or call their sessions, has nothing to do with it."""
@@ -294,7 +333,11 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             return placed
         self._hold_budget(pending, placed)
         chosen = pending.entries[pending.candidates.index(placed.deployment)]
-        self._accounting.open_attempt(pending.arrival, placed, predictor, now)
+        attempt = self._accounting.open_attempt(pending.arrival, placed, predictor, now)
+        if pending.spender is not None:
+            self._runtime.day_spend.sent(pending.spender, pending.arrival.known_id, attempt)
+        if pending.steered is not None:
+            self._runtime.targets.decided(pending.steered, pending.arrival.known_id, attempt, placed.decision)
         return chosen
 
     @staticmethod

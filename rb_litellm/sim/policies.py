@@ -10,11 +10,12 @@ from rb_litellm.core.affinity import AffinityRule
 from rb_litellm.core.exploration import RECOVERY, ExplorationRule
 from rb_litellm.core.scoring import PRESETS, Norm, QualityNorm, Weights
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim import controlled, oracle_bounds
+from rb_litellm.sim import controlled, oracle_bounds, targeted
 from rb_litellm.sim.baseline_policies import PeakEwma, RoundRobin, ShortestQueue
 from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.memory import Trained
 from rb_litellm.sim.policy import Policy
+from rb_litellm.sim.rivals import names as rivals
 from rb_litellm.sim.routebalance_policy import Arms, Decoupled, OraclePredictions, RouteBalance
 from rb_litellm.sim.routers import Classifier, Clusters, ModelChooser, ThenShortestQueue, WinRate
 from rb_litellm.sim.workload import Corpus, Request
@@ -54,12 +55,14 @@ NAMES = (
     *(f"routebalance:PRESET[:paper]+{method}" for method in _EXPLORATION),
     *(f"routebalance-{arm}" for arm in (*_ARMS, "priors")),
     *controlled.NAMES,
+    *targeted.NAMES,
     "decoupled-predictive",
     *(f"litellm:{strategy}" for strategy in _LITELLM),
     "round-robin",
     "jsq",
     "power-of-2",
     "peak-ewma",
+    *rivals.NAMES,
     *(f"{router}+jsq[=THRESHOLD][:serial]" for router in _CHOOSERS),
     "oracle",
     *oracle_bounds.NAMES,
@@ -115,6 +118,8 @@ def make_policy(name: str, around: Surroundings, requests: Sequence[Request], se
         return PeakEwma(deployments, seed)
     if name == "power-of-2":
         return ShortestQueue(deployments, seed, samples=2)
+    if (theirs := rivals.rival(name, cluster, around.workers, seed)) is not None:
+        return theirs
     if name.removeprefix("litellm:") in _LITELLM and name.startswith("litellm:"):
         from rb_litellm.sim.litellm_policies import LiteLLMStrategy
 
@@ -134,6 +139,7 @@ def _route_balance(name: str, around: Surroundings, seed: int) -> RouteBalance:
     weights, arms, predictions = PRESETS["balanced"], Arms(), around.predictions
     shown, norm = name, around.norm
     exploration: ExplorationRule | None = RECOVERY
+    targets = targeted.targets(name)
     name, _, method = name.partition("+")
     if method:
         if method not in _EXPLORATION:
@@ -144,11 +150,11 @@ def _route_balance(name: str, around: Surroundings, seed: int) -> RouteBalance:
     objective, limits = controlled.controls(name) or (None, None)
     if name == "routebalance-priors":
         predictions = PredictionSource()
-    elif name.startswith("routebalance-") and objective is None:
+    elif name.startswith("routebalance-") and objective is None and targets is None:
         if name.removeprefix("routebalance-") not in _ARMS:
             raise _unknown(name)
         arms = _ARMS[name.removeprefix("routebalance-")]
-    elif name != "routebalance" and objective is None:
+    elif name != "routebalance" and objective is None and targets is None:
         weights = _weights(name)
     return RouteBalance(
         shown,
@@ -164,6 +170,7 @@ def _route_balance(name: str, around: Surroundings, seed: int) -> RouteBalance:
         seed=seed,
         objective=objective,
         limits=limits,
+        targets=targets,
     )
 
 

@@ -24,9 +24,13 @@ class PrefixCache:
 
     def held(self, prefix: Sequence[int]) -> int:
         """How many leading blocks of the prefix are held; they count as used now."""
-        count = next((n for n, block in enumerate(prefix) if block not in self._blocks), len(prefix))
+        count = self.leading(prefix)
         self.keep(prefix[:count])
         return count
+
+    def leading(self, prefix: Sequence[int]) -> int:
+        """How many leading blocks of the prefix are held; looking does not use them."""
+        return next((n for n, block in enumerate(prefix) if block not in self._blocks), len(prefix))
 
     def keep(self, blocks: Sequence[int]) -> None:
         """Hold these blocks from now on."""

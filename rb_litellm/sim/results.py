@@ -15,6 +15,15 @@ from rb_litellm.sim.engine import Served, Timeline
 
 
 @dataclass(frozen=True)
+class Repriced:
+    """From `from_s` on, `tiers` (by number) cost `factor` times as much."""
+
+    from_s: float
+    tiers: tuple[int, ...]
+    factor: float
+
+
+@dataclass(frozen=True)
 class RunResult:
     """One run. Arrays have one entry per answered request, in order of arrival; times in s."""
 
@@ -52,6 +61,7 @@ class RunResult:
         timeline: Timeline | None = None,
         deciding_wall_s: float = 0.0,
         slo_e2e_s: float | None = None,
+        repriced: Repriced | None = None,
     ) -> RunResult:
         """Figures of what became of all requests."""
         tier_of = [n for n, tier in enumerate(cluster.tiers) for _ in range(tier.instances)]
@@ -65,6 +75,10 @@ class RunResult:
             ],
             dtype=np.float64,
         ).reshape(-1, 3)
+        cost_usd = (tokens * prices[tiers]).sum(axis=1)
+        if repriced is not None:
+            later = np.array([s.decided_s >= repriced.from_s for s in whole])
+            cost_usd[later & np.isin(tiers, repriced.tiers)] *= repriced.factor
         return cls(
             policy=policy,
             rate=rate,
@@ -73,7 +87,7 @@ class RunResult:
             e2e_s=np.array([s.e2e_s for s in whole]),
             ttft_s=np.array([s.ttft_s for s in whole]),
             quality=np.array([s.request.quality[t] for s, t in zip(whole, tiers, strict=True)]),
-            cost_usd=(tokens * prices[tiers]).sum(axis=1),
+            cost_usd=cost_usd,
             tier=tiers,
             deployment=np.array([s.deployment for s in whole], dtype=np.int64),
             tiers=tuple(tier.name for tier in cluster.tiers),

@@ -28,6 +28,8 @@ from rb_litellm.core.learned import LearnedTimes
 from rb_litellm.core.measurement import measured
 from rb_litellm.core.scoring import JointScore, Norm, Objective, QualityNorm, Weights, score
 from rb_litellm.core.streams import Progress
+from rb_litellm.core.targets.book import TargetBook
+from rb_litellm.core.targets.stated import Targets
 from rb_litellm.core.types import (
     BoolArray,
     FloatArray,
@@ -93,7 +95,9 @@ class RouteBalance:
         seed: int = 0,
         objective: Objective | None = None,
         limits: Limits | None = None,
+        targets: Targets | None = None,
     ) -> None:
+        """With `targets`, their controller decides by what each request is scored, not `objective`."""
         self.name = name
         self.workers = workers
         self.tick_s: float | None = gauges_s if workers > 1 else 1.0
@@ -108,6 +112,7 @@ class RouteBalance:
         self._exploration = exploration
         self._objective: Objective = objective or (joint if arms.burden else _WithoutBurden(joint))
         self._limits = limits
+        self._targets = targets
         self._predictions = predictions
         self._arms = arms
         self._workers = [_Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
@@ -115,6 +120,8 @@ class RouteBalance:
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
         """Place the batch and open an attempt for each request."""
         its = self._workers[worker]
+        if self._targets is not None:
+            self._objective = its.book.objective(self.name, self._targets)
         routing_requests = self._routing_requests(batch)
         if self._arms.sequential:
             placed = its.balancer.decide(routing_requests, self._predictions, now)
@@ -127,6 +134,8 @@ class RouteBalance:
             if isinstance(assignment, Refusal):
                 continue
             decision = assignment.decision
+            if self._targets is not None:
+                its.book.decided(self.name, self._targets, request.number, decision)
             its.ledger.open(
                 its.attempt(request),
                 assignment.deployment.id,
@@ -182,6 +191,15 @@ class RouteBalance:
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """Close the attempt and learn from it."""
         its = self._workers[worker]
+        if self._targets is not None:
+            facts = self._deployments[deployment]
+            cost = facts.input_usd_per_token * request.prompt.input_tokens
+            cost += facts.output_usd_per_token * output_tokens
+            its.book.finished(
+                request.number,
+                cost if output_tokens else 0.0,
+                now - request.arrival_s if output_tokens else None,
+            )
         key = its.ledger.latest_open(str(request.number))
         if key is None:
             return
@@ -201,10 +219,14 @@ class RouteBalance:
                 its.observe_streams(now)
             if self.workers > 1:
                 sums, rates = its.ledger.sums(now), its.ledger.decode_rates()
-                gauges.append(StoredGauge(its.name, 0.0, encode(its.index, sums, rates, now)))
+                gauges.append(
+                    StoredGauge(its.name, 0.0, encode(its.index, sums, rates, now, targets=its.book.told()))
+                )
         for n, its in enumerate(self._workers):
             if self.workers > 1:
-                its.peers.update([decode(g) for m, g in enumerate(gauges) if m != n], now)
+                others = [decode(g) for m, g in enumerate(gauges) if m != n]
+                its.peers.update(others, now)
+                its.book.heard({gauge.origin: gauge.targets for gauge in others})
 
     def predicted(self, worker: int, request: Request) -> Prediction:
         """What was predicted at the request's last decision."""
@@ -249,6 +271,7 @@ class _Worker:
         elif not arms.reckoning:
             reckoner = _WithoutDeadReckoning(self.index, self.ledger, self.peers)
         self.balancer = Balancer(reckoner, LatencyLearner(), random)
+        self.book = TargetBook()
         self.predicted: dict[int, Prediction] = {}
         self._observed_s = 0.0
 

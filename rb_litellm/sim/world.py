@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from rb_litellm.sim.conversations import conversations
 from rb_litellm.sim.engine import Incident, Simulation
 from rb_litellm.sim.memory import RememberedPredictions, Trained
 from rb_litellm.sim.policies import Surroundings, make_policy
-from rb_litellm.sim.results import RunResult
+from rb_litellm.sim.results import Repriced, RunResult
 from rb_litellm.sim.training import known_prompts, prediction_source
 from rb_litellm.sim.workload import Corpus, Request, arrivals, read_corpus, requests, trace
 
@@ -52,6 +53,8 @@ class Run:
     incidents: tuple[Incident, ...] = ()
     slo_e2e_s: float | None = None
     """Judge every request by this E2E."""
+    repriced: Repriced | None = None
+    """Other prices from some moment on; RouteBalance is told as by an operator's edit."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,15 @@ class World:
         asked = self._requests(run)
         policy = make_policy(run.policy, around, asked, run.seed)
         simulation = Simulation(
-            cluster, policy, asked, run.seed, incidents=run.incidents, sample_s=run.sample_s
+            cluster,
+            policy,
+            asked,
+            run.seed,
+            incidents=run.incidents,
+            sample_s=run.sample_s,
+            events=()
+            if run.repriced is None
+            else [(run.repriced.from_s, partial(_tell, policy, run, cluster))],
         )
         started = time.perf_counter()
         served = simulation.run()
@@ -102,6 +113,7 @@ class World:
             simulation.timeline,
             simulation.deciding_wall_s,
             run.slo_e2e_s,
+            run.repriced,
         )
 
     def _requests(self, run: Run) -> list[Request]:
@@ -144,6 +156,23 @@ class WorldFiles:
         cluster = with_means(self.cluster, train)
         source = PredictionSource() if self.by_priors else prediction_source(predictor, cluster)
         return World(cluster, train, test, RememberedPredictions(source))
+
+
+def _tell(policy: Any, run: Run, cluster: Cluster, simulation: Simulation) -> None:
+    """The policy's deployments cost what the run says from now on, if it takes such news."""
+    assert run.repriced is not None
+    if not hasattr(policy, "replace_deployment"):
+        return
+    facts = [deployment for tier in cluster.tiers for deployment in tier.deployments()]
+    for number, tier in enumerate(simulation.tier_of):
+        if tier in run.repriced.tiers:
+            old = facts[number]
+            dearer = replace(
+                old,
+                input_usd_per_token=old.input_usd_per_token * run.repriced.factor,
+                output_usd_per_token=old.output_usd_per_token * run.repriced.factor,
+            )
+            policy.replace_deployment(number, dearer)
 
 
 def run_all(

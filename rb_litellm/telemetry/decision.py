@@ -25,6 +25,8 @@ MAX_CANDIDATES = 5
 """Candidates in a record."""
 MAX_NAME = 128
 """Characters of a deployment's or model's name in a record."""
+MAX_TARGETS = 256
+"""Characters of how targets stand."""
 _LOOK_AT = 64
 """The best candidates that are searched for further models to show."""
 
@@ -89,6 +91,10 @@ class DecisionRecord:
     """The score's terms and weights; None where the fallback rule chose."""
     weights_from: str = ""
     """Where the weights come from: `settings`, or a level that outranks them."""
+    targets: str = ""
+    """How the targets that steer its weights stood, in words; empty without targets."""
+    day: str = ""
+    """How much of the day's dollars was spent, in words; empty where none are set."""
     removed: Mapping[str, int] = field(default_factory=dict)
     """Number of candidates that each filter removed; LiteLLM's own filters come before and do not count."""
     relaxed: tuple[str, ...] = ()
@@ -223,6 +229,10 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
     if record.weighing is not None:
         document["weights"] = dict(record.weighing.rounded)
         document["weights_from"] = record.weights_from
+    if record.targets:
+        document["targets"] = record.targets[:MAX_TARGETS]
+    if record.day:
+        document["day"] = record.day
     if record.top:
         document["top"] = list(record.top)
     if record.limits:

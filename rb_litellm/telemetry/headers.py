@@ -26,6 +26,10 @@ def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> 
         headers["x-routebalance-e2e-ms"] = f"{predicted.e2e_s * 1000:.1f}"
         if record.priced:
             headers["x-routebalance-cost-usd"] = f"{predicted.cost_usd:.8f}"
+    if record.targets:
+        headers["x-routebalance-targets"] = record.targets
+    if record.day:
+        headers["x-routebalance-day"] = record.day
     if record.budget_usd is not None:
         headers["x-routebalance-budget-usd"] = f"{record.budget_usd:.10g}"
         if spent_usd is not None:

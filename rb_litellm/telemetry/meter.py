@@ -56,11 +56,22 @@ class DriftFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetFigure:
+    """One target of one owner."""
+
+    owner: str
+    target: str
+    figures: Mapping[str, float]
+    """`bound`, `present`, `best` and `price`."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFigures:
     """One worker now; counts are since its start."""
 
     deployments: Sequence[DeploymentFigures] = ()
     drift: Sequence[DriftFigure] = ()
+    targets: Sequence[TargetFigure] = ()
     open_attempts: int = 0
     closed: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
@@ -123,6 +134,9 @@ class Meter:
             m.slowdown.labels(*labels).set(d.slowdown)
             m.slots.labels(*labels).set(d.slots)
         self._show_drift(now.drift)
+        for target in now.targets:
+            for figure, value in target.figures.items():
+                m.target.labels(m.owner(target.owner), target.target, figure).set(value)
         m.open_attempts.set(now.open_attempts)
         for cause, count in now.closed.items():
             m.closed.labels(cause).inc(self._more("closed", cause, count))

@@ -18,6 +18,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 PREFIX = "routebalance_"
 MAX_DEPLOYMENTS = 512
 MAX_MODELS = 128
+MAX_OWNERS = 128
+"""Owners of targets."""
 OTHER = "other"
 
 _DECISION_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
@@ -49,6 +51,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.model = Known(MAX_MODELS)
+        self.owner = Known(MAX_OWNERS)
         self.deployment = Known(MAX_DEPLOYMENTS)
 
         def counter(name: str, text: str, labels: Iterable[str] = ()) -> Counter:
@@ -154,6 +157,13 @@ class Metrics:
             "Evidence that ttft and tpot of a deployment, or output_tokens of a model (no deployment), have "
             "left their predictions: drift from 12 on, when the log says what to do; at most 24",
             (*by_deployment, "figure"),
+        )
+
+        self.target = gauge(
+            "target",
+            "How a target stands: its bound, the present figure, the best there is, and its price; the owner "
+            "is a model name asked for, or a key or team by a hash",
+            ("owner", "target", "figure"),
         )
 
         self.slo_attempts = counter(

@@ -6,11 +6,16 @@ import json
 import platform
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rb_litellm.cli.screen import Screen, progress_bar
+
+if TYPE_CHECKING:
+    from rb_litellm.sim.world import Run
 
 
 @click.command(context_settings={"show_default": True})
@@ -34,7 +39,7 @@ from rb_litellm.cli.screen import Screen, progress_bar
 @click.option(
     "--trace",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read this file of a trace, for `azure` and `mooncake`.",
+    help="Read this file of a trace, for `azure`, `targets` and `mooncake`.",
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Run in so many processes.")
 @click.option(
@@ -63,8 +68,8 @@ def experiment(
 ) -> None:
     """Carry out an experiment.
 
-    NAME is cluster, paper-table, front, litellm, bursts, scale, azure, ablations, slo, incidents or
-    mooncake.
+    NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
+    incidents or mooncake.
     """
     if name == "incidents":
         _incidents(seeds, as_json, as_markdown, quiet)
@@ -179,7 +184,10 @@ def _mooncake(trace: Path | None, requests: int, as_json: bool, as_markdown: boo
             block.show(Screen())
 
 
-def _settings(run: object) -> dict[str, object]:
+def _settings(run: Run) -> dict[str, object]:
     """What distinguishes a run beside policy, rate and seed."""
     names = ("arrivals", "workload", "deployments", "workers", "gauges_s")
-    return {name: getattr(run, name) for name in names}
+    changes = [asdict(incident) for incident in run.incidents]
+    if run.repriced is not None:
+        changes.append(asdict(run.repriced))
+    return {**{name: getattr(run, name) for name in names}, "changes": changes}

@@ -60,10 +60,10 @@ class Accounting:
         predictor: str | None,
         now: float,
         would: Assignment | Refusal | None = None,
-    ) -> None:
+    ) -> int:
         """Count an assigned request as load and keep the record of its decision; `now` on the clock.
 
-        In shadow mode, `would` is what would have been decided.
+        In shadow mode, `would` is what would have been decided. Returns the number of the attempt.
         """
         call_id, runtime = arrival.known_id, self._runtime
         with runtime.lock:
@@ -92,6 +92,7 @@ class Accounting:
             )
             # Threads without an event loop have nobody else to do it.
             self.expire()
+        return key.attempt
 
     def open_unpredicted(self, arrival: Arrival, entry: dict[str, Any], candidates: int) -> None:
         """Count a request that the fallback rule has placed on this LiteLLM entry."""

@@ -73,6 +73,8 @@ class DecisionPublisher:
                 predictor=predictor,
                 state_age_s=state_age_s,
                 duration_s=duration_s,
+                targets=arrival.targets,
+                day=arrival.day,
                 budget_usd=arrival.budget_usd,
                 max_tokens=arrival.max_tokens,
                 would=would,

@@ -14,7 +14,7 @@ from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
 from rb_litellm.litellm_adapter.worker import Worker
-from rb_litellm.telemetry.meter import DeploymentFigures, DriftFigure, WorkerFigures
+from rb_litellm.telemetry.meter import DeploymentFigures, DriftFigure, TargetFigure, WorkerFigures
 from rb_litellm.version import __version__
 
 REPORT_EVERY_S = 1.0
@@ -72,6 +72,7 @@ class MetricsReport:
             return WorkerFigures(
                 deployments=self._deployments(served, now),
                 drift=self._drift(served),
+                targets=_targets(runtime.targets.shown()),
                 open_attempts=len(runtime.ledger),
                 closed=dict(runtime.ledger.closed),
                 failures=dict(runtime.counters.failures),
@@ -131,3 +132,14 @@ class MetricsReport:
         return self._runtime.catalog.facts(
             [entry for entry in entries if None in models or entry.get("model_name") in models]
         )
+
+
+def _targets(shown: Sequence[dict[str, Any]]) -> list[TargetFigure]:
+    return [
+        TargetFigure(owner["owner"], name, {figure: stands[figure] for figure in _FIGURES})
+        for owner in shown
+        for name, stands in owner["targets"].items()
+    ]
+
+
+_FIGURES = ("bound", "present", "best", "price")

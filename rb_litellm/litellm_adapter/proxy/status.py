@@ -107,6 +107,7 @@ class Status:
             "own_in_flight": self._own_in_flight(now),
             "servers": self._servers(now),
             "predictors": runtime.predictor_versions(),
+            "targets": runtime.targets.shown(),
             "recent": summary,
             **self._tiers(deployments, recent, summary["deployments"], now),
         }

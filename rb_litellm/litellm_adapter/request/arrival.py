@@ -27,6 +27,10 @@ class Arrival:
     """What links the picks and callbacks of one call; None until it is found out."""
     weights_from: str = "settings"
     """Who set the weights that it is decided by."""
+    targets: str = ""
+    """How the targets stand that it is decided under; empty without."""
+    day: str = ""
+    """How much of the day's dollars is spent, and how far its weights have shifted; empty without such."""
     budget_usd: float | None = None
     key_weights: Mapping[str, float] | None = None
     """Weights of its key or team by deployment id, where these name any."""

@@ -61,7 +61,7 @@ def explanation(
     breakdown = placed.breakdown if isinstance(placed, Refusal) else placed.decision.breakdown
     told: dict[str, Any] = {
         "chosen": None if isinstance(placed, Refusal) else placed.deployment.id,
-        "objective": "score" if isinstance(plan.objective, JointScore) else "priced",
+        "objective": _objective(plan),
         "weights": {term.name: term.weight for term in breakdown.terms},
         "set_by": dict(plan.sources),
         "ignored": [*plan.refused, *plan.bounded],
@@ -90,6 +90,12 @@ def explanation(
             for f in found
         ]
     return told
+
+
+def _objective(plan: Plan) -> str:
+    if plan.targets is not None:
+        return "targets"
+    return "score" if isinstance(plan.objective, JointScore) else "priced"
 
 
 def _told(breakdown: ScoreBreakdown) -> list[int]:

@@ -22,6 +22,7 @@ from rb_litellm.state.exchange.shared import (
     GradeShare,
     LearnedShare,
     PrefixShare,
+    TargetShare,
     UsageShare,
 )
 from rb_litellm.state.index import DeploymentIndex
@@ -50,6 +51,7 @@ class Sharing:
         self._prefixes = prefixes
         self.learned = learned
         self.grades: GradeShare | None = None
+        self.targets: TargetShare | None = None
         self.failures = failures
         """What else workers share, from the next start on."""
         self._usage = usage
@@ -139,6 +141,7 @@ class Sharing:
             grades=self.grades,
             usage=self._usage,
             failures=self.failures,
+            targets=self.targets,
             driven=partial(LOOP_HOLDS.driven, "exchange"),
         )
 

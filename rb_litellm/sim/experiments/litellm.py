@@ -19,7 +19,6 @@ STRATEGIES = (
     "usage-based-routing-v2",
     "cost-based-routing",
 )
-_FIGURES = ("quality", "mean_e2e_s", "cost_usd_per_1k")
 
 
 def runs(scale: Scale) -> list[Run]:
@@ -58,7 +57,9 @@ def _against(measured: Measured, choices: Sequence[str], called: str) -> Block:
     for strategy in STRATEGIES:
         for rate in RATES:
             # The one whose worst figure is best; from zero on it is better or equal in all three.
-            margins = {p: _margins(measured, p, strategy, rate) for p in choices}
+            margins = {
+                p: measured.margins(f"routebalance:{p}", f"litellm:{strategy}", rate=rate) for p in choices
+            }
             best = max(choices, key=lambda p: min(margins[p]))
             quality, e2e, cost = margins[best]
             rows.append((strategy, f"{rate:g}/s", best, f"{quality:+.1%}", f"{-e2e:+.1%}", f"{-cost:+.1%}"))
@@ -79,15 +80,6 @@ def _against(measured: Measured, choices: Sequence[str], called: str) -> Block:
             ),
         ),
     )
-
-
-def _margins(measured: Measured, preset: str, strategy: str, rate: float) -> tuple[float, float, float]:
-    """Relative gains in quality, E2E and cost: positive is better."""
-    quality, e2e, cost = (
-        measured.ratio(f"routebalance:{preset}", f"litellm:{strategy}", f, rate=rate).median for f in _FIGURES
-    )
-    # Figures are printed and rounded to 5 digits: less is no difference.
-    return round(quality - 1.0, 5), round(1.0 - e2e, 5), round(1.0 - cost, 5)
 
 
 EXPERIMENT = Named("litellm", "LiteLLM's own strategies", runs, blocks)

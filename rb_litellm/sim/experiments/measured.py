@@ -54,6 +54,15 @@ class Measured:
         """A policy's figure minus another's, seed by seed."""
         return difference(self.results(policy, **where), self.results(base, **where), figure)
 
+    def margins(self, policy: str, base: str, **where: object) -> tuple[float, float, float]:
+        """A policy's relative gains over another in quality, mean E2E and cost: positive is better."""
+        quality, e2e, cost = (
+            self.ratio(policy, base, figure, **where).median
+            for figure in ("quality", "mean_e2e_s", "cost_usd_per_1k")
+        )
+        # Figures are printed and rounded to 5 digits: less is no difference.
+        return round(quality - 1.0, 5), round(1.0 - e2e, 5), round(1.0 - cost, 5)
+
     def policies(self) -> list[str]:
         """All policies in the order of their first run."""
         return list(dict.fromkeys(run.policy for run, _ in self.pairs))

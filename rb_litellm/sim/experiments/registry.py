@@ -9,7 +9,19 @@ from rb_litellm.sim.experiments.measured import Measured, Named, Scale
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.world import WorldFiles, run_all
 
-NAMES = ("cluster", "paper-table", "front", "litellm", "bursts", "scale", "azure", "ablations", "slo")
+NAMES = (
+    "cluster",
+    "paper-table",
+    "front",
+    "litellm",
+    "rivals",
+    "bursts",
+    "scale",
+    "azure",
+    "ablations",
+    "slo",
+    "targets",
+)
 
 
 def named(name: str) -> Named:

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rb_litellm.core.targets.book import MAX_TOLD, Told
+from rb_litellm.core.targets.stated import NAMES
 from rb_litellm.core.types import FloatArray, InstanceState, Seen
 from rb_litellm.state.index import DeploymentIndex
 
@@ -69,6 +71,8 @@ class Gauge:
     """Requests and tokens of its last minute, of deployments with limits, by their names on the wire."""
     failing: Mapping[str, Seen] = field(default_factory=dict)
     """What it has seen of deployments that fail, by their names on the wire. Times are minus their ages."""
+    targets: Mapping[str, Told] = field(default_factory=dict)
+    """How far its requests were beyond targets, by the name of the controller; none where nobody sets any."""
 
 
 class GaugeError(ValueError):
@@ -92,12 +96,13 @@ def encode(
     prefixes: Mapping[int, Sequence[bytes]] = {},
     used: Mapping[int, tuple[float, float]] = {},
     failing: Mapping[int, Seen] = {},
+    targets: Mapping[str, Told] = {},
 ) -> bytes:
     """This worker's gauge; arrays have one row per row of the index.
 
     `prefixes` are the names, of PREFIX_BYTES each, of prefixes recently sent to a row;
     `used` are the requests and tokens of the last minute of a row with limits; `failing` is what was seen of
-    a row that fails, with times as minus their ages.
+    a row that fails, with times as minus their ages; `targets` is what is told of their controllers.
     """
     busy = state.in_flight.nonzero()[0]
     if busy.size > MAX_DEPLOYMENTS:
@@ -117,6 +122,8 @@ def encode(
             wire_name(ids[row]): [seen.failures, seen.answers, _age(seen.failed_s), _age(seen.answered_s)]
             for row, seen in list(failing.items())[:MAX_DEPLOYMENTS]
         }
+    if targets:
+        document["t"] = {name: [*told.excess, *told.log_prices] for name, told in targets.items()}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -139,8 +146,11 @@ def decode(stored: StoredGauge) -> Gauge:
         prefixes = {str(name): _unpacked(packed) for name, packed in document.get("p", {}).items()}
         used = {str(name): _used(*figures) for name, figures in document.get("u", {}).items()}
         failing = {str(name): _seen(*four) for name, four in document.get("f", {}).items()}
+        targets = {str(name): _told(figures) for name, figures in document.get("t", {}).items()}
+        if len(targets) > MAX_TOLD:
+            raise ValueError(f"{len(targets)} controllers of targets; at most {MAX_TOLD} are told")
         up_s = _amount(document["up"])
-        return Gauge(stored.origin, stored.age_s, loads, up_s, prefixes, used, failing)
+        return Gauge(stored.origin, stored.age_s, loads, up_s, prefixes, used, failing, targets)
     except GaugeError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -177,6 +187,13 @@ def _age(at_s: float) -> float | None:
 def _seen(failures: Any, answers: Any, failed: Any, answered: Any) -> Seen:
     failed_s, answered_s = (-math.inf if age is None else -_amount(age) for age in (failed, answered))
     return Seen(int(_amount(failures)), int(_amount(answers)), failed_s, answered_s)
+
+
+def _told(figures: Any) -> Told:
+    values = tuple(float(figure) for figure in figures)
+    if len(values) != 2 * len(NAMES) or not all(abs(value) < 1e12 for value in values):
+        raise ValueError(f"{str(figures)[:100]} says nothing of targets")
+    return Told(values[: len(NAMES)], values[len(NAMES) :])
 
 
 def _amount(value: Any) -> float:

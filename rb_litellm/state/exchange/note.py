@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rb_litellm.core.targets.book import Told
 from rb_litellm.core.types import InstanceState, Seen
 from rb_litellm.state.exchange.gauges import encode
 from rb_litellm.state.index import DeploymentIndex
@@ -24,20 +25,33 @@ class OwnNote:
         self._index = index
         self._prefixes: frozenset[tuple[int, bytes]] = frozenset()
         self._failing: dict[int, tuple[int, int, int, int]] = {}
+        self._targets: dict[str, Told] = {}
 
     def news(
-        self, prefixes: Mapping[int, Sequence[bytes]], failing: Mapping[int, Seen], now: float
+        self,
+        prefixes: Mapping[int, Sequence[bytes]],
+        failing: Mapping[int, Seen],
+        now: float,
+        targets: Mapping[str, Told] = {},
     ) -> bytes | None:
         """The note, a gauge without loads, where something in it is new or has ended; else None."""
-        if not prefixes and not failing and not self._failing and not self._prefixes:
+        if not (prefixes or failing or targets or self._failing or self._prefixes):
             return None
         sent = frozenset((row, name) for row, names in prefixes.items() for name in names)
         seen = {row: _fixed(one, now) for row, one in failing.items()}
-        if sent <= self._prefixes and seen == self._failing:
+        if sent <= self._prefixes and seen == self._failing and targets == self._targets:
             return None
-        self._prefixes, self._failing = sent, seen
+        self._prefixes, self._failing, self._targets = sent, seen, dict(targets)
         rows = len(self._index)
-        return encode(self._index, InstanceState.idle(rows), np.zeros(rows), 0.0, prefixes, failing=failing)
+        return encode(
+            self._index,
+            InstanceState.idle(rows),
+            np.zeros(rows),
+            0.0,
+            prefixes,
+            failing=failing,
+            targets=targets,
+        )
 
 
 def _fixed(seen: Seen, now: float) -> tuple[int, int, int, int]:

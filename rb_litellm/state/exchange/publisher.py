@@ -35,6 +35,7 @@ from rb_litellm.state.exchange.shared import (
     GradeShare,
     LearnedShare,
     PrefixShare,
+    TargetShare,
     UsageShare,
 )
 from rb_litellm.state.exchange.store import LoadStore
@@ -114,6 +115,7 @@ class GaugePublisher:
         failures: FailureShare | None = None,
         learned: LearnedShare | None = None,
         grades: GradeShare | None = None,
+        targets: TargetShare | None = None,
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
         random: Random | None = None,
@@ -137,6 +139,7 @@ class GaugePublisher:
         self._learned = learned
         self._grades = grades
         self._learned_s = -math.inf
+        self._targets = targets
         self._usage = usage
         self._outages = failures
         self._origin = origin or worker_name()
@@ -253,12 +256,13 @@ class GaugePublisher:
         prefixes = {} if self._prefixes is None else self._prefixes.recent(now)
         used = {} if self._usage is None else self._usage.recent(now)
         failing = {} if self._outages is None else self._outages.told(now)
+        targets = {} if self._targets is None else self._targets.told()
         table = self._rows.table(sums, rates, used)
         return Told(
             self._rows.names,
             table,
             up_s,
-            self._note.news(prefixes, failing, now),
+            self._note.news(prefixes, failing, now, targets),
             lambda: encode(self._index, sums, rates, up_s, prefixes, used, failing),
         )
 
@@ -277,6 +281,8 @@ class GaugePublisher:
             self._peers.note(note, now)
         if heard.workers is not None:
             self._peers.know([*heard.workers, *(load_of(gauge) for gauge in gauges)])
+        if self._targets is not None:
+            self._targets.heard(notes)
         self._receive_prefixes([*gauges, *notes], now)
 
     async def _share_learned(self, store: LoadStore) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rb_litellm.core.grade_sums import Grades
+from rb_litellm.core.targets.book import Told
 from rb_litellm.core.types import Seen
+from rb_litellm.state.exchange.gauges import Gauge
 
 
 class PrefixShare(Protocol):
@@ -54,3 +56,13 @@ class UsageShare(Protocol):
 
     def recent(self, now: float) -> Mapping[int, tuple[float, float]]:
         """Requests and tokens sent from here in the last minute, by row of the index."""
+
+
+class TargetShare(Protocol):
+    """What workers tell each other of how far requests are beyond targets."""
+
+    def told(self) -> Mapping[str, Told]:
+        """Sums of this worker's requests, by the name of the controller."""
+
+    def heard(self, gauges: Sequence[Gauge]) -> None:
+        """What others tell anew."""

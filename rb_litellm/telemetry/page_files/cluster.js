@@ -56,11 +56,15 @@ function showTrouble(status) {
 }
 function showStrategies(status) {
   const told = status.strategies.map((s) => {
-    const given = s.arguments.weights || "balanced", weights = status.presets[given] || given;
+    const given = s.arguments.targets ? "targets" : s.arguments.weights || "balanced", weights = status.presets[given] || given;
     const text = typeof weights === "object" ? Object.entries(weights).map(([name, value]) => `${name} ${Number(value).toFixed(2)}`).join(", ") : String(weights);
     return h("li", {}, h("strong", {}, s.group || "all other models"), s.models.length ? ` (${s.models.join(", ")})` : "", ` by ${text}`,
       typeof given === "string" && status.presets[given] ? ` (${given})` : "", s.arguments.mode === "shadow" ? h("span", { className: "is-warn" }, ", shadow mode: nothing is routed by it") : "");
   });
+  for (const owner of status.targets || []) {
+    const held = Object.entries(owner.targets).map(([name, t]) => `${name} ${Number(t.present.toPrecision(3))} of ${t.bound} ${t.word}${t.word === "infeasible" ? `, at best ${Number(t.best.toPrecision(3))}` : ""}`);
+    told.push(h("li", {}, h("strong", {}, owner.owner), ` by targets, the most ${owner.maximise}: ${held.join(", ")}`));
+  }
   const text = told.map((item) => item.textContent).join("\n"), list = $("strategies");
   if (list.dataset.text !== text) { list.dataset.text = text; list.replaceChildren(...told); }
 }

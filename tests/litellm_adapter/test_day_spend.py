@@ -1,0 +1,94 @@
+"""What a day has cost, over all workers: nothing is counted twice, and nothing is lost with a worker."""
+
+from __future__ import annotations
+
+import asyncio
+from threading import RLock
+
+import pytest
+
+from rb_litellm.core.types import Outcome
+from rb_litellm.litellm_adapter.shared.day_spend import DaySpend
+
+DAY = 86_400.0
+
+
+class Tally:
+    """As Redis does it: of each worker the last sum that it told."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, dict[str, float]] = {}
+        self.fails = False
+
+    async def tell(self, name: str, origin: str, amount: float, ttl_s: float) -> float:
+        self.sums.setdefault(name, {})[origin] = amount
+        if self.fails:
+            raise TimeoutError
+        return sum(self.sums[name].values())
+
+
+def spend(worker: DaySpend, usd: float, call: str, owner: str = "key one") -> None:
+    worker.sent(owner, call, 0)
+    outcome = Outcome("d", "success", None, 1, 0.0, 0.0, 1.0, cost_usd=usd, call_id=call)
+    worker.finished(outcome)
+    worker.finished(outcome)
+
+
+def exchange(tally: Tally, **workers: DaySpend) -> None:
+    for name, worker in workers.items():
+        asyncio.run(worker.exchange(tally, name))
+
+
+def test_workers_know_what_all_have_spent_and_a_timeout_counts_nothing_twice():
+    tally, one, other = Tally(), DaySpend(RLock(), lambda: 0.0), DaySpend(RLock(), lambda: 0.0)
+    assert other.spent_usd("key one") == 0.0
+    spend(one, 2.0, "a")
+    tally.fails = True
+    with pytest.raises(TimeoutError):
+        exchange(tally, one=one)
+    tally.fails = False
+    spend(one, 1.0, "b")
+    spend(other, 4.0, "c")
+    exchange(tally, one=one, other=other)
+    one.spent_usd("key one")
+    exchange(tally, one=one)
+    assert one.spent_usd("key one") == other.spent_usd("key one") == pytest.approx(7.0)
+
+
+def test_a_new_worker_starts_from_what_those_before_it_spent():
+    tally, one, new = Tally(), DaySpend(RLock(), lambda: 0.0), DaySpend(RLock(), lambda: 0.0)
+    spend(one, 2.0, "a")
+    exchange(tally, one=one)
+    new.spent_usd("key one")
+    exchange(tally, new=new)
+    assert new.spent_usd("key one") == 2.0
+
+
+def test_a_new_day_starts_at_nothing():
+    now = [0.0]
+    worker = DaySpend(RLock(), lambda: now[0])
+    spend(worker, 2.0, "a")
+    now[0] = DAY
+    assert worker.spent_usd("key one") == 0.0
+
+
+def test_who_was_dropped_and_comes_back_loses_nothing_that_was_told(monkeypatch):
+    from rb_litellm.litellm_adapter.shared import day_spend as module
+
+    monkeypatch.setattr(module, "MAX_OWNERS", 2)
+    tally, worker = Tally(), DaySpend(RLock(), lambda: 0.0)
+    spend(worker, 2.0, "a")
+    exchange(tally, one=worker)
+    for number in range(5):
+        worker.spent_usd(f"key {number}")
+    spend(worker, 1.0, "b")
+    exchange(tally, one=worker)
+    assert worker.spent_usd("key one") == 3.0
+
+
+def test_attempts_of_nobody_and_without_cost_count_nothing():
+    worker = DaySpend(RLock(), lambda: 0.0)
+    worker.finished(Outcome("d", "success", None, 1, 0.0, 0.0, 1.0, cost_usd=1.0, call_id="x"))
+    worker.sent("key one", "y", 0)
+    worker.finished(Outcome("d", "failure", None, 1, 0.0, 0.0, 1.0, error="Timeout", call_id="y"))
+    assert worker.spent_usd("key one") == 0.0

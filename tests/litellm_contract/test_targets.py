@@ -1,0 +1,48 @@
+"""Targets and a day's dollars of the settings, through real Routers over mock answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.litellm_contract.conftest import settled
+from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
+
+DEAR = {"input_cost_per_token": 1e-4, "output_cost_per_token": 1e-4}
+
+
+def of_two(**args: Any) -> Any:
+    """A Router over one good and dear, and one cheap deployment."""
+    return router(
+        deployment("good", 0.9, **DEAR),
+        deployment("cheap", 0.3),
+        routing_strategy_args={**QUALITY_ONLY, **args},
+    )
+
+
+async def test_without_a_days_dollars_the_best_answers():
+    of = of_two()
+    assert Counter([await ask(of) for _ in range(10)]) == {"good": 10}
+
+
+async def test_when_the_days_dollars_are_spent_the_cheapest_answers(shared):
+    of = of_two(usd_per_day=0.005)
+    assert await ask(of) == "good"
+    for _ in range(20):
+        await ask(of)
+        await settled(shared)
+    await asyncio.sleep(0.3)  # What was measured is learned a tenth of a second later.
+    assert shared.day_spend.spent_usd("auto") > 0.005
+    assert await ask(of) == "cheap"
+
+
+async def test_a_target_between_two_deployments_is_met_by_both(shared):
+    of = of_two(targets={"cost_usd_per_1k": 1.0})
+    served = Counter([await ask(of) for _ in range(200)])
+    assert set(served) == {"good", "cheap"}
+    (told,) = shared.targets.shown()
+    assert told["owner"] == "auto"
+    assert told["targets"]["cost_usd_per_1k"]["present"] == pytest.approx(1.0, rel=0.5)
