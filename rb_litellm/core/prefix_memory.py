@@ -27,8 +27,12 @@ MAX_RECENT = 64
 """Prompts whose longest name is shared with the other workers, at most."""
 SHARED_S = 5.0
 """A name is shared for this long, in every exchange, so that one lost exchange does not matter."""
-MAX_BLOCKS = 128
-"""Blocks of one prompt that are named, from its start: the first 32 KB."""
+SMALL_BLOCKS = 128
+"""Blocks of that size from a prompt's start, the first 32 KB; those that follow are larger:"""
+LARGE_BLOCK_CHARS = 2_048
+"""about as fine for a prompt of 64 KB, as the small ones are for one of 8 KB."""
+MAX_BLOCKS = 256
+"""Blocks of one prompt that are named, from its start: the first 288 KB."""
 MAX_NAMES = 65_536
 """Names kept per process, about 20 MB; the least recently used is evicted."""
 MAX_HOLDERS = 8
@@ -44,10 +48,21 @@ def block_names(text: str, owner: str = "") -> tuple[bytes, ...]:
     """
     names = []
     running = blake2b(digest_size=NAME_BYTES, key=owner.encode("utf-8", "surrogatepass")[:64])
-    for start in range(0, min(len(text), MAX_BLOCKS * BLOCK_CHARS) - BLOCK_CHARS + 1, BLOCK_CHARS):
-        running.update(text[start : start + BLOCK_CHARS].encode("utf-8", "surrogatepass"))
+    start = 0
+    for blocks in range(1, MAX_BLOCKS + 1):
+        end = chars_of(blocks)
+        if end > len(text):
+            break
+        running.update(text[start:end].encode("utf-8", "surrogatepass"))
         names.append(running.digest())
+        start = end
     return tuple(names)
+
+
+def chars_of(blocks: int) -> int:
+    """Characters of so many blocks from the start."""
+    small = min(blocks, SMALL_BLOCKS)
+    return small * BLOCK_CHARS + (blocks - small) * LARGE_BLOCK_CHARS
 
 
 _NOBODY: Mapping[int, float] = {}
@@ -148,10 +163,10 @@ class PrefixMemory:
         """What is probably cached of the prompt on N deployments, given by row, tier and model group (N,)."""
         names = block_names(prompt.text, prompt.owner)
         blocks = self.index.seen(names, now, rule.ttl_s)
-        tokens_per_block = prompt.input_tokens * BLOCK_CHARS / max(len(prompt.text), 1)
+        tokens_per_char = prompt.input_tokens / max(len(prompt.text), 1)
         seen = np.zeros(rows.size)
         if blocks:
-            seen += [blocks.get(row, 0) * tokens_per_block for row in rows.tolist()]
+            seen += [chars_of(blocks.get(row, 0)) * tokens_per_char for row in rows.tolist()]
         model = self._model(prompt, names, rule, rows, groups, now)
         return CachedPrefix(seen, tiers, None if model is None else _others(groups, model), rule, names)
 

@@ -24,13 +24,17 @@ from rb_litellm.core.types import Ahead, FloatArray, Outcome
 def waits(ahead: Ahead, slots: FloatArray, share: float = 1.0) -> FloatArray:
     """(C,) seconds for which the request would have waited with each number of slots (C,).
 
-    `share` is the part of the server's load that this worker has sent: it has that part of the slots. inf
-    where the request would not have begun yet.
+    `share` is the part of the server's load that this worker has sent. Of the ends of all that the request
+    has to wait for, it sees that part, and where that is no whole number, the time between two ends is parted
+    in proportion. inf where the request would not have begun yet.
     """
-    own = np.maximum(np.floor(slots * share + 1e-9), 1.0)
-    before = np.maximum(ahead.requests - own + 1.0, 0.0)
-    ended = np.array([0.0, *ahead.ended_s, math.inf])
-    found: FloatArray = ended[np.minimum(before, ended.size - 1).astype(np.int64)]
+    before = share * np.maximum(ahead.requests / share - slots + 1.0, 0.0)
+    ends = np.array([0.0, *ahead.ended_s, math.inf])
+    # After the last end that is known, nothing is known of the next one.
+    gaps = np.array([*np.diff(ends[:-1]), 0.0, 0.0])
+    whole = np.floor(np.minimum(before, ends.size - 1.0) + 1e-9)
+    at = whole.astype(np.int64)
+    found: FloatArray = ends[at] + np.clip(before - whole, 0.0, 1.0) * gaps[at]
     return found
 
 

@@ -52,8 +52,8 @@ def signed_in(running: Any, url: str, key: str, size: tuple[int, int], scheme: s
 
 @contextmanager
 def faults(ready: Stage) -> Iterator[None]:
-    """The first server refuses everything and the last one is slow while the `with` block runs."""
-    dead, *_, slow = ready.places.values()
+    """The first server refuses everything and the fourth one is slow while the `with` block runs."""
+    dead, _, _, slow, *_ = ready.places.values()
     _set_faults(dead, Faults(error_rate=1.0))
     _set_faults(slow, Faults(slowdown=12.0))
     yield
@@ -87,6 +87,7 @@ def photograph(ready: Stage, folder: Path) -> Iterator[Path]:
                 page.set_default_timeout(_PATIENCE_MS)
                 page.locator("#decisions tr").nth(_WARM).wait_for()
                 page.locator("#trouble li").filter(has_text="failed").first.wait_for()
+                page.locator("#trouble li").nth(1).wait_for()
                 page.get_by_role("button", name="quality", exact=True).click()
                 page.locator("#whatif").wait_for()
                 page.evaluate("scrollTo(0, 0)")

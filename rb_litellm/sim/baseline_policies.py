@@ -101,6 +101,43 @@ class PeakEwma(Oblivious):
         return chosen
 
 
+class PrefixGate(Oblivious):
+    """Longest cached prefix, unless that server is busier than another by more than a gate.
+
+    As the routers do that are built for prefix caches (SGLang's cache-aware policy, llm-d's prefix scorer
+    behind a load filter): among the servers with at most `gate` requests more than the least busy one, the
+    one that was sent the longest beginning of the prompt; of equals the least busy. It knows the blocks
+    exactly, and that nothing is cached that was not sent; what is evicted it does not know.
+    """
+
+    def __init__(self, deployments: int, gate: int, seed: int = 0) -> None:
+        self.name = f"prefix-gate:{gate}"
+        self._gate = gate
+        self._open = [0] * deployments
+        self._sent: list[set[int]] = [set() for _ in range(deployments)]
+        self._random = Random(f"{self.name} {seed}")
+
+    def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
+        """For each, the ones before it counted."""
+        return [self._pick(request) for request in batch]
+
+    def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
+        """One fewer."""
+        self._open[deployment] -= 1
+
+    def _pick(self, request: Request) -> int:
+        most = min(self._open) + self._gate
+        near = [d for d, count in enumerate(self._open) if count <= most]
+        chosen = max(near, key=lambda d: (self._seen(d, request), -self._open[d], self._random.random()))
+        self._open[chosen] += 1
+        self._sent[chosen].update(request.prefix)
+        return chosen
+
+    def _seen(self, deployment: int, request: Request) -> int:
+        sent = self._sent[deployment]
+        return next((n for n, block in enumerate(request.prefix) if block not in sent), len(request.prefix))
+
+
 class TierQueues:
     """Shortest queue within one tier, for routers that choose the model by other means."""
 

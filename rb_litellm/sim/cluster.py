@@ -21,6 +21,7 @@ for the rest: 256 sequences, 2,048 tokens per iteration.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rb_litellm.core.fleet import Deployment
@@ -55,6 +56,8 @@ class Tier:
     """Mean length of an answer, likewise."""
     network_s: float = 0.001
     """Between the router and a server, one way."""
+    cached_usd_per_million: float | None = None
+    """Price of input tokens that are cached; None for that of the others."""
 
     @property
     def tpot_s(self) -> float:
@@ -76,6 +79,7 @@ class Tier:
 
     def deployments(self) -> list[Deployment]:
         """One deployment per server, ids `model-1`, `model-2`, ..."""
+        cached = self.cached_usd_per_million
         return [
             Deployment(
                 id=f"{self.model}-{number}",
@@ -85,6 +89,7 @@ class Tier:
                 prior=self.prior(),
                 input_usd_per_token=self.input_usd_per_million / 1e6,
                 output_usd_per_token=self.output_usd_per_million / 1e6,
+                cached_usd_per_token=math.nan if cached is None else cached / 1e6,
                 quality=self.quality,
                 output_tokens=self.output_tokens,
             )

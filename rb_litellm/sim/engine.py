@@ -50,6 +50,8 @@ class Served:
     ttft_s: float = float("nan")
     e2e_s: float = float("nan")
     output_tokens: int = 0
+    cached_tokens: int = 0
+    """Of its prompt, on the server that answered."""
     attempts: int = 0
     failed: bool = False
     refused: bool = False
@@ -225,6 +227,7 @@ class Simulation:
                 served.ttft_s = self._now + back_s - served.request.arrival_s
                 self._at(self._now + back_s, partial(self._first_token, served, job))
             if job.done:
+                served.cached_tokens = job.found
                 self._at(self._now + back_s, partial(self._end, served, job.written))
         self._begin(index)
 

@@ -75,6 +75,8 @@ class Job:
     """Tokens of KV cache held."""
     chunk: int = 0
     """Prefill tokens of the iteration under way."""
+    found: int = 0
+    """Tokens of the prompt that were cached when it was begun with."""
     gone: bool = False
 
     def __post_init__(self) -> None:
@@ -246,7 +248,8 @@ class Instance:
             if job.prefix and self.hardware.prefix_cache:
                 # At least one token is computed: the first token of the answer comes from it.
                 held = self.prefix_cache.held(job.prefix) * BLOCK_TOKENS
-                job.to_prefill -= min(held, job.input_tokens - 1)
+                job.found = min(held, job.input_tokens - 1)
+                job.to_prefill -= job.found
             job.chunk = min(job.to_prefill, budget)
             budget -= job.chunk
             chosen.append(job)

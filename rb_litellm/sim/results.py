@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, IntArray
-from rb_litellm.sim.cluster import Cluster
+from rb_litellm.sim.cluster import Cluster, Tier
 from rb_litellm.sim.engine import Served, Timeline
 
 
@@ -57,8 +57,14 @@ class RunResult:
         tier_of = [n for n, tier in enumerate(cluster.tiers) for _ in range(tier.instances)]
         whole = [s for s in served if not s.failed]
         tiers = np.array([tier_of[s.deployment] for s in whole], dtype=np.int64)
-        prices = np.array([(t.input_usd_per_million, t.output_usd_per_million) for t in cluster.tiers]) / 1e6
-        tokens = np.array([(s.request.prompt.input_tokens, s.output_tokens) for s in whole], dtype=np.float64)
+        prices = np.array([_prices(tier) for tier in cluster.tiers]) / 1e6
+        tokens = np.array(
+            [
+                (s.request.prompt.input_tokens - s.cached_tokens, s.cached_tokens, s.output_tokens)
+                for s in whole
+            ],
+            dtype=np.float64,
+        ).reshape(-1, 3)
         return cls(
             policy=policy,
             rate=rate,
@@ -129,3 +135,10 @@ class RunResult:
             if counts.size and counts.sum() >= 10 * counts.size:
                 worst = max(worst, float(counts.max() / counts.mean()))
         return worst
+
+
+def _prices(tier: Tier) -> tuple[float, float, float]:
+    """Of a million input tokens, cached ones, and output tokens."""
+    cached = tier.cached_usd_per_million
+    per_input = tier.input_usd_per_million
+    return per_input, per_input if cached is None else cached, tier.output_usd_per_million

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rb_litellm.fitting.fit import fit
+from rb_litellm.fitting.fit import FittedServer, fit
 from rb_litellm.fitting.servers import apart
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
 from rb_litellm.logs.classify import FAILED, NO_ANSWER
@@ -17,6 +17,8 @@ from rb_litellm.train.dataset import Answer, DataError
 
 MAX_CHARS = 30_000_000
 """Characters of prompts that are learned from, the latest: with what is made of them they fit into 1 GB."""
+_SHORT_PROMPT = 50
+"""Tokens."""
 _SHORTENED = "litellm_truncated"
 """LiteLLM writes this where it leaves out the middle of a long text that it stores."""
 _REDACTED = "redacted-by-litellm"
@@ -72,8 +74,8 @@ def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list
     Raises:
         DataError: no call can be used; says why.
     """
-    answered = [call for call in log.calls if not call.failed and call.output_tokens > 0]
-    quick = fit(apart(answered)).quick if answered else frozenset[int]()
+    answered = apart([call for call in log.calls if not call.failed and call.output_tokens > 0])
+    quick = fit(answered).quick if answered else frozenset[int]()
     named = _names(answered)
     answers = []
     without_prompt = shortened = graded = aborted = older = chars = 0
@@ -132,7 +134,7 @@ def latencies_of_calls(calls: Sequence[LoggedCall]) -> dict[str, dict[str, Any]]
             "model": server.model,
             "calls": server.calls,
             "from": server.origin,
-            "ttft_ms": round(server.ttft_s * 1e3, 2),
+            "ttft_ms": max(round(_first_token_s(server) * 1e3, 2), 0.01),
             "tpot_ms": round(server.tpot_s * 1e3, 3),
             "off_by": round(server.error, 4),
             "left_aside": server.quick + server.slow,
@@ -140,6 +142,12 @@ def latencies_of_calls(calls: Sequence[LoggedCall]) -> dict[str, dict[str, Any]]
         for server in fit(apart(answered)).servers
         if server.origin != "prior" and not server.distrust
     }
+
+
+def _first_token_s(server: FittedServer) -> float:
+    """Of a short prompt, as the setting means it; no longer than the log's are."""
+    usual = max(server.mean_context_tokens - server.mean_output_tokens / 2.0, 0.0)
+    return server.ttft_s + server.prefill_s_per_token * min(usual, _SHORT_PROMPT)
 
 
 def _place(call: LoggedCall) -> tuple[str, str, str]:

@@ -9,10 +9,12 @@ from rb_litellm.core.prefix_memory import (
     BLOCK_CHARS,
     MAX_BLOCKS,
     MAX_HOLDERS,
+    SMALL_BLOCKS,
     Conversations,
     PrefixIndex,
     PrefixMemory,
     block_names,
+    chars_of,
 )
 from rb_litellm.core.types import Prompt
 
@@ -33,6 +35,22 @@ def test_a_prompt_shorter_than_a_block_has_no_name():
 
 def test_the_names_of_a_long_prompt_are_bounded():
     assert len(block_names("x" * 1_000_000)) == MAX_BLOCKS
+
+
+def test_blocks_beyond_the_first_32_kilobytes_are_larger():
+    assert len(block_names("x" * chars_of(SMALL_BLOCKS))) == SMALL_BLOCKS
+    assert len(block_names("x" * (chars_of(SMALL_BLOCKS + 1) - 1))) == SMALL_BLOCKS
+    assert len(block_names("x" * chars_of(SMALL_BLOCKS + 1))) == SMALL_BLOCKS + 1
+    assert chars_of(MAX_BLOCKS) == 288 * 1024
+
+
+def test_of_a_long_prompt_all_that_was_sent_counts():
+    text = "".join(f"{n} " for n in range(20_000))[:65_536]
+    memory, prompt = PrefixMemory(), Prompt(text=text, input_tokens=16_384)
+    rows = np.array([0, 1])
+    memory.sent(memory.match(prompt, AffinityRule(), rows, rows, ["g", "g"], 0.0), prompt, 1, "g", 0.0)
+    found = memory.match(prompt, AffinityRule(), rows, rows, ["g", "g"], 1.0)
+    assert found.cached_tokens.tolist() == [0.0, 16_384.0]
 
 
 def test_lone_surrogates_are_named_too():

@@ -37,9 +37,19 @@ def test_a_request_that_was_served_before_enough_had_ended_refutes_a_number_of_s
     assert (two, three) == (math.inf, 0.5)
 
 
-def test_a_worker_that_sends_half_of_the_load_has_half_of_the_slots():
+def test_a_worker_that_sends_half_of_the_load_sees_half_of_the_ends():
+    """Of six on four slots three have to end: one and a half of its own three."""
     (wait,) = waits(Ahead(3, (1.0, 2.0, 3.0)), np.array([4.0]), share=0.5)
-    assert wait == 2.0
+    assert wait == 1.5
+
+
+@given(st.integers(1, 12), st.integers(0, 12))
+def test_nobody_waits_where_all_workers_together_leave_a_slot(own, others):
+    """A worker's part of the slots was rounded down, and two requests then refuted what is true."""
+    all_of_them = own + others
+    ended = tuple(float(n) for n in range(1, own + 1))
+    (wait,) = waits(Ahead(own, ended), np.array([all_of_them + 1.0]), share=own / all_of_them)
+    assert wait == pytest.approx(0.0, abs=1e-6)
 
 
 @given(st.lists(st.tuples(st.integers(1, 20), st.floats(0.01, 30.0)), max_size=30))

@@ -41,7 +41,7 @@ def test_every_section_of_figures_has_its_command() -> None:
     lacking = [
         section.partition("\n")[0]
         for section in sections
-        if not re.search(r"(routebalance (bench|experiment|simulate|evaluate|train)|pytest) ?", section)
+        if not re.search(r"(routebalance (bench|experiment|simulate|evaluate|train|demo)|pytest) ?", section)
     ]
     assert lacking == []
     assert commands(page, "routebalance")

@@ -89,6 +89,30 @@ def test_a_model_is_called_as_the_proxy_looks_it_up(write_rows: Write) -> None:
     assert [answer.model for answer in told] == ["small", "large", "openai/one", "openai/two"]
 
 
+def test_a_model_is_one_whatever_capitals_its_name_is_written_in(write_rows: Write) -> None:
+    names = ["hosted_vllm/small", "Hosted_VLLM/Small", "small", "hosted_vllm/small"]
+    rows = [logged(litellm_call_id=f"c{n}", model=name) for n, name in enumerate(names)]
+    told, _ = answers_of_calls(read_spend_logs(str(write_rows(rows))), {})
+    assert {answer.model for answer in told} == {"small"}
+
+
+def test_a_first_token_is_never_told_to_take_no_time(write_rows: Write) -> None:
+    """The setting that it is for takes no such thing."""
+    rows = [
+        logged(
+            litellm_call_id=f"c{n}",
+            model_id="s",
+            startTime=f"2026-11-01T10:{n:02d}:00Z",
+            completionStartTime=f"2026-11-01T10:{n:02d}:00.001100Z",
+            endTime=f"2026-11-01T10:{n:02d}:02Z",
+            prompt_tokens=20 + 40 * n,
+        )
+        for n in range(40)
+    ]
+    told = latencies_of_calls(read_spend_logs(str(write_rows(rows))).calls)
+    assert told["s"]["ttft_ms"] > 0.0
+
+
 def test_what_cannot_be_used_is_counted(write_rows: Write) -> None:
     short = {"messages": [{"role": "user", "content": "So ... (litellm_truncated skipped 9 chars) ... it"}]}
     rows = [

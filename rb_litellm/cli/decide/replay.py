@@ -65,7 +65,8 @@ _DEFAULT = (
     "--measured",
     multiple=True,
     metavar="NAME=FILE",
-    help="A server as `calibrate --out FILE` measured it, not as the log shows it; repeatable.",
+    help="Take a server as `calibrate --out FILE` measured it, not as the log shows it. May be given several "
+    "times.",
 )
 @click.option(
     "--scene",

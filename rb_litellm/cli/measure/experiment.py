@@ -19,9 +19,8 @@ from rb_litellm.cli.screen import Screen, progress_bar
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="Read graded answers from this file; `incidents` needs none. May be given several times. A "
-    "predictor is trained on the part that is "
-    "not simulated.",
+    help="Read graded answers from this file; `incidents` and `mooncake` need none. May be given several "
+    "times. A predictor is trained on the part that is not simulated.",
 )
 @click.option("--cluster", default="paper", help="Simulate these servers: paper, or a YAML file of tiers.")
 @click.option(
@@ -35,7 +34,7 @@ from rb_litellm.cli.screen import Screen, progress_bar
 @click.option(
     "--trace",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read this CSV of the Azure trace, for `azure`.",
+    help="Read this file of a trace, for `azure` and `mooncake`.",
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Run in so many processes.")
 @click.option(
@@ -64,10 +63,14 @@ def experiment(
 ) -> None:
     """Carry out an experiment.
 
-    NAME is cluster, paper-table, front, litellm, bursts, scale, azure, ablations, slo or incidents.
+    NAME is cluster, paper-table, front, litellm, bursts, scale, azure, ablations, slo, incidents or
+    mooncake.
     """
     if name == "incidents":
         _incidents(seeds, as_json, as_markdown, quiet)
+        return
+    if name == "mooncake":
+        _mooncake(trace, requests, as_json, as_markdown, quiet)
         return
     if not data:
         raise click.UsageError("Missing option '--data'.")
@@ -148,6 +151,31 @@ def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> Non
         click.echo("\n".join(block.as_markdown() for block in incidents.blocks(found)))
     else:
         for block in incidents.blocks(found):
+            block.show(Screen())
+
+
+def _mooncake(trace: Path | None, requests: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+    """Its world is the trace, on servers of its own."""
+    from rb_litellm.sim.experiments import mooncake
+
+    if trace is None:
+        raise click.UsageError("Missing option '--trace': JSON lines with arrival_s and prefix_blocks.")
+    with progress_bar(quiet) as progress:
+        task = progress.add_task("mooncake", total=None)
+        try:
+            found = mooncake.carry_out(
+                trace, requests, progress=lambda what: progress.update(task, description=what)
+            )
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    blocks = mooncake.blocks(found)
+    if as_json:
+        claims = [claim for block in blocks for claim in block.as_json()["claims"]]
+        click.echo(json.dumps({"requests": requests, "policies": mooncake.as_json(found), "claims": claims}))
+    elif as_markdown:
+        click.echo("\n".join(block.as_markdown() for block in blocks))
+    else:
+        for block in blocks:
             block.show(Screen())
 
 

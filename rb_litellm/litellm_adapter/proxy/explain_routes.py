@@ -7,6 +7,7 @@ the members that the request would see. How often and how exactly is bounded (se
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sys
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,8 @@ async def _explain(request: Any, body: dict[str, Any], caller: Any) -> dict[str,
     messages, given = data.pop("messages", None), data.pop("input", None)
     if messages is None and data.get("prompt") is not None:
         messages = [{"role": "user", "content": data["prompt"]}]
+    # What LiteLLM did to the request was a step by itself.
+    await asyncio.sleep(0)
     with inquiry() as asked:
         try:
             await llm_router.async_get_available_deployment(

@@ -23,16 +23,30 @@ _GOOD_FIT = 0.15
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--url", required=True, help="What api_base is: http://gpu-3:8000/v1.")
-@click.option("--model", help="A model of the server.  [default: its only one]")
-@click.option("--key", envvar="ENGINE_API_KEY", show_envvar=True, help="The server's own key.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it to a new file.")
-@click.option("--seconds", type=click.FloatRange(1, 3600), default=120.0, help="The most that it may take.")
+@click.option(
+    "--url",
+    required=True,
+    help="Measure the server at this address, which is its api_base: http://gpu-3:8000/v1.",
+)
+@click.option("--model", help="Ask for this model of the server.  [default: its only one]")
+@click.option(
+    "--key", envvar="ENGINE_API_KEY", show_envvar=True, help="Ask with this key, which is the server's own."
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the settings to this file, which must not exist yet.",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(1, 3600), default=120.0, help="Take at most so many seconds."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
-@click.option("--seed", type=int, default=None, help="Of the prompts.  [default: new ones each time]")
+@click.option("--yes", is_flag=True, help="Send without asking first.")
+@click.option(
+    "--seed", type=int, default=None, help="Draw the prompts by this seed.  [default: new ones each time]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def calibrate(
     url: str,
     model: str | None,

@@ -1,0 +1,121 @@
+"""A trace of long prompts that share their beginnings: is a cached prefix worth what it is taken for?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.sim import sharing
+from rb_litellm.sim.baseline_policies import PrefixGate
+from rb_litellm.sim.engine import Simulation
+from rb_litellm.sim.policies import Surroundings, make_policy
+from rb_litellm.sim.policy import Policy
+from rb_litellm.sim.report.blocks import Block, Claim, Table
+from rb_litellm.sim.results import RunResult
+from rb_litellm.sim.workload import Corpus, Request
+
+OURS = "routebalance-affinity"
+GATES = (1, 2, 4, 8)
+"""Requests more than the least busy server has, up to which a prefix is followed."""
+OTHERS = ("routebalance:balanced", "litellm:least-busy", *(f"prefix-gate:{gate}" for gate in GATES))
+_NOTHING = Corpus((), (), np.zeros((0, 1)), np.zeros((0, 1)))
+"""No policy here is trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One policy on the trace."""
+
+    policy: str
+    ttft_p50_s: float
+    ttft_p95_s: float
+    e2e_mean_s: float
+    usd_per_1k: float
+    cached_share: float
+    """Of all prompt tokens."""
+    failed: int
+
+
+def carry_out(
+    trace: Path, requests: int, seed: int = 0, progress: Callable[[str], None] = lambda _: None
+) -> list[Measured]:
+    """Every policy on the first requests of the trace.
+
+    Raises:
+        ValueError: the trace cannot be read.
+    """
+    asked = sharing.requests(trace, requests)
+    if not asked:
+        raise ValueError(f"trace {trace} holds no request")
+    found = []
+    for name in (OURS, *OTHERS):
+        progress(name)
+        found.append(_run(name, asked, seed))
+    return found
+
+
+def as_json(found: list[Measured]) -> list[dict[str, Any]]:
+    """One object a policy."""
+    return [{name: getattr(one, name) for name in one.__slots__} for one in found]
+
+
+def blocks(found: list[Measured]) -> list[Block]:
+    """The table, and whether affinity is ahead of each other policy."""
+    ours = next(one for one in found if one.policy == OURS)
+    rows = tuple(
+        (
+            one.policy,
+            f"{one.ttft_p50_s:.3f}",
+            f"{one.ttft_p95_s:.2f}",
+            f"{one.e2e_mean_s:.2f}",
+            f"{one.usd_per_1k:.3f}",
+            f"{one.cached_share:.1%}",
+            str(one.failed),
+        )
+        for one in found
+    )
+    claims = [
+        Claim(
+            f"lower median TTFT, and cheaper, than {one.policy}",
+            f"{ours.ttft_p50_s / one.ttft_p50_s:.3f} of its TTFT, {ours.usd_per_1k / one.usd_per_1k:.3f} of "
+            "its cost",
+            ours.ttft_p50_s < one.ttft_p50_s and ours.usd_per_1k < one.usd_per_1k,
+        )
+        for one in found
+        if one is not ours
+    ]
+    columns = ("policy", "TTFT p50 (s)", "TTFT p95 (s)", "mean E2E (s)", "USD per 1,000", "cached", "failed")
+    note = (
+        "A cached token costs a tenth. `prefix-gate:N` follows the longest prefix among servers with at most "
+        "N requests more than the least busy one; it knows all blocks exactly."
+    )
+    return [Block(Table("Prompts that share their beginnings", columns, rows, note), tuple(claims))]
+
+
+def _run(name: str, asked: list[Request], seed: int) -> Measured:
+    cluster = sharing.cluster()
+    simulation = Simulation(cluster, _policy(name, asked, seed), asked, seed)
+    served = simulation.run()
+    result = RunResult.of(name, 1.0, seed, cluster, served, simulation.now, 0.0)
+    prompts = sum(s.request.prompt.input_tokens for s in served if not s.failed)
+    return Measured(
+        policy=name,
+        ttft_p50_s=round(float(np.median(result.ttft_s)), 4),
+        ttft_p95_s=round(float(np.quantile(result.ttft_s, 0.95)), 4),
+        e2e_mean_s=round(float(result.e2e_s.mean()), 4),
+        usd_per_1k=round(float(result.cost_usd.mean()) * 1000.0, 4),
+        cached_share=round(sum(s.cached_tokens for s in served if not s.failed) / prompts, 4),
+        failed=result.failed,
+    )
+
+
+def _policy(name: str, asked: list[Request], seed: int) -> Policy:
+    kind, _, gate = name.partition(":")
+    if kind == "prefix-gate":
+        return PrefixGate(sharing.SERVERS, int(gate), seed)
+    return make_policy(name, Surroundings(sharing.cluster(), _NOTHING, PredictionSource()), asked, seed)
