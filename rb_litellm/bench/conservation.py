@@ -24,8 +24,8 @@ from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.bench.request_mix import KINDS, SERVERS, Client, configuration
 from rb_litellm.bench.testbed import Proxy, running_proxy, running_servers
 from rb_litellm.state.exchange.overview import Overview, overview
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 
 WORKERS = 2
 TTL_S = 5.0

@@ -23,8 +23,8 @@ from rb_litellm.core.types import Prediction, Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import GaugePublisher
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 from rb_litellm.state.outcomes import OutcomeRing

@@ -56,6 +56,8 @@ class Document(_Document):
     """Tokens that the KV cache holds, where the server says so."""
     prefix_cache: bool
     fit_error: FitError
+    spread: float = Field(0.0, ge=0)
+    """How far measurements of the same TTFT lie apart, as a share of their median."""
 
     def settings(self) -> dict[str, float | int]:
         """`model_info.routebalance` of the deployment."""
@@ -98,6 +100,7 @@ def document(url: str, model: str, found: Calibration) -> Document:
         kv_tokens=found.kv_tokens,
         prefix_cache=found.prefix_cache,
         fit_error=FitError(ttft=round(found.ttft.error, 4), tpot=round(found.tpot.error, 4)),
+        spread=round(found.spread, 4),
     )
 
 

@@ -4,7 +4,8 @@
     TPOT = alone + per_running * (b - 1)        b answers written at once
 
 See `core.latency` for the form. What is fitted are the medians of each prompt length and batch, and what
-counts is the error relative to the measured time; single medians that are far off count less (soft L1).
+counts is the logarithm of their ratio; single medians that are far off count less (soft L1). How far repeated
+measurements of the same thing lie apart says whether the server had anything else to do.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ class Calibration:
     context_window: int | None
     kv_tokens: int | None
     prefix_cache: bool
+    spread: float
+    """Median over the prompt lengths of (longest - shortest) / median TTFT."""
 
 
 def fitted(measured: Measured) -> Calibration:
@@ -99,7 +102,12 @@ def fitted(measured: Measured) -> Calibration:
         context_window=measured.context_window,
         kv_tokens=measured.facts.kv_tokens,
         prefix_cache=_caches(measured.repeated, ttft),
+        spread=median(_spread([s.ttft_s for s in streams]) for streams in measured.alone),
     )
+
+
+def _spread(times: Sequence[float]) -> float:
+    return (max(times) - min(times)) / median(times)
 
 
 def _line(points: Mapping[int, float]) -> Line:
@@ -110,7 +118,7 @@ def _line(points: Mapping[int, float]) -> Line:
     # In units of their own size, for one step size to suit both.
     x_unit, y_unit = float(x.max()), float(y.max())
     found = least_squares(
-        lambda w: (w[0] + w[1] * x / x_unit) * y_unit / y - 1.0,
+        lambda w: np.log((w[0] + w[1] * x / x_unit) * y_unit / y),
         x0=(float(y.min()) / y_unit, 0.5),
         bounds=(1e-6, np.inf),
         loss="soft_l1",

@@ -10,6 +10,10 @@ what an unqueued request takes. So with x = log(service / expected service) a hy
     -log(1 + (x / s)^2)      s^2 = 0.4^2 + 1 / (n + 1), after n unqueued measurements
     -6                       where it would not have begun yet: it has been served, so c is too few
 
+An end is seen late, when the program comes to it. A request that would have begun by a quarter of its wait,
+or 50 ms, too early counts as served quickly (x = -1) and refutes nothing: an engine fills a slot at once, and
+so the first token of one that waited comes together with the end of the one that it waited for.
+
 (Student's t in place of the normal distribution: an outlier counts, and decides nothing.) Evidence fades by
 1% with each further request, and one hypothesis leads by 12 at most, so that two requests refute what is
 wrong. Another number is believed once it leads by 3.
@@ -38,6 +42,9 @@ _IMPOSSIBLE = 6.0
 _TOLD = 2.0
 _KEPT = 0.99
 _NOISE_VARIANCE = 0.4**2
+_LATE, _LATE_S = 0.25, 0.05
+"""An end may have been as much before it was seen, as a share of the wait for it or in s."""
+_QUICK = -1.0
 _CONTESTED = 0.2
 """A wait that is disputed by this share of the measured time is not known."""
 _CACHE_SPEAKS = 0.5
@@ -159,8 +166,9 @@ class Slots:
         numbers = its.numbers()
         waited = waits(ahead, numbers, share)
         service = measured_s - waited
-        begun = service > 0.0
-        x = np.log(np.where(begun, np.maximum(service, 1e-6), 1.0) / expected_s(numbers))
+        begun = measured_s > waited * (1.0 - _LATE) - _LATE_S
+        known_s = np.where(service > 0.0, service, 1.0)
+        x = np.where(service > 0.0, np.log(known_s / expected_s(numbers)), _QUICK)
         variance = _NOISE_VARIANCE + 1.0 / (known + 1.0)
         found = np.where(begun, -np.log1p(np.square(x) / variance), -_IMPOSSIBLE)
         its.add(np.maximum(found - found.max(), -_IMPOSSIBLE))

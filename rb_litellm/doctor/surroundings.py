@@ -20,8 +20,8 @@ from rb_litellm.litellm_adapter.hosts.choose import FIRST_UNSEEN
 from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM, current
 from rb_litellm.litellm_adapter.register import register
 from rb_litellm.state.exchange.overview import overview
-from rb_litellm.state.exchange.redis import RedisStore, connect
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore, connect
 from rb_litellm.state.exchange.wire import NOTHING
 
 _PINGS = 7

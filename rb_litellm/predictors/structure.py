@@ -50,7 +50,9 @@ _START_AT = {word.encode(): n for n, word in enumerate(_STARTS)}
 # Columns: shares of six kinds of bytes, form and sizes, signs, the first word. From _PLAIN up to the
 # first word they are logarithms.
 _FORM = slice(6, 22)
-_WORD_LENGTH, _WORDS, _CHARS, _LINE = 10, 15, 16, 21
+WORDS = 15
+"""Column of the logarithm of the number of words."""
+_WORD_LENGTH, _CHARS, _LINE = 10, 16, 21
 _PLAIN = 14
 _SIGNS_AT = slice(22, 22 + len(_SIGNS))
 STRUCTURE = _SIGNS_AT.stop + len(_STARTS)
@@ -87,7 +89,7 @@ def structure(
     rows[:, :6] = counts[:, :6] / np.array([[len(data) or 1] for data in contents])
     rows[:, _FORM] = [*map(_form, prompts, texts)]
     rows[:, _WORD_LENGTH] = chars / words / 8.0
-    rows[:, _WORDS] = words
+    rows[:, WORDS] = words
     rows[:, _CHARS] = chars
     rows[:, _LINE] = chars / (counts[:, _LINES_COUNTED] + 1.0)
     rows[:, _SIGNS_AT] = counts[:, 6:-1]

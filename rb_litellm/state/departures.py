@@ -1,29 +1,39 @@
-"""Who was on a server before an attempt, and when these ended: what tells a queue from a slow server."""
+"""Who was served on a server before an attempt, and when these ended: what tells a queue from a slow server.
+
+Requests sent within a tenth of a second of each other come to a server in any order: each has a connection
+of its own. So of those that were sent long before an attempt all count, and of those sent together with
+it the ones that began before it did.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from rb_litellm.core.types import Ahead
 
 MAX_REMEMBERED = 256
-"""Ends that are remembered of a server. An attempt that has seen more of them begin and end tells nothing."""
+"""Ends and beginnings that are remembered of a server. An attempt that has seen more of them begin and end
+tells nothing."""
+TOGETHER_S = 0.1
+"""Requests sent within this time may overtake each other on their way."""
+_T = TypeVar("_T")
 
 
 class Arrival(NamedTuple):
-    """An attempt's place in its server's order of arrival."""
+    """An attempt's place in its server's order of sending."""
 
     server: int
     event: int
     """Number of the event that it is; ends are events too."""
+    at_s: float
     ahead: int
+    """Open attempts that were sent well before it."""
 
 
 class _End(NamedTuple):
     event: int
-    arrived: int
-    """Event of the attempt's arrival."""
+    arrival: Arrival
     at_s: float
 
 
@@ -32,37 +42,61 @@ class Departures:
 
     def __init__(self) -> None:
         self._open: Counter[int] = Counter()
+        self._latest: dict[int, deque[Arrival]] = {}
+        """Open attempts that were sent within TOGETHER_S."""
+        self._begun: dict[int, deque[Arrival]] = {}
         self._ends: dict[int, deque[_End]] = {}
         self._events = 0
 
-    def arrived(self, server: int) -> Arrival:
+    def arrived(self, server: int, now: float) -> Arrival:
         """An attempt is sent to a server."""
         self._events += 1
-        arrival = Arrival(server, self._events, self._open[server])
+        latest = _of(self._latest, server)
+        while latest and latest[0].at_s < now - TOGETHER_S:
+            latest.popleft()
+        arrival = Arrival(server, self._events, now, self._open[server] - len(latest))
+        latest.append(arrival)
         self._open[server] += 1
         return arrival
+
+    def begun(self, arrival: Arrival) -> None:
+        """The first token of an attempt has come; told once, and at its end if not before."""
+        _of(self._begun, arrival.server).append(arrival)
 
     def ended(self, arrival: Arrival, now: float) -> None:
         """An attempt is over."""
         self._events += 1
         self._open[arrival.server] -= 1
-        ends = self._ends.get(arrival.server)
-        if ends is None:
-            ends = self._ends[arrival.server] = deque(maxlen=MAX_REMEMBERED)
-        ends.append(_End(self._events, arrival.event, now))
+        latest = _of(self._latest, arrival.server)
+        if arrival in latest:
+            latest.remove(arrival)
+        _of(self._ends, arrival.server).append(_End(self._events, arrival, now))
 
     def ahead(self, arrival: Arrival, sent_s: float) -> Ahead | None:
-        """Those that were there before it, and when they ended; None where that is no longer known."""
-        if not arrival.ahead:
+        """Those that were served before it, and when they ended; None where that is no longer known."""
+        together: set[int] = set()
+        for other in self._begun.get(arrival.server, ()):
+            if other.event == arrival.event:
+                break
+            if abs(other.at_s - arrival.at_s) <= TOGETHER_S:
+                together.add(other.event)
+        if not arrival.ahead and not together:
             return Ahead(0, ())
         found: list[float] = []
         ends = self._ends.get(arrival.server, ())
         for end in reversed(ends):
             if end.event < arrival.event:
                 break
-            if end.arrived < arrival.event:
+            if end.arrival.event in together or end.arrival.at_s < arrival.at_s - TOGETHER_S:
                 found.append(end.at_s - sent_s)
         else:
             if len(ends) == MAX_REMEMBERED:
                 return None
-        return Ahead(arrival.ahead, tuple(reversed(found)))
+        return Ahead(arrival.ahead + len(together), tuple(reversed(found)))
+
+
+def _of(servers: dict[int, deque[_T]], server: int) -> deque[_T]:
+    found = servers.get(server)
+    if found is None:
+        found = servers[server] = deque(maxlen=MAX_REMEMBERED)
+    return found

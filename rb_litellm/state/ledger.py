@@ -149,7 +149,7 @@ class Ledger:
                 slot=len(self._by_slot),
                 seen_tokens=seen_tokens,
                 saved_tokens=saved_tokens,
-                arrival=self._departures.arrived(self._index.server(row)),
+                arrival=self._departures.arrived(self._index.server(row), now),
             )
             self._open[key] = attempt
             self._by_slot.append(attempt)
@@ -176,6 +176,7 @@ class Ledger:
             if attempt is None or attempt.first_token_s is not None:
                 return None
             attempt.first_token_s = now
+            self._departures.begun(attempt.arrival)
             if attempt.prediction is not None:
                 self._columns.first_token(attempt.slot, attempt.sent_s, now)
             if progress is not None:
@@ -393,6 +394,8 @@ class Ledger:
             last.slot = attempt.slot
         self.changes += 1
         self.closed[closed_by] += 1
+        if attempt.first_token_s is None:
+            self._departures.begun(attempt.arrival)
         self._departures.ended(attempt.arrival, now)
         return self._outcome(
             attempt, now, closed_by, output_tokens, input_tokens, cost_usd, error, ttft_s, stream

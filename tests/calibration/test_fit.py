@@ -58,6 +58,16 @@ def test_a_single_hiccup_does_not_decide() -> None:
     assert found.ttft.at(6000) == pytest.approx(0.35, rel=0.15)
 
 
+def test_measurements_of_the_same_that_lie_apart_are_told() -> None:
+    found = fitted(
+        Measured(
+            alone=[[stream(s, 0.01, n) for s in (0.1, 0.12, 0.5)] for n in (32, 512)],
+            together=[[stream(0.1, 0.01)]],
+        )
+    )
+    assert found.spread == pytest.approx(0.4 / 0.12)
+
+
 def test_the_form_says_how_badly_it_fits() -> None:
     found = fitted(
         Measured(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from rb_litellm.cli.screen import Screen
 from rb_litellm.config import parse_deployment, parse_settings
 from rb_litellm.demo.backend import paper_places
 from rb_litellm.demo.load import Answer, Shot
@@ -58,6 +59,13 @@ def test_tables_name_every_model_and_strategy_within_80_columns() -> None:
     assert "…" not in text.getvalue()
     for name in ("qwen2.5", "3b", "72b", "routebalance", "USD/1k"):
         assert name in text.getvalue()
+
+
+def test_nothing_ends_in_blanks_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    RESULT.show(Screen())
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert max(map(len, (line for line in lines if "│" in line))) <= 80
 
 
 def configured(weights: str = "balanced") -> dict[str, Any]:

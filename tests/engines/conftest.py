@@ -22,7 +22,10 @@ START_S = 600.0
 
 @pytest.fixture(scope="session")
 def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a vLLM on the CPU: a small model of random weights, SLOTS requests at once."""
+    """The address of a vLLM on the CPU: a small model of random weights, SLOTS requests at once.
+
+    ENGINE_URL names one that runs already, with this many slots and the model name `tiny`.
+    """
     if url := os.environ.get("ENGINE_URL"):
         yield url
         return

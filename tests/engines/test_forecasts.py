@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import litellm
 import pytest
 
 from tests.engines.conftest import SLOTS
@@ -63,3 +64,11 @@ async def test_what_the_server_tells_is_read(vllm: str) -> None:
     (server,) = routed.runtime.scraping.status()
     assert server.load is not None
     assert server.load.engine == "vLLM"
+
+
+async def test_a_prompt_that_is_too_long_is_refused_and_leaves_nothing_open(vllm: str) -> None:
+    routed = Routed(vllm, "tiny")
+    for stream in (True, False):
+        with pytest.raises(litellm.BadRequestError, match="maximum context length"):
+            await routed.ask(words=8_000, stream=stream)
+    assert routed.runtime.ledger.sums(routed.runtime.clock()).in_flight.sum() == 0.0

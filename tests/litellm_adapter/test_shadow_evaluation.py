@@ -23,8 +23,8 @@ from rb_litellm.litellm_adapter.shared.feedback_file import check_shadow_evaluat
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.logs.kinds import MARK
 from rb_litellm.logs.verdicts import Comparison, read_verdicts
-from rb_litellm.state.exchange.redis_settings import RedisSettings
-from rb_litellm.state.exchange.redis_sums import RedisSums
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.sums import RedisSums
 from rb_litellm.telemetry.decision import CandidateRecord, DecisionRecord
 
 

@@ -16,8 +16,8 @@ from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.state.exchange.gauges import StoredGauge, decode
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import GaugePublisher
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import LeaseRule, Ledger
 

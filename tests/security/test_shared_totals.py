@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.exchange.wire import CHUNK, ROW, Told
 
 FLEET = "rb:2:{default}"

@@ -7,28 +7,57 @@ from rb_litellm.state.index import DeploymentIndex
 
 def test_only_the_ends_of_those_that_were_there_before_count():
     of = Departures()
-    first, second = of.arrived(0), of.arrived(0)
+    first, second = of.arrived(0, 0.0), of.arrived(0, 0.5)
     of.ended(first, 1.0)
-    third, fourth = of.arrived(0), of.arrived(0)
+    third, fourth = of.arrived(0, 2.0), of.arrived(0, 2.5)
     of.ended(fourth, 3.0)
     of.ended(second, 4.0)
     assert of.ahead(third, 2.0) == Ahead(1, (2.0,))
 
 
+def test_those_sent_together_count_in_the_order_in_which_they_were_served():
+    of = Departures()
+    first, second, third = of.arrived(0, 0.0), of.arrived(0, 0.01), of.arrived(0, 0.02)
+    for each, now in ((third, 1.0), (first, 2.0), (second, 3.0)):
+        of.begun(each)
+        of.ended(each, now)
+    assert of.ahead(third, 0.02) == Ahead(0, ())
+    assert of.ahead(first, 0.0) == Ahead(1, (1.0,))
+    assert of.ahead(second, 0.01) == Ahead(2, (0.99, 1.99))
+
+
+def test_one_that_was_sent_long_before_was_there_before_whenever_it_began():
+    of = Departures()
+    first, second = of.arrived(0, 0.0), of.arrived(0, 0.0)
+    later = of.arrived(0, 1.0)
+    of.begun(later)
+    for each in (first, second):
+        of.begun(each)
+    assert of.ahead(later, 1.0) == Ahead(2, ())
+
+
+def test_one_that_ended_before_was_not_there():
+    of = Departures()
+    first = of.arrived(0, 0.0)
+    of.begun(first)
+    of.ended(first, 0.05)
+    assert of.ahead(of.arrived(0, 0.5), 0.5) == Ahead(0, ())
+
+
 def test_another_server_has_its_own_order():
     of = Departures()
-    there, here = of.arrived(1), of.arrived(0)
+    there, here = of.arrived(1, 0.0), of.arrived(0, 0.0)
     of.ended(there, 1.0)
     assert of.ahead(here, 0.0) == Ahead(0, ())
 
 
 def test_an_attempt_that_has_seen_too_many_come_and_go_tells_nothing():
     of = Departures()
-    of.arrived(0)
-    slow = of.arrived(0)
-    for n in range(MAX_REMEMBERED):
-        of.ended(of.arrived(0), float(n))
-    assert of.ahead(slow, 0.0) is None
+    of.arrived(0, 0.0)
+    slow = of.arrived(0, 0.5)
+    for n in range(1, MAX_REMEMBERED + 1):
+        of.ended(of.arrived(0, float(n)), float(n))
+    assert of.ahead(slow, 0.5) is None
 
 
 def test_deployments_at_one_address_are_on_one_server():

@@ -11,8 +11,8 @@ import redis
 from state_samples import told
 
 from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 
 SLOTS = 16384
 OPTIONS = (

@@ -3,7 +3,7 @@
 import pytest
 
 from rb_litellm.config import RedisSettingsArgs, SettingsError
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
 
 
 def resolve(litellm=None, env=None, **ours):

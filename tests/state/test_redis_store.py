@@ -13,8 +13,8 @@ from state_samples import told
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.config import RedisSettingsArgs
 from rb_litellm.core.grade_sums import HALF_LIFE_S, Grades, GradeSum
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from state_samples import told
 
 from rb_litellm.core.types import InstanceState
 from rb_litellm.state.exchange.gauges import StoredGauge, decode, encode
-from rb_litellm.state.exchange.previous import LOOKED_S
-from rb_litellm.state.exchange.redis import RedisStore, connect
-from rb_litellm.state.exchange.redis_settings import RedisSettings
-from rb_litellm.state.exchange.script import Script
+from rb_litellm.state.exchange.redis.previous import LOOKED_S
+from rb_litellm.state.exchange.redis.script import Script
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore, connect
 from rb_litellm.state.exchange.wire import Told
 from rb_litellm.state.index import DeploymentIndex
 

@@ -10,8 +10,8 @@ from state_samples import prediction
 from rb_litellm.cli import main
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import GaugePublisher
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 

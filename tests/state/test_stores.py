@@ -11,8 +11,8 @@ from state_samples import told
 from rb_litellm.bench.redis_server import RedisServer
 from rb_litellm.core.grade_sums import MAX_NAMES, MOST, Grades, GradeSum
 from rb_litellm.state.exchange.memory import MemoryStore
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.exchange.wire import COLUMN, Told
 
 VALKEY = os.environ.get("VALKEY_SERVER") or shutil.which("valkey-server")

@@ -22,8 +22,8 @@ import numpy as np
 from rb_litellm.core.types import InstanceState, Prediction
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import GaugePublisher
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
 
@@ -81,21 +81,20 @@ class _BusyLedger(Ledger):
 
 
 class _LoopWatch:
-    """Tells for how long the loop did not come round; what it takes itself is not counted as CPU."""
+    """Tells for how long the loop did not come round, and how often it did."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
-        self.own_cpu_s = 0.0
+        self.rounds = 0
         self._last = 0.0
 
     def tick(self) -> None:
-        began = time.thread_time()
+        self.rounds += 1
         now = time.monotonic()
         if self._last:
             self.longest_s = max(self.longest_s, now - self._last - TICK_S)
         self._last = now
         asyncio.get_running_loop().call_later(TICK_S, self.tick)
-        self.own_cpu_s += time.thread_time() - began
 
 
 def publisher(name: str, task: Task) -> tuple[GaugePublisher, Peers]:
@@ -118,18 +117,24 @@ async def measured(task: Task) -> Figures:
     figures, watch = Figures(), _LoopWatch()
     its, peers = publisher(task.names[0], task)
     step = its.step
+    idle_cpu_s, idle_rounds, ended_s, ended_round = 0.0, 0, time.thread_time(), 0
 
     async def timed() -> bool:
+        nonlocal idle_cpu_s, idle_rounds, ended_s, ended_round
         watch.longest_s = 0.0
-        own, began = watch.own_cpu_s, time.thread_time()
+        began, round_ = time.thread_time(), watch.rounds
+        idle_cpu_s, idle_rounds = idle_cpu_s + began - ended_s, idle_rounds + round_ - ended_round
         done = await step()
-        cpu_s = time.thread_time() - began - (watch.own_cpu_s - own)
+        # Less what the loop's rounds cost by themselves, as seen between exchanges: the watch makes them.
+        alone_s = idle_cpu_s / max(idle_rounds, 1)
+        cpu_s = max(time.thread_time() - began - alone_s * (watch.rounds - round_), 0.0)
         # The loop comes round once more, so that the exchange's last part is seen too.
         await asyncio.sleep(2.0 * TICK_S)
         if task.from_s <= time.monotonic() <= task.until_s:
             figures.exchanges += 1
             figures.cpu_s.append(cpu_s)
             figures.stall_s.append(watch.longest_s)
+        ended_s, ended_round = time.thread_time(), watch.rounds
         return done
 
     its.step = timed  # type: ignore[method-assign]

@@ -10,10 +10,8 @@ import click
 from rich.console import Console
 
 from rb_litellm.cli.figures import packages_of
-from rb_litellm.cli.screen import progress_bar
+from rb_litellm.cli.screen import Screen, progress_bar
 from rb_litellm.config import SettingsError, parse_settings
-
-_WIDTH = 80
 
 
 def _weights(context: click.Context, parameter: click.Parameter, given: str) -> str:
@@ -121,9 +119,7 @@ def demo(
                 if as_json:
                     click.echo(json.dumps(result.as_json()))
                 else:
-                    console = Console()
-                    # Piped into a file, the tables need more than the 80 columns that rich assumes.
-                    result.show(console if console.is_terminal else Console(width=_WIDTH))
+                    result.show(Screen())
                 if keep:
                     # Said with --quiet too: without the key nobody could use what stays up.
                     click.echo(_invitation(ready.url, ready.key), err=True)

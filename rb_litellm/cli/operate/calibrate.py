@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rb_litellm.calibration.plan import Plan
 
 _GOOD_FIT = 0.15
+_QUIET = 0.5
 
 
 @click.command(context_settings={"show_default": True})
@@ -151,5 +152,11 @@ def _show(found: Document) -> None:
     for name, error in (("TTFT", found.fit_error.ttft), ("TPOT", found.fit_error.tpot)):
         told = "fits" if error <= _GOOD_FIT else "fits poorly: state less, and let it be learned"
         screen.print(f"{name}: the form {told} (mean error {error:.1%})", highlight=False)
+    if found.spread > _QUIET:
+        screen.print(
+            f"The same TTFT was measured up to {found.spread:.0%} apart: the server, or this machine, had "
+            "something else to do. Measure again when it is quiet.",
+            highlight=False,
+        )
     screen.print("")
     click.echo(yaml.safe_dump({"model_info": found.model_info()}, sort_keys=False), nl=False)

@@ -19,8 +19,8 @@ from rich.table import Table
 from rb_litellm.cli.screen import Screen
 from rb_litellm.config import SettingsError, parse_settings
 from rb_litellm.state.exchange.overview import Overview, overview
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 
 _EVERY_S = 1.0
 """Between two updates of --watch."""

@@ -123,8 +123,8 @@ class ProxySource:
 def _redis_source(config: Path | None, url: str | None, namespace: str | None) -> Source:
     from rb_litellm.cli.operate.state import redis_settings, tables
     from rb_litellm.state.exchange.overview import Overview, overview
-    from rb_litellm.state.exchange.redis import RedisStore
-    from rb_litellm.state.exchange.redis_settings import RedisSettings
+    from rb_litellm.state.exchange.redis.settings import RedisSettings
+    from rb_litellm.state.exchange.redis.store import RedisStore
 
     @dataclass(frozen=True)
     class RedisSource:

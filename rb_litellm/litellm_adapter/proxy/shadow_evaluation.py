@@ -34,7 +34,7 @@ from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.logs.kinds import MARK
 from rb_litellm.logs.verdicts import Comparison, append_verdict
 from rb_litellm.predictors.tokens import estimate_tokens
-from rb_litellm.state.exchange.redis_sums import RedisSums
+from rb_litellm.state.exchange.redis.sums import RedisSums
 from rb_litellm.telemetry.decision import CandidateRecord, DecisionRecord
 from rb_litellm.telemetry.pairwise import (
     JUDGE_TOKENS,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from rb_litellm.state.exchange.redis_sums import RedisSums
+from rb_litellm.state.exchange.redis.sums import RedisSums
 
 try:
     import fcntl

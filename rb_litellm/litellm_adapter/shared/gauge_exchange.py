@@ -15,8 +15,8 @@ from rb_litellm.config import RedisSettingsArgs
 from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import ExchangeStatus, GaugePublisher
-from rb_litellm.state.exchange.redis import RedisStore
-from rb_litellm.state.exchange.redis_settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.exchange.shared import (
     FailureShare,
     GradeShare,

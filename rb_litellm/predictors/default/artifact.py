@@ -26,11 +26,12 @@ from rb_litellm.predictors.encoder import Encoder
 from rb_litellm.predictors.folder_files import FolderError, check_arrays, read_files, read_manifest
 from rb_litellm.predictors.forest import Forest
 
-FORMAT = "default-1"
+FORMAT = "default-2"
 PACKAGED = Path(__file__).parent / "artifact"
 """The folder that the package ships."""
 _ENCODER = ("idf", "centre", "spread", "table", "structure_table")
-_READER = ("log_prior", "kind_of_task", "task_figures", "offset", "scale", "own", "familiar")
+_READER = ("log_prior", "kind_of_task", "task_figures", "offset", "scale", "own")
+_OF_LENGTH = ("usual_words", "level_by_words")
 _TREES = ("base", "runs", "leaves", "feature", "threshold", "question")
 _SCALES = ("unit", "reference", "length_residuals")
 
@@ -75,12 +76,12 @@ def made_of(tables: Mapping[str, Any], version: str) -> DefaultPredictor:
     forest = Forest.of_arrays({name: tables[f"tree_{name}"] for name in _TREES})
     encoder = Encoder(**{name: _table(tables[name]) for name in _ENCODER})
     plain: dict[str, FloatArray] = {
-        name: np.asarray(tables[name], np.float64) for name in (*_READER, *_SCALES)
+        name: np.asarray(tables[name], np.float64) for name in (*_READER, *_OF_LENGTH, *_SCALES, "familiar")
     }
     reader = PromptReader(
         encoder,
         forest.predict,
-        **{name: plain[name] for name in _READER if name != "familiar"},
+        **{name: plain[name] for name in (*_READER, *_OF_LENGTH)},
         familiar=float(plain["familiar"]),
     )
     population = Population(*(np.asarray(tables[f"population_{part}"]) for part in ("mean", "covariance")))

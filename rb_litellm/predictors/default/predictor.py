@@ -1,10 +1,11 @@
 """Quality and output length of any prompt on any model, from the first request on.
 
 A prompt is read once (`prompt_reading`): its kind, the level L of right answers that a middling model gives,
-the gap G that one unit of ability adds. A model is its abilities by kind (`abilities`). With a(r, m) the mean
-over kinds of the model's ability by P(kind | prompt), an item-response curve through L with slope G:
+the steepness S, the log odds that one unit of ability adds. A model is its abilities by kind (`abilities`).
+With a(r, m) the mean over kinds of the model's ability by P(kind | prompt), an item-response curve (the
+two-parameter logistic model of Birnbaum, 1968) through L:
 
-    quality = sigmoid(logit L + G / (L (1 - L)) * a)
+    quality = sigmoid(logit L + S a)
 
 More ability never makes less of it. An operator's `quality` moves the curve until the model's mean is that;
 the differences between prompts stay.
@@ -27,8 +28,8 @@ from rb_litellm.predictors.priors import ModelInfo
 MAX_SETS = 256
 """Sets of models whose abilities are kept; the least recently used is dropped."""
 LEAST_LEVEL = 0.03
-LEAST_GAP = 0.005
-"""What ability adds at least, so that the better model is never predicted to be the worse one."""
+LEAST_STEEPNESS = 0.02
+"""Log odds that ability adds at least, so that the better model is never predicted to be the worse one."""
 _CURVE_LIMIT = 12.0
 
 
@@ -48,9 +49,9 @@ class Scales:
     """What abilities of a kind amount to, found at training."""
 
     unit: FloatArray
-    """(K,) log odds that one standard deviation of ability is worth, in units of the prompt's gap."""
+    """(K,) log odds that one standard deviation of ability is worth, in units of the prompt's steepness."""
     reference: FloatArray
-    """(K, P, 2) level and gap of P typical prompts of each kind."""
+    """(K, P, 2) level and steepness of P typical prompts of each kind."""
     length_residuals: FloatArray
     """(K, Q) quantiles of the logarithm of a length about what is predicted."""
 
@@ -59,7 +60,7 @@ class Scales:
 class _Models:
     known: tuple[Known, ...]
     abilities: FloatArray
-    """(K, M) in units of the prompt's gap."""
+    """(K, M) in units of the prompt's steepness."""
     shifts: FloatArray
     """(K, M) log odds by which an operator's word moves a model."""
     certainty: FloatArray
@@ -147,7 +148,7 @@ class DefaultPredictor:
         return made
 
     def _abilities(self, known: Sequence[Known]) -> FloatArray:
-        """(K, M) in units of a prompt's gap."""
+        """(K, M) in units of a prompt's steepness."""
         return np.asarray(self._scales.unit[:, None] * np.stack([each.abilities for each in known], axis=1))
 
     def _shift(self, abilities: FloatArray, quality: float | None) -> FloatArray:
@@ -180,10 +181,10 @@ class DefaultPredictor:
 
 
 def curve(figures: FloatArray, abilities: FloatArray, shifts: FloatArray | float = 0.0) -> FloatArray:
-    """Quality (R, M) for levels and gaps (R, 2), abilities (R, M) and shifts of log odds (R, M)."""
+    """Quality (R, M) for levels and steepnesses (R, 2), abilities (R, M) and shifts of log odds (R, M)."""
     level = np.minimum(np.maximum(figures[:, :1], LEAST_LEVEL), 1.0 - LEAST_LEVEL)
-    steep = np.maximum(figures[:, 1:2], LEAST_GAP) / (level * (1.0 - level))
-    odds = np.log(level / (1.0 - level)) + steep * abilities + shifts
+    steepness = np.maximum(figures[:, 1:2], LEAST_STEEPNESS)
+    odds = np.log(level / (1.0 - level)) + steepness * abilities + shifts
     return np.asarray(1.0 / (1.0 + np.exp(-np.minimum(np.maximum(odds, -_CURVE_LIMIT), _CURVE_LIMIT))))
 
 

@@ -2,10 +2,11 @@
 an answer will be.
 
 The trees give scores of the tasks of the training data and four figures: the level (share of right answers of
-a middling model), the gap (what one unit of ability adds to it), the logarithm of the length of an answer,
-and what ability adds to that. What is known well is what prompts of a task are like; of the single prompt
-less. So each figure is the mean over the tasks by their probability, plus a part of how far the trees' own
-figure is from that. Where neither words nor task are known the figures of all prompts remain.
+a middling model), the steepness (log odds that one unit of ability adds), the logarithm of the length of an
+answer, and what ability adds to that. What is known well is what prompts of a task are like; of the single
+prompt less. So each figure is the mean over the tasks by their probability, plus a part of how far the trees'
+own figure is from that. A prompt that is longer than others of its task is harder, or easier, by the kind.
+Where neither words nor task are known the figures of all prompts remain.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.default.question import without_options
 from rb_litellm.predictors.encoder import Encoder
 from rb_litellm.predictors.lexicon import Floats
+from rb_litellm.predictors.structure import WORDS
 
-FIGURES = ("level", "gap", "log_length", "length_gap")
+FIGURES = ("level", "steepness", "log_length", "length_gap")
 LONG_TOKENS = 16_000
 """From this many input tokens on, half of what is asked is to find one's way in a long text."""
+_LONGER = 1.5
+"""Logarithm of the words beyond which a prompt that is longer, or shorter, counts as no harder or easier."""
 _TOOLS_SHARE = 0.5
 """How much of a request with tools is the use of tools."""
 
@@ -59,6 +63,10 @@ class PromptReader:
     """(F,)"""
     own: FloatArray
     """(F,) weight in [0, 1] of the trees' own figure."""
+    usual_words: FloatArray
+    """(C,) logarithm of the words of a prompt of each task."""
+    level_by_words: FloatArray
+    """(C,) what one more in that logarithm adds to the level."""
     familiar: float
     """Share of known n-grams from which a prompt counts as familiar."""
 
@@ -84,13 +92,14 @@ class PromptReader:
         raw = self.evaluate(features).astype(np.float64)
         if not np.isfinite(raw).all():
             raise ValueError("the trees give no finite figures")
-        tasks, figures = self.blend(raw, familiarity)
+        tasks, figures = self.blend(raw, familiarity, features[:, WORDS])
         kinds = tasks @ self.kind_of_task
         certainty = kinds.max(axis=1) * self._known(familiarity)
         return Readings(_by_form(kinds, prompts), certainty, figures)
 
-    def blend(self, raw: FloatArray, familiarity: Floats) -> tuple[FloatArray, FloatArray]:
-        """Probabilities of the tasks (R, C) and figures (R, F) from the trees' raw scores (R, C + F)."""
+    def blend(self, raw: FloatArray, familiarity: Floats, words: Floats) -> tuple[FloatArray, FloatArray]:
+        """Probabilities of the tasks (R, C) and figures (R, F) from the trees' raw scores (R, C + F) and the
+        logarithm of the number of words (R,)."""
         count = len(self.log_prior)
         scores = raw[:, :count] + self.log_prior
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -99,6 +108,8 @@ class PromptReader:
         of_tasks = tasks @ self.task_figures
         own = self.offset + self.scale * raw[:, count:]
         figures = of_tasks + self.own * (own - of_tasks)
+        longer = np.minimum(np.maximum(words[:, None] - self.usual_words, -_LONGER), _LONGER)
+        figures[:, 0] += (tasks * longer) @ self.level_by_words
         return tasks, np.asarray(self.offset + known * (figures - self.offset))
 
 

@@ -1,8 +1,8 @@
 """What travels between a worker and the store: the worker's own rows there, the sums of all others back.
 
 A row is what one name stands for: the load of a deployment, or what a minute has used up of its limits. All
-of it is whole numbers in a fixed layout, so NumPy reads a fleet's totals at once; `scripts/fleet.lua` has
-the same layout.
+of it is whole numbers in a fixed layout, so NumPy reads a fleet's totals at once; `redis/scripts/fleet.lua`
+has the same layout.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The default predictor made from public data: population of models, level and gap of prompts, trees."""
+"""The default predictor made from public data: population of models, figures of prompts, trees."""

@@ -6,7 +6,7 @@ As in training on one's own models, every figure that judges is of prompts that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from rb_litellm.predictors.forest import Forest
 from rb_litellm.predictors.lexicon import Floats
 from rb_litellm.predictors.model import LEVELS
 from rb_litellm.predictors.priors import ModelInfo
+from rb_litellm.predictors.structure import WORDS
 from rb_litellm.train.boosting import Trees, boost
 from rb_litellm.train.dataset import DataError, Dataset
-from rb_litellm.train.default.level_and_gap import PromptFigures, kind_of, prompt_figures, unit_of
+from rb_litellm.train.default.level_and_steepness import PromptFigures, kind_of, prompt_figures, unit_of
 from rb_litellm.train.default.population import table_population
 from rb_litellm.train.linear import ridge
 from rb_litellm.train.prompt_features import MIN_SEEN, PromptFeatures
@@ -40,6 +41,8 @@ _FIGURE_SHARE = 0.3
 """Spread of the linear model's figures, beside its tasks of 0 and 1."""
 _OWN = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _MIN_LENGTHS = 200
+_CALM = 20.0
+"""Squared logarithms of words, summed over prompts, that no influence of the length counts as much as."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,8 +124,9 @@ def fit_default(
         progress(k + 2, FOLDS + 2)
     every = np.arange(len(rows))
     booster, _ = boost(rows, targets.every, targets.every_known, every, trees, rounds=ROUNDS)
-    reader = _reader(encoder, targets, unseen, familiarity)
-    _, figures = reader.blend(unseen, familiarity)
+    words = features.plain[:, WORDS]
+    reader = _reader(encoder, targets, unseen, familiarity, words)
+    _, figures = reader.blend(unseen, familiarity, words)
     progress(FOLDS + 2, FOLDS + 2)
     tables = {
         **{name: getattr(encoder, name) for name in ("centre", "spread", "structure_table")},
@@ -164,13 +168,16 @@ def _encode(features: PromptFeatures, targets: _Targets, fold: IntArray) -> tupl
     return encoder, np.concatenate([features.plain, read], axis=1), features.familiarity(idf)
 
 
-def _reader(encoder: Encoder, targets: _Targets, unseen: FloatArray, familiarity: Floats) -> PromptReader:
+def _reader(
+    encoder: Encoder, targets: _Targets, unseen: FloatArray, familiarity: Floats, words: Floats
+) -> PromptReader:
     """How the trees' figures are used, by what serves best on prompts that they had not seen."""
     counts = targets.one_hot.T @ targets.known
     sums = targets.one_hot.T @ targets.figures
     means = sums / np.maximum(counts, 1.0)
     # A task without a figure has that of all prompts.
     kinds = np.eye(len(KINDS))[[kind_of(task) for task in targets.tasks]]
+    usual_words = targets.one_hot.T @ words / targets.one_hot.sum(axis=0)
 
     def reader(own: FloatArray) -> PromptReader:
         return PromptReader(
@@ -182,19 +189,45 @@ def _reader(encoder: Encoder, targets: _Targets, unseen: FloatArray, familiarity
             offset=targets.offset,
             scale=targets.scale,
             own=own,
+            usual_words=usual_words,
+            level_by_words=np.zeros(len(usual_words)),
             familiar=float(np.quantile(familiarity, 0.05)),
         )
 
     truth = targets.offset + targets.scale * targets.figures
     losses = []
     for weight in _OWN:
-        _, told = reader(np.full(len(FIGURES), weight)).blend(unseen, familiarity)
+        _, told = reader(np.full(len(FIGURES), weight)).blend(unseen, familiarity, words)
         losses.append(np.where(targets.known, (told - truth) ** 2, 0.0).sum(axis=0))
-    return reader(np.array(_OWN)[np.argmin(losses, axis=0)])
+    chosen = reader(np.array(_OWN)[np.argmin(losses, axis=0)])
+    _, told = chosen.blend(unseen, familiarity, words)
+    apart = np.where(targets.known[:, 0], (truth - told)[:, 0], np.nan)
+    longer = words - targets.one_hot @ usual_words
+    return replace(chosen, level_by_words=_level_by_words(apart, longer, targets))
+
+
+def _level_by_words(apart: FloatArray, longer: FloatArray, targets: _Targets) -> FloatArray:
+    """What a longer prompt than others of its task adds to its level, (C,), alike for tasks of one kind.
+
+    `apart` (P,) is how far levels are from what is told of unseen prompts, `longer` (P,) by how much a prompt
+    is longer. Only differences within a task count.
+    """
+    known = np.isfinite(apart)
+    counts = targets.one_hot.T @ known
+    means = targets.one_hot.T @ np.where(known, apart, 0.0) / np.maximum(counts, 1.0)
+    apart = np.where(known, apart - targets.one_hot @ means, 0.0)
+    longer = np.where(known, longer, 0.0)
+    kind_of_task = np.array([kind_of(task) for task in targets.tasks])
+    kinds = kind_of_task[targets.one_hot.argmax(axis=1)]
+    slopes = np.zeros(len(KINDS))
+    for kind in range(len(KINDS)):
+        own = kinds == kind
+        slopes[kind] = (longer[own] @ apart[own]) / (longer[own] @ longer[own] + _CALM)
+    return np.asarray(slopes[kind_of_task])
 
 
 def _reference(figures: FloatArray, targets: _Targets) -> FloatArray:
-    """Level and gap of typical prompts of each kind, (K, TYPICAL, 2), by what is predicted of unseen ones."""
+    """Level and steepness of typical prompts of each kind, (K, TYPICAL, 2), as predicted of unseen ones."""
     kinds = np.array([kind_of(targets.tasks[task]) for task in targets.one_hot.argmax(axis=1)])
     points = []
     for kind in range(len(KINDS)):

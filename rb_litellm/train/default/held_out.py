@@ -3,31 +3,41 @@
 Prompts are parted into folds and models into groups. Each answer is predicted by a predictor that was trained
 without its prompt and without its model, which it knows by name alone. Beside it stand the prior of a
 model's size and price, and the mean of all models.
+
+Where only a few models were graded, a group is a large part of them, and what is left says less than what
+ships was trained on. Pairs of a strong and a weak model are therefore judged there by predictors that lack
+these two models, and the prompt, and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, IntArray
 from rb_litellm.predictors.default.abilities import KINDS
+from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.priors import ModelInfo, prior_quality
 from rb_litellm.train.by_kind import kind_reports
 from rb_litellm.train.dataset import Dataset
 from rb_litellm.train.default.fit import abilities_of, fit_default
-from rb_litellm.train.default.level_and_gap import TASKS, kind_of, task_of
+from rb_litellm.train.default.level_and_steepness import TASKS, kind_of, task_of
 from rb_litellm.train.default.population import table_population
 from rb_litellm.train.pairs import RESAMPLES, pair_curve
 
 PARTS = 3
+FEW = 12
+"""Models graded on some tasks, up to which each pair of them is left out by itself."""
 BATCH = 256
 APART = 0.3
 """Standard deviations of ability by which the table must say that one model is the stronger one."""
 LEAST_GAP = 0.05
 """Difference of measured means of two models, for the share of it that is recovered to mean anything."""
+LEAST_PROMPTS = 200
+"""Prompts that both models of a pair have answered."""
 PAIRS: Mapping[str, tuple[str, ...]] = {
     "knowledge": tuple(TASKS["knowledge"].split()),
     "grade-school mathematics": ("gsm8k", "agentverse-mgsm"),
@@ -53,10 +63,7 @@ def predicted_unseen(
             held = np.flatnonzero(group == g)
             made = fit_default(data.take(train).for_models(seen), seed).predictor()
             infos = [ModelInfo(data.models[at], data.models[at]) for at in held]
-            for at in range(0, len(test), BATCH):
-                rows = test[at : at + BATCH]
-                told = made.predict([data.prompts[row] for row in rows], infos)
-                result[np.ix_(rows, held)] = told.quality
+            result[np.ix_(test, held)] = _predicted(made, data, test, infos)
             progress(k * PARTS + g + 1, PARTS * PARTS)
     return result
 
@@ -73,8 +80,13 @@ def _groups(data: Dataset, random: np.random.Generator) -> IntArray:
     return groups
 
 
-def report(data: Dataset, predicted: FloatArray, seed: int = 0) -> dict[str, Any]:
-    """Figures of `predicted_unseen`: order and level of models by kind, and pairs of models."""
+def report(
+    data: Dataset,
+    predicted: FloatArray,
+    left_out: Mapping[tuple[int, int], FloatArray],
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Figures of `predicted_unseen` and `predicted_pairs`: order and level of models by kind, and pairs."""
     tasks = [task_of(name) for name in data.tasks]
     kinds = [KINDS[kind_of(task)] for task in tasks]
     prior = np.array([prior_quality(ModelInfo(name, name)) for name in data.models])
@@ -86,32 +98,90 @@ def report(data: Dataset, predicted: FloatArray, seed: int = 0) -> dict[str, Any
             "prior": kind_reports(kinds, data.quality, np.broadcast_to(prior, shape)),
             "mean": kind_reports(kinds, data.quality, np.full(shape, mean)),
         },
-        "pairs": {name: _pairs(data, predicted, tasks, among, seed) for name, among in PAIRS.items()},
+        "pairs": {name: _pairs(data, predicted, left_out, among, seed) for name, among in PAIRS.items()},
     }
 
 
-def _pairs(
-    data: Dataset, predicted: FloatArray, tasks: list[str], among: tuple[str, ...], seed: int
-) -> dict[str, Any] | None:
-    """Mean APGR of pairs that the table calls strong and weak and that are, with an interval over prompts."""
-    rows = np.flatnonzero(np.isin(tasks, among))
+def pairs_of(data: Dataset, among: Sequence[str]) -> list[tuple[int, int]]:
+    """Places of models that the table calls strong and weak, and that are, over the given tasks."""
+    rows = _rows(data, among)
     ability = abilities_of(data.models, table_population())[:, kind_of(among[0])]
+    found = []
+    for strong, weak in permutations(range(len(data.models)), 2):
+        one, other = data.quality[rows][:, [strong, weak]].T
+        both = np.isfinite(one) & np.isfinite(other)
+        if ability[strong] - ability[weak] < APART or both.sum() < LEAST_PROMPTS:
+            continue
+        if one[both].mean() - other[both].mean() >= LEAST_GAP:
+            found.append((strong, weak))
+    return found
+
+
+def predicted_pairs(
+    data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lambda done, of: None
+) -> dict[tuple[int, int], FloatArray]:
+    """By pair of a strong and a weak model of tasks that few were graded on: quality (P, 2), each figure by a
+    predictor that knew neither the prompt nor an answer of either model. NaN for other tasks."""
+    fold = np.random.default_rng(seed).permutation(len(data.prompts)) % PARTS
+    wanted: dict[tuple[int, int], set[int]] = {}
+    for among in PAIRS.values():
+        rows = _rows(data, among)
+        if not _few(data, rows):
+            continue
+        for pair in pairs_of(data, among):
+            wanted.setdefault(pair, set()).update(rows.tolist())
+    made: dict[tuple[int, int], FloatArray] = {}
+    for done, ((strong, weak), asked) in enumerate(wanted.items()):
+        others = [name for at, name in enumerate(data.models) if at not in (strong, weak)]
+        infos = [ModelInfo(data.models[at], data.models[at]) for at in (strong, weak)]
+        told = np.full((len(data.prompts), 2), np.nan)
+        for k in range(PARTS):
+            fitted = fit_default(data.take(np.flatnonzero(fold != k)).for_models(others), seed).predictor()
+            test = np.array(sorted(row for row in asked if fold[row] == k))
+            told[test] = _predicted(fitted, data, test, infos)
+        made[strong, weak] = told
+        progress(done + 1, len(wanted))
+    return made
+
+
+def _predicted(
+    made: DefaultPredictor, data: Dataset, rows: IntArray, infos: Sequence[ModelInfo]
+) -> FloatArray:
+    """Quality (R, M) of the prompts `rows`."""
+    parts = [rows[at : at + BATCH] for at in range(0, len(rows), BATCH)]
+    return np.concatenate([made.predict([data.prompts[at] for at in part], infos).quality for part in parts])
+
+
+def _rows(data: Dataset, among: Sequence[str]) -> IntArray:
+    return np.flatnonzero(np.isin([task_of(name) for name in data.tasks], among))
+
+
+def _few(data: Dataset, rows: IntArray) -> bool:
+    """Whether few models were graded on these prompts, but for single ones that another task has too."""
+    return int((np.isfinite(data.quality[rows]).sum(axis=0) >= LEAST_PROMPTS).sum()) <= FEW
+
+
+def _pairs(
+    data: Dataset,
+    predicted: FloatArray,
+    left_out: Mapping[tuple[int, int], FloatArray],
+    among: Sequence[str],
+    seed: int,
+) -> dict[str, Any] | None:
+    """Mean APGR of the pairs of some tasks, with an interval over prompts."""
+    rows = _rows(data, among)
+    few = _few(data, rows)
     drawn = np.ones((1 + RESAMPLES, len(rows)))
     drawn[1:] = np.random.default_rng(seed).multinomial(
         len(rows), np.full(len(rows), 1.0 / len(rows)), RESAMPLES
     )
     curves, names = [], []
-    for strong in range(len(data.models)):
-        for weak in range(len(data.models)):
-            both = np.isfinite(data.quality[rows][:, [strong, weak]]).all(axis=1)
-            if ability[strong] - ability[weak] < APART or both.sum() < 200:
-                continue
-            one, other = data.quality[rows[both], strong], data.quality[rows[both], weak]
-            if one.mean() - other.mean() < LEAST_GAP:
-                continue
-            gain = predicted[rows[both], strong] - predicted[rows[both], weak]
-            curves.append(pair_curve(one, other, gain, drawn[:, both]).apgr())
-            names.append(f"{data.models[strong]} / {data.models[weak]}")
+    for strong, weak in pairs_of(data, among):
+        both = np.isfinite(data.quality[rows][:, [strong, weak]]).all(axis=1)
+        told = (left_out[strong, weak] if few else predicted[:, [strong, weak]])[rows[both]]
+        one, other = data.quality[rows[both]][:, [strong, weak]].T
+        curves.append(pair_curve(one, other, told[:, 0] - told[:, 1], drawn[:, both]).apgr())
+        names.append(f"{data.models[strong]} / {data.models[weak]}")
     if not curves:
         return None
     means = np.nanmean(curves, axis=0)
@@ -119,6 +189,7 @@ def _pairs(
     each = {name: round(float(curve[0]), 4) for name, curve in zip(names, curves, strict=True)}
     return {
         "pairs": len(curves),
+        "left_out": "the two models" if few else f"one of {PARTS} groups of models",
         "apgr": round(float(means[0]), 4),
         "ci95": [round(float(low), 4), round(float(high), 4)],
         "middle_half": [round(float(q), 4) for q in np.quantile([*each.values()], [0.25, 0.75])],

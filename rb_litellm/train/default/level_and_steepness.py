@@ -1,10 +1,10 @@
-"""Level and gap of each prompt: how many get it right, and how far ability decides who does.
+"""Level and steepness of each prompt: how many get it right, and how far ability decides who does.
 
 Within a task the models' means lie along a line over their abilities, but for those that fail it for another
 reason (an answer in the wrong form): the line is fitted robustly (Huber), and models far from it weigh
-little. A prompt's level is the task's plus how far the models did better on it than on the task; its gap is
-the slope of the line plus the slope of those differences over ability, shrunk. Lengths are taken apart in
-the same way, on a logarithmic scale.
+little. A prompt's level is the task's plus how far the models did better on it than on the task. Its
+steepness is the task's, the slope of the line as log odds: with a handful of models to a task, a slope of the
+prompt's own would be noise. Logarithms of lengths are taken apart in the same way, with slopes of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from rb_litellm.core.types import FloatArray, IntArray
 from rb_litellm.predictors.default.abilities import KINDS
+from rb_litellm.predictors.default.predictor import LEAST_LEVEL
 from rb_litellm.train.dataset import DataError, Dataset
 
 TASKS = {
@@ -32,10 +33,10 @@ MIN_GRADED = 20
 """Answers of one task that a model's mean needs."""
 _FAR = 0.12
 """Distance from the line from which a model counts less."""
-_USUAL_GAP = 0.15
+_USUAL_SLOPE = 0.15
 """What a unit of ability adds where the models of a task tell little of it."""
 _SHRINK = 1.0
-"""Squared ability, summed over models, that the usual gap counts as much as."""
+"""Squared ability, summed over models, that the usual slope counts as much as."""
 _ROUNDS = 15
 
 
@@ -81,30 +82,40 @@ def prompt_figures(data: Dataset, abilities: FloatArray, rows: IntArray | None =
         at = np.flatnonzero((tasks == task) & chosen)
         kind = kind_of(task)
         scaled = unit_of(kind) * abilities[:, kind]
-        values[at, :2] = _apart(data.quality[at], scaled, _FAR, _USUAL_GAP)
-        values[at, 2:] = _apart(np.log(np.maximum(data.output_tokens[at], 1.0)), scaled, 0.5, 0.0)
+        line, levels, _ = _apart(data.quality[at], scaled, _FAR, _USUAL_SLOPE)
+        values[at, 0], values[at, 1] = levels, np.where(np.isfinite(levels), _steepness(*line), np.nan)
+        logs = np.log(np.maximum(data.output_tokens[at], 1.0))
+        (_, slope), values[at, 2], own = _apart(logs, scaled, 0.5, 0.0)
+        values[at, 3] = slope + own
     return PromptFigures(tuple(tasks.tolist()), values)
 
 
-def _apart(labels: FloatArray, abilities: FloatArray, far: float, usual: float) -> FloatArray:
-    """Level and gap (P, 2) of labels (P, M)."""
-    result = np.full((len(labels), 2), np.nan)
+def _apart(
+    labels: FloatArray, abilities: FloatArray, far: float, usual: float
+) -> tuple[tuple[float, float], FloatArray, FloatArray]:
+    """The line of a task over ability (level, slope); of labels (P, M) each prompt's level (P,) and what its
+    own slope adds (P,). NaN where the labels tell nothing."""
+    nothing = np.full(len(labels), np.nan)
     graded = np.isfinite(labels)
     models = graded.sum(axis=0) >= MIN_GRADED
     if models.sum() < 3:
-        return result
+        return (np.nan, np.nan), nothing, nothing
     labels, graded, ability = labels[:, models], graded[:, models], abilities[models]
     mean = np.where(graded, labels, 0.0).sum(axis=0) / graded.sum(axis=0)
-    level, gap, weight = float(np.median(mean)), usual, np.ones(len(mean))
+    level, slope, weight = float(np.median(mean)), usual, np.ones(len(mean))
     for _ in range(_ROUNDS):
         sums = [[weight.sum(), weight @ ability], [weight @ ability, weight @ ability**2 + _SHRINK]]
-        level, gap = np.linalg.solve(sums, [weight @ mean, (weight * ability) @ mean + _SHRINK * usual])
-        weight = 1.0 / np.maximum(1.0, np.abs(mean - level - gap * ability) / far)
-    if usual:
-        gap = max(gap, 0.0)
+        level, slope = np.linalg.solve(sums, [weight @ mean, (weight * ability) @ mean + _SHRINK * usual])
+        weight = 1.0 / np.maximum(1.0, np.abs(mean - level - slope * ability) / far)
     centred = ability - np.average(ability, weights=weight)
     better = np.where(graded, labels - mean, 0.0) * weight
-    result[:, 0] = level + better.sum(axis=1) / (weight.sum() + 0.5)
-    result[:, 1] = gap + (better @ centred) / (weight @ centred**2 + _SHRINK)
-    result[~graded.any(axis=1)] = np.nan
-    return result
+    known = graded.any(axis=1)
+    levels = level + better.sum(axis=1) / (weight.sum() + 0.5)
+    own = (better @ centred) / (weight @ centred**2 + _SHRINK)
+    return (level, slope), np.where(known, levels, np.nan), np.where(known, own, np.nan)
+
+
+def _steepness(level: float, slope: float) -> float:
+    """Log odds for a unit of ability, of a slope of the share of right answers at this level."""
+    share = min(max(level, LEAST_LEVEL), 1.0 - LEAST_LEVEL)
+    return max(slope, 0.0) / (share * (1.0 - share))

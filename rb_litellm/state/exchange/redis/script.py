@@ -14,7 +14,7 @@ class Script:
     """One script, of one file or of several in a row."""
 
     def __init__(self, *names: str) -> None:
-        folder = files("rb_litellm.state.exchange") / "scripts"
+        folder = files("rb_litellm.state.exchange.redis") / "scripts"
         self._source = "\n".join((folder / name).read_text("utf-8") for name in names)
         self._sha: str | None = None
 

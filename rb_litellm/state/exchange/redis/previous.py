@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rb_litellm.state.exchange.gauges import StoredGauge
-from rb_litellm.state.exchange.script import Script
+from rb_litellm.state.exchange.redis.script import Script
 from rb_litellm.state.exchange.store import MAX_PEERS
 
 OURS = "~2"

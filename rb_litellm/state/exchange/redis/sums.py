@@ -12,9 +12,9 @@ import asyncio
 from typing import Any
 
 from rb_litellm.state.exchange.gauges import WIRE_VERSION
-from rb_litellm.state.exchange.redis import connect
-from rb_litellm.state.exchange.redis_settings import RedisSettings
-from rb_litellm.state.exchange.script import Script
+from rb_litellm.state.exchange.redis.script import Script
+from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import connect
 
 
 class RedisSums:

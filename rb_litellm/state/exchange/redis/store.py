@@ -48,10 +48,10 @@ from rb_litellm.core.grade_sums import (
 )
 from rb_litellm.state.exchange.gauges import WIRE_VERSION as GAUGE_VERSION
 from rb_litellm.state.exchange.gauges import StoredGauge
-from rb_litellm.state.exchange.previous import PreviousVersion
-from rb_litellm.state.exchange.reading import gauges_of, read_gauges
-from rb_litellm.state.exchange.redis_settings import RedisSettings
-from rb_litellm.state.exchange.script import Script
+from rb_litellm.state.exchange.redis.previous import PreviousVersion
+from rb_litellm.state.exchange.redis.reading import gauges_of, read_gauges
+from rb_litellm.state.exchange.redis.script import Script
+from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.share import OwnShare, Slots, Totals, sent
 from rb_litellm.state.exchange.store import MAX_LEARNED, Reading
 from rb_litellm.state.exchange.wire import (

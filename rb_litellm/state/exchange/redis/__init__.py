@@ -1,0 +1,1 @@
+"""The exchange through Redis: the store, its scripts, and the version before."""
