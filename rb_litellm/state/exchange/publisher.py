@@ -49,7 +49,7 @@ LEARNED_TTL_S = 3600.0
 """It is kept for so long after all workers have ended."""
 MAX_UNREADABLE = 1_000
 """Workers with an unreadable gauge that are remembered, to warn of each once."""
-FEW = 16
+FEW = 4
 """So many other workers are asked for by name in every exchange;"""
 NAMES_EVERY_S = 1.0
 """more of them this often."""
