@@ -76,13 +76,13 @@ def test_what_is_written_are_settings_and_a_calibration(server: str, tmp_path: P
     result = calibrate("--url", server, "--yes", "--json", "--quiet", "--out", str(file))
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
-    assert told["slots"] == 3
     assert set(told) >= {
         "url", "model", "ttft_ms", "tpot_ms", "slots", "context_window", "prefix_cache", "fit_error"
     }  # fmt: skip
     assert read_document(file).model_dump(mode="json") == told
     info = yaml.safe_load(file.read_text())["model_info"]
-    assert parse_deployment(info["routebalance"], "it").max_num_seqs == 3
+    # Real time on a busy machine: which slots are found is for the tests in virtual time.
+    assert parse_deployment(info["routebalance"], "it").max_num_seqs == told["slots"]
     assert info["max_input_tokens"] == told["context_window"]
 
 
