@@ -13,21 +13,21 @@ import numpy as np
 
 from rb_litellm.beliefs import Beliefs
 from rb_litellm.candidates import CandidateSet, CandidateSets
-from rb_litellm.core.affinity import AffinityRule, CachedPrefix
-from rb_litellm.core.assign import Fleet, assign
-from rb_litellm.core.batch import BatchRequest
-from rb_litellm.core.breakdown import Decision, Refusal
-from rb_litellm.core.capacity import Room, Usage
-from rb_litellm.core.exploration import RECOVERY, ExplorationRule
-from rb_litellm.core.filters import Limits
+from rb_litellm.core.decision.assign import Fleet, assign
+from rb_litellm.core.decision.batch import BatchRequest
+from rb_litellm.core.decision.breakdown import Decision, Refusal
+from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
+from rb_litellm.core.decision.sampling import CandidateSampling
+from rb_litellm.core.decision.scoring import BALANCED, Objective
+from rb_litellm.core.decision.shares import Shares, for_key
+from rb_litellm.core.decision.trials import FleetTrials
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency import LatencyForecast, forecast
-from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.prefix_memory import PrefixMemory
-from rb_litellm.core.sampling import CandidateSampling
-from rb_litellm.core.scoring import BALANCED, Objective
-from rb_litellm.core.shares import Shares, for_key
-from rb_litellm.core.trials import FleetTrials
+from rb_litellm.core.latency.forecast import LatencyForecast, forecast
+from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.limits.capacity import Room, Usage
+from rb_litellm.core.limits.filters import Limits
+from rb_litellm.core.servers.affinity import AffinityRule, CachedPrefix
+from rb_litellm.core.servers.prefix_memory import PrefixMemory
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, ModelPredictions, Outcome, Prompt
 from rb_litellm.predictors.ability_learning import Gradable
 from rb_litellm.predictors.registry import PredictionSource

@@ -12,20 +12,20 @@ from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
 
-from rb_litellm.core.availability import Availability
-from rb_litellm.core.evidence import TEACHES, Evidence, evidence_of, taught_by
+from rb_litellm.core.decision.trials import Trials
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.keeping import Keeping
-from rb_litellm.core.latency import LatencyPrior
-from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.learned import LearnedTimes
-from rb_litellm.core.outages import Outages
-from rb_litellm.core.queueing import as_served
-from rb_litellm.core.quota import Quotas
-from rb_litellm.core.residuals import Residuals
-from rb_litellm.core.slots import Slots
-from rb_litellm.core.streams import Stream
-from rb_litellm.core.trials import Trials
+from rb_litellm.core.latency.evidence import TEACHES, Evidence, evidence_of, taught_by
+from rb_litellm.core.latency.forecast import LatencyPrior
+from rb_litellm.core.latency.learned import LearnedTimes
+from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.residuals import Residuals
+from rb_litellm.core.limits.availability import Availability
+from rb_litellm.core.limits.outages import Outages
+from rb_litellm.core.limits.quota import Quotas
+from rb_litellm.core.servers.keeping import Keeping
+from rb_litellm.core.servers.queueing import as_served
+from rb_litellm.core.servers.slots import Slots
+from rb_litellm.core.servers.streams import Stream
 from rb_litellm.core.types import FloatArray, IntArray, Outcome, Seen
 from rb_litellm.state.exchange.gauges import wire_name
 from rb_litellm.state.reckoning import Reckoner

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from rb_litellm.beliefs import Beliefs
-from rb_litellm.core.batch import Prices
-from rb_litellm.core.breakdown import Decision, Refusal
-from rb_litellm.core.capacity import Capacity
-from rb_litellm.core.capacity import stated as capacity_of
+from rb_litellm.core.decision.batch import Prices
+from rb_litellm.core.decision.breakdown import Decision, Refusal
+from rb_litellm.core.decision.shares import Shares
+from rb_litellm.core.decision.shares import stated as shares_of
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.residuals import FleetResiduals
-from rb_litellm.core.shares import Shares
-from rb_litellm.core.shares import stated as shares_of
+from rb_litellm.core.latency.residuals import FleetResiduals
+from rb_litellm.core.limits.capacity import Capacity
+from rb_litellm.core.limits.capacity import stated as capacity_of
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions
 from rb_litellm.predictors.ability_learning import Gradable
 from rb_litellm.predictors.registry import ModelInfo

@@ -29,8 +29,8 @@ from rb_litellm.config import (
     explain,
     shown,
 )
-from rb_litellm.core.scoring import JointScore, Norm, Objective, Priced, Weights
-from rb_litellm.core.slo import Mode, Slo
+from rb_litellm.core.decision.scoring import JointScore, Norm, Objective, Priced, Weights
+from rb_litellm.core.limits.slo import Mode, Slo
 from rb_litellm.core.targets.stated import Targets
 
 Level = Literal["team", "key", "request"]

@@ -33,7 +33,7 @@ def main() -> None:
     from litellm.proxy.proxy_cli import run_server
 
     from rb_litellm import register
-    from rb_litellm.litellm_adapter.proxy.preflight import mistakes
+    from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes
 
     # Here it only serves to refuse an unsupported LiteLLM before any worker is started.
     register()

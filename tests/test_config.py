@@ -11,7 +11,7 @@ from rb_litellm.config import (
     parse_deployment,
     parse_settings,
 )
-from rb_litellm.core.scoring import PRESETS, Weights
+from rb_litellm.core.decision.scoring import PRESETS, Weights
 
 WHERE = "routing_strategy_args"
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rb_litellm.config import ControlName, SettingsError, parse_settings
 from rb_litellm.controls import NAMES, NOTHING, Controls, Given, LevelControls, Planner, parse_controls
-from rb_litellm.core.scoring import PRESETS, JointScore, Priced, Weights
+from rb_litellm.core.decision.scoring import PRESETS, JointScore, Priced, Weights
 from rb_litellm.core.targets.stated import Targets
 
 

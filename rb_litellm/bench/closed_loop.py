@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import httpx
 
-from rb_litellm.bench.testbed import START_S
+from rb_litellm.bench.real.testbed import START_S
 from rb_litellm.demo.processes import Child, free_port
 from rb_litellm.demo.stage import clean_environment
 
@@ -23,7 +23,7 @@ BODY = {"model": MODEL, "messages": [{"role": "user", "content": "What is a bala
 def upstream(stack: ExitStack, folder: Path) -> str:
     """Start an upstream that answers at once; its address, up to and with `/v1`."""
     port = free_port()
-    command = [sys.executable, "-m", "rb_litellm.bench.instant", str(port)]
+    command = [sys.executable, "-m", "rb_litellm.bench.real.instant", str(port)]
     child = stack.enter_context(Child("upstream", command, folder / "upstream.log", clean_environment()))
     child.wait_until(lambda: _up(port), START_S)
     return f"http://127.0.0.1:{port}/v1"

@@ -19,10 +19,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from rb_litellm.bench import loop_probe
-from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.request_mix import KINDS, SERVERS, Client, configuration
-from rb_litellm.bench.testbed import Proxy, running_proxy, running_servers
+from rb_litellm.bench.real import loop_probe
+from rb_litellm.bench.real.redis_server import RedisServer
+from rb_litellm.bench.real.request_mix import KINDS, SERVERS, Client, configuration
+from rb_litellm.bench.real.testbed import Proxy, running_proxy, running_servers
 from rb_litellm.state.exchange.overview import Overview, overview
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore

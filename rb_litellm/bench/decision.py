@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from rb_litellm.bench.placeholder_predictor import train_placeholder
+from rb_litellm.bench.real.placeholder_predictor import train_placeholder
 
 GROUPS = ("qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "qwen2.5-72b")
 STRATEGIES = (
@@ -74,7 +74,7 @@ async def _run(
     import litellm
 
     from rb_litellm import register
-    from rb_litellm.litellm_adapter.shared.gc_tuning import set_aside
+    from rb_litellm.litellm_adapter.shared.upkeep.gc_tuning import set_aside
 
     register()
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
@@ -200,7 +200,7 @@ def _untold(
     """The same decision without recording and publishing it."""
     from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
     from rb_litellm.litellm_adapter.worker import worker
-    from rb_litellm.telemetry.recorder import Recorder
+    from rb_litellm.telemetry.records.recorder import Recorder
 
     class Silent(DecisionPublisher):
         def decided(self, *_: Any, **__: Any) -> None:

@@ -22,10 +22,10 @@ from typing import Any
 
 import aiohttp
 
-from rb_litellm.bench import loop_stalls, loop_steps
-from rb_litellm.bench.loop_stalls import Stall
-from rb_litellm.bench.loop_steps import Step
-from rb_litellm.bench.testbed import Proxy, running_proxy
+from rb_litellm.bench.real import loop_stalls, loop_steps
+from rb_litellm.bench.real.loop_stalls import Stall
+from rb_litellm.bench.real.loop_steps import Step
+from rb_litellm.bench.real.testbed import Proxy, running_proxy
 
 DEPLOYMENTS = 13
 AT_ONCE = 50

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.balancer import RoutingRequest
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.core.decision.scoring import PRESETS
 from rb_litellm.core.types import FloatArray, IntArray, Prompt
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.engine import Incident, Served, Simulation
-from rb_litellm.sim.routebalance_policy import Arms, RouteBalance
+from rb_litellm.sim.policies.routebalance_policy import Arms, RouteBalance
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.workload import Request, arrivals
 
 WARM = 200

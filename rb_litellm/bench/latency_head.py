@@ -14,7 +14,7 @@ import numpy as np
 
 from rb_litellm.bench.latency import PROCESSES, WARM, Forecasts, simulate
 from rb_litellm.core.types import FloatArray
-from rb_litellm.sim.cluster import PAPER_CLUSTER
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 
 _COLUMNS = {"e2e": 5, "ttft": 4}
 """Features used: a first token knows nothing of the output's length, which comes last."""

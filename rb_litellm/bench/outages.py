@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.bench import picker
-from rb_litellm.bench.fault_proxy import FaultProxy
-from rb_litellm.bench.redis_faults import FAULTS, injected
-from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.testbed import Proxy, running_proxy, running_servers
+from rb_litellm.bench.real import picker
+from rb_litellm.bench.real.fault_proxy import FaultProxy
+from rb_litellm.bench.real.redis_faults import FAULTS, injected
+from rb_litellm.bench.real.redis_server import RedisServer
+from rb_litellm.bench.real.testbed import Proxy, running_proxy, running_servers
 from rb_litellm.demo.load import fire, poisson
 
 CONTROL = "none"

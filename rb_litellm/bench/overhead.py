@@ -20,8 +20,8 @@ import numpy as np
 
 from rb_litellm.bench.closed_loop import closed_loop, upstream
 from rb_litellm.bench.proxy import OURS, WARM_UP_REQUESTS, proxy_config
-from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.testbed import LITELLM, RB_LITELLM, running_proxy
+from rb_litellm.bench.real.redis_server import RedisServer
+from rb_litellm.bench.real.testbed import LITELLM, RB_LITELLM, running_proxy
 
 UPSTREAM = "upstream"
 SHUFFLE = "simple-shuffle"

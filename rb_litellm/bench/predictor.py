@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from rb_litellm.bench.placeholder_predictor import prompt, train_placeholder
+from rb_litellm.bench.real.placeholder_predictor import prompt, train_placeholder
 from rb_litellm.core.types import Prompt
-from rb_litellm.predictors.model import Predictor
+from rb_litellm.predictors.reading.tokens import count_tokens
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
-from rb_litellm.predictors.tokens import count_tokens
+from rb_litellm.predictors.trained.model import Predictor
 
 MODELS = ("qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "qwen2.5-72b")
 BATCH = 32

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.bench.closed_loop import MODEL, closed_loop, upstream
-from rb_litellm.bench.redis_server import RedisServer
-from rb_litellm.bench.testbed import LITELLM, RB_LITELLM, Proxy, running_proxy
+from rb_litellm.bench.real.redis_server import RedisServer
+from rb_litellm.bench.real.testbed import LITELLM, RB_LITELLM, Proxy, running_proxy
 
 OURS = "routebalance"
 STRATEGIES = (OURS, "simple-shuffle", "least-busy", "latency-based-routing")

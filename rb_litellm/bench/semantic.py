@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import IntArray
-from rb_litellm.predictors.lexicon import Floats
-from rb_litellm.train.boosting import Trees, boost
-from rb_litellm.train.dataset import Dataset
-from rb_litellm.train.leave_one_task_out import HeldOutPrompts
-from rb_litellm.train.metrics import r2
-from rb_litellm.train.prompt_features import PromptFeatures
-from rb_litellm.train.targets import RidgeModel, Targets
-from rb_litellm.train.weights import choose_weights, plain_blend
+from rb_litellm.predictors.reading.lexicon import Floats
+from rb_litellm.train.data.dataset import Dataset
+from rb_litellm.train.figures.leave_one_task_out import HeldOutPrompts
+from rb_litellm.train.figures.metrics import r2
+from rb_litellm.train.fitting.boosting import Trees, boost
+from rb_litellm.train.fitting.prompt_features import PromptFeatures
+from rb_litellm.train.fitting.targets import RidgeModel, Targets
+from rb_litellm.train.fitting.weights import choose_weights, plain_blend
 
 FOLDS = 4
 MAX_TOKENS = 128

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.balancer import Assignment, Balancer, RoutingRequest
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
+from rb_litellm.core.decision.scoring import PRESETS, JointScore
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency import LatencyPrior
-from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.measurement import measured
-from rb_litellm.core.scoring import PRESETS, JointScore
+from rb_litellm.core.latency.forecast import LatencyPrior
+from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.types import Prediction, Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.exchange.peers import Peers

@@ -17,15 +17,15 @@ from random import Random
 from typing import Any
 
 from rb_litellm.balancer import Assignment, Balancer, RoutingRequest
+from rb_litellm.core.decision.scoring import PRESETS, JointScore
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.measurement import measured
-from rb_litellm.core.scoring import PRESETS, JointScore
+from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.types import Prompt
 from rb_litellm.demo.answers import AnswerLengths
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
-from rb_litellm.sim.instance import Instance, Job
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
+from rb_litellm.sim.servers.instance import Instance, Job
 from rb_litellm.state.exchange.gauges import StoredGauge, decode, encode
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.schedule import pauses_s

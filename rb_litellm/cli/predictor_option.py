@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from rb_litellm.predictors.registry import PredictionSource
-    from rb_litellm.train.judged import Judged
+    from rb_litellm.train.data.judged import Judged
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 NAMED = ("default", "none")
@@ -46,8 +46,8 @@ def open_source(name: str) -> PredictionSource:
         PredictorError: the folder holds none that can be used.
     """
     from rb_litellm.predictors.default.artifact import packaged
-    from rb_litellm.predictors.model import Predictor
     from rb_litellm.predictors.registry import PredictionSource
+    from rb_litellm.predictors.trained.model import Predictor
 
     if name == "none":
         return PredictionSource()
@@ -60,8 +60,8 @@ def judged(name: str, models: Sequence[str]) -> Judged:
     Raises:
         PredictorError: the folder holds none that can be used.
     """
-    from rb_litellm.predictors.model import Predictor
-    from rb_litellm.train.judged import Untaught
+    from rb_litellm.predictors.trained.model import Predictor
+    from rb_litellm.train.data.judged import Untaught
 
     return Untaught(open_source(name), models, name) if name in NAMED else Predictor.load(name)
 
@@ -69,7 +69,7 @@ def judged(name: str, models: Sequence[str]) -> Judged:
 def seen_prompts(name: str, prompt_ids: Collection[str]) -> int:
     """How many of these prompts the predictor was trained on, as far as its folder says."""
     from rb_litellm.predictors.default.artifact import PACKAGED
-    from rb_litellm.predictors.model import PROMPTS
+    from rb_litellm.predictors.trained.model import PROMPTS
 
     try:
         told = ((PACKAGED if name == "default" else Path(name)) / PROMPTS).read_text("utf-8").split()

@@ -28,7 +28,7 @@ from rb_litellm.config.values import (
     Usd,
     WeightsSetting,
 )
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.core.decision.scoring import PRESETS
 
 
 class RouteBalanceSettings(Settings):

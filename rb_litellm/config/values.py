@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rb_litellm.config.errors import shown
-from rb_litellm.core.scoring import PRESETS, Weights
+from rb_litellm.core.decision.scoring import PRESETS, Weights
 from rb_litellm.suggestion import did_you_mean
 
 

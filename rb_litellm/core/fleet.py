@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from rb_litellm.core.latency import LatencyPrior
+from rb_litellm.core.latency.forecast import LatencyPrior
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 """An id as LiteLLM makes it for a deployment that has none."""

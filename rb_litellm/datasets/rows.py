@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, TypedDict, TypeVar
 
 from rb_litellm.datasets.repository import Files, SourceError
-from rb_litellm.predictors.tokens import cl100k_base
+from rb_litellm.predictors.reading.tokens import cl100k_base
 
 _T = TypeVar("_T")
 

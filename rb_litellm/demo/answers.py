@@ -11,7 +11,7 @@ from statistics import NormalDist
 from typing import Any
 
 from rb_litellm.demo.truth import Truth
-from rb_litellm.sim.prefix_cache import BLOCK_TOKENS
+from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
 
 _SIGMA = 0.6
 """Spread of the log-normal lengths; the answers of one model to AlpacaEval's prompts spread about so."""

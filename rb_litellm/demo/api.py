@@ -18,7 +18,7 @@ from rb_litellm.demo.faults import HEADER, NO_FAULTS, Faults, asked_for
 from rb_litellm.demo.live import LiveInstance
 from rb_litellm.demo.shapes import Answer, ResponsesAnswer
 from rb_litellm.demo.truth import RIGHT, WRONG, Truth
-from rb_litellm.sim.instance import Job
+from rb_litellm.sim.servers.instance import Job
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 _EMBEDDING_SIZE = 64

@@ -26,7 +26,7 @@ from rb_litellm.demo.answers import AnswerLengths, read_table
 from rb_litellm.demo.api import MockServer
 from rb_litellm.demo.live import LiveInstance
 from rb_litellm.demo.truth import Truth, read_truth
-from rb_litellm.sim.cluster import PAPER_CLUSTER
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 
 
 @dataclass(frozen=True)

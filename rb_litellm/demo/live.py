@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rb_litellm.sim.instance import Hardware, Instance, Job
+from rb_litellm.sim.servers.instance import Hardware, Instance, Job
 
 _LATE_S = 0.25
 """After a longer stall of the process the lost time is given up instead of being caught up with."""

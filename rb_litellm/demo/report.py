@@ -18,7 +18,7 @@ from rich.table import Table
 
 from rb_litellm.demo.load import Answer
 from rb_litellm.demo.truth import published
-from rb_litellm.sim.cluster import PAPER_CLUSTER, Tier
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Tier
 
 _SLIGHT = 0.02
 """Differences up to this share are called none."""

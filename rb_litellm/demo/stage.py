@@ -20,7 +20,7 @@ from typing import Any
 from rb_litellm.demo.backend import Place
 from rb_litellm.demo.processes import Child, free_port, listens
 from rb_litellm.demo.truth import published
-from rb_litellm.sim.cluster import PAPER_CLUSTER, Tier
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Tier
 
 OURS = "routebalance"
 STRATEGIES = ("simple-shuffle", "least-busy", OURS)

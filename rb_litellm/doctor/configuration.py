@@ -9,11 +9,11 @@ from typing import Any
 from rb_litellm.candidates import model_info
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.litellm_adapter.proxy.preflight import models_in_database, strategies
+from rb_litellm.litellm_adapter.proxy.starting.preflight import models_in_database, strategies
 from rb_litellm.litellm_adapter.shared.catalog import is_self_hosted, read_deployment
 from rb_litellm.litellm_adapter.shared.model_kinds import guessed_kind, kind_of
-from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.predictors.trained.model import Predictor
 
 _PRICES = ("input_cost_per_token", "output_cost_per_token")
 

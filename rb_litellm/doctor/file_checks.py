@@ -13,14 +13,14 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor import taken_for
 from rb_litellm.doctor.configuration import Configuration, Strategy, source_of
 from rb_litellm.doctor.finding import Finding, error, ok, warn
-from rb_litellm.litellm_adapter.proxy.group_rules import told_kinds
-from rb_litellm.litellm_adapter.proxy.preflight import mistakes_in
+from rb_litellm.litellm_adapter.proxy.starting.group_rules import told_kinds
+from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes_in
 from rb_litellm.litellm_adapter.shared.catalog import has_prices
 from rb_litellm.litellm_adapter.shared.model_kinds import CHAT
-from rb_litellm.predictors.model import PredictorError
 from rb_litellm.predictors.priors import size_billions
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.telemetry.headers import header_value
+from rb_litellm.predictors.trained.model import PredictorError
+from rb_litellm.telemetry.records.headers import header_value
 
 _CALLBACK = "rb_litellm.proxy"
 

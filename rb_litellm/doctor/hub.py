@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.finding import Finding, warn
-from rb_litellm.litellm_adapter.shared.hub_stalls import REMEDY, asking_the_hub
+from rb_litellm.litellm_adapter.shared.upkeep.hub_stalls import REMEDY, asking_the_hub
 
 
 def check(config: Configuration) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import least_squares
 
-from rb_litellm.core.hardware import latency_prior
+from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.core.types import BoolArray, FloatArray
 from rb_litellm.fitting.load import Timings, timings
 from rb_litellm.fitting.populations import believed, written

@@ -6,13 +6,13 @@ import threading
 
 from rb_litellm.litellm_adapter.hosts.choose import choose
 from rb_litellm.litellm_adapter.hosts.host import set_current
+from rb_litellm.litellm_adapter.proxy.endpoints.routes import Routes
 from rb_litellm.litellm_adapter.proxy.hot_reload import HotReload
 from rb_litellm.litellm_adapter.proxy.metrics_report import MetricsReport
-from rb_litellm.litellm_adapter.proxy.routes import Routes
 from rb_litellm.litellm_adapter.proxy.shadow_evaluation import ShadowEvaluation
-from rb_litellm.litellm_adapter.proxy.start_line import StartLine
+from rb_litellm.litellm_adapter.proxy.starting.start_line import StartLine
 from rb_litellm.litellm_adapter.worker import Worker, add_part, worker
-from rb_litellm.telemetry.log_lines import keep_lines_safe
+from rb_litellm.telemetry.records.log_lines import keep_lines_safe
 
 __all__ = ["register", "worker"]
 

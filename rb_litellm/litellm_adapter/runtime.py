@@ -25,26 +25,26 @@ from rb_litellm.config import (
     ScrapeSettings,
     ShadowEvaluationSettings,
 )
-from rb_litellm.core.capacity import Usage
-from rb_litellm.core.drift import Drift
-from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.prefix_memory import PrefixMemory
+from rb_litellm.core.latency.drift import Drift
+from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.limits.capacity import Usage
+from rb_litellm.core.servers.prefix_memory import PrefixMemory
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
-from rb_litellm.litellm_adapter.shared.day_spend import FLUSH_S, DaySpend
-from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
-from rb_litellm.litellm_adapter.shared.failure_share import GuardedFailures
+from rb_litellm.litellm_adapter.shared.exchange.day_spend import FLUSH_S, DaySpend
+from rb_litellm.litellm_adapter.shared.exchange.failure_share import GuardedFailures
+from rb_litellm.litellm_adapter.shared.exchange.gauge_exchange import Sharing
+from rb_litellm.litellm_adapter.shared.exchange.learned_share import GuardedLearned
+from rb_litellm.litellm_adapter.shared.exchange.lone_grades import LoneGrades
+from rb_litellm.litellm_adapter.shared.exchange.prefix_share import GuardedPrefixes
+from rb_litellm.litellm_adapter.shared.exchange.target_share import GuardedTargets
+from rb_litellm.litellm_adapter.shared.exchange.usage_share import GuardedUsage
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
-from rb_litellm.litellm_adapter.shared.gauge_exchange import Sharing
-from rb_litellm.litellm_adapter.shared.hub_stalls import HubNotice, hub_is_off
-from rb_litellm.litellm_adapter.shared.learned_share import GuardedLearned
-from rb_litellm.litellm_adapter.shared.lone_grades import LoneGrades
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
-from rb_litellm.litellm_adapter.shared.prefix_share import GuardedPrefixes
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
-from rb_litellm.litellm_adapter.shared.target_share import GuardedTargets
-from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
-from rb_litellm.litellm_adapter.shared.usage_share import GuardedUsage
+from rb_litellm.litellm_adapter.shared.upkeep.deferred import DeferredActions
+from rb_litellm.litellm_adapter.shared.upkeep.hub_stalls import HubNotice, hub_is_off
+from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask
 from rb_litellm.litellm_adapter.shared.weights_notice import WeightsNotice
 from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.abilities import KINDS
@@ -58,7 +58,7 @@ from rb_litellm.state.reckoning import Reckoner
 from rb_litellm.state.scraper import ServerStatus
 from rb_litellm.telemetry.counters import Counters
 from rb_litellm.telemetry.meter import prometheus_meter
-from rb_litellm.telemetry.recorder import Recorder
+from rb_litellm.telemetry.records.recorder import Recorder
 
 LEARN_WITHIN_S = 0.1
 

@@ -17,11 +17,11 @@ from litellm.integrations.custom_logger import CustomLogger
 from rb_litellm.balancer import Assignment, RoutingRequest
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.controls import Level, Plan, Planner
-from rb_litellm.core.admission import Admission
-from rb_litellm.core.breakdown import Refusal
-from rb_litellm.core.filters import Limits
+from rb_litellm.core.decision.breakdown import Refusal
+from rb_litellm.core.decision.scoring import Objective
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.scoring import Objective
+from rb_litellm.core.limits.admission import Admission
+from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.targets.landing import landed, shift
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.fallback import fewest_open
@@ -35,11 +35,11 @@ from rb_litellm.litellm_adapter.request.key_weights import of_key
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for
+from rb_litellm.litellm_adapter.shared.exchange.target_share import Steered, words
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
-from rb_litellm.litellm_adapter.shared.target_share import Steered, words
 from rb_litellm.litellm_adapter.worker import Worker, worker
-from rb_litellm.predictors.model import PredictorError
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.predictors.trained.model import PredictorError
 
 _log = logging.getLogger("rb_litellm")
 

@@ -18,9 +18,9 @@ from rb_litellm.litellm_adapter.hosts import host
 from rb_litellm.litellm_adapter.lifecycle.accounting import EXPIRE_EVERY_S, Accounting
 from rb_litellm.litellm_adapter.lifecycle.callbacks import Lifecycle
 from rb_litellm.litellm_adapter.runtime import Runtime
-from rb_litellm.litellm_adapter.shared.gc_tuning import GcTuning
-from rb_litellm.litellm_adapter.shared.throttle import Throttle
-from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
+from rb_litellm.litellm_adapter.shared.upkeep.gc_tuning import GcTuning
+from rb_litellm.litellm_adapter.shared.upkeep.throttle import Throttle
+from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask
 from rb_litellm.litellm_adapter.shared.users import Users, take_out
 
 ENSURE_EVERY_S = 1.0

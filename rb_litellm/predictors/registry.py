@@ -19,9 +19,9 @@ import numpy as np
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
 from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.predictor import DefaultPredictor
-from rb_litellm.predictors.model import LEVELS, Predictor, mean_below
 from rb_litellm.predictors.names import AmbiguousName, provider_name, trained_name
 from rb_litellm.predictors.priors import ModelInfo, prior_output_tokens, prior_quality
+from rb_litellm.predictors.trained.model import LEVELS, Predictor, mean_below
 
 __all__ = ["LEVELS", "ModelInfo", "PredictionSource"]
 

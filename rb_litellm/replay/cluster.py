@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency import LatencyPrior
+from rb_litellm.core.latency.forecast import LatencyPrior
 from rb_litellm.fitting.fit import FittedServer
-from rb_litellm.sim.calibrated import Calibrated
-from rb_litellm.sim.cluster import Cluster, Tier
-from rb_litellm.sim.instance import Hardware
+from rb_litellm.sim.servers.calibrated import Calibrated
+from rb_litellm.sim.servers.cluster import Cluster, Tier
+from rb_litellm.sim.servers.instance import Hardware
 
 _DECODE_BATCH = 256
 """Batch up to which further tokens cost what further sequences do; beyond it they are prefill."""

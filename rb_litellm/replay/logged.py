@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rb_litellm.logs.spend_logs import LoggedCall
-from rb_litellm.sim.cluster import Cluster
-from rb_litellm.sim.policy import Oblivious
+from rb_litellm.sim.policies.policy import Oblivious
+from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
 
 

@@ -20,7 +20,7 @@ from rb_litellm.litellm_adapter.request.prompt import read_prompt
 from rb_litellm.logs.spend_logs import LoggedCall
 from rb_litellm.predictors.priors import ModelInfo
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.cluster import Cluster
+from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
 
 IDLE_S = 30.0

@@ -16,21 +16,21 @@ from rb_litellm.fitting.fit import FittedServer, fit
 from rb_litellm.fitting.servers import apart
 from rb_litellm.logs.spend_logs import LoggedCall
 from rb_litellm.predictors.default.artifact import packaged
-from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.names import listed
 from rb_litellm.predictors.priors import ModelInfo, prior_quality
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.predictors.trained.model import Predictor
 from rb_litellm.replay.check import FitCheck, check_fit
 from rb_litellm.replay.cluster import logged_cluster, one_more
 from rb_litellm.replay.logged import Logged
 from rb_litellm.replay.names import LogNames, predictor_names
 from rb_litellm.replay.traffic import to_requests
-from rb_litellm.sim.calibrated import Calibrated
-from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.engine import Served, Simulation
-from rb_litellm.sim.policies import Surroundings, make_policy
-from rb_litellm.sim.policy import Policy
+from rb_litellm.sim.policies.by_name import Surroundings, make_policy
+from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.results import RunResult
+from rb_litellm.sim.servers.calibrated import Calibrated
+from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Corpus, Request
 
 AS_LOGGED = Logged.name

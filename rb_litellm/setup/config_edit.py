@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rb_litellm.litellm_adapter.proxy.config_files import ConfigFile, list_entries, section_file
+from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigFile, list_entries, section_file
 from rb_litellm.setup.yaml_edit import CannotEdit, YamlEdit
 from rb_litellm.setup.yaml_edit import Path as Place
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, count
 from random import Random
 
-from rb_litellm.sim.prefix_cache import BLOCK_TOKENS
+from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
 from rb_litellm.sim.workload import Corpus, Request, rounds
 
 GOES_ON = 0.75

@@ -15,9 +15,9 @@ from itertools import count
 from random import Random
 from time import perf_counter
 
-from rb_litellm.sim.cluster import Cluster
-from rb_litellm.sim.instance import Instance, Job
-from rb_litellm.sim.policy import REFUSED, Policy
+from rb_litellm.sim.policies.policy import REFUSED, Policy
+from rb_litellm.sim.servers.cluster import Cluster
+from rb_litellm.sim.servers.instance import Instance, Job
 from rb_litellm.sim.workload import Request
 
 MAX_STEPS = 4096

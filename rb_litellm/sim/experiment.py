@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rb_litellm.sim.cluster import Cluster
 from rb_litellm.sim.results import RunResult
+from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.world import Run, WorldFiles, run_all
 
 

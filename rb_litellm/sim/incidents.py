@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.core.streams import Progress
+from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Prompt
-from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.engine import Served, Simulation
-from rb_litellm.sim.policy import Policy
-from rb_litellm.sim.prefix_cache import BLOCK_TOKENS, PrefixCache
+from rb_litellm.sim.policies.policy import Policy
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
+from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS, PrefixCache
 from rb_litellm.sim.workload import Request
 
 SERVERS = 6

@@ -13,7 +13,7 @@ import numpy as np
 from rb_litellm.core.types import ModelPredictions, Prompt
 from rb_litellm.predictors.priors import ModelInfo
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.routers import ModelChooser
+from rb_litellm.sim.policies.routers import ModelChooser
 
 MAX_PROMPTS = 50_000
 """Prompts remembered; when there are more, all are forgotten and it starts anew."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, IntArray
-from rb_litellm.sim.cluster import Cluster, Tier
 from rb_litellm.sim.engine import Served, Timeline
+from rb_litellm.sim.servers.cluster import Cluster, Tier
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.sim.cluster import Cluster, Tier
-from rb_litellm.sim.instance import Hardware
-from rb_litellm.sim.prefix_cache import BLOCK_TOKENS
+from rb_litellm.sim.servers.cluster import Cluster, Tier
+from rb_litellm.sim.servers.instance import Hardware
+from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
 from rb_litellm.sim.workload import Request
 
 SERVERS = 4

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rb_litellm.predictors.default.artifact import packaged
-from rb_litellm.predictors.model import PROMPTS, Predictor
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.cluster import Cluster
+from rb_litellm.predictors.trained.model import PROMPTS, Predictor
+from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import STAND_INS, Corpus, read_corpus
-from rb_litellm.train.dataset import Dataset
+from rb_litellm.train.data.dataset import Dataset
 from rb_litellm.train.pipeline import train_predictor
 
 

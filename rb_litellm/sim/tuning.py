@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.core.scoring import PRESETS, Weights
+from rb_litellm.core.decision.scoring import PRESETS, Weights
 from rb_litellm.sim.results import RunResult
 
 COARSE = 0.2

@@ -19,8 +19,8 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, Prompt
-from rb_litellm.sim.cluster import Cluster
-from rb_litellm.train.dataset import Dataset, read_dataset
+from rb_litellm.sim.servers.cluster import Cluster
+from rb_litellm.train.data.dataset import Dataset, read_dataset
 
 TRAIN_SHARE = 0.6
 """Share of prompts, by the digits of their id, that trained routers may see."""

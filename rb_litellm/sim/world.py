@@ -16,16 +16,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rb_litellm.core.scoring import QualityNorm
-from rb_litellm.predictors.model import Predictor
+from rb_litellm.core.decision.scoring import QualityNorm
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
-from rb_litellm.sim.cluster_file import of_size
+from rb_litellm.predictors.trained.model import Predictor
 from rb_litellm.sim.conversations import conversations
 from rb_litellm.sim.engine import Incident, Simulation
 from rb_litellm.sim.memory import RememberedPredictions, Trained
-from rb_litellm.sim.policies import Surroundings, make_policy
+from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.results import Repriced, RunResult
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
+from rb_litellm.sim.servers.cluster_file import of_size
 from rb_litellm.sim.training import known_prompts, prediction_source
 from rb_litellm.sim.workload import Corpus, Request, arrivals, read_corpus, requests, trace
 

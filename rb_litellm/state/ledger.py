@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rb_litellm.core.streams import Progress, Stream
+from rb_litellm.core.servers.streams import Progress, Stream
 from rb_litellm.core.types import FloatArray, InstanceState, Outcome, Prediction
 from rb_litellm.state.calls import CallLog
 from rb_litellm.state.columns import Columns, at_least

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from rb_litellm.telemetry.decision import DecisionRecord
+from rb_litellm.telemetry.records.decision import DecisionRecord
 
 if TYPE_CHECKING:
     from rb_litellm.telemetry.metrics import Metrics

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.train.dataset import Dataset
-from rb_litellm.train.evaluation import model_report
-from rb_litellm.train.fit import FOLDS, Fitted
-from rb_litellm.train.routing import routing_report
+from rb_litellm.train.data.dataset import Dataset
+from rb_litellm.train.figures.evaluation import model_report
+from rb_litellm.train.figures.routing import routing_report
+from rb_litellm.train.fitting.fit import FOLDS, Fitted
 
 _PACKAGES = ("rb_litellm", "xgboost", "numpy", "tiktoken")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from rb_litellm.predictors.model import FORMAT, Predictor
+from rb_litellm.predictors.trained.model import FORMAT, Predictor
 
 Read = TypeVar("Read")
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rb_litellm.predictors.model import CARD, PROMPTS, Predictor
+from rb_litellm.predictors.trained.model import CARD, PROMPTS, Predictor
 from rb_litellm.train.card import model_card
-from rb_litellm.train.dataset import Dataset
-from rb_litellm.train.fit import fit
+from rb_litellm.train.data.dataset import Dataset
+from rb_litellm.train.fitting.fit import fit
+from rb_litellm.train.fitting.share_of_default import share_of_default
 from rb_litellm.train.folder import check_free, write_folder
-from rb_litellm.train.share_of_default import share_of_default
 
 
 def train_predictor(

@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from rb_litellm.bench.latency import CLOSE, SLOWER, WARM, simulate
 from rb_litellm.cli import main
-from rb_litellm.core.hardware import latency_prior
-from rb_litellm.sim.cluster import Cluster, Tier
+from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.sim.engine import Incident
-from rb_litellm.sim.instance import Hardware
+from rb_litellm.sim.servers.cluster import Cluster, Tier
+from rb_litellm.sim.servers.instance import Hardware
 
 
 class HostedApi(Tier):

@@ -19,7 +19,7 @@ from rb_litellm.calibration.measure import Calibrating
 from rb_litellm.calibration.plan import Plan
 from rb_litellm.demo.answers import MAX_MODEL_LEN
 from rb_litellm.demo.backend import Manner, Place, make_server
-from rb_litellm.sim.cluster import PAPER_CLUSTER
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from tests.calibration.virtual_time import run
 
 SMALL = Plan(lengths=(32, 128, 512), batches=(1, 2, 4, 8), cached=512)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rb_litellm.core.admission import Admission, wait_limit
+from rb_litellm.core.limits.admission import Admission, wait_limit
 
 EVERY = np.ones(3, bool)
 

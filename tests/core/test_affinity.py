@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.affinity import AffinityRule, CachedPrefix
+from rb_litellm.core.servers.affinity import AffinityRule, CachedPrefix
 
 RULE = AffinityRule()
 

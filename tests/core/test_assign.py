@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.admission import Admission
-from rb_litellm.core.affinity import AffinityRule, CachedPrefix
-from rb_litellm.core.assign import Fleet, assign
-from rb_litellm.core.batch import BatchRequest, Prices, longest_first
-from rb_litellm.core.breakdown import Decision, Refusal
-from rb_litellm.core.budget import Budget
-from rb_litellm.core.exploration import ExplorationRule
-from rb_litellm.core.filters import Limits
-from rb_litellm.core.latency import LatencyCoefficients, LatencyPrior
-from rb_litellm.core.sampling import CandidateSampling
-from rb_litellm.core.scoring import PRESETS, JointScore, Weights
-from rb_litellm.core.slo import Slo
+from rb_litellm.core.decision.assign import Fleet, assign
+from rb_litellm.core.decision.batch import BatchRequest, Prices, longest_first
+from rb_litellm.core.decision.breakdown import Decision, Refusal
+from rb_litellm.core.decision.exploration import ExplorationRule
+from rb_litellm.core.decision.sampling import CandidateSampling
+from rb_litellm.core.decision.scoring import PRESETS, JointScore, Weights
+from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
+from rb_litellm.core.limits.admission import Admission
+from rb_litellm.core.limits.budget import Budget
+from rb_litellm.core.limits.filters import Limits
+from rb_litellm.core.limits.slo import Slo
+from rb_litellm.core.servers.affinity import AffinityRule, CachedPrefix
 from rb_litellm.core.types import InstanceState
 from tests.core.latency_errors import LogUniform
 

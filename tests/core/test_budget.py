@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.budget import Budget, payable
+from rb_litellm.core.limits.budget import Budget, payable
 
 prices = st.just(0.0) | st.floats(1e-12, 1e-3)
 

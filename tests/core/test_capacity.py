@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.capacity import MINUTE_S, NEARLY, STEP_S, Capacity, Room, Usage, stated
+from rb_litellm.core.limits.capacity import MINUTE_S, NEARLY, STEP_S, Capacity, Room, Usage, stated
 from tests.core.test_shares import deployment
 
 limits = st.sampled_from([np.inf, 0.0, 1.0, 3.0, 10.0])

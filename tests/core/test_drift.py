@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core import drift as drift_module
-from rb_litellm.core.drift import ALARM, Drift
+from rb_litellm.core.latency import drift as drift_module
+from rb_litellm.core.latency.drift import ALARM, Drift
 from rb_litellm.core.types import Outcome, Prediction
 
 

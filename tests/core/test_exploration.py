@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.exploration import ExplorationRule, explores, least_recently_chosen, sampled_latency
+from rb_litellm.core.decision.exploration import (
+    ExplorationRule,
+    explores,
+    least_recently_chosen,
+    sampled_latency,
+)
 
 
 def test_it_is_off_by_default():

@@ -4,12 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.admission import Admission
-from rb_litellm.core.breakdown import Predictions
-from rb_litellm.core.budget import Budget, payable
-from rb_litellm.core.filters import Limits, apply, static_limits_met
-from rb_litellm.core.latency import LatencyForecast
-from rb_litellm.core.slo import Slo
+from rb_litellm.core.decision.breakdown import Predictions
+from rb_litellm.core.latency.forecast import LatencyForecast
+from rb_litellm.core.limits.admission import Admission
+from rb_litellm.core.limits.budget import Budget, payable
+from rb_litellm.core.limits.filters import Limits, apply, static_limits_met
+from rb_litellm.core.limits.slo import Slo
 from tests.core.latency_errors import LogUniform
 
 N = 4

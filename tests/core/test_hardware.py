@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from rb_litellm.core.hardware import billions_of_parameters, latency_prior
+from rb_litellm.core.latency.hardware import billions_of_parameters, latency_prior
 
 SIZES = [
     "qwen2.5-0.5b",

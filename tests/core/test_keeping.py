@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rb_litellm.core.keeping import Keeping
+from rb_litellm.core.servers.keeping import Keeping
 from rb_litellm.core.types import Outcome
 
 ROW = np.array([0])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.scoring import PRESETS, JointScore, Priced
+from rb_litellm.core.decision.scoring import PRESETS, JointScore, Priced
 from rb_litellm.core.targets.landing import landed, shift
 from rb_litellm.core.targets.objective import Targeted
 from rb_litellm.core.targets.stated import Targets

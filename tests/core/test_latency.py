@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.latency import BatchForecaster, LatencyCoefficients, LatencyPrior, forecast
+from rb_litellm.core.latency.forecast import BatchForecaster, LatencyCoefficients, LatencyPrior, forecast
 from rb_litellm.core.types import InstanceState
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.05, prefill_s_per_token=1e-4, tpot_s_per_running=1e-3, slots=4.0)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rb_litellm.core.latency import LatencyPrior, forecast
-from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.streams import Chunks, Stream
+from rb_litellm.core.latency.forecast import LatencyPrior, forecast
+from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.servers.streams import Chunks, Stream
 from rb_litellm.core.types import InstanceState, Outcome
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.1, prefill_s_per_token=1e-4, tpot_s_per_running=1e-4, slots=16.0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.measurement import measured
+from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.types import Outcome, Prediction
 
 PREDICTED = Prediction(

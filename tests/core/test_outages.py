@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.outages import FIRST_PAUSE_S, LAST_PAUSE_S, Outages
+from rb_litellm.core.limits.outages import FIRST_PAUSE_S, LAST_PAUSE_S, Outages
 
 ROW = 0
 ROWS = np.array([0, 1])

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.affinity import AffinityRule
-from rb_litellm.core.prefix_memory import (
+from rb_litellm.core.servers.affinity import AffinityRule
+from rb_litellm.core.servers.prefix_memory import (
     BLOCK_CHARS,
     MAX_BLOCKS,
     MAX_HOLDERS,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rb_litellm.core.availability import Availability
-from rb_litellm.core.quota import Quotas
+from rb_litellm.core.limits.availability import Availability
+from rb_litellm.core.limits.quota import Quotas
 
 ROWS = np.array([0])
 

@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from rb_litellm.core.sampling import MIN_SAMPLE, CandidateSampling
+from rb_litellm.core.decision.sampling import MIN_SAMPLE, CandidateSampling
 
 
 def left_out(workers, alike, seed=0):

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.breakdown import Predictions
-from rb_litellm.core.latency import LatencyForecast
-from rb_litellm.core.scoring import (
+from rb_litellm.core.decision.breakdown import Predictions
+from rb_litellm.core.decision.scoring import (
     PRESETS,
     JointScore,
     Priced,
@@ -20,6 +19,7 @@ from rb_litellm.core.scoring import (
     score,
     total,
 )
+from rb_litellm.core.latency.forecast import LatencyForecast
 
 # Two decimals: differences are either none or visible, never an artefact of rounding.
 shares = st.integers(0, 100).map(lambda n: n / 100)

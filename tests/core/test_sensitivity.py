@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.breakdown import Predictions, ScoreBreakdown, ScoreTerm
-from rb_litellm.core.latency import LatencyForecast
-from rb_litellm.core.scoring import JointScore, Priced, Weights, total
-from rb_litellm.core.sensitivity import flips
+from rb_litellm.core.decision.breakdown import Predictions, ScoreBreakdown, ScoreTerm
+from rb_litellm.core.decision.scoring import JointScore, Priced, Weights, total
+from rb_litellm.core.decision.sensitivity import flips
+from rb_litellm.core.latency.forecast import LatencyForecast
 
 BALANCED = JointScore(Weights(1 / 3, 1 / 3, 1 / 3))
 

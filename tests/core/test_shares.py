@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rb_litellm.core.decision.shares import SLOWER, choose, for_key, stated
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency import LatencyPrior
-from rb_litellm.core.shares import SLOWER, choose, for_key, stated
+from rb_litellm.core.latency.forecast import LatencyPrior
 
 PRIOR = LatencyPrior(tpot_s=0.01, ttft_s=0.1, prefill_s_per_token=0.0, tpot_s_per_running=0.0, slots=8)
 amounts = st.one_of(st.none(), st.floats(0.01, 1000.0))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.breakdown import Predictions
-from rb_litellm.core.latency import LatencyForecast
-from rb_litellm.core.slo import RELAX, Slo, apply_slo, needed
+from rb_litellm.core.decision.breakdown import Predictions
+from rb_litellm.core.latency.forecast import LatencyForecast
+from rb_litellm.core.limits.slo import RELAX, Slo, apply_slo, needed
 from tests.core.latency_errors import LogUniform
 
 ERRORS = LogUniform(spread=2.0)

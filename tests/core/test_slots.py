@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.queueing import waits
-from rb_litellm.core.slots import Slots
+from rb_litellm.core.servers.queueing import waits
+from rb_litellm.core.servers.slots import Slots
 from rb_litellm.core.types import Ahead
 
 SERVER = 0

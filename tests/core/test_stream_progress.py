@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from rb_litellm.core.stream_progress import DecodeSpeed
-from rb_litellm.core.streams import Chunks, Stream
+from rb_litellm.core.servers.stream_progress import DecodeSpeed
+from rb_litellm.core.servers.streams import Chunks, Stream
 
 TPOT_S = 0.02
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rb_litellm.core.latency import LatencyForecast
+from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.targets.book import MAX_TOLD, TargetBook, name_of
 from rb_litellm.core.targets.controller import HIGHEST, LOWEST, MOST_MOVE, STEP, Controller, Expected
 from rb_litellm.core.targets.objective import Targeted, late
@@ -142,7 +142,7 @@ class _Decision:
     """As much of a decision as a book reads."""
 
     def __init__(self, expected: Expected) -> None:
-        from rb_litellm.core.breakdown import Predictions
+        from rb_litellm.core.decision.breakdown import Predictions
         from rb_litellm.core.types import Prediction
 
         times = np.array([expected.e2e_s])

@@ -10,7 +10,12 @@ import pytest
 
 from rb_litellm.config import ControlName
 from rb_litellm.controls import Controls, LevelControls, parse_controls
-from rb_litellm.litellm_adapter.proxy import explain_routes, feedback_routes, metrics_routes, status_routes
+from rb_litellm.litellm_adapter.proxy.endpoints import (
+    explain_routes,
+    feedback_routes,
+    metrics_routes,
+    status_routes,
+)
 from tests.docs.pages import PAGES, ROOT, Command, commands
 
 _HEADER = "x-routebalance-"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from rb_litellm.config import DeploymentSettings, RouteBalanceSettings, parse_deployment, parse_settings
-from rb_litellm.litellm_adapter.proxy.preflight import strategies
+from rb_litellm.litellm_adapter.proxy.starting.preflight import strategies
 from tests.docs.pages import PAGES, ROOT, Block, blocks
 
 _ARGS = "routing_strategy_args"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 
 Write = Callable[..., Path]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from rb_litellm.bench.testbed import (
+from rb_litellm.bench.real.testbed import (
     BIN,
     LITELLM,
     RB_LITELLM,

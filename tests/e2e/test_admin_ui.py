@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from rb_litellm.bench.placeholder_predictor import train_placeholder
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.placeholder_predictor import train_placeholder
+from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.demo.admin_pictures import sign_in
 from rb_litellm.demo.chromium import browser, chromium
 from rb_litellm.litellm_adapter.hosts.settings.page import FIELD

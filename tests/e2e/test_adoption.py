@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.demo.processes import ChildFailed
 from tests.e2e.proxy import (
     LITELLM,

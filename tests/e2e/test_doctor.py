@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.demo.processes import free_port
 from rb_litellm.demo.stage import clean_environment
 from tests.e2e.proxy import BIN, LITELLM, Servers, chat, running_proxy

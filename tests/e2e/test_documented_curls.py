@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rb_litellm.bench.testbed import BIN
+from rb_litellm.bench.real.testbed import BIN
 from tests.docs.pages import ROOT, Block, blocks
 from tests.e2e.proxy import Proxy, Servers, running_proxy
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rb_litellm.bench.testbed import BIN
+from rb_litellm.bench.real.testbed import BIN
 from rb_litellm.demo.stage import clean_environment
 from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy
 from tests.e2e.test_controls import key

@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.demo.processes import Child, free_port
 from rb_litellm.demo.stage import clean_environment
 from tests.e2e.proxy import Proxy, Servers, chat, running_proxy

@@ -12,7 +12,7 @@ import httpx
 import jwt
 import pytest
 
-from rb_litellm.core.scoring import PRESETS as WEIGHTS
+from rb_litellm.core.decision.scoring import PRESETS as WEIGHTS
 from rb_litellm.demo.chromium import browser, chromium
 from rb_litellm.demo.pictures import SIZES, faults, load, signed_in
 from rb_litellm.demo.stage import OURS, Stage, stage

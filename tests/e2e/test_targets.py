@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy
 
 pytestmark = pytest.mark.slow

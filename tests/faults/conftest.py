@@ -2,8 +2,8 @@
 
 import pytest
 
-from rb_litellm.bench.fault_proxy import FaultProxy
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.fault_proxy import FaultProxy
+from rb_litellm.bench.real.redis_server import RedisServer
 
 
 @pytest.fixture(scope="module")

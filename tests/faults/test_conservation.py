@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rb_litellm.bench.conservation import run
-from rb_litellm.bench.request_mix import KINDS
+from rb_litellm.bench.real.request_mix import KINDS
 
 pytestmark = pytest.mark.slow
 REQUESTS = 400

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rb_litellm.bench.outages import CONTROL, run
-from rb_litellm.bench.redis_faults import FAULTS
+from rb_litellm.bench.real.redis_faults import FAULTS
 
 
 @pytest.mark.slow

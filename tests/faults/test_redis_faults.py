@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rb_litellm.bench.redis_faults import FAULTS, injected
+from rb_litellm.bench.real.redis_faults import FAULTS, injected
 from rb_litellm.core.types import Prediction
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import GaugePublisher

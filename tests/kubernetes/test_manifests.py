@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from rb_litellm.config import parse_deployment, parse_settings
-from rb_litellm.litellm_adapter.proxy.preflight import strategies
+from rb_litellm.litellm_adapter.proxy.starting.preflight import strategies
 
 FOLDER = Path(__file__).parents[2] / "config" / "kubernetes"
 RELEASES = ("1.29", "1.37")

@@ -8,7 +8,7 @@ from threading import RLock
 import pytest
 
 from rb_litellm.core.types import Outcome
-from rb_litellm.litellm_adapter.shared.day_spend import DaySpend
+from rb_litellm.litellm_adapter.shared.exchange.day_spend import DaySpend
 
 DAY = 86_400.0
 
@@ -73,7 +73,7 @@ def test_a_new_day_starts_at_nothing():
 
 
 def test_who_was_dropped_and_comes_back_loses_nothing_that_was_told(monkeypatch):
-    from rb_litellm.litellm_adapter.shared import day_spend as module
+    from rb_litellm.litellm_adapter.shared.exchange import day_spend as module
 
     monkeypatch.setattr(module, "MAX_OWNERS", 2)
     tally, worker = Tally(), DaySpend(RLock(), lambda: 0.0)

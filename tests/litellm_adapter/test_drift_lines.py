@@ -3,7 +3,7 @@
 import logging
 
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.hardware import latency_prior
+from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.core.types import Outcome, Prediction
 from rb_litellm.litellm_adapter.proxy.metrics_report import MetricsReport
 from rb_litellm.litellm_adapter.runtime import Runtime

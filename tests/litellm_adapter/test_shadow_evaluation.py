@@ -14,18 +14,18 @@ import pytest
 import redis
 from litellm import ModelResponse
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.config import SettingsError, ShadowEvaluationSettings, parse_settings
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.core.decision.scoring import PRESETS
 from rb_litellm.litellm_adapter.proxy.shadow_evaluation import ShadowEvaluation, choices
-from rb_litellm.litellm_adapter.shared.daily_budget import DAY_S, Budget, FileBudget, FleetBudget
+from rb_litellm.litellm_adapter.shared.exchange.daily_budget import DAY_S, Budget, FileBudget, FleetBudget
 from rb_litellm.litellm_adapter.shared.feedback_file import check_shadow_evaluation
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.logs.kinds import MARK
 from rb_litellm.logs.verdicts import Comparison, read_verdicts
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.sums import RedisSums
-from rb_litellm.telemetry.decision import CandidateRecord, DecisionRecord
+from rb_litellm.telemetry.records.decision import CandidateRecord, DecisionRecord
 
 
 @pytest.fixture(scope="module")

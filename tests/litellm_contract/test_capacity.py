@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from rb_litellm.telemetry.decision import as_json
+from rb_litellm.telemetry.records.decision import as_json
 from tests.litellm_contract.routers import ask, deployment, router
 
 SAME = {"model": "openai/same"}

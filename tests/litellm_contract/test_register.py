@@ -9,7 +9,7 @@ import pytest
 import rb_litellm
 from rb_litellm.config import SettingsError
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, UnsupportedLiteLLM, current
-from rb_litellm.predictors.model import PredictorError
+from rb_litellm.predictors.trained.model import PredictorError
 from tests.litellm_contract import private_names
 from tests.litellm_contract.routers import QUALITY_ONLY, deployment, router
 

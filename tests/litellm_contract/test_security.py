@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rb_litellm.litellm_adapter.proxy.routes import PREFIX
+from rb_litellm.litellm_adapter.proxy.endpoints.routes import PREFIX
 from tests.litellm_contract.routers import answered_by, deployment, router
 
 GROUPS = ("small", "medium", "large")
@@ -105,7 +105,7 @@ def test_every_endpoint_of_ours_asks_for_a_key_first(monkeypatch):
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
-    from rb_litellm.litellm_adapter.proxy import routes
+    from rb_litellm.litellm_adapter.proxy.endpoints import routes
     from rb_litellm.litellm_adapter.worker import worker
 
     # Without a master key LiteLLM asks nobody for anything.

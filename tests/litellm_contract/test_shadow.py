@@ -5,7 +5,7 @@ import asyncio
 import litellm
 import pytest
 
-from rb_litellm.telemetry.decision import as_json
+from rb_litellm.telemetry.records.decision import as_json
 from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import HELLO, QUALITY_ONLY, answered_by, ask, deployment, router
 

@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from rb_litellm.cli import main
-from rb_litellm.predictors.model import Predictor
+from rb_litellm.predictors.trained.model import Predictor
 from tests.litellm_contract.routers import QUALITY_ONLY, deployment
 from tests.train.conftest import answers
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import aiohttp.web
 import pytest
 
-from rb_litellm.core.evidence import Evidence, evidence_of, taught_by
+from rb_litellm.core.latency.evidence import Evidence, evidence_of, taught_by
 from rb_litellm.core.types import Outcome, Prediction
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts, Usage
 from rb_litellm.litellm_adapter.lifecycle.usage import estimated_tokens, is_receipt, reasoning_tokens

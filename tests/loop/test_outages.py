@@ -1,6 +1,6 @@
 """A server that refuses at once looks idle and quick: it gets next to nothing, and comes back."""
 
-from rb_litellm.core.scoring import PRESETS, JointScore
+from rb_litellm.core.decision.scoring import PRESETS, JointScore
 from tests.loop.world import Server, Traffic, World
 
 

@@ -9,7 +9,7 @@ import os
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from rb_litellm.core.scoring import PRESETS, score
+from rb_litellm.core.decision.scoring import PRESETS, score
 from tests.loop.world import Server, Traffic, World
 
 WORLDS = int(os.environ.get("ROUTEBALANCE_WORLDS", "12"))

@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from rb_litellm.core.filters import Limits
-from rb_litellm.core.slo import Slo
+from rb_litellm.core.limits.filters import Limits
+from rb_litellm.core.limits.slo import Slo
 from tests.loop.world import Server, Traffic, World, between
 
 MINUTE = 60.0
@@ -152,7 +152,7 @@ def test_one_long_stream_says_nothing_against_a_healthy_server():
 
 def test_a_candidate_that_a_limit_removed_does_not_scale_the_others():
     """A strict limit that throws the slow one out left the choice flattened by it."""
-    from rb_litellm.core.scoring import PRESETS, JointScore
+    from rb_litellm.core.decision.scoring import PRESETS, JointScore
 
     limits = Limits(Slo(e2e_s=8.0, mode="strict", theta=0.5))
     for norm in ("absolute", "paper"):

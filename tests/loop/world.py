@@ -15,14 +15,14 @@ from itertools import count
 from random import Random
 
 from rb_litellm.balancer import Balancer, RoutingRequest
-from rb_litellm.core.breakdown import Refusal
-from rb_litellm.core.drift import Drift
-from rb_litellm.core.filters import Limits
+from rb_litellm.core.decision.breakdown import Refusal
+from rb_litellm.core.decision.scoring import PRESETS, JointScore, Objective
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.hardware import latency_prior
-from rb_litellm.core.latency import LatencyPrior
-from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.scoring import PRESETS, JointScore, Objective
+from rb_litellm.core.latency.drift import Drift
+from rb_litellm.core.latency.forecast import LatencyPrior
+from rb_litellm.core.latency.hardware import latency_prior
+from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
 from rb_litellm.predictors.registry import PredictionSource

@@ -6,7 +6,7 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rb_litellm.predictors.forest import MAX_DEPTH, Forest, Unsupported, evaluator
+from rb_litellm.predictors.trained.forest import MAX_DEPTH, Forest, Unsupported, evaluator
 
 FEATURES = 9
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.types import ModelPredictions, Prompt
-from rb_litellm.predictors.model import LEVELS, mean_below, mean_of_quantiles
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
+from rb_litellm.predictors.trained.model import LEVELS, mean_below, mean_of_quantiles
 
 lengths = st.floats(1.0, 1e5)
 quantiles = st.lists(lengths, min_size=len(LEVELS), max_size=len(LEVELS)).map(lambda q: np.array(sorted(q)))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.predictors import lexicon
-from rb_litellm.predictors.lexicon import BUCKETS, KINDS, WIDTH, Bags, bags, project, weigh
+from rb_litellm.predictors.reading import lexicon
+from rb_litellm.predictors.reading.lexicon import BUCKETS, KINDS, WIDTH, Bags, bags, project, weigh
 
 texts = st.lists(
     st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")), min_size=1, max_size=8

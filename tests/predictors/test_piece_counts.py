@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from rb_litellm.predictors import piece_counts
-from rb_litellm.predictors.piece_counts import PieceCounts
+from rb_litellm.predictors.reading import piece_counts
+from rb_litellm.predictors.reading.piece_counts import PieceCounts
 from tests.predictors.test_tokens import AWKWARD, TEXTS, by_tiktoken, encoding
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rb_litellm.core.types import ModelPredictions, Prompt
-from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
+from rb_litellm.predictors.trained.model import Predictor, PredictorError
 
 SMALL = ModelInfo("small", "openai/qwen2.5-3b", None, None, None, None)
 LARGE = ModelInfo("large", "openai/qwen2.5-72b", None, None, None, None)

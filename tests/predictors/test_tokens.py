@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tiktoken
 
-from rb_litellm.predictors import pieces, tokens
-from rb_litellm.predictors.pieces import Vocabulary
-from rb_litellm.predictors.tokens import count_tokens, estimate_tokens
+from rb_litellm.predictors.reading import pieces, tokens
+from rb_litellm.predictors.reading.pieces import Vocabulary
+from rb_litellm.predictors.reading.tokens import count_tokens, estimate_tokens
 
 AWKWARD = " \n\r\tab'sSlLvert1234.,(--\x1c\x0b\0  "
 """Characters at which the pattern of cl100k_base decides: few, so that all their neighbourhoods occur."""

@@ -7,9 +7,9 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.sim.baseline_policies import ShortestQueue
-from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.engine import Simulation
+from rb_litellm.sim.policies.baseline_policies import ShortestQueue
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.workload import Request, arrivals
 
 EPOCH = datetime(2026, 11, 1, tzinfo=timezone.utc)

@@ -7,13 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from rb_litellm.cli import main
-from rb_litellm.core.latency import LatencyPrior
+from rb_litellm.core.latency.forecast import LatencyPrior
 from rb_litellm.fitting.fit import fit_servers
 from rb_litellm.logs.spend_logs import read_spend_logs
 from rb_litellm.replay.whatif import Change, Replay
-from rb_litellm.sim.calibrated import Calibrated
-from rb_litellm.sim.cluster import PAPER_CLUSTER
-from rb_litellm.sim.instance import Hardware
+from rb_litellm.sim.servers.calibrated import Calibrated
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
+from rb_litellm.sim.servers.instance import Hardware
 from tests.replay.logs_of_simulations import IDS, TIER_OF, rows, write
 
 QUALITY = {f"hosted_vllm/{tier.model}": tier.quality for tier in PAPER_CLUSTER.tiers}

@@ -13,17 +13,17 @@ import httpx
 import pytest
 
 from rb_litellm.config import FeedbackSettings
-from rb_litellm.litellm_adapter.proxy.explain_limit import (
+from rb_litellm.litellm_adapter.proxy.endpoints.explain_limit import (
     EXPLANATIONS_PER_MINUTE,
     MAX_KEYS,
     ExplainLimit,
     coarse,
 )
-from rb_litellm.litellm_adapter.proxy.status_routes import MAX_WATCHERS, STREAM_S, Watchers
+from rb_litellm.litellm_adapter.proxy.endpoints.status_routes import MAX_WATCHERS, STREAM_S, Watchers
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
 from rb_litellm.logs.feedback import Feedback, FeedbackFull
-from rb_litellm.telemetry.headers import header_value
-from rb_litellm.telemetry.log_lines import MAX_LINE, SafeLines, safe_text
+from rb_litellm.telemetry.records.headers import header_value
+from rb_litellm.telemetry.records.log_lines import MAX_LINE, SafeLines, safe_text
 from tests.e2e.proxy import Proxy, chat, routed
 from tests.security.conftest import ask, key, send
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 from tests.e2e.proxy import Proxy, chat, running_proxy
 from tests.litellm_contract.routers import deployment
 from tests.security.conftest import member, routing_group, send

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from rb_litellm.config import SettingsError, parse_settings
 from rb_litellm.controls import Planner
-from rb_litellm.core.prefix_memory import block_names
+from rb_litellm.core.servers.prefix_memory import block_names
 from rb_litellm.litellm_adapter.hosts.host import current
-from rb_litellm.litellm_adapter.proxy.explain_limit import coarse
+from rb_litellm.litellm_adapter.proxy.endpoints.explain_limit import coarse
 from rb_litellm.litellm_adapter.request.controls import BadControls, given_to, take_in
 from rb_litellm.litellm_adapter.request.explanation import inquiry
 from rb_litellm.litellm_adapter.request.key_weights import of_key

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rb_litellm.bench.placeholder_predictor import train_placeholder
-from rb_litellm.predictors.folder_files import MAX_BYTES
-from rb_litellm.predictors.model import Predictor, PredictorError
+from rb_litellm.bench.real.placeholder_predictor import train_placeholder
+from rb_litellm.predictors.trained.folder_files import MAX_BYTES
+from rb_litellm.predictors.trained.model import Predictor, PredictorError
 
 
 @pytest.fixture(scope="module")

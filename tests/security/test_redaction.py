@@ -16,7 +16,7 @@ from rb_litellm.litellm_adapter.proxy.status import strategies
 from rb_litellm.logs.database_url import shown_source
 from rb_litellm.redaction import one_line, shown_address, without_secrets
 from rb_litellm.state.exchange.redis.settings import RedisSettings
-from rb_litellm.telemetry.log_lines import SafeLines
+from rb_litellm.telemetry.records.log_lines import SafeLines
 
 SECRET = "s3cret"
 # A password as it stands in an address, percent-encoded as it should be or not.

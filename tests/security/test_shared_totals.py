@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import redis
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.exchange.wire import CHUNK, ROW, Told

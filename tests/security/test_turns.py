@@ -6,9 +6,9 @@ import asyncio
 import json
 
 from rb_litellm.core.types import Outcome
-from rb_litellm.litellm_adapter.proxy.decision_texts import MAX_TEXTS, DecisionTexts
-from rb_litellm.litellm_adapter.proxy.turns import SLICE, Turns
-from rb_litellm.telemetry.decision import DecisionRecord, as_json
+from rb_litellm.litellm_adapter.proxy.endpoints.decision_texts import MAX_TEXTS, DecisionTexts
+from rb_litellm.litellm_adapter.proxy.endpoints.turns import SLICE, Turns
+from rb_litellm.telemetry.records.decision import DecisionRecord, as_json
 
 
 async def test_the_loop_goes_round_between_slices_however_many_look() -> None:

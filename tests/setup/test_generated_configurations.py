@@ -17,7 +17,7 @@ from litellm import Router
 
 from rb_litellm.doctor import file_checks, policies
 from rb_litellm.doctor.configuration import Configuration
-from rb_litellm.litellm_adapter.proxy.config_files import merged, read_config, read_files
+from rb_litellm.litellm_adapter.proxy.starting.config_files import merged, read_config, read_files
 from rb_litellm.litellm_adapter.register import register
 from rb_litellm.setup.proposal import NothingToRoute, propose
 from tests.setup.test_init import written

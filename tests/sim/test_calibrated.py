@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rb_litellm.calibration.document import Document
-from rb_litellm.sim.calibrated import calibrated
-from rb_litellm.sim.cluster_file import load_cluster
-from rb_litellm.sim.instance import Hardware, Instance, Job
+from rb_litellm.sim.servers.calibrated import calibrated
+from rb_litellm.sim.servers.cluster_file import load_cluster
+from rb_litellm.sim.servers.instance import Hardware, Instance, Job
 
 MEASURED = Document.model_validate(
     {

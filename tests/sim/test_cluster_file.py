@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rb_litellm.sim.cluster import PAPER_CLUSTER
-from rb_litellm.sim.cluster_file import load_cluster, of_size
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
+from rb_litellm.sim.servers.cluster_file import load_cluster, of_size
 
 FILE = """
 name: mine

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from rb_litellm.cli.measure.experiment import experiment
-from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.experiments import scale as scale_experiment
 from rb_litellm.sim.experiments.front import above, upper_hull
 from rb_litellm.sim.experiments.measured import Measured, Scale
 from rb_litellm.sim.experiments.registry import NAMES, named
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.world import Run, World
 from tests.sim.corpus import TEST, TRAIN
 from tests.sim.test_report import data_file

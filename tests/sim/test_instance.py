@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rb_litellm.sim.cluster import _BATCH, _MEASURED_MS, PAPER_CLUSTER, Tier
-from rb_litellm.sim.instance import Hardware, Instance, Job
+from rb_litellm.sim.servers.cluster import _BATCH, _MEASURED_MS, PAPER_CLUSTER, Tier
+from rb_litellm.sim.servers.instance import Hardware, Instance, Job
 
 SMALL = Hardware(((1, 0.01), (128, 0.05)), 1e-6, kv_tokens=400, max_num_seqs=4, max_batched_tokens=64)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.engine import Simulation
-from rb_litellm.sim.oracle_bounds import NAMES, OracleBound
-from rb_litellm.sim.policies import Surroundings, make_policy
+from rb_litellm.sim.policies.by_name import Surroundings, make_policy
+from rb_litellm.sim.policies.oracle_bounds import NAMES, OracleBound
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.workload import Corpus, requests
 from tests.sim.corpus import CORPUS
 

@@ -5,7 +5,7 @@ import pytest
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim import incidents
 from rb_litellm.sim.experiments.incidents import _NOTHING, as_json
-from rb_litellm.sim.policies import Surroundings, make_policy
+from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 
 
 @pytest.fixture(scope="module")

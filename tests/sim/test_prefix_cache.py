@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rb_litellm.sim.instance import Hardware, Instance, Job
-from rb_litellm.sim.prefix_cache import BLOCK_TOKENS, PrefixCache
+from rb_litellm.sim.servers.instance import Hardware, Instance, Job
+from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS, PrefixCache
 
 HARDWARE = Hardware(((1, 0.01), (2048, 0.5)), 0.0, kv_tokens=4096)
 

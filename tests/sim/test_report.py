@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from rb_litellm.cli.decide.simulate import simulate
-from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.files import write_report
 from rb_litellm.sim.report.statistics import Spread, ratio, spread
 from rb_litellm.sim.results import RunResult
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.world import Run, World
 from tests.sim.corpus import TEST, TRAIN
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.baseline_policies import RoundRobin, ShortestQueue
-from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.engine import Incident, Served, Simulation
 from rb_litellm.sim.experiment import Experiment
-from rb_litellm.sim.policies import Surroundings, make_policy
-from rb_litellm.sim.policy import DecisionQueue
+from rb_litellm.sim.policies.baseline_policies import RoundRobin, ShortestQueue
+from rb_litellm.sim.policies.by_name import Surroundings, make_policy
+from rb_litellm.sim.policies.policy import DecisionQueue
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.workload import Request, arrivals, requests
 from tests.sim.corpus import CORPUS, TEST, TRAIN
 

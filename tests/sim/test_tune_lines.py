@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 from rb_litellm.cli.decide.tune import snippet
-from rb_litellm.core.scoring import PRESETS
-from rb_litellm.litellm_adapter.proxy.preflight import mistakes
+from rb_litellm.core.decision.scoring import PRESETS
+from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes
 from rb_litellm.sim.tuning import Point, Tuned, Wishes
 
 POINT = Point(PRESETS["cost"], 0.61, 2.0, 4.0, 0.5, runs=1)

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rb_litellm.cli import main
-from rb_litellm.core.scoring import PRESETS, Weights
+from rb_litellm.core.decision.scoring import PRESETS, Weights
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.tuning import Point, Wishes, choose, pareto, tune
 from tests.replay.logs_of_simulations import rows, write

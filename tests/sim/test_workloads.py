@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rb_litellm.sim.baseline_policies import RoundRobin
-from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.conversations import SYSTEM_TOKENS, conversations
 from rb_litellm.sim.engine import Simulation
-from rb_litellm.sim.prefix_cache import BLOCK_TOKENS
+from rb_litellm.sim.policies.baseline_policies import RoundRobin
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
+from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
 from rb_litellm.sim.workload import arrivals, requests, trace
 from tests.sim.corpus import TEST
 

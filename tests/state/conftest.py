@@ -2,7 +2,7 @@
 
 import pytest
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")

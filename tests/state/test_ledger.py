@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from state_samples import prediction
 
-from rb_litellm.core.streams import Chunks
+from rb_litellm.core.servers.streams import Chunks
 from rb_litellm.core.types import Prediction
 from rb_litellm.state.calls import MAX_TRIED
 from rb_litellm.state.index import DeploymentIndex

@@ -8,11 +8,11 @@ import pytest
 from state_samples import prediction
 
 from rb_litellm.balancer import Balancer, RoutingRequest
+from rb_litellm.core.decision.scoring import PRESETS, JointScore
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency import LatencyPrior
-from rb_litellm.core.latency_learning import LatencyLearner
-from rb_litellm.core.measurement import measured
-from rb_litellm.core.scoring import PRESETS, JointScore
+from rb_litellm.core.latency.forecast import LatencyPrior
+from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.exchange.peers import Peers

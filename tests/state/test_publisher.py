@@ -8,7 +8,7 @@ import pytest
 from state_samples import prediction
 
 from rb_litellm.core.grade_sums import Grades, GradeSum
-from rb_litellm.core.prefix_memory import PrefixIndex, block_names
+from rb_litellm.core.servers.prefix_memory import PrefixIndex, block_names
 from rb_litellm.state.exchange.gauges import StoredGauge
 from rb_litellm.state.exchange.memory import MemoryStore
 from rb_litellm.state.exchange.peers import Peers

@@ -10,7 +10,7 @@ import pytest
 import redis
 from state_samples import told
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 

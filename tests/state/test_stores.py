@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from state_samples import told
 
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.core.grade_sums import MAX_NAMES, MOST, Grades, GradeSum
 from rb_litellm.state.exchange.memory import MemoryStore
 from rb_litellm.state.exchange.redis.settings import RedisSettings

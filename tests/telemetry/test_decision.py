@@ -5,9 +5,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from rb_litellm.core.scoring import PRESETS
-from rb_litellm.telemetry.decision import MAX_CANDIDATES, MAX_NAME, as_json
-from rb_litellm.telemetry.recorder import Recorder
+from rb_litellm.core.decision.scoring import PRESETS
+from rb_litellm.telemetry.records.decision import MAX_CANDIDATES, MAX_NAME, as_json
+from rb_litellm.telemetry.records.recorder import Recorder
 from tests.telemetry.decisions import LARGE, PROMPT, SMALL, deployment, outcome, record
 
 

@@ -1,7 +1,7 @@
 """The log of decisions: the latest by call, recent ones with their score breakdowns, all bounded."""
 
-from rb_litellm.telemetry import decision_log
-from rb_litellm.telemetry.recorder import Recorder
+from rb_litellm.telemetry.records import decision_log
+from rb_litellm.telemetry.records.recorder import Recorder
 from tests.telemetry.decisions import LARGE, SMALL, outcome, record
 
 

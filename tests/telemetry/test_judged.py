@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from rb_litellm.cli import main
 from rb_litellm.core.types import Prompt
 from rb_litellm.logs.verdicts import Comparison, Outcome, VerdictsFull, append_verdict, read_verdicts
-from rb_litellm.telemetry.judged import FEWEST, confidence_sequence, decided, summarise_verdicts
-from rb_litellm.telemetry.pairwise import (
+from rb_litellm.telemetry.comparing.judged import FEWEST, confidence_sequence, decided, summarise_verdicts
+from rb_litellm.telemetry.comparing.pairwise import (
     judge_messages,
     outcome,
     prompt_kind,

@@ -6,12 +6,12 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
-from rb_litellm.core.drift import ALARM
+from rb_litellm.core.latency.drift import ALARM
 from rb_litellm.telemetry import meter as meter_module
 from rb_litellm.telemetry import metrics as metrics_module
 from rb_litellm.telemetry.meter import DeploymentFigures, DriftFigure, Meter, WorkerFigures
 from rb_litellm.telemetry.metrics import Metrics
-from rb_litellm.telemetry.recorder import Recorder
+from rb_litellm.telemetry.records.recorder import Recorder
 from tests.telemetry.decisions import LARGE, SMALL, deployment, outcome, record
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from rb_litellm.cli import main
-from rb_litellm.telemetry.shadow import summarise
+from rb_litellm.telemetry.comparing.shadow import summarise
 
 FIGURES = {"quality": 0.5, "e2e_s": 2.0, "ttft_s": 0.1, "cost_usd": 0.002}
 

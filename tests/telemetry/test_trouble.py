@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rb_litellm.telemetry.decision import as_json
-from rb_litellm.telemetry.headers import response_headers
-from rb_litellm.telemetry.recorder import Recorder
+from rb_litellm.telemetry.records.decision import as_json
+from rb_litellm.telemetry.records.headers import response_headers
+from rb_litellm.telemetry.records.recorder import Recorder
 from rb_litellm.telemetry.trouble import deployment_trouble, urgency
 from tests.telemetry.decisions import SMALL, record
 

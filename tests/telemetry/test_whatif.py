@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.breakdown import Predictions, ScoreBreakdown
+from rb_litellm.core.decision.breakdown import Predictions, ScoreBreakdown
+from rb_litellm.core.decision.scoring import PRESETS, JointScore, Priced, Weights, total
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.hardware import latency_prior
-from rb_litellm.core.latency import LatencyForecast
-from rb_litellm.core.scoring import PRESETS, JointScore, Priced, Weights, total
-from rb_litellm.telemetry.decision import DecisionRecord
-from rb_litellm.telemetry.decision_log import Recent
-from rb_litellm.telemetry.summary import summarise
-from rb_litellm.telemetry.whatif import weights_of, what_if
+from rb_litellm.core.latency.forecast import LatencyForecast
+from rb_litellm.core.latency.hardware import latency_prior
+from rb_litellm.telemetry.comparing.summary import summarise
+from rb_litellm.telemetry.comparing.whatif import weights_of, what_if
+from rb_litellm.telemetry.records.decision import DecisionRecord
+from rb_litellm.telemetry.records.decision_log import Recent
 
 QUALITY = np.array([0.3, 0.6, 0.9])
 E2E = np.array([1.0, 2.0, 6.0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from rb_litellm.train.clusters import PROMPTS_OF_CLUSTER, clusters
+from rb_litellm.train.fitting.clusters import PROMPTS_OF_CLUSTER, clusters
 
 GROUPS, EACH = 3, PROMPTS_OF_CLUSTER
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from rb_litellm.cli import main
 from rb_litellm.core.types import Prompt
-from rb_litellm.predictors.model import Predictor, PredictorError
-from rb_litellm.predictors.tokens import estimate_tokens
+from rb_litellm.predictors.reading.tokens import estimate_tokens
+from rb_litellm.predictors.trained.model import Predictor, PredictorError
 from tests.train.conftest import answers
 
 Write = Callable[..., Path]

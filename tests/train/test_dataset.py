@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rb_litellm.train.dataset import DataError, read_dataset
+from rb_litellm.train.data.dataset import DataError, read_dataset
 
 Write = Callable[..., Path]
 ROW = {"prompt": "What is a balance?", "model": "a", "quality": 0.5, "output_tokens": 12}

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rb_litellm.cli import main
-from rb_litellm.train.calibration import read_grade, task_of_row
-from rb_litellm.train.dataset import read_dataset
-from rb_litellm.train.judge import MAX_FAILURES_IN_A_ROW, label
+from rb_litellm.train.data.calibration import read_grade, task_of_row
+from rb_litellm.train.data.dataset import read_dataset
+from rb_litellm.train.data.judge import MAX_FAILURES_IN_A_ROW, label
 
 Write = Callable[..., Path]
 ROW = {"prompt": "What is a balance?", "model": "a", "answer": "A pair of scales.", "output_tokens": 5}

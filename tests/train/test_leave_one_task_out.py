@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rb_litellm.predictors.blend import CLOSEST, Blend
-from rb_litellm.train.dataset import Dataset, read_dataset
-from rb_litellm.train.fit import fit
-from rb_litellm.train.leave_one_task_out import HeldOutPrompts, choose_recognised, left_out
-from rb_litellm.train.targets import Targets
+from rb_litellm.predictors.trained.blend import CLOSEST, Blend
+from rb_litellm.train.data.dataset import Dataset, read_dataset
+from rb_litellm.train.figures.leave_one_task_out import HeldOutPrompts, choose_recognised, left_out
+from rb_litellm.train.fitting.fit import fit
+from rb_litellm.train.fitting.targets import Targets
 from tests.train.conftest import answers
 
 KINDS = 4

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.train.by_kind import kind_reports
-from rb_litellm.train.pairs import pair_curve, pair_reports
+from rb_litellm.train.figures.by_kind import kind_reports
+from rb_litellm.train.figures.pairs import pair_curve, pair_reports
 
 ONCE = np.ones((1, 4))
 STRONG, WEAK = np.array([1.0, 1.0, 1.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])

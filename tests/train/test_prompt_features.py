@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.train.prompt_features import PromptFeatures
+from rb_litellm.train.fitting.prompt_features import PromptFeatures
 
 TEXTS = [f"What is a {word} of {n}?" + " again" * (40 * n) for n, word in enumerate("abcdefgh")]
 PROMPTS = [Prompt(text=text) for text in TEXTS]
@@ -15,7 +15,7 @@ PROMPTS = [Prompt(text=text) for text in TEXTS]
 @pytest.mark.parametrize("piece", [1, 3, 8])
 def test_pieces_change_nothing(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = PromptFeatures.of(PROMPTS)
-    monkeypatch.setattr("rb_litellm.train.prompt_features.PIECE", piece)
+    monkeypatch.setattr("rb_litellm.train.fitting.prompt_features.PIECE", piece)
     parted = PromptFeatures.of(PROMPTS)
     rows = np.array([0, 2, 3, 5, 7])
     scale = whole.scale(rows)

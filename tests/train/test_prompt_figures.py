@@ -7,7 +7,7 @@ import pytest
 
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.default.abilities import KINDS
-from rb_litellm.train.dataset import Dataset
+from rb_litellm.train.data.dataset import Dataset
 from rb_litellm.train.default.level_and_steepness import prompt_figures, unit_of
 
 PROMPTS = 600

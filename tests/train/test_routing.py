@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.train.dataset import Dataset
-from rb_litellm.train.routing import area, cost_at, routing_report
+from rb_litellm.train.data.dataset import Dataset
+from rb_litellm.train.figures.routing import area, cost_at, routing_report
 
 QUALITY = np.array([[0.0, 1.0], [1.0, 0.8], [1.0, 0.9], [0.2, 0.7]])
 

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 
 from rb_litellm.cli import main
 from rb_litellm.logs.spend_logs import read_spend_logs
-from rb_litellm.predictors.model import Predictor
-from rb_litellm.train.dataset import DataError, read_dataset
-from rb_litellm.train.logged import answers_of_calls, latencies_of_calls
+from rb_litellm.predictors.trained.model import Predictor
+from rb_litellm.train.data.dataset import DataError, read_dataset
+from rb_litellm.train.data.logged import answers_of_calls, latencies_of_calls
 from tests.train.conftest import answers
 
 Write = Callable[..., Path]
@@ -130,7 +130,7 @@ def test_what_cannot_be_used_is_counted(write_rows: Write) -> None:
 def test_of_more_text_than_memory_holds_the_latest_calls_are_used(
     write_rows: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rb_litellm.train.logged.MAX_CHARS", 3 * len("What is a balance?"))
+    monkeypatch.setattr("rb_litellm.train.data.logged.MAX_CHARS", 3 * len("What is a balance?"))
     rows = [
         logged(litellm_call_id=f"c{n}", startTime=f"2026-11-01T10:00:0{n}Z", endTime="2026-11-01T10:00:12Z")
         for n in range(5)

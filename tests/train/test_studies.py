@@ -9,8 +9,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from rb_litellm.cli import main
-from rb_litellm.train.dataset import read_dataset
-from rb_litellm.train.studies import study
+from rb_litellm.train.data.dataset import read_dataset
+from rb_litellm.train.figures.studies import study
 from tests.train.conftest import answers
 
 Write = Callable[..., Path]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rb_litellm.predictors.blend import Blend
-from rb_litellm.train.weights import keep_closer
+from rb_litellm.predictors.trained.blend import Blend
+from rb_litellm.train.fitting.weights import keep_closer
 
 PROMPTS = 400
 FAMILIAR = np.ones(PROMPTS, dtype=np.float32)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.bench.fleet.worker import Figures, Task
-from rb_litellm.bench.redis_server import RedisServer
+from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.demo.processes import Child
 from rb_litellm.demo.stage import clean_environment
 

@@ -135,7 +135,7 @@ def replay(
     from rb_litellm.replay.report import write_report
     from rb_litellm.replay.scenes import judged_runs, more_and_fewer, play, read_prices, read_scene
     from rb_litellm.replay.whatif import AS_LOGGED, Change
-    from rb_litellm.sim.calibrated import calibrated
+    from rb_litellm.sim.servers.calibrated import calibrated
 
     if html is not None and html.exists():
         raise click.ClickException(f"{html} exists; nothing is overwritten")

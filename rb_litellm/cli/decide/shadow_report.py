@@ -60,7 +60,7 @@ def shadow_report(
 def _logged(sources: Sequence[str], max_rows: int, strict: bool, quiet: bool) -> dict[str, Any]:
     from rb_litellm.logs.decisions import decision_of
     from rb_litellm.logs.spend_logs import SpendLogsError, read_spend_logs
-    from rb_litellm.telemetry.shadow import summarise
+    from rb_litellm.telemetry.comparing.shadow import summarise
 
     try:
         read = read_spend_logs(sources, max_rows, kinds=None, failed=True, strict=strict)
@@ -89,7 +89,7 @@ def _asked(url: str, key: str | None) -> dict[str, Any]:
 def _report_judged(path: Path, as_json: bool) -> None:
     from rb_litellm.logs.files import LogFileError
     from rb_litellm.logs.verdicts import read_verdicts
-    from rb_litellm.telemetry.judged import summarise_verdicts
+    from rb_litellm.telemetry.comparing.judged import summarise_verdicts
 
     try:
         report = summarise_verdicts(read_verdicts(path))

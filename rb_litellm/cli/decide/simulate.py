@@ -108,8 +108,8 @@ def simulate(
     quiet: bool,
 ) -> None:
     """Run policies on a simulated cluster; every policy meets the same requests."""
-    from rb_litellm.sim.cluster_file import load_cluster
     from rb_litellm.sim.experiment import Experiment
+    from rb_litellm.sim.servers.cluster_file import load_cluster
     from rb_litellm.sim.training import train_for
     from rb_litellm.sim.world import Run
 

@@ -103,7 +103,7 @@ def tune(
 ) -> None:
     """Search the weights whose simulation is best within the limits; ends with status 3 if none is."""
     from rb_litellm.logs.spend_logs import read_spend_logs
-    from rb_litellm.sim.cluster import PAPER_CLUSTER
+    from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
     from rb_litellm.sim.tuning import Wishes
     from rb_litellm.sim.tuning import tune as search
 
@@ -172,8 +172,8 @@ def snippet(found: Tuned, wishes: Wishes, group: str, members: Sequence[str]) ->
 def _simulated(
     data: Sequence[Path], predictor: str, requests: int, told: Callable[[RunResult], None]
 ) -> Runner:
-    from rb_litellm.sim.cluster import PAPER_CLUSTER
     from rb_litellm.sim.experiment import Experiment
+    from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 
     def run(policies: Sequence[str], rates: Sequence[float], seeds: Sequence[int]) -> Sequence[RunResult]:
         experiment = Experiment(

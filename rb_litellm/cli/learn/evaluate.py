@@ -63,10 +63,10 @@ def evaluate(
     80% of it (CPT), as RouteLLM reports them.
     """
     from rb_litellm.cli.named_values import read_pairs
-    from rb_litellm.predictors.model import PredictorError
-    from rb_litellm.train.dataset import read_dataset
-    from rb_litellm.train.evaluation import evaluate as judge
-    from rb_litellm.train.studies import study as run_study
+    from rb_litellm.predictors.trained.model import PredictorError
+    from rb_litellm.train.data.dataset import read_dataset
+    from rb_litellm.train.figures.evaluation import evaluate as judge
+    from rb_litellm.train.figures.studies import study as run_study
 
     if model is not None:
         if predictor is not None:

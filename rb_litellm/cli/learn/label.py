@@ -67,8 +67,8 @@ def label(
     A judge grades each answer from 0 to 10: against the row's `reference` where it has one, else by how
     well it serves the request. Rows that are in --out already are not asked again.
     """
-    from rb_litellm.train import judge as judges
-    from rb_litellm.train.calibration import Task, task_of_row, thumbs_row
+    from rb_litellm.train.data import judge as judges
+    from rb_litellm.train.data.calibration import Task, task_of_row, thumbs_row
 
     if bool(thumbs) == bool(data) or bool(data) != bool(judge):
         raise click.UsageError("give --data with --judge, or --thumbs")

@@ -52,8 +52,8 @@ def predict(predictor: str, data: Path, models: tuple[str, ...], out: Path | Non
     for and how certain that is, and for each model the quality from 0 to 1, the output tokens, and the range
     that holds 80% of the answers' lengths.
     """
-    from rb_litellm.predictors.model import PredictorError
-    from rb_litellm.train.predicted import predicted_rows, prompts_of_file
+    from rb_litellm.predictors.trained.model import PredictorError
+    from rb_litellm.train.data.predicted import predicted_rows, prompts_of_file
 
     if twice := sorted({name for name in models if models.count(name) > 1}):
         raise click.UsageError(f"--model {twice[0]} is given twice")

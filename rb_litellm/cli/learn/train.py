@@ -14,7 +14,7 @@ from rb_litellm.cli.log_options import log_options
 from rb_litellm.cli.screen import progress_bar
 
 if TYPE_CHECKING:
-    from rb_litellm.train.dataset import Dataset
+    from rb_litellm.train.data.dataset import Dataset
 
 
 @click.command(context_settings={"show_default": True})
@@ -81,11 +81,11 @@ def train(
     """
     from rb_litellm.logs.feedback import read_feedback
     from rb_litellm.logs.spend_logs import read_spend_logs
-    from rb_litellm.predictors.model import CARD, PredictorError
+    from rb_litellm.predictors.trained.model import CARD, PredictorError
     from rb_litellm.train.card import reached
-    from rb_litellm.train.dataset import Answer, read_dataset
+    from rb_litellm.train.data.dataset import Answer, read_dataset
+    from rb_litellm.train.data.logged import answers_of_calls, latencies_of_calls
     from rb_litellm.train.folder import check_free
-    from rb_litellm.train.logged import answers_of_calls, latencies_of_calls
     from rb_litellm.train.pipeline import train_predictor
 
     if makes_default:
@@ -146,7 +146,7 @@ def train(
 def _train_default(
     data: tuple[Path, ...], out: Path, seed: int, held_out: bool, as_json: bool, quiet: bool
 ) -> None:
-    from rb_litellm.train.dataset import read_dataset
+    from rb_litellm.train.data.dataset import read_dataset
     from rb_litellm.train.default.pipeline import train_default
     from rb_litellm.train.folder import check_free
 

@@ -125,7 +125,7 @@ def latency(
 def predictor(folder: Path | None, repeats: int, seed: int, as_json: bool) -> None:
     """Time features and prediction: for one prompt, for each of a batch, for a very long one."""
     from rb_litellm.bench.predictor import run
-    from rb_litellm.predictors.model import PredictorError
+    from rb_litellm.predictors.trained.model import PredictorError
 
     try:
         result = run(folder, repeats, seed)
@@ -148,7 +148,7 @@ def predictor(folder: Path | None, repeats: int, seed: int, as_json: bool) -> No
 def semantic(data: tuple[Path, ...], seed: int, as_json: bool, quiet: bool) -> None:
     """Tell what a sentence model would add to the features, and cost; needs the extra `semantic`."""
     from rb_litellm.bench.semantic import Missing, run
-    from rb_litellm.train.dataset import DataError, read_dataset
+    from rb_litellm.train.data.dataset import DataError, read_dataset
 
     def told(message: str) -> None:
         if not quiet:

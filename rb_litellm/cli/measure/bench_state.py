@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rb_litellm.cli.figures import machine, packages_of, progress, show
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.core.decision.scoring import PRESETS
 
 
 @click.command(short_help="Send a real proxy through every fault.")

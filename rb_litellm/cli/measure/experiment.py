@@ -79,9 +79,9 @@ def experiment(
         return
     if not data:
         raise click.UsageError("Missing option '--data'.")
-    from rb_litellm.sim.cluster_file import load_cluster
     from rb_litellm.sim.experiments.measured import Scale
     from rb_litellm.sim.experiments.registry import carry_out, named
+    from rb_litellm.sim.servers.cluster_file import load_cluster
     from rb_litellm.sim.training import train_for
     from rb_litellm.sim.world import WorldFiles
 

@@ -67,7 +67,7 @@ def _examine(file: Path | None, url: str | None, key: str | None) -> Iterator[Fi
     from rb_litellm.doctor import engines, file_checks, hub, policies, running, surroundings
     from rb_litellm.doctor.configuration import Configuration
     from rb_litellm.doctor.finding import error
-    from rb_litellm.litellm_adapter.proxy.config_files import ConfigUnreadable, read_config
+    from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigUnreadable, read_config
 
     config: Configuration | None = None
     yield from surroundings.check_litellm()

@@ -11,7 +11,7 @@ import click
 from rich.syntax import Syntax
 
 from rb_litellm.cli.screen import Screen
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.core.decision.scoring import PRESETS
 
 
 @click.command()
@@ -46,7 +46,7 @@ def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     from rb_litellm.doctor import file_checks
     from rb_litellm.doctor.configuration import Configuration
-    from rb_litellm.litellm_adapter.proxy.config_files import ConfigUnreadable, merged, read_files
+    from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigUnreadable, merged, read_files
     from rb_litellm.litellm_adapter.register import register
     from rb_litellm.setup.file import replace_text
     from rb_litellm.setup.proposal import NothingToRoute, propose

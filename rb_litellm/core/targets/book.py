@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
-from rb_litellm.core.breakdown import Decision
+from rb_litellm.core.decision.breakdown import Decision
 from rb_litellm.core.targets.controller import Controller, Expected
 from rb_litellm.core.targets.objective import Targeted
 from rb_litellm.core.targets.stated import NAMES, Targets

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rb_litellm.core.scoring import PRESETS, JointScore, Objective, Priced, Weights
+from rb_litellm.core.decision.scoring import PRESETS, JointScore, Objective, Priced, Weights
 from rb_litellm.core.targets.objective import Targeted
 
 BEGINS = 0.8

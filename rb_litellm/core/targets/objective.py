@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rb_litellm.core.breakdown import ScoreTerm
-from rb_litellm.core.latency import LatencyForecast
-from rb_litellm.core.scoring import Objective
+from rb_litellm.core.decision.breakdown import ScoreTerm
+from rb_litellm.core.decision.scoring import Objective
+from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.targets.stated import Targets
 from rb_litellm.core.types import BoolArray, FloatArray
 

@@ -14,16 +14,16 @@ from typing import Any
 from uuid import uuid4
 
 from rb_litellm.balancer import Assignment
-from rb_litellm.core.breakdown import Refusal
-from rb_litellm.core.quota import REMAINING
-from rb_litellm.core.streams import Progress
+from rb_litellm.core.decision.breakdown import Refusal
+from rb_litellm.core.limits.quota import REMAINING
+from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.lifecycle.attempts import TOLD, Attempts, Usage
 from rb_litellm.litellm_adapter.lifecycle.calls import Calls
 from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.runtime import Runtime
-from rb_litellm.telemetry.decision import DecisionRecord
+from rb_litellm.telemetry.records.decision import DecisionRecord
 
 EXPIRE_EVERY_S = 1.0
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rb_litellm.balancer import Assignment
-from rb_litellm.core.measurement import measured
-from rb_litellm.core.streams import Progress
+from rb_litellm.core.latency.measurement import measured
+from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Outcome
 from rb_litellm.state.ledger import AttemptKey, Ledger
 

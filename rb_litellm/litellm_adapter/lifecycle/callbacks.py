@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from litellm.integrations.custom_logger import CustomLogger
 
-from rb_litellm.core.streams import Chunks
+from rb_litellm.core.servers.streams import Chunks
 from rb_litellm.litellm_adapter.lifecycle.attempts import Usage
 from rb_litellm.litellm_adapter.lifecycle.streams import begins_answer
 from rb_litellm.litellm_adapter.lifecycle.usage import (
@@ -33,7 +33,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
 from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.request.planner import planner_for
 from rb_litellm.litellm_adapter.request.routing_decision import add_measured
-from rb_litellm.telemetry.headers import response_headers
+from rb_litellm.telemetry.records.headers import response_headers
 
 if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.lifecycle.accounting import Accounting

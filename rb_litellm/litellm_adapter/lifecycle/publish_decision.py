@@ -12,14 +12,14 @@ from math import isfinite
 from typing import Any
 
 from rb_litellm.balancer import Assignment
-from rb_litellm.core.breakdown import Refusal
+from rb_litellm.core.decision.breakdown import Refusal
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.routing_decision import told
-from rb_litellm.litellm_adapter.shared.deferred import Action, DeferredActions
-from rb_litellm.telemetry.decision import DecisionRecord
-from rb_litellm.telemetry.decision_log import DecisionLog
-from rb_litellm.telemetry.recorder import Recorder, reason_of
+from rb_litellm.litellm_adapter.shared.upkeep.deferred import Action, DeferredActions
+from rb_litellm.telemetry.records.decision import DecisionRecord
+from rb_litellm.telemetry.records.decision_log import DecisionLog
+from rb_litellm.telemetry.records.recorder import Recorder, reason_of
 
 TELL_WITHIN_S = 0.002
 

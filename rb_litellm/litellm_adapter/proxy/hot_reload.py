@@ -21,10 +21,10 @@ from rb_litellm.litellm_adapter.hosts.settings.proxy import (
     offer_stored_settings,
     stored_settings,
 )
-from rb_litellm.litellm_adapter.proxy.preflight import mistakes, our_settings
-from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
+from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes, our_settings
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router, proxy_server
-from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
+from rb_litellm.litellm_adapter.shared.upkeep.loop_holds import LOOP_HOLDS
+from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask
 
 LOOK_EVERY_S = 2.0
 _log = logging.getLogger("rb_litellm")

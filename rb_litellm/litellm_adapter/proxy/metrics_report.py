@@ -10,9 +10,9 @@ from typing import Any
 
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.hosts.host import routed_by_us
-from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
-from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
+from rb_litellm.litellm_adapter.shared.upkeep.loop_holds import LOOP_HOLDS
+from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.telemetry.meter import DeploymentFigures, DriftFigure, TargetFigure, WorkerFigures
 from rb_litellm.version import __version__

@@ -24,19 +24,18 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.candidates import model_info
 from rb_litellm.config import ShadowEvaluationSettings
+from rb_litellm.core.decision.scoring import Weights
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.scoring import Weights
 from rb_litellm.litellm_adapter.lifecycle.usage import output_tokens
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
-from rb_litellm.litellm_adapter.shared.daily_budget import Budget, FileBudget, FleetBudget
+from rb_litellm.litellm_adapter.shared.exchange.daily_budget import Budget, FileBudget, FleetBudget
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.logs.kinds import MARK
 from rb_litellm.logs.verdicts import Comparison, append_verdict
-from rb_litellm.predictors.tokens import estimate_tokens
+from rb_litellm.predictors.reading.tokens import estimate_tokens
 from rb_litellm.state.exchange.redis.sums import RedisSums
-from rb_litellm.telemetry.decision import CandidateRecord, DecisionRecord
-from rb_litellm.telemetry.pairwise import (
+from rb_litellm.telemetry.comparing.pairwise import (
     JUDGE_TOKENS,
     judge_messages,
     outcome,
@@ -45,6 +44,7 @@ from rb_litellm.telemetry.pairwise import (
     request_text,
     text_of,
 )
+from rb_litellm.telemetry.records.decision import CandidateRecord, DecisionRecord
 
 MAX_OPEN = 8
 """Evaluations of one worker at a time; what comes meanwhile is not sampled."""

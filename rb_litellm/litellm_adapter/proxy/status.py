@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rb_litellm.core.decision.scoring import PRESETS
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.scoring import PRESETS
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.proxy.deployment_health import Cooldowns, health_of
-from rb_litellm.litellm_adapter.proxy.turns import Turns
-from rb_litellm.telemetry.decision_log import Recent
-from rb_litellm.telemetry.summary import summarise
+from rb_litellm.litellm_adapter.proxy.endpoints.turns import Turns
+from rb_litellm.telemetry.comparing.summary import summarise
+from rb_litellm.telemetry.records.decision_log import Recent
 from rb_litellm.telemetry.trouble import deployment_trouble, urgency
 from rb_litellm.version import __version__
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rb_litellm.litellm_adapter.request.routing_decision import RoutingDecision
-from rb_litellm.telemetry.decision import DecisionRecord, Reason
+from rb_litellm.telemetry.records.decision import DecisionRecord, Reason
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
-from rb_litellm.core.budget import Budget
+from rb_litellm.core.limits.budget import Budget
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.charged_input import unread_tokens
 

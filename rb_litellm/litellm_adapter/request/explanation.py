@@ -15,12 +15,12 @@ from typing import Any
 
 from rb_litellm.balancer import Assignment
 from rb_litellm.controls import Plan
-from rb_litellm.core.breakdown import FilterResult, Refusal, ScoreBreakdown
+from rb_litellm.core.decision.breakdown import FilterResult, Refusal, ScoreBreakdown
+from rb_litellm.core.decision.scoring import JointScore
+from rb_litellm.core.decision.sensitivity import flips
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.scoring import JointScore
-from rb_litellm.core.sensitivity import flips
 from rb_litellm.litellm_adapter.request.refusals import message_of
-from rb_litellm.telemetry.decision import prediction_json
+from rb_litellm.telemetry.records.decision import prediction_json
 
 MAX_CANDIDATES = 1000
 """Candidates told in one explanation, the best first."""

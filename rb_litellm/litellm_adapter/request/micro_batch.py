@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from rb_litellm.litellm_adapter.shared.loop_holds import LOOP_HOLDS
+from rb_litellm.litellm_adapter.shared.upkeep.loop_holds import LOOP_HOLDS
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")

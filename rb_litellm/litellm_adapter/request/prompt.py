@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.predictors.tokens import count_tokens
+from rb_litellm.predictors.reading.tokens import count_tokens
 
 MAX_MESSAGES = 512
 """Messages that are read of one request: the first and the last half of this many."""

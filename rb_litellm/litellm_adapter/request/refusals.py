@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rb_litellm.core.breakdown import Refusal
+from rb_litellm.core.decision.breakdown import Refusal
 
 _TIMES = ("ttft", "tpot", "e2e", "wait")
 _NAMES = {"quality": "quality_min", "budget": "max_cost_usd"}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rb_litellm.telemetry.decision import MAX_NAME, DecisionRecord, Reason, as_json, measured_json
+from rb_litellm.telemetry.records.decision import MAX_NAME, DecisionRecord, Reason, as_json, measured_json
 
 ROUTER_TYPE = "routebalance"
 KEY = "routing_decision"

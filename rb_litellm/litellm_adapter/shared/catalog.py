@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from rb_litellm.config import DeploymentSettings, SettingsError, parse_deployment
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.hardware import latency_prior
+from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.state.addresses import server_at
 from rb_litellm.state.server_metrics import metrics_url
 

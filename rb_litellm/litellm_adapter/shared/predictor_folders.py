@@ -15,14 +15,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from rb_litellm.config import PredictorSetting, PredictorSettings, SettingsError
-from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
+from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask
 from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.default.predictor import DefaultPredictor
-from rb_litellm.predictors.model import Predictor, PredictorError
 from rb_litellm.predictors.names import AmbiguousName, listed, provider_name, same_model, trained_name
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.predictors.reload import Watch
+from rb_litellm.predictors.trained.model import Predictor, PredictorError
+from rb_litellm.predictors.trained.reload import Watch
 
 LOOK_EVERY_S = 2.0
 _WHERE = "routing_strategy_args"

@@ -22,9 +22,9 @@ from rb_litellm.core.types import FloatArray
 from rb_litellm.predictors.default.abilities import Population
 from rb_litellm.predictors.default.predictor import DefaultPredictor, Scales
 from rb_litellm.predictors.default.prompt_reading import PromptReader
-from rb_litellm.predictors.encoder import Encoder
-from rb_litellm.predictors.folder_files import FolderError, check_arrays, read_files, read_manifest
-from rb_litellm.predictors.forest import Forest
+from rb_litellm.predictors.reading.encoder import Encoder
+from rb_litellm.predictors.trained.folder_files import FolderError, check_arrays, read_files, read_manifest
+from rb_litellm.predictors.trained.forest import Forest
 
 FORMAT = "default-2"
 PACKAGED = Path(__file__).parent / "artifact"

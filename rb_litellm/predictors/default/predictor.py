@@ -22,8 +22,8 @@ import numpy as np
 from rb_litellm.core.types import FloatArray, ModelPredictions, Prompt
 from rb_litellm.predictors.default.abilities import KINDS, Known, Population
 from rb_litellm.predictors.default.prompt_reading import PromptReader
-from rb_litellm.predictors.model import mean_of_quantiles
 from rb_litellm.predictors.priors import ModelInfo
+from rb_litellm.predictors.trained.model import mean_of_quantiles
 
 MAX_SETS = 256
 """Sets of models whose abilities are kept; the least recently used is dropped."""

@@ -19,9 +19,9 @@ import numpy as np
 from rb_litellm.core.types import FloatArray, Prompt
 from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.default.question import without_options
-from rb_litellm.predictors.encoder import Encoder
-from rb_litellm.predictors.lexicon import Floats
-from rb_litellm.predictors.structure import WORDS
+from rb_litellm.predictors.reading.encoder import Encoder
+from rb_litellm.predictors.reading.lexicon import Floats
+from rb_litellm.predictors.reading.structure import WORDS
 
 FIGURES = ("level", "steepness", "log_length", "length_gap")
 LONG_TOKENS = 16_000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rb_litellm.sim.cluster import Tier
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale
-from rb_litellm.sim.instance import Instance, Job
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.results import RunResult
+from rb_litellm.sim.servers.cluster import Tier
+from rb_litellm.sim.servers.instance import Instance, Job
 from rb_litellm.sim.world import Run
 
 RATES = (6.0, 30.0, 120.0, 240.0, 480.0)

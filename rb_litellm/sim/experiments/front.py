@@ -8,7 +8,7 @@ import numpy as np
 
 from rb_litellm.sim.experiments.litellm import STRATEGIES
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
-from rb_litellm.sim.oracle_bounds import NAMES as ORACLE_BOUNDS
+from rb_litellm.sim.policies.oracle_bounds import NAMES as ORACLE_BOUNDS
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.statistics import Spread
 from rb_litellm.sim.world import Run

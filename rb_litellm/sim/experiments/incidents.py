@@ -11,7 +11,7 @@ import numpy as np
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim import incidents
 from rb_litellm.sim.incidents import Incident, Judged
-from rb_litellm.sim.policies import Surroundings, make_policy
+from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.workload import Corpus
 

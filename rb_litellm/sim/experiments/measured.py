@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rb_litellm.sim.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.report.blocks import Block
 from rb_litellm.sim.report.statistics import Spread, difference, ratio, spread
 from rb_litellm.sim.results import RunResult
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.world import Run
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim import sharing
-from rb_litellm.sim.baseline_policies import PrefixGate
 from rb_litellm.sim.engine import Simulation
-from rb_litellm.sim.policies import Surroundings, make_policy
-from rb_litellm.sim.policy import Policy
+from rb_litellm.sim.policies.baseline_policies import PrefixGate
+from rb_litellm.sim.policies.by_name import Surroundings, make_policy
+from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.workload import Corpus, Request

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from rb_litellm.sim.cluster import PAPER_CLUSTER
 from rb_litellm.sim.experiments.cluster import capacity
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.statistics import Spread
+from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.world import Run
 
 LOADS = (0.6, 0.9, 1.1)

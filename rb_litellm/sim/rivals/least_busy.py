@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rb_litellm.sim.policy import Oblivious
+from rb_litellm.sim.policies.policy import Oblivious
 from rb_litellm.sim.workload import Request
 
 

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rb_litellm.core.streams import Progress
+from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import FloatArray
-from rb_litellm.sim.baseline_policies import TierQueues
-from rb_litellm.sim.cluster import Cluster
-from rb_litellm.sim.policy import Oblivious
+from rb_litellm.sim.policies.baseline_policies import TierQueues
+from rb_litellm.sim.policies.policy import Oblivious
+from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
 
 EQUAL_WEIGHTS = (0.25, 0.25, 0.25, 0.25)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rb_litellm.sim.cluster import Cluster
-from rb_litellm.sim.policy import Policy
+from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.rivals.least_busy import ReservingLeastBusy
 from rb_litellm.sim.rivals.multi_factor import EQUAL_WEIGHTS, MultiFactor
 from rb_litellm.sim.rivals.sticky import MAX_TTFT_PENALTY_S, StickyUntilSaturated
+from rb_litellm.sim.servers.cluster import Cluster
 
 NAMES = (
     "multi-factor[=QUALITY,LATENCY,COST,LOAD]",

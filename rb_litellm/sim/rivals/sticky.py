@@ -18,10 +18,10 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm.core.streams import Progress
-from rb_litellm.sim.cluster import Cluster
-from rb_litellm.sim.policy import Oblivious
-from rb_litellm.sim.prefix_cache import BLOCK_TOKENS, PrefixCache
+from rb_litellm.core.servers.streams import Progress
+from rb_litellm.sim.policies.policy import Oblivious
+from rb_litellm.sim.servers.cluster import Cluster
+from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS, PrefixCache
 from rb_litellm.sim.workload import Request
 
 MAX_TTFT_PENALTY_S = 18.0

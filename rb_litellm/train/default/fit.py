@@ -12,23 +12,23 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray
-from rb_litellm.predictors import lexicon
 from rb_litellm.predictors.default.abilities import KINDS, Population
 from rb_litellm.predictors.default.artifact import made_of
 from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.default.prompt_reading import FIGURES, PromptReader
-from rb_litellm.predictors.encoder import Encoder
-from rb_litellm.predictors.forest import Forest
-from rb_litellm.predictors.lexicon import Floats
-from rb_litellm.predictors.model import LEVELS
 from rb_litellm.predictors.priors import ModelInfo
-from rb_litellm.predictors.structure import WORDS
-from rb_litellm.train.boosting import Trees, boost
-from rb_litellm.train.dataset import DataError, Dataset
+from rb_litellm.predictors.reading import lexicon
+from rb_litellm.predictors.reading.encoder import Encoder
+from rb_litellm.predictors.reading.lexicon import Floats
+from rb_litellm.predictors.reading.structure import WORDS
+from rb_litellm.predictors.trained.forest import Forest
+from rb_litellm.predictors.trained.model import LEVELS
+from rb_litellm.train.data.dataset import DataError, Dataset
 from rb_litellm.train.default.level_and_steepness import PromptFigures, kind_of, prompt_figures, unit_of
 from rb_litellm.train.default.population import table_population
-from rb_litellm.train.linear import ridge
-from rb_litellm.train.prompt_features import MIN_SEEN, PromptFeatures
+from rb_litellm.train.fitting.boosting import Trees, boost
+from rb_litellm.train.fitting.linear import ridge
+from rb_litellm.train.fitting.prompt_features import MIN_SEEN, PromptFeatures
 
 FOLDS = 4
 ROUNDS = 60

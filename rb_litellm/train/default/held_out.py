@@ -21,12 +21,12 @@ from rb_litellm.core.types import FloatArray, IntArray
 from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.priors import ModelInfo, prior_quality
-from rb_litellm.train.by_kind import kind_reports
-from rb_litellm.train.dataset import Dataset
+from rb_litellm.train.data.dataset import Dataset
 from rb_litellm.train.default.fit import abilities_of, fit_default
 from rb_litellm.train.default.level_and_steepness import TASKS, kind_of, task_of
 from rb_litellm.train.default.population import table_population
-from rb_litellm.train.pairs import RESAMPLES, pair_curve
+from rb_litellm.train.figures.by_kind import kind_reports
+from rb_litellm.train.figures.pairs import RESAMPLES, pair_curve
 
 PARTS = 3
 FEW = 12

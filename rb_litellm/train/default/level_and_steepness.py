@@ -16,7 +16,7 @@ import numpy as np
 from rb_litellm.core.types import FloatArray, IntArray
 from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.default.predictor import LEAST_LEVEL
-from rb_litellm.train.dataset import DataError, Dataset
+from rb_litellm.train.data.dataset import DataError, Dataset
 
 TASKS = {
     "knowledge": "mmlu arc_challenge openbook_qa commonsense_qa gpqa natural_qa trivia_qa",

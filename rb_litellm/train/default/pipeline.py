@@ -10,8 +10,8 @@ from typing import Any
 from rb_litellm.predictors.default.artifact import load, manifest, to_files
 from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.default.table import entries
-from rb_litellm.predictors.model import PROMPTS
-from rb_litellm.train.dataset import Dataset
+from rb_litellm.predictors.trained.model import PROMPTS
+from rb_litellm.train.data.dataset import Dataset
 from rb_litellm.train.default.fit import fit_default
 from rb_litellm.train.default.held_out import predicted_pairs, predicted_unseen, report
 from rb_litellm.train.folder import check_free, write_files

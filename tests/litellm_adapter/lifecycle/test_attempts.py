@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.balancer import Assignment
-from rb_litellm.core.breakdown import Decision
+from rb_litellm.core.decision.breakdown import Decision
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.hardware import latency_prior
+from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.core.types import Prediction
 from rb_litellm.litellm_adapter.lifecycle import attempts as attempts_module
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts

@@ -11,7 +11,7 @@ from rb_litellm.litellm_adapter.hosts.host import current
 from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.routing_decision import KEY, add_measured
-from rb_litellm.telemetry.recorder import Recorder
+from rb_litellm.telemetry.records.recorder import Recorder
 from tests.telemetry.decisions import LARGE, SMALL, decide, outcome
 
 

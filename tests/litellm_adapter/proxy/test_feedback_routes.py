@@ -14,7 +14,7 @@ from rb_litellm.predictors.ability_learning import AbilityLearning, Gradable
 fastapi = pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient  # noqa: E402
 
-from rb_litellm.litellm_adapter.proxy.feedback_routes import feedback_router  # noqa: E402
+from rb_litellm.litellm_adapter.proxy.endpoints.feedback_routes import feedback_router  # noqa: E402
 
 GRADE = {"call_id": "c1", "score": 0.5}
 

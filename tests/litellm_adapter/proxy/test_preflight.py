@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rb_litellm.litellm_adapter.proxy.preflight import mistakes
+from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes
 from rb_litellm.litellm_adapter.register import register
 
 MODELS = [{"model_name": "small", "litellm_params": {"model": "openai/small"}}]

@@ -8,7 +8,7 @@ import pytest
 
 from rb_litellm.config import parse_settings
 from rb_litellm.controls import NOTHING, Controls, Planner
-from rb_litellm.core.scoring import PRESETS
+from rb_litellm.core.decision.scoring import PRESETS
 from rb_litellm.litellm_adapter.request.controls import BadControls, given_to, take_in
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from rb_litellm.litellm_adapter.shared import deferred
-from rb_litellm.litellm_adapter.shared.deferred import DeferredActions
+from rb_litellm.litellm_adapter.shared.upkeep import deferred
+from rb_litellm.litellm_adapter.shared.upkeep.deferred import DeferredActions
 
 
 class Worker:

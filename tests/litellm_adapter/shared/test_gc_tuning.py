@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from rb_litellm.litellm_adapter.shared.gc_tuning import YOUNG, GcTuning, set_aside
+from rb_litellm.litellm_adapter.shared.upkeep.gc_tuning import YOUNG, GcTuning, set_aside
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import logging
 import litellm.utils
 import pytest
 
-from rb_litellm.litellm_adapter.shared.hub_stalls import HubNotice, asking_the_hub
+from rb_litellm.litellm_adapter.shared.upkeep.hub_stalls import HubNotice, asking_the_hub
 
 
 def entry(model, id="d-1"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rb_litellm.core.grade_sums import HALF_LIFE_S
-from rb_litellm.litellm_adapter.shared.lone_grades import LoneGrades
+from rb_litellm.litellm_adapter.shared.exchange.lone_grades import LoneGrades
 from rb_litellm.predictors.ability_learning import AbilityLearning, Gradable
 
 

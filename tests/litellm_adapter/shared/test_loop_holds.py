@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rb_litellm.litellm_adapter.shared.loop_holds import MAX_NOTED, LoopHolds
+from rb_litellm.litellm_adapter.shared.upkeep.loop_holds import MAX_NOTED, LoopHolds
 
 
 class Clock:

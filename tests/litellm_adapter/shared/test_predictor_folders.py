@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rb_litellm.bench.placeholder_predictor import train_placeholder
+from rb_litellm.bench.real.placeholder_predictor import train_placeholder
 from rb_litellm.config import PredictorSettings, SettingsError
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.shared import predictor_folders as module
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
-from rb_litellm.predictors.model import Predictor
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
+from rb_litellm.predictors.trained.model import Predictor
 
 ASKED = [ModelInfo("small", "small"), ModelInfo("large", "large")]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rb_litellm.litellm_adapter.shared.throttle import Throttle
+from rb_litellm.litellm_adapter.shared.upkeep.throttle import Throttle
 
 
 async def _due(check):

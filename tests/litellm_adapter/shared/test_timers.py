@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rb_litellm.litellm_adapter.shared.timers import PeriodicTask
+from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask
 
 
 async def ticks(ticker, done, count):

@@ -1,0 +1,1 @@
+"""Real processes to measure and test on: proxies, Redis servers, upstreams, probes inside workers."""

@@ -1,0 +1,1 @@
+"""What decides: scores of candidates, batches, trials, exploration, shares."""

@@ -1,0 +1,424 @@
+"""Assign a batch of requests to deployments: greedy list scheduling, longest expected answer first.
+
+The order is that of longest-processing-time-first scheduling (LPT; Graham, Bounds on Multiprocessing Timing
+Anomalies, 1969): a misplaced long answer costs most, so it is placed while the choice is still free. Each
+request is scored against the load that includes those placed before it, as in RouteBalance
+(https://arxiv.org/abs/2606.17949). Otherwise all requests of a batch would go to the one deployment that
+looked best to each of them (herding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from random import Random
+
+import numpy as np
+
+from rb_litellm.core.decision.batch import BatchRequest, PrescoredRequest, Prices, longest_first, prescore
+from rb_litellm.core.decision.breakdown import (
+    Decision,
+    FilterResult,
+    Predictions,
+    Refusal,
+    ScoreBreakdown,
+    ScoreTerm,
+    all_of,
+)
+from rb_litellm.core.decision.exploration import (
+    ExplorationRule,
+    explores,
+    least_recently_chosen,
+    sampled_latency,
+)
+from rb_litellm.core.decision.sampling import CandidateSampling
+from rb_litellm.core.decision.shares import Shares, choose
+from rb_litellm.core.decision.trials import FleetTrials
+from rb_litellm.core.latency.forecast import BatchForecaster, LatencyCoefficients
+from rb_litellm.core.limits.capacity import Room
+from rb_litellm.core.limits.filters import Filtered, apply
+from rb_litellm.core.limits.slo import LatencyErrors, time_s
+from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
+
+_TIE = 1e-9
+_EQUAL = 0.05
+"""Difference of log E2E with which the odds of an equal fall by a factor of e."""
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The N deployments a batch is assigned to; every array has shape (N,)."""
+
+    coefficients: LatencyCoefficients
+    state: InstanceState
+    """Changed in place: each assigned request is added before the next one is scored."""
+    prices: Prices
+    last_chosen_s: FloatArray
+    """When each was last chosen, on the caller's clock; -inf for never."""
+    slowdown: FloatArray | None = None
+    measured: IntArray | None = None
+    """Number of answers whose latency was measured; needed where a request explores."""
+    latency_errors: LatencyErrors | None = None
+    servers: IntArray | None = None
+    """(N,) the server of each; None where no two are on one."""
+    """Needed where a request has limits."""
+    sampling: CandidateSampling | None = None
+    """How many other workers send here, knowing the load only as it was; None for none."""
+    trials: FleetTrials | None = None
+    """What may be tried to learn of it; None for nothing."""
+    twins: IntArray | None = None
+    """Number of the tier of each hosted deployment, -1 for others; None where no two are of one tier."""
+    room: Room | None = None
+    """What has been taken of limited capacity, changed in place; None where nobody has limits."""
+    credit: FloatArray | None = None
+    """What each is owed of its share, changed in place; needed where a request has shares."""
+
+
+def assign(
+    requests: Sequence[BatchRequest], fleet: Fleet, now: float, random: Random
+) -> list[Decision | Refusal]:
+    """Choose a deployment for each request, or refuse it by its own limits; in the order of `requests`.
+
+    Ties in the score go to the shortest queue, then to the least recently chosen deployment, then to
+    `random`. `fleet.state` and `fleet.last_chosen_s` are updated with what was assigned.
+
+    Raises:
+        ValueError: a request allows no deployment at all.
+    """
+    prescored = prescore(requests, fleet.prices)
+    forecaster = BatchForecaster(fleet.coefficients, fleet.state, fleet.slowdown)
+    decisions: dict[int, Decision | Refusal] = {}
+    for position in longest_first(requests):
+        decisions[position] = _place(prescored[position], fleet, forecaster, now, random)
+    return [decisions[position] for position in range(len(requests))]
+
+
+def _place(
+    prescored: PrescoredRequest, fleet: Fleet, forecaster: BatchForecaster, now: float, random: Random
+) -> Decision | Refusal:
+    request = prescored.request
+    prefill_tokens = _prefill_tokens(request, fleet)
+    predictions = _predict(prescored, forecaster, prefill_tokens)
+    filtered = _filter(prescored, fleet, predictions, prefill_tokens)
+    allowed = filtered.allowed
+    if fleet.room is not None:
+        allowed = _with_room(fleet.room, request, filtered)
+    quality, cost, points = prescored.quality, prescored.cost, prescored.points
+    compared = request.allowed
+    if filtered.failed and request.objective.relative and np.count_nonzero(allowed):
+        # Relative to those that the filters left: one that this request cannot use must not scale the others.
+        compared = allowed
+        quality, cost = request.objective.static_terms(request.quality, prescored.cost_usd, compared)
+        points = quality.points + cost.points
+    latency = request.objective.latency(predictions.times, compared)
+    scores = points + latency.points
+    further = _further_terms(request, filtered)
+    for term in further:
+        scores += term.points
+    if not all_of(allowed):
+        scores = np.where(allowed, scores, -np.inf)
+    terms = (quality, latency, cost, *further)
+    breakdown = ScoreBreakdown(
+        predictions,
+        request.allowed,
+        allowed,
+        terms,
+        scores,
+        filtered.compute_filter_results,
+        filtered.relaxed,
+    )
+    breakdown.failed = filtered.failed
+    if request.limits is not None:
+        breakdown.limits = request.limits.by_name()
+    informing = None
+    if filtered.refused is not None:
+        retry_after_s = filtered.retry_after_s
+        if filtered.refused == "slo" and fleet.trials is not None and _recovers(request):
+            hopeful = _hopeful(request, fleet.trials, breakdown, now)
+            informing = _informing(fleet.trials, *hopeful, now)
+            if informing is None and retry_after_s is None:
+                retry_after_s = fleet.trials.next_s(hopeful[0], now)
+        if informing is None:
+            return Refusal(filtered.refused, breakdown, filtered.needed, retry_after_s)
+    explored = informing
+    if explored is None:
+        explored = _explore(prescored, fleet, breakdown, allowed, now, random)
+    if explored is not None:
+        chosen = explored
+    else:
+        chosen = _best(scores, fleet, random)
+        shared = (
+            None
+            if request.shares is None
+            else _share(chosen, request.shares, breakdown, prefill_tokens, fleet, random)
+        )
+        if shared is not None:
+            chosen = shared
+        elif fleet.twins is not None and fleet.twins[chosen] >= 0:
+            chosen = _shared(chosen, fleet.twins, breakdown, fleet.state.in_flight, random)
+        elif fleet.sampling is not None:
+            chosen = _best_of_sample(chosen, fleet.sampling, breakdown, prefill_tokens, fleet, random)
+    affordable = filtered.affordable_tokens
+    decision = Decision(
+        index=chosen,
+        score=scores.item(chosen),
+        prediction=predictions.at(chosen),
+        candidates=int(np.count_nonzero(request.allowed)),
+        in_flight=fleet.state.in_flight.item(chosen),
+        pending_prefill_tokens=fleet.state.pending_prefill_tokens.item(chosen),
+        prefill_tokens=prefill_tokens.item(chosen),
+        seen_tokens=_seen_tokens(request, chosen),
+        saved_tokens=request.input_tokens - prefill_tokens.item(chosen),
+        breakdown=breakdown,
+        explored=explored is not None,
+        affordable_tokens=None if affordable is None else affordable.item(chosen),
+    )
+    together = [chosen]
+    if fleet.servers is not None:
+        together = np.flatnonzero(fleet.servers == fleet.servers[chosen]).tolist()
+    for row in together:
+        forecaster.join(row, decision.prefill_tokens, decision.prediction.output_tokens)
+    fleet.last_chosen_s[chosen] = now
+    if fleet.room is not None:
+        fleet.room.take(chosen, request.input_tokens + decision.prediction.output_tokens)
+    return decision
+
+
+def _further_terms(request: BatchRequest, filtered: Filtered) -> list[ScoreTerm]:
+    """Score terms beside those of the objective; most requests have none."""
+    further = [] if filtered.penalty is None else [filtered.penalty]
+    if request.cached_prefix is not None and request.cached_prefix.model_switch is not None:
+        further.append(
+            ScoreTerm("switch", -request.cached_prefix.rule.switch_cost, request.cached_prefix.model_switch)
+        )
+    return further
+
+
+def _explore(
+    prescored: PrescoredRequest,
+    fleet: Fleet,
+    breakdown: ScoreBreakdown,
+    allowed: BoolArray,
+    now: float,
+    random: Random,
+) -> int | None:
+    """The deployment to try, if this request is one of the exploring share; never with a strict SLO."""
+    request, predictions = prescored.request, breakdown.predictions
+    rule = request.exploration
+    if rule is None:
+        return None
+    if rule.method == "recovery":
+        return _trial(request, rule, fleet, breakdown, now)
+    if not explores(rule, random):
+        return None
+    if request.limits is not None and request.limits.slo is not None and request.limits.slo.mode == "strict":
+        return None
+    if rule.method == "epsilon" or fleet.measured is None:
+        return least_recently_chosen(fleet.last_chosen_s, allowed)
+    times = predictions.times
+    drawn = sampled_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
+    sampled = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
+    return _best(np.where(allowed, prescored.points + sampled.points, -np.inf), fleet, random)
+
+
+def _recovers(request: BatchRequest) -> bool:
+    return request.exploration is not None and request.exploration.method == "recovery"
+
+
+def _trial(
+    request: BatchRequest, rule: ExplorationRule, fleet: Fleet, breakdown: ScoreBreakdown, now: float
+) -> int | None:
+    """The deployment that is to be tried with this request, if one is: see `trials`."""
+    if fleet.trials is None:
+        return None
+    fleet.trials.trials.asked(rule.share)
+    if not fleet.trials.trials.to_look(now):
+        return None
+    limits, allowed = request.limits, breakdown.allowed
+    if limits is not None and limits.slo is not None and limits.slo.mode == "strict":
+        return None
+    best = int(breakdown.scores.argmax())
+    times = breakdown.predictions.times
+    due = fleet.trials.due(now) & allowed & (times.e2e_s <= times.e2e_s[best] + rule.max_loss_s)
+    due[best] = False
+    if not np.count_nonzero(due):
+        return None
+    hoped = due.copy()
+    hoped[best] = True  # It may be better than is known as well, and is no longer known when all are new.
+    imagined = request.objective.latency(fleet.trials.hopeful(times, hoped, now), allowed)
+    present = next(term for term in breakdown.terms if term.name == "latency")
+    scores = breakdown.scores - present.points + imagined.points
+    found = int(np.where(due, scores, -np.inf).argmax())
+    if scores[found] <= scores[best]:
+        return None
+    fleet.trials.trials.sent(int(fleet.trials.rows[found]), now)
+    return found
+
+
+def _hopeful(
+    request: BatchRequest, trials: FleetTrials, breakdown: ScoreBreakdown, now: float
+) -> tuple[BoolArray, FloatArray]:
+    """Candidates (N,) that may well keep the limits of a request that is refused; their hoped E2E in s."""
+    allowed = request.allowed.copy()
+    times = trials.hopeful(breakdown.predictions.times, allowed, now)
+    if request.limits is None or request.limits.budget is not None:
+        allowed[:] = False  # What the budget pays for there was not worked out.
+    for result in breakdown.filter_results:
+        if result.name in ("ttft", "tpot", "e2e"):
+            allowed &= time_s(times, result.name) <= result.limit  # type: ignore[arg-type]
+        else:
+            allowed &= result.passed
+    return allowed, times.e2e_s
+
+
+def _informing(trials: FleetTrials, hopeful: BoolArray, e2e_s: FloatArray, now: float) -> int | None:
+    """Where to send a request that would be refused for its latency, to learn whether it need be."""
+    due = trials.due_to_inform(now) & hopeful
+    if not np.count_nonzero(due):
+        return None
+    found = int(np.where(due, e2e_s, np.inf).argmin())
+    trials.trials.sent(int(trials.rows[found]), now, informing=True)
+    return found
+
+
+def _shared(
+    best: int, twins: IntArray, breakdown: ScoreBreakdown, in_flight: FloatArray, random: Random
+) -> int:
+    """One of the hosted deployments of `best`'s model, the likelier the nearer it comes to it.
+
+    A hosted API shows no load until it refuses, so the quickest of equals would get everything. The odds of
+    one that is slower fall by e with each twentieth, and with what it has to do.
+    """
+    p = breakdown.predictions
+    alike = breakdown.allowed & (twins == twins[best])
+    alike &= (p.quality == p.quality[best]) & (p.cost_usd == p.cost_usd[best])
+    (rows,) = alike.nonzero()
+    if rows.size < 2:
+        return best
+    slower = np.log(p.times.e2e_s[rows] / p.times.e2e_s[best])
+    odds = np.exp(-np.maximum(slower, 0.0) / _EQUAL) / np.square(1.0 + in_flight[rows])
+    drawn = int(np.searchsorted(odds.cumsum(), random.random() * odds.sum()))
+    # Among those that are as quick, the shortest queue has been found already.
+    return best if slower[drawn] <= _TIE else int(rows[drawn])
+
+
+def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
+    if request.cached_prefix is None:
+        return np.full(request.allowed.size, request.input_tokens)
+    return request.cached_prefix.tokens_to_prefill(
+        request.input_tokens, fleet.coefficients.prefill_s_per_token, fleet.state.in_flight, request.allowed
+    )
+
+
+def _seen_tokens(request: BatchRequest, row: int) -> float:
+    if request.cached_prefix is None or request.cached_prefix.seen_tokens is None:
+        return 0.0
+    return min(request.cached_prefix.seen_tokens.item(row), request.input_tokens)
+
+
+def _predict(
+    prescored: PrescoredRequest, forecaster: BatchForecaster, prefill_tokens: FloatArray
+) -> Predictions:
+    request = prescored.request
+    times = forecaster.forecast(prefill_tokens, request.output_tokens)
+    return Predictions(request.quality, request.output_tokens, times, prescored.cost_usd)
+
+
+def _filter(
+    prescored: PrescoredRequest, fleet: Fleet, predictions: Predictions, prefill_tokens: FloatArray
+) -> Filtered:
+    request = prescored.request
+    if request.limits is None:
+        return Filtered(request.allowed)
+    if fleet.latency_errors is None:
+        raise ValueError("a request has limits, but the fleet has no latency_errors to check them with")
+
+    def idle() -> Predictions:
+        nothing = InstanceState.idle(request.allowed.size)
+        return _predict(
+            prescored, BatchForecaster(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens
+        )
+
+    return apply(
+        request.limits,
+        predictions,
+        idle,
+        request.allowed,
+        prescored.payable,
+        fleet.latency_errors,
+        prescored.static_limits_met,
+    )
+
+
+def _with_room(room: Room, request: BatchRequest, filtered: Filtered) -> BoolArray:
+    """The candidates that the filters left and that have room, while some have; the others are told of."""
+    tokens = request.output_tokens + request.input_tokens
+    allowed = filtered.allowed
+    left = room.left(allowed, tokens)
+    if left is not allowed and np.count_nonzero(left) < np.count_nonzero(allowed):
+        # Worked out now: whoever asks finds the room changed.
+        used, before = room.used(tokens), filtered.compute_filter_results
+        passed = left | ~allowed
+        filtered.compute_filter_results = lambda: (
+            *before(),
+            FilterResult("capacity", passed, 1.0, lambda: used),
+        )
+        filtered.failed = True
+    return left
+
+
+def _alike(best: int, breakdown: ScoreBreakdown, prefill_tokens: FloatArray) -> BoolArray:
+    """(N,) the allowed candidates that differ from `best` by no more than load makes them."""
+    quality, cost = breakdown.predictions.quality, breakdown.predictions.cost_usd
+    alike: BoolArray = breakdown.allowed.copy()
+    # Where a prompt is probably cached, or something costs less, is a difference that load does not make.
+    for figure in (quality, cost, prefill_tokens):
+        alike &= figure == figure[best]
+    return alike
+
+
+def _share(
+    best: int,
+    shares: Shares,
+    breakdown: ScoreBreakdown,
+    prefill_tokens: FloatArray,
+    fleet: Fleet,
+    random: Random,
+) -> int | None:
+    if fleet.credit is None:
+        raise ValueError("a request has shares, and the fleet no credit to keep them by")
+    alike = _alike(best, breakdown, prefill_tokens)
+    return choose(best, shares, fleet.credit, alike, breakdown.predictions.times.e2e_s, random)
+
+
+def _best_of_sample(
+    best: int,
+    sampling: CandidateSampling,
+    breakdown: ScoreBreakdown,
+    prefill_tokens: FloatArray,
+    fleet: Fleet,
+    random: Random,
+) -> int:
+    """The best of a sample of the candidates that differ from `best` by their load alone."""
+    alike = _alike(best, breakdown, prefill_tokens) & (sampling.tiers == sampling.tiers[best])
+    left_out = sampling.left_out(alike, random)
+    if not left_out.size:
+        return best
+    scores = np.where(alike, breakdown.scores, -np.inf)
+    scores[left_out] = -np.inf
+    return _best(scores, fleet, random)
+
+
+def _best(scores: FloatArray, fleet: Fleet, random: Random) -> int:
+    best = int(scores.argmax())
+    top = scores.item(best)
+    if not isfinite(top):
+        raise ValueError("no deployment is allowed for this request, or its predictions are not finite")
+    (tied,) = (scores >= top - _TIE).nonzero()
+    for key in (fleet.state.in_flight, fleet.last_chosen_s):
+        if tied.size == 1:
+            break
+        values = key[tied]
+        tied = tied[values == values[values.argmin()]]
+    return tied.item(0 if tied.size == 1 else random.randrange(tied.size))

@@ -1,0 +1,167 @@
+"""The requests of a batch, and the part of their scores that load does not change.
+
+Quality, cost and what a budget pays for stay the same whatever was placed before. They are computed once for
+the whole batch: where candidates are few, numpy's calls cost more than its arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rb_litellm.core.decision.breakdown import ScoreTerm, all_of
+from rb_litellm.core.decision.exploration import ExplorationRule
+from rb_litellm.core.decision.scoring import BALANCED, Objective
+from rb_litellm.core.decision.shares import Shares
+from rb_litellm.core.limits.budget import Payable, payable
+from rb_litellm.core.limits.filters import Limits, static_limits_met
+from rb_litellm.core.servers.affinity import CachedPrefix
+from rb_litellm.core.types import BoolArray, FloatArray
+
+_UNLIMITED = Limits()
+_Scalar = TypeVar("_Scalar", np.float64, np.bool_)
+
+
+@dataclass(slots=True)
+class BatchRequest:
+    """One request of a batch with what is predicted for it on each of N deployments."""
+
+    input_tokens: float
+    quality: FloatArray
+    """(N,) in [0, 1]."""
+    output_tokens: FloatArray
+    """(N,) expected tokens."""
+    allowed: BoolArray
+    """(N,) deployments that may serve it; at least one."""
+    objective: Objective = BALANCED
+    limits: Limits | None = None
+    """Service levels, budget and admission; None for none, which takes no time."""
+    cached_prefix: CachedPrefix | None = None
+    """What is probably cached of its prompt, where affinity is on."""
+    exploration: ExplorationRule | None = None
+    """How often it may go where little was measured; None for never."""
+    shares: Shares | None = None
+    """What alike deployments are to get of such requests; None where nobody says so."""
+
+
+@dataclass(slots=True)
+class Prices:
+    """USD per token of N deployments; every array has shape (N,)."""
+
+    input_usd: FloatArray
+    output_usd: FloatArray
+    known: BoolArray | None = None
+    """False where the prices above are guesses; a request with a budget does not go there."""
+    cached_usd: FloatArray | None = None
+    """Of an input token that is cached; None where all cost as much as any other."""
+
+    def discount(self, request: BatchRequest) -> FloatArray | None:
+        """(N,) USD by which a request is cheaper for what is cached of it; None for nothing."""
+        if self.cached_usd is None or request.cached_prefix is None:
+            return None
+        cached = np.minimum(request.cached_prefix.cached_tokens, request.input_tokens)
+        return cached * (self.input_usd - self.cached_usd)
+
+
+@dataclass(slots=True)
+class PrescoredRequest:
+    """A request with the load-independent part of its scores; every array has shape (N,)."""
+
+    request: BatchRequest
+    cost_usd: FloatArray
+    quality: ScoreTerm
+    cost: ScoreTerm
+    points: FloatArray
+    """Sum of these two terms."""
+    payable: Payable | None = None
+    """What its budget pays for, where it has one."""
+    static_limits_met: bool = True
+    """Whether every candidate meets all limits but those on time."""
+
+
+def prescore(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
+    """The load-independent part of each request's scores, in the order of `requests`."""
+    return [_prescore_one(requests[0], prices)] if len(requests) == 1 else _prescore_batch(requests, prices)
+
+
+def _prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
+    """The same for one request; as a batch of one it would take twice the time."""
+    cost_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
+    if (discount := prices.discount(request)) is not None:
+        cost_usd = cost_usd - discount
+    quality, cost = request.objective.static_terms(request.quality, cost_usd, request.allowed)
+    prescored = PrescoredRequest(request, cost_usd, quality, cost, quality.points + cost.points)
+    if request.limits is not None:
+        least_quality = request.quality.item(request.quality.argmin())
+        _check_static_limits([prescored], [least_quality], [cost_usd.item(cost_usd.argmax())], prices)
+    return prescored
+
+
+def _prescore_batch(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
+    quality = _matrix([request.quality for request in requests])
+    allowed = _matrix([request.allowed for request in requests])
+    cost_usd = _matrix([request.output_tokens for request in requests]) * prices.output_usd
+    cost_usd += np.array([request.input_tokens for request in requests])[:, None] * prices.input_usd
+    for row, request in enumerate(requests):
+        if (discount := prices.discount(request)) is not None:
+            cost_usd[row] -= discount
+    alike: dict[Objective, list[int]] = {}
+    for position, request in enumerate(requests):
+        alike.setdefault(request.objective, []).append(position)
+    found: dict[int, PrescoredRequest] = {}
+    for objective, positions in alike.items():
+        its = slice(None) if len(positions) == len(requests) else positions
+        costs = cost_usd[its]
+        of_quality, of_cost = objective.static_terms(quality[its], costs, allowed[its])
+        points = of_quality.points + of_cost.points
+        for at, position in enumerate(positions):
+            found[position] = PrescoredRequest(
+                requests[position],
+                costs[at],
+                ScoreTerm(of_quality.name, of_quality.weight, of_quality.value[at]),
+                ScoreTerm(of_cost.name, of_cost.weight, of_cost.value[at]),
+                points[at],
+            )
+    in_order = [found[position] for position in range(len(requests))]
+    if any(request.limits is not None for request in requests):
+        least_quality: list[float] = np.minimum.reduce(quality, axis=1).tolist()
+        _check_static_limits(in_order, least_quality, np.maximum.reduce(cost_usd, axis=1).tolist(), prices)
+    return in_order
+
+
+def _check_static_limits(
+    its: Sequence[PrescoredRequest], least_quality: Sequence[float], most_usd: Sequence[float], prices: Prices
+) -> None:
+    """Check the limits of R requests that do not depend on load, by each one's worst quality and cost."""
+    limits = [prescored.request.limits or _UNLIMITED for prescored in its]
+    budgets = {r: asked.budget for r, asked in enumerate(limits) if asked.budget is not None}
+    if budgets:
+        found = payable([*budgets.values()], prices.input_usd, prices.output_usd, prices.known)
+        for r, pays in zip(budgets, found, strict=True):
+            its[r].payable = pays
+    for prescored, asked, worst, dearest in zip(its, limits, least_quality, most_usd, strict=True):
+        prescored.static_limits_met = static_limits_met(asked, prescored.payable, worst, dearest)
+
+
+def longest_first(requests: Sequence[BatchRequest]) -> list[int]:
+    """Positions of the requests by falling expected output length, the mean over allowed candidates."""
+    if len(requests) == 1:
+        return [0]
+    tokens, allowed = (
+        _matrix([request.output_tokens for request in requests]),
+        _matrix([request.allowed for request in requests]),
+    )
+    if not all_of(allowed):
+        tokens = np.where(allowed, tokens, 0.0)
+    lengths = np.add.reduce(tokens, axis=1) / np.add.reduce(allowed, axis=1)
+    order: list[int] = (-lengths).argsort(kind="stable").tolist()
+    return order
+
+
+def _matrix(rows: Sequence[NDArray[_Scalar]]) -> NDArray[_Scalar]:
+    """(R, N) from R rows; `np.array` takes several times as long."""
+    return np.concatenate(rows).reshape(len(rows), -1)

@@ -1,0 +1,1 @@
+"""How long a request takes: the forecast, and what is learned of it."""

@@ -1,0 +1,1 @@
+"""What may take a candidate away: admission, budgets, service levels, quotas, outages."""

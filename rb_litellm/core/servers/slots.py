@@ -1,0 +1,179 @@
+"""How many requests a server runs at once, learned from what it tells and from the shape of what is measured.
+
+The first guess is often wrong: vLLM's default is 256, a llama-server's one to four. With too many slots
+assumed, a full server looks free, and its queue looks like slowness.
+
+Every number of slots is a hypothesis. A request that met others is evidence: under each hypothesis its
+service is its measured time less the wait that the ends of the others give (`queueing`), and that should be
+what an unqueued request takes. So with x = log(service / expected service) a hypothesis c gains
+
+    -log(1 + (x / s)^2)      s^2 = 0.4^2 + 1 / (n + 1), after n unqueued measurements
+    -6                       where it would not have begun yet: it has been served, so c is too few
+
+An end is seen late, when the program comes to it. A request that would have begun by a quarter of its wait,
+or 50 ms, too early counts as served quickly (x = -1) and refutes nothing: an engine fills a slot at once, and
+so the first token of one that waited comes together with the end of the one that it waited for.
+
+(Student's t in place of the normal distribution: an outlier counts, and decides nothing.) Evidence fades by
+1% with each further request, and one hypothesis leads by 12 at most, so that two requests refute what is
+wrong. Another number is believed once it leads by 3.
+
+What a server tells is evidence of the same kind: while requests wait, those that run are its slots. What it
+states as its slots is the first guess from then on. A KV cache that is nearly full is a second limit: of the
+requests that run, each holds its part, so at use u there is room for running / u.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rb_litellm.core.servers.queueing import waits
+from rb_litellm.core.types import Ahead, FloatArray
+
+MAX_SERVERS = 4_096
+"""Servers about which evidence is kept: the first ones."""
+_LEAD = 3.0
+_MOST = 12.0
+_IMPOSSIBLE = 6.0
+_TOLD = 2.0
+_KEPT = 0.99
+_NOISE_VARIANCE = 0.4**2
+_LATE, _LATE_S = 0.25, 0.05
+"""An end may have been as much before it was seen, as a share of the wait for it or in s."""
+_QUICK = -1.0
+_CONTESTED = 0.2
+"""A wait that is disputed by this share of the measured time is not known."""
+_CACHE_SPEAKS = 0.5
+"""From this use of the KV cache on, its size is told by the requests that run."""
+_CACHE_GAIN = 0.5
+_NUMBERS: FloatArray = np.unique(np.rint(np.concatenate([np.arange(1, 33), np.geomspace(32, 2048, 40)])))
+
+
+@dataclass(slots=True)
+class _Server:
+    guess: float
+    """Slots that were assumed, or stated by the server; the last hypothesis."""
+    evidence: FloatArray = field(default_factory=lambda: np.zeros(_NUMBERS.size + 1))
+    """Log odds of each of _NUMBERS, and of the guess."""
+    believed: int = -1
+    """Which hypothesis."""
+    in_cache: float = math.inf
+    """Requests that the KV cache has room for."""
+    stated: bool = False
+
+    def numbers(self) -> FloatArray:
+        """(C,) all hypotheses."""
+        return np.append(_NUMBERS, self.guess)
+
+    def slots(self) -> float:
+        """As believed now."""
+        believed = self.guess if self.believed == -1 else float(_NUMBERS[self.believed])
+        return max(min(believed, self.in_cache), 1.0)
+
+    def add(self, evidence: FloatArray) -> None:
+        """Weigh in evidence (C,), and change the belief where it says so."""
+        self.evidence = self.evidence * _KEPT + evidence
+        self.evidence -= self.evidence.max()
+        np.maximum(self.evidence, -_MOST, out=self.evidence)
+        # Of numbers that do equally well the largest, for nothing speaks for a limit.
+        best = int(np.flatnonzero(self.evidence > -1e-9)[-1])
+        if self.evidence[self.believed] < -_LEAD:
+            self.believed = -1 if best == _NUMBERS.size else best
+
+
+class Slots:
+    """Of servers by number. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._servers: dict[int, _Server] = {}
+
+    def assume(self, server: int, slots: float) -> None:
+        """A first guess; of several the least. A hosted API, of `inf` slots, is left alone."""
+        its = self._servers.get(server)
+        if its is not None:
+            if its.believed == -1 and not its.stated:
+                its.guess = min(its.guess, slots)
+        elif math.isfinite(slots) and len(self._servers) < MAX_SERVERS:
+            self._servers[server] = _Server(slots)
+
+    def of(self, server: int) -> float | None:
+        """Requests that it runs at once, as believed now; None where nothing is learned of it."""
+        its = self._servers.get(server)
+        return None if its is None else its.slots()
+
+    def learned(self, server: int) -> float:
+        """The slots that were learned of it, 0 where the first guess stands."""
+        its = self._servers.get(server)
+        return 0.0 if its is None or its.believed == -1 else float(_NUMBERS[its.believed])
+
+    def adopt(self, server: int, slots: float) -> None:
+        """Another worker has learned that it has so many slots; believed where nothing was learned here."""
+        its = self._servers.get(server)
+        if its is not None and slots >= 1.0 and not its.evidence.any():
+            nearest = int(np.abs(_NUMBERS - slots).argmin())
+            its.add(np.where(np.arange(_NUMBERS.size + 1) == nearest, 0.0, -_LEAD - 0.1))
+
+    def stated(self, server: int, slots: float) -> None:
+        """The server has stated its slots."""
+        its = self._servers.get(server)
+        if its is not None and slots >= 1.0 and (slots != its.guess or not its.stated):
+            its.guess, its.stated, its.believed = slots, True, -1
+            its.evidence[:] = 0.0
+
+    def told(self, server: int, running: float, waiting: float, cache_use: float | None) -> None:
+        """The server reports its load."""
+        its = self._servers.get(server)
+        if its is None or running < 1.0:
+            return
+        if waiting >= 1.0:
+            numbers = its.numbers()
+            nearest = np.abs(np.log(numbers / running))
+            its.add(np.where(nearest <= nearest.min() + 1e-9, _TOLD, 0.0) - _TOLD)
+        elif running > its.slots():
+            its.add(np.where(its.numbers() < running, -_IMPOSSIBLE, 0.0))
+        self._told_cache(its, running, cache_use)
+
+    @staticmethod
+    def _told_cache(its: _Server, running: float, cache_use: float | None) -> None:
+        if cache_use is None or cache_use < _CACHE_SPEAKS:
+            its.in_cache = math.inf
+        elif its.in_cache == math.inf:
+            its.in_cache = running / cache_use
+        else:
+            its.in_cache += _CACHE_GAIN * (running / cache_use - its.in_cache)
+
+    def observe(
+        self,
+        server: int,
+        ahead: Ahead,
+        share: float,
+        measured_s: float,
+        expected_s: Callable[[FloatArray], FloatArray],
+        known: int,
+    ) -> float | None:
+        """A request was served: how long it waited before, by what is believed then.
+
+        It was measured to take `measured_s`. With slots (C,) it is expected to take `expected_s(slots)` (C,)
+        once it is served; `known` measurements stand behind that. None says that the wait is disputed.
+        """
+        its = self._servers.get(server)
+        if its is None:
+            return 0.0
+        numbers = its.numbers()
+        waited = waits(ahead, numbers, share)
+        service = measured_s - waited
+        begun = measured_s > waited * (1.0 - _LATE) - _LATE_S
+        known_s = np.where(service > 0.0, service, 1.0)
+        x = np.where(service > 0.0, np.log(known_s / expected_s(numbers)), _QUICK)
+        variance = _NOISE_VARIANCE + 1.0 / (known + 1.0)
+        found = np.where(begun, -np.log1p(np.square(x) / variance), -_IMPOSSIBLE)
+        its.add(np.maximum(found - found.max(), -_IMPOSSIBLE))
+        likely = int(np.flatnonzero(its.evidence > -1e-9)[-1])
+        wait_s, other_s = float(waited[its.believed]), float(waited[likely])
+        if not begun[its.believed] or abs(wait_s - other_s) > _CONTESTED * measured_s:
+            return None
+        return wait_s

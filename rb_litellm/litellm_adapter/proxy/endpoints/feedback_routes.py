@@ -1,0 +1,72 @@
+"""`POST /routebalance/feedback`: how good the answer of a call was, for `routebalance train --feedback`.
+
+The body is `{"call_id": ..., "score": ...}`: the response's `x-litellm-call-id`, and a number in [0, 1]; in
+place of the score `"thumbs": "up"` or `"down"`. A later grade of a call replaces an earlier one. With
+`feedback: {learn: true}` the default predictor learns from it, too. `GET` shows where grades go, the latest
+of this worker, and what all workers have learned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+# Imported by the proxy alone, which has it; FastAPI reads the annotations below from this module.
+from fastapi import APIRouter, Depends, HTTPException, Request
+
+from rb_litellm.litellm_adapter.proxy.endpoints.authentication import for_admins
+from rb_litellm.litellm_adapter.proxy.endpoints.turns import Turns
+from rb_litellm.logs.feedback import FeedbackFull, parse_feedback
+
+if TYPE_CHECKING:
+    from rb_litellm.config import FeedbackSettings
+    from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
+    from rb_litellm.litellm_adapter.worker import Worker
+    from rb_litellm.predictors.ability_learning import AbilityLearning
+
+_OFF = "no feedback is taken; set routing_strategy_args.feedback: {path: FILE, learn: true}"
+
+
+def endpoints(worker: Worker) -> APIRouter:
+    """The endpoints of this file, for `routes.mount`."""
+
+    return feedback_router(worker.runtime.feedback, worker.runtime.learning, for_admins())
+
+
+def feedback_router(box: FeedbackBox, learning: AbilityLearning, check: Any) -> APIRouter:
+    """Both endpoints, for whom `check` admits."""
+    router, turns = APIRouter(dependencies=[Depends(check)]), Turns()
+
+    def settings() -> FeedbackSettings:
+        if box.settings is None:
+            raise HTTPException(404, {"error": _OFF})
+        return box.settings
+
+    @router.post("/feedback", status_code=201)
+    async def give(request: Request) -> dict[str, Any]:
+        """Keep a grade."""
+        file = settings()
+        try:
+            one = parse_feedback(await request.json())
+        except (ValueError, RecursionError) as error:
+            raise HTTPException(400, {"error": str(error)[:500]}) from None
+        try:
+            # A slow disk must not hold up the loop that serves requests.
+            await asyncio.to_thread(box.keep, file, one)
+        except FeedbackFull as error:
+            remedy = "train on it and move it away, or raise feedback.max_bytes"
+            raise HTTPException(507, {"error": f"{error}; {remedy}"}) from None
+        except OSError as error:
+            told = error.strerror or str(error)
+            raise HTTPException(503, {"error": f"feedback could not be written ({told})"}) from None
+        await asyncio.to_thread(learning.grade, one.call_id, one.score)
+        return asdict(one)
+
+    @router.get("/feedback")
+    async def show() -> dict[str, Any]:
+        """The latest grades of the worker that answers, and what was learned from those of all."""
+        recent = await turns.each(list(box.recent), asdict)
+        return {**settings().model_dump(), "recent": recent, "learned": learning.report()}
+
+    return router

@@ -1,0 +1,1 @@
+"""What is looked at before a proxy serves: its files, groups, settings, and the line it starts with."""

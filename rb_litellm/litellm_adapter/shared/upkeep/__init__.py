@@ -1,0 +1,1 @@
+"""What keeps the event loop free: chores, deferred work, the collector, watchdogs."""

@@ -1,0 +1,1 @@
+"""A prompt as numbers: its words, its structure, its tokens."""

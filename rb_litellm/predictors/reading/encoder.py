@@ -1,0 +1,97 @@
+"""A prompt as the numbers that the trees read: its structure, and a linear model of its n-grams."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rb_litellm.core.types import Prompt
+from rb_litellm.predictors.reading import lexicon
+from rb_litellm.predictors.reading.lexicon import Floats
+from rb_litellm.predictors.reading.structure import STRUCTURE, structure
+
+MAX_CHARS = 6_000
+"""Characters that are looked at: half from the start, half from the end, where the question stands."""
+_LIMIT = np.float32(4.0)
+_STRUCTURE_SCALE = np.float32(1.0 / np.sqrt(STRUCTURE))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoder:
+    """Learned tables: what is common, what is rare, and what each n-gram says of K things."""
+
+    idf: Floats
+    """(WIDTH,) 0 for n-grams that training did not see often enough."""
+    centre: Floats
+    """(STRUCTURE,)"""
+    spread: Floats
+    table: Floats
+    """(WIDTH, K)"""
+    structure_table: Floats
+    """(STRUCTURE, K)"""
+
+    @property
+    def width(self) -> int:
+        """Features of one prompt."""
+        return STRUCTURE + int(self.table.shape[1])
+
+    def encode(self, prompts: Sequence[Prompt]) -> tuple[Floats, Floats]:
+        """Features (R, width) and familiarity (R,) of R prompts."""
+        texts = [clip(prompt.text) for prompt in prompts]
+        contents = [text.encode("utf-8", "replace") for text in texts]
+        plain = structure(prompts, texts, contents)
+        bag = lexicon.bags(contents)
+        weights, familiarity = lexicon.weigh(bag, self.idf)
+        read = lexicon.project(bag, weights, self.table)
+        read += standard(plain, self.centre, self.spread) @ self.structure_table
+        return np.concatenate([plain, read], axis=1), familiarity
+
+    def to_bytes(self) -> bytes:
+        """As a NumPy archive without pickled objects."""
+        file = io.BytesIO()
+        np.savez_compressed(
+            file,
+            idf=self.idf.astype(np.float16),
+            centre=self.centre,
+            spread=self.spread,
+            table=self.table.astype(np.float16),
+            structure_table=self.structure_table,
+        )
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Encoder:
+        """The opposite of `to_bytes`.
+
+        Raises:
+            ValueError, KeyError, OSError: not what `to_bytes` gives.
+        """
+        with np.load(io.BytesIO(content), allow_pickle=False) as told:
+            made = cls(**{name: told[name].astype(np.float32) for name in cls.__slots__})
+        outputs = made.table.shape[1:]
+        expected = (
+            (lexicon.WIDTH,),
+            (STRUCTURE,),
+            (STRUCTURE,),
+            (lexicon.WIDTH, *outputs),
+            (STRUCTURE, *outputs),
+        )
+        shapes = tuple(getattr(made, name).shape for name in cls.__slots__)
+        if shapes != expected or not all(np.isfinite(getattr(made, name)).all() for name in cls.__slots__):
+            raise ValueError(f"tables of shapes {shapes}; expected {expected}, all finite")
+        return made
+
+
+def standard(plain: Floats, centre: Floats, spread: Floats) -> Floats:
+    """Structure (R, STRUCTURE) on the scale of a bag of n-grams: a row has a length of about 1."""
+    # np.clip takes longer than both bounds, for one row.
+    scaled = np.minimum(np.maximum((plain - centre) / spread, -_LIMIT), _LIMIT)
+    return np.asarray(scaled * _STRUCTURE_SCALE, dtype=np.float32)
+
+
+def clip(text: str) -> str:
+    """The start and the end of a long text, MAX_CHARS characters in all."""
+    return text if len(text) <= MAX_CHARS else text[: MAX_CHARS // 2] + "\n" + text[-MAX_CHARS // 2 :]

@@ -1,0 +1,1 @@
+"""A predictor that was trained on graded answers: its folder, trees and blend."""

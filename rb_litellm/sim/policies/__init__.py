@@ -1,0 +1,1 @@
+"""What chooses in the simulator: RouteBalance, strategies of LiteLLM, routers, bounds."""

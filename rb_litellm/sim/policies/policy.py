@@ -1,0 +1,73 @@
+"""The interface of a routing policy in the simulator, and the time that its decisions take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from rb_litellm.core.servers.streams import Progress
+from rb_litellm.sim.workload import Request
+
+REFUSED = -1
+"""In the place of a deployment: the request is sent nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionQueue:
+    """How decisions pass through a router, and what they cost in time.
+
+    `batch`: whatever has arrived while the last decision was made is decided together.
+    `single`: one request after another, each in its turn.
+    `concurrent`: each for itself, all at once, as with a scoring service that scales out.
+    """
+
+    kind: Literal["batch", "single", "concurrent"] = "batch"
+    decision_s: float = 0.0
+    """Time of one decision, be it of one request or of a batch."""
+    per_request_s: float = 0.0
+    """Further time for each request of a batch."""
+
+
+class Policy(Protocol):
+    """A router. Deployments are numbered in the cluster's order; times are simulated seconds."""
+
+    name: str
+    decision_queue: DecisionQueue
+    workers: int
+    """Independent workers; requests are spread over them at random."""
+    tick_s: float | None
+    """Interval at which `tick` is called; None for never."""
+
+    def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
+        """A deployment, or REFUSED, for every request of the batch."""
+
+    def first_token(
+        self, worker: int, request: Request, deployment: int, now: float, progress: Progress
+    ) -> None:
+        """The request's first token has come; `progress` says from now on how far its answer is."""
+
+    def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
+        """The request's answer is complete; with no output tokens, it failed."""
+
+    def tick(self, now: float) -> None:
+        """The interval has passed."""
+
+
+class Oblivious:
+    """A base for policies that need no queue of their own and learn from nothing."""
+
+    decision_queue = DecisionQueue()
+    workers = 1
+    tick_s: float | None = None
+
+    def first_token(
+        self, worker: int, request: Request, deployment: int, now: float, progress: Progress
+    ) -> None:
+        """Not looked at."""
+
+    def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
+        """Not looked at."""
+
+    def tick(self, now: float) -> None:
+        """Nothing to do."""

@@ -1,0 +1,1 @@
+"""Simulated servers: clusters, batching, prefix caches."""

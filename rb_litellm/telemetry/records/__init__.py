@@ -1,0 +1,1 @@
+"""The record of each decision, and the forms in which it is told."""

@@ -1,0 +1,1 @@
+"""What is trained on: graded answers, spend logs, judged answers, features."""

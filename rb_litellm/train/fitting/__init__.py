@@ -1,0 +1,1 @@
+"""How a predictor is fitted."""
