@@ -99,7 +99,7 @@ def test_spend_logs_and_feedback_lead_to_a_router_that_knows_better(folder: Path
     run(train, "--quiet")
     config = configured(folder / "config.yaml")
     (group,) = config["router_settings"]["routing_groups"]
-    group["routing_strategy_args"] |= QUALITY_ONLY
+    group["routing_strategy_args"]["weights"] = QUALITY_ONLY["weights"]
     router = litellm.Router(model_list=config["model_list"], routing_groups=[group], num_retries=0)
     for text, wanted in ((CODE, "from large"), (POEM, "from small")):
         response = router.completion(model="auto", messages=[{"role": "user", "content": text}])
