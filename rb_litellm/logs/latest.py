@@ -16,6 +16,7 @@ _KEPT = (
     "custom_llm_provider", "session_id", "start_s", "end_s", "first_s", "tokens_in", "tokens_out", "cost",
     "kind", "failed", *LONG,
 )  # fmt: skip
+_REQUEST = ("messages", "proxy_server_request")
 _KNOWN_BY = ("litellm_call_id", "start_s", "end_s", "model", "model_id", "tokens_in", "tokens_out")
 _SLACK = 1.5
 """Rows above the bound, relative to it, that may gather before the latest are picked."""
@@ -26,8 +27,9 @@ class Latest:
     """The latest `max_rows` calls so far."""
 
     def __init__(
-        self, max_rows: int, kinds: Collection[str] | None, failed: bool, report: ReadReport
+        self, max_rows: int, kinds: Collection[str] | None, failed: bool, report: ReadReport, max_text: int
     ) -> None:
+        """`max_text` is for sources that give requests at once, the latest first: bytes kept of them."""
         self.failed = failed
         self._max_rows = max_rows
         self._kinds = kinds
@@ -36,6 +38,7 @@ class Latest:
         self._rows = 0
         self._ids: list[pl.Series] = []
         self._usable = 0
+        self._text_left = max_text
 
     @property
     def full(self) -> bool:
@@ -51,6 +54,7 @@ class Latest:
         self._usable += calls.height
         if not calls.height:
             return
+        calls = self._with_text(calls)
         ids = _ids(calls)
         self._ids.append(ids)
         self._frames.append(
@@ -62,6 +66,17 @@ class Latest:
         if self._rows > max(self._max_rows * _SLACK, self._max_rows + _SLACK_ROWS):
             self._frames = [self._picked()]
             self._rows = self._frames[0].height
+
+    def _with_text(self, calls: pl.DataFrame) -> pl.DataFrame:
+        """The calls, without what was asked once there is no room for it."""
+        if self._text_left > 0:
+            sizes = (pl.col(name).str.len_bytes().fill_null(0).sum() for name in _REQUEST)
+            self._text_left -= int(calls.select(pl.sum_horizontal(*sizes)).item())
+            return calls
+        self._report.without_request += calls.filter(
+            pl.any_horizontal(pl.col(*_REQUEST).is_not_null())
+        ).height
+        return calls.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in _REQUEST)
 
     def by_source(self) -> Iterator[tuple[int, pl.DataFrame]]:
         """What is kept in the end, source by source; counts what was logged twice and what is older."""

@@ -21,6 +21,8 @@ class ReadReport:
     first: dict[tuple[str, str], str] = field(default_factory=dict)
     without_cost: int = 0
     """Used, but for what they cost: no amount of money is written there."""
+    without_request: int = 0
+    """Used, but for what was asked: later calls have taken the space for it."""
 
     def leave_out(self, reason: str, kind: str, rows: int, example: str = "") -> None:
         """Count rows that are not used."""
@@ -54,6 +56,7 @@ class ReadReport:
                 for (reason, kind), rows in self.left_out.most_common()
             ],
             "without_cost": self.without_cost,
+            "without_request": self.without_request,
         }
 
     def lines(self) -> list[str]:
@@ -73,6 +76,8 @@ class ReadReport:
             told.append(line)
         if self.without_cost:
             told.append(f"used without their cost, which is no amount of at least 0: {self.without_cost:,}")
+        if self.without_request:
+            told.append(f"used without what was asked, for which there was no room: {self.without_request:,}")
         return told
 
     def __str__(self) -> str:

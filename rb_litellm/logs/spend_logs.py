@@ -7,16 +7,18 @@ CSV or Parquet. Several sources are one log; what two of them hold counts once. 
 LiteLLM stores them (`store_prompts_in_spend_logs`).
 
 Rows stream by in frames; only the latest `max_rows` calls that the question is about stay, without their long
-columns until the end. A row that cannot be used stops nothing: the report says what was left out and why.
+columns until the end. Of these the latest keep what was asked, as far as MAX_TEXT reaches. A row that cannot
+be used stops nothing: the report says what was left out and why.
 """
 
 from __future__ import annotations
 
 import glob
+import heapq
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from sys import intern
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["MAX_ROWS", "WRITTEN", "LoggedCall", "SpendLog", "SpendLogsError", "read_spend_logs"]
 
 MAX_ROWS = 100_000
-"""Calls that are kept at most, the latest: with their prompts they fit into 1 GB."""
+"""Calls that are kept at most, the latest: with MAX_TEXT of their requests they fit into 1 GB."""
+MAX_TEXT = 200_000_000
+"""Characters of requests that are kept together, those of the latest calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def read_spend_logs(
     except ImportError:
         raise SpendLogsError("reading spend logs needs polars; install 'rb_litellm[train]'") from None
     report = ReadReport()
-    latest = Latest(max_rows, kinds, failed, report)
+    latest = Latest(max_rows, kinds, failed, report, MAX_TEXT)
     named = [name for given in ([sources] if isinstance(sources, str) else sources) for name in _named(given)]
     for number, source in enumerate(named):
         for frame in _frames(source):
@@ -116,8 +120,26 @@ def read_spend_logs(
                 report.raise_if_defect()
             if latest.full and source.startswith(SCHEMES):
                 break  # a database gives its latest rows first
-    calls = _calls(latest, named, report)
+    calls = _with_latest_text(_calls(latest, named, report), report)
     return SpendLog(sorted(calls, key=lambda call: (call.start_s, call.call_id)), report)
+
+
+def _with_latest_text(calls: Iterator[LoggedCall], report: ReadReport) -> list[LoggedCall]:
+    """The calls, those that are too old for MAX_TEXT without their request."""
+    kept: list[LoggedCall] = []
+    oldest_first: list[tuple[float, int]] = []
+    chars = 0
+    for call in calls:
+        kept.append(call)
+        if call.body_text:
+            heapq.heappush(oldest_first, (call.start_s, len(kept) - 1))
+            chars += len(call.body_text)
+        while chars > MAX_TEXT:
+            _, at = heapq.heappop(oldest_first)
+            chars -= len(kept[at].body_text)
+            kept[at] = replace(kept[at], body_text="")
+            report.without_request += 1
+    return kept
 
 
 def _named(source: str) -> list[str]:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from rb_litellm.logs import classify
+from rb_litellm.logs import classify, spend_logs
 from rb_litellm.logs.kinds import MARK
 from rb_litellm.logs.spend_logs import SpendLogsError, read_spend_logs
 
@@ -213,3 +213,25 @@ def test_an_answer_in_one_piece_whose_end_is_noted_twice_is_no_stream(tmp_path):
     whole = {**ROW, "proxy_server_request": {"model": "auto", "stream": False}, "call_type": "acompletion"}
     (call,) = calls(written(tmp_path, [whole]))
     assert (call.kind, call.first_token_s) == ("chat", None)
+
+
+def test_the_latest_calls_keep_what_was_asked_and_older_ones_their_figures(tmp_path, monkeypatch):
+    asked = {"messages": [{"role": "user", "content": "What is a ledger?"}]}
+    in_one_piece = {**ROW, "completionStartTime": None, "endTime": "2026-11-01T10:01:00Z"}
+    rows = [
+        {
+            **in_one_piece,
+            "request_id": f"r{number}",
+            "startTime": f"2026-11-01T10:00:{2 * number:02}Z",
+            "proxy_server_request": asked,
+        }
+        for number in range(20)
+    ]
+    source = written(tmp_path, rows)
+    whole = read_spend_logs(source).calls
+    monkeypatch.setattr(spend_logs, "MAX_TEXT", sum(len(call.body_text) for call in whole[-5:]))
+    log = read_spend_logs(source)
+    assert [bool(call.body_text) for call in log.calls] == [False] * 15 + [True] * 5
+    assert [call.e2e_s for call in log.calls] == [call.e2e_s for call in whole]
+    assert log.report.without_request == 15
+    assert "used without what was asked, for which there was no room: 15" in log.report.lines()
