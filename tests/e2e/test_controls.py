@@ -272,7 +272,11 @@ async def test_overload_is_shed_by_priority(proxy: Proxy, servers: Servers) -> N
                 return await client.post("/v1/chat/completions", json=chat("gated", max_tokens=60, **fields))
 
             busy = [asyncio.create_task(send(priority=0)) for _ in range(4)]
-            await asyncio.sleep(0.5)
+            for _ in range(100):  # until the four are known to be there
+                asked = await client.post("/routebalance/explain", json=chat("gated", max_tokens=60))
+                if asked.json().get("refused"):
+                    break
+                await asyncio.sleep(0.1)
             shed, important = await send(), asyncio.create_task(send(priority=0))
             assert shed.status_code == 429, shed.text
             assert int(shed.headers["retry-after"]) >= 1
