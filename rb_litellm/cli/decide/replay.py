@@ -13,6 +13,7 @@ from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
 from rb_litellm.cli.named_values import read_numbers, read_pairs, read_qualities
+from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, name_option, predictor_option
 from rb_litellm.cli.screen import Screen, progress_bar
 
@@ -105,8 +106,8 @@ _DEFAULT = (
     "each model, too.",
 )
 @click.option("--seed", type=int, default=0, help="Draw by this seed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def replay(
     sources: tuple[str, ...],
     policies: tuple[str, ...],

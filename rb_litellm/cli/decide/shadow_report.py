@@ -12,6 +12,7 @@ import httpx
 from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
+from rb_litellm.cli.output_options import json_option
 from rb_litellm.cli.screen import Screen
 
 
@@ -30,7 +31,7 @@ from rb_litellm.cli.screen import Screen
     help="Read the verdicts of judged shadow evaluation from the file that `shadow_evaluation.path` names.",
 )
 @click.option("--key", envvar="LITELLM_MASTER_KEY", help="Ask with this LiteLLM key, with --url.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.option("--quiet", is_flag=True, help="Print the table alone.")
 def shadow_report(
     sources: tuple[str, ...],

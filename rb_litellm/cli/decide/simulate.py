@@ -10,6 +10,7 @@ from typing import Literal
 
 import click
 
+from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, predictor_option
 from rb_litellm.cli.screen import Screen, progress_bar
 
@@ -84,8 +85,8 @@ _POLICIES = ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-b
     "--out", type=click.Path(path_type=Path), help="Write JSON, Parquet, a page and plots to this folder."
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Run in so many processes.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def simulate(
     cluster: str,
     policies: tuple[str, ...],

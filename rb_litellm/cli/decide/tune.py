@@ -14,6 +14,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
+from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, name_option, predictor_option
 from rb_litellm.cli.screen import Screen
 
@@ -80,8 +81,8 @@ _MISSED = 3
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write these lines to this file."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def tune(
     max_p95_s: float | None,
     max_cost: float | None,

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.plain_table import show_table
 
 
@@ -31,8 +32,8 @@ from rb_litellm.cli.plain_table import show_table
 @click.option(
     "--whole", is_flag=True, help="Write the prompts and models that are left out for judging, too."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def data(
     names: tuple[str, ...],
     out: Path | None,

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.plain_table import show_table
 from rb_litellm.cli.predictor_option import judged, name_option, predictor_option, seen_prompts
 from rb_litellm.cli.screen import progress_bar
@@ -43,8 +44,8 @@ SHOWN = 20
     help="Train anew and judge: on five splits by prompt, or leaving one task out at a time.",
 )
 @click.option("--seed", type=int, default=0, help="Draw the bootstrap by this seed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def evaluate(
     predictor: str | None,
     model: str | None,

@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from rb_litellm.cli.output_options import json_option, quiet_option
+
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _T = TypeVar("_T")
 
@@ -47,8 +49,8 @@ _T = TypeVar("_T")
 )
 @click.option("--dry-run", is_flag=True, help="Show the cost and one question; send nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before it costs something.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def label(
     data: Path | None,
     judge: str | None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rb_litellm.cli.log_options import log_options
+from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.screen import progress_bar
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=int, default=0, help="Draw by this seed: the same data and seed give the same predictor."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def train(
     data: tuple[Path, ...],
     logs: tuple[str, ...],

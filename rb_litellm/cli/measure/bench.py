@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from rb_litellm.cli.figures import machine, show
+from rb_litellm.cli.figures import machine, progress, show
 from rb_litellm.cli.measure.bench_fleet import fleet
 from rb_litellm.cli.measure.bench_floods import floods
 from rb_litellm.cli.measure.bench_proxy import overhead, proxy
 from rb_litellm.cli.measure.bench_state import faults, state, workers
+from rb_litellm.cli.output_options import json_option, quiet_option
 
 
 @click.group()
@@ -41,19 +42,19 @@ def bench() -> None:
     help="Time so many picks of each strategy.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def decision(
     predictor: Path | None, sizes: tuple[int, ...], picks: int, seed: int, as_json: bool, quiet: bool
 ) -> None:
     """Time a pick through a real Router, for every strategy, and RouteBalance's part alone."""
     from rb_litellm.bench.decision import run
 
-    def told(size: int) -> None:
-        if not quiet:
-            click.echo(f"{size} deployments measured", err=True)
-
-    result = {**run(predictor, sizes, picks, seed, told), "machine": machine()}
+    told = progress(quiet)
+    result = {
+        **run(predictor, sizes, picks, seed, lambda size: told(f"{size} deployments measured")),
+        "machine": machine(),
+    }
     show(result, as_json)
 
 
@@ -84,8 +85,8 @@ def decision(
     help="Draw by this seed. May be given several times.",
 )
 @click.option("--head", is_flag=True, help="Compare with an XGBoost head, trained on the first seed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def latency(
     rates: tuple[float, ...], requests: int, seeds: tuple[int, ...], head: bool, as_json: bool, quiet: bool
 ) -> None:
@@ -98,11 +99,10 @@ def latency(
             "--head is trained on the first seed and held against others: give --seed twice"
         )
 
-    def told(message: str) -> None:
-        if not quiet:
-            click.echo(message, err=True)
-
-    result = {**(boosted if head else online).run(rates, seeds, requests, told), "machine": machine()}
+    result = {
+        **(boosted if head else online).run(rates, seeds, requests, progress(quiet)),
+        "machine": machine(),
+    }
     show(result, as_json)
 
 
@@ -121,7 +121,7 @@ def latency(
     help="Repeat each so many times.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def predictor(folder: Path | None, repeats: int, seed: int, as_json: bool) -> None:
     """Time features and prediction: for one prompt, for each of a batch, for a very long one."""
     from rb_litellm.bench.predictor import run
@@ -143,19 +143,15 @@ def predictor(folder: Path | None, repeats: int, seed: int, as_json: bool) -> No
     help="Read graded answers as `train` does. May be given several times.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def semantic(data: tuple[Path, ...], seed: int, as_json: bool, quiet: bool) -> None:
     """Tell what a sentence model would add to the features, and cost; needs the extra `semantic`."""
     from rb_litellm.bench.semantic import Missing, run
     from rb_litellm.train.data.dataset import DataError, read_dataset
 
-    def told(message: str) -> None:
-        if not quiet:
-            click.echo(message, err=True)
-
     try:
-        result = run(read_dataset(data), seed, told)
+        result = run(read_dataset(data), seed, progress(quiet))
     except (DataError, Missing) as error:
         raise click.ClickException(str(error)) from error
     show({**result, "machine": machine()}, as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from rb_litellm.cli.figures import machine, packages_of, progress, show
+from rb_litellm.cli.output_options import json_option, quiet_option
 
 
 @click.command(short_help="Measure what workers' exchange of loads costs.")
@@ -31,8 +32,8 @@ from rb_litellm.cli.figures import machine, packages_of, progress, show
     show_default=True,
     help="Measure each for so many seconds.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def fleet(
     workers: tuple[int, ...], deployments: tuple[int, ...], seconds: float, as_json: bool, quiet: bool
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from rb_litellm.cli.figures import machine, packages_of, progress, show
+from rb_litellm.cli.output_options import json_option, quiet_option
 
 
 @click.command(name="floods", short_help="Flood a real proxy with what it serves.")
@@ -15,8 +16,8 @@ from rb_litellm.cli.figures import machine, packages_of, progress, show
     show_default=True,
     help="Send so many of each.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def floods(count: int, as_json: bool, quiet: bool) -> None:
     """Flood a real proxy with event streams, explanations, feedback and looks at all that it shows."""
     with packages_of("demo"):

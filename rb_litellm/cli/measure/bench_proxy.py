@@ -5,6 +5,25 @@ from __future__ import annotations
 import click
 
 from rb_litellm.cli.figures import machine, packages_of, progress, show
+from rb_litellm.cli.output_options import json_option, quiet_option
+
+_rounds = click.option(
+    "--rounds",
+    type=click.IntRange(1, 100),
+    default=5,
+    show_default=True,
+    help="Measure so many rounds of each strategy.",
+)
+_seconds = click.option(
+    "--seconds",
+    type=click.FloatRange(0.5, 60),
+    default=4.0,
+    show_default=True,
+    help="Let a round last so many seconds.",
+)
+_seed = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Draw the order within a round by this seed."
+)
 
 
 @click.command(name="proxy", short_help="Measure requests per second through real proxies.")
@@ -16,20 +35,8 @@ from rb_litellm.cli.figures import machine, packages_of, progress, show
     show_default=True,
     help="Start proxies of so many workers. May be given several times.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(1, 100),
-    default=5,
-    show_default=True,
-    help="Measure so many rounds of each strategy.",
-)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0.5, 60),
-    default=4.0,
-    show_default=True,
-    help="Let a round last so many seconds.",
-)
+@_rounds
+@_seconds
 @click.option(
     "--clients",
     type=click.IntRange(1, 512),
@@ -37,11 +44,9 @@ from rb_litellm.cli.figures import machine, packages_of, progress, show
     show_default=True,
     help="Let so many clients ask at the same time.",
 )
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Draw the order within a round by this seed."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@_seed
+@json_option
+@quiet_option
 def proxy(
     workers: tuple[int, ...],
     rounds: int,
@@ -56,12 +61,8 @@ def proxy(
         from rb_litellm.bench.proxy import run
         from rb_litellm.demo.processes import ChildFailed
 
-    def told(what: str) -> None:
-        if not quiet:
-            click.echo(what, err=True)
-
     try:
-        result = run(workers, rounds, seconds, clients, seed, told)
+        result = run(workers, rounds, seconds, clients, seed, progress(quiet))
     except (ChildFailed, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
     show({**result, "machine": machine()}, as_json)
@@ -76,25 +77,11 @@ def proxy(
     show_default=True,
     help="Let so many clients ask at the same time. May be given several times.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(1, 100),
-    default=5,
-    show_default=True,
-    help="Measure so many rounds of each.",
-)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0.5, 60),
-    default=4.0,
-    show_default=True,
-    help="Let a round last so many seconds.",
-)
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Draw the order within a round by this seed."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@_rounds
+@_seconds
+@_seed
+@json_option
+@quiet_option
 def overhead(
     concurrency: tuple[int, ...], rounds: int, seconds: float, seed: int, as_json: bool, quiet: bool
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rb_litellm.cli.figures import machine, packages_of, progress, show
+from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.core.decision.scoring import PRESETS
 
 
@@ -44,8 +45,8 @@ from rb_litellm.core.decision.scoring import PRESETS
     help="Keep configurations and logs in this folder.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def faults(
     requests: int,
     seconds: float,
@@ -113,8 +114,8 @@ def faults(
     show_default=True,
     help="Draw by this seed. May be given several times.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def workers(
     requests: int, workers: tuple[int, ...], weights: str, seeds: tuple[int, ...], as_json: bool, quiet: bool
 ) -> None:
@@ -139,8 +140,8 @@ def workers(
     show_default=True,
     help="Watch Redis for so many seconds.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def state(decisions: int, seconds: float, as_json: bool, quiet: bool) -> None:
     """Measure what keeping state costs: reckoning, Redis per worker at rest and under load, memory."""
     with packages_of("demo"):

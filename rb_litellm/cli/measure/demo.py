@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from rb_litellm.cli.figures import packages_of
+from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.screen import Screen, progress_bar
 from rb_litellm.config import SettingsError, parse_settings
 
@@ -71,8 +72,8 @@ def _weights(context: click.Context, parameter: click.Parameter, given: str) -> 
     show_default=True,
     help="Draw arrivals, prompts, ties and right answers by this seed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def demo(
     requests: int,
     rate: float,

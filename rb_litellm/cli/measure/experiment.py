@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.screen import Screen, progress_bar
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
 @click.option(
     "--plots", type=click.Path(path_type=Path), help="Write the plots alone, as PNGs, to this folder."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print tables for a README.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@quiet_option
 def experiment(
     name: str,
     data: tuple[Path, ...],

@@ -13,6 +13,7 @@ import click
 import yaml
 from rich.table import Table
 
+from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ _QUIET = 0.5
 @click.option(
     "--seed", type=int, default=None, help="Draw the prompts by this seed.  [default: new ones each time]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@quiet_option
 def calibrate(
     url: str,
     model: str | None,

@@ -13,6 +13,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from rb_litellm.cli.output_options import json_option
 from rb_litellm.cli.proxy_options import DEFAULT_URL, KEY_VARIABLE, url_option
 from rb_litellm.cli.screen import Screen, counted
 
@@ -37,7 +38,7 @@ _SIGNS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "error": ("ERROR", 
     help="Ask with this key of a proxy admin; without it the configured master_key is used.",
 )
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
 def doctor(
     file: Path | None, url: str | None, key: str | None, strict: bool, as_json: bool, quiet: bool

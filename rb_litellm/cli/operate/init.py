@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.syntax import Syntax
 
+from rb_litellm.cli.output_options import json_option
 from rb_litellm.cli.screen import Screen
 from rb_litellm.core.decision.scoring import PRESETS
 
@@ -34,7 +35,7 @@ from rb_litellm.core.decision.scoring import PRESETS
     help="Give the group these weights.",
 )
 @click.option("--write", is_flag=True, help="Change the file; without it the change is only shown.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.option("--quiet", is_flag=True, help="Print no notes on standard error.")
 def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool, quiet: bool) -> None:
     """Propose the lines that make RouteBalance route the models of a configuration.

@@ -16,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from rb_litellm.cli.output_options import json_option
 from rb_litellm.cli.screen import Screen
 from rb_litellm.config import SettingsError, parse_settings
 from rb_litellm.state.exchange.overview import Overview, overview
@@ -37,7 +38,7 @@ _EVERY_S = 1.0
 )
 @click.option("--namespace", help="Show this fleet, in place of the configured one.")
 @click.option("--watch", is_flag=True, help="Show it again every second until interrupted.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.option("--quiet", is_flag=True, help="Print no hints on standard error.")
 def state(
     config: Path | None, url: str | None, namespace: str | None, watch: bool, as_json: bool, quiet: bool

@@ -8,11 +8,12 @@ from importlib.metadata import version as installed
 
 import click
 
+from rb_litellm.cli.output_options import json_option
 from rb_litellm.version import __version__
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def version(as_json: bool) -> None:
     """Print the releases of RouteBalance, LiteLLM and Python."""
     releases = {

@@ -1,7 +1,7 @@
 -- Read the gauges of the named workers; writes nothing.
 --
 -- KEYS[1..] gauges
--- Returns {gauge or false for each, their ages in ms ('' if false, or if it is no gauge)}; see exchange.lua.
+-- Returns {gauge or false for each, their ages in ms ('' if false, or if it is no gauge)}; see exchange_1.lua.
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
