@@ -114,6 +114,16 @@ def test_steps_and_prices_are_bounded(figures):
             assert math.log(LOWEST) - 1e-9 <= log_price <= math.log(HIGHEST[name]) + 1e-9
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_measured_figure_that_is_no_number_leaves_everything_as_it_was(wrong):
+    controller = Controller(Targets(cost_usd_per_1k=0.02, e2e_p95_s=2.0))
+    controller.decided(Expected(0.00002, 1.0, 0.5, 0.00001, 1.0, 0.5))
+    before, stood = controller.objective, controller.standing()
+    controller.finished(0.00002, 1.0, wrong, wrong)
+    assert controller.objective == before
+    assert controller.standing() == stood
+
+
 def test_a_price_comes_down_at_once_from_its_bound():
     controller = Controller(Targets(cost_usd_per_1k=0.001))
     steer(controller, 3000)

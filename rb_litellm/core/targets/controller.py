@@ -165,15 +165,16 @@ class Controller:
     def finished(
         self, expected_cost_usd: float, expected_e2e_s: float, cost_usd: float | None, e2e_s: float | None
     ) -> None:
-        """An attempt is over; None for a figure that was not measured: then the expected one stands."""
+        """An attempt is over; None for a figure that was not measured: then the expected one stands, as it
+        does where the figure is no finite number."""
         targets = self.targets
         excess: dict[Name, float] = {}
-        if cost_usd is not None:
+        if cost_usd is not None and math.isfinite(cost_usd):
             change = 1000.0 * (cost_usd - expected_cost_usd)
             self._mean["cost_usd_per_1k"].amend(change)
             if targets.cost_usd_per_1k is not None:
                 excess["cost_usd_per_1k"] = change / targets.cost_usd_per_1k
-        if e2e_s is not None:
+        if e2e_s is not None and math.isfinite(e2e_s):
             self._p95.add(e2e_s)
             if targets.e2e_p95_s is not None:
                 was = float(late(expected_e2e_s, targets.e2e_p95_s))
