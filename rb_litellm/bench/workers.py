@@ -22,7 +22,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.learning import LatencyLearner
 from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.types import Prompt
-from rb_litellm.demo.answers import AnswerLengths
+from rb_litellm.demo.server.answers import AnswerLengths
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.servers.instance import Instance, Job

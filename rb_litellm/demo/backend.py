@@ -22,9 +22,9 @@ from zlib import crc32
 import click
 from aiohttp import web
 
-from rb_litellm.demo.answers import AnswerLengths, read_table
-from rb_litellm.demo.api import MockServer
-from rb_litellm.demo.live import LiveInstance
+from rb_litellm.demo.server.answers import AnswerLengths, read_table
+from rb_litellm.demo.server.api import MockServer
+from rb_litellm.demo.server.live import LiveInstance
 from rb_litellm.demo.truth import Truth, read_truth
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 

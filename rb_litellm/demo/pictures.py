@@ -19,10 +19,10 @@ import httpx
 
 from rb_litellm.demo.backend import Place
 from rb_litellm.demo.chromium import browser
-from rb_litellm.demo.faults import NO_FAULTS, Faults
 from rb_litellm.demo.load import fire, poisson
 from rb_litellm.demo.processes import end_on_sigterm
 from rb_litellm.demo.prompts import BUILT_IN, read_prompts
+from rb_litellm.demo.server.faults import NO_FAULTS, Faults
 from rb_litellm.demo.stage import OURS, Stage, stage
 
 SIZES = {"wide": (1600, 1000), "phone": (400, 860)}

@@ -17,8 +17,8 @@ from rb_litellm.calibration.engine import CannotCalibrate, Engine
 from rb_litellm.calibration.fit import fitted
 from rb_litellm.calibration.measure import Calibrating
 from rb_litellm.calibration.plan import Plan
-from rb_litellm.demo.answers import MAX_MODEL_LEN
 from rb_litellm.demo.backend import Manner, Place, make_server
+from rb_litellm.demo.server.answers import MAX_MODEL_LEN
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from tests.calibration.virtual_time import run
 

@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from rb_litellm.demo.answers import AnswerLengths, prompt_id
 from rb_litellm.demo.backend import Manner, Place, paper_places, start
 from rb_litellm.demo.load import fire, poisson
+from rb_litellm.demo.server.answers import AnswerLengths, prompt_id
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello there"}]}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.demo.answers import AnswerLengths
+from rb_litellm.demo.server.answers import AnswerLengths
 from rb_litellm.demo.truth import BUILT_IN, MODELS, SCORES, SHIFT, Known, read_truth
 
 PROMPTS = [json.loads(line)["prompt"] for line in BUILT_IN.read_text().splitlines()]

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from rb_litellm.bench.real.testbed import Servers
-from rb_litellm.demo.answers import MAX_MODEL_LEN
+from rb_litellm.demo.server.answers import MAX_MODEL_LEN
 
 SERVERS = 5
 _BROKEN, _CUTTING = 3, 4

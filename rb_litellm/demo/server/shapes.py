@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from rb_litellm.demo.answers import words
+from rb_litellm.demo.server.answers import words
 
 
 @dataclass(frozen=True)

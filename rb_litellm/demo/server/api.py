@@ -13,10 +13,10 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
-from rb_litellm.demo.answers import MAX_MODEL_LEN, AnswerLengths, block_names, count_tokens, text_of
-from rb_litellm.demo.faults import HEADER, NO_FAULTS, Faults, asked_for
-from rb_litellm.demo.live import LiveInstance
-from rb_litellm.demo.shapes import Answer, ResponsesAnswer
+from rb_litellm.demo.server.answers import MAX_MODEL_LEN, AnswerLengths, block_names, count_tokens, text_of
+from rb_litellm.demo.server.faults import HEADER, NO_FAULTS, Faults, asked_for
+from rb_litellm.demo.server.live import LiveInstance
+from rb_litellm.demo.server.shapes import Answer, ResponsesAnswer
 from rb_litellm.demo.truth import RIGHT, WRONG, Truth
 from rb_litellm.sim.servers.instance import Job
 

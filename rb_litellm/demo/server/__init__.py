@@ -1,0 +1,1 @@
+"""A mock vLLM server: what it writes, how fast, its endpoints and its faults."""
