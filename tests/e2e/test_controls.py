@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy
+from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy, running_servers
 
 pytestmark = pytest.mark.slow
-SMALL, LARGE, NARROW = 0, 1, 2
+SMALL, LARGE = 0, 1
 GROUPS = {
     "auto": {},
     "fixed": {"overrides": {"request": []}},
@@ -37,12 +37,21 @@ GROUPS = {
 
 
 @pytest.fixture(scope="module")
-def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A server of one slot: one that is only said to have one is soon known to have more."""
+    with running_servers(tmp_path_factory.mktemp("narrow"), count=1, slots=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(servers: Servers, narrow: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("controls")
     shutil.copy(Path(__file__).with_name("keys.py"), folder / "keys.py")
 
-    def deployment(number: int, group: str, quality: float, usd: float, **known: Any) -> dict[str, Any]:
-        entry = servers.deployment(
+    def deployment(
+        number: int, group: str, quality: float, usd: float, of: Servers = servers, **known: Any
+    ) -> dict[str, Any]:
+        entry = of.deployment(
             number, group, routebalance={"quality": quality, "tpot_ms": 1.2, "ttft_ms": 5.0, **known}
         )
         entry["litellm_params"] |= {"input_cost_per_token": usd, "output_cost_per_token": usd}
@@ -50,12 +59,10 @@ def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         return entry
 
     # Each routing group needs members of its own.
-    models = []
-    for name in GROUPS:
-        slots = {"max_num_seqs": 1} if name == "gated" else {}
-        models.append(deployment(SMALL, f"small-{name}", 0.3, 1e-7, **slots))
-        if name != "gated":
-            models.append(deployment(LARGE, f"large-{name}", 0.9, 1e-6))
+    models = [deployment(0, "small-gated", 0.3, 1e-7, of=narrow, max_num_seqs=1)]
+    for name in GROUPS.keys() - {"gated"}:
+        models.append(deployment(SMALL, f"small-{name}", 0.3, 1e-7))
+        models.append(deployment(LARGE, f"large-{name}", 0.9, 1e-6))
     config = {
         "model_list": models,
         "router_settings": {
@@ -263,8 +270,8 @@ def test_thinking_is_left_valid_or_the_request_is_refused(proxy: Proxy) -> None:
     assert "max_cost_usd" in said(response)
 
 
-async def test_overload_is_shed_by_priority(proxy: Proxy, servers: Servers) -> None:
-    servers.fault(SMALL, slowdown=20.0)
+async def test_overload_is_shed_by_priority(proxy: Proxy, narrow: Servers) -> None:
+    narrow.fault(0, slowdown=20.0)
     try:
         async with proxy.async_client() as client:
 
@@ -281,8 +288,8 @@ async def test_overload_is_shed_by_priority(proxy: Proxy, servers: Servers) -> N
             assert shed.status_code == 429, shed.text
             assert int(shed.headers["retry-after"]) >= 1
             assert "wait_ms" in said(shed)
-            servers.fault(SMALL)
+            narrow.fault(0)
             assert (await important).status_code == 200
             assert {(await one).status_code for one in busy} == {200}
     finally:
-        servers.fault(SMALL)
+        narrow.fault(0)

@@ -116,13 +116,16 @@ class Servers:
 
 
 @contextmanager
-def running_servers(folder: Path, count: int, time_scale: float = 10.0) -> Iterator[Servers]:
-    """Start `count` mock servers in one process."""
+def running_servers(
+    folder: Path, count: int, time_scale: float = 10.0, slots: int | None = None
+) -> Iterator[Servers]:
+    """Start `count` mock servers in one process, each of `slots` or as many as its tier has."""
     ports = [free_port() for _ in range(count)]
     folder.mkdir(parents=True, exist_ok=True)
     places = [argument for port in ports for argument in ("--port", str(port))]
     command = [sys.executable, "-m", "rb_litellm.demo.backend", *places]
     command += ["--model", "mock", "--tier", "paper-3b", "--time-scale", str(time_scale)]
+    command += ["--slots", str(slots)] if slots else []
     with Child("mock servers", command, folder / "servers.log", clean_environment()) as child:
         child.wait_until(lambda: '"servers"' in child.output(), START_S)
         yield Servers(tuple(f"http://127.0.0.1:{port}" for port in ports))
