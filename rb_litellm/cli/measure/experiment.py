@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--trace",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read this file of a trace, for `azure`, `targets` and `mooncake`.",
+    help="Read this file of a trace, for `azure`, `targets`, `norms` and `mooncake`.",
 )
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Run in so many processes.")
 @click.option(
@@ -70,7 +70,7 @@ def experiment(
     """Carry out an experiment.
 
     NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
-    incidents or mooncake.
+    norms, incidents or mooncake.
     """
     if name == "incidents":
         _incidents(seeds, as_json, as_markdown, quiet)

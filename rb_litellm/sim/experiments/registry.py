@@ -21,6 +21,7 @@ NAMES = (
     "ablations",
     "slo",
     "targets",
+    "norms",
 )
 
 

@@ -147,7 +147,7 @@ def _route_balance(name: str, around: Surroundings, seed: int) -> RouteBalance:
         exploration = _EXPLORATION[method]
     if name.endswith(":paper"):
         name, norm = name.removesuffix(":paper"), "paper"
-    objective, limits = controlled.controls(name) or (None, None)
+    objective, limits = controlled.controls(name, norm) or (None, None)
     if name == "routebalance-priors":
         predictions = PredictionSource()
     elif name.startswith("routebalance-") and objective is None and targets is None:

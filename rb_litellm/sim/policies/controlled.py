@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from rb_litellm.core.decision.scoring import BALANCED, Objective, Priced
+from rb_litellm.core.decision.scoring import PRESETS, JointScore, Norm, Objective, Priced
 from rb_litellm.core.limits.admission import Admission
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.limits.slo import Mode, Slo
@@ -21,21 +21,22 @@ NAMES = (
 )
 
 
-def controls(name: str) -> tuple[Objective, Limits | None] | None:
-    """What a policy of that name decides by; None for a name that is none of these.
+def controls(name: str, norm: Norm = "absolute") -> tuple[Objective, Limits | None] | None:
+    """What a policy of that name decides by, balanced but for prices; None for a name that is none of these.
 
     Raises:
         ValueError: its figures cannot be used.
     """
     kind, _, told = name.partition(":")
     parts = told.split(",")
+    balanced = JointScore(PRESETS["balanced"], norm=norm)
     try:
         if kind == "routebalance-priced" and len(parts) == 2:
             return Priced(*map(float, parts)), None
         if kind == "routebalance-slo" and len(parts) in (2, 3):
-            return BALANCED, Limits(slo=_slo(*parts))
+            return balanced, Limits(slo=_slo(*parts))
         if kind == "routebalance-admission" and len(parts) == 1:
-            return BALANCED, Limits(admission=Admission(float(told) / 1000.0))
+            return balanced, Limits(admission=Admission(float(told) / 1000.0))
     except ValueError as error:
         raise ValueError(f"policy {name!r}: {error}") from None
     return None
