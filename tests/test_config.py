@@ -26,7 +26,7 @@ def refusal(args):
 def test_no_settings_are_the_defaults(args):
     settings = parse_settings(args, WHERE)
     assert settings == RouteBalanceSettings()
-    assert settings.weights == PRESETS["balanced"]
+    assert settings.weights == PRESETS["standard"]
     assert settings.member_access == "group"
 
 
@@ -67,7 +67,7 @@ BAD = [
     # args, the setting's name, the value as shown, what is allowed
     ({"wieghts": "cost"}, "wieghts", "'cost'", "weights"),
     ({"weights": "fast"}, "weights", "'fast'", "balanced, quality, latency, cost"),
-    ({"weights": 3}, "weights", "3", "preset (balanced, quality, latency, cost, cheapest)"),
+    ({"weights": 3}, "weights", "3", "preset (balanced, quality, latency, cost, cheapest, standard)"),
     ({"weights": {"quality": 0.5, "latency": 0.6, "cost": 0.1}}, "weights", "0.6", "must sum to 1"),
     ({"weights": {"quality": 0.5, "latency": 0.5}}, "weights", "0.5", "missing: cost"),
     ({"weights": {"quality": 0.5, "latency": 0.5, "price": 0.0}}, "weights", "price", "unknown: price"),

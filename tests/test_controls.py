@@ -67,7 +67,7 @@ def test_prices_make_another_objective():
 def test_what_a_request_may_not_set_is_left_out_and_listed():
     strict = planner(overrides={"request": ["ttft_ms"]})
     plan = strict.plan(Given(request=controls(weights="quality", ttft_ms=300)))
-    assert plan.objective == JointScore(PRESETS["balanced"])
+    assert plan.objective == JointScore(PRESETS["standard"])
     assert plan.slo is not None
     assert plan.refused == ("weights: a request may not set it (value 0.66,0.17,0.17); it may set ttft_ms",)
 

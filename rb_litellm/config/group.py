@@ -28,16 +28,16 @@ from rb_litellm.config.values import (
     Usd,
     WeightsSetting,
 )
-from rb_litellm.core.decision.scoring import PRESETS
+from rb_litellm.core.decision.scoring import PRESETS, STANDARD
 
 
 class RouteBalanceSettings(Settings):
     """`routing_strategy_args` of a router or routing group with `routing_strategy: routebalance`."""
 
     weights: WeightsSetting = Field(
-        default=PRESETS["balanced"],
-        description="A preset (balanced, quality, latency, cost, cheapest) or {quality, latency, cost} "
-        "summing to 1.",
+        default=PRESETS[STANDARD],
+        description="A preset (standard, balanced, quality, latency, cost, cheapest) or {quality, latency, "
+        "cost} summing to 1.",
     )
     mode: Literal["active", "shadow"] = Field(
         default="active",

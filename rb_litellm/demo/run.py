@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rb_litellm.core.decision.scoring import STANDARD
 from rb_litellm.demo.load import Answer, Shot, fire, poisson
 from rb_litellm.demo.report import DemoResult, StrategyRun
 from rb_litellm.demo.stage import ENTRANTS, OURS, PRESETS, STRATEGIES, Stage, group_name, server_id, stage
@@ -34,7 +35,7 @@ class DemoOptions:
     time_scale: float = 2.0
     """How many times faster than real the cluster runs. All times are reported in the cluster's time."""
     seed: int = 0
-    weights: str = "balanced"
+    weights: str = STANDARD
     port: int | None = None
     """Where the proxy listens; None for a free port."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rb_litellm.core.decision.scoring import STANDARD
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.taken_for import models_taken_for, told
@@ -29,7 +30,7 @@ class Proposal:
 
 
 def propose(
-    config: Configuration, files: Sequence[ConfigFile], group: str | None = None, weights: str = "balanced"
+    config: Configuration, files: Sequence[ConfigFile], group: str | None = None, weights: str = STANDARD
 ) -> Proposal:
     """Add to `files`, which `config` was read from, what they lack; no text if they lack nothing.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from rb_litellm.cli.screen import Screen
@@ -86,8 +87,12 @@ def test_each_strategy_has_thirteen_servers_of_its_own_in_groups_of_its_own() ->
     assert set(members) == {entry["model_name"] for entry in config["model_list"]}
 
 
-def test_the_proxy_is_told_of_a_model_what_is_published_of_it_and_no_more() -> None:
-    for entry in configured()["model_list"]:
+COMPOSE = yaml.safe_load((Path(__file__).parents[2] / "config" / "proxy.yaml").read_text())
+
+
+@pytest.mark.parametrize("config", [configured(), COMPOSE], ids=["demo", "compose"])
+def test_the_proxy_is_told_of_a_model_what_is_published_of_it_and_no_more(config: dict[str, Any]) -> None:
+    for entry in config["model_list"]:
         model = entry["litellm_params"]["model"].removeprefix("hosted_vllm/")
         assert entry["model_info"]["routebalance"]["quality"] == published(model)
 

@@ -188,7 +188,7 @@ def test_the_group_holds_the_chat_models_and_no_others(tmp_path: Path) -> None:
         "group_name": "auto",
         "models": ["qwen-7b", "gpt-4o-mini"],
         "routing_strategy": "routebalance",
-        "routing_strategy_args": {"weights": "balanced"},
+        "routing_strategy_args": {"weights": "standard"},
     }
 
 

@@ -13,6 +13,7 @@ from rb_litellm.cli.figures import packages_of
 from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.screen import Screen, progress_bar
 from rb_litellm.config import SettingsError, parse_settings
+from rb_litellm.core.decision.scoring import STANDARD
 
 
 def _weights(context: click.Context, parameter: click.Parameter, given: str) -> str:
@@ -55,7 +56,7 @@ def _weights(context: click.Context, parameter: click.Parameter, given: str) -> 
     "--weights",
     metavar="PRESET|Q,L,C",
     callback=_weights,
-    default="balanced",
+    default=STANDARD,
     show_default=True,
     help="Give RouteBalance these weights: a preset, or three numbers that sum to 1.",
 )

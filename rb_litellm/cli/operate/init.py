@@ -12,7 +12,7 @@ from rich.syntax import Syntax
 
 from rb_litellm.cli.output_options import json_option
 from rb_litellm.cli.screen import Screen
-from rb_litellm.core.decision.scoring import PRESETS
+from rb_litellm.core.decision.scoring import PRESETS, STANDARD
 
 
 @click.command()
@@ -30,7 +30,7 @@ from rb_litellm.core.decision.scoring import PRESETS
 @click.option(
     "--weights",
     type=click.Choice(list(PRESETS)),
-    default="balanced",
+    default=STANDARD,
     show_default=True,
     help="Give the group these weights.",
 )

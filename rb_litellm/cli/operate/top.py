@@ -17,6 +17,7 @@ from rich.text import Text
 
 from rb_litellm.cli.proxy_options import proxy_options
 from rb_litellm.cli.screen import Screen
+from rb_litellm.core.decision.scoring import STANDARD
 from rb_litellm.telemetry.trouble import urgency
 
 _EVERY_S = 1.0
@@ -202,7 +203,7 @@ def _live(status: Mapping[str, Any]) -> Iterator[Text]:
     """Groups, weights and mode that are in force."""
     for strategy in status["strategies"][:_TROUBLED]:
         arguments = strategy["arguments"]
-        weights = arguments.get("weights", "balanced")
+        weights = arguments.get("weights", STANDARD)
         told = weights if isinstance(weights, str) else ", ".join(f"{n} {w:g}" for n, w in weights.items())
         mode = arguments.get("mode", "active")
         shadow = "" if mode == "active" else f", {mode} mode"

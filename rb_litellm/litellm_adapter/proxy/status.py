@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rb_litellm.core.decision.scoring import PRESETS
+from rb_litellm.core.decision.scoring import PRESETS, STANDARD
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.proxy.deployment_health import Cooldowns, health_of
@@ -97,6 +97,7 @@ class Status:
             "up_s": round(now - self._began, 1),
             "strategies": groups,
             "presets": {name: asdict(weights) for name, weights in PRESETS.items()},
+            "default_weights": STANDARD,
             "decisions_total": runtime.recorder.log.total,
             "failures": dict(runtime.counters.failures),
             "expired": runtime.counters.expired,

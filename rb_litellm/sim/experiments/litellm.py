@@ -9,7 +9,7 @@ from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.world import Run
 
 RATES = (12.0, 24.0, 30.0)
-PRESETS = ("balanced", "quality", "latency", "cost", "cheapest")
+PRESETS = ("standard", "balanced", "quality", "latency", "cost", "cheapest")
 BETWEEN = ("0.5,0.25,0.25", "0.25,0.5,0.25", "0,0.5,0.5")
 """Further weights of the same stack (quality, latency, cost), between the presets."""
 STRATEGIES = (

@@ -56,7 +56,7 @@ function showTrouble(status) {
 }
 function showStrategies(status) {
   const told = status.strategies.map((s) => {
-    const given = s.arguments.targets ? "targets" : s.arguments.weights || "balanced", weights = status.presets[given] || given;
+    const given = s.arguments.targets ? "targets" : s.arguments.weights || status.default_weights, weights = status.presets[given] || given;
     const text = typeof weights === "object" ? Object.entries(weights).map(([name, value]) => `${name} ${Number(value).toFixed(2)}`).join(", ") : String(weights);
     return h("li", {}, h("strong", {}, s.group || "all other models"), s.models.length ? ` (${s.models.join(", ")})` : "", ` by ${text}`,
       typeof given === "string" && status.presets[given] ? ` (${given})` : "", s.arguments.mode === "shadow" ? h("span", { className: "is-warn" }, ", shadow mode: nothing is routed by it") : "");

@@ -7,7 +7,7 @@ function startWeights(status) {
     h("button", { type: "button", onclick: () => { setWeights(w); weighAnew(0); } }, name)));
   if (weightsKnown || !status.strategies.length) return;
   weightsKnown = true;
-  const given = status.strategies[0].arguments.weights || "balanced";
+  const given = status.strategies[0].arguments.weights || status.default_weights;
   setWeights(presets[given] || given);
 }
 function setWeights(w) {

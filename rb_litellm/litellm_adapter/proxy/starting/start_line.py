@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from rb_litellm.core.decision.scoring import PRESETS
+from rb_litellm.core.decision.scoring import PRESETS, STANDARD
 from rb_litellm.litellm_adapter.hosts.host import current
 from rb_litellm.litellm_adapter.proxy.status import strategies
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
@@ -79,7 +79,7 @@ def _group(group: Mapping[str, Any]) -> str:
     what = f"{group['group']} ({', '.join(models[:_GROUPS])})" if group["group"] else "all other models"
     arguments = group["arguments"]
     mode = "" if arguments.get("mode", "active") == "active" else f", {arguments['mode']} mode"
-    return f"{what} with weights {_weights(arguments.get('weights', 'balanced'))}{mode}"
+    return f"{what} with weights {_weights(arguments.get('weights', STANDARD))}{mode}"
 
 
 def _weights(stated: object) -> str:
