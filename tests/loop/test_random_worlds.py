@@ -45,7 +45,7 @@ def servers(draw, number):
     elif what == "fails":
         made.fails = wrong
     elif what == "cold":
-        made.cold_s = factor
+        made.cold_s, made.warm_from_s = factor, SETTLES_S
     return made
 
 

@@ -72,7 +72,9 @@ class Server:
     cold_s: float = 0.0
     """What its very first answer takes longer,"""
     idle_s: float = math.inf
-    """and each that comes after so long without any."""
+    """and each that comes after so long without any,"""
+    warm_from_s: float = math.inf
+    """until then."""
     slots: float = math.inf
     """Requests that it runs at once; others wait for their turn, in order of arrival."""
     engine: str = ""
@@ -312,7 +314,8 @@ class World:
             self.at(self.now + 0.05, lambda: self._failed(call, served, "RateLimitError", its, counted=False))
             return
         its.sent.append(self.now)
-        cold = its.cold_s if self.now - its.last_s > its.idle_s or its.last_s == -math.inf else 0.0
+        idle = self.now - its.last_s > its.idle_s or its.last_s == -math.inf
+        cold = its.cold_s if idle and self.now < its.warm_from_s else 0.0
         its.last_s = self.now
         its.open += 1
         if its.hangs(self.now):
