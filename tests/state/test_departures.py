@@ -1,7 +1,12 @@
 """Who was on a server before an attempt, and when these ended."""
 
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from rb_litellm.core.types import Ahead
-from rb_litellm.state.departures import MAX_REMEMBERED, Departures
+from rb_litellm.state.departures import MAX_REMEMBERED, TOGETHER_S, Arrival, Departures
 from rb_litellm.state.index import DeploymentIndex
 
 
@@ -75,3 +80,57 @@ def test_a_deployment_that_moves_leaves_its_server():
     index.place("b", "x:80")
     index.place("a", "")
     assert index.server(0) != index.server(1)
+
+
+def plain_ahead(of: Departures, arrival: Arrival, sent_s: float) -> Ahead | None:
+    """The definition of `Departures.ahead`, word by word."""
+    together: set[int] = set()
+    for other in of._begun.get(arrival.server, ()):
+        if other.event == arrival.event:
+            break
+        if abs(other.at_s - arrival.at_s) <= TOGETHER_S:
+            together.add(other.event)
+    if not arrival.ahead and not together:
+        return Ahead(0, ())
+    found: list[float] = []
+    ends = of._ends.get(arrival.server, ())
+    for end in reversed(ends):
+        if end.event < arrival.event:
+            break
+        if end.arrival.event in together or end.arrival.at_s < arrival.at_s - TOGETHER_S:
+            found.append(end.at_s - sent_s)
+    else:
+        if len(ends) == MAX_REMEMBERED:
+            return None
+    return Ahead(arrival.ahead + len(together), tuple(reversed(found)))
+
+
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 3),
+    st.sampled_from((0.001, 0.01, 0.05, TOGETHER_S, 0.3)),
+    st.sampled_from((20, 300, 1_500)),
+)
+@settings(max_examples=40)
+def test_it_is_as_defined_in_any_order_of_arrivals_first_tokens_and_ends(seed, servers, step_s, events):
+    random, of, now = Random(seed), Departures(), 0.0
+    waiting: list[Arrival] = []
+    writing: list[Arrival] = []
+    for _ in range(events):
+        now += random.choice((0.0, step_s, random.random() * step_s))
+        what = random.choice("abe")
+        if what == "a" or not (waiting or writing):
+            arrival = of.arrived(random.randrange(servers), now)
+            waiting.append(arrival)
+        elif what == "b" and waiting:
+            arrival = waiting.pop(random.randrange(len(waiting)))
+            of.begun(arrival)
+            writing.append(arrival)
+        else:
+            if not writing or (waiting and random.random() < 0.3):
+                arrival = waiting.pop(random.randrange(len(waiting)))
+                of.begun(arrival)
+            else:
+                arrival = writing.pop(random.randrange(len(writing)))
+            of.ended(arrival, now)
+        assert of.ahead(arrival, arrival.at_s) == plain_ahead(of, arrival, arrival.at_s)
