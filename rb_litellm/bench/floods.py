@@ -3,9 +3,9 @@
 What is told of each: answers by status, seconds, the proxy's memory, and how long its event loop computed
 without looking at anything else. A round of the loop has in it all that was ready at once, steps of many
 requests, LiteLLM's and ours: our part of it is a stall that we make, the whole of it is what a stream waits
-for. A step is what one task computes of a round. Times are those of the processor, which tell the same on a
-busy machine. LiteLLM's own question about a request that is not sent is flooded in the same way, for
-comparison. Run by `routebalance bench floods`.
+for. Python's garbage collector comes upon either and is told apart. Times are those of the processor, so that
+waiting for one on a busy machine does not count. LiteLLM's own question about a request that is not sent is
+flooded in the same way, for comparison. Run by `routebalance bench floods`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ from typing import Any
 
 import aiohttp
 
-from rb_litellm.bench.real import loop_rounds, loop_steps
+from rb_litellm.bench.real import loop_rounds
 from rb_litellm.bench.real.loop_rounds import Round
-from rb_litellm.bench.real.loop_stalls import FOLDER
-from rb_litellm.bench.real.loop_steps import Step
 from rb_litellm.bench.real.testbed import Proxy, running_proxy
 
 DEPLOYMENTS = 13
@@ -59,7 +57,7 @@ class _Flood:
 
 
 def run(count: int = 1_000, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Measure; `{"rows": [...], "rounds with ours": [...], "steps with ours": [...]}`, a row for each flood.
+    """Measure; `{"rows": [...], "rounds with ours": [...]}`, a row for each flood.
 
     Raises:
         ChildFailed: the proxy does not start.
@@ -67,8 +65,8 @@ def run(count: int = 1_000, progress: Callable[[str], None] = lambda _: None) ->
     with TemporaryDirectory() as name:
         folder = Path(name)
         environment = {
-            "LITELLM_WORKER_STARTUP_HOOKS": f"{loop_rounds.HOOK},{loop_steps.HOOK}",
-            FOLDER: str(folder),
+            "LITELLM_WORKER_STARTUP_HOOKS": loop_rounds.HOOK,
+            loop_rounds.FOLDER: str(folder),
         }
         with running_proxy(folder, _config(folder), env=environment) as proxy:
             return asyncio.run(_measure(proxy, folder, count, progress))
@@ -77,7 +75,7 @@ def run(count: int = 1_000, progress: Callable[[str], None] = lambda _: None) ->
 async def _measure(proxy: Proxy, folder: Path, count: int, progress: Callable[[str], None]) -> dict[str, Any]:
     # Sooner than the server closes a connection that nobody uses.
     connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=1.0)
-    rows, found, long_steps = [], [], []
+    rows, found = [], []
     async with aiohttp.ClientSession(proxy.url, headers=proxy.headers, connector=connector) as session:
         await _sent(
             _Flood("warm up", _WARM_UP, 16, _posting(session, "/v1/chat/completions", lambda _: _BODY))
@@ -90,8 +88,6 @@ async def _measure(proxy: Proxy, folder: Path, count: int, progress: Callable[[s
             await asyncio.sleep(0.2)
             rounds = [one for one in loop_rounds.read(folder) if began < one.at_s <= ended]
             found += [(flood.name, one) for one in rounds]
-            steps = [step for step in loop_steps.read(folder) if began < step.at_s <= ended]
-            long_steps += [(flood.name, step) for step in steps if step.ours_s > 0.0]
             rows.append(
                 {
                     "flood": flood.name,
@@ -99,15 +95,9 @@ async def _measure(proxy: Proxy, folder: Path, count: int, progress: Callable[[s
                     "s": round(ended - began, 1),
                     "memory MB": f"{before:.0f} to {_memory_mb(proxy.child.pid):.0f}",
                     **_told_rounds(rounds),
-                    "longest step ms": _longest_ms(step.computed_s for step in steps),
-                    "ours of a step ms": _longest_ms(step.ours_s for step in steps),
                 }
             )
-    return {
-        "rows": rows,
-        "rounds with ours": [_told(name, one) for name, one in _worst(found)],
-        "steps with ours": [_told_step(name, step) for name, step in _longest(long_steps)],
-    }
+    return {"rows": rows, "rounds with ours": [_told(name, one) for name, one in _worst(found)]}
 
 
 def _told_rounds(rounds: Sequence[Round]) -> dict[str, Any]:
@@ -121,6 +111,7 @@ def _told_rounds(rounds: Sequence[Round]) -> dict[str, Any]:
         "ours above 5 ms": sum(one.ours_s > LONG_S for one in rounds),
         "longest round ms": _longest_ms(one.computed_s for one in rounds),
         "rounds above 5 ms": sum(one.computed_s > LONG_S for one in rounds),
+        "collector ms": _longest_ms(one.collected_s for one in rounds),
         "ours missed": f"{missed_s / max(computed_s, 1e-9):.1%}",
     }
 
@@ -190,21 +181,10 @@ def _longest_ms(seconds: Iterable[float]) -> float:
 
 
 def _worst(found: Sequence[tuple[str, Round]]) -> list[tuple[str, Round]]:
-    return sorted(found, key=lambda one: -one[1].ours_s)[:12]
-
-
-def _longest(found: Sequence[tuple[str, Step]]) -> list[tuple[str, Step]]:
-    return sorted(found, key=lambda one: -one[1].ours_s)[:12]
-
-
-def _told_step(name: str, step: Step) -> dict[str, Any]:
-    return {
-        "flood": name,
-        "ms": round(step.computed_s * 1e3, 1),
-        "of ours ms": round(step.ours_s * 1e3, 1),
-        "where": step.where,
-        "task": step.task,
-    }
+    """The three with the most of ours of each flood."""
+    by_ours = sorted(found, key=lambda one: -one[1].ours_s)
+    names = dict.fromkeys(name for name, _ in found)
+    return [one for name in names for one in [other for other in by_ours if other[0] == name][:3]]
 
 
 def _told(name: str, one: Round) -> dict[str, Any]:
@@ -212,7 +192,7 @@ def _told(name: str, one: Round) -> dict[str, Any]:
         "flood": name,
         "ms": round(one.computed_s * 1e3, 1),
         "of ours ms": round(one.ours_s * 1e3, 1),
-        "where": ", ".join(f"{entry} {seconds * 1e3:.1f}" for entry, seconds in one.where.items()),
+        "where": one.where,
     }
 
 

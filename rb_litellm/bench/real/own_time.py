@@ -7,6 +7,7 @@ entries are those of `take_time`.
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import threading
 import time
@@ -22,22 +23,36 @@ class OwnTime:
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
-        self._spent: dict[str, float] = {}
+        self._spent: dict[str, tuple[float, int]] = {}
         self.inside = False
+        self.collected_s = 0.0
+        """What Python's garbage collector took: it comes upon whoever makes the next object."""
+        self._collecting_since: float | None = None
+        gc.callbacks.append(self._collect)
 
     def run(self, name: str, call: Callable[[], Any]) -> Any:
         """`call()`, timed unless it is called from within another entry or by another thread."""
         if self.inside or threading.get_ident() != self.thread:
             return call()
-        self.inside, began = True, time.thread_time()
+        self.inside, began = True, time.thread_time() - self.collected_s
         try:
             return call()
         finally:
             self.inside = False
-            self._spent[name] = self._spent.get(name, 0.0) + time.thread_time() - began
+            seconds, times = self._spent.get(name, (0.0, 0))
+            self._spent[name] = seconds + time.thread_time() - self.collected_s - began, times + 1
 
-    def take(self) -> dict[str, float]:
-        """Seconds by entry since the last call."""
+    def _collect(self, phase: str, _: dict[str, int]) -> None:
+        if threading.get_ident() != self.thread:
+            return
+        if phase == "start":
+            self._collecting_since = time.thread_time()
+        elif self._collecting_since is not None:
+            self.collected_s += time.thread_time() - self._collecting_since
+            self._collecting_since = None
+
+    def take(self) -> dict[str, tuple[float, int]]:
+        """Seconds, and how often it was entered, by entry, since the last call."""
         spent, self._spent = self._spent, {}
         return spent
 
