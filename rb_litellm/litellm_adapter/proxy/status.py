@@ -45,7 +45,7 @@ class Status:
 
     def __init__(self, worker: Worker, router: Callable[[], Any]) -> None:
         self._runtime = worker.runtime
-        self._publisher = worker.accounting.publisher
+        self._accounting = worker.accounting
         self._router = router
         self._clock = self._runtime.clock
         self._began = self._clock()
@@ -59,6 +59,7 @@ class Status:
         """
         taken = self._taken_lately()
         if taken is None:
+            await self._accounting.all_written()
             await turns.each(self.recent(WINDOW), Recent.at_random)
             async with turns.one():
                 taken = self._taken_lately()
@@ -67,6 +68,7 @@ class Status:
                     summary = summarise(recent, self._runtime.recorder.baseline.model)
                     await asyncio.sleep(0)
                     taken = self._take(recent, summary)
+                    await asyncio.sleep(0)
         return taken
 
     def _taken_lately(self) -> dict[str, Any] | None:
@@ -75,9 +77,9 @@ class Status:
         return self._taken[1]
 
     def recent(self, count: int) -> Sequence[Recent]:
-        """The last decisions of this worker, the newest first."""
+        """The last decisions of this worker that are written down, the newest first."""
         with self._runtime.lock:
-            return self._publisher.log.recent(count)
+            return self._accounting.publisher.written.recent(count)
 
     @property
     def worker(self) -> str:

@@ -11,7 +11,7 @@ from rb_litellm.litellm_adapter.runtime import Runtime
 from rb_litellm.litellm_adapter.shared.upkeep import deferred
 from rb_litellm.litellm_adapter.shared.upkeep.deferred import SLICE_S, DeferredActions
 
-EACH_S = SLICE_S / 4
+EACH_S = 1.001 * SLICE_S / 4
 """What each action takes on the clock of these tests, so four make a slice."""
 
 

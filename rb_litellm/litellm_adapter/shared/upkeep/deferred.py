@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from time import perf_counter
+from time import thread_time
 
 from rb_litellm.litellm_adapter.shared.upkeep.loop_holds import LOOP_HOLDS
 
 MAX_WAITING = 1_024
 """Actions that wait. Whoever adds one beyond them does the oldest: nothing is lost, and the order is kept."""
-SLICE_S = 0.001
+SLICE_S = 0.0004
 """No action begins in a slice that has taken so long."""
 
 Action = Callable[[], None]
@@ -33,12 +33,12 @@ class DeferredActions:
         within_s: float,
         guarded: Callable[[Action], None],
         part: str,
-        clock: Callable[[], float] = perf_counter,
+        clock: Callable[[], float] = thread_time,
     ) -> None:
         """The first slice comes after `within_s`. `guarded` runs an action under that lock and lets no
         exception out: the next one is done whatever becomes of this.
 
-        `part` is what the watchdog of the event loop calls them; `clock` gives seconds.
+        `part` is what the watchdog of the event loop calls them; `clock` gives seconds of the processor.
         """
         self._part = part
         self._within_s = within_s
