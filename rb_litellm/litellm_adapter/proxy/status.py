@@ -60,11 +60,12 @@ class Status:
         taken = self._taken_lately()
         if taken is None:
             await self._accounting.all_written()
-            await turns.each(self.recent(WINDOW), Recent.at_random)
+            # The same decisions as below: at_random is kept with each, and those that came meanwhile lack it.
+            recent = self.recent(WINDOW)
+            await turns.each(recent, Recent.at_random)
             async with turns.one():
                 taken = self._taken_lately()
                 if taken is None:
-                    recent = self.recent(WINDOW)
                     summary = summarise(recent, self._runtime.recorder.baseline.model)
                     await asyncio.sleep(0)
                     taken = self._take(recent, summary)
