@@ -49,6 +49,7 @@ class Status:
         self._router = router
         self._clock = self._runtime.clock
         self._began = self._clock()
+        self._litellm = version("litellm")
         self.cooldowns = Cooldowns(router, self._clock)
         self._taken: tuple[float, dict[str, Any]] | None = None
 
@@ -68,7 +69,7 @@ class Status:
                 if taken is None:
                     summary = summarise(recent, self._runtime.recorder.baseline.model)
                     await asyncio.sleep(0)
-                    taken = self._take(recent, summary)
+                    taken = await self._take(recent, summary)
                     await asyncio.sleep(0)
         return taken
 
@@ -87,14 +88,17 @@ class Status:
         """This worker's name among the others."""
         return self._runtime.sharing.origin
 
-    def _take(self, recent: Sequence[Recent], summary: dict[str, Any]) -> dict[str, Any]:
+    async def _take(self, recent: Sequence[Recent], summary: dict[str, Any]) -> dict[str, Any]:
         now, runtime, router = self._clock(), self._runtime, self._router()
         exchange = runtime.sharing.status()
         groups = strategies(router)
         deployments = _routed(runtime, router, groups)
+        await asyncio.sleep(0)
+        tiers = self._tiers(deployments, recent, summary["deployments"], now)
+        await asyncio.sleep(0)
         told = {
             "version": __version__,
-            "litellm": version("litellm"),
+            "litellm": self._litellm,
             "worker": self.worker,
             "at_s": round(time.time(), 3),
             "up_s": round(now - self._began, 1),
@@ -112,7 +116,7 @@ class Status:
             "predictors": runtime.predictor_versions(),
             "targets": runtime.targets.shown(),
             "recent": summary,
-            **self._tiers(deployments, recent, summary["deployments"], now),
+            **tiers,
         }
         self._taken = (now, told)
         return told

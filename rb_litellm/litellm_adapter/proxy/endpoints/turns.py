@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from time import thread_time
 from typing import TypeVar
 
-SLICE_S = 0.001
+SLICE_S = 0.0005
 """No item is begun in a slice that has taken so long; a decision is written in 50 to 250 microseconds."""
 _T = TypeVar("_T")
 _R = TypeVar("_R")
