@@ -1,11 +1,11 @@
 """Floods against a real proxy: event streams, explanations, feedback, and looks at all that it shows.
 
-What is told of each: answers by status, seconds, the proxy's memory, and how often and how long its event
-loop stood still, in our code and in that of others. On a busy machine most of a stall is waiting for a
-processor; what the loop computed meanwhile is told beside it. A stall is a round of the loop, with steps of
-many requests; what one step computed in our code, which nothing can come between, is told as well.
-LiteLLM's own question about a request that is not sent is flooded in the same way, for comparison. Run by
-`routebalance bench floods`.
+What is told of each: answers by status, seconds, the proxy's memory, and how long its event loop computed
+without looking at anything else. A round of the loop has in it all that was ready at once, steps of many
+requests, LiteLLM's and ours: our part of it is a stall that we make, the whole of it is what a stream waits
+for. Python's garbage collector comes upon either and is told apart. Times are those of the processor, so that
+waiting for one on a busy machine does not count. LiteLLM's own question about a request that is not sent is
+flooded in the same way, for comparison. Run by `routebalance bench floods`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,14 +22,15 @@ from typing import Any
 
 import aiohttp
 
-from rb_litellm.bench.real import loop_stalls, loop_steps
-from rb_litellm.bench.real.loop_stalls import Stall
-from rb_litellm.bench.real.loop_steps import Step
+from rb_litellm.bench.real import loop_rounds
+from rb_litellm.bench.real.loop_rounds import Round
 from rb_litellm.bench.real.testbed import Proxy, running_proxy
 
 DEPLOYMENTS = 13
 AT_ONCE = 50
 STREAMS = 200
+LONG_S = 0.005
+"""Longer parts of ours, and longer rounds, are counted."""
 _HELD_S = 10.0
 _CONNECTIONS = 400
 _WARM_UP = 400
@@ -56,7 +57,7 @@ class _Flood:
 
 
 def run(count: int = 1_000, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Measure; `{"rows": [...], "stalls of ours": [...], "steps with ours": [...]}`, a row for each flood.
+    """Measure; `{"rows": [...], "rounds with ours": [...]}`, a row for each flood.
 
     Raises:
         ChildFailed: the proxy does not start.
@@ -64,8 +65,8 @@ def run(count: int = 1_000, progress: Callable[[str], None] = lambda _: None) ->
     with TemporaryDirectory() as name:
         folder = Path(name)
         environment = {
-            "LITELLM_WORKER_STARTUP_HOOKS": f"{loop_stalls.HOOK},{loop_steps.HOOK}",
-            loop_stalls.FOLDER: str(folder),
+            "LITELLM_WORKER_STARTUP_HOOKS": loop_rounds.HOOK,
+            loop_rounds.FOLDER: str(folder),
         }
         with running_proxy(folder, _config(folder), env=environment) as proxy:
             return asyncio.run(_measure(proxy, folder, count, progress))
@@ -74,7 +75,7 @@ def run(count: int = 1_000, progress: Callable[[str], None] = lambda _: None) ->
 async def _measure(proxy: Proxy, folder: Path, count: int, progress: Callable[[str], None]) -> dict[str, Any]:
     # Sooner than the server closes a connection that nobody uses.
     connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=1.0)
-    rows, found, long_steps = [], [], []
+    rows, found = [], []
     async with aiohttp.ClientSession(proxy.url, headers=proxy.headers, connector=connector) as session:
         await _sent(
             _Flood("warm up", _WARM_UP, 16, _posting(session, "/v1/chat/completions", lambda _: _BODY))
@@ -85,32 +86,33 @@ async def _measure(proxy: Proxy, folder: Path, count: int, progress: Callable[[s
             statuses = await _sent(flood)
             ended = time.monotonic()
             await asyncio.sleep(0.2)
-            stalls = [stall for stall in loop_stalls.read(folder) if began < stall.at_s <= ended]
-            ours = [stall for stall in stalls if stall.owner == "ours"]
-            found += [(flood.name, stall) for stall in ours]
-            steps = [step for step in loop_steps.read(folder) if began < step.at_s <= ended]
-            long_steps += [(flood.name, step) for step in steps if step.ours_s > 0.0]
+            rounds = [one for one in loop_rounds.read(folder) if began < one.at_s <= ended]
+            found += [(flood.name, one) for one in rounds]
             rows.append(
                 {
                     "flood": flood.name,
                     "answers": ", ".join(f"{code}: {number}" for code, number in sorted(statuses.items())),
                     "s": round(ended - began, 1),
                     "memory MB": f"{before:.0f} to {_memory_mb(proxy.child.pid):.0f}",
-                    "stalls": len(stalls),
-                    "longest ms": _longest_ms(stalls),
-                    "its owner": max(stalls, key=lambda stall: stall.took_s).owner if stalls else "",
-                    "in our code": len(ours),
-                    "longest of ours ms": _longest_ms(ours),
-                    "computed 5 ms": sum(stall.computed_s > loop_stalls.NOTED_S for stall in ours),
-                    "most computed ms": round(max((s.computed_s for s in ours), default=0.0) * 1e3, 1),
-                    "longest step ms": round(max((s.computed_s for s in steps), default=0.0) * 1e3, 1),
-                    "of ours ms": round(max((s.ours_s for s in steps), default=0.0) * 1e3, 1),
+                    **_told_rounds(rounds),
                 }
             )
+    return {"rows": rows, "rounds with ours": [_told(name, one) for name, one in _worst(found)]}
+
+
+def _told_rounds(rounds: Sequence[Round]) -> dict[str, Any]:
+    """Our part of rounds beside all of them; `ours missed` is our code where no time was taken of it."""
+    longest = max(rounds, key=lambda one: one.ours_s, default=None)
+    computed_s = sum(one.computed_s for one in rounds)
+    missed_s = sum(one.missed * one.computed_s for one in rounds)
     return {
-        "rows": rows,
-        "stalls of ours": [_told(name, stall) for name, stall in _worst(found)],
-        "steps with ours": [_told_step(name, step) for name, step in _longest(long_steps)],
+        "ours of a round ms": _longest_ms(one.ours_s for one in rounds),
+        "all of that round ms": 0.0 if longest is None else round(longest.computed_s * 1e3, 1),
+        "ours above 5 ms": sum(one.ours_s > LONG_S for one in rounds),
+        "longest round ms": _longest_ms(one.computed_s for one in rounds),
+        "rounds above 5 ms": sum(one.computed_s > LONG_S for one in rounds),
+        "collector ms": _longest_ms(one.collected_s for one in rounds),
+        "ours missed": f"{missed_s / max(computed_s, 1e-9):.1%}",
     }
 
 
@@ -174,34 +176,23 @@ async def _sent(flood: _Flood) -> Counter[int]:
     return statuses
 
 
-def _longest_ms(stalls: Sequence[Stall]) -> float:
-    return round(max((stall.took_s for stall in stalls), default=0.0) * 1e3, 1)
+def _longest_ms(seconds: Iterable[float]) -> float:
+    return round(max(seconds, default=0.0) * 1e3, 1)
 
 
-def _worst(found: Sequence[tuple[str, Stall]]) -> list[tuple[str, Stall]]:
-    return sorted(found, key=lambda one: -one[1].took_s)[:12]
+def _worst(found: Sequence[tuple[str, Round]]) -> list[tuple[str, Round]]:
+    """The three with the most of ours of each flood."""
+    by_ours = sorted(found, key=lambda one: -one[1].ours_s)
+    names = dict.fromkeys(name for name, _ in found)
+    return [one for name in names for one in [other for other in by_ours if other[0] == name][:3]]
 
 
-def _longest(found: Sequence[tuple[str, Step]]) -> list[tuple[str, Step]]:
-    return sorted(found, key=lambda one: -one[1].ours_s)[:12]
-
-
-def _told_step(name: str, step: Step) -> dict[str, Any]:
+def _told(name: str, one: Round) -> dict[str, Any]:
     return {
         "flood": name,
-        "ms": round(step.computed_s * 1e3, 1),
-        "of ours ms": round(step.ours_s * 1e3, 1),
-        "where": step.where,
-        "task": step.task,
-    }
-
-
-def _told(name: str, stall: Stall) -> dict[str, Any]:
-    return {
-        "flood": name,
-        "ms": round(stall.took_s * 1e3, 1),
-        "computed ms": round(stall.computed_s * 1e3, 1),
-        "where": stall.where,
+        "ms": round(one.computed_s * 1e3, 1),
+        "of ours ms": round(one.ours_s * 1e3, 1),
+        "where": one.where,
     }
 
 

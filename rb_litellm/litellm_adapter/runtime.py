@@ -188,6 +188,10 @@ class Runtime:
         """The first token of an attempt has come: learn from it soon."""
         self._learning.add(partial(self.balancer.beliefs.first_token, outcome))
 
+    def learn_now(self) -> None:
+        """Learn now what waits to be learned. Guard with the lock."""
+        self._learning.work_off()
+
     def guarded(self, action: Callable[[], None]) -> None:
         """Run bookkeeping under the lock; what it raises is counted and goes no further."""
         try:
@@ -226,7 +230,8 @@ class Runtime:
         self.targets.finished(outcome)
         self.day_spend.finished(outcome)
         self.balancer.beliefs.learn(outcome)
-        self.balancer.settle(outcome, self.clock())
+        # It counts for when it came, not for when there was time to learn from it.
+        self.balancer.settle(outcome, self.clock() if outcome.at_s is None else outcome.at_s)
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
             named = replace(
                 change,

@@ -7,6 +7,7 @@ attempts. The only exceptions that may reach a client are LiteLLM's own refusal 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -45,6 +46,10 @@ _log = logging.getLogger("rb_litellm")
 
 Entry = dict[str, Any]
 """One deployment as LiteLLM holds it: model_name, litellm_params, model_info."""
+
+
+_Asked = tuple[Arrival, Sequence[Entry], Any, Any, dict[str, Any] | None]
+"""A request as it comes: its arrival, the healthy deployments, messages, input and keyword arguments."""
 
 
 @dataclass(slots=True)
@@ -91,7 +96,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._worker = worker
         self._runtime = worker.runtime
         self._accounting = worker.accounting
-        self._batcher: MicroBatcher[PendingRequest, Entry | Refusal] = MicroBatcher(self._decide)
+        self._batcher: MicroBatcher[_Asked, PendingRequest, Entry | Refusal] = MicroBatcher(
+            lambda asked: self._pending(*asked), self._decide
+        )
 
     async def select(
         self,
@@ -113,14 +120,12 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             healthy = await permitted(self._router, model, healthy, request_kwargs)
         healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
         if (asked := current_inquiry()) is not None:
-            asked.answer = self._explained(arrival, healthy, messages, input, request_kwargs)
+            asked.answer = await self._explained(arrival, healthy, messages, input, request_kwargs)
             return healthy[0]
         try:
             self._worker.keep_started()
             arrival.call_id = self._accounting.call_id(request_kwargs)
-            placed = await self._batcher.submit(
-                self._pending(arrival, healthy, messages, input, request_kwargs)
-            )
+            placed = await self._batcher.submit((arrival, healthy, messages, input, request_kwargs))
         except Exception as error:  # noqa: BLE001  the request is routed all the same
             placed = fewest_open(self._worker, arrival, healthy, error)
         return self._entry(placed, arrival, request_kwargs)
@@ -187,7 +192,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._accounting.publisher.tell_litellm(arrival, request_kwargs)
         return placed
 
-    def _explained(
+    async def _explained(
         self,
         arrival: Arrival,
         healthy: Sequence[Entry],
@@ -195,9 +200,12 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         input: Any,
         request_kwargs: dict[str, Any] | None,
     ) -> dict[str, Any]:
+        # Nobody waits for it but who asked: the loop goes round between its parts.
+        await asyncio.sleep(0)
         arrival.call_id = self._accounting.call_id(request_kwargs)
         pending = self._pending(arrival, healthy, messages, input, request_kwargs)
         (request,) = self._requests([pending])
+        await asyncio.sleep(0)
         if self._shows_others and not is_admin(caller_of(request_kwargs)):
             request = replace(request, affinity=None)
         predictions = self._predictions.as_now()
@@ -206,6 +214,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             placed, deployments = self._runtime.balancer.preview(request, predictions, now)
         if isinstance(placed, Assignment):
             self._hold_budget(pending, placed)
+        await asyncio.sleep(0)
         return {
             **explanation(
                 placed, deployments, self.planner.plan(given_to(request_kwargs)), arrival.max_tokens

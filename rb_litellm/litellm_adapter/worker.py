@@ -6,6 +6,7 @@ reload of its settings) stand above this file and are added by `add_part`.
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable
@@ -60,6 +61,12 @@ class Worker:
         self._users.left(router)
         self._leave_unused()
 
+    def drain(self) -> None:
+        """Do now all that was put off, because the process ends. Never raises."""
+        self.runtime.guarded(self.accounting.publisher.work_off)
+        self.runtime.guarded(self.runtime.learn_now)
+        self.runtime.guarded(self._count)
+
     def named(self) -> Lifecycle:
         """Our callback, for a configuration that names it: it stays in LiteLLM's lists."""
         self._users.named = True
@@ -83,6 +90,11 @@ class Worker:
 
         if self._ensure.due() or self.callbacks not in litellm.callbacks:
             self.ensure_started()
+
+    def _count(self) -> None:
+        meter = self.runtime.meter
+        while meter is not None and meter.work_off():
+            pass
 
     def _leave_unused(self) -> None:
         # Of what is open, the callback hears the end.
@@ -120,3 +132,9 @@ def worker() -> Worker:
         if _worker is None:
             _worker = Worker()
         return _worker
+
+
+@atexit.register
+def _drain() -> None:
+    if _worker is not None:
+        _worker.drain()

@@ -31,10 +31,10 @@ class Arrival(NamedTuple):
     """Open attempts that were sent well before it."""
 
 
-class _End(NamedTuple):
-    event: int
-    arrival: Arrival
-    at_s: float
+_Begun = tuple[int, float, float]
+"""An attempt's event, when it was sent, and the latest time at which it or any that began before was sent."""
+_End = tuple[int, int, float, float]
+"""The end's event; of the attempt its event and when it was sent; when it ended."""
 
 
 class Departures:
@@ -44,7 +44,7 @@ class Departures:
         self._open: Counter[int] = Counter()
         self._latest: dict[int, deque[Arrival]] = {}
         """Open attempts that were sent within TOGETHER_S."""
-        self._begun: dict[int, deque[Arrival]] = {}
+        self._begun: dict[int, deque[_Begun]] = {}
         self._ends: dict[int, deque[_End]] = {}
         self._events = 0
 
@@ -61,7 +61,9 @@ class Departures:
 
     def begun(self, arrival: Arrival) -> None:
         """The first token of an attempt has come; told once, and at its end if not before."""
-        _of(self._begun, arrival.server).append(arrival)
+        begun = _of(self._begun, arrival.server)
+        latest_s = max(begun[-1][2], arrival.at_s) if begun else arrival.at_s
+        begun.append((arrival.event, arrival.at_s, latest_s))
 
     def ended(self, arrival: Arrival, now: float) -> None:
         """An attempt is over."""
@@ -70,29 +72,39 @@ class Departures:
         latest = _of(self._latest, arrival.server)
         if arrival in latest:
             latest.remove(arrival)
-        _of(self._ends, arrival.server).append(_End(self._events, arrival, now))
+        _of(self._ends, arrival.server).append((self._events, arrival.event, arrival.at_s, now))
 
     def ahead(self, arrival: Arrival, sent_s: float) -> Ahead | None:
         """Those that were served before it, and when they ended; None where that is no longer known."""
-        together: set[int] = set()
-        for other in self._begun.get(arrival.server, ()):
-            if other.event == arrival.event:
-                break
-            if abs(other.at_s - arrival.at_s) <= TOGETHER_S:
-                together.add(other.event)
+        together = self._together(arrival)
         if not arrival.ahead and not together:
             return Ahead(0, ())
+        own, before_s = arrival.event, arrival.at_s - TOGETHER_S
         found: list[float] = []
         ends = self._ends.get(arrival.server, ())
-        for end in reversed(ends):
-            if end.event < arrival.event:
+        for event, other, other_s, end_s in reversed(ends):
+            if event < own:
                 break
-            if end.arrival.event in together or end.arrival.at_s < arrival.at_s - TOGETHER_S:
-                found.append(end.at_s - sent_s)
+            if other in together or other_s < before_s:
+                found.append(end_s - sent_s)
         else:
             if len(ends) == MAX_REMEMBERED:
                 return None
         return Ahead(arrival.ahead + len(together), tuple(reversed(found)))
+
+    def _together(self, arrival: Arrival) -> set[int]:
+        """Events of those that were sent together with it and began before it."""
+        own, at_s = arrival.event, arrival.at_s
+        near: set[int] = set()
+        # Asked at every first token and end: from the latest back to where all were sent long before it.
+        for event, other_s, latest_s in reversed(self._begun.get(arrival.server, ())):
+            if event == own:
+                near.clear()
+            elif latest_s - at_s < -TOGETHER_S:
+                break
+            elif -TOGETHER_S <= other_s - at_s <= TOGETHER_S:
+                near.add(event)
+        return near
 
 
 def _of(servers: dict[int, deque[_T]], server: int) -> deque[_T]:

@@ -1,7 +1,13 @@
 """Who was on a server before an attempt, and when these ended."""
 
+from collections import defaultdict, deque
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from rb_litellm.core.types import Ahead
-from rb_litellm.state.departures import MAX_REMEMBERED, Departures
+from rb_litellm.state.departures import MAX_REMEMBERED, TOGETHER_S, Arrival, Departures
 from rb_litellm.state.index import DeploymentIndex
 
 
@@ -75,3 +81,72 @@ def test_a_deployment_that_moves_leaves_its_server():
     index.place("b", "x:80")
     index.place("a", "")
     assert index.server(0) != index.server(1)
+
+
+class Defined(Departures):
+    """What `ahead` is by definition, from all that was told, in its order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began: defaultdict[int, deque[Arrival]] = defaultdict(lambda: deque(maxlen=MAX_REMEMBERED))
+        self.over: defaultdict[int, deque[tuple[int, Arrival, float]]] = defaultdict(
+            lambda: deque(maxlen=MAX_REMEMBERED)
+        )
+
+    def begun(self, arrival: Arrival) -> None:
+        super().begun(arrival)
+        self.began[arrival.server].append(arrival)
+
+    def ended(self, arrival: Arrival, now: float) -> None:
+        super().ended(arrival, now)
+        self.over[arrival.server].append((self._events, arrival, now))
+
+    def by_definition(self, arrival: Arrival, sent_s: float) -> Ahead | None:
+        together: set[int] = set()
+        for other in self.began[arrival.server]:
+            if other.event == arrival.event:
+                break
+            if abs(other.at_s - arrival.at_s) <= TOGETHER_S:
+                together.add(other.event)
+        if not arrival.ahead and not together:
+            return Ahead(0, ())
+        ends = self.over[arrival.server]
+        if len(ends) == MAX_REMEMBERED and ends[0][0] >= arrival.event:
+            return None
+        found = [
+            at_s - sent_s
+            for event, other, at_s in ends
+            if event >= arrival.event and (other.event in together or other.at_s < arrival.at_s - TOGETHER_S)
+        ]
+        return Ahead(arrival.ahead + len(together), tuple(found))
+
+
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 3),
+    st.sampled_from((0.0, 0.001, 0.01, 0.05, TOGETHER_S, 0.3)),
+    st.sampled_from((20, 300, 1_500)),
+    st.sampled_from((0.3, 0.5)),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_it_is_as_defined_in_any_order_of_arrivals_first_tokens_and_ends(
+    seed, servers, step_s, events, arriving, back
+):
+    random, of, now = Random(seed), Defined(), 0.0
+    waiting: list[Arrival] = []
+    writing: list[Arrival] = []
+    for _ in range(events):
+        now += random.choice((0.0, step_s, random.random() * step_s, -step_s if back else step_s))
+        if random.random() < arriving or not (waiting or writing):
+            arrival = of.arrived(random.randrange(servers), now)
+            waiting.append(arrival)
+        elif waiting and random.random() < 0.6:
+            arrival = waiting.pop(random.randrange(len(waiting)))
+            of.begun(arrival)
+            writing.append(arrival)
+        elif writing:
+            arrival = writing.pop(random.randrange(len(writing)))
+            of.ended(arrival, now)
+        for asked in (arrival, *random.sample(writing, min(3, len(writing)))):
+            assert of.ahead(asked, 0.7 * asked.at_s) == of.by_definition(asked, 0.7 * asked.at_s)

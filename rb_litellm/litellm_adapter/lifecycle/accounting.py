@@ -197,8 +197,26 @@ class Accounting:
         """Attempts that are followed until their end: as many as the ledger has open."""
         return len(self._attempts)
 
+    async def written(self, call_id: str | None) -> DecisionRecord | None:
+        """The record of the last decision of a call, with its outcome if there is one.
+
+        What is still to be written of it is waited for.
+        """
+        if call_id is None:
+            return None
+        await self.all_written(call_id)
+        with self._runtime.lock:
+            return self.publisher.written.latest(call_id)
+
+    async def all_written(self, call_id: str | None = None) -> None:
+        """Wait until what is to be written of a call, or of any, is written; the event loop goes on."""
+        with self._runtime.lock:
+            unwritten = self.publisher.unwritten(call_id)
+        if unwritten is not None:
+            await unwritten
+
     def decision(self, call_id: str | None) -> DecisionRecord | None:
-        """The record of the last decision of a call."""
+        """The same at once, for which all that is still to be written is written now."""
         if call_id is None:
             return None
         with self._runtime.lock:

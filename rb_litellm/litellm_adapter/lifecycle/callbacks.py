@@ -87,15 +87,16 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         """An answer in one piece is there."""
         if isinstance(response, AsyncIterable):
             return
-        self._told_quota(hidden(response, "model_id"), response)
+        told = hidden(response)
+        self._told_quota(told("model_id"), told("additional_headers"))
         tokens, usage = _usage(response)
         self._accounting.answered(
             _call_id(data),
             "success-hook",
-            deployment=hidden(response, "model_id"),
+            deployment=told("model_id"),
             output_tokens=tokens,
-            cost_usd=_number(hidden(response, "response_cost")),
-            cached=bool(hidden(response, "cache_hit")),
+            cost_usd=_number(told("response_cost")),
+            cached=bool(told("cache_hit")),
             usage=usage,
         )
 
@@ -162,11 +163,11 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         if isinstance(response, AsyncIterable):
             # The wrapper around a stream sees nothing of a client that leaves before it is begun.
             self._accounting.watch_request(_call_id(data))
-        record = self._accounting.decision(_call_id(data))
+        record = await self._accounting.written(_call_id(data))
         answered_by = (litellm_call_info or {}).get("model_id")
         if record is None or (answered_by and answered_by != record.deployment):
             return None
-        return response_headers(record, _number(hidden(response, "response_cost")))
+        return response_headers(record, _number(hidden(response)("response_cost")))
 
     async def async_logging_hook(self, kwargs: Any, result: Any, call_type: str) -> tuple[Any, Any]:
         """LiteLLM is about to log a success: what was measured goes into the decision that it logs."""
@@ -174,7 +175,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             response = kwargs.get("async_complete_streaming_response") if kwargs.get("stream") else result
             if response is not None:
                 self._succeeded(kwargs, response, kwargs.get("start_time"), kwargs.get("end_time"))
-                record = self._accounting.decision(_call_id(kwargs))
+                record = await self._accounting.written(_call_id(kwargs))
                 if record is not None:
                     add_measured(kwargs, record)
         except Exception:  # noqa: BLE001  bookkeeping must not reach the client
@@ -221,7 +222,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             "text_completion",
         )
         started = kwargs.get("completion_start_time") if kwargs.get("stream") and chats else None
-        self._told_quota(_deployment(kwargs), response)
+        self._told_quota(_deployment(kwargs), hidden(response)("additional_headers"))
         tokens, usage = _usage(response)
         self._accounting.answered(
             call_id,
@@ -235,8 +236,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             usage=usage,
         )
 
-    def _told_quota(self, deployment: str | None, response: Any) -> None:
-        headers = hidden(response, "additional_headers")
+    def _told_quota(self, deployment: str | None, headers: Any) -> None:
         if deployment is not None and isinstance(headers, Mapping):
             self._accounting.told_quota(deployment, headers)
 

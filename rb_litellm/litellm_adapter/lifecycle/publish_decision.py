@@ -1,13 +1,17 @@
 """Decisions written down and told: to our own log and metrics, and to LiteLLM in the request's metadata.
 
 At the pick only what names the decision goes into the metadata, a few microseconds. The record with all that
-it was chosen by is made TELL_WITHIN_S later, when the request is on its way, or as soon as somebody asks.
+it was chosen by is made TELL_WITHIN_S later, when the request is on its way, and its outcome is added so long
+after its answer: in slices, or as soon as somebody asks.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -42,6 +46,8 @@ class DecisionPublisher:
         self._deferred = DeferredActions(TELL_WITHIN_S, guarded, "telemetry")
         self._failed = failed
         self._record = record
+        self._unwritten: Counter[str] = Counter()
+        """Calls of which something is still to be written down; bounded by the queue."""
 
     def decided(
         self,
@@ -80,7 +86,7 @@ class DecisionPublisher:
                 would=would,
             )
 
-        self._deferred.add(lambda: self._write_down(arrival, record))
+        self._later(arrival.known_id, lambda: self._write_down(arrival, record))
 
     def fell_back(
         self, arrival: Arrival, *, deployment: str, model: str, candidates: int, attempt: int,
@@ -102,7 +108,7 @@ class DecisionPublisher:
                 duration_s=duration_s,
             )
 
-        self._deferred.add(lambda: self._write_down(arrival, record))
+        self._later(arrival.known_id, lambda: self._write_down(arrival, record))
 
     def tell_litellm(self, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> None:
         """Put the decision into the request's metadata."""
@@ -120,18 +126,40 @@ class DecisionPublisher:
 
     def finished(self, outcome: Outcome) -> None:
         """An attempt is over and all is known of it that will be."""
-        self.work_off()
-        self._recorder.finished(outcome)
+        self._later(outcome.call_id, partial(self._recorder.finished, outcome))
+
+    def unwritten(self, call_id: str | None = None) -> asyncio.Future[None] | None:
+        """Done when all is written that there is to write of a call, or of any; None if it is.
+
+        Await it without the lock. Needs a running loop.
+        """
+        return None if call_id is not None and call_id not in self._unwritten else self._deferred.marked()
 
     def work_off(self) -> None:
         """Write down now what was decided so far."""
         self._deferred.work_off()
 
     @property
+    def written(self) -> DecisionLog:
+        """The records of decisions that are written down."""
+        return self._recorder.log
+
+    @property
     def log(self) -> DecisionLog:
         """The records of decisions, those of this moment with them."""
         self.work_off()
         return self._recorder.log
+
+    def _later(self, call_id: str, action: Action) -> None:
+        self._unwritten[call_id] += 1
+
+        def act() -> None:
+            self._unwritten[call_id] -= 1
+            if self._unwritten[call_id] <= 0:
+                del self._unwritten[call_id]
+            action()
+
+        self._deferred.add(act)
 
     def _write_down(self, arrival: Arrival, make: Callable[[], DecisionRecord]) -> None:
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 _OUTPUT_NAMES = ("completion_tokens", "output_tokens")
@@ -52,13 +53,12 @@ def answer_id(response: object) -> str:
 
 def ended_at_limit(response: object) -> bool:
     """Whether a limit on output tokens ended a chat, completion, Responses or Anthropic answer."""
+    choices = _get(response, "choices")
+    if isinstance(choices, list):
+        return "length" in [_get(choice, "finish_reason") for choice in choices]
     if _get(response, "stop_reason") == "max_tokens":
         return True
-    if _get(_get(response, "incomplete_details"), "reason") == "max_output_tokens":
-        return True
-    choices = _get(response, "choices")
-    ends = [_get(choice, "finish_reason") for choice in choices] if isinstance(choices, list) else []
-    return "length" in ends
+    return bool(_get(_get(response, "incomplete_details"), "reason") == "max_output_tokens")
 
 
 def estimated_tokens(response: object) -> int:
@@ -68,7 +68,8 @@ def estimated_tokens(response: object) -> int:
 
 def is_receipt(response: object) -> bool:
     """Whether this only says that a background response will follow."""
-    return _get(response, "status") in ("queued", "in_progress")
+    # An answer with choices is there. To ask LiteLLM's own for what it has not got takes microseconds.
+    return _get(response, "choices") is None and _get(response, "status") in ("queued", "in_progress")
 
 
 def _texts(response: object) -> Iterator[str]:
@@ -83,12 +84,15 @@ def _texts(response: object) -> Iterator[str]:
         yield from (part for part in parts if isinstance(part, str))
 
 
-def hidden(response: object, name: str) -> Any:
-    """A field of LiteLLM's `_hidden_params` (model_id, response_cost, cache_hit, ...), or None."""
-    return _get(_get(response, "_hidden_params"), name)
+def hidden(response: object) -> Callable[[str], Any]:
+    """A field of LiteLLM's `_hidden_params` by name (model_id, response_cost, cache_hit, ...), or None."""
+    return partial(_get, _get(response, "_hidden_params"))
 
 
 def _get(holder: object, name: str) -> Any:
-    if isinstance(holder, Mapping):
+    # Asked some thirty times of every answer, and hardly ever of mappings of other kinds.
+    if holder is None:
+        return None
+    if isinstance(holder, dict):
         return holder.get(name)
-    return getattr(holder, name, None)
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)

@@ -26,8 +26,8 @@ class MetricsReport:
 
     def __init__(self, worker: Worker) -> None:
         self._runtime = worker.runtime
-        self._publisher = worker.accounting.publisher
-        self._timer = PeriodicTask(REPORT_EVERY_S, self.report, "telemetry")
+        self._accounting = worker.accounting
+        self._timer = PeriodicTask(REPORT_EVERY_S, self.report, "metrics")
         self.meter = worker.runtime.meter
         self._litellm = version("litellm")
 
@@ -42,30 +42,36 @@ class MetricsReport:
             return
         try:
             self.meter.show(self._figures())
-            self._work_off()
+            self._soon()
         except Exception as error:  # noqa: BLE001  nobody may suffer from being counted wrongly
             self._runtime.failed("metrics", error)
 
-    def settle(self) -> None:
+    async def settle(self) -> None:
         """Bring all series up to date, whatever waits: for somebody who reads them now. Never raises."""
+        await self._accounting.all_written()
         self.report()
         if self.meter is not None:
             with contextlib.suppress(Exception):
-                while self.meter.work_off():
-                    pass
+                # Nothing is waited for: the loop goes round.
+                while self.meter.work_off():  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+
+    def _soon(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop().call_later(_SOON_S, LOOP_HOLDS.during, "metrics", self._work_off)
 
     def _work_off(self) -> None:
-        assert self.meter is not None
-        if self.meter.work_off():
-            with contextlib.suppress(RuntimeError):
-                asyncio.get_running_loop().call_later(_SOON_S, self._work_off)
+        try:
+            if self.meter is not None and self.meter.work_off():
+                self._soon()
+        except Exception as error:  # noqa: BLE001  nobody may suffer from being counted wrongly
+            self._runtime.failed("metrics", error)
 
     def _figures(self) -> WorkerFigures:
         runtime = self._runtime
         now = runtime.clock()
         router = current_router()
         with runtime.lock:
-            self._publisher.work_off()
             exchange = runtime.sharing.status()
             served = self._served(router)
             failing = [server.failures > 0 for server in runtime.scraping.status()]

@@ -45,10 +45,11 @@ class Status:
 
     def __init__(self, worker: Worker, router: Callable[[], Any]) -> None:
         self._runtime = worker.runtime
-        self._publisher = worker.accounting.publisher
+        self._accounting = worker.accounting
         self._router = router
         self._clock = self._runtime.clock
         self._began = self._clock()
+        self._litellm = version("litellm")
         self.cooldowns = Cooldowns(router, self._clock)
         self._taken: tuple[float, dict[str, Any]] | None = None
 
@@ -59,14 +60,17 @@ class Status:
         """
         taken = self._taken_lately()
         if taken is None:
-            await turns.each(self.recent(WINDOW), Recent.at_random)
+            await self._accounting.all_written()
+            # The same decisions as below: at_random is kept with each, and those that came meanwhile lack it.
+            recent = self.recent(WINDOW)
+            await turns.each(recent, Recent.at_random)
             async with turns.one():
                 taken = self._taken_lately()
                 if taken is None:
-                    recent = self.recent(WINDOW)
                     summary = summarise(recent, self._runtime.recorder.baseline.model)
                     await asyncio.sleep(0)
-                    taken = self._take(recent, summary)
+                    taken = await self._take(recent, summary)
+                    await asyncio.sleep(0)
         return taken
 
     def _taken_lately(self) -> dict[str, Any] | None:
@@ -75,23 +79,26 @@ class Status:
         return self._taken[1]
 
     def recent(self, count: int) -> Sequence[Recent]:
-        """The last decisions of this worker, the newest first."""
+        """The last decisions of this worker that are written down, the newest first."""
         with self._runtime.lock:
-            return self._publisher.log.recent(count)
+            return self._accounting.publisher.written.recent(count)
 
     @property
     def worker(self) -> str:
         """This worker's name among the others."""
         return self._runtime.sharing.origin
 
-    def _take(self, recent: Sequence[Recent], summary: dict[str, Any]) -> dict[str, Any]:
+    async def _take(self, recent: Sequence[Recent], summary: dict[str, Any]) -> dict[str, Any]:
         now, runtime, router = self._clock(), self._runtime, self._router()
         exchange = runtime.sharing.status()
         groups = strategies(router)
         deployments = _routed(runtime, router, groups)
+        await asyncio.sleep(0)
+        tiers = self._tiers(deployments, recent, summary["deployments"], now)
+        await asyncio.sleep(0)
         told = {
             "version": __version__,
-            "litellm": version("litellm"),
+            "litellm": self._litellm,
             "worker": self.worker,
             "at_s": round(time.time(), 3),
             "up_s": round(now - self._began, 1),
@@ -110,7 +117,7 @@ class Status:
             "predictors": runtime.predictor_versions(),
             "targets": runtime.targets.shown(),
             "recent": summary,
-            **self._tiers(deployments, recent, summary["deployments"], now),
+            **tiers,
         }
         self._taken = (now, told)
         return told

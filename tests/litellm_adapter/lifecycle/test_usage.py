@@ -36,11 +36,11 @@ def test_output_tokens_are_read_where_the_response_says_them(usage, tokens, wrap
 @pytest.mark.parametrize("response", [None, 3, "text", b"", [], {}])
 def test_a_response_without_usage_says_nothing(response):
     assert output_tokens(response) is None
-    assert hidden(response, "model_id") is None
+    assert hidden(response)("model_id") is None
 
 
 def test_litellms_own_notes_on_a_response_are_read():
-    assert hidden(SimpleNamespace(_hidden_params={"model_id": "d1"}), "model_id") == "d1"
+    assert hidden(SimpleNamespace(_hidden_params={"model_id": "d1"}))("model_id") == "d1"
 
 
 @pytest.mark.parametrize(

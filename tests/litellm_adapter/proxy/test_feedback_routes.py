@@ -15,13 +15,15 @@ fastapi = pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient  # noqa: E402
 
 from rb_litellm.litellm_adapter.proxy.endpoints.feedback_routes import feedback_router  # noqa: E402
+from rb_litellm.litellm_adapter.proxy.endpoints.turns import Turns  # noqa: E402
 
 GRADE = {"call_id": "c1", "score": 0.5}
 
 
 def client(box: FeedbackBox, learning: AbilityLearning | None = None) -> TestClient:
     app = fastapi.FastAPI()
-    app.include_router(feedback_router(box, learning or AbilityLearning(("code", "chat")), lambda: None))
+    learning = learning or AbilityLearning(("code", "chat"))
+    app.include_router(feedback_router(box, learning, lambda: None, Turns()))
     return TestClient(app)
 
 

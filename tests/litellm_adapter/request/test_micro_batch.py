@@ -4,7 +4,11 @@ import asyncio
 
 import pytest
 
-from rb_litellm.litellm_adapter.request.micro_batch import MAX_BATCH, MicroBatcher
+from rb_litellm.litellm_adapter.request.micro_batch import HOLD_S, MAX_BATCH, MIN_BATCH, MicroBatcher
+
+
+def batcher_of(decide, read=lambda request: request, clock=lambda: 0.0):
+    return MicroBatcher(read, decide, clock)
 
 
 class Clerk:
@@ -29,7 +33,7 @@ async def turns(task):
 
 async def test_a_lone_request_is_decided_in_the_loops_next_free_moment():
     clerk = Clerk()
-    task = asyncio.ensure_future(MicroBatcher(clerk).submit("a"))
+    task = asyncio.ensure_future(batcher_of(clerk).submit("a"))
     assert await turns(task) <= 4
     assert task.result() == "answer to a"
     assert clerk.batches == [["a"]]
@@ -37,10 +41,10 @@ async def test_a_lone_request_is_decided_in_the_loops_next_free_moment():
 
 async def test_requests_that_are_ready_together_are_decided_together_and_each_gets_its_own_answer():
     clerk = Clerk()
-    batcher = MicroBatcher(clerk)
-    answers = await asyncio.gather(*(batcher.submit(i) for i in range(10)))
-    assert clerk.batches == [list(range(10))]
-    assert answers == [f"answer to {i}" for i in range(10)]
+    batcher = batcher_of(clerk)
+    answers = await asyncio.gather(*(batcher.submit(i) for i in range(4)))
+    assert clerk.batches == [list(range(4))]
+    assert answers == [f"answer to {i}" for i in range(4)]
 
 
 async def test_what_arrives_while_a_batch_is_decided_is_the_next_batch():
@@ -53,7 +57,7 @@ async def test_what_arrives_while_a_batch_is_decided_is_the_next_batch():
             return super().__call__(requests)
 
     clerk = Busy()
-    batcher = MicroBatcher(clerk)
+    batcher = batcher_of(clerk)
     await batcher.submit("a")
     await asyncio.gather(*late)
     assert clerk.batches == [["a"], ["b", "c"]]
@@ -61,14 +65,15 @@ async def test_what_arrives_while_a_batch_is_decided_is_the_next_batch():
 
 async def test_a_batch_is_bounded():
     clerk = Clerk()
-    batcher = MicroBatcher(clerk)
-    await asyncio.gather(*(batcher.submit(i) for i in range(2 * MAX_BATCH + 5)))
-    assert [len(batch) for batch in clerk.batches] == [MAX_BATCH, MAX_BATCH, 5]
+    batcher = batcher_of(clerk)
+    await asyncio.gather(*(batcher.submit(i) for i in range(10 * MAX_BATCH)))
+    assert max(len(batch) for batch in clerk.batches) == MAX_BATCH
+    assert [one for batch in clerk.batches for one in batch] == list(range(10 * MAX_BATCH))
 
 
 async def test_a_client_that_has_left_is_not_decided():
     clerk = Clerk()
-    batcher = MicroBatcher(clerk)
+    batcher = batcher_of(clerk)
     leaving, staying = (asyncio.ensure_future(batcher.submit(t)) for t in ("leaves", "stays"))
     await asyncio.sleep(0)
     leaving.cancel()
@@ -80,7 +85,7 @@ async def test_a_client_that_has_left_is_not_decided():
 
 async def test_when_all_have_left_nothing_is_decided_and_the_batcher_stays_open():
     clerk = Clerk()
-    batcher = MicroBatcher(clerk)
+    batcher = batcher_of(clerk)
     leaving = asyncio.ensure_future(batcher.submit("leaves"))
     await asyncio.sleep(0)
     leaving.cancel()
@@ -96,7 +101,7 @@ async def test_a_failed_decision_is_told_to_each_of_its_batch_and_to_nobody_else
             raise RuntimeError("no")
         return requests
 
-    batcher = MicroBatcher(decide)
+    batcher = batcher_of(decide)
     results = await asyncio.gather(*(batcher.submit(t) for t in ("bad", "b")), return_exceptions=True)
     assert [type(r) for r in results] == [RuntimeError, RuntimeError]
     assert await batcher.submit("good") == "good"
@@ -104,14 +109,14 @@ async def test_a_failed_decision_is_told_to_each_of_its_batch_and_to_nobody_else
 
 def test_the_batcher_moves_with_the_event_loop():
     clerk = Clerk()
-    batcher = MicroBatcher(clerk)
+    batcher = batcher_of(clerk)
     for _ in range(2):
         assert asyncio.run(batcher.submit("a")) == "answer to a"
 
 
 def test_requests_left_behind_by_a_loop_that_ended_do_not_keep_others_from_being_batched():
     clerk = Clerk()
-    batcher = MicroBatcher(clerk)
+    batcher = batcher_of(clerk)
 
     async def stop_the_loop_with_a_ticket_in_it():
         asyncio.get_running_loop().stop()
@@ -127,3 +132,47 @@ def test_requests_left_behind_by_a_loop_that_ended_do_not_keep_others_from_being
     assert not abandoned.done()
     asyncio.run(two())
     assert clerk.batches == [["a", "b"]]
+
+
+async def test_batches_come_to_hold_the_loop_for_so_long_whatever_a_request_takes():
+    class Slow(Clerk):
+        now, each_s, fixed_s = 0.0, HOLD_S / 20, HOLD_S / 2
+
+        def __call__(self, requests):
+            self.now += self.fixed_s + self.each_s * len(requests)
+            return super().__call__(requests)
+
+    clerk = Slow()
+    batcher = batcher_of(clerk, clock=lambda: clerk.now)
+
+    async def after_many(count):
+        for _ in range(20):
+            clerk.batches.clear()
+            await asyncio.gather(*(batcher.submit(i) for i in range(count)))
+            await batcher.submit("a lone request, by which nothing is learned")
+        return [len(batch) for batch in clerk.batches]
+
+    # Ten hold it for exactly so long.
+    assert set((await after_many(300))[:20]) <= {9, 10}
+    clerk.each_s = 10 * HOLD_S
+    assert await after_many(2 * MIN_BATCH) == [MIN_BATCH, MIN_BATCH, 1]
+    clerk.each_s = clerk.fixed_s = 0.0
+    assert await after_many(MAX_BATCH + 1) == [MAX_BATCH, 1, 1]
+
+
+async def test_the_loop_goes_round_between_two_batches():
+    clerk, seen = Clerk(), []
+    batcher = batcher_of(clerk)
+    both = asyncio.gather(*(batcher.submit(i) for i in range(2 * MAX_BATCH)))
+    while not both.done():
+        seen.append(len(clerk.batches))
+        await asyncio.sleep(0)
+    assert set(seen) >= set(range(len(clerk.batches)))
+
+
+async def test_a_request_that_cannot_be_read_fails_alone():
+    clerk = Clerk()
+    batcher = batcher_of(clerk, read=lambda number: 6 // number)
+    answers = await asyncio.gather(*(batcher.submit(i) for i in (1, 0, 2)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [str, ZeroDivisionError, str]
+    assert clerk.batches == [[6, 3]]

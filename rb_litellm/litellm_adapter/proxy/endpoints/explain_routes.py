@@ -30,12 +30,12 @@ _LIKE = "/utils/token_counter"
 """LiteLLM's own question about a request that is not sent: open to every key, nothing is reserved for it."""
 
 
-def endpoints(worker: Worker) -> APIRouter:
+def endpoints(worker: Worker, turns: Turns) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
     from fastapi import APIRouter, Body, Depends, HTTPException, Request
 
     router = APIRouter()
-    limit, turns = ExplainLimit(worker.runtime.clock), Turns()
+    limit = ExplainLimit(worker.runtime.clock)
     sent, check = Body(), Depends(authenticated(like=_LIKE))
 
     # FastAPI reads annotations, which are strings here; its own types are given as they are.

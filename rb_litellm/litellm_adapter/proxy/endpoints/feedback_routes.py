@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 _OFF = "no feedback is taken; set routing_strategy_args.feedback: {path: FILE, learn: true}"
 
 
-def endpoints(worker: Worker) -> APIRouter:
+def endpoints(worker: Worker, turns: Turns) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
 
-    return feedback_router(worker.runtime.feedback, worker.runtime.learning, for_admins())
+    return feedback_router(worker.runtime.feedback, worker.runtime.learning, for_admins(), turns)
 
 
-def feedback_router(box: FeedbackBox, learning: AbilityLearning, check: Any) -> APIRouter:
+def feedback_router(box: FeedbackBox, learning: AbilityLearning, check: Any, turns: Turns) -> APIRouter:
     """Both endpoints, for whom `check` admits."""
-    router, turns = APIRouter(dependencies=[Depends(check)]), Turns()
+    router = APIRouter(dependencies=[Depends(check)])
 
     def settings() -> FeedbackSettings:
         if box.settings is None:
@@ -51,16 +51,20 @@ def feedback_router(box: FeedbackBox, learning: AbilityLearning, check: Any) -> 
             one = parse_feedback(await request.json())
         except (ValueError, RecursionError) as error:
             raise HTTPException(400, {"error": str(error)[:500]}) from None
+
+        def keep() -> None:
+            box.keep(file, one)
+            learning.grade(one.call_id, one.score)
+
         try:
             # A slow disk must not hold up the loop that serves requests.
-            await asyncio.to_thread(box.keep, file, one)
+            await asyncio.to_thread(keep)
         except FeedbackFull as error:
             remedy = "train on it and move it away, or raise feedback.max_bytes"
             raise HTTPException(507, {"error": f"{error}; {remedy}"}) from None
         except OSError as error:
             told = error.strerror or str(error)
             raise HTTPException(503, {"error": f"feedback could not be written ({told})"}) from None
-        await asyncio.to_thread(learning.grade, one.call_id, one.score)
         return asdict(one)
 
     @router.get("/feedback")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from rb_litellm.litellm_adapter.proxy.endpoints.authentication import for_admins
+from rb_litellm.litellm_adapter.proxy.endpoints.turns import Turns
 from rb_litellm.litellm_adapter.proxy.metrics_report import MetricsReport
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ KEY_VARIABLE = "ROUTEBALANCE_METRICS_KEY"
 """Environment variable with a key for scrapers."""
 
 
-def endpoints(worker: Worker) -> APIRouter:
+def endpoints(worker: Worker, turns: Turns) -> APIRouter:
     """The endpoints of this file, for `routes.mount`.
 
     Scraping asks for an admin's key, or the one in KEY_VARIABLE, which opens nothing else; for none where
@@ -43,7 +44,8 @@ def endpoints(worker: Worker) -> APIRouter:
         """The series of RouteBalance in Prometheus' text format."""
         if report.meter is None:
             raise HTTPException(404, "no metrics are kept: prometheus-client is not installed")
-        report.settle()
+        async with turns.one():
+            await report.settle()
         # Reading the files of many workers takes a while; the loop goes on meanwhile.
         body, content_type = await asyncio.to_thread(render, request.headers.get("accept", ""))
         return Response(body, media_type=content_type)

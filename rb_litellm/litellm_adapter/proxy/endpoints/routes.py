@@ -1,6 +1,6 @@
 """Our HTTP endpoints on the proxy: the one place where they are mounted, under LiteLLM's own authentication.
 
-A further group of endpoints is a function `endpoints(worker) -> APIRouter` in a file of its own, named
+A further group of endpoints is a function `endpoints(worker, turns) -> APIRouter` in a file of its own, named
 below. Its paths are below /routebalance, and every one of them asks for a key first.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from rb_litellm.litellm_adapter.proxy.endpoints.turns import Turns
 from rb_litellm.litellm_adapter.shared.proxy_server import proxy_server
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def all_endpoints(worker: Worker) -> APIRouter:
         status_routes,
     )
 
-    router = APIRouter(prefix=PREFIX, tags=["routebalance"])
+    router, turns = APIRouter(prefix=PREFIX, tags=["routebalance"]), Turns()
     for group in (status_routes, metrics_routes, explain_routes, shadow_routes, feedback_routes):
-        router.include_router(group.endpoints(worker))
+        router.include_router(group.endpoints(worker, turns))
     return router

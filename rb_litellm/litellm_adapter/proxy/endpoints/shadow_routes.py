@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.worker import Worker
 
 
-def endpoints(worker: Worker) -> APIRouter:
+def endpoints(worker: Worker, turns: Turns) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
     from fastapi import APIRouter, Depends
 
-    router, turns = APIRouter(), Turns()
+    router, accounting = APIRouter(), worker.accounting
 
     @router.get("/shadow", dependencies=[Depends(for_admins())])
     async def shadow() -> dict[str, Any]:
         """What would have changed, over the recent decisions of the worker that answers."""
+        await accounting.all_written()
         with worker.runtime.lock:
-            recent = worker.accounting.publisher.log.recent()
+            recent = accounting.publisher.written.recent()
         compared = [one.record for one in recent if one.record.would is not None]
         return summarise(await turns.each(compared, as_json))
 

@@ -36,11 +36,11 @@ _PRIVATE = {"Cache-Control": "no-store"}
 _JSON = "application/json"
 
 
-def endpoints(worker: Worker) -> APIRouter:
+def endpoints(worker: Worker, turns: Turns) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
     router = APIRouter()
     status = Status(worker, current_router)
-    watchers, turns = Watchers(), Turns()
+    watchers = Watchers()
     written, texts = _writer(), DecisionTexts(turns)
     checked = [Depends(for_admins())]
 
@@ -53,6 +53,7 @@ def endpoints(worker: Worker) -> APIRouter:
     async def get_status(decisions: Annotated[int, Query(ge=0, le=MAX_RECENT)] = 20) -> Response:
         """The state of RouteBalance as the worker that answers sees it, and its last decisions."""
         await status.cooldowns.refresh()
+        await worker.accounting.all_written()
         snapshot = written(await status.fresh(turns))
         latest = await texts.array([one.record for one in status.recent(decisions)])
         return Response(f'{snapshot[:-1]}, "latest": {latest}}}', headers=_PRIVATE, media_type=_JSON)
@@ -69,6 +70,7 @@ def endpoints(worker: Worker) -> APIRouter:
             weights = weights_of(quality, latency, cost)
         except ValueError as wrong:
             raise HTTPException(400, str(wrong)) from wrong
+        await worker.accounting.all_written()
         choices = await turns.each(status.recent(last), lambda one: choice_under(one, weights))
         return JSONResponse({"worker": status.worker, **compared(choices, weights)}, headers=_PRIVATE)
 
