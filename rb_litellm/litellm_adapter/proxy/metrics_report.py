@@ -12,6 +12,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.hosts.host import routed_by_us
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.litellm_adapter.shared.upkeep.loop_holds import LOOP_HOLDS
+from rb_litellm.litellm_adapter.shared.upkeep.loop_round import LOOP_ROUND
 from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.telemetry.meter import DeploymentFigures, DriftFigure, TargetFigure, WorkerFigures
@@ -62,7 +63,7 @@ class MetricsReport:
 
     def _work_off(self) -> None:
         try:
-            if self.meter is not None and self.meter.work_off():
+            if self.meter is not None and (not LOOP_ROUND.has_room or self.meter.work_off()):
                 self._soon()
         except Exception as error:  # noqa: BLE001  nobody may suffer from being counted wrongly
             self._runtime.failed("metrics", error)

@@ -7,7 +7,6 @@ anyway, one snapshot every FRESH_S however many look on.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -67,10 +66,9 @@ class Status:
             async with turns.one():
                 taken = self._taken_lately()
                 if taken is None:
-                    summary = summarise(recent, self._runtime.recorder.baseline.model)
-                    await asyncio.sleep(0)
-                    taken = await self._take(recent, summary)
-                    await asyncio.sleep(0)
+                    baseline = self._runtime.recorder.baseline.model
+                    summary = await turns.step(lambda: summarise(recent, baseline))
+                    taken = await self._take(recent, summary, turns)
         return taken
 
     def _taken_lately(self) -> dict[str, Any] | None:
@@ -88,15 +86,19 @@ class Status:
         """This worker's name among the others."""
         return self._runtime.sharing.origin
 
-    async def _take(self, recent: Sequence[Recent], summary: dict[str, Any]) -> dict[str, Any]:
+    async def _take(self, recent: Sequence[Recent], summary: dict[str, Any], turns: Turns) -> dict[str, Any]:
         now, runtime, router = self._clock(), self._runtime, self._router()
+        groups = await turns.step(lambda: strategies(router))
+        deployments = await turns.step(lambda: _routed(runtime, router, groups))
+        tiers = await turns.step(lambda: self._tiers(deployments, recent, summary["deployments"], now))
+        told = await turns.step(lambda: self._told(now, groups, summary)) | tiers
+        self._taken = (now, told)
+        return told
+
+    def _told(self, now: float, groups: list[dict[str, Any]], summary: dict[str, Any]) -> dict[str, Any]:
+        runtime = self._runtime
         exchange = runtime.sharing.status()
-        groups = strategies(router)
-        deployments = _routed(runtime, router, groups)
-        await asyncio.sleep(0)
-        tiers = self._tiers(deployments, recent, summary["deployments"], now)
-        await asyncio.sleep(0)
-        told = {
+        return {
             "version": __version__,
             "litellm": self._litellm,
             "worker": self.worker,
@@ -117,10 +119,7 @@ class Status:
             "predictors": runtime.predictor_versions(),
             "targets": runtime.targets.shown(),
             "recent": summary,
-            **tiers,
         }
-        self._taken = (now, told)
-        return told
 
     def _peers(self, now: float) -> list[dict[str, Any]]:
         silence_s = self._runtime.sharing.age_s(now) or 0.0

@@ -6,7 +6,7 @@ On an idle proxy that moment is now; there is no timer.
 
 When fifty come at once, as many are read and decided at a time as take about HOLD_S, whatever the machine and
 the number of candidates, and the loop goes round between them and the next. How many these are is learned as
-they are decided.
+they are decided. They are fewer in a round of the loop that has had other work of ours.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from time import thread_time
 from typing import Generic, TypeVar
 
 from rb_litellm.litellm_adapter.shared.upkeep.loop_holds import LOOP_HOLDS
+from rb_litellm.litellm_adapter.shared.upkeep.loop_round import LOOP_ROUND, LoopRound
 
 Asked = TypeVar("Asked")
 Request = TypeVar("Request")
@@ -28,7 +29,7 @@ MAX_BATCH = 64
 MIN_BATCH = 2
 """However long they take: one by one, requests take twice as long in all."""
 _FIRST_BATCH = 4
-HOLD_S = 0.0015
+HOLD_S = 0.001
 """A batch holds the loop for about so long."""
 
 
@@ -45,11 +46,13 @@ class MicroBatcher(Generic[Asked, Request, Answer]):
         read: Callable[[Asked], Request],
         decide: Callable[[list[Request]], list[Answer]],
         clock: Callable[[], float] = thread_time,
+        turn: LoopRound = LOOP_ROUND,
     ) -> None:
         """`clock` gives seconds: of the processor, so that on a busy machine batches do not shrink."""
         self._read = read
         self._decide = decide
         self._clock = clock
+        self._round = turn
         self._size = float(_FIRST_BATCH)
         """Requests that take HOLD_S, by the latest batches."""
         self._waiting: deque[tuple[Asked, asyncio.Future[Answer]]] = deque()
@@ -77,7 +80,8 @@ class MicroBatcher(Generic[Asked, Request, Answer]):
 
     def _serve_waiting(self) -> None:
         batch: list[tuple[Request, asyncio.Future[Answer]]] = []
-        size, began = round(self._size), self._clock()
+        full, began = round(self._size), self._clock()
+        size = full if self._round.has_room else max(full // 2, MIN_BATCH)
         while self._waiting and len(batch) < size:
             asked, future = self._waiting.popleft()
             # A client that left meanwhile must not be counted as load.
@@ -103,6 +107,6 @@ class MicroBatcher(Generic[Asked, Request, Answer]):
                 future.set_result(answer)
         held = (self._clock() - began) / HOLD_S
         # Of a short time a batch tells only if others wait behind it, for a small one costs more each.
-        if held > 1.0 or len(batch) == size:
+        if held > 1.0 or len(batch) == full:
             could = len(batch) / max(held, 0.5)
             self._size = max(min(0.5 * (self._size + could), MAX_BATCH), MIN_BATCH)

@@ -48,7 +48,8 @@ def feedback_router(box: FeedbackBox, learning: AbilityLearning, check: Any, tur
         """Keep a grade."""
         file = settings()
         try:
-            one = parse_feedback(await request.json())
+            sent = await request.json()
+            one = await turns.step(lambda: parse_feedback(sent))
         except (ValueError, RecursionError) as error:
             raise HTTPException(400, {"error": str(error)[:500]}) from None
 

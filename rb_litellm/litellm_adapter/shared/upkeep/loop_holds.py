@@ -11,6 +11,8 @@ from collections.abc import Callable, Coroutine, Generator
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
+from rb_litellm.litellm_adapter.shared.upkeep.loop_round import LOOP_ROUND, LoopRound
+
 MAX_NOTED = 4_096
 """Pieces of work that wait to be told; further ones push out the oldest."""
 
@@ -20,15 +22,16 @@ T = TypeVar("T")
 class LoopHolds:
     """What the worker's parts note, and the metrics take once a second. `clock` gives seconds."""
 
-    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float] = perf_counter, turn: LoopRound = LOOP_ROUND) -> None:
         self._clock = clock
+        self._round = turn
         self._noted: deque[tuple[str, float]] = deque(maxlen=MAX_NOTED)
 
     def during(self, part: str, act: Callable[[], None]) -> None:
         """Call `act()` and note how long it took."""
         began = self._clock()
         try:
-            act()
+            self._round.during(act)
         finally:
             self._noted.append((part, self._clock() - began))
 
