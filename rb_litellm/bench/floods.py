@@ -128,15 +128,19 @@ def _floods(session: aiohttp.ClientSession, count: int) -> list[_Flood]:
     async def look(number: int) -> int:
         return await looking(_LOOKS[number % len(_LOOKS)])(number)
 
-    async def watch(number: int) -> int:
+    async def watch(number: int, requests: int) -> int:
         if number >= STREAMS:  # traffic, so that there is something to see
-            await asyncio.sleep((number - STREAMS) * _HELD_S / count)
-            return await _posting(session, "/v1/chat/completions", lambda _: _BODY)(number)
+            await asyncio.sleep((number - STREAMS) * _HELD_S / requests)
+            return await ask(number)
         async with session.get("/routebalance/events") as answer:
             until = time.monotonic() + _HELD_S
             while answer.status == 200 and time.monotonic() < until:
                 await answer.content.readany()
             return answer.status
+
+    def streams(requests: int) -> _Flood:
+        name = f"{STREAMS} event streams, {requests / _HELD_S:g} requests/s"
+        return _Flood(name, STREAMS + requests, STREAMS + requests, lambda n: watch(n, requests))
 
     ask = _posting(session, "/v1/chat/completions", lambda _: _BODY)
     explain = _posting(session, "/routebalance/explain", lambda _: _BODY)
@@ -146,7 +150,9 @@ def _floods(session: aiohttp.ClientSession, count: int) -> list[_Flood]:
     singly |= {path.partition("?")[0]: looking(path) for path in _LOOKS}
     return [
         *(_Flood(f"one {name} at a time", max(count // 20, 20), 1, send) for name, send in singly.items()),
-        _Flood(f"{STREAMS} event streams, {count} requests", STREAMS + count, STREAMS + count, watch),
+        streams(count // 5),
+        # More requests than a worker does.
+        streams(count),
         _Flood(f"{count} explains", count, AT_ONCE, explain),
         _Flood(f"{count} grades", count, AT_ONCE, grade),
         _Flood(f"{count} looks", count, AT_ONCE, look),
