@@ -1,8 +1,9 @@
 """The source of predictions: a trained predictor for the models that it was taught, the default one for the
 rest, priors without either.
 
-Where training on few answers was found to say less of a model's prompts than the default predictor does, both
-speak, in the proportion that served best (`Predictor.share_of_default`). Never raises and never returns
+Where a trained predictor has not shown its worth beside the default one, both speak, in the proportion that
+training found, the default one moved to the answers of the training (`Predictor.share_of_default`,
+`default_shifts`). Never raises and never returns
 anything but finite figures: a predictor that fails costs quality, not the request.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
-from rb_litellm.predictors.ability_learning import AbilityLearning
+from rb_litellm.predictors.ability_learning import AbilityLearning, corrected
 from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.names import AmbiguousName, provider_name, trained_name
 from rb_litellm.predictors.priors import ModelInfo, prior_output_tokens, prior_quality
@@ -52,6 +53,8 @@ class _Columns:
     """(M,) share of the default predictor in the quality of each model; None where it is not asked."""
     asked: tuple[ModelInfo, ...]
     """(M,) the models as the default predictor is asked for them."""
+    default_shifts: FloatArray | None
+    """(M, K) what is added to its log odds; None for nothing."""
     names: tuple[str, ...]
     """(M,) what the models are called where users' grades of them are learned from."""
 
@@ -147,6 +150,9 @@ class PredictionSource:
             return None
         try:
             told = self._default.predict(prompts, columns.asked)
+            if columns.default_shifts is not None and told.kinds is not None:
+                moved = corrected(told.quality, told.kinds, columns.default_shifts)
+                told = replace(told, quality=moved)
             return told if self._learning is None else self._learning.correct(told, columns.names)
         except Exception as error:  # noqa: BLE001 - whatever fails in there, the request is answered from priors
             if self._on_error is not None:
@@ -214,28 +220,34 @@ class PredictionSource:
         self, predictor: Predictor | None, models: tuple[ModelInfo, ...], of: IntArray
     ) -> dict[str, Any]:
         """The default predictor's part of `_Columns`, for models in the columns `of` of the trained one."""
+        nothing = {"of_default": None, "asked": models, "default_shifts": None}
         if self._default is None:
-            return {"of_default": None, "asked": models}
+            return nothing
         if predictor is None:
-            return {"of_default": np.ones(len(models)), "asked": models}
+            return {**nothing, "of_default": np.ones(len(models))}
         told = [predictor.known[column].quality if column >= 0 else None for column in of]
-        shares = np.array(
-            [
-                1.0 if mean is None else predictor.share_of_default[column]
-                for mean, column in zip(told, of, strict=True)
-            ]
-        )
+        taught = np.array([mean is not None for mean in told])
+        shares = np.where(taught, predictor.share_of_default[of], 1.0)
         whole = (of >= 0) & predictor.taught_lengths[of]
         if whole.all() and not shares.any():
-            return {"of_default": None, "asked": models}
+            return nothing
+        beside = taught & (shares > 0.0)
         moved = self._default.scale_of(
             [(info, mean) for info, mean in zip(models, told, strict=True) if mean is not None]
         )
-        asked = tuple(
-            replace(info, quality=mean if mean is not None else info.quality or moved(info))
-            for info, mean in zip(models, told, strict=True)
-        )
-        return {"of_default": shares, "asked": asked}
+        asked = []
+        for info, mean, column, shared in zip(models, told, of, beside, strict=True):
+            if shared:
+                # As it was asked when share and shifts were found: by the name in the training data.
+                name = predictor.models[column]
+                asked.append(ModelInfo(name, name, output_tokens=info.output_tokens))
+            else:
+                asked.append(replace(info, quality=mean if mean is not None else info.quality or moved(info)))
+        return {
+            "of_default": shares,
+            "asked": tuple(asked),
+            "default_shifts": np.where(beside[:, None], predictor.default_shifts[of], 0.0),
+        }
 
     def _find(self, names: Mapping[str, int], info: ModelInfo) -> int:
         own = (info.key, info.model, provider_name(info.model))

@@ -12,7 +12,7 @@ from rb_litellm.predictors.trained.model import CARD, PROMPTS, Predictor
 from rb_litellm.train.card import model_card
 from rb_litellm.train.data.dataset import Dataset
 from rb_litellm.train.fitting.fit import fit
-from rb_litellm.train.fitting.share_of_default import share_of_default
+from rb_litellm.train.fitting.share_of_default import beside_trained
 from rb_litellm.train.folder import check_free, write_folder
 
 
@@ -32,7 +32,7 @@ def train_predictor(
     check_free(out)
     started = time.perf_counter()
     fitted = fit(data, seed, progress)
-    fitted.meta["share_of_default"] = share_of_default(data, fitted.unseen_quality).tolist()
+    fitted.meta.update(beside_trained(data, fitted.unseen_quality, seed).as_json())
     card = model_card(data, fitted, seed, time.perf_counter() - started)
     if latencies:
         card["latency"] = dict(latencies)

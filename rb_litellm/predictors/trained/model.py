@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 import xgboost
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
+from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.priors import KnownModel
 from rb_litellm.predictors.reading.encoder import Encoder
 from rb_litellm.predictors.trained.blend import Blend
@@ -28,7 +29,7 @@ from rb_litellm.predictors.trained.booster_file import check_booster
 from rb_litellm.predictors.trained.folder_files import FolderError, check_arrays, read_files, read_manifest
 from rb_litellm.predictors.trained.forest import evaluator
 
-FORMAT = 5
+FORMAT = 6
 CARD = "card.json"
 PROMPTS = "prompts.txt"
 """Ids of the prompts that a predictor has seen, so that nobody judges it by them."""
@@ -76,6 +77,8 @@ class Predictor:
         """(M,) how much of a model's quality the default predictor is to say beside this one."""
         if self.share_of_default.shape != (len(self.models),):
             raise ValueError(f"{len(self.share_of_default)} shares for {len(self.models)} models")
+        self.default_shifts = _default_shifts(meta.get("default_shifts", {}), len(self.models))
+        """(M, K) log odds that are added to what the default predictor says of a model's prompts."""
         told_of = np.isin(np.arange(2 * len(self.models)), self._outputs)
         self.taught_quality: BoolArray = told_of[: len(self.models)]
         """(M,) models of which answers were graded; of others qualities are NaN."""
@@ -161,6 +164,15 @@ def mean_below(quantiles: FloatArray, mean: FloatArray, caps: FloatArray) -> Flo
     ends = LEVELS[0] * np.minimum(at[..., 0], caps) + (1 - LEVELS[-1]) * np.minimum(at[..., -1], caps)
     result: FloatArray = ends + stretches @ np.diff(LEVELS)
     return np.minimum(np.minimum(result, mean), caps)
+
+
+def _default_shifts(told: Mapping[str, Sequence[float]], models: int) -> FloatArray:
+    shifts = np.stack(
+        [np.array(told.get(kind, np.zeros(models)), dtype=np.float64) for kind in KINDS], axis=-1
+    )
+    if shifts.shape != (models, len(KINDS)) or not np.isfinite(shifts).all():
+        raise ValueError(f"default_shifts: allowed are {models} finite figures for each kind")
+    return shifts
 
 
 def _matrix(rows: Sequence[Sequence[float | None]], count: int) -> FloatArray:

@@ -46,6 +46,20 @@ PAIRS: Mapping[str, tuple[str, ...]] = {
     "chat": ("chat",),
 }
 """Tasks over which pairs of a strong and a weak model are judged."""
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "quality_tasks": tuple(
+        task
+        for names in TASKS.values()
+        for task in names.split()
+        if task not in ("math_level5", "code_output", "chat")
+    ),
+    "math_level5": ("math_level5",),
+    "code_output": ("code_output",),
+    "quality_chat_wide": ("chat",),
+}
+"""Tasks over which the best predicted of all models is taken."""
+OFTEN = 0.9
+"""Share of the prompts that a model must have answered to be one of them."""
 
 
 def predicted_unseen(
@@ -99,6 +113,7 @@ def report(
             "mean": kind_reports(kinds, data.quality, np.full(shape, mean)),
         },
         "pairs": {name: _pairs(data, predicted, left_out, among, seed) for name, among in PAIRS.items()},
+        "argmax": {name: _argmax(data, predicted, prior, among) for name, among in CHOICES.items()},
     }
 
 
@@ -195,3 +210,24 @@ def _pairs(
         "middle_half": [round(float(q), 4) for q in np.quantile([*each.values()], [0.25, 0.75])],
         "each": each if len(each) <= 40 else None,
     }
+
+
+def _argmax(
+    data: Dataset, predicted: FloatArray, prior: FloatArray, among: Sequence[str]
+) -> dict[str, Any] | None:
+    """Quality of the best predicted model, of the best single one and of that by the prior, and at best."""
+    rows = _rows(data, among)
+    models = np.flatnonzero(np.isfinite(data.quality[rows]).mean(axis=0) > OFTEN) if len(rows) else rows
+    if not len(models):
+        return None
+    rows = rows[np.isfinite(data.quality[rows][:, models]).all(axis=1)]
+    quality = data.quality[rows][:, models]
+    chosen = predicted[rows][:, models].argmax(axis=1)
+    figures = {
+        "argmax": quality[np.arange(len(rows)), chosen],
+        "best_by_prior": quality[:, prior[models].argmax()],
+        "best_single": quality[:, quality.mean(axis=0).argmax()],
+        "oracle": quality.max(axis=1),
+    }
+    means = {name: round(float(values.mean()), 4) for name, values in figures.items()}
+    return {"prompts": len(rows), "models": len(models), **means}

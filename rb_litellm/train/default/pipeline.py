@@ -12,6 +12,7 @@ from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.default.table import entries
 from rb_litellm.predictors.trained.model import PROMPTS
 from rb_litellm.train.data.dataset import Dataset
+from rb_litellm.train.default import own_answers
 from rb_litellm.train.default.fit import fit_default
 from rb_litellm.train.default.held_out import predicted_pairs, predicted_unseen, report
 from rb_litellm.train.folder import check_free, write_files
@@ -49,6 +50,7 @@ def train_default(
     if held_out:
         unseen, pairs = predicted_unseen(data, seed, progress), predicted_pairs(data, seed, progress)
         card["held_out"] = report(data, unseen, pairs, seed)
+        card["own_answers"] = own_answers.report(data, seed, progress)
     files["card.json"] = json.dumps(card, indent=1).encode()
     return write_files(out, {**files, "manifest.json": manifest(files)}, load)
 
