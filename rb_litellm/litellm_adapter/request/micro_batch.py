@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from time import thread_time
 from typing import Generic, TypeVar
 
@@ -36,7 +37,8 @@ HOLD_S = 0.0015
 class MicroBatcher(Generic[Asked, Request, Answer]):
     """Collects the requests of one event loop and has them decided together.
 
-    `read` makes a request of what was asked; if it raises, that request alone gets the exception. `decide`
+    `read` makes a request of what was asked, in the context of who asked, where the controls of a request are
+    kept; if it raises, that request alone gets the exception. `decide`
     gets a list of requests and returns as many answers; if it raises, every request of that batch gets the
     exception. The queue is bounded by the requests that the proxy has accepted.
     """
@@ -55,7 +57,7 @@ class MicroBatcher(Generic[Asked, Request, Answer]):
         self._round = turn
         self._size = float(_FIRST_BATCH)
         """Requests that take HOLD_S, by the latest batches."""
-        self._waiting: deque[tuple[Asked, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[tuple[Asked, Context, asyncio.Future[Answer]]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def submit(self, request: Asked) -> Answer:
@@ -70,7 +72,7 @@ class MicroBatcher(Generic[Asked, Request, Answer]):
                 return self._decide([self._read(request)])[0]
             self._loop = loop
         future: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((request, future))
+        self._waiting.append((request, copy_context(), future))
         if len(self._waiting) == 1:
             loop.call_soon(self._serve)
         return await future
@@ -83,12 +85,12 @@ class MicroBatcher(Generic[Asked, Request, Answer]):
         full, began = round(self._size), self._clock()
         size = full if self._round.has_room else max(full // 2, MIN_BATCH)
         while self._waiting and len(batch) < size:
-            asked, future = self._waiting.popleft()
+            asked, context, future = self._waiting.popleft()
             # A client that left meanwhile must not be counted as load.
             if future.cancelled():
                 continue
             try:
-                batch.append((self._read(asked), future))
+                batch.append((context.run(self._read, asked), future))
             except Exception as error:  # noqa: BLE001  it falls back by itself
                 future.set_exception(error)
         if self._waiting and self._loop is not None:

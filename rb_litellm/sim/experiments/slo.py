@@ -27,7 +27,7 @@ REQUESTS = 20_000
 @cache
 def rate(load: float) -> float:
     """Requests per second at a share of the capacity that `experiment cluster` prints."""
-    return round(load * sum(capacity(tier) * tier.instances for tier in PAPER_CLUSTER.tiers))
+    return float(round(load * sum(capacity(tier) * tier.instances for tier in PAPER_CLUSTER.tiers)))
 
 
 def tiered(limit_s: float) -> str:

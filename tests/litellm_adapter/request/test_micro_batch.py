@@ -1,6 +1,7 @@
 """The micro-batcher: a lone request waits for nobody; those that are ready together are decided together."""
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
@@ -176,3 +177,14 @@ async def test_a_request_that_cannot_be_read_fails_alone():
     answers = await asyncio.gather(*(batcher.submit(i) for i in (1, 0, 2)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [str, ZeroDivisionError, str]
     assert clerk.batches == [[6, 3]]
+
+
+async def test_each_request_is_read_in_the_context_of_who_asked():
+    its: ContextVar[int] = ContextVar("its")
+    batcher: MicroBatcher[int, int, int] = MicroBatcher(lambda _: its.get(), lambda found: found)
+
+    async def ask(number: int) -> int:
+        its.set(number)
+        return await batcher.submit(number)
+
+    assert await asyncio.gather(*(ask(number) for number in range(10))) == list(range(10))
