@@ -75,8 +75,8 @@ PRESETS: dict[str, Weights] = {
 """`balanced` is the paper's. For the next three the paper says which weight goes towards 1, not how far.
 With a latency weight of 0.8, quality did not matter: all requests went to the fastest model while it had
 room. `cheapest` is ours, for routing by price alone: the lowest price, then the quickest server. So is
-`standard`: what it gives up against LiteLLM's own strategies is at most 2% of quality, time or cost, where a
-third each gives up a tenth of the quality of random choice for a quick and cheap answer.
+`standard`: with short queues it gives up at most 2% of quality, time or cost against LiteLLM's own
+strategies, where a third each gives up a tenth of the quality of random choice for a quick and cheap answer.
 """
 STANDARD = "standard"
 """The preset that is in force where no weights are set."""
