@@ -34,6 +34,8 @@ def test_every_experiment_reads_its_own_runs(
     chosen = named(name)
     runs = chosen.runs(Scale((0,), 50, trace))
     assert len(set(runs)) == len(runs)
+    # Of one type, or the requests of all runs make no table.
+    assert {type(run.rate) for run in runs} == {float}
     blocks = chosen.blocks(Measured([(run, WORLD.run(run)) for run in runs]))
     assert blocks
     for block in blocks:

@@ -37,10 +37,10 @@ HOLD_S = 0.0015
 class MicroBatcher(Generic[Asked, Request, Answer]):
     """Collects the requests of one event loop and has them decided together.
 
-    `read` makes a request of what was asked, in the context of who asked, where the controls of a request are
-    kept; if it raises, that request alone gets the exception. `decide`
-    gets a list of requests and returns as many answers; if it raises, every request of that batch gets the
-    exception. The queue is bounded by the requests that the proxy has accepted.
+    `read` makes a request of what was asked, in the context of who asked: there the controls of a request are
+    kept. If it raises, that request alone gets the exception. `decide` gets a list of requests and returns as
+    many answers; if it raises, every request of that batch gets the exception. The queue is bounded by the
+    requests that the proxy has accepted.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class MicroBatcher(Generic[Asked, Request, Answer]):
         read: Callable[[Asked], Request],
         decide: Callable[[list[Request]], list[Answer]],
         clock: Callable[[], float] = thread_time,
-        turn: LoopRound = LOOP_ROUND,
+        loop_round: LoopRound = LOOP_ROUND,
     ) -> None:
         """`clock` gives seconds: of the processor, so that on a busy machine batches do not shrink."""
         self._read = read
         self._decide = decide
         self._clock = clock
-        self._round = turn
+        self._round = loop_round
         self._size = float(_FIRST_BATCH)
         """Requests that take HOLD_S, by the latest batches."""
         self._waiting: deque[tuple[Asked, Context, asyncio.Future[Answer]]] = deque()

@@ -54,7 +54,7 @@ async def test_what_can_wait_begins_in_a_round_that_has_room():
             asyncio.get_running_loop().call_soon(work)
 
     work()
-    assert await Turns(turn=its).step(lambda: busy) == 0
+    assert await Turns(loop_round=its).step(lambda: busy) == 0
 
 
 async def test_it_does_not_wait_for_good():
@@ -68,7 +68,7 @@ async def test_it_does_not_wait_for_good():
         asyncio.get_running_loop().call_soon(always)
 
     always()
-    assert await Turns(turn=its).step(lambda: rounds) <= PATIENCE + 2
+    assert await Turns(loop_round=its).step(lambda: rounds) <= PATIENCE + 2
 
 
 async def test_fewer_requests_are_decided_in_a_round_that_had_other_work():

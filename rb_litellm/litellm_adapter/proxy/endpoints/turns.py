@@ -24,11 +24,11 @@ _R = TypeVar("_R")
 class Turns:
     """Those who come wait in the order in which they came."""
 
-    def __init__(self, clock: Callable[[], float] = thread_time, turn: LoopRound = LOOP_ROUND) -> None:
+    def __init__(self, clock: Callable[[], float] = thread_time, loop_round: LoopRound = LOOP_ROUND) -> None:
         """`clock` gives seconds of the processor."""
         self._turn = asyncio.Lock()
         self._clock = clock
-        self._round = turn
+        self._round = loop_round
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:

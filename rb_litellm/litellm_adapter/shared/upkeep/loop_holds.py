@@ -22,9 +22,9 @@ T = TypeVar("T")
 class LoopHolds:
     """What the worker's parts note, and the metrics take once a second. `clock` gives seconds."""
 
-    def __init__(self, clock: Callable[[], float] = perf_counter, turn: LoopRound = LOOP_ROUND) -> None:
+    def __init__(self, clock: Callable[[], float] = perf_counter, loop_round: LoopRound = LOOP_ROUND) -> None:
         self._clock = clock
-        self._round = turn
+        self._round = loop_round
         self._noted: deque[tuple[str, float]] = deque(maxlen=MAX_NOTED)
 
     def during(self, part: str, act: Callable[[], None]) -> None:
