@@ -52,10 +52,12 @@ class MetricsReport:
         await self._accounting.all_written()
         self.report()
         if self.meter is not None:
-            with contextlib.suppress(Exception):
+            try:
                 # Nothing is waited for: the loop goes round.
                 while self.meter.work_off():  # noqa: ASYNC110
                     await asyncio.sleep(0)
+            except Exception as error:  # noqa: BLE001  nobody may suffer from being counted wrongly
+                self._runtime.failed("metrics", error)
 
     def _soon(self) -> None:
         with contextlib.suppress(RuntimeError):
