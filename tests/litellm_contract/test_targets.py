@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import Any
 
-import pytest
-
+from rb_litellm.litellm_adapter.runtime import Runtime
 from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
 
@@ -23,6 +21,12 @@ def of_two(**args: Any) -> Any:
     )
 
 
+async def learned(runtime: Runtime) -> None:
+    """Wait until all answers are learned."""
+    await settled(runtime)
+    runtime.guarded(runtime.learn_now)
+
+
 async def test_without_a_days_dollars_the_best_answers():
     of = of_two()
     assert Counter([await ask(of) for _ in range(10)]) == {"good": 10}
@@ -33,16 +37,19 @@ async def test_when_the_days_dollars_are_spent_the_cheapest_answers(shared):
     assert await ask(of) == "good"
     for _ in range(20):
         await ask(of)
-        await settled(shared)
-    await asyncio.sleep(0.3)  # What was measured is learned a tenth of a second later.
+        await learned(shared)
     assert shared.day_spend.spent_usd("auto") > 0.005
     assert await ask(of) == "cheap"
 
 
 async def test_a_target_between_two_deployments_is_met_by_both(shared):
     of = of_two(targets={"cost_usd_per_1k": 1.0})
-    served = Counter([await ask(of) for _ in range(200)])
+    served: Counter[str] = Counter()
+    for _ in range(20):
+        served.update([await ask(of) for _ in range(20)])
+        await learned(shared)
     assert set(served) == {"good", "cheap"}
     (told,) = shared.targets.shown()
     assert told["owner"] == "auto"
-    assert told["targets"]["cost_usd_per_1k"]["present"] == pytest.approx(1.0, rel=0.5)
+    # It rises from below: only what answers have cost tells that there is something left to spend.
+    assert 0.5 < told["targets"]["cost_usd_per_1k"]["present"] < 1.15
