@@ -24,7 +24,7 @@ from rb_litellm.core.limits.outages import Outages
 from rb_litellm.core.limits.quota import Quotas
 from rb_litellm.core.servers.keeping import Keeping
 from rb_litellm.core.servers.queueing import as_served
-from rb_litellm.core.servers.slots import Slots
+from rb_litellm.core.servers.slots import ALL, Slots
 from rb_litellm.core.servers.streams import Stream
 from rb_litellm.core.types import FloatArray, IntArray, Outcome, Seen
 from rb_litellm.state.exchange.gauges import wire_name
@@ -36,8 +36,6 @@ MAX_STREAMS_PER_STEP = 512
 """Open streams that are observed in one step; the others are in the next."""
 _BY_CLIENT = (None, "CancelledError")
 """Ends of an attempt without an answer that need not be the server's fault."""
-_ALL = 0.9
-"""From this share on, a server's load is this worker's."""
 AGE_EVERY_S = 1.0
 """Beliefs age in steps of so long."""
 MAX_LEARNED = 4096
@@ -154,7 +152,7 @@ class Beliefs:
             if all(engine):
                 self._engines[engine] = pace
         self._on_server.setdefault(server, set()).add(pace)
-        self.slots.assume(server, deployment.prior.slots)
+        self.slots.assume(server, deployment.prior.slots, deployment.prior.slots_told)
         self._run_at_once(server)
         return pace
 
@@ -298,8 +296,8 @@ class Beliefs:
             int(self.learner.measured[pace]),
         )
         self._run_at_once(server)
-        if wait_s is None or share < _ALL:
-            # Of the ends of others' requests nothing is known. The learner leaves out what had to queue.
+        if wait_s is None or share < ALL:
+            # When others' requests ended is not known. The learner leaves out what had to queue.
             return outcome if wait_s is not None else None
         slots = self.slots.of(server)
         return outcome if slots is None else as_served(outcome, wait_s, slots)

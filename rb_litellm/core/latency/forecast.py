@@ -53,6 +53,8 @@ class LatencyPrior:
     """Growth of TPOT with each further running sequence."""
     slots: float
     """Sequences that run at once (vLLM's `max_num_seqs`); inf for a hosted API."""
+    slots_told: bool = False
+    """Whether the operator has told the slots; else they are a default."""
 
 
 @dataclass(slots=True)

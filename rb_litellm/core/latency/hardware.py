@@ -68,6 +68,7 @@ def latency_prior(
         prefill_s_per_token=prefill_ms_per_1k_tokens / 1e6,
         tpot_s_per_running=tpot_ms_per_running / 1000.0,
         slots=float(max_num_seqs) if max_num_seqs else (math.inf if hosted else DEFAULT_SLOTS),
+        slots_told=max_num_seqs is not None,
     )
 
 

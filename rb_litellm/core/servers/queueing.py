@@ -9,6 +9,13 @@ was seen, without any forecast, and the rest of its time is its service:
 
 A service of nothing or less means that the request was served before c slots would have let it: the server
 has more.
+
+A worker among several sees the ends of its own requests alone. If m of the M that were there are its own, then
+of the first n to end j are, with the probability of j marked ones among n that are drawn from M (hypergeometric):
+
+    P(j) = C(m, j) C(M - m, n - j) / C(M, n)        n = M - c + 1
+
+and then the request began between its own j-th and (j + 1)-th end.
 """
 
 from __future__ import annotations
@@ -18,7 +25,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from rb_litellm.core.types import Ahead, FloatArray, Outcome
+from rb_litellm.core.types import Ahead, FloatArray, IntArray, Outcome
+
+_MOST_THERE = 4096
+"""Requests on one server that are told apart."""
+_LOG_FACTORIAL: FloatArray = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, _MOST_THERE + 1)))])
 
 
 def waits(ahead: Ahead, slots: FloatArray, share: float = 1.0) -> FloatArray:
@@ -36,6 +47,30 @@ def waits(ahead: Ahead, slots: FloatArray, share: float = 1.0) -> FloatArray:
     at = whole.astype(np.int64)
     found: FloatArray = ends[at] + np.clip(before - whole, 0.0, 1.0) * gaps[at]
     return found
+
+
+def began_after(ahead: Ahead, slots: FloatArray, share: float, ends: int) -> FloatArray:
+    """(C, ends + 1) probability that so many of this worker's requests had ended when the request began.
+
+    With each number of slots (C,); `share` as for `waits`, and below 1.
+    """
+    all_there = min(max(round(ahead.requests / share), ahead.requests), _MOST_THERE)
+    own = min(ahead.requests, all_there)
+    have_to_end = np.clip(np.rint(all_there - slots + 1.0), 0.0, all_there).astype(np.int64)[:, None]
+    ended = np.arange(ends + 1)[None, :]
+    others_ended = have_to_end - ended
+    possible = (ended <= own) & (others_ended >= 0) & (others_ended <= all_there - own)
+    ended, others_ended = np.where(possible, ended, 0), np.where(possible, others_ended, 0)
+    log_ways = _log_ways(own, ended) + _log_ways(all_there - own, others_ended) - _log_ways(all_there, have_to_end)
+    found: FloatArray = np.where(possible, np.exp(log_ways), 0.0)
+    return found
+
+
+def _log_ways(of: int, drawn: IntArray) -> FloatArray:
+    """Logarithm of the number of ways to draw so many of so many; impossible draws are the caller's."""
+    drawn = np.minimum(drawn, of)
+    ways: FloatArray = _LOG_FACTORIAL[of] - _LOG_FACTORIAL[drawn] - _LOG_FACTORIAL[of - drawn]
+    return ways
 
 
 def as_served(outcome: Outcome, wait_s: float, slots: float) -> Outcome:

@@ -16,7 +16,7 @@ so the first token of one that waited comes together with the end of the one tha
 
 (Student's t in place of the normal distribution: an outlier counts, and decides nothing.) Evidence fades by
 1% with each further request, and one hypothesis leads by 12 at most, so that two requests refute what is
-wrong. Another number is believed once it leads by 3.
+wrong. Another number is believed once it leads by 3, or by 8 where the operator or the server has told one.
 
 What a server tells is evidence of the same kind: while requests wait, those that run are its slots. What it
 states as its slots is the first guess from then on. A KV cache that is nearly full is a second limit: of the
@@ -31,12 +31,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rb_litellm.core.servers.queueing import waits
+from rb_litellm.core.servers.queueing import began_after, waits
 from rb_litellm.core.types import Ahead, FloatArray
 
 MAX_SERVERS = 4_096
 """Servers about which evidence is kept: the first ones."""
 _LEAD = 3.0
+_LEAD_OVER_TOLD = 8.0
 _MOST = 12.0
 _IMPOSSIBLE = 6.0
 _TOLD = 2.0
@@ -45,6 +46,8 @@ _NOISE_VARIANCE = 0.4**2
 _LATE, _LATE_S = 0.25, 0.05
 """An end may have been as much before it was seen, as a share of the wait for it or in s."""
 _QUICK = -1.0
+ALL = 0.9
+"""From this share of a server's load on a worker sees the ends of all."""
 _CONTESTED = 0.2
 """A wait that is disputed by this share of the measured time is not known."""
 _CACHE_SPEAKS = 0.5
@@ -56,14 +59,17 @@ _NUMBERS: FloatArray = np.unique(np.rint(np.concatenate([np.arange(1, 33), np.ge
 @dataclass(slots=True)
 class _Server:
     guess: float
-    """Slots that were assumed, or stated by the server; the last hypothesis."""
+    """Slots that were assumed, or told by the operator or the server; the last hypothesis."""
+    told: bool = False
+    """Whether it was told, by whomever,"""
+    stated: bool = False
+    """and by the server itself."""
     evidence: FloatArray = field(default_factory=lambda: np.zeros(_NUMBERS.size + 1))
     """Log odds of each of _NUMBERS, and of the guess."""
     believed: int = -1
     """Which hypothesis."""
     in_cache: float = math.inf
     """Requests that the KV cache has room for."""
-    stated: bool = False
 
     def numbers(self) -> FloatArray:
         """(C,) all hypotheses."""
@@ -81,7 +87,8 @@ class _Server:
         np.maximum(self.evidence, -_MOST, out=self.evidence)
         # Of numbers that do equally well the largest, for nothing speaks for a limit.
         best = int(np.flatnonzero(self.evidence > -1e-9)[-1])
-        if self.evidence[self.believed] < -_LEAD:
+        lead = _LEAD_OVER_TOLD if self.told and self.believed == -1 else _LEAD
+        if self.evidence[self.believed] < -lead:
             self.believed = -1 if best == _NUMBERS.size else best
 
 
@@ -91,14 +98,18 @@ class Slots:
     def __init__(self) -> None:
         self._servers: dict[int, _Server] = {}
 
-    def assume(self, server: int, slots: float) -> None:
-        """A first guess; of several the least. A hosted API, of `inf` slots, is left alone."""
+    def assume(self, server: int, slots: float, told: bool = False) -> None:
+        """A first guess; of several the least, and what was `told` before a default.
+
+        A hosted API, of `inf` slots, is left alone.
+        """
         its = self._servers.get(server)
-        if its is not None:
-            if its.believed == -1 and not its.stated:
-                its.guess = min(its.guess, slots)
-        elif math.isfinite(slots) and len(self._servers) < MAX_SERVERS:
-            self._servers[server] = _Server(slots)
+        if its is None:
+            if math.isfinite(slots) and len(self._servers) < MAX_SERVERS:
+                self._servers[server] = _Server(slots, told)
+        elif its.believed == -1 and not its.stated and told >= its.told:
+            its.guess = slots if told > its.told else min(its.guess, slots)
+            its.told = told
 
     def of(self, server: int) -> float | None:
         """Requests that it runs at once, as believed now; None where nothing is learned of it."""
@@ -121,7 +132,7 @@ class Slots:
         """The server has stated its slots."""
         its = self._servers.get(server)
         if its is not None and slots >= 1.0 and (slots != its.guess or not its.stated):
-            its.guess, its.stated, its.believed = slots, True, -1
+            its.guess, its.told, its.stated, its.believed = slots, True, True, -1
             its.evidence[:] = 0.0
 
     def told(self, server: int, running: float, waiting: float, cache_use: float | None) -> None:
@@ -165,15 +176,40 @@ class Slots:
             return 0.0
         numbers = its.numbers()
         waited = waits(ahead, numbers, share)
-        service = measured_s - waited
         begun = measured_s > waited * (1.0 - _LATE) - _LATE_S
-        known_s = np.where(service > 0.0, service, 1.0)
-        x = np.where(service > 0.0, np.log(known_s / expected_s(numbers)), _QUICK)
         variance = _NOISE_VARIANCE + 1.0 / (known + 1.0)
-        found = np.where(begun, -np.log1p(np.square(x) / variance), -_IMPOSSIBLE)
+        expected = expected_s(numbers)
+        if share < ALL:
+            found = _by_own_ends(ahead, numbers, share, measured_s, expected, variance)
+        else:
+            service = measured_s - waited
+            known_s = np.where(service > 0.0, service, 1.0)
+            x = np.where(service > 0.0, np.log(known_s / expected), _QUICK)
+            found = np.where(begun, -np.log1p(np.square(x) / variance), -_IMPOSSIBLE)
         its.add(np.maximum(found - found.max(), -_IMPOSSIBLE))
         likely = int(np.flatnonzero(its.evidence > -1e-9)[-1])
         wait_s, other_s = float(waited[its.believed]), float(waited[likely])
         if not begun[its.believed] or abs(wait_s - other_s) > _CONTESTED * measured_s:
             return None
         return wait_s
+
+
+def _by_own_ends(
+    ahead: Ahead, numbers: FloatArray, share: float, measured_s: float, expected_s: FloatArray, variance: float
+) -> FloatArray:
+    """(C,) log likelihood of a measured time, by a worker that has sent a `share` of the server's load."""
+    ends = np.array([0.0, *ahead.ended_s])
+    earliest = np.maximum(ends * (1.0 - _LATE) - _LATE_S, 0.0)
+    latest = np.append(ends[1:], math.inf)
+    begun = earliest < measured_s
+    probability = began_after(ahead, numbers, share, ends.size - 1)
+    # Where nobody had to end, there was no wait; else the last that had to may have been another worker's.
+    none = np.zeros((numbers.size, 1))
+    at_once = probability[:, :1] >= 1.0
+    least = measured_s - np.where(at_once, none, latest)
+    most = measured_s - np.where(at_once, none, earliest)
+    nearest = np.clip(expected_s[:, None], np.maximum(least, 1e-9), np.maximum(most, 1e-9))
+    x = np.log(nearest / expected_s[:, None])
+    likely = np.where(begun, 1.0 / (1.0 + np.square(x) / variance), 0.0)
+    found: FloatArray = np.log((probability * likely).sum(axis=1) + math.exp(-_IMPOSSIBLE))
+    return found
