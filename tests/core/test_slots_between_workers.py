@@ -45,7 +45,9 @@ def served(random: Random, slots: int, workers: int, requests: int) -> list[Serv
     return found
 
 
-def beliefs(slots: int, guess: float, told: bool, workers: int, seed: int, requests: int = 200) -> list[float]:
+def beliefs(
+    slots: int, guess: float, told: bool, workers: int, seed: int, requests: int = 200
+) -> list[float]:
     """What the worker of each request believes when its first token has come."""
     random = Random(seed)
     world = served(random, slots, workers, requests)

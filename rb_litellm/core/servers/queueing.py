@@ -10,8 +10,8 @@ was seen, without any forecast, and the rest of its time is its service:
 A service of nothing or less means that the request was served before c slots would have let it: the server
 has more.
 
-A worker among several sees the ends of its own requests alone. If m of the M that were there are its own, then
-of the first n to end j are, with the probability of j marked ones among n that are drawn from M (hypergeometric):
+A worker among several sees the ends of its own requests alone. If m of the M that were there are its own,
+then of the first n to end j are, with the probability of j marked ones among n drawn from M (hypergeometric):
 
     P(j) = C(m, j) C(M - m, n - j) / C(M, n)        n = M - c + 1
 
@@ -61,7 +61,8 @@ def began_after(ahead: Ahead, slots: FloatArray, share: float, ends: int) -> Flo
     others_ended = have_to_end - ended
     possible = (ended <= own) & (others_ended >= 0) & (others_ended <= all_there - own)
     ended, others_ended = np.where(possible, ended, 0), np.where(possible, others_ended, 0)
-    log_ways = _log_ways(own, ended) + _log_ways(all_there - own, others_ended) - _log_ways(all_there, have_to_end)
+    log_ways = _log_ways(own, ended) + _log_ways(all_there - own, others_ended)
+    log_ways -= _log_ways(all_there, have_to_end)
     found: FloatArray = np.where(possible, np.exp(log_ways), 0.0)
     return found
 

@@ -18,6 +18,9 @@ so the first token of one that waited comes together with the end of the one tha
 1% with each further request, and one hypothesis leads by 12 at most, so that two requests refute what is
 wrong. Another number is believed once it leads by 3, or by 8 where the operator or the server has told one.
 
+A worker that has sent a part of the load does not see all ends. There c gains the log of its mean likelihood,
+over how many of the worker's own may have been among those that had to end.
+
 What a server tells is evidence of the same kind: while requests wait, those that run are its slots. What it
 states as its slots is the first guess from then on. A KV cache that is nearly full is a second limit: of the
 requests that run, each holds its part, so at use u there is room for running / u.
@@ -46,6 +49,7 @@ _NOISE_VARIANCE = 0.4**2
 _LATE, _LATE_S = 0.25, 0.05
 """An end may have been as much before it was seen, as a share of the wait for it or in s."""
 _QUICK = -1.0
+_LEAST_S = 1e-9
 ALL = 0.9
 """From this share of a server's load on a worker sees the ends of all."""
 _CONTESTED = 0.2
@@ -195,21 +199,26 @@ class Slots:
 
 
 def _by_own_ends(
-    ahead: Ahead, numbers: FloatArray, share: float, measured_s: float, expected_s: FloatArray, variance: float
+    ahead: Ahead,
+    numbers: FloatArray,
+    share: float,
+    measured_s: float,
+    expected_s: FloatArray,
+    variance: float,
 ) -> FloatArray:
-    """(C,) log likelihood of a measured time, by a worker that has sent a `share` of the server's load."""
+    """(C,) log likelihood of a measured time, by a worker that has sent a `share` of the server's load.
+
+    The request began between two of this worker's ends, at whichever moment fits best: the last end that it
+    had to wait for may have been another worker's. With a slot free it began at once.
+    """
     ends = np.array([0.0, *ahead.ended_s])
+    probability = began_after(ahead, numbers, share, ends.size - 1)
     earliest = np.maximum(ends * (1.0 - _LATE) - _LATE_S, 0.0)
     latest = np.append(ends[1:], math.inf)
-    begun = earliest < measured_s
-    probability = began_after(ahead, numbers, share, ends.size - 1)
-    # Where nobody had to end, there was no wait; else the last that had to may have been another worker's.
-    none = np.zeros((numbers.size, 1))
     at_once = probability[:, :1] >= 1.0
-    least = measured_s - np.where(at_once, none, latest)
-    most = measured_s - np.where(at_once, none, earliest)
-    nearest = np.clip(expected_s[:, None], np.maximum(least, 1e-9), np.maximum(most, 1e-9))
-    x = np.log(nearest / expected_s[:, None])
-    likely = np.where(begun, 1.0 / (1.0 + np.square(x) / variance), 0.0)
+    most = np.maximum(measured_s - np.where(at_once, 0.0, earliest), _LEAST_S)
+    least = np.maximum(measured_s - np.where(at_once, 0.0, latest), _LEAST_S)
+    x = np.log(np.clip(expected_s[:, None], least, most) / expected_s[:, None])
+    likely = np.where(earliest < measured_s, 1.0 / (1.0 + np.square(x) / variance), 0.0)
     found: FloatArray = np.log((probability * likely).sum(axis=1) + math.exp(-_IMPOSSIBLE))
     return found
