@@ -18,8 +18,8 @@ from rb_litellm.demo.load import Answer, Shot, fire, poisson
 from rb_litellm.demo.report import DemoResult, StrategyRun
 from rb_litellm.demo.stage import ENTRANTS, OURS, PRESETS, STRATEGIES, Stage, group_name, server_id, stage
 
-_WARM_UP = 24
-"""Short requests to each strategy before the first load."""
+_WARM_UP, _WARM_RATE, _WARM_TOKENS = 16, 20.0, 64
+"""Requests to each strategy before the first load, how many a second to all, and where answers are cut."""
 _MOST = 0.9
 """Share of a load's requests that are answered when the next load begins."""
 
@@ -72,12 +72,12 @@ def _load(options: DemoOptions) -> list[Shot]:
 async def _in_turn(ready: Stage, options: DemoOptions, watcher: Watcher) -> dict[str, StrategyRun]:
     url, shots = f"{ready.url}/v1", _load(options)
     watcher.says("a few requests to each strategy, so that all are warm")
-    warm_up = poisson(options.prompts, _WARM_UP, 16.0, options.seed + 1)
     # A worker's first request imports for a second. No strategy is to take that for a server's slowness, so
-    # the one that looks at no times goes first.
+    # the one that looks at no times goes first. Nor is any to learn from a proxy that has more than it can do.
     for entrants in (STRATEGIES[:1], ENTRANTS[1:]):
+        warm_up = poisson(options.prompts, _WARM_UP, _WARM_RATE / len(entrants), options.seed + 1)
         await asyncio.gather(
-            *(fire(warm_up, url, group_name(entrant), ready.key, max_tokens=24) for entrant in entrants)
+            *(fire(warm_up, url, group_name(e), ready.key, max_tokens=_WARM_TOKENS) for e in entrants)
         )
     running: dict[str, asyncio.Task[StrategyRun]] = {}
     for entrant in ENTRANTS:
