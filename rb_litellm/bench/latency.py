@@ -3,8 +3,12 @@
 The paper's thirteen servers meet a load that changes all the time: square waves of half a minute and
 ramps of a minute. Requests are spread over all servers at random, so that each sees every load, and are
 forecast as they are sent by the proxy's own balancer, ledger and learner. Prompts and answers are drawn
-log-normally with long tails; no data are needed. E2E is compared at the true output length: what a length
-predictor adds is not measured here. Beside the learned model stands the static prior.
+log-normally with long tails; no data are needed. E2E is compared at the true output length, and besides at
+the tier's mean, which is all that can be forecast of drawn lengths: what a length predictor adds is not
+measured here. Beside the learned model stands the static prior.
+
+A request joins a running batch at its next iteration. How much is left of the present one cannot be known, so
+TTFT has a floor: the error of a forecast that knows everything else and takes half an iteration for that.
 
 In further runs one server of each tier becomes three times slower, and it is counted how many of its
 answers had been measured, and how many requests sent, when its forecasts were right again.
@@ -82,6 +86,10 @@ class Forecasts:
     predicted_ttft_s: FloatArray
     predicted_e2e_s: FloatArray
     """At the true output length."""
+    expected_e2e_s: FloatArray
+    """At the length that was forecast."""
+    chance_s: FloatArray
+    """Half of the iteration that was under way on the server, less what was left of it."""
     features: FloatArray
     """(R, 5): in-flight, pending prefill and decode tokens of the server, input and output tokens."""
 
@@ -90,6 +98,16 @@ class Forecasts:
         measured: FloatArray = getattr(self, f"{kind}_s")
         predicted: FloatArray = getattr(self, f"predicted_{kind}_s")
         return np.abs(predicted - measured) / measured
+
+    @property
+    def ttft_floor(self) -> FloatArray:
+        """The relative error of TTFT forecast by all but the moment within an iteration."""
+        return np.abs(self.chance_s) / self.ttft_s
+
+    @property
+    def expected_e2e_error(self) -> FloatArray:
+        """The relative error of E2E at the length that was forecast."""
+        return np.abs(self.expected_e2e_s - self.e2e_s) / self.e2e_s
 
 
 def run(
@@ -161,6 +179,8 @@ def _forecasts(policy: Spread, served: Sequence[Served], tier_of: Sequence[int])
         e2e_s=np.array([s.e2e_s for s in served]) - before,
         predicted_ttft_s=ttft_s,
         predicted_e2e_s=ttft_s + steps * np.array([p.tpot_s for p in told]),
+        expected_e2e_s=np.array([p.e2e_s for p in told]),
+        chance_s=np.array([s.step_s / 2.0 - s.step_left_s for s in served]),
         features=np.array(
             [(*policy.met[s.request.number], s.request.prompt.input_tokens, s.output_tokens) for s in served],
             dtype=np.float64,
@@ -181,6 +201,14 @@ def _row(process: str, rate: float, model: str, runs: Sequence[Forecasts]) -> di
             of.name: _mean(error[(nth >= WARM) & (tier == number)])
             for number, of in enumerate(PAPER_CLUSTER.tiers)
         }
+    floor = np.concatenate([run.ttft_floor for run in runs])
+    row["ttft_floor"] = _mean(floor[nth >= WARM])
+    row["ttft_floor_by_tier"] = {
+        of.name: _mean(floor[(nth >= WARM) & (tier == number)])
+        for number, of in enumerate(PAPER_CLUSTER.tiers)
+    }
+    of_mean = np.concatenate([run.expected_e2e_error for run in runs])
+    row["e2e_mape_at_mean_length"] = _mean(of_mean[nth >= WARM])
     return row
 
 

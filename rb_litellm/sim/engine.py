@@ -47,6 +47,10 @@ class Served:
     """On the clock."""
     met_in_flight: int = 0
     """Requests on the deployment when this one reached it."""
+    step_left_s: float = 0.0
+    """What was left of the iteration under way on the server when this one reached it,"""
+    step_s: float = 0.0
+    """and how long that iteration was; 0 on an idle server."""
     ttft_s: float = float("nan")
     e2e_s: float = float("nan")
     output_tokens: int = 0
@@ -191,7 +195,7 @@ class Simulation:
             self._fail(served)
             return
         instance = self.instances[index]
-        served.met_in_flight = len(instance)
+        served.met_in_flight, served.step_left_s, served.step_s = len(instance), 0.0, 0.0
         request = served.request
         tokens = int(request.output_tokens[self.tier_of[index]])
         limit = request.prompt.max_tokens
@@ -200,7 +204,10 @@ class Simulation:
         if not instance.busy:
             self._begin(index)
         else:
-            self._schedule(index, instance.cut(self._now - self._started[index]))
+            elapsed_s = self._now - self._started[index]
+            ends_s = instance.cut(elapsed_s)
+            served.step_left_s, served.step_s = max(ends_s - elapsed_s, 0.0), instance.last_step_s
+            self._schedule(index, ends_s)
 
     def _begin(self, index: int) -> None:
         took = self.instances[index].begin(MAX_STEPS)

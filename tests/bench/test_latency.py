@@ -46,6 +46,16 @@ def test_after_200_requests_forecasts_are_close(process):
     assert found.error("ttft")[warm].mean() <= 0.30
 
 
+def test_ttft_is_forecast_nearly_as_well_as_the_moment_within_an_iteration_allows():
+    found = simulate("square:0.3,1.7", rate=12.0, seed=5, count=4200)
+    warm = found.nth >= WARM
+    error, idle = found.error("ttft"), warm & (found.features[:, 0] == 0)
+    assert found.ttft_floor[warm].mean() > 0.09
+    assert error[warm].mean() <= 1.2 * found.ttft_floor[warm].mean()
+    assert idle.sum() > 50
+    assert error[idle].mean() <= 0.08
+
+
 def test_the_first_dozen_requests_are_forecast_too():
     found = simulate("square:0.3,1.7", rate=20.0, seed=8, count=400)
     assert found.error("e2e")[found.nth < 12].mean() <= 0.15
@@ -113,6 +123,7 @@ def test_the_command_prints_errors_of_both_models_and_how_soon_slow_servers_are_
         (process, model) for process in ("square:0.3,1.7", "ramp:0.1,1.9") for model in ("learned", "static")
     }
     assert told["followed"]["servers"] == 4
+    assert all(row.keys() >= {"ttft_floor", "e2e_mape_at_mean_length"} for row in told["rows"])
 
 
 def test_a_boosted_head_is_measured_on_seeds_that_it_was_not_trained_on():

@@ -96,6 +96,17 @@ def test_an_idle_deployment_takes_its_prior():
     assert times.e2e_s[0] == pytest.approx(0.06 + 10 * 0.02)
 
 
+def test_a_request_that_meets_a_running_batch_joins_it_half_a_step_later_on_average():
+    base = 0.05 + 100 * 1e-4
+    assert at(PRIOR, (1, 0, 50)).ttft_s[0] == pytest.approx(base + 1e-3 + 0.5 * 0.021)
+    assert at(PRIOR, (2, 0, 50)).ttft_s[0] == pytest.approx(base + 2e-3 + 0.5 * 0.022)
+
+
+def test_one_from_the_queue_is_taken_in_as_soon_as_its_wait_is_over():
+    times = at(PRIOR, (4, 0, 4000))
+    assert times.ttft_s[0] == pytest.approx(times.wait_s[0] + 0.05 + 3e-3 + 100 * 1e-4)
+
+
 def test_nobody_waits_while_a_slot_is_free():
     assert at(PRIOR, (3, 0, 3000)).wait_s[0] == 0.0
     assert at(PRIOR, (4, 0, 4000)).wait_s[0] > 0.0

@@ -266,3 +266,29 @@ def test_whatever_is_measured_coefficients_stay_finite_and_positive(seen):
     ):
         assert np.all(np.isfinite(values))
         assert np.all(values >= least)
+
+
+@pytest.mark.parametrize("idle_share", [0.05, 0.5, 0.95])
+def test_an_idle_server_is_known_as_such_whatever_share_of_requests_met_a_running_batch(idle_share):
+    """What a request waits for until the running batch takes it in is no part of an idle server's TTFT."""
+    of, random = learner(), Random(7)
+    for _ in range(400):
+        others = 0.0 if random.random() < idle_share else float(random.randint(1, 12))
+        tpot = 0.03 + 2e-4 * others
+        left = random.random() * tpot if others else 0.0
+        of.observe(0, outcome(tpot, left + 0.04 + 2e-4 * others + TOKENS * 1e-4, others))
+    assert expected(of)[0] == pytest.approx(0.05, rel=0.07)
+    assert expected(of, in_flight=6.0)[0] == pytest.approx(0.05 + 6 * 2e-4 + 0.5 * 0.0312, rel=0.06)
+
+
+def test_totals_of_answers_in_one_piece_hold_the_time_until_the_batch_took_them_in():
+    of, random = learner(), Random(8)
+    for n in range(600):
+        others = 0.0 if n % 2 else 8.0
+        tokens = random.choice([1, 1, 2, 40, 150])
+        left = random.random() * 0.02 if others else 0.0
+        open_s = left + 0.1 + TOKENS * 1e-4 + (tokens - 1) * 0.02
+        told = replace(outcome(in_flight=others), output_tokens=tokens, open_s=open_s, in_one_piece=True)
+        of.observe(0, told)
+    assert expected(of)[0] == pytest.approx(0.11, rel=0.05)
+    assert expected(of, in_flight=8.0)[0] == pytest.approx(0.12, rel=0.05)

@@ -10,7 +10,8 @@ prefill tokens on the deployment:
     TPOT   = tpot_idle + tpot_per_running * b
     k      = m - b                                          its place in the queue; 0 while a slot is free
     wait   = (D / m) * TPOT * (k / c + (c - 1) / 2c * min(k / c, 1)) + max(k - 1, 0) / c * ttft_idle
-    TTFT   = wait + ttft_idle + ttft_per_running * b + prefill_per_token * (P + n_in)
+    join   = h * min(b, 1) * TPOT                           until the running batch takes it in
+    TTFT   = max(wait, join) + ttft_idle + ttft_per_running * b + prefill_per_token * (P + n_in)
     E2E    = TTFT + (L - 1) * TPOT
     burden = r * prefill_per_token * n_in + tpot_per_running * min(r * L, D),   r = min(m, c)
 
@@ -20,17 +21,23 @@ leaves out: requests that came at once end at once, round by round. Those ahead 
 tokens to come, too. TTFT grows with the batch because the first token comes at the end of a step that serves
 the batch.
 
+A request that meets a running batch joins it with its next step. It comes at any moment of the present one,
+so that it waits for half a step on average (h = 1/2). One that meets an idle server does not wait, and one
+from the queue is taken in as soon as its wait is over. Nobody knows how far the present step is, so that a
+single TTFT differs from its forecast by up to half a step however good the rest is.
+
 The burden is the externality of the request (the marginal external cost of congestion pricing): the time that
 the running requests lose together. Its prefill holds each of them up, and each token that they write beside
 it takes longer. A choice that leaves the burden out fills the fastest servers until they are as slow as the
 rest.
 
-A hosted API shows no queue. The same form holds there, with coefficients that do not grow with load until
-measurements say otherwise.
+A hosted API shows no queue and no batch (h = 0). The same form holds there, with coefficients that do not
+grow with load until measurements say otherwise.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -38,6 +45,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, InstanceState, IntArray, Outcome
+
+_STEP_LEFT = 0.5
+"""What is left of a step, on average, when a request comes at any moment of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,8 @@ class LatencyCoefficients:
     ttft_s_per_running: FloatArray
     prefill_s_per_token: FloatArray
     slots: FloatArray
+    join_steps: FloatArray
+    """Steps for which a request waits that meets a running batch; 0 for a hosted API."""
 
     @classmethod
     def from_priors(cls, priors: list[LatencyPrior]) -> LatencyCoefficients:
@@ -79,6 +91,7 @@ class LatencyCoefficients:
             np.array([p.tpot_s_per_running for p in priors], dtype=np.float64),
             np.array([p.prefill_s_per_token for p in priors], dtype=np.float64),
             np.array([p.slots for p in priors], dtype=np.float64),
+            np.array([_STEP_LEFT if math.isfinite(p.slots) else 0.0 for p in priors], dtype=np.float64),
         )
 
     def with_row(self, prior: LatencyPrior) -> LatencyCoefficients:
@@ -97,7 +110,12 @@ class LatencyCoefficients:
             self.ttft_s_per_running[rows],
             self.prefill_s_per_token[rows],
             self.slots[rows],
+            self.join_steps[rows],
         )
+
+    def joined(self, row: int, in_flight: float) -> float:
+        """Steps for which a request waits at `row` that meets so many others and a free slot."""
+        return float(self.join_steps[row]) * min(in_flight, 1.0)
 
     def service_s(self, row: int, outcome: Outcome, slots: FloatArray) -> FloatArray:
         """(C,) what a request was to take at `row` once it is served, with each number of slots (C,).
@@ -109,9 +127,10 @@ class LatencyCoefficients:
         pending = np.where(outcome.in_flight < slots, outcome.pending_prefill_tokens, 0.0)
         expected: FloatArray = self.ttft_s[row] + self.ttft_s_per_running[row] * running
         expected += self.prefill_s_per_token[row] * (pending + outcome.input_tokens)
+        steps = np.where(outcome.in_flight < slots, self.joined(row, outcome.in_flight), 0.0)
         if outcome.in_one_piece:
-            tpot = self.tpot_s[row] + self.tpot_s_per_running[row] * running
-            expected += max((outcome.output_tokens or 1) - 1.0, 0.0) * tpot
+            steps += max((outcome.output_tokens or 1) - 1.0, 0.0)
+        expected += steps * (self.tpot_s[row] + self.tpot_s_per_running[row] * running)
         return expected
 
     def slowed(self, factor: FloatArray) -> LatencyCoefficients:
@@ -123,6 +142,7 @@ class LatencyCoefficients:
             self.ttft_s_per_running * factor,
             self.prefill_s_per_token * factor,
             self.slots,
+            self.join_steps,
         )
 
 
@@ -180,7 +200,15 @@ class BatchForecaster:
             self._burden_s_per_token,
             self._burden_s_most,
         ) = _load_part(
-            (c.tpot_s, c.tpot_s_per_running, c.ttft_s, c.ttft_s_per_running, c.prefill_s_per_token, c.slots),
+            (
+                c.tpot_s,
+                c.tpot_s_per_running,
+                c.ttft_s,
+                c.ttft_s_per_running,
+                c.prefill_s_per_token,
+                c.slots,
+                c.join_steps,
+            ),
             (state.in_flight, state.pending_prefill_tokens, state.pending_decode_tokens),
             np.minimum,
             np.maximum,
@@ -231,6 +259,7 @@ class BatchForecaster:
                 c.ttft_s_per_running.item(row),
                 c.prefill_s_per_token.item(row),
                 c.slots.item(row),
+                c.join_steps.item(row),
             ),
             (
                 state.in_flight.item(row),
@@ -257,10 +286,10 @@ _Number = TypeVar("_Number", float, FloatArray)
 
 
 def _load_part(
-    coefficients: tuple[_Number, _Number, _Number, _Number, _Number, _Number],
+    coefficients: tuple[_Number, _Number, _Number, _Number, _Number, _Number, _Number],
     load: tuple[_Number, _Number, _Number],
     least: Callable[[_Number, Any], _Number],
-    most: Callable[[_Number, float], _Number],
+    most: Callable[[_Number, Any], _Number],
 ) -> tuple[_Number, _Number, _Number, _Number, _Number, _Number]:
     """The part of the forecast that depends on load alone: for N deployments, or in plain numbers for one.
 
@@ -268,7 +297,8 @@ def _load_part(
     burden per token that the request writes and at most. `least` and `most` are the minimum and maximum of
     two values.
     """
-    tpot_s, tpot_s_per_running, ttft_s, ttft_s_per_running, prefill_s_per_token, slots = coefficients
+    tpot_s, tpot_s_per_running, ttft_s, ttft_s_per_running = coefficients[:4]
+    prefill_s_per_token, slots, join_steps = coefficients[4:]
     in_flight, pending_prefill, decoding = load
     others = least(in_flight, slots - 1.0)  # sequences that will run beside this one
     waiting = in_flight - others
@@ -280,6 +310,7 @@ def _load_part(
     begin_s = ttft_s + ttft_s_per_running * others
     wait = rounds_s * (rounds + 0.5 * (used - 1.0) / used * least(rounds, 1.0))
     wait = wait + begin_s * most(waiting - 1.0, 0.0) / used
-    ttft = wait + begin_s + prefill_s_per_token * pending_prefill
+    join_s = join_steps * least(others, 1.0) * tpot
+    ttft = most(wait, join_s) + begin_s + prefill_s_per_token * pending_prefill
     running = least(in_flight, slots)
     return wait, ttft, tpot, running, tpot_s_per_running * running, tpot_s_per_running * decoding

@@ -293,25 +293,38 @@ class LatencyLearner:
         if outcome.in_flight >= float(self._coefficients.slots[row]):
             return None
         tokens = outcome.pending_prefill_tokens + outcome.input_tokens
-        features = (1.0, tokens / _PREFILL_UNIT, outcome.in_flight / _RUNNING_UNIT)
-        return self._learn(_TTFT, row, features, outcome.ttft_s)
+        load = outcome.in_flight / _RUNNING_UNIT
+        features = (1.0, tokens / _PREFILL_UNIT, load)
+        tpot_s = self._tiers[self._tier_of[row]].tpot.at((1.0, load)) * self._scales.learned(_TPOT, row)
+        join_s = self._coefficients.joined(row, outcome.in_flight) * tpot_s
+        return self._learn(_TTFT, row, features, outcome.ttft_s, join_s)
 
-    def _learn(self, kind: Literal[0, 1], row: int, features: tuple[float, ...], measured_s: float) -> float:
-        """Learn from one measured time; returns the clipped log of measured / expected before it."""
+    def _learn(
+        self,
+        kind: Literal[0, 1],
+        row: int,
+        features: tuple[float, ...],
+        measured_s: float,
+        known_s: float = 0.0,
+    ) -> float:
+        """Learn from one measured time, of which `known_s` is another matter.
+
+        Returns the clipped log of measured / expected before it.
+        """
         tier = self._tiers[self._tier_of[row]]
         shape = tier.ttft if kind == _TTFT else tier.tpot
         self._settle_age(kind, row)
         if self._scales.is_bound(row):
             self._scales.answered(
-                kind, row, measured_s / (shape.at(features) * self._scales.learned(kind, row))
+                kind, row, measured_s / (shape.at(features) * self._scales.learned(kind, row) + known_s)
             )
         scale = self._scales.learned(kind, row)
-        before = shape.at(features) * scale
-        shape.observe(features, measured_s / scale)
+        before = shape.at(features) * scale + known_s
+        shape.observe(features, measured_s / scale, known_s / scale)
         gain = self._gain(kind, row)
         self._totals[row].measured(kind)
         tier.total.measured(kind)
-        self._move(kind, row, gain * _clipped(measured_s / (shape.at(features) * scale)))
+        self._move(kind, row, gain * _clipped(measured_s / (shape.at(features) * scale + known_s)))
         self._note(kind, row, shape)
         return _clipped(measured_s / before)
 
@@ -327,7 +340,8 @@ class LatencyLearner:
         load = outcome.in_flight / _RUNNING_UNIT
         features = ((1.0, load), (1.0, tokens / _PREFILL_UNIT, load))
         shapes = (tier.tpot, tier.ttft)
-        steps = (max(outcome.output_tokens - 1.0, 0.0), 1.0)
+        joined = self._coefficients.joined(row, outcome.in_flight)
+        steps = (max(outcome.output_tokens - 1.0, 0.0) + joined, 1.0)
         for kind in _KINDS:
             self._settle_age(kind, row)
         expected = [shapes[kind].at(features[kind]) * steps[kind] for kind in _KINDS]
@@ -364,7 +378,8 @@ class LatencyLearner:
             + c.prefill_s_per_token[row] * (outcome.pending_prefill_tokens + outcome.input_tokens)
         )
         tpot_s = float(c.tpot_s[row] + c.tpot_s_per_running[row] * running)
-        expected_s = p.wait_s + ttft_s + max(p.output_tokens - 1.0, 0.0) * tpot_s
+        steps = max(p.output_tokens - 1.0, 0.0) + c.joined(row, running)
+        expected_s = p.wait_s + ttft_s + steps * tpot_s
         if outcome.open_s <= expected_s:
             return
         tier = self._tiers[self._tier_of[row]]

@@ -60,9 +60,9 @@ class Regression:
         """The expected y."""
         return sum(w * x for w, x in zip(self.weights, features, strict=True))
 
-    def observe(self, features: Sequence[float], y: float) -> None:
-        """Learn from one measurement y > 0."""
-        expected = self.at(features)
+    def observe(self, features: Sequence[float], y: float, known: float = 0.0) -> None:
+        """Learn from one measurement y > 0, of which `known` comes on top of w . x and is no part of it."""
+        expected = self.at(features) + known
         relative = [x / expected for x in features]
         rows = self._covariance
         spread = [sum(c * x for c, x in zip(row, relative, strict=True)) for row in rows]

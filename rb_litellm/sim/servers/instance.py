@@ -181,6 +181,11 @@ class Instance:
         self._steps = low
         return self._after(low)
 
+    @property
+    def last_step_s(self) -> float:
+        """How long the last iteration of what is under way takes."""
+        return self._after(self._steps) - self._after(self._steps - 1)
+
     def steps_done(self, job: Job, elapsed_s: float) -> int:
         """Tokens that the job was given by what is under way, so long after it was begun."""
         if job not in self._decoding or elapsed_s <= 0.0:
