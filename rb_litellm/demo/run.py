@@ -73,7 +73,7 @@ async def _in_turn(ready: Stage, options: DemoOptions, watcher: Watcher) -> dict
     url, shots = f"{ready.url}/v1", _load(options)
     watcher.says("a few requests to each strategy, so that all are warm")
     # A worker's first request imports for a second. No strategy is to take that for a server's slowness, so
-    # the one that looks at no times goes first. Nor is any to learn from a proxy that has more than it can do.
+    # the one that looks at no times goes first. Nor is any to learn from a proxy that is asked too much.
     for entrants in (STRATEGIES[:1], ENTRANTS[1:]):
         warm_up = poisson(options.prompts, _WARM_UP, _WARM_RATE / len(entrants), options.seed + 1)
         await asyncio.gather(

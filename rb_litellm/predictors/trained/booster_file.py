@@ -1,8 +1,8 @@
-"""A look at a booster's file before XGBoost reads it, which ends the process over some files that are none.
+"""A booster's file, read without XGBoost: it takes long to import, and ends the process over some files.
 
 The file is UBJSON (https://ubjson.org), as XGBoost writes it: nested objects, strings, numbers, and arrays of
-one type. What is checked is what XGBoost relies on: that lengths are within the file, and that the nodes of
-each tree lead to nodes of that tree.
+one type. What is checked is what whoever evaluates it relies on: that lengths are within the file, and that
+the nodes of each tree lead to nodes of that tree.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ class BoosterError(ValueError):
     """A file that is no booster."""
 
 
-def check_booster(content: bytes) -> None:
-    """Whether XGBoost can be given this file.
+def read_booster(content: bytes) -> dict[str, Any] | None:
+    """The learner of plain trees that the file holds; None where XGBoost has to read it.
 
-    A layout that is not known in full, as of another release of XGBoost, is tried in a process of its own.
+    So it is with a layout that is not known in full, as of another release of XGBoost. That is tried in a
+    process of its own.
 
     Raises:
         BoosterError: it is not what XGBoost writes, or XGBoost does not survive it.
@@ -46,6 +47,7 @@ def check_booster(content: bytes) -> None:
         known = False
     if not known and not _survives(content):
         raise BoosterError("XGBoost cannot read it")
+    return told["learner"] if known else None
 
 
 def _survives(content: bytes) -> bool:

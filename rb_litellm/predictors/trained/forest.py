@@ -5,18 +5,24 @@ into waiting for memory, node after node. Here no node is visited. Trees that ar
 questions, many of them often: every question is answered once for every row, and the way through all trees
 is then computed from the answers by a few operations on whole arrays of bits. Several times faster than
 XGBoost for one row or thirty. The arithmetic is XGBoost's (32-bit comparisons and sums) but for the order of
-summation, so figures agree to about one part in a million. That is checked when a predictor is loaded.
+summation, so figures agree to about one part in a million. That is checked when a predictor is written, and
+when XGBoost has to read it.
+
+A proxy does not import XGBoost, which takes 26 MB, but for a file that only XGBoost can read.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xgboost
+
+if TYPE_CHECKING:
+    import xgboost
 
 MAX_DEPTH = 5
 """Deeper trees have too many nodes to answer them all: they are left to XGBoost."""
@@ -30,45 +36,76 @@ _TOLERANCE = 1e-3
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
 Bits = npt.NDArray[np.bool_]
+Evaluate = Callable[[Floats], Floats]
+"""Features (R, F), none of them NaN, to outputs (R, K)."""
+_OF_TREE = ("left_children", "right_children", "split_indices", "split_conditions")
 
 
 class Unsupported(ValueError):
     """The booster holds something other than plain trees of one output each."""
 
 
-def evaluator(booster: xgboost.Booster) -> Callable[[Floats], Floats]:
-    """A function from features (R, F), none of them NaN, to the booster's outputs (R, K).
+def evaluator(content: bytes, learner: Mapping[str, Any] | None) -> tuple[Evaluate, int]:
+    """What evaluates a booster's file, and its number of features F.
 
-    It is a Forest where that is possible and gives XGBoost's figures on probes, else XGBoost itself.
+    `learner` is the file's, as `read_booster` reads it. XGBoost is needed where there is none, or trees that
+    cannot be laid out.
     """
+    if learner is not None:
+        try:
+            return Forest(learner).predict, int(learner["learner_model_param"]["num_feature"])
+        except Unsupported:
+            pass
+    import xgboost
 
-    def by_xgboost(rows: Floats) -> Floats:
-        raw = booster.inplace_predict(rows, validate_features=False)
-        return np.asarray(raw, dtype=np.float32).reshape(len(rows), -1)
+    booster = xgboost.Booster({"nthread": 1})
+    booster.load_model(bytearray(content))
+    return checked_evaluator(booster), booster.num_features()
 
+
+def checked_evaluator(booster: xgboost.Booster) -> Evaluate:
+    """A Forest where that is possible and gives XGBoost's figures on probes, else XGBoost itself."""
     try:
-        forest = Forest(booster)
+        forest = Forest.of_booster(booster)
+        if agrees(forest.predict, booster):
+            return forest.predict
     except (Unsupported, LookupError, TypeError, ValueError):  # another layout of another XGBoost
-        return by_xgboost
-    probes = forest.probes(booster.num_features())
-    expected = by_xgboost(probes)
-    found = forest.predict(probes)
-    if found.shape != expected.shape or not np.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE):
-        return by_xgboost
-    return forest.predict
+        pass
+    return partial(_by_xgboost, booster)
+
+
+def agrees(evaluate: Evaluate, booster: xgboost.Booster) -> bool:
+    """Whether it gives XGBoost's figures on values that the trees compare with."""
+    probes = _probes(booster)
+    expected, found = _by_xgboost(booster, probes), evaluate(probes)
+    return found.shape == expected.shape and np.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE)
+
+
+def _probes(booster: xgboost.Booster) -> Floats:
+    """(P, F) values of the booster's own conditions, so that many paths are taken."""
+    trees = json.loads(bytes(booster.save_raw("json")))["learner"]["gradient_booster"]["model"]["trees"]
+    pool = np.unique([0.0, *(value for tree in trees for value in tree["split_conditions"])])
+    chosen: Floats = (
+        np.random.default_rng(0).choice(pool, (_PROBES, booster.num_features())).astype(np.float32)
+    )
+    return chosen
+
+
+def _by_xgboost(booster: xgboost.Booster, rows: Floats) -> Floats:
+    raw = booster.inplace_predict(rows, validate_features=False)
+    return np.asarray(raw, dtype=np.float32).reshape(len(rows), -1)
 
 
 class Forest:
     """The trees of a booster with K outputs."""
 
-    def __init__(self, booster: xgboost.Booster) -> None:
-        """Lay out the booster's trees.
+    def __init__(self, learner: Mapping[str, Any]) -> None:
+        """Lay out the trees of a booster's `learner`, as its file has it.
 
         Raises:
             Unsupported: categorical splits, several outputs per tree, weighted trees, a link function, very
                 deep trees.
         """
-        learner = json.loads(bytes(booster.save_raw("json")))["learner"]
         kind, objective = learner["gradient_booster"]["name"], learner["objective"]["name"]
         if kind != "gbtree" or objective != "reg:squarederror":
             raise Unsupported(f"{kind} for {objective}")
@@ -76,10 +113,11 @@ class Forest:
         # In XGBoost 3.4.1, DART's trees are those of a gbtree with weights.
         if any(weight != 1.0 for weight in model.get("weight_drop", ())):
             raise Unsupported("weighted trees")
-        trees, outputs = model["trees"], np.array(model["tree_info"], dtype=np.intp)
-        for tree in trees:
+        outputs = np.array(model["tree_info"], dtype=np.intp)
+        for tree in model["trees"]:
             if any(tree["split_type"]) or int(tree["tree_param"]["size_leaf_vector"]) > 1:
                 raise Unsupported("categorical splits or several outputs per tree")
+        trees = [{name: np.asarray(tree[name]).tolist() for name in _OF_TREE} for tree in model["trees"]]
         depth = max(map(_depth, trees), default=0)
         if depth > MAX_DEPTH:
             raise Unsupported(f"trees of depth {depth}")
@@ -109,6 +147,11 @@ class Forest:
         self._feature: Indices = np.ascontiguousarray(questions["feature"])
         self._threshold: Floats = np.ascontiguousarray(questions["at"])[:, None]
         self._depth = depth
+
+    @classmethod
+    def of_booster(cls, booster: xgboost.Booster) -> Forest:
+        """The trees of a booster; raises as `Forest` does."""
+        return cls(json.loads(bytes(booster.save_raw("json")))["learner"])
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All of it as plain arrays, for `of_arrays`."""
@@ -173,12 +216,6 @@ class Forest:
             leaf += nodes[0]
         sums: Floats = np.add.reduceat(self._leaves.take(self._first_leaves + leaf), self._runs, axis=0).T
         return sums + self._base
-
-    def probes(self, features: int) -> Floats:
-        """Rows (P, F) of values that the trees compare with, so that many paths are taken."""
-        pool = np.append(self._threshold[np.isfinite(self._threshold)], np.float32(0.0))
-        chosen: Floats = np.random.default_rng(0).choice(pool, (_PROBES, features)).astype(np.float32)
-        return chosen
 
 
 def _nodes(tree: dict[str, Any]) -> Iterator[tuple[int, int, int]]:

@@ -18,16 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xgboost
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
 from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.priors import KnownModel
 from rb_litellm.predictors.reading.encoder import Encoder
 from rb_litellm.predictors.trained.blend import Blend
-from rb_litellm.predictors.trained.booster_file import check_booster
+from rb_litellm.predictors.trained.booster_file import read_booster
 from rb_litellm.predictors.trained.folder_files import FolderError, check_arrays, read_files, read_manifest
-from rb_litellm.predictors.trained.forest import evaluator
+from rb_litellm.predictors.trained.forest import Evaluate, evaluator
 
 FORMAT = 6
 CARD = "card.json"
@@ -46,9 +45,7 @@ class PredictorError(ValueError):
 class Predictor:
     """Quality and output length of the models it was trained on."""
 
-    def __init__(
-        self, meta: dict[str, Any], encoder: Encoder, booster: xgboost.Booster, version: str
-    ) -> None:
+    def __init__(self, meta: dict[str, Any], encoder: Encoder, evaluate: Evaluate, version: str) -> None:
         self.models: tuple[str, ...] = tuple(meta["models"])
         self.version = version
         self.known = tuple(
@@ -59,7 +56,7 @@ class Predictor:
         )
         self.length_constants: FloatArray = _matrix(meta["length_quantiles"], len(self.models))
         """(M, Q) quantiles of each model's lengths in the training data, NaN without any."""
-        self._evaluate = evaluator(booster)
+        self._evaluate = evaluate
         self._encoder = encoder
         self._blend = Blend.from_json(meta["blend"])
         self._outputs: IntArray = np.array(meta["outputs"], dtype=np.int64)
@@ -102,20 +99,17 @@ class Predictor:
                 )
             files = read_files(folder, manifest["files"], ("model.json", "encoder.npz", "booster.ubj"))
             meta = json.loads(files["model.json"])
-            check_booster(files["booster.ubj"])
-            booster = xgboost.Booster({"nthread": 1})
-            booster.load_model(bytearray(files["booster.ubj"]))
+            booster = files["booster.ubj"]
+            evaluate, features = evaluator(booster, read_booster(booster))
             check_arrays(files["encoder.npz"])
             encoder = Encoder.from_bytes(files["encoder.npz"])
-            if booster.num_features() != encoder.width:
+            if features != encoder.width:
                 raise _unusable(
-                    path,
-                    f"was trained on {booster.num_features()} features, here are {encoder.width}; "
-                    "train it again",
+                    path, f"was trained on {features} features, here are {encoder.width}; train it again"
                 )
             # The card holds the time that training took; the same trees are the same version.
             told_by = sorted((name, digest) for name, digest in manifest["files"].items() if name != CARD)
-            return cls(meta, encoder, booster, hashlib.sha256(json.dumps(told_by).encode()).hexdigest()[:12])
+            return cls(meta, encoder, evaluate, hashlib.sha256(json.dumps(told_by).encode()).hexdigest()[:12])
         except PredictorError:
             raise
         except FolderError as error:

@@ -136,7 +136,7 @@ def fit_default(
             for name in PromptReader.__slots__
             if name not in ("encoder", "evaluate", "_chance")
         },
-        **{f"tree_{name}": values for name, values in Forest(booster).arrays().items()},
+        **{f"tree_{name}": values for name, values in Forest.of_booster(booster).arrays().items()},
         "population_mean": population.mean,
         "population_covariance": population.covariance,
         "unit": np.array([*map(unit_of, range(len(KINDS)))]),

@@ -10,6 +10,8 @@ import xgboost
 
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray
 from rb_litellm.predictors.reading.lexicon import Floats
+from rb_litellm.predictors.trained.booster_file import read_booster
+from rb_litellm.predictors.trained.forest import agrees, evaluator
 
 ROUNDS = 60
 PATIENCE = 6
@@ -105,3 +107,18 @@ def softmax(scores: FloatArray) -> FloatArray:
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
     result: FloatArray = powers / powers.sum(axis=-1, keepdims=True)
     return result
+
+
+def file_of(booster: xgboost.Booster) -> bytes:
+    """The booster's file, which a proxy evaluates without XGBoost.
+
+    Raises:
+        RuntimeError: it would give other figures than XGBoost.
+    """
+    content = bytes(booster.save_raw("ubj"))
+    evaluate, _ = evaluator(content, read_booster(content))
+    if not agrees(evaluate, booster):
+        raise RuntimeError(
+            f"trees of XGBoost {xgboost.__version__} are evaluated otherwise than XGBoost does it"
+        )
+    return content

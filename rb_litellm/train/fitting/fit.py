@@ -25,7 +25,7 @@ from rb_litellm.train.figures.leave_one_task_out import (
     choose_recognised,
     left_out,
 )
-from rb_litellm.train.fitting.boosting import Trees, boost
+from rb_litellm.train.fitting.boosting import Trees, boost, file_of
 from rb_litellm.train.fitting.clusters import clusters
 from rb_litellm.train.fitting.prompt_features import MIN_SEEN, PromptFeatures
 from rb_litellm.train.fitting.targets import MAX_KINDS, RidgeModel, Targets, column_means
@@ -97,7 +97,7 @@ def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lam
     )
     blend = blend.but(recognised=choose_recognised(known, unseen_kinds))
     blend = keep_closer(blend, unseen, familiarity, targets.labels, targets.known)
-    return _fitted(data, targets, blend, encoder, bytes(booster.save_raw("ubj")), unseen, familiarity)
+    return _fitted(data, targets, blend, encoder, file_of(booster), unseen, familiarity)
 
 
 class _Steps:
