@@ -42,6 +42,18 @@ def test_chunks_change_nothing(given: list[bytes]) -> None:
         assert np.array_equal(getattr(whole, name), getattr(parts, name))
 
 
+@given(st.lists(st.integers(1, 200), min_size=2, max_size=8), st.integers(0, 2**32 - 1))
+def test_a_text_weighs_the_same_whatever_stands_beside_it(sizes: list[int], seed: int) -> None:
+    letters = np.random.default_rng(seed)
+    given = [bytes(letters.integers(97, 123, size).astype(np.uint8)) for size in sizes]
+    together = bags(given)
+    weights, familiarity = weigh(together, IDF)
+    for row, text in enumerate(given):
+        alone, known = weigh(bags([text]), IDF)
+        assert np.array_equal(weights[slice(*together.begins[row : row + 2])], alone)
+        assert familiarity[row] == known[0]
+
+
 @given(texts, st.integers(1, 4))
 def test_sums_are_those_of_the_table_whichever_way_they_are_taken(given: list[bytes], outputs: int) -> None:
     table = np.random.default_rng(1).normal(size=(WIDTH, outputs)).astype(np.float32)

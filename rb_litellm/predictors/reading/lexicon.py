@@ -96,10 +96,12 @@ def weigh(bag: Bags, idf: Floats) -> tuple[Floats, Floats]:
     begins = bag.begins
     seen = np.add.reduceat(rarity > 0.0, begins[:-1], dtype=np.float32)
     rarity *= _LOG.take(bag.count, mode="clip")
-    # A kind without entries gets the first square of the next one, and divides nothing by it.
+    # A kind without entries gets the first square of the next one, and divides nothing by it. The last kind
+    # ends before the 0 that stands behind all: with it the sum would be rounded in another order, and a
+    # prompt would weigh differently by what it stands beside.
     squares = np.zeros(rarity.size + 1, dtype=np.float32)
     np.multiply(rarity, rarity, out=squares[:-1])
-    power = np.add.reduceat(squares, bag.kinds[:-1])
+    power = np.add.reduceat(squares, bag.kinds)[:-1]
     rarity *= np.repeat(1.0 / np.sqrt(np.maximum(power, 1e-12)), bag.kinds[1:] - bag.kinds[:-1])
     return rarity, np.asarray(seen / (begins[1:] - begins[:-1]), dtype=np.float32)
 
