@@ -14,7 +14,7 @@ import numpy as np
 from rb_litellm.beliefs import Beliefs
 from rb_litellm.candidates import CandidateSet, CandidateSets
 from rb_litellm.core.decision.assign import Fleet, assign
-from rb_litellm.core.decision.batch import BatchRequest
+from rb_litellm.core.decision.batch import BatchRequest, Prices
 from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
 from rb_litellm.core.decision.sampling import CandidateSampling
@@ -201,7 +201,7 @@ class Balancer:
         fleet = Fleet(
             coefficients=self.beliefs.learner.coefficients.take(candidate_set.pace_rows),
             state=state,
-            prices=candidate_set.prices,
+            prices=self._prices(candidate_set),
             last_chosen_s=self._last_chosen[candidate_set.rows],
             slowdown=slowdown if float(slowdown[slowdown.argmax()]) > 1.0 else None,
             measured=self.beliefs.learner.measured[candidate_set.pace_rows]
@@ -257,6 +257,13 @@ class Balancer:
         slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]
         slower = self.beliefs.slowdown(candidate_set.rows, now)
         return slowdown if slower is None else slowdown * slower
+
+    def _prices(self, candidate_set: CandidateSet) -> Prices:
+        prices = candidate_set.prices
+        if prices.written_usd is None:
+            return prices
+        share = self.beliefs.cache_writes.share(candidate_set.pace_rows)
+        return prices if share is None else replace(prices, written_share=share)
 
     def _reach(self, rows: int) -> None:
         missing = rows - len(self._credit)

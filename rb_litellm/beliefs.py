@@ -22,6 +22,7 @@ from rb_litellm.core.latency.residuals import Residuals
 from rb_litellm.core.limits.availability import Availability
 from rb_litellm.core.limits.outages import Outages
 from rb_litellm.core.limits.quota import Quotas
+from rb_litellm.core.servers.cache_writes import CacheWrites
 from rb_litellm.core.servers.keeping import Keeping
 from rb_litellm.core.servers.queueing import as_served
 from rb_litellm.core.servers.slots import Slots
@@ -57,7 +58,9 @@ class Beliefs:
         """Measured against predicted latency of each tier, for P(latency <= limit)."""
         self.trials = Trials()
         self.keeping = Keeping()
-        """How much each engine keeps of what it was sent, by the learner's rows."""
+        """How much each engine keeps of what it was sent, by the learner's rows,"""
+        self.cache_writes = CacheWrites()
+        """and how much it writes into a cache for which it charges."""
         self.slots = Slots()
         """How many requests each server runs at once."""
         self.outages = Outages()
@@ -151,6 +154,7 @@ class Beliefs:
         if pace is None:
             pace = self.learner.add(deployment.tier, deployment.prior)
             self.keeping.add()
+            self.cache_writes.add()
             if all(engine):
                 self._engines[engine] = pace
         self._on_server.setdefault(server, set()).add(pace)
@@ -246,6 +250,7 @@ class Beliefs:
         served = outcome if outcome.first_token_learned else self._as_served(pace, outcome)
         if taught.times:
             self.keeping.told(pace, outcome)
+            self.cache_writes.told(pace, outcome)
         if served is not None:
             kept = served if outcome.first_token_learned else self._as_kept(pace, served)
             self.learner.observe(pace, kept)
