@@ -212,6 +212,7 @@ class Balancer:
             twins=candidate_set.twins,
             room=self._room(candidate_set, now),
         )
+        masks = self._without_short_windows(requests, masks, candidate_set)
         masks = self._without_outages(requests, masks, candidate_set, now)
         shares = [_shares(request, candidate_set) for request in requests]
         if any(its is not None for its in shares):
@@ -231,6 +232,20 @@ class Balancer:
             for r, request in enumerate(requests)
         ]
         return candidate_set, fleet, batch_requests, predicted
+
+    def _without_short_windows(
+        self, requests: Sequence[RoutingRequest], masks: Sequence[BoolArray], candidate_set: CandidateSet
+    ) -> Sequence[BoolArray]:
+        """The masks without deployments whose servers state a window that is too short for the request."""
+        windows = self.beliefs.windows
+        if not windows.any_stated:
+            return masks
+        found = []
+        for request, mask in zip(requests, masks, strict=True):
+            fits = windows.fits(candidate_set.rows, request.prompt) | candidate_set.window_told
+            left = mask if fits.all() else mask & fits
+            found.append(left if left.any() else mask)
+        return found
 
     def _without_outages(
         self,

@@ -22,6 +22,7 @@ from rb_litellm.core.latency.residuals import Residuals
 from rb_litellm.core.limits.availability import Availability
 from rb_litellm.core.limits.outages import Outages
 from rb_litellm.core.limits.quota import Quotas
+from rb_litellm.core.limits.windows import Windows
 from rb_litellm.core.servers.cache_writes import CacheWrites
 from rb_litellm.core.servers.keeping import Keeping
 from rb_litellm.core.servers.queueing import as_served
@@ -65,6 +66,8 @@ class Beliefs:
         """How many requests each server runs at once."""
         self.outages = Outages()
         """Which deployments answer nobody."""
+        self.windows = Windows()
+        """What fits into each, as their servers state it."""
         self._failing_elsewhere: Mapping[str, Sequence[Seen]] = {}
         self._availability = Availability()
         self._quotas = Quotas()
@@ -133,7 +136,7 @@ class Beliefs:
             row = len(self._names)
             self._pace_rows.append(self._pace_row(deployment))
             self._rows_by_identity[deployment.id, identity] = row
-            for its in (self.trials, self._availability, self._quotas):
+            for its in (self.trials, self._availability, self._quotas, self.windows):
                 its.add()
             self._names.append(learned_name(deployment.id, identity))
             self._adopt(row, deployment.id)
@@ -206,6 +209,13 @@ class Beliefs:
         for server in {self._reckoner.server(deployment) for deployment in deployments}:
             self.slots.stated(server, slots)
             self._run_at_once(server)
+
+    def stated_window(self, deployments: Iterable[str], tokens: int | None) -> None:
+        """The server of these deployments states its context window; None where it states none."""
+        for deployment in deployments:
+            row = self._rows.get(deployment)
+            if row is not None:
+                self.windows.stated(row, tokens)
 
     def first_token(self, outcome: Outcome) -> None:
         """Let the latency model learn from the first token of an attempt that is still open."""

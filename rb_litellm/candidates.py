@@ -53,6 +53,8 @@ class CandidateSet:
     """(N,) tier of each hosted one, -1 for others; None where no two hosted ones are of one tier."""
     everyone: BoolArray
     """(N,) True everywhere; shared by all requests that may use all candidates, so it is read-only."""
+    window_told: BoolArray
+    """(N,) whether the operator, or LiteLLM's map, tells the context window, so that LiteLLM keeps to it."""
     shares: Shares | None
     """None where nobody states any,"""
     capacity: Capacity | None
@@ -136,6 +138,7 @@ class CandidateSets:
             latency_errors=FleetResiduals.of(self._beliefs.residuals, tier_rows),
             twins=_twins(deployments, tier_rows),
             everyone=everyone,
+            window_told=np.array([d.context_window is not None for d in deployments], dtype=np.bool_),
             shares=shares_of(deployments),
             capacity=capacity_of(deployments),
         )
