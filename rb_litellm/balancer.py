@@ -14,7 +14,7 @@ import numpy as np
 from rb_litellm.beliefs import Beliefs
 from rb_litellm.candidates import CandidateSet, CandidateSets
 from rb_litellm.core.decision.assign import Fleet, assign
-from rb_litellm.core.decision.batch import BatchRequest
+from rb_litellm.core.decision.batch import BatchRequest, Prices
 from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
 from rb_litellm.core.decision.sampling import CandidateSampling
@@ -201,7 +201,7 @@ class Balancer:
         fleet = Fleet(
             coefficients=self.beliefs.learner.coefficients.take(candidate_set.pace_rows),
             state=state,
-            prices=candidate_set.prices,
+            prices=self._prices(candidate_set),
             last_chosen_s=self._last_chosen[candidate_set.rows],
             slowdown=slowdown if float(slowdown[slowdown.argmax()]) > 1.0 else None,
             measured=self.beliefs.learner.measured[candidate_set.pace_rows]
@@ -212,6 +212,7 @@ class Balancer:
             twins=candidate_set.twins,
             room=self._room(candidate_set, now),
         )
+        masks = self._without_short_windows(requests, masks, candidate_set)
         masks = self._without_outages(requests, masks, candidate_set, now)
         shares = [_shares(request, candidate_set) for request in requests]
         if any(its is not None for its in shares):
@@ -231,6 +232,20 @@ class Balancer:
             for r, request in enumerate(requests)
         ]
         return candidate_set, fleet, batch_requests, predicted
+
+    def _without_short_windows(
+        self, requests: Sequence[RoutingRequest], masks: Sequence[BoolArray], candidate_set: CandidateSet
+    ) -> Sequence[BoolArray]:
+        """The masks without deployments whose servers state a window that is too short for the request."""
+        windows = self.beliefs.windows
+        if not windows.any_stated:
+            return masks
+        found = []
+        for request, mask in zip(requests, masks, strict=True):
+            fits = windows.fits(candidate_set.rows, request.prompt) | candidate_set.window_told
+            left = mask if fits.all() else mask & fits
+            found.append(left if left.any() else mask)
+        return found
 
     def _without_outages(
         self,
@@ -257,6 +272,13 @@ class Balancer:
         slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]
         slower = self.beliefs.slowdown(candidate_set.rows, now)
         return slowdown if slower is None else slowdown * slower
+
+    def _prices(self, candidate_set: CandidateSet) -> Prices:
+        prices = candidate_set.prices
+        if prices.written_usd is None:
+            return prices
+        share = self.beliefs.cache_writes.share(candidate_set.pace_rows)
+        return prices if share is None else replace(prices, written_share=share)
 
     def _reach(self, rows: int) -> None:
         missing = rows - len(self._credit)

@@ -22,6 +22,8 @@ from rb_litellm.core.latency.residuals import Residuals
 from rb_litellm.core.limits.availability import Availability
 from rb_litellm.core.limits.outages import Outages
 from rb_litellm.core.limits.quota import Quotas
+from rb_litellm.core.limits.windows import Windows
+from rb_litellm.core.servers.cache_writes import CacheWrites
 from rb_litellm.core.servers.keeping import Keeping
 from rb_litellm.core.servers.queueing import as_served
 from rb_litellm.core.servers.slots import ALL, Slots
@@ -55,11 +57,15 @@ class Beliefs:
         """Measured against predicted latency of each tier, for P(latency <= limit)."""
         self.trials = Trials()
         self.keeping = Keeping()
-        """How much each engine keeps of what it was sent, by the learner's rows."""
+        """How much each engine keeps of what it was sent, by the learner's rows,"""
+        self.cache_writes = CacheWrites()
+        """and how much it writes into a cache for which it charges."""
         self.slots = Slots()
         """How many requests each server runs at once."""
         self.outages = Outages()
         """Which deployments answer nobody."""
+        self.windows = Windows()
+        """What fits into each, as their servers state it."""
         self._failing_elsewhere: Mapping[str, Sequence[Seen]] = {}
         self._availability = Availability()
         self._quotas = Quotas()
@@ -128,7 +134,7 @@ class Beliefs:
             row = len(self._names)
             self._pace_rows.append(self._pace_row(deployment))
             self._rows_by_identity[deployment.id, identity] = row
-            for its in (self.trials, self._availability, self._quotas):
+            for its in (self.trials, self._availability, self._quotas, self.windows):
                 its.add()
             self._names.append(learned_name(deployment.id, identity))
             self._adopt(row, deployment.id)
@@ -149,6 +155,7 @@ class Beliefs:
         if pace is None:
             pace = self.learner.add(deployment.tier, deployment.prior)
             self.keeping.add()
+            self.cache_writes.add()
             if all(engine):
                 self._engines[engine] = pace
         self._on_server.setdefault(server, set()).add(pace)
@@ -201,6 +208,13 @@ class Beliefs:
             self.slots.stated(server, slots)
             self._run_at_once(server)
 
+    def stated_window(self, deployments: Iterable[str], tokens: int | None) -> None:
+        """The server of these deployments states its context window; None where it states none."""
+        for deployment in deployments:
+            row = self._rows.get(deployment)
+            if row is not None:
+                self.windows.stated(row, tokens)
+
     def first_token(self, outcome: Outcome) -> None:
         """Let the latency model learn from the first token of an attempt that is still open."""
         row = self._rows.get(outcome.deployment)
@@ -244,6 +258,7 @@ class Beliefs:
         served = outcome if outcome.first_token_learned else self._as_served(pace, outcome)
         if taught.times:
             self.keeping.told(pace, outcome)
+            self.cache_writes.told(pace, outcome)
         if served is not None:
             kept = served if outcome.first_token_learned else self._as_kept(pace, served)
             self.learner.observe(pace, kept)

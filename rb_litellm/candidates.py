@@ -53,6 +53,8 @@ class CandidateSet:
     """(N,) tier of each hosted one, -1 for others; None where no two hosted ones are of one tier."""
     everyone: BoolArray
     """(N,) True everywhere; shared by all requests that may use all candidates, so it is read-only."""
+    window_told: BoolArray
+    """(N,) whether the operator, or LiteLLM's map, tells the context window, so that LiteLLM keeps to it."""
     shares: Shares | None
     """None where nobody states any,"""
     capacity: Capacity | None
@@ -130,11 +132,13 @@ class CandidateSets:
                 _with_median(input_usd),
                 _with_median(output_usd),
                 None if price_known.all() else price_known,
-                _cached_prices(deployments),
+                _own_prices(deployments, [d.cached_usd_per_token for d in deployments]),
+                _own_prices(deployments, [d.written_usd_per_token for d in deployments]),
             ),
             latency_errors=FleetResiduals.of(self._beliefs.residuals, tier_rows),
             twins=_twins(deployments, tier_rows),
             everyone=everyone,
+            window_told=np.array([d.context_window is not None for d in deployments], dtype=np.bool_),
             shares=shares_of(deployments),
             capacity=capacity_of(deployments),
         )
@@ -165,13 +169,13 @@ def _twins(deployments: Sequence[Deployment], tier_rows: IntArray) -> IntArray |
     return np.where(hosted & np.isin(tier_rows, tiers[counts > 1]), tier_rows, -1)
 
 
-def _cached_prices(deployments: Sequence[Deployment]) -> FloatArray | None:
-    """(N,) prices of a cached token; None where nobody has one of its own."""
-    cached = np.array([d.cached_usd_per_token for d in deployments])
-    if np.isnan(cached).all():
+def _own_prices(deployments: Sequence[Deployment], of_some: Sequence[float]) -> FloatArray | None:
+    """(N,) prices of a cached token, or one that is written, by those of some; None where nobody has any."""
+    prices = np.array(of_some)
+    if np.isnan(prices).all():
         return None
     plain = np.array([d.input_usd_per_token for d in deployments])
-    return np.where(np.isnan(cached), np.nan_to_num(plain), cached)
+    return np.where(np.isnan(prices), np.nan_to_num(plain), prices)
 
 
 def _with_median(prices: FloatArray) -> FloatArray:

@@ -187,6 +187,44 @@ def test_the_clients_limit_caps_the_expected_length():
     assert predicted.output_tokens == 5.0
 
 
+LONG = Prompt(text="...", input_tokens=5_000)
+
+
+def with_window(*deployments, tokens=4_096):
+    """A bench on which the server of the first, which everybody would choose, states this window."""
+    bench = Bench()
+    bench.decide(request(*deployments))
+    bench.balancer.beliefs.stated_window([deployments[0].id], tokens)
+    return bench
+
+
+def test_what_does_not_fit_into_a_stated_context_window_is_not_sent_there():
+    short, other = deployment("short", price=1e-7), deployment("other", price=1e-5)
+    bench = with_window(short, other)
+    assert chosen(bench.decide(request(short, other, weights=COST))) == ["short"]
+    assert chosen(bench.decide(request(short, other, weights=COST, prompt=LONG))) == ["other"]
+    full = PROMPT._replace(max_tokens=4_096)
+    assert chosen(bench.decide(request(short, other, weights=COST, prompt=full))) == ["other"]
+
+
+def test_what_fits_nowhere_goes_where_it_went():
+    short = deployment("short")
+    assert chosen(with_window(short).decide(request(short, prompt=LONG))) == ["short"]
+
+
+def test_a_window_that_the_operator_tells_is_litellms_to_keep():
+    told, other = deployment("told", price=1e-7, context_window=32_768), deployment("other", price=1e-5)
+    bench = with_window(told, other)
+    assert chosen(bench.decide(request(told, other, weights=COST, prompt=LONG))) == ["told"]
+
+
+def test_a_server_that_states_no_window_any_more_gets_long_prompts_again():
+    short, other = deployment("short", price=1e-7), deployment("other", price=1e-5)
+    bench = with_window(short, other)
+    bench.balancer.beliefs.stated_window(["short", "unknown"], None)
+    assert chosen(bench.decide(request(short, other, weights=COST, prompt=LONG))) == ["short"]
+
+
 def outcome(id, tpot):
     return Outcome(
         deployment=id,

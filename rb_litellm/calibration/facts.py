@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rb_litellm.state.server_facts import stated_slots
+from rb_litellm.state.server_facts import stated_slots, stated_window
 from rb_litellm.state.server_metrics import MetricsError, read_metrics
 
 PATHS = ("props", "get_server_info", "metrics")
@@ -44,7 +44,7 @@ def facts_of(told: Mapping[str, str]) -> Facts:
         kv_tokens = per_slot * int(slots)
     return Facts(
         slots=None if slots is None else int(slots),
-        context_window=per_slot or whole(info.get("context_length")),
+        context_window=stated_window(told.get("props", "")) or stated_window(told.get("get_server_info", "")),
         kv_tokens=kv_tokens or sum(_blocks(told.get("metrics", ""))) or None,
         running=_running(told.get("metrics", "")),
     )

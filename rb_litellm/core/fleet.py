@@ -30,6 +30,8 @@ class Deployment:
     """NaN where it is unknown."""
     cached_usd_per_token: float = math.nan
     """Of input tokens that are cached; NaN where they cost as much as any other."""
+    written_usd_per_token: float = math.nan
+    """Of input tokens that are written into the cache; NaN where they cost as much as any other."""
     quality: float | None = None
     """Mean answer quality as configured, for models that the predictor does not know."""
     output_tokens: float | None = None

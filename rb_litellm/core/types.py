@@ -155,6 +155,8 @@ class Outcome:
     """and by how many `input_tokens` are fewer for that."""
     cached_tokens: int | None = None
     """Tokens that the server says it had cached; None where it does not say."""
+    written_tokens: int | None = None
+    """Tokens that it says it wrote into its cache; None where it does not say."""
     choices: int = 1
     """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
     limited: bool = False

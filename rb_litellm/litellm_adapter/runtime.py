@@ -217,8 +217,9 @@ class Runtime:
             self.failed("day spend", error)
 
     def _told(self, deployments: Sequence[str], server: ServerStatus) -> None:
-        """A server has told its load or its slots."""
+        """A server has told its load, its slots or its context window."""
         with self.lock:
+            self.balancer.beliefs.stated_window(deployments, server.window)
             if server.slots is not None:
                 self.balancer.beliefs.stated_slots(deployments, server.slots)
             if (load := server.load) is not None:

@@ -19,7 +19,7 @@ from time import monotonic
 from rb_litellm.redaction import one_line, shown_address, without_secrets
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.reckoning import Reckoner
-from rb_litellm.state.server_facts import facts_url, stated_slots
+from rb_litellm.state.server_facts import facts_url, stated_slots, stated_window
 from rb_litellm.state.server_metrics import MetricsError, ServerLoad, read_metrics
 
 MAX_SERVERS = 2_048
@@ -48,6 +48,8 @@ class ServerStatus:
     """When it reported that; monotonic seconds."""
     slots: float | None = None
     """Requests at once, as it states them."""
+    window: int | None = None
+    """Tokens of prompt and answer together, as it states them."""
     failures: int = 0
     """Failures in a row."""
     asked_s: float = -math.inf
@@ -174,11 +176,13 @@ class Scraper:
             return
         server.asked_s = self._clock()
         with contextlib.suppress(Exception):
-            server.slots = stated_slots(await asyncio.wait_for(self._fetch(where), _TIMEOUT_S))
+            told = await asyncio.wait_for(self._fetch(where), _TIMEOUT_S)
+            server.slots, server.window = stated_slots(told), stated_window(told)
 
     def _failed(self, server: ServerStatus, error: Exception) -> None:
         server.failures += 1
-        server.load = None
+        # When it is there again, it may be another server.
+        server.load = server.window = None
         server.error = one_line(without_secrets(f"{type(error).__name__}: {error}".rstrip(": ")))
         pause = min(self._interval_s * 2.0 ** min(server.failures, 10), MAX_BACKOFF_S)
         server.due_s = self._clock() + pause * self._random.uniform(0.8, 1.0)

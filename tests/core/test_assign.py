@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.decision.assign import Fleet, assign
-from rb_litellm.core.decision.batch import BatchRequest, Prices, longest_first
+from rb_litellm.core.decision.batch import BatchRequest, Prices, longest_first, prescore
 from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.exploration import ExplorationRule
 from rb_litellm.core.decision.sampling import CandidateSampling
@@ -310,6 +310,32 @@ class TestAffinity:
         of.prices = Prices(np.full(2, 1e-6), np.full(2, 1e-6), None, np.array([1e-7, 1e-6]))
         its = assign([asked] * batch, of, 0.0, Random(0))[0].breakdown.predictions.cost_usd
         assert its.tolist() == pytest.approx([200e-6 + 800e-7, 1000e-6])
+
+    @pytest.mark.parametrize("batch", [1, 2])
+    def test_what_is_written_into_a_cache_costs_its_own_price_too(self, batch):
+        asked = replace(request(2, input_tokens=1000.0), cached_prefix=self.cached(800, 0))
+        asked.output_tokens = np.zeros(2)
+        of = fleet(2)
+        of.prices = Prices(
+            np.full(2, 1e-6),
+            np.full(2, 1e-6),
+            None,
+            np.array([1e-7, 1e-7]),
+            np.full(2, 1.25e-6),
+            np.full(2, 0.5),
+        )
+        its = assign([asked] * batch, of, 0.0, Random(0))[0].breakdown.predictions.cost_usd
+        there, elsewhere = 800e-7 + 100e-6 + 100 * 1.25e-6, 500e-6 + 500 * 1.25e-6
+        assert its.tolist() == pytest.approx([there, elsewhere])
+
+    def test_a_budget_holds_if_all_of_the_prompt_is_written(self):
+        budget = Budget(2_000e-6, 1_000.0)
+        asked = replace(request(2, input_tokens=1000.0), limits=Limits(budget=budget))
+        of = replace(fleet(2), latency_errors=LogUniform())
+        share = np.array([0.1, 0.0])
+        of.prices = Prices(np.full(2, 1e-6), np.full(2, 1e-6), None, None, np.full(2, 1.5e-6), share)
+        (payable,) = [its.payable for its in prescore([asked], of.prices)]
+        assert payable.tokens.tolist() == [500.0, 1000.0]
 
     def test_a_cached_prefix_decides_among_equals(self):
         asked = replace(request(3, input_tokens=1000.0), cached_prefix=self.cached(0, 900, 0))

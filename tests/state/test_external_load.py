@@ -144,7 +144,7 @@ async def test_deployments_on_one_server_share_its_external_load(fleet):
     fleet.open("a", 3)
     fleet.open("twin", 1)
     await fleet.scraper.step()
-    assert fleet.asked == ["http://a/metrics"]
+    assert fleet.asked.count("http://a/metrics") == 1
     assert fleet.in_flight() == [3 + 4, 1 + 4]
 
 
@@ -214,6 +214,17 @@ async def test_slots_that_a_server_states_are_asked_for_now_and_then(fleet):
     assert fleet.told[-1][2] == 8
 
 
+async def test_the_window_that_a_server_states_is_told_and_forgotten_with_it(fleet):
+    fleet.targets = {"a": "http://a/metrics"}
+    fleet.answers["http://a/v1/models"] = '{"data": [{"id": "m", "max_model_len": 4096}]}'
+    await fleet.scraper.step()
+    (server,) = fleet.scraper.status()
+    assert (server.window, server.slots) == (4096, None)
+    fleet.now, fleet.answers["http://a/metrics"] = 10.0, OSError("refused")
+    await fleet.scraper.step()
+    assert server.window is None
+
+
 class NotImplementedStatus(Exception):
     """As an HTTP client raises it."""
 
@@ -237,5 +248,5 @@ async def test_a_server_that_answers_a_request_is_read_again_at_once(fleet):
     asked = len(fleet.asked)
     fleet.scraper.answered("a")
     await fleet.scraper.step()
-    assert len(fleet.asked) == asked + 1
+    assert fleet.asked[asked] == "http://a/metrics"
     assert fleet.scraper.status()[0].load == read_metrics(VLLM)

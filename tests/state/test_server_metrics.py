@@ -2,7 +2,7 @@
 
 import pytest
 
-from rb_litellm.state.server_facts import facts_url, stated_slots
+from rb_litellm.state.server_facts import facts_url, stated_slots, stated_window
 from rb_litellm.state.server_metrics import MetricsError, ServerLoad, read_metrics
 
 LLAMA = """\
@@ -89,8 +89,30 @@ def test_stated_slots_are_found(told, slots):
     assert stated_slots(told) == slots
 
 
+@pytest.mark.parametrize(
+    ("told", "window"),
+    [
+        ('{"data": [{"id": "m", "max_model_len": 32768}]}', 32_768),
+        ('{"data": [{"id": "m", "max_model_len": 32768}, {"id": "lora", "max_model_len": null}]}', 32_768),
+        ('{"data": [{"id": "m", "max_model_len": 32768}, {"id": "n", "max_model_len": 4096}]}', None),
+        ('{"data": [{"id": "m"}, 3]}', None),
+        ('{"data": "m"}', None),
+        ('{"total_slots": 4, "default_generation_settings": {"n_ctx": 4096}}', 4_096),
+        ('{"context_length": 8192, "max_running_requests": 8}', 8_192),
+        ('{"context_length": true}', None),
+        ('{"context_length": -1}', None),
+        ('{"context_length": 1e300}', None),
+        ("[]", None),
+        ("no", None),
+    ],
+)
+def test_stated_windows_are_found(told, window):
+    assert stated_window(told) == window
+
+
 def test_facts_are_beside_the_metrics():
     assert facts_url("http://gpu:8080/metrics", "llama.cpp") == "http://gpu:8080/props"
     assert facts_url("http://gpu:8080/metrics", "") == "http://gpu:8080/props"
-    assert facts_url("http://gpu:8080/metrics", "vLLM") is None
+    assert facts_url("http://gpu:8080/metrics", "vLLM") == "http://gpu:8080/v1/models"
+    assert facts_url("http://gpu:8080/metrics", "TGI") is None
     assert facts_url("http://gpu:9090/elsewhere", "llama.cpp") is None

@@ -58,13 +58,32 @@ class Prices:
     """False where the prices above are guesses; a request with a budget does not go there."""
     cached_usd: FloatArray | None = None
     """Of an input token that is cached; None where all cost as much as any other."""
+    written_usd: FloatArray | None = None
+    """Of an input token that is written into the cache; None where all cost as much as any other."""
+    written_share: FloatArray | None = None
+    """Of the input tokens that are not cached, how many are written; None where none are."""
 
     def discount(self, request: BatchRequest) -> FloatArray | None:
-        """(N,) USD by which a request is cheaper for what is cached of it; None for nothing."""
-        if self.cached_usd is None or request.cached_prefix is None:
+        """(N,) USD by which a request is cheaper for what is cached of it, less what the writing of the rest
+        adds; None for nothing."""
+        if request.cached_prefix is None:
             return None
         cached = np.minimum(request.cached_prefix.cached_tokens, request.input_tokens)
-        return cached * (self.input_usd - self.cached_usd)
+        saved = None if self.cached_usd is None else cached * (self.input_usd - self.cached_usd)
+        if self.written_usd is None or self.written_share is None:
+            return saved
+        written = self.written_share * (request.input_tokens - cached)
+        added: FloatArray = written * (self.written_usd - self.input_usd)
+        return -added if saved is None else saved - added
+
+    @property
+    def most_input_usd(self) -> FloatArray:
+        """(N,) USD that an input token costs at most."""
+        if self.written_usd is None or self.written_share is None:
+            return self.input_usd
+        return np.where(
+            self.written_share > 0.0, np.maximum(self.input_usd, self.written_usd), self.input_usd
+        )
 
 
 @dataclass(slots=True)
@@ -140,7 +159,7 @@ def _check_static_limits(
     limits = [prescored.request.limits or _UNLIMITED for prescored in its]
     budgets = {r: asked.budget for r, asked in enumerate(limits) if asked.budget is not None}
     if budgets:
-        found = payable([*budgets.values()], prices.input_usd, prices.output_usd, prices.known)
+        found = payable([*budgets.values()], prices.most_input_usd, prices.output_usd, prices.known)
         for r, pays in zip(budgets, found, strict=True):
             its[r].payable = pays
     for prescored, asked, worst, dearest in zip(its, limits, least_quality, most_usd, strict=True):

@@ -44,6 +44,8 @@ class Usage(NamedTuple):
     """Of its tokens, those that it thought and may not have shown."""
     cached_tokens: int | None = None
     """Of its input tokens, those that the server had cached; None where it does not say."""
+    written_tokens: int | None = None
+    """Of its input tokens, those that the server wrote into its cache; None where it does not say."""
     limited: bool = False
     """A limit on its tokens ended it."""
     answer_id: str = ""
@@ -402,7 +404,11 @@ def _as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, u
     if not usage.timed or usage.estimated:
         outcome = replace(outcome, timed=outcome.timed and usage.timed, estimated=usage.estimated)
     outcome = replace(
-        outcome, cached_tokens=usage.cached_tokens, limited=usage.limited, answer_id=usage.answer_id
+        outcome,
+        cached_tokens=usage.cached_tokens,
+        written_tokens=usage.written_tokens,
+        limited=usage.limited,
+        answer_id=usage.answer_id,
     )
     each = output_tokens if outcome.choices == 1 else round(output_tokens / outcome.choices)
     result = measured(outcome, each, cost_usd)

@@ -30,6 +30,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
     is_receipt,
     output_tokens,
     reasoning_tokens,
+    written_tokens,
 )
 from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.request.planner import planner_for
@@ -261,6 +262,7 @@ def _usage(response: Any) -> tuple[int | None, Usage]:
     return tokens, Usage(
         reasoning_tokens=reasoning_tokens(response),
         cached_tokens=cached_tokens(response),
+        written_tokens=written_tokens(response),
         limited=ended_at_limit(response),
         answer_id=answer_id(response),
     )

@@ -39,10 +39,15 @@ def cached_tokens(response: object) -> int | None:
     """Input tokens that the server had cached, by OpenAI's or Anthropic's fields; None if it does not say."""
     usage = _get(response, "usage")
     told = [_get(_get(usage, name), "cached_tokens") for name in _INPUT_DETAILS]
-    for value in (*told, _get(usage, "cache_read_input_tokens")):
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-    return None
+    return _first_count(*told, _get(usage, "cache_read_input_tokens"))
+
+
+def written_tokens(response: object) -> int | None:
+    """Input tokens that the server wrote into its cache, by Anthropic's field or LiteLLM's; None if it does
+    not say."""
+    usage = _get(response, "usage")
+    told = [_get(_get(usage, name), "cache_write_tokens") for name in _INPUT_DETAILS]
+    return _first_count(_get(usage, "cache_creation_input_tokens"), *told)
 
 
 def answer_id(response: object) -> str:
@@ -87,6 +92,13 @@ def _texts(response: object) -> Iterator[str]:
 def hidden(response: object) -> Callable[[str], Any]:
     """A field of LiteLLM's `_hidden_params` by name (model_id, response_cost, cache_hit, ...), or None."""
     return partial(_get, _get(response, "_hidden_params"))
+
+
+def _first_count(*values: object) -> int | None:
+    for value in values:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None
 
 
 def _get(holder: object, name: str) -> Any:

@@ -141,6 +141,7 @@ class Status:
                 "url": server.url,
                 "load": None if server.load is None else asdict(server.load),
                 "slots": server.slots,
+                "context_window": server.window,
                 "age_s": None if server.updated_s is None else round(now - server.updated_s, 1),
                 "failures": server.failures,
                 "error": server.error,

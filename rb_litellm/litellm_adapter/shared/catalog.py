@@ -179,6 +179,8 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         output_usd_per_token=output_price,
         address=_address(params),
         cached_usd_per_token=_price("cache_read_input_token_cost", params, info, mapped),
+        # LiteLLM's map has 0 where a provider has no such price.
+        written_usd_per_token=_price("cache_creation_input_token_cost", params, info, mapped) or math.nan,
         context_window=_int(info.get("max_input_tokens") or mapped.get("max_input_tokens")),
         base_model=str(info["base_model"]) if info.get("base_model") else None,
         like=settings.like,

@@ -10,6 +10,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
     ended_at_limit,
     hidden,
     output_tokens,
+    written_tokens,
 )
 
 
@@ -57,6 +58,19 @@ def test_litellms_own_notes_on_a_response_are_read():
 def test_what_was_cached_of_a_prompt_is_read_from_usage(usage, cached):
     """It was read nowhere."""
     assert cached_tokens({"usage": usage}) == cached
+
+
+@pytest.mark.parametrize(
+    ("usage", "written"),
+    [
+        ({"input_tokens": 7, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 1728}, 1728),
+        ({"prompt_tokens": 1735, "prompt_tokens_details": {"cache_write_tokens": 1728}}, 1728),
+        ({"prompt_tokens": 1735, "prompt_tokens_details": {"cached_tokens": 3}}, None),
+        ({"cache_creation_input_tokens": -1}, None),
+    ],
+)
+def test_what_was_written_into_a_cache_is_read_from_usage(usage, written):
+    assert written_tokens({"usage": usage}) == written
 
 
 @pytest.mark.parametrize(

@@ -179,3 +179,13 @@ def test_no_entry_with_an_id_is_refused(params, info):
 @pytest.mark.parametrize("base", ["http://[::1", "not a url", "", "https://", "://", "http://[x]/"])
 def test_an_address_that_is_none_is_no_obstacle(base):
     assert read(api_base=base).id == "d1"
+
+
+@pytest.mark.parametrize(("price", "known"), [(1.25e-6, True), (0.0, False), (None, False)])
+def test_the_price_of_writing_into_a_cache_is_read_and_a_zero_is_none(price, known):
+    params = {"input_cost_per_token": 1e-6, "output_cost_per_token": 5e-6}
+    if price is not None:
+        params["cache_creation_input_token_cost"] = price
+    found = read(**params)
+    assert (found.written_usd_per_token == price) is known
+    assert math.isnan(found.written_usd_per_token) is not known
