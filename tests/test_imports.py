@@ -43,6 +43,7 @@ ROOMS = (
     {"lifecycle"},
     {"worker"},
     {"fallback"},
+    {"held"},
     {"strategy"},
     {"hosts"},
     {"proxy"},

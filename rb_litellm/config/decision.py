@@ -1,4 +1,4 @@
-"""What a decision goes by beside its weights: prices, limits, admission, affinity, exploration."""
+"""What a decision goes by beside its weights: prices, limits, admission, holding, affinity, exploration."""
 
 from __future__ import annotations
 
@@ -98,6 +98,21 @@ class AdmissionSettings(Settings):
         number = priority if isinstance(priority, int) and not isinstance(priority, bool) else None
         levels = [(entry.priority, entry.max_wait_s) for entry in self.by_priority]
         return wait_limit(self.max_wait_s, levels, number)
+
+
+class HoldSettings(Settings):
+    """Holding: a request that would be refused for the present load waits in the proxy for a while."""
+
+    max_wait_s: float = Field(default=10.0, gt=0.0, le=600.0, description="The longest that one waits.")
+    max_requests: int = Field(
+        default=100,
+        ge=1,
+        le=2_000,
+        description="Held at once, over all workers, of which each has its share.",
+    )
+    fair_by: Literal["key", "team"] = Field(
+        default="key", description="Whose requests share what becomes free, by tokens."
+    )
 
 
 class AffinitySettings(Settings):

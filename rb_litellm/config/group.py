@@ -11,6 +11,7 @@ from rb_litellm.config.decision import (
     AdmissionSettings,
     AffinitySettings,
     ExplorationSettings,
+    HoldSettings,
     PriceSettings,
     SloSettings,
     TargetSettings,
@@ -70,6 +71,10 @@ class RouteBalanceSettings(Settings):
     slo: SloSettings = SloSettings()
     max_cost_usd: Usd | None = Field(default=None, description="The most that one request may cost.")
     admission: AdmissionSettings | None = None
+    hold: HoldSettings | None = Field(
+        default=None,
+        description="Wait in the proxy where admission or a strict limit would refuse for the present load.",
+    )
     affinity: AffinitySettings | None = None
     exploration: ExplorationSettings = ExplorationSettings()
     overrides: OverrideSettings = OverrideSettings()

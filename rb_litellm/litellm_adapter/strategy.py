@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
@@ -19,23 +19,24 @@ from rb_litellm.balancer import Assignment, RoutingRequest
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.controls import Level, Plan, Planner
 from rb_litellm.core.decision.breakdown import Refusal
-from rb_litellm.core.decision.scoring import Objective
-from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.limits.admission import Admission
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.targets.landing import landed, shift
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.fallback import fewest_open
+from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.access import permitted
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.budget import Allowance, allowance_of, clamp
+from rb_litellm.litellm_adapter.request.budget import allowance_of, clamp
 from rb_litellm.litellm_adapter.request.caller import caller_of, is_admin, owner_of, owner_of_key
 from rb_litellm.litellm_adapter.request.controls import given_to
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
+from rb_litellm.litellm_adapter.request.holding import HoldEnded
 from rb_litellm.litellm_adapter.request.key_weights import of_key
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
+from rb_litellm.litellm_adapter.request.pending import Entry, PendingRequest
 from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
-from rb_litellm.litellm_adapter.request.refusals import error_for
+from rb_litellm.litellm_adapter.request.refusals import error_for, error_of_hold
 from rb_litellm.litellm_adapter.shared.exchange.target_share import Steered, words
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
 from rb_litellm.litellm_adapter.worker import Worker, worker
@@ -44,35 +45,8 @@ from rb_litellm.predictors.trained.model import PredictorError
 
 _log = logging.getLogger("rb_litellm")
 
-Entry = dict[str, Any]
-"""One deployment as LiteLLM holds it: model_name, litellm_params, model_info."""
-
-
 _Asked = tuple[Arrival, Sequence[Entry], Any, Any, dict[str, Any] | None]
 """A request as it comes: its arrival, the healthy deployments, messages, input and keyword arguments."""
-
-
-@dataclass(slots=True)
-class PendingRequest:
-    """One request that waits for its decision."""
-
-    prompt: Prompt
-    """Its tokens are counted when it is decided, together with those of the others."""
-    candidates: tuple[Deployment, ...]
-    objective: Objective
-    limits: Limits | None
-    """But for the budget, which depends on the tokens of the prompt,"""
-    allowance: Allowance | None
-    """and comes of this."""
-    entries: Sequence[Entry]
-    steered: Steered | None
-    """What steers its weights; None without targets."""
-    spender: str | None
-    """On whose day's dollars its cost counts; None where none are set."""
-    arrival: Arrival
-    request_kwargs: dict[str, Any] | None
-    responses: bool
-    """Whether it is a request of the Responses API, or of embeddings."""
 
 
 class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
@@ -99,6 +73,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._batcher: MicroBatcher[_Asked, PendingRequest, Entry | Refusal] = MicroBatcher(
             lambda asked: self._pending(*asked), self._decide
         )
+        self._hold = None if settings.hold is None else Hold(router, settings.hold, worker)
 
     async def select(
         self,
@@ -125,7 +100,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         try:
             self._worker.keep_started()
             arrival.call_id = self._accounting.call_id(request_kwargs)
-            placed = await self._batcher.submit((arrival, healthy, messages, input, request_kwargs))
+            placed = await self._placed((arrival, healthy, messages, input, request_kwargs))
         except Exception as error:  # noqa: BLE001  the request is routed all the same
             placed = fewest_open(self._worker, arrival, healthy, error)
         return self._entry(placed, arrival, request_kwargs)
@@ -184,11 +159,34 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001  whoever only watches must not be in the way
             self._runtime.failed("shadow", error)
 
+    async def _placed(self, asked: _Asked) -> Entry | Refusal | HoldEnded:
+        hold = self._hold
+        if hold is None:
+            return await self._batcher.submit(asked)
+        arrival, refused = asked[0], None
+        if not (hold.others_wait(arrival) and self._pending(*asked).admitted):
+            placed = await self._batcher.submit(asked)
+            if not (isinstance(placed, Refusal) and hold.helps(placed)):
+                return placed
+            refused = placed
+        try:
+            return await hold.until_placed(self._pending(*asked), self._decide, refused)
+        except Exception as error:  # noqa: BLE001  as without it
+            self._runtime.failed("hold", error)
+        return await self._batcher.submit(asked) if refused is None else refused
+
     def _entry(
-        self, placed: Entry | Refusal, arrival: Arrival, request_kwargs: dict[str, Any] | None
+        self,
+        placed: Entry | Refusal | HoldEnded,
+        arrival: Arrival,
+        request_kwargs: dict[str, Any] | None,
     ) -> Entry:
         if isinstance(placed, Refusal):
+            self._runtime.counters.refusals[placed.reason] += 1
             raise error_for(placed, arrival.requested)
+        if isinstance(placed, HoldEnded):
+            self._runtime.counters.refusals["hold"] += 1
+            raise error_of_hold(placed, arrival.requested)
         self._accounting.publisher.tell_litellm(arrival, request_kwargs)
         return placed
 
@@ -266,6 +264,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             arrival=arrival,
             request_kwargs=request_kwargs,
             responses=responses,
+            priority=plan.priority or 0,
         )
 
     def _steered(self, plan: Plan, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> Steered:
@@ -326,7 +325,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 prompt,
                 t.candidates,
                 t.objective,
-                _limits(t, prompt),
+                t.limits_of(prompt),
                 self._affinity,
                 self._exploration,
                 t.arrival.key_weights,
@@ -338,7 +337,6 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self, pending: PendingRequest, placed: Assignment | Refusal, predictor: str | None, now: float
     ) -> Entry | Refusal:
         if isinstance(placed, Refusal):
-            self._runtime.counters.refusals[placed.reason] += 1
             return placed
         self._hold_budget(pending, placed)
         chosen = pending.entries[pending.candidates.index(placed.deployment)]
@@ -358,14 +356,6 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             pending.arrival.max_tokens = clamp(
                 pending.request_kwargs, affordable, pending.responses, allowance.answers
             )
-
-
-def _limits(pending: PendingRequest, prompt: Prompt) -> Limits | None:
-    """The ticket's limits, with the budget of its prompt as counted."""
-    limits, allowance = pending.limits, pending.allowance
-    if limits is None or allowance is None:
-        return limits
-    return Limits(limits.slo, allowance.budget(prompt.input_tokens), limits.admission)
 
 
 def check_settings(args: Mapping[str, Any] | None, where: str) -> list[str]:

@@ -18,6 +18,7 @@ from rb_litellm.config import RouteBalanceSettings
 from rb_litellm.litellm_adapter.hosts import host
 from rb_litellm.litellm_adapter.lifecycle.accounting import EXPIRE_EVERY_S, Accounting
 from rb_litellm.litellm_adapter.lifecycle.callbacks import Lifecycle
+from rb_litellm.litellm_adapter.request.holding import Holding
 from rb_litellm.litellm_adapter.runtime import Runtime
 from rb_litellm.litellm_adapter.shared.upkeep.gc_tuning import GcTuning
 from rb_litellm.litellm_adapter.shared.upkeep.throttle import Throttle
@@ -39,8 +40,11 @@ class Worker:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, random: Random | None = None) -> None:
         self.runtime = Runtime(clock, random)
+        self.holding = Holding(clock, self.runtime.failed)
         self.accounting = Accounting(
-            self.runtime, lambda kwargs, decision: host.current().record_decision(kwargs, decision)
+            self.runtime,
+            lambda kwargs, decision: host.current().record_decision(kwargs, decision),
+            self.holding.freed,
         )
         self.callbacks = Lifecycle(self.accounting, self.runtime)
         self._gc_tuning = GcTuning()

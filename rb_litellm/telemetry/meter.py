@@ -89,6 +89,10 @@ class WorkerFigures:
     litellm: str = ""
     loop_held: Sequence[tuple[str, float]] = ()
     """Since last told: parts of ours, and seconds for which a piece of work held the event loop."""
+    held: Mapping[str, int] = field(default_factory=dict)
+    """Requests that wait in the worker, by the model name asked for."""
+    hold_ends: Sequence[tuple[str, float]] = ()
+    """Since last told: how requests ceased to be held, and for how many seconds they were."""
 
 
 class Meter:
@@ -101,6 +105,8 @@ class Meter:
         self._told: Counter[tuple[str, str]] = Counter()
         self._predictors: set[str] = set()
         self._shown: set[tuple[str, str]] = set()
+        self._holding: set[str] = set()
+        """Model names of which requests were held when last told."""
         self._drifts: set[tuple[str, str, str]] = set()
         self._working = Lock()
 
@@ -160,6 +166,13 @@ class Meter:
             m.predictor.labels(version).set(1.0)
         self._predictors |= set(now.predictors)
         self._held.extend(now.loop_held)
+        for model in self._holding - now.held.keys():
+            m.held.labels(model).set(0)
+        for model, count in now.held.items():
+            m.held.labels(m.model(model)).set(count)
+        self._holding = {m.model(model) for model in now.held}
+        for end, held_s in now.hold_ends:
+            m.hold_s.labels(end).observe(held_s)
         m.build.labels(now.version, now.litellm).set(1.0)
 
     def _show_drift(self, drift: Sequence[DriftFigure]) -> None:

@@ -89,6 +89,19 @@ class Metrics:
             _HOLD_S,
             ("part",),
         )
+        self.held = gauge(
+            "held_requests",
+            "Requests that wait in the proxy for room, by the model name asked for",
+            ("model",),
+            "livesum",
+        )
+        self.hold_s = histogram(
+            "hold_seconds",
+            "How long requests were held, by how that ended: served, late, displaced, full (no place), left "
+            "(their client did), failed",
+            _E2E_S,
+            ("end",),
+        )
         self.failures = counter(
             "failures", "Internal errors of RouteBalance; the requests were routed all the same", ("what",)
         )

@@ -19,8 +19,9 @@ All functions are pure and work on N candidates at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from math import inf
 from typing import Literal, Protocol
 
 import numpy as np
@@ -37,6 +38,8 @@ RELAX: tuple[LimitName, ...] = ("tpot", "ttft", "e2e", "quality", "budget")
 """Default order: what a reader notices least is loosened first."""
 STEPS = (1.25, 1.5, 2.0)
 """Default steps: the multiples of a limit that are tried in turn."""
+
+_SHORTEST_S = 0.001
 
 
 class LatencyErrors(Protocol):
@@ -86,6 +89,16 @@ class Slo:
     def asks(self) -> bool:
         """Whether any limit is set."""
         return bool(self.limits)
+
+    def after(self, waited_s: float) -> Slo:
+        """What is left of the limits for a request that has waited; those on TTFT and E2E run meanwhile."""
+        ttft_s, e2e_s = (limit and max(limit - waited_s, _SHORTEST_S) for limit in (self.ttft_s, self.e2e_s))
+        return replace(self, ttft_s=ttft_s, e2e_s=e2e_s)
+
+    @property
+    def patience_s(self) -> float:
+        """The longest that a request can wait and still keep its limits, on an infinitely fast server."""
+        return min((limit for limit in (self.ttft_s, self.e2e_s) if limit is not None), default=inf)
 
 
 @dataclass(slots=True)

@@ -31,14 +31,22 @@ EXPIRE_EVERY_S = 1.0
 class Accounting:
     """One per worker."""
 
-    def __init__(self, runtime: Runtime, record: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
-        """`record(request_kwargs, decision)` leaves a decision in a request's metadata."""
+    def __init__(
+        self,
+        runtime: Runtime,
+        record: Callable[[dict[str, Any], dict[str, Any]], None],
+        freed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`record(request_kwargs, decision)` leaves a decision in a request's metadata.
+
+        `freed()` is called when an attempt has ended, perhaps in another thread; it must not raise.
+        """
         self._runtime = runtime
         self.publisher = DecisionPublisher(
             runtime.recorder, runtime.guarded, partial(runtime.failed, "records"), record
         )
         self._calls = Calls()
-        self._attempts = Attempts(runtime.ledger, self._finished, runtime.begun, runtime.amended)
+        self._attempts = Attempts(runtime.ledger, self._finished, runtime.begun, runtime.amended, freed)
         self._expired_at = runtime.clock()
 
     # At a pick
@@ -52,6 +60,13 @@ class Accounting:
         """Deployments that this call has failed on before."""
         with self._runtime.lock:
             return self._runtime.ledger.failed(call_id)
+
+    def give_up_earlier(self, arrival: Arrival) -> None:
+        """The pick of this retry is put off: what the call has open is no load any more."""
+        runtime = self._runtime
+        runtime.guarded(
+            lambda: self._attempts.give_up_earlier(arrival.known_id, runtime.clock(), arrival.task)
+        )
 
     def open_attempt(
         self,

@@ -82,7 +82,10 @@ class Attempts:
         finished: Callable[[Outcome], None],
         begun: Callable[[Outcome], None] = lambda _: None,
         amended: Callable[[Outcome], None] = lambda _: None,
+        freed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`freed()` is called when an attempt is no load any more."""
+        self._freed = freed
         self._ledger = ledger
         self._finished = finished
         self._begun = begun
@@ -295,9 +298,7 @@ class Attempts:
         key = AttemptKey(call_id, self._ledger.next_attempt(call_id))
         again = False
         if key.attempt:
-            before = self._ledger.latest_open(call_id)
-            if before is not None and not self._is_anothers(before, task):
-                self._give_up(before, now, task)
+            self.give_up_earlier(call_id, now, task)
             again = deployment in self._ledger.tried(call_id)
         self._open[key] = _Open(deployment, again)
         return key
@@ -393,7 +394,14 @@ class Attempts:
                 return key
         return None
 
+    def give_up_earlier(self, call_id: str, now: float, task: asyncio.Task[object] | None) -> None:
+        """A retry of the call is to come, but not yet: what it has open is no load any more."""
+        before = self._ledger.latest_open(call_id)
+        if before is not None and not self._is_anothers(before, task):
+            self._give_up(before, now, task)
+
     def _forget(self, key: AttemptKey) -> None:
+        self._freed()
         held = self._open.pop(key, None)
         if held is not None and held.task is not None and held.ended is not None:
             held.task.remove_done_callback(held.ended)

@@ -28,6 +28,7 @@ class MetricsReport:
     def __init__(self, worker: Worker) -> None:
         self._runtime = worker.runtime
         self._accounting = worker.accounting
+        self._holding = worker.holding
         self._timer = PeriodicTask(REPORT_EVERY_S, self.report, "metrics")
         self.meter = worker.runtime.meter
         self._litellm = version("litellm")
@@ -96,6 +97,8 @@ class MetricsReport:
                 version=__version__,
                 litellm=self._litellm,
                 loop_held=LOOP_HOLDS.take(),
+                held=self._holding.by_model(),
+                hold_ends=self._holding.take(),
             )
 
     def _deployments(self, deployments: Sequence[Deployment], now: float) -> list[DeploymentFigures]:

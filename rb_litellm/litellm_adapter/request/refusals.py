@@ -11,8 +11,15 @@ import math
 from typing import Any
 
 from rb_litellm.core.decision.breakdown import Refusal
+from rb_litellm.core.limits.filters import MAX_RETRY_AFTER_S
+from rb_litellm.litellm_adapter.request.holding import HoldEnded
 
 _TIMES = ("ttft", "tpot", "e2e", "wait")
+_HELD = {
+    "full": "no further request is held",
+    "late": "none had room while this request was held",
+    "displaced": "this request, which was held, gave way to one that had more right to its place",
+}
 _NAMES = {"quality": "quality_min", "budget": "max_cost_usd"}
 
 
@@ -31,6 +38,24 @@ def error_for(refusal: Refusal, model: str) -> Exception:
         error = litellm.ServiceUnavailableError(message, llm_provider="", model=model)
     error.num_retries = 0
     error.routebalance_refusal = refusal.reason
+    return error  # type: ignore[no-any-return]
+
+
+def error_of_hold(ended: HoldEnded, model: str) -> Exception:
+    """The same for a request that waited in the proxy, or found no place to wait."""
+    import litellm
+
+    error: Any = litellm.RateLimitError(
+        f"RouteBalance: every deployment is too busy, and {_HELD[ended.why]} ({ended.told})",
+        llm_provider="",
+        model=model,
+    )
+    error.headers = {
+        "retry-after": str(math.ceil(min(max(ended.retry_after_s, 1.0), MAX_RETRY_AFTER_S))),
+        "x-routebalance-held": ended.told,
+    }
+    error.num_retries = 0
+    error.routebalance_refusal = "hold"
     return error  # type: ignore[no-any-return]
 
 

@@ -95,6 +95,8 @@ class DecisionRecord:
     """How the targets that steer its weights stood, in words; empty without targets."""
     day: str = ""
     """How much of the day's dollars was spent, in words; empty where none are set."""
+    held: str = ""
+    """Where it stood among held requests and how long it waited, in words; empty where it was not held."""
     removed: Mapping[str, int] = field(default_factory=dict)
     """Number of candidates that each filter removed; LiteLLM's own filters come before and do not count."""
     relaxed: tuple[str, ...] = ()
@@ -233,6 +235,8 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         document["targets"] = record.targets[:MAX_TARGETS]
     if record.day:
         document["day"] = record.day
+    if record.held:
+        document["held"] = record.held
     if record.top:
         document["top"] = list(record.top)
     if record.limits:

@@ -30,6 +30,8 @@ def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> 
         headers["x-routebalance-targets"] = record.targets
     if record.day:
         headers["x-routebalance-day"] = record.day
+    if record.held:
+        headers["x-routebalance-held"] = record.held
     if record.budget_usd is not None:
         headers["x-routebalance-budget-usd"] = f"{record.budget_usd:.10g}"
         if spent_usd is not None:
