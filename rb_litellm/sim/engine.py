@@ -15,7 +15,7 @@ from itertools import count
 from random import Random
 from time import perf_counter
 
-from rb_litellm.sim.policies.policy import REFUSED, Policy
+from rb_litellm.sim.policies.policy import HELD, REFUSED, Policy, Releases
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.servers.instance import Instance, Job
 from rb_litellm.sim.workload import Request
@@ -105,6 +105,8 @@ class Simulation:
     ) -> None:
         """`events` are called at their times with this simulation."""
         self._policy = policy
+        self._holder = policy if isinstance(policy, Releases) else None
+        self._held: dict[int, Served] = {}
         self.deciding_wall_s = 0.0
         """Real time that the policy's decisions took."""
         self._network_s = [tier.network_s for tier in cluster.tiers for _ in range(tier.instances)]
@@ -181,13 +183,24 @@ class Simulation:
         chosen = self._policy.decide(batch[0].worker, [served.request for served in batch], self._now)
         self.deciding_wall_s += perf_counter() - started
         for served, deployment in zip(batch, chosen, strict=True):
-            served.deployment, served.decided_s = deployment, self._now
-            served.attempts += 1
-            if deployment == REFUSED:
-                served.failed = served.refused = True
-                self._open -= 1
-                continue
-            self._at(self._now + self._network_s[deployment], partial(self._reach, served))
+            self._send(served, deployment)
+
+    def _send(self, served: Served, deployment: int) -> None:
+        if deployment == HELD:
+            self._held[served.request.number] = served
+            return
+        served.deployment, served.decided_s = deployment, self._now
+        served.attempts += 1
+        if deployment == REFUSED:
+            served.failed = served.refused = True
+            self._open -= 1
+            return
+        self._at(self._now + self._network_s[deployment], partial(self._reach, served))
+
+    def _release(self) -> None:
+        if self._holder is not None:
+            for request, deployment in self._holder.released(self._now):
+                self._send(self._held.pop(request.number), deployment)
 
     def _reach(self, served: Served) -> None:
         index = served.deployment
@@ -252,6 +265,7 @@ class Simulation:
         served.output_tokens = tokens
         self._open -= 1
         self._policy.closed(served.worker, served.request, served.deployment, self._now, tokens)
+        self._release()
 
     def _fail(self, served: Served) -> None:
         self._policy.closed(served.worker, served.request, served.deployment, self._now, 0)
@@ -277,6 +291,7 @@ class Simulation:
 
     def _tick(self) -> None:
         self._policy.tick(self._now)
+        self._release()
         assert self._policy.tick_s is not None
         self._at(self._now + self._policy.tick_s, self._tick)
 

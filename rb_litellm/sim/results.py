@@ -37,6 +37,8 @@ class RunResult:
     cost_usd: FloatArray
     tier: IntArray
     deployment: IntArray
+    number: IntArray
+    """Of the request, from 0 on."""
     tiers: tuple[str, ...]
     sim_s: float
     wall_s: float
@@ -90,6 +92,7 @@ class RunResult:
             cost_usd=cost_usd,
             tier=tiers,
             deployment=np.array([s.deployment for s in whole], dtype=np.int64),
+            number=np.array([s.request.number for s in whole], dtype=np.int64),
             tiers=tuple(tier.name for tier in cluster.tiers),
             instances=tuple(tier.instances for tier in cluster.tiers),
             sim_s=sim_s,

@@ -25,7 +25,7 @@ from rb_litellm.sim.memory import RememberedPredictions, Trained
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.results import Repriced, RunResult
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
-from rb_litellm.sim.servers.cluster_file import of_size
+from rb_litellm.sim.servers.cluster_file import of_size, of_slots
 from rb_litellm.sim.training import known_prompts, prediction_source
 from rb_litellm.sim.workload import Corpus, Request, arrivals, read_corpus, requests, trace
 
@@ -44,6 +44,8 @@ class Run:
     quality_norm: QualityNorm = "raw"
     deployments: int | None = None
     """Servers, where not as many as the cluster has."""
+    slots: int | None = None
+    """Requests that each server runs at once, where not as many as the cluster says."""
     workers: int = 1
     gauges_s: float = 0.2
     scoring_s: float | None = None
@@ -76,6 +78,7 @@ class World:
             ValueError: the policy or the arrivals are not usable; says what is allowed.
         """
         cluster = self.cluster if run.deployments is None else of_size(self.cluster, run.deployments)
+        cluster = cluster if run.slots is None else of_slots(cluster, run.slots)
         around = Surroundings(
             cluster,
             self.train,

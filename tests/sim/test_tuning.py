@@ -31,6 +31,7 @@ def landscape(policies, rates, seeds):
                         policy=policy, rate=rate, seed=seed, failed=0, e2e_s=np.full(4, e2e),
                         ttft_s=np.full(4, 0.1), quality=np.full(4, 0.4 + 0.4 * q**0.5),
                         cost_usd=np.full(4, (2.0 - 1.5 * c**0.5) / 1000.0), tier=np.zeros(4, dtype=np.int64),
+                        number=np.arange(4),
                         deployment=np.zeros(4, dtype=np.int64), tiers=("only",), sim_s=1.0, wall_s=1.0,
                     )
                 )  # fmt: skip

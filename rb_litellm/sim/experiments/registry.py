@@ -20,6 +20,7 @@ NAMES = (
     "azure",
     "ablations",
     "slo",
+    "hold",
     "targets",
     "norms",
 )

@@ -11,7 +11,7 @@ from rb_litellm.core.decision.scoring import PRESETS, Norm, QualityNorm, Weights
 from rb_litellm.core.servers.affinity import AffinityRule
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.memory import Trained
-from rb_litellm.sim.policies import controlled, oracle_bounds, targeted
+from rb_litellm.sim.policies import controlled, held, oracle_bounds, targeted
 from rb_litellm.sim.policies.baseline_policies import PeakEwma, RoundRobin, ShortestQueue
 from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.policies.routebalance_policy import Arms, Decoupled, OraclePredictions, RouteBalance
@@ -55,6 +55,7 @@ NAMES = (
     *(f"routebalance:PRESET[:paper]+{method}" for method in _EXPLORATION),
     *(f"routebalance-{arm}" for arm in (*_ARMS, "priors")),
     *controlled.NAMES,
+    *held.NAMES,
     *targeted.NAMES,
     "decoupled-predictive",
     *(f"litellm:{strategy}" for strategy in _LITELLM),
@@ -96,6 +97,19 @@ def make_policy(name: str, around: Surroundings, requests: Sequence[Request], se
     """
     cluster = around.cluster
     deployments = sum(tier.instances for tier in cluster.tiers)
+    if (hold := held.rule(name)) is not None:
+        return held.Holding(
+            name,
+            hold,
+            cluster,
+            PRESETS["balanced"],
+            around.predictions,
+            quality_norm=around.quality_norm,
+            norm=around.norm,
+            workers=around.workers,
+            gauges_s=around.gauges_s,
+            seed=seed,
+        )
     if name.startswith("routebalance"):
         return _route_balance(name, around, seed)
     if name == "decoupled-predictive":

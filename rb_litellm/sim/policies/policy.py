@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from rb_litellm.core.servers.streams import Progress
 from rb_litellm.sim.workload import Request
 
 REFUSED = -1
 """In the place of a deployment: the request is sent nowhere."""
+HELD = -2
+"""The same: the request waits in the router, see `Releases`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,17 @@ class Policy(Protocol):
 
     def tick(self, now: float) -> None:
         """The interval has passed."""
+
+
+@runtime_checkable
+class Releases(Protocol):
+    """A policy that holds requests."""
+
+    def released(self, now: float) -> Sequence[tuple[Request, int]]:
+        """Requests that were held and are not any longer: their deployments, or REFUSED.
+
+        Asked whenever an answer is complete, and at each tick.
+        """
 
 
 class Oblivious:

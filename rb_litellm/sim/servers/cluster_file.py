@@ -150,3 +150,9 @@ def of_size(cluster: Cluster, deployments: int) -> Cluster:
         counts[by_remainder[n % len(counts)]] += 1
     tiers = tuple(replace(t, instances=n) for t, n in zip(cluster.tiers, counts, strict=True))
     return Cluster(f"{cluster.name}-{sum(counts)}", tiers)
+
+
+def of_slots(cluster: Cluster, slots: int) -> Cluster:
+    """The cluster with servers that run `slots` requests at once."""
+    tiers = tuple(replace(t, hardware=replace(t.hardware, max_num_seqs=slots)) for t in cluster.tiers)
+    return Cluster(f"{cluster.name}-slots-{slots}", tiers)

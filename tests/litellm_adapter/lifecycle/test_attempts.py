@@ -90,6 +90,24 @@ def test_a_retry_closes_the_attempt_before_it_as_failed(book):
     assert [(o.deployment, o.error) for o in book.finished] == [("a", "Retried")]
 
 
+def test_a_retry_that_is_put_off_leaves_no_load_behind(book):
+    book.open(id="a")
+    book.attempts.give_up_earlier("c", 1.0, None)
+    assert book.ledger.open_count("a") == 0
+    book.open(id="b", now=5.0)
+    assert [(o.deployment, o.error, o.open_s) for o in book.finished] == [("a", "Retried", 1.0)]
+
+
+def test_whoever_waits_for_room_is_told_of_every_end():
+    ends = []
+    book = Book()
+    book.attempts = Attempts(book.ledger, book.finished.append, freed=lambda: ends.append(len(book.ledger)))
+    book.open()
+    assert ends == []
+    book.attempts.close("c", "success-hook", 1.0)
+    assert ends == [0]
+
+
 def test_a_failure_event_that_comes_after_the_retry_does_not_close_the_retry(book):
     book.open(id="a")
     book.open(id="b", now=1.0)

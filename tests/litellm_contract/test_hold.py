@@ -1,0 +1,78 @@
+"""Held requests in a real Router: they wait, they leave nothing behind, and its faults are not theirs."""
+
+import asyncio
+
+import litellm
+import pytest
+
+from rb_litellm.litellm_adapter.request.holding import Holding
+from rb_litellm.litellm_adapter.worker import worker
+from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
+
+ONE_SLOT = {
+    "routebalance": {"quality": 0.5, "max_num_seqs": 1, "tpot_ms": 20.0, "ttft_ms": 20.0, "output_tokens": 40}
+}
+ADMISSION = {**QUALITY_ONLY, "admission": {"max_wait_s": 0.05}}
+HOLD = {**ADMISSION, "hold": {"max_wait_s": 10, "max_requests": 8}}
+
+
+def one_server(args, **params):
+    return router(deployment("only", info=ONE_SLOT, mock_delay=0.2, **params), routing_strategy_args=args)
+
+
+async def until(true):
+    for _ in range(2000):
+        if true():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came true")
+
+
+async def test_without_it_the_second_is_refused():
+    of = one_server(ADMISSION)
+    answers = await asyncio.gather(*(ask(of) for _ in range(3)), return_exceptions=True)
+    assert answers[0] == "only"
+    assert all(isinstance(answer, litellm.RateLimitError) for answer in answers[1:])
+
+
+async def test_with_it_all_are_served_and_none_is_load_while_it_waits(shared):
+    of = one_server(HOLD)
+    tasks = [asyncio.create_task(ask(of)) for _ in range(4)]
+    await until(lambda: len(worker().holding) == 3)
+    assert shared.ledger.open_count("only") == 1
+    assert await asyncio.gather(*tasks) == ["only"] * 4
+    assert len(worker().holding) == 0
+    assert "hold" not in shared.counters.refusals
+
+
+async def test_whoever_is_cancelled_leaves_nothing_behind():
+    of = one_server(HOLD)
+    first, second = asyncio.create_task(ask(of)), asyncio.create_task(ask(of))
+    await until(lambda: len(worker().holding) == 1)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    assert len(worker().holding) == 0
+    assert await first == "only"
+
+
+async def test_past_its_time_it_is_refused_with_the_time_to_come_back(shared):
+    of = one_server({**HOLD, "hold": {"max_wait_s": 0.01}})
+    first = asyncio.create_task(ask(of))
+    await until(lambda: len(shared.ledger) == 1)
+    with pytest.raises(litellm.RateLimitError, match="none had room while this request was held"):
+        await ask(of)
+    assert shared.counters.refusals == {"hold": 1}
+    assert await first == "only"
+
+
+async def test_where_the_queue_fails_the_request_is_refused_as_without_it(shared, monkeypatch):
+    async def broken(*_):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(Holding, "wait", broken)
+    of = one_server(HOLD)
+    answers = await asyncio.gather(*(ask(of) for _ in range(2)), return_exceptions=True)
+    assert answers[0] == "only"
+    assert "the shortest predicted wait is" in str(answers[1])
+    assert shared.counters.failures["hold:ValueError"] == 1
