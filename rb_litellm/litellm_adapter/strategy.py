@@ -25,18 +25,18 @@ from rb_litellm.core.targets.landing import landed, shift
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.held import Hold
-from rb_litellm.litellm_adapter.request.access import permitted
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import allowance_of, clamp
-from rb_litellm.litellm_adapter.request.caller import caller_of, is_admin, owner_of, owner_of_key
-from rb_litellm.litellm_adapter.request.controls import given_to
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.holding import HoldEnded
-from rb_litellm.litellm_adapter.request.key_weights import of_key
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.request.pending import Entry, PendingRequest
 from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for, error_of_hold
+from rb_litellm.litellm_adapter.request.rights.access import permitted
+from rb_litellm.litellm_adapter.request.rights.caller import caller_of, is_admin, owner_of, owner_of_key
+from rb_litellm.litellm_adapter.request.rights.controls import given_to
+from rb_litellm.litellm_adapter.request.rights.key_weights import of_key
 from rb_litellm.litellm_adapter.shared.exchange.target_share import Steered, words
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
 from rb_litellm.litellm_adapter.worker import Worker, worker

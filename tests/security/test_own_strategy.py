@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
+from rb_litellm.litellm_adapter.request.rights.controls import BadControls, take_in
 from tests.e2e.proxy import Proxy, routed
 from tests.security.conftest import ask, key
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from rb_litellm.cli.measure.experiment import experiment
-from rb_litellm.sim.experiments import scale as scale_experiment
-from rb_litellm.sim.experiments.front import above, upper_hull
+from rb_litellm.sim.experiments.comparisons.front import above, upper_hull
+from rb_litellm.sim.experiments.loads import scale as scale_experiment
 from rb_litellm.sim.experiments.measured import Measured, Scale
 from rb_litellm.sim.experiments.registry import NAMES, named
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER

@@ -4,7 +4,7 @@ import pytest
 
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim import incidents
-from rb_litellm.sim.experiments.incidents import _NOTHING, as_json
+from rb_litellm.sim.experiments.loads.incidents import _NOTHING, as_json
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 
 
@@ -37,7 +37,7 @@ def test_an_unknown_way_to_explore_is_refused(around):
 def test_the_table_names_the_best_of_the_others():
     judged = incidents.Judged(1.0, 2.0, 0, 0.5, 0.1)
     its = {"routebalance:balanced": [judged], "peak-ewma": [judged]}
-    from rb_litellm.sim.experiments import incidents as experiment
+    from rb_litellm.sim.experiments.loads import incidents as experiment
 
     its.update({name: [incidents.Judged(2.0, 2.0, 0, 0.5, 0.1)] for name in experiment.OTHERS[:-1]})
     (row,) = as_json({"slow": its})

@@ -146,7 +146,7 @@ def experiment(
 
 def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
     """Its world is made up, so that it needs no data; it is judged in means over the seeds."""
-    from rb_litellm.sim.experiments import incidents
+    from rb_litellm.sim.experiments.loads import incidents
 
     with progress_bar(quiet) as progress:
         task = progress.add_task("incidents", total=None)
@@ -162,7 +162,7 @@ def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> Non
 
 def _mooncake(trace: Path | None, requests: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
     """Its world is the trace, on servers of its own."""
-    from rb_litellm.sim.experiments import mooncake
+    from rb_litellm.sim.experiments.loads import mooncake
 
     if trace is None:
         raise click.UsageError("Missing option '--trace': JSON lines with arrival_s and prefix_blocks.")

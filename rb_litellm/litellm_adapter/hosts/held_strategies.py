@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rb_litellm.litellm_adapter.hosts.host import is_ours
-from rb_litellm.litellm_adapter.request import own_strategy
+from rb_litellm.litellm_adapter.request.rights import own_strategy
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 
 

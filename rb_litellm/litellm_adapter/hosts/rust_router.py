@@ -34,7 +34,7 @@ from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_change
 from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
 from rb_litellm.litellm_adapter.hosts.settings.check import update_checked
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
-from rb_litellm.litellm_adapter.request.own_strategy import STRATEGY_FIELD, named_by_body
+from rb_litellm.litellm_adapter.request.rights.own_strategy import STRATEGY_FIELD, named_by_body
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker
 

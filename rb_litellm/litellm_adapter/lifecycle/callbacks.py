@@ -32,8 +32,8 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
     reasoning_tokens,
     written_tokens,
 )
-from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
-from rb_litellm.litellm_adapter.request.planner import planner_for
+from rb_litellm.litellm_adapter.request.rights.controls import BadControls, take_in
+from rb_litellm.litellm_adapter.request.rights.planner import planner_for
 from rb_litellm.litellm_adapter.request.routing_decision import add_measured
 from rb_litellm.telemetry.records.headers import response_headers
 

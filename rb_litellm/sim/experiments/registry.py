@@ -9,21 +9,23 @@ from rb_litellm.sim.experiments.measured import Measured, Named, Scale
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.world import WorldFiles, run_all
 
-NAMES = (
-    "cluster",
-    "paper-table",
-    "front",
-    "litellm",
-    "rivals",
-    "bursts",
-    "scale",
-    "azure",
-    "ablations",
-    "slo",
-    "hold",
-    "targets",
-    "norms",
-)
+_ROOM = {
+    "cluster": "comparisons",
+    "paper-table": "comparisons",
+    "front": "comparisons",
+    "litellm": "comparisons",
+    "rivals": "comparisons",
+    "bursts": "loads",
+    "scale": "loads",
+    "azure": "loads",
+    "ablations": "comparisons",
+    "slo": "loads",
+    "hold": "loads",
+    "targets": "loads",
+    "norms": "comparisons",
+}
+"""Of each experiment the folder that its module stands in; imported when it is asked for."""
+NAMES = tuple(_ROOM)
 
 
 def named(name: str) -> Named:
@@ -34,7 +36,8 @@ def named(name: str) -> Named:
     """
     if name not in NAMES:
         raise ValueError(f"unknown experiment {name!r}; there are {', '.join(NAMES)}")
-    experiment: Named = import_module(f"rb_litellm.sim.experiments.{name.replace('-', '_')}").EXPERIMENT
+    module = import_module(f"rb_litellm.sim.experiments.{_ROOM[name]}.{name.replace('-', '_')}")
+    experiment: Named = module.EXPERIMENT
     return experiment
 
 

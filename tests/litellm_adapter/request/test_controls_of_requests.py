@@ -9,7 +9,7 @@ import pytest
 from rb_litellm.config import parse_settings
 from rb_litellm.controls import NOTHING, Controls, Planner
 from rb_litellm.core.decision.scoring import PRESETS
-from rb_litellm.litellm_adapter.request.controls import BadControls, given_to, take_in
+from rb_litellm.litellm_adapter.request.rights.controls import BadControls, given_to, take_in
 
 
 def caller(key=None, team=None):

@@ -14,7 +14,7 @@ from typing import Any
 
 from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, is_ours
-from rb_litellm.litellm_adapter.request.own_strategy import STRATEGY_FIELD
+from rb_litellm.litellm_adapter.request.rights.own_strategy import STRATEGY_FIELD
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector
 from rb_litellm.litellm_adapter.worker import worker
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from rb_litellm.litellm_adapter.request.caller import is_admin
+from rb_litellm.litellm_adapter.request.rights.caller import is_admin
 from rb_litellm.litellm_adapter.shared.proxy_server import proxy_server
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from uuid import uuid4
 from rb_litellm.litellm_adapter.proxy.endpoints.authentication import authenticated
 from rb_litellm.litellm_adapter.proxy.endpoints.explain_limit import ExplainLimit, coarse
 from rb_litellm.litellm_adapter.proxy.endpoints.turns import Turns
-from rb_litellm.litellm_adapter.request.caller import is_admin, owner_of_key
-from rb_litellm.litellm_adapter.request.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.request.explanation import inquiry
-from rb_litellm.litellm_adapter.request.planner import planner_for
+from rb_litellm.litellm_adapter.request.rights.caller import is_admin, owner_of_key
+from rb_litellm.litellm_adapter.request.rights.controls import BadControls, take_in
+from rb_litellm.litellm_adapter.request.rights.planner import planner_for
 
 if TYPE_CHECKING:
     from fastapi import APIRouter

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rb_litellm.litellm_adapter.request.caller import caller_of
+from rb_litellm.litellm_adapter.request.rights.caller import caller_of
 
 
 async def permitted(

@@ -10,17 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from rb_litellm.sim.experiments import (
-    ablations,
-    azure,
-    bursts,
-    front,
-    litellm,
-    paper_table,
-    rivals,
-    scale,
-    slo,
-)
+from rb_litellm.sim.experiments.comparisons import ablations, front, litellm, paper_table, rivals
+from rb_litellm.sim.experiments.loads import azure, bursts, scale, slo
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.statistics import ratio

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from rb_litellm.sim.experiments.cluster import capacity
+from rb_litellm.sim.experiments.comparisons.cluster import capacity
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.statistics import Spread

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rb_litellm.sim.experiments.litellm import STRATEGIES
+from rb_litellm.sim.experiments.comparisons.litellm import STRATEGIES
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
 from rb_litellm.sim.policies.oracle_bounds import NAMES as ORACLE_BOUNDS
 from rb_litellm.sim.report.blocks import Block, Claim, Table

@@ -25,9 +25,9 @@ from rb_litellm.controls import (
     parse_controls,
 )
 from rb_litellm.litellm_adapter.hosts.host import is_ours
-from rb_litellm.litellm_adapter.request import own_strategy
-from rb_litellm.litellm_adapter.request.caller import caller_of
-from rb_litellm.litellm_adapter.request.planner import decides_anything
+from rb_litellm.litellm_adapter.request.rights import own_strategy
+from rb_litellm.litellm_adapter.request.rights.caller import caller_of
+from rb_litellm.litellm_adapter.request.rights.planner import decides_anything
 
 HEADER = "x-routebalance-"
 KEY = "routebalance"

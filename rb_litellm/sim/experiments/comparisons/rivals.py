@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rb_litellm.sim.experiments.front import WEIGHTS, above
+from rb_litellm.sim.experiments.comparisons.front import WEIGHTS, above
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.world import Run

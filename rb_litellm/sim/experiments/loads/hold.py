@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from rb_litellm.sim.experiments.cluster import capacity
+from rb_litellm.sim.experiments.comparisons.cluster import capacity
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
 from rb_litellm.sim.policies.held import QUIET_EVERY, quiet
 from rb_litellm.sim.report.blocks import Block, Claim, Table

@@ -7,7 +7,7 @@ from typing import Any
 
 from rb_litellm.controls import Planner
 from rb_litellm.litellm_adapter.hosts import host
-from rb_litellm.litellm_adapter.request import own_strategy
+from rb_litellm.litellm_adapter.request.rights import own_strategy
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 
 

@@ -1,0 +1,1 @@
+"""Who asks, and what they may ask for: models, controls, weights, a strategy of their own."""

@@ -1,0 +1,1 @@
+"""Routers, scores and parts of RouteBalance against each other, under the same load."""

@@ -1,0 +1,1 @@
+"""RouteBalance and others under loads, faults and limits of many kinds."""
