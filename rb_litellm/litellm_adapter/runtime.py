@@ -200,6 +200,11 @@ class Runtime:
         except Exception as error:  # noqa: BLE001  bookkeeping must not reach the client
             self.failed("bookkeeping", error)
 
+    def refused(self, reason: str) -> None:
+        """Count a request that is answered with a refusal."""
+        with self.lock:
+            self.counters.refusals[reason] += 1
+
     def failed(self, what: str, error: Exception) -> None:
         """Count an internal error."""
         self.counters.failure(what, error, self.clock())

@@ -182,10 +182,10 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         request_kwargs: dict[str, Any] | None,
     ) -> Entry:
         if isinstance(placed, Refusal):
-            self._runtime.counters.refusals[placed.reason] += 1
+            self._runtime.refused(placed.reason)
             raise error_for(placed, arrival.requested)
         if isinstance(placed, HoldEnded):
-            self._runtime.counters.refusals["hold"] += 1
+            self._runtime.refused("hold")
             raise error_of_hold(placed, arrival.requested)
         self._accounting.publisher.tell_litellm(arrival, request_kwargs)
         return placed

@@ -8,7 +8,8 @@ import pytest
 
 from rb_litellm.core.latency.evidence import Evidence, evidence_of, taught_by
 from rb_litellm.core.types import Outcome, Prediction
-from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts, Usage
+from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
+from rb_litellm.litellm_adapter.lifecycle.evidence import Usage
 from rb_litellm.litellm_adapter.lifecycle.usage import estimated_tokens, is_receipt, reasoning_tokens
 from rb_litellm.state.scraper import _get
 from rb_litellm.state.server_metrics import read_metrics

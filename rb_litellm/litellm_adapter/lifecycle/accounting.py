@@ -18,8 +18,9 @@ from rb_litellm.core.decision.breakdown import Refusal
 from rb_litellm.core.limits.quota import REMAINING
 from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Outcome
-from rb_litellm.litellm_adapter.lifecycle.attempts import TOLD, Attempts, Usage
+from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
 from rb_litellm.litellm_adapter.lifecycle.calls import Calls
+from rb_litellm.litellm_adapter.lifecycle.evidence import TOLD, Usage
 from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.runtime import Runtime

@@ -11,12 +11,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from rb_litellm.balancer import Assignment
-from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Outcome
+from rb_litellm.litellm_adapter.lifecycle.evidence import TOLD, Usage, as_evidence
 from rb_litellm.state.ledger import AttemptKey, Ledger
 
 MAX_AWAITING = 4096
@@ -27,33 +26,8 @@ GIVEN_UP_S = 60.0
 """A success of an attempt that was given up comes within this time, or it was a failure."""
 _IMPLAUSIBLE = 0.2
 """A first token sooner than this share of the predicted TTFT is learned from only when the answer is over."""
-_SHOWN = 0.5
-"""With fewer chunks than this share of its tokens, a reasoning model has not streamed its thoughts."""
 _SHORTER = 0.5
 """An attempt that has been open for less than this share of a call's duration is not that call's."""
-
-
-class Usage(NamedTuple):
-    """What an answer says of its tokens beside their number."""
-
-    timed: bool = True
-    """False for the receipt of a background response."""
-    estimated: bool = False
-    """The answer told no usage; its tokens are estimated from its text."""
-    reasoning_tokens: int = 0
-    """Of its tokens, those that it thought and may not have shown."""
-    cached_tokens: int | None = None
-    """Of its input tokens, those that the server had cached; None where it does not say."""
-    written_tokens: int | None = None
-    """Of its input tokens, those that the server wrote into its cache; None where it does not say."""
-    limited: bool = False
-    """A limit on its tokens ended it."""
-    answer_id: str = ""
-    """Its own id."""
-
-
-TOLD = Usage()
-"""The usage of most answers: told, and all of it shown."""
 
 
 @dataclass(slots=True)
@@ -258,7 +232,7 @@ class Attempts:
             tell(replace(outcome, error="CacheHit"))
         elif output_tokens is not None:
             del waiting[key]
-            tell(_as_evidence(outcome, output_tokens, cost_usd, usage))
+            tell(as_evidence(outcome, output_tokens, cost_usd, usage))
         if waiting is self._awaiting and self._given_up:
             # The call has its answer: whatever it gave up before was a failure.
             self._finish_given_up(lambda old: old.call_id == call_id and old.attempt < key.attempt)
@@ -271,6 +245,12 @@ class Attempts:
             or self._latest(self._late, call_id) is not None
             or self._latest(self._given_up, call_id) is not None
         )
+
+    def give_up_earlier(self, call_id: str, now: float, task: asyncio.Task[object] | None) -> None:
+        """A retry of the call is to come, but not yet: what it has open is no load any more."""
+        before = self._ledger.latest_open(call_id)
+        if before is not None and not self._is_anothers(before, task):
+            self._give_up(before, now, task)
 
     def expire(self, now: float) -> int:
         """Close what is past its lease; returns how many."""
@@ -394,36 +374,8 @@ class Attempts:
                 return key
         return None
 
-    def give_up_earlier(self, call_id: str, now: float, task: asyncio.Task[object] | None) -> None:
-        """A retry of the call is to come, but not yet: what it has open is no load any more."""
-        before = self._ledger.latest_open(call_id)
-        if before is not None and not self._is_anothers(before, task):
-            self._give_up(before, now, task)
-
     def _forget(self, key: AttemptKey) -> None:
         self._freed()
         held = self._open.pop(key, None)
         if held is not None and held.task is not None and held.ended is not None:
             held.task.remove_done_callback(held.ended)
-
-
-def _as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, usage: Usage) -> Outcome:
-    """The outcome measured, as far as its tokens and times belong together."""
-    if not usage.timed or usage.estimated:
-        outcome = replace(outcome, timed=outcome.timed and usage.timed, estimated=usage.estimated)
-    outcome = replace(
-        outcome,
-        cached_tokens=usage.cached_tokens,
-        written_tokens=usage.written_tokens,
-        limited=usage.limited,
-        answer_id=usage.answer_id,
-    )
-    each = output_tokens if outcome.choices == 1 else round(output_tokens / outcome.choices)
-    result = measured(outcome, each, cost_usd)
-    if outcome.cut:
-        # The usage may be that of the whole answer, which the server went on writing.
-        return replace(result, tpot_s=None, in_one_piece=False)
-    if usage.reasoning_tokens and 0 < outcome.chunks < _SHOWN * output_tokens:
-        # What was thought came before the first chunk: only the total time belongs to all of the tokens.
-        return replace(result, tpot_s=outcome.open_s / max(each, 1), in_one_piece=True)
-    return result

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.core.servers.streams import Chunks
-from rb_litellm.litellm_adapter.lifecycle.attempts import Usage
+from rb_litellm.litellm_adapter.lifecycle.evidence import Usage
 from rb_litellm.litellm_adapter.lifecycle.streams import begins_answer
 from rb_litellm.litellm_adapter.lifecycle.usage import (
     answer_id,

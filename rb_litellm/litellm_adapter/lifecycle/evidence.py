@@ -1,0 +1,57 @@
+"""What the usage that an answer tells makes of its attempt: times, as far as they belong to its tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from rb_litellm.core.latency.measurement import measured
+from rb_litellm.core.types import Outcome
+
+_SHOWN = 0.5
+"""With fewer chunks than this share of its tokens, a reasoning model has not streamed its thoughts."""
+
+
+class Usage(NamedTuple):
+    """What an answer says of its tokens beside their number."""
+
+    timed: bool = True
+    """False for the receipt of a background response."""
+    estimated: bool = False
+    """The answer told no usage; its tokens are estimated from its text."""
+    reasoning_tokens: int = 0
+    """Of its tokens, those that it thought and may not have shown."""
+    cached_tokens: int | None = None
+    """Of its input tokens, those that the server had cached; None where it does not say."""
+    written_tokens: int | None = None
+    """Of its input tokens, those that the server wrote into its cache; None where it does not say."""
+    limited: bool = False
+    """A limit on its tokens ended it."""
+    answer_id: str = ""
+    """Its own id."""
+
+
+TOLD = Usage()
+"""The usage of most answers: told, and all of it shown."""
+
+
+def as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, usage: Usage) -> Outcome:
+    """The outcome measured, as far as its tokens and times belong together."""
+    if not usage.timed or usage.estimated:
+        outcome = replace(outcome, timed=outcome.timed and usage.timed, estimated=usage.estimated)
+    outcome = replace(
+        outcome,
+        cached_tokens=usage.cached_tokens,
+        written_tokens=usage.written_tokens,
+        limited=usage.limited,
+        answer_id=usage.answer_id,
+    )
+    each = output_tokens if outcome.choices == 1 else round(output_tokens / outcome.choices)
+    result = measured(outcome, each, cost_usd)
+    if outcome.cut:
+        # The usage may be that of the whole answer, which the server went on writing.
+        return replace(result, tpot_s=None, in_one_piece=False)
+    if usage.reasoning_tokens and 0 < outcome.chunks < _SHOWN * output_tokens:
+        # What was thought came before the first chunk: only the total time belongs to all of the tokens.
+        return replace(result, tpot_s=outcome.open_s / max(each, 1), in_one_piece=True)
+    return result
