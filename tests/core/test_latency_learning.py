@@ -229,7 +229,7 @@ def test_a_wrong_prior_does_not_take_the_share_of_an_equal_whose_answers_come_in
         c = of.coefficients
         both = c.ttft_s + c.prefill_s_per_token * TOKENS + c.tpot_s * (tokens - 1)
         # The one that nobody measures may look quicker, which soon gets it measured; never by far slower.
-        assert both[1] < 2.0 * both[0]
+        assert both[1] < 2.2 * both[0]
     assert both.max() < 1.1 * both.min()
     assert both == pytest.approx(factor * expected_s, rel=0.15)
 

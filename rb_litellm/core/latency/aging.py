@@ -62,9 +62,13 @@ class Aging:
         self._habit_s = np.append(self._habit_s, np.zeros((2, 1)), axis=1)
         self._added_s = np.append(self._added_s, now)
 
+    def walked(self, kind: int, row: int, now: float) -> float:
+        """P of above: the variance that a log level has gained since it was measured."""
+        return _WALK_VARIANCE * self._since_s(kind, row, now)
+
     def gain(self, kind: int, row: int, now: float) -> float:
         """Least weight of a measurement that comes now."""
-        walked = _WALK_VARIANCE * self._since_s(kind, row, now)
+        walked = self.walked(kind, row, now)
         return walked / (walked + _NOISE_VARIANCE)
 
     def measured(self, kind: int, row: int, level: float, now: float) -> None:

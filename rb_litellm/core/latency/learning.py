@@ -349,7 +349,7 @@ class LatencyLearner:
             unbound_s = sum(expected[kind] * self._scales.learned(kind, row) for kind in _KINDS)
             for kind in _KINDS:
                 self._scales.answered(kind, row, outcome.open_s / unbound_s)
-        walked = max(self._aging.gain(kind, row, self._now) for kind in _KINDS)
+        walked = max(self._aging.walked(kind, row, self._now) for kind in _KINDS)
 
         parts = [expected[kind] * self._scales.learned(kind, row) for kind in _KINDS]
         total_s = sum(parts)

@@ -45,11 +45,11 @@ class TotalTime:
     def observe(self, share: float, error: float, walked: float, doubt: float = 0.0) -> tuple[float, float]:
         """How far both log scales are to be moved for a total that was off by `error`, in log.
 
-        `share` of the total are the tokens. `walked`, in [0, 1], says how little is known after a silence.
-        `doubt` is the variance of what else may have been off.
+        `share` of the total are the tokens. `walked` is the variance that a silence before it has added,
+        `doubt` that of what else may have been off.
         """
-        grown = _STEP + walked * self._start
-        tpot, ttft = min(self._of[0] + grown, self._start), min(self._of[1] + grown, self._start)
+        grown, most = _STEP + walked, max(self._start, walked)
+        tpot, ttft = min(self._of[0] + grown, most), min(self._of[1] + grown, most)
         both = self._both
         rest = 1.0 - share
         of_tpot = share * tpot + rest * both
