@@ -21,6 +21,7 @@ from rb_litellm.config import (
     Milliseconds,
     ObjectiveName,
     QualityNormSetting,
+    RequestsPerMinute,
     RouteBalanceSettings,
     SettingsError,
     TargetSettings,
@@ -65,7 +66,9 @@ class Controls(BaseModel):
     targets: TargetSettings | None = None
     """Of a team or key alone: what one request asks for cannot be reached over many."""
     usd_per_day: Usd | None = None
-    """Of a team or key alone, too."""
+    """Of a team or key alone, too,"""
+    requests_per_minute: RequestsPerMinute | None = None
+    """and this."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -126,6 +129,8 @@ class Plan:
     """What steers the weights in place of `objective`; None where nobody sets any, or weights go before."""
     usd_per_day: float | None = None
     """What the day's requests of whoever sets it should cost, in USD."""
+    requests_per_minute: int | None = None
+    """How many requests of a minute, of whoever sets it, the weights hold for."""
 
 
 class Planner:
@@ -184,6 +189,7 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         "priority": None,
         "targets": settings.targets,
         "usd_per_day": settings.usd_per_day,
+        "requests_per_minute": settings.requests_per_minute,
     }
     sources: dict[ControlName, Level] = {}
     refused: list[str] = []
@@ -223,9 +229,12 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         tuple(bounded),
         _targets(values, sources),
         values["usd_per_day"],
+        values["requests_per_minute"],
     )
 
 
+_OF_MANY: tuple[ControlName, ...] = ("targets", "usd_per_day", "requests_per_minute")
+"""Controls of many requests together, which no single one may set."""
 _WEIGHTS: tuple[ControlName, ...] = ("weights", "objective", "usd_per_quality", "usd_per_second")
 """Controls that say the same as targets in another way."""
 
@@ -255,7 +264,7 @@ def _forbidden(
         return f"{name}: targets are fixed by the {fixed['targets']} (value {_shown(value)})"
     if name == "targets" and (held := next((n for n in _WEIGHTS if n in fixed), None)) is not None:
         return f"{name}: {held} is fixed by the {fixed[held]} (value {_shown(value)})"
-    if name in ("targets", "usd_per_day") and level == "request":
+    if name in _OF_MANY and level == "request":
         return f"{name}: a request may not set it (value {_shown(value)}); its key or team may"
     allowed = getattr(settings.overrides, level)
     if allowed != "all" and name not in allowed:

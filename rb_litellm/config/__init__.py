@@ -26,6 +26,7 @@ from rb_litellm.config.values import (
     NormSetting,
     ObjectiveName,
     QualityNormSetting,
+    RequestsPerMinute,
     Usd,
     WeightsSetting,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "PriorityWait",
     "QualityNormSetting",
     "RedisSettingsArgs",
+    "RequestsPerMinute",
     "RouteBalanceSettings",
     "ScrapeSettings",
     "SettingsError",

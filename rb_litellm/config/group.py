@@ -25,6 +25,7 @@ from rb_litellm.config.values import (
     NormSetting,
     ObjectiveName,
     QualityNormSetting,
+    RequestsPerMinute,
     Settings,
     Usd,
     WeightsSetting,
@@ -67,6 +68,10 @@ class RouteBalanceSettings(Settings):
     usd_per_day: Usd | None = Field(
         default=None,
         description="What a day's requests should cost: from 80% of it on the weights shift to cost.",
+    )
+    requests_per_minute: RequestsPerMinute | None = Field(
+        default=None,
+        description="For how many requests a minute the weights hold: from 80% on they shift to cost.",
     )
     slo: SloSettings = SloSettings()
     max_cost_usd: Usd | None = Field(default=None, description="The most that one request may cost.")

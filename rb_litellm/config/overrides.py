@@ -32,6 +32,7 @@ ControlName = Literal[
     "priority",
     "targets",
     "usd_per_day",
+    "requests_per_minute",
 ]
 CapName = Literal[
     "weights.quality",
@@ -50,6 +51,7 @@ CapName = Literal[
     "targets.e2e_p95_s",
     "targets.quality_min",
     "usd_per_day",
+    "requests_per_minute",
 ]
 
 

@@ -66,6 +66,7 @@ def _number(name: str, value: object) -> float:
 
 Milliseconds = Annotated[float, Field(gt=0.0, le=86_400_000.0)]
 Usd = Annotated[float, Field(gt=0.0, le=1e6)]
+RequestsPerMinute = Annotated[int, Field(ge=1, le=100_000_000)]
 WeightsSetting = Annotated[Weights, BeforeValidator(_weights)]
 QualityNormSetting = Literal["raw", "minmax", "scaled"]
 NormSetting = Literal["absolute", "paper"]

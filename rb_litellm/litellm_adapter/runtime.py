@@ -31,8 +31,9 @@ from rb_litellm.core.limits.capacity import Usage
 from rb_litellm.core.servers.prefix_memory import PrefixMemory
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
-from rb_litellm.litellm_adapter.shared.exchange.day_spend import FLUSH_S, DaySpend
+from rb_litellm.litellm_adapter.shared.exchange.day_spend import DaySpend
 from rb_litellm.litellm_adapter.shared.exchange.failure_share import GuardedFailures
+from rb_litellm.litellm_adapter.shared.exchange.fleet_sums import FLUSH_S, FleetSums
 from rb_litellm.litellm_adapter.shared.exchange.gauge_exchange import Sharing
 from rb_litellm.litellm_adapter.shared.exchange.learned_share import GuardedLearned
 from rb_litellm.litellm_adapter.shared.exchange.lone_grades import LoneGrades
@@ -103,8 +104,10 @@ class Runtime:
         self.targets = GuardedTargets(self.lock)
         self.sharing.targets = self.targets
         self.day_spend = DaySpend(self.lock)
+        self.minute_requests = FleetSums(self.lock, "requests", 60.0)
+        """Requests of this minute by the key, team or model name that bounds them."""
         self._sums: RedisSums | None = None
-        self._spending = PeriodicTask(FLUSH_S, self._flush_spend)
+        self._summing = PeriodicTask(FLUSH_S, self._flush_sums)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded, "learning")
         self._predictors = Predictors(partial(self.failed, "predictor"), self.learning)
         self._redis = RedisSettingsArgs()
@@ -149,7 +152,7 @@ class Runtime:
         """Exchange loads, read servers and look at predictors' folders where a loop runs. Cheap."""
         self.sharing.ensure_started()
         self.scraping.ensure_started(self.reckoner)
-        self._spending.ensure_started()
+        self._summing.ensure_started()
         self._predictors.ensure_started()
 
     def settle_grades(self) -> None:
@@ -209,17 +212,18 @@ class Runtime:
         """Count an internal error."""
         self.counters.failure(what, error, self.clock())
 
-    def _flush_spend(self) -> None:
-        """Tell and read what days have cost, where workers share a Redis."""
+    def _flush_sums(self) -> None:
+        """Tell and read what days have cost and minutes have asked, where workers share a Redis."""
         try:
             redis = self.sharing.redis
             if redis is None:
                 return
             if self._sums is None or self._sums.settings != redis:
                 self._sums = RedisSums(redis)
-            self.day_spend.flush(self._sums, self.sharing.origin, partial(self.failed, "day spend"))
+            for sums in (self.day_spend.sums, self.minute_requests):
+                sums.flush(self._sums, self.sharing.origin, partial(self.failed, "fleet sums"))
         except Exception as error:  # noqa: BLE001  a chore must not raise
-            self.failed("day spend", error)
+            self.failed("fleet sums", error)
 
     def _told(self, deployments: Sequence[str], server: ServerStatus) -> None:
         """A server has told its load, its slots or its context window."""

@@ -243,19 +243,27 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         body = input if responses else messages
         steered = None if plan.targets is None else self._steered(plan, arrival, request_kwargs)
         objective = plan.objective if steered is None else self._runtime.targets.objective(steered)
-        spender = None
+        spender = asker = None
+        by = 0.0
         if plan.usd_per_day is not None:
             spender = self._owner(plan.sources.get("usd_per_day"), arrival, request_kwargs)
             spent_usd = self._runtime.day_spend.spent_usd(spender)
             by = shift(spent_usd, plan.usd_per_day)
-            objective = landed(objective, by)
             arrival.day = f"{spent_usd:.6g} of {plan.usd_per_day:.6g} USD, shifted {by:g}"
+        if plan.requests_per_minute is not None:
+            asker = self._owner(plan.sources.get("requests_per_minute"), arrival, request_kwargs)
+            asked = self._runtime.minute_requests.recent(asker)
+            of_minute = shift(asked, plan.requests_per_minute)
+            by = max(by, of_minute)
+            arrival.minute = f"{asked:.0f} of {plan.requests_per_minute} requests, shifted {of_minute:g}"
+        objective = landed(objective, by)
         return PendingRequest(
             prompt=prompt,
             candidates=tuple(self._runtime.catalog.facts(entries)),
             objective=objective,
             steered=steered,
             spender=spender,
+            asker=asker,
             limits=self._limits(plan),
             allowance=None
             if plan.max_cost_usd is None
@@ -343,6 +351,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         attempt = self._accounting.open_attempt(pending.arrival, placed, predictor, now)
         if pending.spender is not None:
             self._runtime.day_spend.sent(pending.spender, pending.arrival.known_id, attempt)
+        if pending.asker is not None and attempt == 0:
+            self._runtime.minute_requests.add(pending.asker, 1.0)
         if pending.steered is not None:
             self._runtime.targets.decided(pending.steered, pending.arrival.known_id, attempt, placed.decision)
         return chosen

@@ -121,3 +121,22 @@ def test_as_a_days_dollars_run_out_a_key_lands_softly_in_all_workers(proxy: Prox
         assert shifts[0] == 0.0
         assert models[-40:] == ["small"] * 40
         assert min(shifts[-40:]) == 1.0
+
+
+def test_as_a_minutes_requests_run_out_a_key_lands_softly_in_all_workers(proxy: Proxy) -> None:
+    with proxy.client() as client:
+        wanting = key(weights="1,0,0", requests_per_minute=60, priority=secrets.randbelow(10**6))
+        models, shifts = [], []
+        for number in range(100):
+            told = routed(ask(client, wanting))
+            models.append(told["model"])
+            shifts.append(float(told["minute"].rpartition(" ")[2]))
+            if number in (40, 70):
+                time.sleep(2.5)  # Workers tell each other once a second.
+        assert models[:10] == ["large"] * 10
+        assert shifts[0] == 0.0
+        assert models[-20:] == ["small"] * 20
+        assert min(shifts[-20:]) == 1.0
+        body = chat("auto", routebalance={"requests_per_minute": 1000})
+        refused = client.post("/v1/chat/completions", json=body, headers=key(weights="cost"))
+        assert refused.status_code == 403

@@ -36,7 +36,7 @@ def spend(worker: DaySpend, usd: float, call: str, owner: str = "key one") -> No
 
 def exchange(tally: Tally, **workers: DaySpend) -> None:
     for name, worker in workers.items():
-        asyncio.run(worker.exchange(tally, name))
+        asyncio.run(worker.sums.exchange(tally, name))
 
 
 def test_workers_know_what_all_have_spent_and_a_timeout_counts_nothing_twice():
@@ -73,7 +73,7 @@ def test_a_new_day_starts_at_nothing():
 
 
 def test_who_was_dropped_and_comes_back_loses_nothing_that_was_told(monkeypatch):
-    from rb_litellm.litellm_adapter.shared.exchange import day_spend as module
+    from rb_litellm.litellm_adapter.shared.exchange import fleet_sums as module
 
     monkeypatch.setattr(module, "MAX_OWNERS", 2)
     tally, worker = Tally(), DaySpend(RLock(), lambda: 0.0)

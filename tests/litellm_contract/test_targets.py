@@ -42,6 +42,24 @@ async def test_when_the_days_dollars_are_spent_the_cheapest_answers(shared):
     assert await ask(of) == "cheap"
 
 
+async def test_when_the_minutes_requests_are_used_the_cheapest_answers(shared):
+    of = of_two(requests_per_minute=20)
+    served = [await ask(of) for _ in range(40)]
+    assert served[:10] == ["good"] * 10
+    assert served[-15:] == ["cheap"] * 15
+    assert shared.minute_requests.sum("auto") == 40.0
+
+
+async def test_a_request_that_is_tried_again_counts_once(shared):
+    failing = deployment("failing", 0.9, mock_response="litellm.InternalServerError")
+    of = router(
+        failing, deployment("sound"), num_retries=1,
+        routing_strategy_args={**QUALITY_ONLY, "requests_per_minute": 100},
+    )  # fmt: skip
+    assert await ask(of) == "sound"
+    assert shared.minute_requests.sum("auto") == 1.0
+
+
 async def test_a_target_between_two_deployments_is_met_by_both(shared):
     of = of_two(targets={"cost_usd_per_1k": 1.0})
     served: Counter[str] = Counter()

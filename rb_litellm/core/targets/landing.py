@@ -1,7 +1,7 @@
-"""A soft landing: as a day's dollars run out, what counts in the score shifts to cost.
+"""A soft landing: as a day's dollars or a minute's requests run out, what counts in the score shifts to cost.
 
-Nothing changes until BEGINS of the day's dollars are spent. From there the shift grows evenly to 1 when they
-are: then the cheapest candidate wins, by the weights of the preset `cheapest`. Nobody is refused for it.
+Nothing changes until BEGINS of them are used. From there the shift grows evenly to 1 when all are: then the
+cheapest candidate wins, by the weights of the preset `cheapest`. Nobody is refused for it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _PRICE = 10.0
 """Added to the price of cost under targets, at a shift of 1."""
 
 
-def shift(spent_usd: float, usd_per_day: float) -> float:
-    """How far it has come: 0 before it begins, 1 when the day's dollars are spent."""
-    begun = (spent_usd / usd_per_day - BEGINS) / (1.0 - BEGINS)
+def shift(used: float, of: float) -> float:
+    """How far it has come: 0 before it begins, 1 when all is used."""
+    begun = (used / of - BEGINS) / (1.0 - BEGINS)
     return round(_STEPS * min(max(begun, 0.0), 1.0)) / _STEPS
 
 

@@ -81,6 +81,7 @@ class DecisionPublisher:
                 duration_s=duration_s,
                 targets=arrival.targets,
                 day=arrival.day,
+                minute=arrival.minute,
                 held=arrival.held,
                 budget_usd=arrival.budget_usd,
                 max_tokens=arrival.max_tokens,

@@ -31,6 +31,8 @@ class Arrival:
     """How the targets stand that it is decided under; empty without."""
     day: str = ""
     """How much of the day's dollars is spent, and how far its weights have shifted; empty without such."""
+    minute: str = ""
+    """The same of the minute's requests."""
     held: str = ""
     """Where it stood among held requests and how long it waited; empty where it was not held."""
     budget_usd: float | None = None

@@ -35,6 +35,8 @@ class PendingRequest:
     """What steers its weights; None without targets."""
     spender: str | None
     """On whose day's dollars its cost counts; None where none are set."""
+    asker: str | None
+    """In whose minute's requests it counts; None where none are set."""
     arrival: Arrival
     request_kwargs: dict[str, Any] | None
     responses: bool

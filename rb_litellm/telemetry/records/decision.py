@@ -95,6 +95,8 @@ class DecisionRecord:
     """How the targets that steer its weights stood, in words; empty without targets."""
     day: str = ""
     """How much of the day's dollars was spent, in words; empty where none are set."""
+    minute: str = ""
+    """The same of the minute's requests."""
     held: str = ""
     """Where it stood among held requests and how long it waited, in words; empty where it was not held."""
     removed: Mapping[str, int] = field(default_factory=dict)
@@ -235,6 +237,8 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         document["targets"] = record.targets[:MAX_TARGETS]
     if record.day:
         document["day"] = record.day
+    if record.minute:
+        document["minute"] = record.minute
     if record.held:
         document["held"] = record.held
     if record.top:

@@ -30,6 +30,8 @@ def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> 
         headers["x-routebalance-targets"] = record.targets
     if record.day:
         headers["x-routebalance-day"] = record.day
+    if record.minute:
+        headers["x-routebalance-minute"] = record.minute
     if record.held:
         headers["x-routebalance-held"] = record.held
     if record.budget_usd is not None:
