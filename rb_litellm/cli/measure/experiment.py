@@ -70,7 +70,7 @@ def experiment(
     """Carry out an experiment.
 
     NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
-    norms, hold, incidents or mooncake.
+    norms, reference, hold, incidents or mooncake.
     """
     if name == "incidents":
         _incidents(seeds, as_json, as_markdown, quiet)

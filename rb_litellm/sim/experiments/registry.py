@@ -23,6 +23,7 @@ _ROOM = {
     "hold": "loads",
     "targets": "loads",
     "norms": "comparisons",
+    "reference": "comparisons",
 }
 """Of each experiment the folder that its module stands in; imported when it is asked for."""
 NAMES = tuple(_ROOM)

@@ -11,7 +11,7 @@ from rb_litellm.core.decision.scoring import PRESETS, Norm, QualityNorm, Weights
 from rb_litellm.core.servers.affinity import AffinityRule
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.memory import Trained
-from rb_litellm.sim.policies import controlled, held, oracle_bounds, targeted
+from rb_litellm.sim.policies import controlled, held, oracle_bounds, reference, targeted
 from rb_litellm.sim.policies.baseline_policies import PeakEwma, RoundRobin, ShortestQueue
 from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.policies.routebalance_policy import Arms, Decoupled, OraclePredictions, RouteBalance
@@ -57,6 +57,7 @@ NAMES = (
     *controlled.NAMES,
     *held.NAMES,
     *targeted.NAMES,
+    *reference.NAMES,
     "decoupled-predictive",
     *(f"litellm:{strategy}" for strategy in _LITELLM),
     "round-robin",
@@ -110,6 +111,9 @@ def make_policy(name: str, around: Surroundings, requests: Sequence[Request], se
             gauges_s=around.gauges_s,
             seed=seed,
         )
+    departing = reference.reference(name, cluster, around.predictions, around.workers, around.gauges_s, seed)
+    if departing is not None:
+        return departing
     if name.startswith("routebalance"):
         return _route_balance(name, around, seed)
     if name == "decoupled-predictive":

@@ -122,7 +122,17 @@ class RouteBalance:
         its = self._workers[worker]
         if self._targets is not None:
             self._objective = its.book.objective(self.name, self._targets)
-        routing_requests = self._routing_requests(batch)
+        return self._place(worker, batch, self._routing_requests(batch), now)
+
+    def _place(
+        self,
+        worker: int,
+        batch: Sequence[Request],
+        routing_requests: Sequence[RoutingRequest],
+        now: float,
+    ) -> list[int]:
+        """The same for requests as the balancer reads them."""
+        its = self._workers[worker]
         if self._arms.sequential:
             placed = its.balancer.decide(routing_requests, self._predictions, now)
         else:
