@@ -67,7 +67,7 @@ def free_port():
 
 
 async def ready(session, url):
-    for _ in range(240):
+    for _ in range(600):
         try:
             async with session.get(f"{url}/health/liveliness") as answer:
                 if answer.status == 200:
