@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rb_litellm.logs.spend_logs import SpendLog
     from rb_litellm.sim.results import RunResult
     from rb_litellm.sim.tuning import Runner, Tuned, Wishes
+    from rb_litellm.spread.work import Failed
 
 _SHOWN = 12
 _MISSED = 3
@@ -107,6 +108,7 @@ def tune(
     from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
     from rb_litellm.sim.tuning import Wishes
     from rb_litellm.sim.tuning import tune as search
+    from rb_litellm.spread.work import Failed
 
     if bool(data) == bool(sources):
         raise click.UsageError("give either --data or --from-spend-logs")
@@ -118,8 +120,9 @@ def tune(
         with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
             task = progress.add_task("simulating", total=None)
 
-            def told(result: RunResult) -> None:
-                progress.update(task, advance=1, description=f"{result.policy} at {result.rate:g}/s")
+            def told(result: RunResult | Failed) -> None:
+                if not isinstance(result, Failed):
+                    progress.update(task, advance=1, description=f"{result.policy} at {result.rate:g}/s")
 
             if sources:
                 read = read_spend_logs(sources, max_rows, strict=strict)
@@ -171,10 +174,11 @@ def snippet(found: Tuned, wishes: Wishes, group: str, members: Sequence[str]) ->
 
 
 def _simulated(
-    data: Sequence[Path], predictor: str, requests: int, told: Callable[[RunResult], None]
+    data: Sequence[Path], predictor: str, requests: int, told: Callable[[RunResult | Failed], None]
 ) -> Runner:
     from rb_litellm.sim.experiment import Experiment
     from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
+    from rb_litellm.spread.work import whole
 
     def run(policies: Sequence[str], rates: Sequence[float], seeds: Sequence[int]) -> Sequence[RunResult]:
         experiment = Experiment(
@@ -187,7 +191,7 @@ def _simulated(
             predictor=None if predictor in NAMED else Path(predictor),
             by_priors=predictor == "none",
         )
-        return experiment.run(told)
+        return whole(experiment.run(told))
 
     return run
 
@@ -197,7 +201,7 @@ def _replayed(
     qualities: Sequence[str],
     predictor: str,
     names: Sequence[str],
-    told: Callable[[RunResult], None],
+    told: Callable[[RunResult | Failed], None],
 ) -> Runner:
     from rb_litellm.cli.decide.replay import replay_of
     from rb_litellm.cli.named_values import read_pairs, read_qualities

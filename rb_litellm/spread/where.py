@@ -1,0 +1,34 @@
+"""Where work is carried out, as the options of a command say it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rb_litellm.spread.alone import Alone
+from rb_litellm.spread.processes import Processes
+from rb_litellm.spread.room import default_jobs
+from rb_litellm.spread.work import Cell, Result, Shared, Team, Work
+
+
+@dataclass(frozen=True)
+class Where:
+    """In so many processes of this machine."""
+
+    jobs: int | None = 1
+    """None for as many as the machine has room for."""
+
+    @contextmanager
+    def team(self, work: Work[Shared, Cell, Result]) -> Iterator[Team[Cell, Result]]:
+        """Whoever carries out the work; what was started for it ends with the block."""
+        jobs = default_jobs() if self.jobs is None else self.jobs
+        if jobs == 1:
+            yield Alone(work)
+            return
+        with Processes(work, jobs) as team:
+            yield team
+
+
+HERE = Where()
+"""In this process alone."""
