@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from rb_litellm.spread.where import Where
     from rb_litellm.spread.work import Failed
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -16,13 +17,28 @@ FAILED = 1
 
 
 def spread_options(command: _F) -> _F:
-    """`--jobs`."""
-    return click.option(
+    """`--jobs` and `--scheduler`."""
+    jobs = click.option(
         "--jobs",
         type=click.IntRange(1),
         show_default="one for each core that is free to use",
         help="Run in so many processes.",
-    )(command)
+    )
+    scheduler = click.option(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="Run on the Dask cluster of this scheduler, in place of processes here.",
+    )
+    return jobs(scheduler(command))
+
+
+def where(jobs: int | None, scheduler: str | None) -> Where:
+    """Where the options say."""
+    from rb_litellm.spread.where import Where
+
+    if jobs is not None and scheduler is not None:
+        raise click.UsageError("--jobs is for this machine, --scheduler names a cluster: give one of them")
+    return Where(jobs, scheduler)
 
 
 def tell_failed(failed: Sequence[Failed], of: int) -> None:

@@ -14,20 +14,32 @@ from rb_litellm.spread.work import Cell, Result, Shared, Team, Work
 
 @dataclass(frozen=True)
 class Where:
-    """In so many processes of this machine."""
+    """In so many processes of this machine, or on a cluster."""
 
     jobs: int | None = 1
     """None for as many as the machine has room for."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler, in place of processes."""
 
     @contextmanager
     def team(self, work: Work[Shared, Cell, Result]) -> Iterator[Team[Cell, Result]]:
-        """Whoever carries out the work; what was started for it ends with the block."""
+        """Whoever carries out the work; what was started for it ends with the block.
+
+        Raises:
+            SpreadError: the cluster cannot be used.
+        """
+        if self.scheduler is not None:
+            from rb_litellm.spread.dask_cluster import DaskTeam, cluster_client
+
+            with cluster_client(self.scheduler) as client, DaskTeam(work, client) as team:
+                yield team
+            return
         jobs = default_jobs() if self.jobs is None else self.jobs
         if jobs == 1:
             yield Alone(work)
             return
-        with Processes(work, jobs) as team:
-            yield team
+        with Processes(work, jobs) as processes:
+            yield processes
 
 
 HERE = Where()

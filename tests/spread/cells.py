@@ -65,3 +65,17 @@ def of(function, shared=None) -> Work:
 
 def called(cell: int) -> str:
     return f"cell {cell}"
+
+
+def owner(shared: list[object], cell: int) -> tuple[int, int]:
+    """Which thread it is, and which copy of what is shared it has."""
+    # So that each thread gets some of the cells.
+    threading.Event().wait(0.02)
+    return threading.get_ident(), id(shared)
+
+
+def held() -> int:
+    """How many works a worker holds."""
+    from rb_litellm.spread.dask_cluster import _held
+
+    return len(_held)

@@ -13,7 +13,7 @@ import click
 from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, predictor_option
 from rb_litellm.cli.screen import Screen, progress_bar
-from rb_litellm.cli.spread_options import FAILED, failed_as_json, spread_options, tell_failed
+from rb_litellm.cli.spread_options import FAILED, failed_as_json, spread_options, tell_failed, where
 
 if TYPE_CHECKING:
     from rb_litellm.sim.results import RunResult
@@ -109,6 +109,7 @@ def simulate(
     slo_e2e_ms: float | None,
     out: Path | None,
     jobs: int | None,
+    scheduler: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -117,11 +118,11 @@ def simulate(
     from rb_litellm.sim.servers.cluster_file import load_cluster
     from rb_litellm.sim.training import train_for
     from rb_litellm.sim.world import Run
-    from rb_litellm.spread.where import Where
     from rb_litellm.spread.work import Failed
 
     if trains and predictor != "default":
         raise click.UsageError("--train makes a predictor, --predictor brings one: give one of them")
+    place = where(jobs, scheduler)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch, progress_bar(quiet) as progress:
         task = progress.add_task("simulating", total=None)
@@ -158,7 +159,7 @@ def simulate(
                 by_priors=predictor == "none",
             )
             progress.update(task, total=len(experiment.runs()))
-            outcomes = experiment.run(ran, Where(jobs))
+            outcomes = experiment.run(ran, place)
         except (ValueError, OSError) as error:
             raise click.ClickException(str(error)) from error
     failed = [one for one in outcomes if isinstance(one, Failed)]

@@ -16,7 +16,7 @@ import click
 
 from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.screen import Screen, progress_bar
-from rb_litellm.cli.spread_options import FAILED, failed_as_json, spread_options, tell_failed
+from rb_litellm.cli.spread_options import FAILED, failed_as_json, spread_options, tell_failed, where
 
 if TYPE_CHECKING:
     from rb_litellm.sim.report.blocks import Block
@@ -68,6 +68,7 @@ def experiment(
     requests: int,
     trace: Path | None,
     jobs: int | None,
+    scheduler: str | None,
     out: Path | None,
     plots: Path | None,
     as_json: bool,
@@ -79,14 +80,12 @@ def experiment(
     NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
     norms, incidents or mooncake.
     """
-    from rb_litellm.spread.where import Where
-
-    where = Where(jobs)
+    place = where(jobs, scheduler)
     if name == "incidents":
-        _incidents(seeds, where, as_json, as_markdown, quiet)
+        _incidents(seeds, place, as_json, as_markdown, quiet)
         return
     if name == "mooncake":
-        _mooncake(trace, requests, where, as_json, as_markdown, quiet)
+        _mooncake(trace, requests, place, as_json, as_markdown, quiet)
         return
     if not data:
         raise click.UsageError("Missing option '--data'.")
@@ -115,7 +114,7 @@ def experiment(
                 predictor = train_for(data, servers, Path(scratch) / "predictor")
             progress.update(task, total=total)
             files = WorldFiles(data, servers, predictor)
-            measured, failed = carry_out(chosen, files, scale, where, ran)
+            measured, failed = carry_out(chosen, files, scale, place, ran)
         except (ValueError, OSError) as error:
             raise click.ClickException(str(error)) from error
     tell_failed(failed, total)
@@ -154,18 +153,18 @@ def experiment(
         raise SystemExit(FAILED)
 
 
-def _incidents(seeds: int, where: Where, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+def _incidents(seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool) -> None:
     """Its world is made up, so that it needs no data; it is judged in means over the seeds."""
     from rb_litellm.sim.experiments.loads import incidents
 
     with _advancing("incidents", quiet) as progress:
-        found = incidents.carry_out(range(seeds), where, progress)
+        found = incidents.carry_out(range(seeds), place, progress)
     blocks = incidents.blocks(found)
     _print({"seeds": seeds, "incidents": incidents.as_json(found)}, blocks, as_json, as_markdown)
 
 
 def _mooncake(
-    trace: Path | None, requests: int, where: Where, as_json: bool, as_markdown: bool, quiet: bool
+    trace: Path | None, requests: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool
 ) -> None:
     """Its world is the trace, on servers of its own."""
     from rb_litellm.sim.experiments.loads import mooncake
@@ -173,7 +172,7 @@ def _mooncake(
     if trace is None:
         raise click.UsageError("Missing option '--trace': JSON lines with arrival_s and prefix_blocks.")
     with _advancing("mooncake", quiet) as progress:
-        found = mooncake.carry_out(trace, requests, where=where, progress=progress)
+        found = mooncake.carry_out(trace, requests, where=place, progress=progress)
     blocks = mooncake.blocks(found)
     claims = [claim for block in blocks for claim in block.as_json()["claims"]]
     document = {"requests": requests, "policies": mooncake.as_json(found), "claims": claims}
