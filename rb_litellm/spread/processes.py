@@ -29,7 +29,9 @@ class Processes(Generic[Shared, Cell, Result]):
 
     def __init__(self, work: Work[Shared, Cell, Result], jobs: int) -> None:
         self._work = work
-        self._jobs = jobs
+        self.sent = pickle.dumps(work)
+        """What every process is sent."""
+        self.jobs = jobs
         self._members: list[_Member] = []
 
     def __enter__(self) -> Processes[Shared, Cell, Result]:
@@ -47,7 +49,7 @@ class Processes(Generic[Shared, Cell, Result]):
         """See `Team.map`."""
         outcomes: dict[int, Result | Failed] = {}
         waiting = deque(range(len(cells)))
-        self._grow(min(self._jobs, len(cells)))
+        self._grow(min(self.jobs, len(cells)))
         while len(outcomes) < len(cells):
             for member in self._members:
                 if waiting and member.idle:
@@ -60,9 +62,9 @@ class Processes(Generic[Shared, Cell, Result]):
                     lost = member.join()
                     self._members.remove(member)
                     if number is None:
-                        raise SpreadError(f"a process of the {self._jobs} {lost} before it began") from None
+                        raise SpreadError(f"a process of the {self.jobs} {lost} before it began") from None
                     told = Failed(self._work.name(cells[number]), f"its process {lost}")
-                    self._grow(min(self._jobs, len(waiting) + len(self._members)))
+                    self._grow(min(self.jobs, len(waiting) + len(self._members)))
                 if number is None:
                     continue
                 outcomes[number] = told
@@ -74,9 +76,8 @@ class Processes(Generic[Shared, Cell, Result]):
         new = [_Member() for _ in range(size - len(self._members))]
         if new:
             self._members += new
-            work = pickle.dumps(self._work)
             for member in new:
-                member.prepare(work)
+                member.prepare(self.sent)
 
     def _heard(self) -> list[_Member]:
         """Members that have something to say, or have ended; waits for one."""

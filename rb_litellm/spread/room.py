@@ -12,13 +12,15 @@ _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
 
 
-def default_jobs(cgroup: Path = _CGROUP, meminfo: Path = _MEMINFO) -> int:
+def default_jobs(sent_bytes: int = 0, cgroup: Path = _CGROUP, meminfo: Path = _MEMINFO) -> int:
     """As many processes as there are cores for this one, and memory; at least 1.
+
+    Each holds what is sent to it twice, as it came and as it is used.
 
     The variable PYTHON_CPU_COUNT, by which Python 3.13 itself is told, says how many cores there are. Without
     it those that the process may run on count, as `taskset` and a container's limits leave them.
     """
-    return max(1, min(_cores(cgroup), _free_bytes(cgroup, meminfo) // BYTES_EACH))
+    return max(1, min(_cores(cgroup), _free_bytes(cgroup, meminfo) // (BYTES_EACH + 2 * sent_bytes)))
 
 
 def _cores(cgroup: Path) -> int:

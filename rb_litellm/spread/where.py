@@ -34,12 +34,15 @@ class Where:
             with cluster_client(self.scheduler) as client, DaskTeam(work, client) as team:
                 yield team
             return
-        jobs = default_jobs() if self.jobs is None else self.jobs
-        if jobs == 1:
-            yield Alone(work)
+        jobs = self.jobs or default_jobs()
+        if jobs > 1:
+            processes = Processes(work, jobs)
+            if self.jobs is None:
+                processes.jobs = default_jobs(len(processes.sent))
+            with processes:
+                yield processes
             return
-        with Processes(work, jobs) as processes:
-            yield processes
+        yield Alone(work)
 
 
 HERE = Where()

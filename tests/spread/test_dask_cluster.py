@@ -15,6 +15,7 @@ from click.testing import CliRunner
 pytest.importorskip("distributed")
 
 from rb_litellm.cli.decide.simulate import simulate
+from rb_litellm.cli.decide.tune import tune
 from rb_litellm.cli.measure.experiment import experiment
 from rb_litellm.demo.processes import free_port
 from rb_litellm.sim.world import WorldFiles, run_all
@@ -22,6 +23,7 @@ from rb_litellm.spread import dask_cluster
 from rb_litellm.spread.release import release
 from rb_litellm.spread.where import HERE, Where
 from rb_litellm.spread.work import Failed, SpreadError, whole
+from tests.replay.logs_of_simulations import rows, write
 from tests.sim.test_report import data_file
 from tests.sim.test_spread_runs import bits, command, runs_told, some_runs
 from tests.spread import cells
@@ -62,6 +64,14 @@ def test_commands_print_the_same_alone_and_on_a_cluster(address: str, tmp_path: 
     alone, spread = (command(experiment, "slo", *small, *place) for place in places)
     assert runs_told(alone) == runs_told(spread)
     assert json.loads(alone.stdout)["blocks"] == json.loads(spread.stdout)["blocks"]
+
+
+def test_weights_are_found_the_same_alone_and_on_a_cluster(address: str, tmp_path: Path) -> None:
+    log = write(tmp_path / "spend.jsonl", rows(count=60))
+    places = (("--jobs", "1"), ("--scheduler", address))
+    alone, spread = (command(tune, "--from-spend-logs", log, "--seed", "0", *place) for place in places)
+    assert alone.exit_code == 0, alone.output
+    assert json.loads(alone.stdout) == json.loads(spread.stdout)
 
 
 def test_cells_are_carried_out_elsewhere_and_by_all_workers(address: str) -> None:

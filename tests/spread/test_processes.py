@@ -131,18 +131,19 @@ def test_by_default_there_are_as_many_processes_as_there_is_room_for(
     meminfo = tmp_path / "meminfo"
     meminfo.write_text(f"MemTotal: 1 kB\nMemAvailable: {100 * BYTES_EACH // 1024} kB\n")
     monkeypatch.setenv("PYTHON_CPU_COUNT", "7")
-    assert default_jobs(tmp_path, meminfo) == 7
+    assert default_jobs(0, tmp_path, meminfo) == 7
     monkeypatch.delenv("PYTHON_CPU_COUNT")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
-    assert default_jobs(tmp_path, meminfo) == 12
+    assert default_jobs(0, tmp_path, meminfo) == 12
     (tmp_path / "cpu.max").write_text("350000 100000\n")
-    assert default_jobs(tmp_path, meminfo) == 3
+    assert default_jobs(0, tmp_path, meminfo) == 3
     (tmp_path / "cpu.max").write_text("max 100000\n")
     (tmp_path / "memory.max").write_text(f"{10 * BYTES_EACH}\n")
     (tmp_path / "memory.current").write_text(f"{8 * BYTES_EACH}\n")
-    assert default_jobs(tmp_path, meminfo) == 2
+    assert default_jobs(0, tmp_path, meminfo) == 2
+    assert default_jobs(BYTES_EACH // 2, tmp_path, meminfo) == 1
     meminfo.write_text("MemAvailable: 10 kB\n")
-    assert default_jobs(tmp_path, meminfo) == 1
+    assert default_jobs(0, tmp_path, meminfo) == 1
 
 
 def test_one_process_is_this_one() -> None:
