@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "rb_litellm"
 
 LAYERS = (
     {"version", "redaction", "suggestion"},
-    {"core"},
+    {"core", "spread"},
     {"config"},
     {"controls", "logs"},
     {"state", "predictors", "fitting"},

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from rb_litellm.core.types import FloatArray
 from rb_litellm.fitting.fit import FittedServer, fit
 from rb_litellm.fitting.servers import apart
 from rb_litellm.logs.spend_logs import LoggedCall
@@ -20,18 +17,17 @@ from rb_litellm.predictors.names import listed
 from rb_litellm.predictors.priors import ModelInfo, prior_quality
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.predictors.trained.model import Predictor
+from rb_litellm.replay.candidates import Candidate, Traffic, mean_rate
 from rb_litellm.replay.check import FitCheck, check_fit
 from rb_litellm.replay.cluster import logged_cluster, one_more
 from rb_litellm.replay.logged import Logged
 from rb_litellm.replay.names import LogNames, predictor_names
 from rb_litellm.replay.traffic import to_requests
 from rb_litellm.sim.engine import Served, Simulation
-from rb_litellm.sim.policies.by_name import Surroundings, make_policy
-from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.servers.calibrated import Calibrated
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Corpus, Request
+from rb_litellm.sim.workload import Request
 
 AS_LOGGED = Logged.name
 
@@ -125,7 +121,7 @@ class Replay:
         requests, served, wall_s = self._as_logged()
         cluster = logged_cluster(self.servers, self.quality)
         end_s = max(s.request.arrival_s + s.e2e_s for s in served)
-        return RunResult.of(AS_LOGGED, _rate(requests), 0, cluster, served, end_s, wall_s)
+        return RunResult.of(AS_LOGGED, mean_rate(requests), 0, cluster, served, end_s, wall_s)
 
     def _as_logged(self) -> tuple[list[Request], list[Served], float]:
         if not self._known:
@@ -147,17 +143,25 @@ class Replay:
         Raises:
             ValueError: a policy or a change that cannot be; says what is allowed.
         """
-        cluster, requests = self._scene(change)
+        traffic = self.traffic(change)
         results = []
         for name in policies:
-            policy = self._policy(name, cluster, requests, change, seed)
-            simulation = Simulation(cluster, policy, requests, seed)
-            started = time.perf_counter()
-            served = simulation.run()
-            wall_s = time.perf_counter() - started
-            results.append(RunResult.of(name, _rate(requests), seed, cluster, served, simulation.now, wall_s))
+            candidate = Candidate(name, seed=seed)
+            if name == AS_LOGGED:
+                policy = self._logged(traffic.cluster, change)
+                results.append(traffic.run_policy(policy, candidate, traffic.requests))
+            else:
+                results.append(traffic.run(candidate))
             on_run(name)
         return results
+
+    def traffic(self, change: Change = Change()) -> Traffic:
+        """The requests before the cluster that there is under a change.
+
+        Raises:
+            ValueError: a change that cannot be; says what is allowed.
+        """
+        return Traffic(*self._scene(change), self._predictions)
 
     def told(self) -> dict[str, Any]:
         """What the replay rests on, for `--json`."""
@@ -241,24 +245,12 @@ class Replay:
                 told[self.names.model(name, "--measured")] = measured  # Those that are added, too.
         return told
 
-    def _policy(
-        self, name: str, cluster: Cluster, requests: Sequence[Request], change: Change, seed: int
-    ) -> Policy:
-        if name == AS_LOGGED:
-            if change.without:
-                raise ValueError(
-                    f"policy {name!r} needs every deployment of the log; --without leaves some out"
-                )
-            return Logged(self.calls, cluster)
-        if "+jsq" in name:
-            raise ValueError(f"policy {name!r} is trained on graded answers, which a log does not hold")
-        no_rows: FloatArray = np.zeros((0, len(cluster.tiers)))
-        surroundings = Surroundings(cluster, Corpus((), (), no_rows, no_rows), self._predictions)
-        return make_policy(name, surroundings, requests, seed)
-
-
-def _rate(requests: Sequence[Request]) -> float:
-    return round(len(requests) / max(requests[-1].arrival_s, 1e-9), 4)
+    def _logged(self, cluster: Cluster, change: Change) -> Logged:
+        if change.without:
+            raise ValueError(
+                f"policy {AS_LOGGED!r} needs every deployment of the log; --without leaves some out"
+            )
+        return Logged(self.calls, cluster)
 
 
 def _raise(error: Exception) -> None:

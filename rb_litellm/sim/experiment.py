@@ -9,6 +9,8 @@ from pathlib import Path
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.world import Run, WorldFiles, run_all
+from rb_litellm.spread.where import HERE, Where
+from rb_litellm.spread.work import Failed
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class Experiment:
             for policy in self.policies
         ]
 
-    def run(self, on_run: Callable[[RunResult], None] = lambda _: None, jobs: int = 1) -> list[RunResult]:
-        """Carry all of them out, in `jobs` processes.
+    def run(
+        self, on_run: Callable[[RunResult | Failed], None] = lambda _: None, where: Where = HERE
+    ) -> list[RunResult | Failed]:
+        """Carry all of them out.
 
         Raises:
-            ValueError: a policy, the arrivals or the data are not usable; says what is allowed.
+            ValueError: the data or `where` are not usable; says what is allowed.
         """
         files = WorldFiles(tuple(self.data), self.cluster, self.predictor, self.by_priors)
-        return run_all(files, self.runs(), jobs, on_run)
+        return run_all(files, self.runs(), where, on_run)

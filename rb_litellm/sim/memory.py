@@ -1,6 +1,7 @@
 """Caches for many runs over the same prompts: predictions and routers' choices.
 
-Both depend on the prompt alone, so that remembering them changes no result, only its time.
+Both depend on the prompt alone, so that remembering them changes no result, only its time. Prompts are
+predicted one by one: among others a figure differs in its last bits, and a run would depend on those before.
 """
 
 from __future__ import annotations
@@ -35,8 +36,7 @@ class RememberedPredictions(PredictionSource):
             if len(held) + len(new) > MAX_PROMPTS:
                 held.clear()
                 new = list(dict.fromkeys(prompts))
-            told = self._source.predict(new, models)
-            held.update((prompt, _row(told, n)) for n, prompt in enumerate(new))
+            held.update((prompt, self._source.predict([prompt], models)) for prompt in new)
         if len(prompts) == 1:
             return held[prompts[0]]
         rows = [held[prompt] for prompt in prompts]
@@ -78,13 +78,3 @@ class Trained:
         if key not in self.held:
             self.held[key] = RememberedChoices(train())
         return self.held[key]
-
-
-def _row(told: ModelPredictions, n: int) -> ModelPredictions:
-    quantiles = told.length_quantiles
-    return ModelPredictions(
-        told.quality[n : n + 1],
-        told.output_tokens[n : n + 1],
-        told.confidence[n : n + 1],
-        None if quantiles is None else quantiles[n : n + 1],
-    )

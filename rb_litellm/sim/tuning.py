@@ -29,7 +29,7 @@ MAX_WALK = 6
 """Points from which neighbours are looked at, per step."""
 
 Runner = Callable[[Sequence[str], Sequence[float], Sequence[int]], Sequence[RunResult]]
-"""Runs policies at each rate and seed on equal arrivals."""
+"""Runs policies at each rate and seed on equal arrivals; results rate by rate, then seed by seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,13 @@ def tune(
             best = better
     front = pareto(list(tried.values()))
     name = policy_name(best.weights)
+    rates = [rate * factor for factor in sorted({1.0, *loads})]
+    every = run((name,), rates, seeds)
     robust = []
-    for factor in sorted({1.0, *loads}):
-        results = run((name,), (rate * factor,), seeds)
+    for at, its_rate in enumerate(rates):
+        results = every[at * len(seeds) : (at + 1) * len(seeds)]
         met = fmean(_point([result]).miss(wishes) == 0.0 for result in results)
-        robust.append((rate * factor, _point(results), met))
+        robust.append((its_rate, _point(results), met))
     return Tuned(best, best.miss(wishes) == 0.0, tuple(front), tuple(robust))
 
 

@@ -218,7 +218,7 @@ def arrivals(process: str, rate: float, seed: int) -> Iterator[float]:
         if low + high > 0.0:
             return _wave(random, rate * low, rate * high, _SHAPES[found[1]])
     if Path(process).is_file():
-        return iter(_from_file(Path(process), rate))
+        return iter(stretched(trace(Path(process))[0], rate))
     raise ValueError(
         f"arrivals are {process!r}; "
         "allowed are poisson, gamma:SHAPE, square:LO,HI, ramp:LO,HI or a CSV file with arrival_s"
@@ -243,7 +243,11 @@ def _wave(random: Random, low: float, high: float, shape: Callable[[float], floa
             yield now
 
 
-def trace(path: Path) -> tuple[list[float], list[tuple[int, int]]]:
+Trace = tuple[Sequence[float], Sequence[tuple[int, int]]]
+"""Arrival times in s, from 0, and (input, output) tokens of each, none where they are not known."""
+
+
+def trace(path: Path) -> Trace:
     """Arrival times (s, from 0) of a CSV file, and (input, output) tokens where it has such columns.
 
     Raises:
@@ -266,8 +270,8 @@ def trace(path: Path) -> tuple[list[float], list[tuple[int, int]]]:
     return [at - times[0] for at in times], lengths
 
 
-def _from_file(path: Path, rate: float) -> list[float]:
-    times, _ = trace(path)
+def stretched(times: Sequence[float], rate: float) -> list[float]:
+    """The arrivals of a trace at another rate."""
     stretch = (len(times) - 1) / rate / times[-1]
     return [at * stretch for at in times]
 

@@ -1,16 +1,15 @@
 """The environment of a simulation: cluster, prompts and predictions, in which single runs are made.
 
 A run is described by a few plain figures, so that it can be repeated anywhere: in this process or in others.
+A world travels there as it was read, files and all.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +26,9 @@ from rb_litellm.sim.results import Repriced, RunResult
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.servers.cluster_file import of_size, of_slots
 from rb_litellm.sim.training import known_prompts, prediction_source
-from rb_litellm.sim.workload import Corpus, Request, arrivals, read_corpus, requests, trace
+from rb_litellm.sim.workload import Corpus, Request, Trace, arrivals, read_corpus, requests, stretched, trace
+from rb_litellm.spread.where import HERE, Where
+from rb_litellm.spread.work import Failed, Work
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,15 @@ class Run:
     repriced: Repriced | None = None
     """Other prices from some moment on; RouteBalance is told as by an operator's edit."""
 
+    def title(self) -> str:
+        """What messages call it: what the runs of an experiment mostly differ by."""
+        told = [f"{self.policy} at {self.rate:g}/s", f"seed {self.seed}"]
+        if self.arrivals != "poisson":
+            told.append(f"arrivals {self.arrivals}")
+        if self.deployments is not None:
+            told.append(f"{self.deployments} deployments")
+        return ", ".join(told)
+
 
 @dataclass(frozen=True)
 class World:
@@ -70,6 +80,17 @@ class World:
     """Rows that are simulated."""
     predictions: PredictionSource = field(default_factory=PredictionSource)
     trained: Trained = field(default_factory=Trained)
+    traces: Mapping[str, Trace] = field(default_factory=dict)
+    """Files of arrivals that were read before, by their path."""
+
+    def with_traces(self, runs: Iterable[Run]) -> World:
+        """The world with the files that the runs' arrivals come from.
+
+        Raises:
+            ValueError: such a file cannot be used.
+        """
+        paths = {run.arrivals for run in runs if Path(run.arrivals).is_file()}
+        return replace(self, traces={path: trace(Path(path)) for path in sorted(paths)})
 
     def run(self, run: Run) -> RunResult:
         """Carry out one run.
@@ -122,9 +143,13 @@ class World:
     def _requests(self, run: Run) -> list[Request]:
         if run.workload == "conversations":
             return conversations(self.test, run.rate, run.requests, run.seed)
-        lengths = trace(Path(run.arrivals))[1] if Path(run.arrivals).is_file() else []
-        times = arrivals(run.arrivals, run.rate, run.seed)
-        return requests(self.test, times, run.requests, run.seed, lengths)
+        told = self.traces.get(run.arrivals)
+        if told is None and Path(run.arrivals).is_file():
+            told = trace(Path(run.arrivals))
+        if told is not None:
+            times, lengths = told
+            return requests(self.test, iter(stretched(times, run.rate)), run.requests, run.seed, lengths)
+        return requests(self.test, arrivals(run.arrivals, run.rate, run.seed), run.requests, run.seed)
 
 
 @dataclass(frozen=True)
@@ -181,43 +206,17 @@ def _tell(policy: Any, run: Run, cluster: Cluster, simulation: Simulation) -> No
 def run_all(
     files: WorldFiles,
     runs: Sequence[Run],
-    jobs: int = 1,
-    on_run: Callable[[RunResult], None] = lambda _: None,
-) -> list[RunResult]:
-    """Carry out all runs, in `jobs` processes; results in the order of `runs`.
+    where: Where = HERE,
+    on_run: Callable[[RunResult | Failed], None] = lambda _: None,
+) -> list[RunResult | Failed]:
+    """Carry out all runs; outcomes in the order of `runs`.
 
     Raises:
-        ValueError: as `WorldFiles.load` and `World.run`.
+        ValueError: as `WorldFiles.load`, or `where` cannot be used.
     """
-    results = []
-    for result in _results(files, runs, min(jobs, len(runs))):
-        results.append(result)
-        on_run(result)
-    return results
-
-
-def _results(files: WorldFiles, runs: Sequence[Run], jobs: int) -> Iterator[RunResult]:
-    if jobs <= 1:
-        world = files.load()
-        yield from map(world.run, runs)
-        return
-    # Spawned: the threads of XGBoost do not survive a fork.
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _enter, (files,)) as pool:
-        yield from pool.map(_run, runs)
-
-
-_world: World | None = None
-"""The world of this worker process."""
-
-
-def _enter(files: WorldFiles) -> None:
-    global _world
-    _world = files.load()
-
-
-def _run(run: Run) -> RunResult:
-    assert _world is not None
-    return _world.run(run)
+    work = Work(World.run, files.load().with_traces(runs), Run.title)
+    with where.team(work) as team:
+        return team.map(runs, on_run)
 
 
 def with_means(cluster: Cluster, train: Corpus) -> Cluster:

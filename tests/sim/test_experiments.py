@@ -57,6 +57,8 @@ def test_command_prints_claims_and_settings(tmp_path: Path) -> None:
         "50",
         "--seeds",
         "1",
+        "--jobs",
+        "1",
         "--json",
         "--quiet",
     ]

@@ -91,7 +91,7 @@ def data_file(folder: Path) -> Path:
 
 
 def test_command_prints_one_document_and_trains_where_asked(tmp_path: Path) -> None:
-    args = ["--data", str(data_file(tmp_path)), "--requests", "40", "--json", "--quiet"]
+    args = ["--data", str(data_file(tmp_path)), "--requests", "40", "--jobs", "1", "--json", "--quiet"]
     plain = CliRunner().invoke(simulate, args)
     assert plain.exit_code == 0, plain.output
     document = json.loads(plain.stdout)
@@ -101,6 +101,6 @@ def test_command_prints_one_document_and_trains_where_asked(tmp_path: Path) -> N
 
 
 def test_command_refuses_what_it_cannot_use_by_name(tmp_path: Path) -> None:
-    args = ["--data", str(data_file(tmp_path)), "--requests", "40", "--quiet"]
+    args = ["--data", str(data_file(tmp_path)), "--requests", "40", "--jobs", "1", "--quiet"]
     assert "unknown policy 'best'" in CliRunner().invoke(simulate, [*args, "--policy", "best"]).output
     assert "allowed is paper or a file" in CliRunner().invoke(simulate, [*args, "--cluster", "x"]).output

@@ -75,7 +75,9 @@ def test_beyond_the_gate_a_prefix_is_not_followed() -> None:
 
 
 def test_the_experiment_says_for_each_other_router_whether_it_is_ahead(trace: Path) -> None:
-    result = CliRunner().invoke(experiment, ["mooncake", "--trace", str(trace), "--json", "--quiet"])
+    result = CliRunner().invoke(
+        experiment, ["mooncake", "--trace", str(trace), "--jobs", "2", "--json", "--quiet"]
+    )
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     by_name = {one["policy"]: one for one in told["policies"]}

@@ -19,6 +19,7 @@ from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.policies.policy import DecisionQueue
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.workload import Request, arrivals, requests
+from rb_litellm.spread.work import whole
 from tests.sim.corpus import CORPUS, TEST, TRAIN
 
 AROUND = Surroundings(PAPER_CLUSTER, TRAIN, PredictionSource())
@@ -159,7 +160,7 @@ def test_experiment_on_real_data_compares_policies_on_the_same_arrivals(
     data = shared_data("quality_length_chat.jsonl.gz")
     names = ("routebalance:balanced", "litellm:simple-shuffle")
     results = Experiment(PAPER_CLUSTER, [data], names, [12.0], [1], 300).run()
-    ours, shuffle = (result.as_json() for result in results)
+    ours, shuffle = (result.as_json() for result in whole(results))
     assert ours["policy"] == "routebalance:balanced"
     assert ours["failed"] == shuffle["failed"] == 0
     assert ours["mean_e2e_s"] < shuffle["mean_e2e_s"]

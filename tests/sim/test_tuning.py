@@ -16,6 +16,7 @@ from rb_litellm.core.decision.scoring import PRESETS, Weights
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.tuning import Point, Wishes, choose, pareto, tune
 from tests.replay.logs_of_simulations import rows, write
+from tests.sim.test_report import data_file
 
 
 def landscape(policies, rates, seeds):
@@ -97,7 +98,7 @@ def log(tmp_path_factory):
 
 def test_the_command_tunes_on_spend_logs_and_writes_the_lines(log, tmp_path):
     out = tmp_path / "weights.yaml"
-    options = ["--from-spend-logs", log, "--seed", "0", "--json", "--quiet", "--out", str(out)]
+    options = ["--from-spend-logs", log, "--seed", "0", "--jobs", "1", "--json", "--quiet", "--out", str(out)]
     result = CliRunner().invoke(main, ["tune", *options])
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
@@ -105,6 +106,15 @@ def test_the_command_tunes_on_spend_logs_and_writes_the_lines(log, tmp_path):
     assert group["routing_strategy_args"]["weights"] == document["best"]["weights"]
     Weights(**document["best"]["weights"])
     assert fmean(row["met_share"] for row in document["robust"]) == 1.0
+
+
+@pytest.mark.parametrize("source", ["--from-spend-logs", "--data"])
+def test_the_command_finds_the_same_with_one_and_two_processes(source, log, tmp_path):
+    read = log if source == "--from-spend-logs" else str(data_file(tmp_path))
+    options = [source, read, "--requests", "50", "--seed", "0", "--json", "--quiet"]
+    alone, spread = (CliRunner().invoke(main, ["tune", *options, "--jobs", jobs]) for jobs in "12")
+    assert alone.exit_code == spread.exit_code == 0, spread.output
+    assert json.loads(alone.stdout) == json.loads(spread.stdout)
 
 
 def test_no_file_is_overwritten(log, tmp_path):
@@ -117,7 +127,7 @@ def test_no_file_is_overwritten(log, tmp_path):
 
 
 def test_limits_that_no_weights_meet_end_with_their_own_status(log):
-    options = ["--from-spend-logs", log, "--seed", "0", "--quiet", "--max-p95-s", "0.01"]
+    options = ["--from-spend-logs", log, "--seed", "0", "--jobs", "1", "--quiet", "--max-p95-s", "0.01"]
     result = CliRunner().invoke(main, ["tune", *options])
     assert result.exit_code == 3
     assert "No weights meet the limits" in result.output

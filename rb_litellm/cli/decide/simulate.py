@@ -6,13 +6,17 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, predictor_option
 from rb_litellm.cli.screen import Screen, progress_bar
+from rb_litellm.cli.spread_options import FAILED, failed_as_json, spread_options, tell_failed, where
+
+if TYPE_CHECKING:
+    from rb_litellm.sim.results import RunResult
 
 _POLICIES = ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-busy")
 
@@ -84,7 +88,7 @@ _POLICIES = ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-b
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write JSON, Parquet, a page and plots to this folder."
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Run in so many processes.")
+@spread_options
 @json_option
 @quiet_option
 def simulate(
@@ -104,7 +108,8 @@ def simulate(
     scoring_ms: float | None,
     slo_e2e_ms: float | None,
     out: Path | None,
-    jobs: int,
+    jobs: int | None,
+    scheduler: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -113,12 +118,18 @@ def simulate(
     from rb_litellm.sim.servers.cluster_file import load_cluster
     from rb_litellm.sim.training import train_for
     from rb_litellm.sim.world import Run
+    from rb_litellm.spread.work import Failed
 
     if trains and predictor != "default":
         raise click.UsageError("--train makes a predictor, --predictor brings one: give one of them")
+    place = where(jobs, scheduler)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch, progress_bar(quiet) as progress:
         task = progress.add_task("simulating", total=None)
+
+        def ran(run: RunResult | Failed) -> None:
+            progress.update(task, advance=1, description=getattr(run, "policy", "one failed"))
+
         try:
             servers = load_cluster(cluster)
             if trains:
@@ -148,16 +159,18 @@ def simulate(
                 by_priors=predictor == "none",
             )
             progress.update(task, total=len(experiment.runs()))
-            results = experiment.run(
-                lambda run: progress.update(task, advance=1, description=run.policy), jobs
-            )
+            outcomes = experiment.run(ran, place)
         except (ValueError, OSError) as error:
             raise click.ClickException(str(error)) from error
+    failed = [one for one in outcomes if isinstance(one, Failed)]
+    tell_failed(failed, len(outcomes))
+    results = [one for one in outcomes if not isinstance(one, Failed)]
     rows = [result.as_json() for result in results]
     document = {
         "cluster": cluster,
         "requests": requests,
         "runs": rows,
+        "failed": failed_as_json(failed),
         "wall_s": round(time.perf_counter() - started, 3),
         "sim_s": round(sum(result.sim_s for result in results), 3),
     }
@@ -172,3 +185,5 @@ def simulate(
         from rb_litellm.sim.report.tables import runs_table
 
         Block(runs_table(results)).show(Screen())
+    if failed:
+        raise SystemExit(FAILED)

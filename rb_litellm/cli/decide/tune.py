@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,14 @@ from rb_litellm.cli.log_options import log_options, tell
 from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, name_option, predictor_option
 from rb_litellm.cli.screen import Screen
+from rb_litellm.cli.spread_options import spread_options, where
 
 if TYPE_CHECKING:
     from rb_litellm.logs.spend_logs import SpendLog
     from rb_litellm.sim.results import RunResult
     from rb_litellm.sim.tuning import Runner, Tuned, Wishes
+    from rb_litellm.spread.where import Where
+    from rb_litellm.spread.work import Failed
 
 _SHOWN = 12
 _MISSED = 3
@@ -81,6 +85,7 @@ _MISSED = 3
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write these lines to this file."
 )
+@spread_options
 @json_option
 @quiet_option
 def tune(
@@ -99,6 +104,8 @@ def tune(
     seeds: tuple[int, ...],
     group: str,
     out: Path | None,
+    jobs: int | None,
+    scheduler: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -107,30 +114,34 @@ def tune(
     from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
     from rb_litellm.sim.tuning import Wishes
     from rb_litellm.sim.tuning import tune as search
+    from rb_litellm.spread.work import Failed
 
     if bool(data) == bool(sources):
         raise click.UsageError("give either --data or --from-spend-logs")
     if out is not None and out.exists():
         raise click.ClickException(f"{out} exists; nothing is overwritten")
+    place = where(jobs, scheduler)
     wishes = Wishes(max_p95_s, max_cost, min_quality)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
         with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
             task = progress.add_task("simulating", total=None)
 
-            def told(result: RunResult) -> None:
-                progress.update(task, advance=1, description=f"{result.policy} at {result.rate:g}/s")
+            def told(result: RunResult | Failed) -> None:
+                if not isinstance(result, Failed):
+                    progress.update(task, advance=1, description=f"{result.policy} at {result.rate:g}/s")
 
             if sources:
                 read = read_spend_logs(sources, max_rows, strict=strict)
-                run, rate = _replayed(read, qualities, predictor or "none", names, told), 1.0
+                runner, rate = _replayed(read, qualities, predictor or "none", names, place, told), 1.0
                 members = logged_members(read, group)
                 if not quiet:
                     tell(read.report)
             else:
-                run = _simulated(data, predictor or "default", requests, told)
+                runner = _simulated(data, predictor or "default", requests, place, told)
                 members = [tier.model for tier in PAPER_CLUSTER.tiers]
-            found = search(run, wishes, rate, seeds or (0, 1, 2))
+            with runner as run:
+                found = search(run, wishes, rate, seeds or (0, 1, 2))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     lines = snippet(found, wishes, group, members)
@@ -170,51 +181,55 @@ def snippet(found: Tuned, wishes: Wishes, group: str, members: Sequence[str]) ->
     )
 
 
+@contextmanager
 def _simulated(
-    data: Sequence[Path], predictor: str, requests: int, told: Callable[[RunResult], None]
-) -> Runner:
-    from rb_litellm.sim.experiment import Experiment
-    from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
+    data: Sequence[Path],
+    predictor: str,
+    requests: int,
+    place: Where,
+    told: Callable[[RunResult | Failed], None],
+) -> Iterator[Runner]:
+    from rb_litellm.sim.world import Run, World, WorldFiles
+    from rb_litellm.spread.work import Work, whole
 
-    def run(policies: Sequence[str], rates: Sequence[float], seeds: Sequence[int]) -> Sequence[RunResult]:
-        experiment = Experiment(
-            PAPER_CLUSTER,
-            data,
-            policies,
-            rates,
-            seeds,
-            requests=requests,
-            predictor=None if predictor in NAMED else Path(predictor),
-            by_priors=predictor == "none",
+    trained = None if predictor in NAMED else Path(predictor)
+    world = WorldFiles(tuple(data), predictor=trained, by_priors=predictor == "none").load()
+    with place.team(Work(World.run, world, Run.title)) as team:
+        yield lambda policies, rates, seeds: whole(
+            team.map(
+                [
+                    Run(policy, rate, seed, requests)
+                    for rate in rates
+                    for seed in seeds
+                    for policy in policies
+                ],
+                told,
+            )
         )
-        return experiment.run(told)
-
-    return run
 
 
+@contextmanager
 def _replayed(
     read: SpendLog,
     qualities: Sequence[str],
     predictor: str,
     names: Sequence[str],
-    told: Callable[[RunResult], None],
-) -> Runner:
+    place: Where,
+    told: Callable[[RunResult | Failed], None],
+) -> Iterator[Runner]:
     from rb_litellm.cli.decide.replay import replay_of
     from rb_litellm.cli.named_values import read_pairs, read_qualities
-    from rb_litellm.replay.whatif import Change
+    from rb_litellm.replay.candidates import Candidate, Traffic
+    from rb_litellm.spread.work import Work, whole
 
     log = replay_of(read, read_qualities(qualities), predictor, dict(read_pairs("name", names)))
-
-    def run(policies: Sequence[str], rates: Sequence[float], seeds: Sequence[int]) -> Sequence[RunResult]:
-        results = []
-        for load in rates:
-            for seed in seeds:
-                for result in log.run(policies, Change(load=load), seed):
-                    told(result)
-                    results.append(result)
-        return results
-
-    return run
+    with place.team(Work(Traffic.run, log.traffic(), Candidate.title)) as team:
+        yield lambda policies, loads, seeds: whole(
+            team.map(
+                [Candidate(policy, load, seed) for load in loads for seed in seeds for policy in policies],
+                told,
+            )
+        )
 
 
 def _document(found: Tuned, lines: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import json
 import platform
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +16,14 @@ import click
 
 from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.screen import Screen, progress_bar
+from rb_litellm.cli.spread_options import FAILED, failed_as_json, spread_options, tell_failed, where
 
 if TYPE_CHECKING:
+    from rb_litellm.sim.report.blocks import Block
+    from rb_litellm.sim.results import RunResult
     from rb_litellm.sim.world import Run
+    from rb_litellm.spread.where import Where
+    from rb_litellm.spread.work import Failed
 
 
 @click.command(context_settings={"show_default": True})
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read this file of a trace, for `azure`, `targets`, `norms` and `mooncake`.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Run in so many processes.")
+@spread_options
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write JSON, Parquet, a page and plots to this folder."
 )
@@ -60,7 +67,8 @@ def experiment(
     seeds: int,
     requests: int,
     trace: Path | None,
-    jobs: int,
+    jobs: int | None,
+    scheduler: str | None,
     out: Path | None,
     plots: Path | None,
     as_json: bool,
@@ -72,16 +80,19 @@ def experiment(
     NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
     norms, reference, hold, incidents or mooncake.
     """
+    place = where(jobs, scheduler)
     if name == "incidents":
-        _incidents(seeds, as_json, as_markdown, quiet)
+        _incidents(seeds, place, as_json, as_markdown, quiet)
         return
     if name == "mooncake":
-        _mooncake(trace, requests, as_json, as_markdown, quiet)
+        _mooncake(trace, requests, place, as_json, as_markdown, quiet)
         return
     if not data:
         raise click.UsageError("Missing option '--data'.")
     from rb_litellm.sim.experiments.measured import Scale
     from rb_litellm.sim.experiments.registry import carry_out, named
+    from rb_litellm.sim.report.blocks import Block
+    from rb_litellm.sim.report.tables import runs_table
     from rb_litellm.sim.servers.cluster_file import load_cluster
     from rb_litellm.sim.training import train_for
     from rb_litellm.sim.world import WorldFiles
@@ -89,6 +100,10 @@ def experiment(
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch, progress_bar(quiet) as progress:
         task = progress.add_task("reading", total=None)
+
+        def ran(run: RunResult | Failed) -> None:
+            progress.update(task, advance=1, description=getattr(run, "policy", "one failed"))
+
         try:
             chosen = named(name)
             scale = Scale(tuple(range(seeds)), requests, trace)
@@ -98,17 +113,14 @@ def experiment(
                 progress.update(task, description="training")
                 predictor = train_for(data, servers, Path(scratch) / "predictor")
             progress.update(task, total=total)
-            measured = carry_out(
-                chosen,
-                WorldFiles(data, servers, predictor),
-                scale,
-                jobs,
-                lambda run: progress.update(task, advance=1, description=run.policy),
-            )
+            files = WorldFiles(data, servers, predictor)
+            measured, failed = carry_out(chosen, files, scale, place, ran)
         except (ValueError, OSError) as error:
             raise click.ClickException(str(error)) from error
-    blocks = chosen.blocks(measured)
+    tell_failed(failed, total)
     results = [result for _, result in measured.pairs]
+    # Claims are about all runs; where some failed, the others are shown without.
+    blocks = [Block(runs_table(results))] if failed else chosen.blocks(measured)
     document = {
         "experiment": name,
         "cluster": cluster,
@@ -117,6 +129,7 @@ def experiment(
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "blocks": [block.as_json() for block in blocks],
         "runs": [{**_settings(run), **result.as_json()} for run, result in measured.pairs],
+        "failed": failed_as_json(failed),
         "wall_s": round(time.perf_counter() - started, 1),
         "sim_s": round(sum(result.sim_s for result in results), 1),
     }
@@ -130,54 +143,56 @@ def experiment(
                 write_plots(plots, results, f"{name}-")
         except (ValueError, OSError) as error:
             raise click.ClickException(str(error)) from error
-    if as_json:
-        click.echo(json.dumps(document))
-    elif as_markdown:
-        click.echo("\n".join(block.as_markdown() for block in blocks))
-    else:
-        console = Screen()
-        for block in blocks:
-            block.show(console)
-        console.print(
+    _print(document, blocks, as_json, as_markdown)
+    if not (as_json or as_markdown):
+        Screen().print(
             f"{len(results)} runs, {document['sim_s']} s simulated in {document['wall_s']} s; "
             f"seeds 0..{seeds - 1}; {document['machine']}"
         )
+    if failed:
+        raise SystemExit(FAILED)
 
 
-def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+def _incidents(seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool) -> None:
     """Its world is made up, so that it needs no data; it is judged in means over the seeds."""
     from rb_litellm.sim.experiments.loads import incidents
 
-    with progress_bar(quiet) as progress:
-        task = progress.add_task("incidents", total=None)
-        found = incidents.carry_out(range(seeds), lambda what: progress.update(task, description=what))
-    if as_json:
-        click.echo(json.dumps({"seeds": seeds, "incidents": incidents.as_json(found)}))
-    elif as_markdown:
-        click.echo("\n".join(block.as_markdown() for block in incidents.blocks(found)))
-    else:
-        for block in incidents.blocks(found):
-            block.show(Screen())
+    with _advancing("incidents", quiet) as progress:
+        found = incidents.carry_out(range(seeds), place, progress)
+    blocks = incidents.blocks(found)
+    _print({"seeds": seeds, "incidents": incidents.as_json(found)}, blocks, as_json, as_markdown)
 
 
-def _mooncake(trace: Path | None, requests: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+def _mooncake(
+    trace: Path | None, requests: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool
+) -> None:
     """Its world is the trace, on servers of its own."""
     from rb_litellm.sim.experiments.loads import mooncake
 
     if trace is None:
         raise click.UsageError("Missing option '--trace': JSON lines with arrival_s and prefix_blocks.")
+    with _advancing("mooncake", quiet) as progress:
+        found = mooncake.carry_out(trace, requests, where=place, progress=progress)
+    blocks = mooncake.blocks(found)
+    claims = [claim for block in blocks for claim in block.as_json()["claims"]]
+    document = {"requests": requests, "policies": mooncake.as_json(found), "claims": claims}
+    _print(document, blocks, as_json, as_markdown)
+
+
+@contextmanager
+def _advancing(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar; what is not usable ends the command."""
     with progress_bar(quiet) as progress:
-        task = progress.add_task("mooncake", total=None)
+        task = progress.add_task(name, total=None)
         try:
-            found = mooncake.carry_out(
-                trace, requests, progress=lambda what: progress.update(task, description=what)
-            )
+            yield lambda done, of: progress.update(task, completed=done, total=of)
         except ValueError as error:
             raise click.ClickException(str(error)) from error
-    blocks = mooncake.blocks(found)
+
+
+def _print(document: dict[str, object], blocks: Sequence[Block], as_json: bool, as_markdown: bool) -> None:
     if as_json:
-        claims = [claim for block in blocks for claim in block.as_json()["claims"]]
-        click.echo(json.dumps({"requests": requests, "policies": mooncake.as_json(found), "claims": claims}))
+        click.echo(json.dumps(document))
     elif as_markdown:
         click.echo("\n".join(block.as_markdown() for block in blocks))
     else:

@@ -8,6 +8,8 @@ from importlib import import_module
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.world import WorldFiles, run_all
+from rb_litellm.spread.where import HERE, Where
+from rb_litellm.spread.work import Failed
 
 _ROOM = {
     "cluster": "comparisons",
@@ -46,14 +48,15 @@ def carry_out(
     experiment: Named,
     files: WorldFiles,
     scale: Scale,
-    jobs: int = 1,
-    on_run: Callable[[RunResult], None] = lambda _: None,
-) -> Measured:
-    """All runs of the experiment.
+    where: Where = HERE,
+    on_run: Callable[[RunResult | Failed], None] = lambda _: None,
+) -> tuple[Measured, list[Failed]]:
+    """All runs of the experiment, and those that failed, which leave the others as they are.
 
     Raises:
         ValueError: as `run_all`.
     """
     runs = experiment.runs(scale)
-    results = run_all(files, runs, jobs, on_run)
-    return Measured(list(zip(runs, results, strict=True)), files.cluster)
+    outcomes = run_all(files, runs, where, on_run)
+    pairs = [(run, made) for run, made in zip(runs, outcomes, strict=True) if not isinstance(made, Failed)]
+    return Measured(pairs, files.cluster), [made for made in outcomes if isinstance(made, Failed)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from rb_litellm.sim.incidents import Incident, Judged
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.workload import Corpus
+from rb_litellm.spread.where import HERE, Where
+from rb_litellm.spread.work import Work, whole
 
 OURS = "routebalance:balanced"
 OTHERS = (
@@ -30,24 +34,52 @@ _NOTHING = Corpus((), (), np.zeros((0, 1)), np.zeros((0, 1)))
 """No policy here is trained."""
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One policy through one incident."""
+
+    incident: str
+    policy: str
+    seed: int
+
+    def title(self) -> str:
+        """What messages call it."""
+        return f"{self.incident}, {self.policy}, seed {self.seed}"
+
+
 def carry_out(
-    seeds: Sequence[int], progress: Callable[[str], None] = lambda _: None
+    seeds: Sequence[int],
+    where: Where = HERE,
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, dict[str, list[Judged]]]:
-    """Every policy through every incident, once a seed."""
-    cluster = incidents.cluster()
-    around = Surroundings(cluster, _NOTHING, PredictionSource())
+    """Every policy through every incident, once a seed. `progress` hears how many are done, and of how many.
+
+    Raises:
+        SpreadError: one of them failed, or `where` cannot be used.
+    """
+    cells = [
+        Cell(incident.name, policy, seed)
+        for incident in incidents.incidents()
+        for seed in seeds
+        # The other ways to explore are shown for comparison only: one seed says enough.
+        for policy in (OURS, *(EXPLORATIONS if seed == seeds[0] else ()), *OTHERS)
+    ]
+    done = count(1)
+    with where.team(Work(_run, None, Cell.title)) as team:
+        judged = whole(team.map(cells, lambda _: progress(next(done), len(cells))))
     found: dict[str, dict[str, list[Judged]]] = {}
-    for incident in incidents.incidents():
-        its: dict[str, list[Judged]] = {}
-        for seed in seeds:
-            asked = incidents.requests(incident, seed)
-            # The other ways to explore are shown for comparison only: one seed says enough.
-            for policy in (OURS, *(EXPLORATIONS if seed == seeds[0] else ()), *OTHERS):
-                progress(f"{incident.name}: {policy}")
-                made = incidents.run(incident, partial(make_policy, policy, around, asked, seed), asked, seed)
-                its.setdefault(policy, []).append(made)
-        found[incident.name] = its
+    for cell, made in zip(cells, judged, strict=True):
+        found.setdefault(cell.incident, {}).setdefault(cell.policy, []).append(made)
     return found
+
+
+def _run(_: None, cell: Cell) -> Judged:
+    around = Surroundings(incidents.cluster(), _NOTHING, PredictionSource())
+    incident = next(one for one in incidents.incidents() if one.name == cell.incident)
+    asked = incidents.requests(incident, cell.seed)
+    return incidents.run(
+        incident, partial(make_policy, cell.policy, around, asked, cell.seed), asked, cell.seed
+    )
 
 
 def as_json(found: dict[str, dict[str, list[Judged]]]) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.workload import Corpus, Request
+from rb_litellm.spread.where import HERE, Where
+from rb_litellm.spread.work import Work, whole
 
 OURS = "routebalance-affinity"
 GATES = (1, 2, 4, 8)
@@ -42,21 +46,24 @@ class Measured:
 
 
 def carry_out(
-    trace: Path, requests: int, seed: int = 0, progress: Callable[[str], None] = lambda _: None
+    trace: Path,
+    requests: int,
+    seed: int = 0,
+    where: Where = HERE,
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Measured]:
-    """Every policy on the first requests of the trace.
+    """Every policy on the first requests of the trace. `progress` hears how many are done, and of how many.
 
     Raises:
         ValueError: the trace cannot be read.
+        SpreadError: a policy failed, or `where` cannot be used.
     """
     asked = sharing.requests(trace, requests)
     if not asked:
         raise ValueError(f"trace {trace} holds no request")
-    found = []
-    for name in (OURS, *OTHERS):
-        progress(name)
-        found.append(_run(name, asked, seed))
-    return found
+    names, done = (OURS, *OTHERS), count(1)
+    with where.team(Work(partial(_run, seed=seed), asked)) as team:
+        return whole(team.map(names, lambda _: progress(next(done), len(names))))
 
 
 def as_json(found: list[Measured]) -> list[dict[str, Any]]:
@@ -97,7 +104,7 @@ def blocks(found: list[Measured]) -> list[Block]:
     return [Block(Table("Prompts that share their beginnings", columns, rows, note), tuple(claims))]
 
 
-def _run(name: str, asked: list[Request], seed: int) -> Measured:
+def _run(asked: list[Request], name: str, seed: int) -> Measured:
     cluster = sharing.cluster()
     simulation = Simulation(cluster, _policy(name, asked, seed), asked, seed)
     served = simulation.run()
