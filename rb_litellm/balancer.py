@@ -48,6 +48,8 @@ class RoutingRequest:
     """How it may be sent where little was measured, or nothing lately; None for never."""
     weights: Mapping[str, float] | None = None
     """A key's or team's weights by deployment id, above 0, which go before those of the deployments."""
+    thread: str = ""
+    """Name of the agent's loop that it goes on with; empty for none. Counts where affinity is given."""
 
 
 @dataclass(slots=True)
@@ -135,7 +137,7 @@ class Balancer:
                     int(candidate_set.state_rows[decision.index]),
                     candidate_set.groups[decision.index],
                 )
-                self.memory.sent(batch_request.cached_prefix, request.prompt, row, group, now)
+                self.memory.sent(batch_request.cached_prefix, request.prompt, row, group, now, request.thread)
         return [
             _assignment(decision, candidate_set.deployments, candidate_set.gradable(predicted, r, decision))
             for r, decision in enumerate(decisions)
@@ -329,7 +331,9 @@ class Balancer:
         if request.affinity is None:
             return None
         rows, tiers = candidate_set.state_rows, candidate_set.tier_rows
-        found = self.memory.match(request.prompt, request.affinity, rows, tiers, candidate_set.groups, now)
+        found = self.memory.match(
+            request.prompt, request.affinity, rows, tiers, candidate_set.groups, now, request.thread
+        )
         found.seen_tokens = found.cached_tokens
         if np.count_nonzero(found.cached_tokens):
             found.cached_tokens = found.cached_tokens * self.beliefs.keeping.share(candidate_set.pace_rows)

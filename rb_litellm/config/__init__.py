@@ -7,6 +7,7 @@ one deployment are in its `model_info.routebalance`.
 from rb_litellm.config.decision import (
     AdmissionSettings,
     AffinitySettings,
+    AgentSettings,
     ExplorationSettings,
     HoldSettings,
     PriceSettings,
@@ -34,6 +35,7 @@ from rb_litellm.config.values import (
 __all__ = [
     "AdmissionSettings",
     "AffinitySettings",
+    "AgentSettings",
     "Cap",
     "CapName",
     "ControlName",

@@ -1,4 +1,4 @@
-"""What a decision goes by beside its weights: prices, limits, admission, holding, affinity, exploration."""
+"""What a decision goes by beside its weights: prices, limits, holding, affinity, agents, exploration."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rb_litellm.core.decision.exploration import ExplorationRule
 from rb_litellm.core.limits.admission import wait_limit
 from rb_litellm.core.limits.slo import RELAX, STEPS, LimitName, Mode
 from rb_litellm.core.servers.affinity import AffinityRule
+from rb_litellm.core.servers.threads import thread_rule
 from rb_litellm.core.targets.stated import Maximised, Targets
 
 
@@ -144,6 +145,21 @@ class AffinitySettings(Settings):
     def rule(self) -> AffinityRule:
         """The same rule in the form of `core`."""
         return AffinityRule(self.max_bonus_ms / 1000.0, self.imbalance, self.ttl_s, self.switch_cost)
+
+
+class AgentSettings(Settings):
+    """Agents' loops: calls on one growing prefix stay where it is cached, unless moving pays for it."""
+
+    ttl_s: float = Field(
+        default=300.0,
+        gt=0.0,
+        le=86_400.0,
+        description="A thread without a call for this long is nowhere cached, and may go anywhere.",
+    )
+
+    def rule(self) -> AffinityRule:
+        """The same rule in the form of `core`."""
+        return thread_rule(self.ttl_s)
 
 
 class ExplorationSettings(Settings):

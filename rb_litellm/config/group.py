@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from rb_litellm.config.decision import (
     AdmissionSettings,
     AffinitySettings,
+    AgentSettings,
     ExplorationSettings,
     HoldSettings,
     PriceSettings,
@@ -81,6 +82,10 @@ class RouteBalanceSettings(Settings):
         description="Wait in the proxy where admission or a strict limit would refuse for the present load.",
     )
     affinity: AffinitySettings | None = None
+    agents: AgentSettings | None = Field(
+        default=None,
+        description="Loops of tool calls stay where their prefix is cached, and where they can be read.",
+    )
     exploration: ExplorationSettings = ExplorationSettings()
     overrides: OverrideSettings = OverrideSettings()
     member_access: Literal["group", "key"] = Field(

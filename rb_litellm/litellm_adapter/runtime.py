@@ -41,6 +41,7 @@ from rb_litellm.litellm_adapter.shared.exchange.prefix_share import GuardedPrefi
 from rb_litellm.litellm_adapter.shared.exchange.target_share import GuardedTargets
 from rb_litellm.litellm_adapter.shared.exchange.usage_share import GuardedUsage
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
+from rb_litellm.litellm_adapter.shared.origins import Origins
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
 from rb_litellm.litellm_adapter.shared.upkeep.deferred import DeferredActions
@@ -87,6 +88,8 @@ class Runtime:
         self.index = DeploymentIndex()
         self.ledger = Ledger(self.index, LeaseRule())
         memory = PrefixMemory()
+        self.origins = Origins()
+        """Who wrote the last part of each agent's loop."""
         usage = Usage()
         self.sharing = Sharing(
             self.index,

@@ -25,6 +25,7 @@ from rb_litellm.core.targets.landing import landed, shift
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.held import Hold
+from rb_litellm.litellm_adapter.request.agents import Agents
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import allowance_of, clamp
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
@@ -65,6 +66,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self.planner = Planner(settings)
         self._affinity = None if settings.affinity is None else settings.affinity.rule()
         self._shows_others = settings.affinity is not None and settings.affinity.across == "all"
+        self._agents = None if settings.agents is None else Agents(settings.agents, worker.runtime)
         self._exploration = settings.exploration.rule()
         self._predictions = predictions
         self._worker = worker
@@ -94,6 +96,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
         healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
+        healthy = self._readers(arrival, healthy, messages, input, request_kwargs)
         if (asked := current_inquiry()) is not None:
             asked.answer = await self._explained(arrival, healthy, messages, input, request_kwargs)
             return healthy[0]
@@ -116,6 +119,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         """The same for LiteLLM's synchronous calls; `member_access` has no caller to check there."""
         arrival = Arrival.now(model, request_kwargs)
         healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
+        healthy = self._readers(arrival, healthy, messages, input, request_kwargs)
         try:
             arrival.call_id = self._accounting.call_id(request_kwargs)
             (placed,) = self._decide([self._pending(arrival, healthy, messages, input, request_kwargs)])
@@ -158,6 +162,12 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             self._accounting.publisher.tell_litellm(arrival, request_kwargs)
         except Exception as error:  # noqa: BLE001  whoever only watches must not be in the way
             self._runtime.failed("shadow", error)
+
+    def _readers(self, arrival: Arrival, healthy: Sequence[Entry], *asked: Any) -> Sequence[Entry]:
+        messages, input, kwargs = asked
+        if self._agents is None:
+            return healthy
+        return self._agents.narrowed(arrival, healthy, input if messages is None else messages, kwargs)
 
     async def _placed(self, asked: _Asked) -> Entry | Refusal | HoldEnded:
         hold = self._hold
@@ -294,12 +304,10 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
 
     def _owned(self, prompt: Prompt, caller: Any) -> Prompt:
         """The prompt as its caller's: what others sent, or call their sessions, has nothing to do with it."""
-        if self.settings.affinity is None or not (owner := owner_of(caller)):
+        if (self.settings.affinity or self.settings.agents) is None or not (owner := owner_of(caller)):
             return prompt
         session = prompt.session and f"{owner} {prompt.session}"
-        return prompt._replace(
-            owner=owner if self.settings.affinity.across == "caller" else "", session=session
-        )
+        return prompt._replace(owner="" if self._shows_others else owner, session=session)
 
     def _limits(self, plan: Plan) -> Limits | None:
         admission = self.settings.admission
@@ -334,9 +342,10 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 t.candidates,
                 t.objective,
                 t.limits_of(prompt),
-                self._affinity,
+                self._agents.rule if self._agents and t.arrival.thread else self._affinity,
                 self._exploration,
                 t.arrival.key_weights,
+                t.arrival.thread,
             )
             for t, prompt in zip(batch, prompts, strict=True)
         ]
@@ -349,6 +358,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._hold_budget(pending, placed)
         chosen = pending.entries[pending.candidates.index(placed.deployment)]
         attempt = self._accounting.open_attempt(pending.arrival, placed, predictor, now)
+        if self._agents is not None:
+            self._agents.sent(pending.arrival, chosen, now)
         if pending.spender is not None:
             self._runtime.day_spend.sent(pending.spender, pending.arrival.known_id, attempt)
         if pending.asker is not None and attempt == 0:

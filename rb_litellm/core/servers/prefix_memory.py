@@ -18,6 +18,7 @@ from hashlib import blake2b
 import numpy as np
 
 from rb_litellm.core.servers.affinity import AffinityRule, CachedPrefix
+from rb_litellm.core.servers.threads import Threads
 from rb_litellm.core.types import FloatArray, IntArray, Prompt
 
 BLOCK_CHARS = 256
@@ -145,11 +146,12 @@ class Conversations:
 
 
 class PrefixMemory:
-    """What was sent where, by prefix and by conversation. Guard with the caller's lock."""
+    """What was sent where, by prefix, conversation and agent's thread. Guard with the caller's lock."""
 
     def __init__(self) -> None:
         self.index = PrefixIndex()
         self.conversations = Conversations()
+        self.threads = Threads()
 
     def match(
         self,
@@ -159,20 +161,31 @@ class PrefixMemory:
         tiers: IntArray,
         groups: Sequence[str],
         now: float,
+        thread: str = "",
     ) -> CachedPrefix:
-        """What is probably cached of the prompt on N deployments, given by row, tier and model group (N,)."""
+        """What is probably cached of the prompt on N deployments, given by row, tier and model group (N,).
+
+        `thread` names the agent's loop that the prompt goes on with; empty for none.
+        """
         names = block_names(prompt.text, prompt.owner)
         blocks = self.index.seen(names, now, rule.ttl_s)
         tokens_per_char = prompt.input_tokens / max(len(prompt.text), 1)
         seen = np.zeros(rows.size)
         if blocks:
             seen += [chars_of(blocks.get(row, 0)) * tokens_per_char for row in rows.tolist()]
+        pin = self.threads.pin(thread, now, rule.ttl_s) if thread else None
+        if pin is not None and pin.tokens <= prompt.input_tokens:
+            seen = np.where(rows == pin.row, np.maximum(seen, pin.tokens), seen)
         model = self._model(prompt, names, rule, rows, groups, now)
         return CachedPrefix(seen, tiers, None if model is None else _others(groups, model), rule, names)
 
-    def sent(self, match: CachedPrefix, prompt: Prompt, row: int, group: str, now: float) -> None:
+    def sent(
+        self, match: CachedPrefix, prompt: Prompt, row: int, group: str, now: float, thread: str = ""
+    ) -> None:
         """Record that the request goes to the deployment at `row`, of this model group."""
         self.index.sent(match.block_names, row, now)
+        if thread:
+            self.threads.sent(thread, row, prompt.input_tokens, now)
         if prompt.session:
             self.conversations.served(prompt.session, group)
 

@@ -35,6 +35,10 @@ class Arrival:
     """The same of the minute's requests."""
     held: str = ""
     """Where it stood among held requests and how long it waited; empty where it was not held."""
+    thread: str = ""
+    """Name of the agent's loop that it goes on with; empty for none,"""
+    readable: bool = True
+    """and whether who can read what it brings along is among the deployments that LiteLLM left."""
     budget_usd: float | None = None
     key_weights: Mapping[str, float] | None = None
     """Weights of its key or team by deployment id, where these name any."""

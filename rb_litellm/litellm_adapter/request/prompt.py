@@ -17,6 +17,8 @@ MAX_MESSAGES = 512
 """Messages that are read of one request: the first and the last half of this many."""
 MAX_PARTS = 256
 """Content parts that are read of one message."""
+MAX_QUESTION = 32_768
+"""Characters of a loop's first question that tell it from others."""
 MAX_SESSION = 128
 """Characters of a session's name that tell it from others."""
 MAX_DEPTH = 4
@@ -64,11 +66,19 @@ def read_uncounted(messages: object, input: object, request_kwargs: Mapping[str,
         max_tokens=output_limit(kwargs),
         json_output=isinstance(response_format, Mapping)
         and response_format.get("type") not in (None, "text"),
-        session=_session(kwargs),
+        session=session_of(kwargs),
     )
 
 
-def _session(kwargs: Mapping[str, Any]) -> str:
+def first_question(body: object) -> str:
+    """The text of the first message of a user, which stays as it is while a conversation grows."""
+    for role, content in _contents(body, {}):
+        if role == "user":
+            return "\n\n".join(_texts(content)[0])[:MAX_QUESTION]
+    return ""
+
+
+def session_of(kwargs: Mapping[str, Any]) -> str:
     """The client's session, as LiteLLM takes it from body or headers; empty without one."""
     metadata = kwargs.get("metadata")
     given = kwargs.get("litellm_session_id") or (
