@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="Read graded answers from this file; `incidents` and `mooncake` need none. May be given several "
-    "times. A predictor is trained on the part that is not simulated.",
+    help="Read graded answers from this file; `incidents`, `agents` and `mooncake` need none. May be given "
+    "several times. A predictor is trained on the part that is not simulated.",
 )
 @click.option("--cluster", default="paper", help="Simulate these servers: paper, or a YAML file of tiers.")
 @click.option(
@@ -70,10 +70,14 @@ def experiment(
     """Carry out an experiment.
 
     NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
-    norms, hold, incidents or mooncake.
+    norms, hold, incidents, agents or mooncake. `agents` takes a turn of 50 to 150 calls for each 100
+    `--requests`.
     """
     if name == "incidents":
         _incidents(seeds, as_json, as_markdown, quiet)
+        return
+    if name == "agents":
+        _agents(max(requests // 100, 1), seeds, as_json, as_markdown, quiet)
         return
     if name == "mooncake":
         _mooncake(trace, requests, as_json, as_markdown, quiet)
@@ -157,6 +161,26 @@ def _incidents(seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> Non
         click.echo("\n".join(block.as_markdown() for block in incidents.blocks(found)))
     else:
         for block in incidents.blocks(found):
+            block.show(Screen())
+
+
+def _agents(turns: int, seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+    """Its world is made up, so that it needs no data."""
+    from rb_litellm.sim.experiments.loads import agents
+
+    with progress_bar(quiet) as progress:
+        task = progress.add_task("agents", total=None)
+        found = agents.carry_out(turns, range(seeds), lambda what: progress.update(task, description=what))
+    blocks = agents.blocks(found)
+    if as_json:
+        claims = [claim for block in blocks for claim in block.as_json()["claims"]]
+        click.echo(
+            json.dumps({"turns": turns, "seeds": seeds, "policies": agents.as_json(found), "claims": claims})
+        )
+    elif as_markdown:
+        click.echo("\n".join(block.as_markdown() for block in blocks))
+    else:
+        for block in blocks:
             block.show(Screen())
 
 
