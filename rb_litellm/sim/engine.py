@@ -102,8 +102,14 @@ class Simulation:
         incidents: Sequence[Incident] = (),
         sample_s: float | None = None,
         events: Sequence[tuple[float, Callable[[Simulation], None]]] = (),
+        follow: Callable[[Served], Request | None] = lambda _: None,
     ) -> None:
-        """`events` are called at their times with this simulation."""
+        """`events` are called at their times with this simulation.
+
+        `follow` says of each request that was answered which one its client sends next, not before now; None
+        for none.
+        """
+        self._follow = follow
         self._policy = policy
         self._holder = policy if isinstance(policy, Releases) else None
         self._held: dict[int, Served] = {}
@@ -118,7 +124,7 @@ class Simulation:
         self._started = [0.0] * len(self.instances)
         self._version = [0] * len(self.instances)
         self._down = [False] * len(self.instances)
-        random = Random(f"workers {seed}")
+        self._random = random = Random(f"workers {seed}")
         self.served = [Served(request, random.randrange(policy.workers)) for request in requests]
         self._open = len(self.served)
         self._queues = [_Queue() for _ in range(policy.workers)]
@@ -265,6 +271,10 @@ class Simulation:
         served.output_tokens = tokens
         self._open -= 1
         self._policy.closed(served.worker, served.request, served.deployment, self._now, tokens)
+        if (request := self._follow(served)) is not None:
+            self.served.append(Served(request, self._random.randrange(self._policy.workers)))
+            self._open += 1
+            self._at(request.arrival_s, partial(self._arrive, self.served[-1]))
         self._release()
 
     def _fail(self, served: Served) -> None:

@@ -138,6 +138,37 @@ class PrefixGate(Oblivious):
         return next((n for n, block in enumerate(request.prefix) if block not in sent), len(request.prefix))
 
 
+class SessionSticky(Oblivious):
+    """A session stays where its first request went, the server with the fewest open then, for good.
+
+    As LiteLLM's session affinity does (`optional_pre_call_checks: [session_affinity]`) over least-busy.
+    """
+
+    def __init__(self, deployments: int, seed: int = 0) -> None:
+        self.name = "session-sticky"
+        self._open = [0] * deployments
+        self._at: dict[int | None, int] = {}
+        self._random = Random(f"{self.name} {seed}")
+
+    def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
+        """For each where its session is."""
+        return [self._pick(request) for request in batch]
+
+    def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
+        """One fewer; a server that failed loses the session."""
+        self._open[deployment] -= 1
+        if not output_tokens:
+            self._at.pop(request.conversation, None)
+
+    def _pick(self, request: Request) -> int:
+        chosen = self._at.get(request.conversation)
+        if chosen is None:
+            chosen = min(range(len(self._open)), key=lambda d: (self._open[d], self._random.random()))
+            self._at[request.conversation] = chosen
+        self._open[chosen] += 1
+        return chosen
+
+
 class TierQueues:
     """Shortest queue within one tier, for routers that choose the model by other means."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
 from rb_litellm.core.decision.scoring import PRESETS, Norm, QualityNorm, Weights
 from rb_litellm.core.servers.affinity import AffinityRule
+from rb_litellm.core.servers.threads import thread_rule
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.memory import Trained
 from rb_litellm.sim.policies import controlled, held, oracle_bounds, reference, targeted
@@ -29,6 +30,7 @@ _ARMS = {
     "selfish": Arms(burden=False),
     "window": Arms(window_s=0.1),
     "affinity": Arms(affinity=AffinityRule()),
+    "agents": Arms(affinity=thread_rule(300.0), threads=True),
 }
 _EXPLORATION: dict[str, ExplorationRule | None] = {
     "epsilon": ExplorationRule("epsilon"),

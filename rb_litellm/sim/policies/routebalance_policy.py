@@ -74,6 +74,8 @@ class Arms:
     """Time for which a batch is collected before it is decided, as the reference does (50-200 ms)."""
     affinity: AffinityRule | None = None
     """Not left out but added: prompts go, other things equal, where their beginning is cached."""
+    threads: bool = False
+    """Added as well: a conversation is known for an agent's loop."""
 
 
 class RouteBalance:
@@ -165,10 +167,15 @@ class RouteBalance:
         ]
 
     def _routing_requests(self, batch: Sequence[Request]) -> list[RoutingRequest]:
-        affinity = self._arms.affinity
         return [
             RoutingRequest(
-                r.prompt, self._deployments, self._objective, self._limits, affinity, self._exploration
+                r.prompt,
+                self._deployments,
+                self._objective,
+                self._limits,
+                self._arms.affinity,
+                self._exploration,
+                thread=str(r.conversation) if self._arms.threads and r.conversation is not None else "",
             )
             for r in batch
         ]
