@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rb_litellm.predictors.trained.model import CARD, PROMPTS, Predictor
+from rb_litellm.spread.where import HERE, Where
 from rb_litellm.train.card import model_card
 from rb_litellm.train.data.dataset import Dataset
 from rb_litellm.train.fitting.fit import fit
@@ -22,16 +23,18 @@ def train_predictor(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
     latencies: Mapping[str, Any] | None = None,
+    where: Where = HERE,
 ) -> Predictor:
     """Train on `data`, write the folder `out` and load it. `latencies` of deployments go into its card.
 
     Raises:
         DataError: too little to learn from.
         FileExistsError: `out` holds something.
+        SpreadError: as `fit`.
     """
     check_free(out)
     started = time.perf_counter()
-    fitted = fit(data, seed, progress)
+    fitted = fit(data, seed, progress, where)
     fitted.meta.update(beside_trained(data, fitted.unseen_quality, seed).as_json())
     card = model_card(data, fitted, seed, time.perf_counter() - started)
     if latencies:

@@ -13,6 +13,7 @@ import click
 from rb_litellm.cli.log_options import log_options
 from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.screen import progress_bar
+from rb_litellm.cli.spread_options import spread_options, where
 
 if TYPE_CHECKING:
     from rb_litellm.train.data.dataset import Dataset
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=int, default=0, help="Draw by this seed: the same data and seed give the same predictor."
 )
+@spread_options
 @json_option
 @quiet_option
 def train(
@@ -69,6 +71,8 @@ def train(
     held_out: bool,
     out: Path,
     seed: int,
+    jobs: int | None,
+    scheduler: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -89,7 +93,12 @@ def train(
     from rb_litellm.train.folder import check_free
     from rb_litellm.train.pipeline import train_predictor
 
+    place = where(jobs, scheduler)
     if makes_default:
+        if jobs is not None or scheduler is not None:
+            raise click.UsageError(
+                "--default is trained in this process; --jobs and --scheduler are not for it"
+            )
         if logs or not data:
             raise click.UsageError("--default is made of --data alone")
         _train_default(data, out, seed, held_out, as_json, quiet)
@@ -123,6 +132,7 @@ def train(
                 seed,
                 lambda done, of: progress.update(task, completed=done, total=of),
                 latencies,
+                place,
             )
     except (ValueError, PredictorError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -78,8 +78,8 @@ def experiment(
     """Carry out an experiment.
 
     NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
-    norms, reference, hold, incidents, agents or mooncake. `agents` takes a turn of 50 to 150 calls for each 100
-    `--requests`.
+    norms, reference, hold, incidents, agents or mooncake. `agents` takes a turn of 50 to 150 calls for each
+    100 `--requests`.
     """
     place = where(jobs, scheduler)
     if name == "incidents":

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray
+from rb_litellm.core.types import FloatArray, IntArray
 from rb_litellm.predictors.reading.lexicon import Floats
 from rb_litellm.predictors.reading.structure import STRUCTURE
 from rb_litellm.predictors.trained.blend import Blend
@@ -80,6 +80,14 @@ def left_out(targets: Targets) -> list[int]:
     return sorted(int(kind) for kind in order if graded[kind] >= MIN_GRADED)
 
 
+def others(kind: int, targets: Targets, random: np.random.Generator) -> IntArray:
+    """The prompts of other kinds that are trained on."""
+    found = np.flatnonzero(~(targets.kinds[:, kind] > 0))
+    if len(found) > MAX_OTHERS:
+        found = np.sort(random.choice(found, MAX_OTHERS, replace=False))
+    return found
+
+
 def as_unseen_kind(
     kind: int,
     prompt_features: PromptFeatures,
@@ -87,17 +95,13 @@ def as_unseen_kind(
     features: Floats,
     blend: Blend,
     rounds: int,
-    random: np.random.Generator,
+    others: IntArray,
 ) -> HeldOutPrompts:
-    """The prompts of one kind as predicted by trees that have not seen the kind.
+    """The prompts of one kind as predicted by trees that were trained on `others` and have not seen the kind.
 
     `features` (P, STRUCTURE + C + O) come from linear models that were not fitted on their prompt.
     """
-    of_kind = targets.kinds[:, kind] > 0
-    rows = np.flatnonzero(of_kind & targets.fully_graded)
-    others = np.flatnonzero(~of_kind)
-    if len(others) > MAX_OTHERS:
-        others = np.sort(random.choice(others, MAX_OTHERS, replace=False))
+    rows = np.flatnonzero((targets.kinds[:, kind] > 0) & targets.fully_graded)
     told = targets.without(kind, others)
     scale = prompt_features.scale(others)
     matrix = prompt_features.matrix(scale)

@@ -18,15 +18,18 @@ from rb_litellm.predictors.reading.encoder import Encoder
 from rb_litellm.predictors.reading.lexicon import Floats
 from rb_litellm.predictors.trained.blend import Blend
 from rb_litellm.predictors.trained.model import LEVELS, mean_of_quantiles
+from rb_litellm.spread.where import HERE, Where
+from rb_litellm.spread.work import Team, Work, whole
 from rb_litellm.train.data.dataset import DataError, Dataset
 from rb_litellm.train.figures.leave_one_task_out import (
     HeldOutPrompts,
-    as_unseen_kind,
     choose_recognised,
     left_out,
+    others,
 )
 from rb_litellm.train.fitting.boosting import Trees, boost, file_of
 from rb_litellm.train.fitting.clusters import clusters
+from rb_litellm.train.fitting.parts import Learned, LeftOutKind, fit_part, title
 from rb_litellm.train.fitting.prompt_features import MIN_SEEN, PromptFeatures
 from rb_litellm.train.fitting.targets import MAX_KINDS, RidgeModel, Targets, column_means
 from rb_litellm.train.fitting.weights import choose_weights, keep_closer, plain_blend
@@ -49,13 +52,19 @@ class Fitted:
     """(P, M, Q) out of fold."""
 
 
-def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lambda done, of: None) -> Fitted:
-    """Train on all prompts of `data`; the same data and seed give the same predictor.
+def fit(
+    data: Dataset,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    where: Where = HERE,
+) -> Fitted:
+    """Train on all prompts of `data`; the same data and seed give the same predictor, wherever it is fitted.
 
     `progress` is called with the number of fits done and of all fits.
 
     Raises:
         DataError: too few prompts.
+        SpreadError: a part could not be fitted, or `where` cannot be used.
     """
     if len(data.prompts) < MIN_PROMPTS:
         raise DataError(f"{len(data.prompts)} different prompts; needed are at least {MIN_PROMPTS}")
@@ -72,25 +81,18 @@ def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lam
     steps = _Steps(2 * FOLDS + 2 + len(strange), progress)
     encoder, features, familiarity = _encode(prompt_features, targets, fold, steps)
 
-    unseen = np.zeros_like(targets.every)
-    best = []
     trees = Trees(targets.kinds.shape[1], seed)
-    for k in range(FOLDS):
-        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        booster, count = boost(features, targets.every, targets.every_known, train, trees, stop_on=test)
-        best.append(count)
-        raw = booster.inplace_predict(features[test], iteration_range=(0, count), validate_features=False)
-        unseen[test] = np.asarray(raw).reshape(len(test), -1)
+    learned = Learned(prompt_features, targets, features, fold, trees)
+    with where.team(Work(fit_part, learned, title)) as team:
+        unseen, rounds = _unseen(team, fold, targets, steps)
+        every = np.arange(len(features))
+        booster, _ = boost(features, targets.every, targets.every_known, every, trees, rounds=rounds)
         steps.done()
-    every, rounds = np.arange(len(features)), max(int(np.mean(best)), 1)
-    booster, _ = boost(features, targets.every, targets.every_known, every, trees, rounds=rounds)
-    steps.done()
 
-    blend = choose_weights(plain_blend(targets, familiarity), unseen, targets.labels, targets.known)
-    unseen_kinds = []
-    for kind in strange:
-        unseen_kinds.append(as_unseen_kind(kind, prompt_features, targets, features, blend, rounds, random))
-        steps.done()
+        blend = choose_weights(plain_blend(targets, familiarity), unseen, targets.labels, targets.known)
+        kinds = [LeftOutKind(kind, others(kind, targets, random), blend, rounds) for kind in strange]
+        fitted = whole(team.map(kinds, steps.done))
+        unseen_kinds = [part for part in fitted if isinstance(part, HeldOutPrompts)]
     graded = targets.fully_graded
     known = HeldOutPrompts(
         blend, unseen[graded], familiarity[graded], targets.labels[graded, : targets.qualities]
@@ -100,13 +102,29 @@ def fit(data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lam
     return _fitted(data, targets, blend, encoder, file_of(booster), unseen, familiarity)
 
 
+def _unseen(
+    team: Team[int | LeftOutKind, tuple[FloatArray, int] | HeldOutPrompts],
+    fold: IntArray,
+    targets: Targets,
+    steps: _Steps,
+) -> tuple[FloatArray, int]:
+    """What trees say of prompts that they have not seen (P, C + O), and how many rounds of them are best."""
+    unseen = np.zeros_like(targets.every)
+    best = []
+    for k, part in enumerate(whole(team.map(range(FOLDS), steps.done))):
+        assert isinstance(part, tuple)
+        unseen[fold == k], count = part
+        best.append(count)
+    return unseen, max(int(np.mean(best)), 1)
+
+
 class _Steps:
     """Counts what is done, for a progress bar."""
 
     def __init__(self, of: int, progress: Callable[[int, int], None]) -> None:
         self._done, self._of, self._progress = 0, of, progress
 
-    def done(self) -> None:
+    def done(self, _: object = None) -> None:
         self._done += 1
         self._progress(self._done, self._of)
 
