@@ -4,14 +4,16 @@ All that a decision does for it is timed: counting the prompt's tokens, which is
 too ("tokens"), then features, trees, blend, length quantiles and caps ("prediction"). No prompt is seen
 twice; the sizes take turns within one run. Machines differ, and one differs from hour to hour: beside it
 stands, in the same turns, one call of XGBoost's own prediction, of four outputs by 100 trees of depth 6 from
-features that are there already ("xgboost"). Run by `routebalance bench predictor`.
+features that are there already ("xgboost"). Times are the thread's own on the processor. Compiled loops take
+turns with NumPy, too, and what it takes to load them is told. Run by `routebalance bench predictor`.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ import xgboost
 
 from rb_litellm.bench.real.placeholder_predictor import prompt, train_placeholder
 from rb_litellm.core.types import Prompt
+from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
+from rb_litellm.predictors.compiled.loading import load
 from rb_litellm.predictors.reading.tokens import count_tokens
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.predictors.trained.model import Predictor
@@ -31,12 +35,16 @@ _WORDS = 190
 """About 200 tokens."""
 
 
-def run(predictor: Path | None, repeats: int = 300, seed: int = 0) -> dict[str, Any]:
+def run(predictor: Path | None, repeats: int = 300, seed: int = 0, compiled: bool = False) -> dict[str, Any]:
     """Measure; `{"rows": [...]}` with times in milliseconds per prompt.
 
     `predictor` is a trained folder, of which four models are asked for (all, if it has fewer); without one, a
     placeholder of the usual size is trained. `repeats` calls are timed of each row, after a tenth as many.
+
+    Raises:
+        ImportError, RuntimeError: `compiled` is asked for, and numba is missing or does not compile.
     """
+    loading, ways = _loaded() if compiled else ({}, {"numpy": None})
     with tempfile.TemporaryDirectory(prefix="routebalance-bench-") as folder:
         if predictor is None:
             train_placeholder(MODELS, Path(folder) / "placeholder")
@@ -49,36 +57,59 @@ def run(predictor: Path | None, repeats: int = 300, seed: int = 0) -> dict[str, 
         "version": loaded.version,
         "models": list(asked),
         "trained_models": len(loaded.models),
-        "rows": _rows(loaded, asked, repeats, np.random.default_rng(seed)),
+        **loading,
+        "rows": _rows(loaded, asked, repeats, np.random.default_rng(seed), ways),
     }
 
 
+def _loaded() -> tuple[dict[str, Any], dict[str, Loops | None]]:
+    """What it takes to load compiled loops, and both ways to predict."""
+    memory, began = _own_mb(), time.process_time()
+    ways = {"numpy": None, "compiled": load()}
+    took = time.process_time() - began
+    return {"loading": {"cpu_s": round(took, 2), "own_memory_mb": round(_own_mb() - memory, 1)}}, ways
+
+
+def _own_mb() -> float:
+    """Memory of this process that no other one can share."""
+    told = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in told if line.startswith("Anonymous:")) / 1024
+
+
 def _rows(
-    predictor: Predictor, asked: Sequence[str], repeats: int, random: np.random.Generator
+    predictor: Predictor,
+    asked: Sequence[str],
+    repeats: int,
+    random: np.random.Generator,
+    ways: Mapping[str, Loops | None],
 ) -> list[dict[str, Any]]:
     source = PredictionSource(predictor)
     models = [ModelInfo(name, name) for name in asked]
-    samples: dict[tuple[str, int, str], list[float]] = {}
+    samples: dict[tuple[str, int, str, str], list[float]] = {}
     yardstick = _yardstick(random)
     for turn in range(-(repeats // 10), repeats):
-        for size, batch in (("200 tokens", 1), ("200 tokens", BATCH), ("220 KB", 1)):
+        # What comes first in a turn finds the processor's cache full of other things.
+        order = list(ways)[:: 1 if turn % 2 else -1]
+        for (size, batch), way in product((("200 tokens", 1), ("200 tokens", BATCH), ("220 KB", 1)), order):
+            IN_USE.loops = ways[way]
             texts = [_text(size, random) for _ in range(batch)]
-            began = time.perf_counter()
+            began = time.thread_time()
             prompts = [*map(Prompt, texts, count_tokens(texts))]
-            read = time.perf_counter()
+            read = time.thread_time()
             source.predict(prompts, models)
-            ended = time.perf_counter()
+            ended = time.thread_time()
             took = {"tokens": read - began, "prediction": ended - read, "all": ended - began}
             if size == "200 tokens":
                 took["xgboost"] = yardstick(batch)
             if turn >= 0:  # The first turns warm up.
                 for part, seconds in took.items():
-                    samples.setdefault((size, batch, part), []).append(seconds / batch)
+                    samples.setdefault((size, batch, way, part), []).append(seconds / batch)
+    IN_USE.loops = None
     rows = []
-    for (size, batch, part), taken in samples.items():
+    for (size, batch, way, part), taken in samples.items():
         p50, p99 = np.percentile(np.array(taken) * 1e3, (50, 99))
         times = {"p50_ms": round(float(p50), 4), "p99_ms": round(float(p99), 4)}
-        rows.append({"prompt": size, "batch": batch, "part": part, **times})
+        rows.append({"prompt": size, "batch": batch, "by": way, "part": part, **times})
     return rows
 
 
@@ -89,9 +120,9 @@ def _yardstick(random: np.random.Generator) -> Callable[[int], float]:
     booster = xgboost.train(settings, xgboost.DMatrix(features, random.random((500, 4))), 100)
 
     def timed(rows: int) -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         booster.inplace_predict(features[:rows], validate_features=False)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     return timed
 

@@ -121,14 +121,19 @@ def latency(
     help="Repeat each so many times.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
+@click.option("--compiled", is_flag=True, help="Time compiled loops, too; needs the extra `fast`.")
 @json_option
-def predictor(folder: Path | None, repeats: int, seed: int, as_json: bool) -> None:
+def predictor(folder: Path | None, repeats: int, seed: int, compiled: bool, as_json: bool) -> None:
     """Time features and prediction: for one prompt, for each of a batch, for a very long one."""
     from rb_litellm.bench.predictor import run
     from rb_litellm.predictors.trained.model import PredictorError
 
     try:
-        result = run(folder, repeats, seed)
+        result = run(folder, repeats, seed, compiled)
+    except ImportError:
+        raise click.ClickException(
+            "--compiled: needs numba, which the extra `fast` brings: pip install 'rb_litellm[fast]'"
+        ) from None
     except PredictorError as error:
         raise click.ClickException(str(error)) from error
     show({**result, "machine": machine()}, as_json)

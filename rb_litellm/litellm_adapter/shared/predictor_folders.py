@@ -17,6 +17,7 @@ from typing import Any
 from rb_litellm.config import PredictorSetting, PredictorSettings, SettingsError
 from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask
 from rb_litellm.predictors.ability_learning import AbilityLearning
+from rb_litellm.predictors.compiled.loading import Loading
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.names import AmbiguousName, listed, provider_name, same_model, trained_name
@@ -35,6 +36,7 @@ class Predictors:
     def __init__(self, failed: Callable[[Exception], None], learning: AbilityLearning | None = None) -> None:
         self._failed = failed
         self._learning = learning
+        self._loading = Loading(failed)
         self._lock = threading.Lock()
         self._default: DefaultPredictor | None = None
         """Once a selector uses it alone."""
@@ -57,6 +59,7 @@ class Predictors:
         """
         if settings == "none":
             return PredictionSource(on_error=self._failed, learning=self._learning)
+        self._loading.ensure_started()
         default = packaged()
         if settings == "default":
             self._default = default

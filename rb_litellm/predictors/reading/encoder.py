@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
-from rb_litellm.core.types import Prompt
+from rb_litellm.core.types import IntArray, Prompt
+from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.reading import lexicon
 from rb_litellm.predictors.reading.lexicon import Floats
-from rb_litellm.predictors.reading.structure import STRUCTURE, structure
+from rb_litellm.predictors.reading.structure import STRUCTURE, histograms, structure
 
 MAX_CHARS = 6_000
 """Characters that are looked at: half from the start, half from the end, where the question stands."""
@@ -42,12 +44,29 @@ class Encoder:
         """Features (R, width) and familiarity (R,) of R prompts."""
         texts = [clip(prompt.text) for prompt in prompts]
         contents = [text.encode("utf-8", "replace") for text in texts]
-        plain = structure(prompts, texts, contents)
-        bag = lexicon.bags(contents)
-        weights, familiarity = lexicon.weigh(bag, self.idf)
-        read = lexicon.project(bag, weights, self.table)
+        counted, read, familiarity = IN_USE.either(
+            lambda loops: self.read_by_loops(loops, contents), lambda: self.read_by_numpy(contents)
+        )
+        plain = structure(prompts, texts, contents, counted)
         read += standard(plain, self.centre, self.spread) @ self.structure_table
         return np.concatenate([plain, read], axis=1), familiarity
+
+    def read_by_numpy(self, contents: Sequence[bytes]) -> tuple[IntArray, Floats, Floats]:
+        """Of R texts: how often each byte occurs (R, 256), what n-grams say (R, K), and familiarity (R,)."""
+        bag = lexicon.bags(contents)
+        weights, familiarity = lexicon.weigh(bag, self.idf)
+        return histograms(contents), lexicon.project(bag, weights, self.table), familiarity
+
+    def read_by_loops(self, loops: Loops, contents: Sequence[bytes]) -> tuple[IntArray, Floats, Floats]:
+        """The same; what the n-grams say differs by rounding, for it is summed in another order."""
+        ends = np.array([*accumulate(len(content) + 2 for content in contents)], dtype=np.int64)
+        data = np.frombuffer(lexicon.joined(contents), dtype=np.uint8)
+        counted = np.zeros((len(contents), 256), dtype=np.int64)
+        read = np.zeros((len(contents), self.table.shape[1]), dtype=np.float32)
+        familiarity = np.zeros(len(contents), dtype=np.float32)
+        idf, table = np.ascontiguousarray(self.idf), np.ascontiguousarray(self.table)
+        loops.read_texts(data, ends, idf, table, counted, read, familiarity)
+        return counted, read, familiarity
 
     def to_bytes(self) -> bytes:
         """As a NumPy archive without pickled objects."""

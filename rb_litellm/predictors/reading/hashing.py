@@ -9,8 +9,8 @@ from rb_litellm.core.types import IntArray
 
 CHUNK = 1 << 16
 """Bytes that are best hashed at once: what fits the processor's cache."""
-_BASE = 0x2545F4914F6CDD1D
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+BASE = 0x2545F4914F6CDD1D
+MIX = np.uint64(0x9E3779B97F4A7C15)
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -39,15 +39,15 @@ def hash_runs(codes: npt.NDArray[np.uint8], at: IntArray) -> Hashes:
 
 def mixed(hashes: Hashes) -> Hashes:
     """The same, with the upper bits depending on all others: they choose a place in a table."""
-    result: Hashes = hashes * _MIX
+    result: Hashes = hashes * MIX
     return result
 
 
 def _powers(count: int) -> tuple[Hashes, Hashes]:
-    """Of _BASE and its inverse modulo 2^64."""
+    """Of BASE and its inverse modulo 2^64."""
     if count <= _POWERS[0].size:
         return _POWERS[0][:count], _POWERS[1][:count]
-    return _power_row(_BASE, count), _power_row(pow(_BASE, -1, 1 << 64), count)
+    return _power_row(BASE, count), _power_row(pow(BASE, -1, 1 << 64), count)
 
 
 def _power_row(base: int, count: int) -> Hashes:
@@ -56,4 +56,4 @@ def _power_row(base: int, count: int) -> Hashes:
     return np.multiply.accumulate(factors)
 
 
-_POWERS = _power_row(_BASE, 2 * CHUNK), _power_row(pow(_BASE, -1, 1 << 64), 2 * CHUNK)
+_POWERS = _power_row(BASE, 2 * CHUNK), _power_row(pow(BASE, -1, 1 << 64), 2 * CHUNK)

@@ -33,7 +33,7 @@ _Buckets = npt.NDArray[np.uint16]
 
 _FEW = 3
 """Prompts for which making a sparse matrix costs more than it saves."""
-_MIX = np.uint32(0x9E3779B1)
+RUN_MIX = np.uint32(0x9E3779B1)
 
 # A word is a run of letters; a digit, a sign, a line break and a byte beyond ASCII stand alone.
 # As codes: 0 is in no word, 98 to 123 are letters. No byte of UTF-8 is 255.
@@ -41,10 +41,10 @@ _CODE = bytearray(256)
 for _byte in (10, *range(33, 127), *range(128, 255)):
     _CODE[_byte] = _byte + 1
 _CODE[65:91] = _CODE[97:123]
-_CODES = bytes(_CODE)
+CODES = bytes(_CODE)
 _OVER = np.arange(1, 4)
 """A run that begins so much before a text's end reaches into the next text."""
-_LOG = np.log1p(np.arange(256, dtype=np.float32))
+LOG = np.log1p(np.arange(256, dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def weigh(bag: Bags, idf: Floats) -> tuple[Floats, Floats]:
     # No text is without an entry: it stands between line breaks.
     begins = bag.begins
     seen = np.add.reduceat(rarity > 0.0, begins[:-1], dtype=np.float32)
-    rarity *= _LOG.take(bag.count, mode="clip")
+    rarity *= LOG.take(bag.count, mode="clip")
     # A kind without entries gets the first square of the next one, and divides nothing by it. The last kind
     # ends before the 0 that stands behind all: with it the sum would be rounded in another order, and a
     # prompt would weigh differently by what it stands beside.
@@ -120,6 +120,11 @@ def project(bag: Bags, weights: Floats, table: Floats) -> Floats:
     return result
 
 
+def joined(texts: Sequence[bytes]) -> bytes:
+    """Each text between two line breaks, and three bytes that runs of four reach into at the end."""
+    return b"".join((b"\n", b"\n\n".join(texts), b"\n\0\0\0"))
+
+
 def _chunks(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """As many texts at once as CHUNK bytes hold, or a single longer one."""
     first = 0
@@ -133,21 +138,20 @@ def _chunks(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
 
 def _sorted(texts: Sequence[bytes]) -> tuple[_Buckets, IntArray]:
     """The buckets of some texts' n-grams, text by text and sorted; how many a text has of each kind, flat."""
-    # Each text stands between two line breaks. Four-byte runs reach beyond the last.
-    joined = b"".join((b"\n", b"\n\n".join(texts), b"\n\0\0\0"))
+    together = joined(texts)
     ends = np.array([*accumulate(len(text) + 2 for text in texts)])
     length = int(ends[-1])
 
     # The four bytes from each position on, as one number: views that overlap. The hash itself picks a quarter
     # of all runs, always the same: that quarters their cost, and they tell as much.
-    hashes = np.ndarray((length,), "<u4", joined, strides=(1,)) * _MIX
+    hashes = np.ndarray((length,), "<u4", together, strides=(1,)) * RUN_MIX
     hashes >>= np.uint32(30 - BITS)
     hashes[ends[:, None] - _OVER] = BUCKETS
     kept = np.flatnonzero(hashes < BUCKETS)
     runs: _Buckets = hashes.take(kept).astype(np.uint16)
     runs += np.uint16(2 * BUCKETS)
 
-    at, hashed = _words(np.frombuffer(joined.translate(_CODES), dtype=np.uint8, count=length))
+    at, hashed = _words(np.frombuffer(together.translate(CODES), dtype=np.uint8, count=length))
     pairs = hashed[:-1] * np.uint64(31)
     pairs += hashed[1:]
     words, pairs_of = _bucket(hashed), _bucket(pairs)

@@ -12,7 +12,7 @@ letters the cut here does not know. The counts are tiktoken's own, so they do no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import accumulate, product
 from string import ascii_letters, digits
 
 import numpy as np
@@ -20,42 +20,45 @@ import numpy.typing as npt
 import tiktoken
 
 from rb_litellm.core.types import BoolArray, IntArray
+from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.reading.hashing import CHUNK, Hashes, hash_runs, mixed
 from rb_litellm.predictors.reading.piece_counts import PieceCounts
 
-_BITS = 20
+BITS = 20
 """Of the vocabulary's table: a tenth of its places are taken."""
-_TOKENS = np.uint32(255)
+TOKENS = np.uint32(255)
 """Bits of a place that hold the number of tokens; the others are a tag."""
-_TAKEN = np.uint32(256)
+TAKEN = np.uint32(256)
 """A bit that every tag has: a free place has none."""
 _DIVIDER = 7
+_MOST_UNKNOWN = 64
+"""Pieces of a text that the table does not know, on average, up to which they are asked about one by one."""
 
 _Bytes = npt.NDArray[np.uint8]
 _Tags = npt.NDArray[np.uint32]
 
-_END, _SIGN, _LETTER, _DIGIT, _SPACE, _TAB, _BREAK = range(7)
-_BLANK = (_SPACE, _TAB)
-_WHITE = (_SPACE, _TAB, _BREAK)
+END, SIGN, LETTER, DIGIT, SPACE, TAB, BREAK = range(7)
+_BLANK = (SPACE, TAB)
+_WHITE = (SPACE, TAB, BREAK)
 _APOSTROPHE = 39
 
 
 def _kinds() -> bytes:
-    kinds = bytearray([_SIGN]) * 256
+    kinds = bytearray([SIGN]) * 256
     for kind, members in (
-        (_END, b"\0"),
-        (_LETTER, ascii_letters.encode()),
-        (_DIGIT, digits.encode()),
-        (_SPACE, b" "),
-        (_TAB, b"\t\v\f"),
-        (_BREAK, b"\r\n"),
+        (END, b"\0"),
+        (LETTER, ascii_letters.encode()),
+        (DIGIT, digits.encode()),
+        (SPACE, b" "),
+        (TAB, b"\t\v\f"),
+        (BREAK, b"\r\n"),
     ):
         for member in members:
             kinds[member] = kind
     return bytes(kinds)
 
 
-_KIND = _kinds()
+KIND = _kinds()
 
 _BEGINS, _ALONE, _FOLLOWS, _LEAVES, _TURNS = (1 << bit for bit in range(5))
 
@@ -69,22 +72,22 @@ def _rules() -> bytes:
     """
     rules = bytearray(256)
     for before, kind in product(range(7), repeat=2):
-        alone = kind == _SIGN and before not in (_SIGN, _SPACE)
+        alone = kind == SIGN and before not in (SIGN, SPACE)
         first = {
-            _END: True,
-            _SIGN: alone,
-            _LETTER: before not in (_LETTER, _SIGN, *_BLANK),
-            _DIGIT: before != _DIGIT,
-            _SPACE: before not in _WHITE,
-            _TAB: before not in _WHITE,
-            _BREAK: before not in (*_WHITE, _SIGN),
+            END: True,
+            SIGN: alone,
+            LETTER: before not in (LETTER, SIGN, *_BLANK),
+            DIGIT: before != DIGIT,
+            SPACE: before not in _WHITE,
+            TAB: before not in _WHITE,
+            BREAK: before not in (*_WHITE, SIGN),
         }[kind]
         rules[8 * before + kind] = (
             _BEGINS * first
             + _ALONE * alone
-            + _FOLLOWS * (kind == _LETTER and before == _SIGN)
-            + _LEAVES * (before in _BLANK and kind in (_SIGN, _LETTER, _DIGIT))
-            + _TURNS * (before == _BREAK and kind in _BLANK)
+            + _FOLLOWS * (kind == LETTER and before == SIGN)
+            + _LEAVES * (before in _BLANK and kind in (SIGN, LETTER, DIGIT))
+            + _TURNS * (before == BREAK and kind in _BLANK)
         )
     return bytes(rules)
 
@@ -101,7 +104,7 @@ class Vocabulary:
         # A place holds 23 other bits of the hash than those that chose it, and how many tokens the piece is:
         # together, so that another thread finds both or neither. Where two tokens of the vocabulary meet,
         # the more common one stays, which is the one with the lower number.
-        self._table: _Tags = np.zeros(1 << _BITS, dtype=np.uint32)
+        self._table: _Tags = np.zeros(1 << BITS, dtype=np.uint32)
         known = _known(encoding)
         for first in range(0, len(known), CHUNK // 8):
             part = known[first : first + CHUNK // 8]
@@ -124,11 +127,43 @@ class Vocabulary:
         Raises:
             ValueError, RuntimeError: tiktoken cannot read a text.
         """
+        found = IN_USE.either(lambda loops: self._look_up(loops, texts), lambda: None)
+        return self._count_all(texts) if found is None else self._asked_about(texts, *found)
+
+    def _look_up(self, loops: Loops, texts: Sequence[str]) -> tuple[list[int], list[list[int]]] | None:
+        """Tokens of each text without unknown pieces, and these (see `text_loops.count_pieces`).
+
+        None where they are many. Texts that are not plain are left out.
+        """
+        plain = [text if _is_plain(text) else "" for text in texts]
+        data = np.frombuffer("".join((*plain, "\0")).encode("ascii"), dtype=np.uint8)
+        counts = np.zeros(len(texts), dtype=np.int64)
+        unknown = np.empty((_MOST_UNKNOWN * len(texts), 5), dtype=np.int64)
+        ends = np.array([*accumulate(map(len, plain))], dtype=np.int64)
+        missing = loops.count_pieces(data, ends, self._table, counts, unknown)
+        return None if missing < 0 else (counts.tolist(), unknown[:missing].tolist())
+
+    def _asked_about(
+        self, texts: Sequence[str], counts: list[int], unknown: Sequence[Sequence[int]]
+    ) -> list[int]:
+        """Tokens of each text, from what `_look_up` gives."""
+        for row, text in enumerate(texts):
+            if not _is_plain(text):
+                counts[row] = self.count_alone(text)
+        for row, begin, stop, place, tag in unknown:
+            tokens = self._pieces[texts[row][begin:stop]]
+            counts[row] += tokens
+            if not self._table[place] and tokens <= TOKENS:
+                self._table[place] = tag | tokens
+        return counts
+
+    def _count_all(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, by NumPy."""
         counts = [0] * len(texts)
         chunk: list[int] = []
         size = 0
         for row, text in enumerate(texts):
-            if not text.isascii() or "\0" in text:
+            if not _is_plain(text):
                 counts[row] = self.count_alone(text)
             elif text:
                 if size + len(text) > CHUNK:
@@ -145,18 +180,18 @@ class Vocabulary:
             return
         joined = "\0".join(("", *(texts[row] for row in rows), "\0\0")).encode("ascii")
         data = np.frombuffer(joined, dtype=np.uint8)
-        kind = np.frombuffer(joined.translate(_KIND), dtype=np.uint8)
+        kind = np.frombuffer(joined.translate(KIND), dtype=np.uint8)
         at = np.flatnonzero(_begins(joined, data, kind))
         places, tags = _places(hash_runs(data, at))
         first = kind.take(at)
-        ends = first == _END
+        ends = first == END
         found = self._table.take(places)
-        tokens = (found & _TOKENS).astype(np.int64)
+        tokens = (found & TOKENS).astype(np.int64)
         tokens[ends] = 0
         # Digits go by threes, and up to three are always one token.
-        numbers = np.flatnonzero(first == _DIGIT)
+        numbers = np.flatnonzero(first == DIGIT)
         tokens[numbers] = (at.take(numbers + 1) - at.take(numbers) + 2) // 3
-        unknown = np.flatnonzero(((found ^ tags) > _TOKENS) & (first != _END) & (first != _DIGIT))
+        unknown = np.flatnonzero(((found ^ tags) > TOKENS) & (first != END) & (first != DIGIT))
         if unknown.size:
             begins, stops = at.take(unknown).tolist(), at.take(unknown + 1).tolist()
             asked = self._asked([joined[begin:stop] for begin, stop in zip(begins, stops, strict=True)])
@@ -183,8 +218,13 @@ class Vocabulary:
 
     def _remember(self, places: IntArray, tags: _Tags, tokens: IntArray) -> None:
         """Not ask again about these pieces, where their places are free: the table never grows."""
-        free = np.flatnonzero((self._table.take(places) == 0) & (tokens <= _TOKENS))
+        free = np.flatnonzero((self._table.take(places) == 0) & (tokens <= TOKENS))
         self._table[places[free]] = tags[free] | tokens[free].astype(np.uint32)
+
+
+def _is_plain(text: str) -> bool:
+    """ASCII, and nothing of what a hash leaves out."""
+    return text.isascii() and "\0" not in text
 
 
 def _known(encoding: tiktoken.Encoding) -> list[bytes]:
@@ -203,8 +243,8 @@ def _known(encoding: tiktoken.Encoding) -> list[bytes]:
 def _places(hashes: Hashes) -> tuple[IntArray, _Tags]:
     """Where to look in the table, and the tag that is there if the hash is known."""
     spread = mixed(hashes)
-    tags: _Tags = (spread >> np.uint64(8)).astype(np.uint32) & ~_TOKENS | _TAKEN
-    return (spread >> np.uint64(64 - _BITS)).astype(np.int64), tags
+    tags: _Tags = (spread >> np.uint64(8)).astype(np.uint32) & ~TOKENS | TAKEN
+    return (spread >> np.uint64(64 - BITS)).astype(np.int64), tags
 
 
 def _begins(joined: bytes, data: _Bytes, kind: _Bytes) -> BoolArray:
@@ -231,16 +271,16 @@ def _begin_in_white(begins: BoolArray, kind: _Bytes, at: IntArray) -> None:
     """
     if not at.size:
         return
-    others = np.flatnonzero((kind != _SPACE) & (kind != _TAB))
+    others = np.flatnonzero((kind != SPACE) & (kind != TAB))
     followed = kind.take(others.take(np.searchsorted(others, at)))
-    more = (followed == _BREAK) | (followed == _END)
+    more = (followed == BREAK) | (followed == END)
     begins[at[~more]] = True
     for begin in at[more].tolist():
         before = begin - 1
-        while kind[before] == _BREAK:
+        while kind[before] == BREAK:
             before -= 1
         # Line breaks that belong to a sign are no part of it.
-        begins[begin] = kind[before] == _SIGN
+        begins[begin] = kind[before] == SIGN
 
 
 def _begin_after_contractions(begins: BoolArray, joined: bytes, kind: _Bytes, apostrophes: IntArray) -> None:
@@ -248,5 +288,5 @@ def _begin_after_contractions(begins: BoolArray, joined: bytes, kind: _Bytes, ap
     for at in apostrophes.tolist():
         two = joined[at + 1 : at + 3].lower()
         end = at + 2 if two[:1] in (b"s", b"d", b"m", b"t") else at + 3 if two in (b"ll", b"ve", b"re") else 0
-        if end and kind[end] == _LETTER:
+        if end and kind[end] == LETTER:
             begins[end] = True

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rb_litellm.core.types import Prompt
+from rb_litellm.core.types import IntArray, Prompt
 
 _SIGNS = "?\n\\=$:\",.([_{'%-;!/*+<>^|&#@"
 _STARTS = [
@@ -79,10 +79,13 @@ _LINES_COUNTED = 6 + _SIGNS.index("\n")
 
 
 def structure(
-    prompts: Sequence[Prompt], texts: Sequence[str], contents: Sequence[bytes]
+    prompts: Sequence[Prompt], texts: Sequence[str], contents: Sequence[bytes], counted: IntArray
 ) -> npt.NDArray[np.float32]:
-    """Figures of R prompts, (R, STRUCTURE); `texts` are the parts looked at, `contents` these as UTF-8."""
-    counts = _histograms(contents) @ _COUNTED
+    """Figures of R prompts, (R, STRUCTURE).
+
+    `texts` are the parts looked at, `contents` these as UTF-8, `counted` (R, 256) their `histograms`.
+    """
+    counts = counted @ _COUNTED
     chars = np.array([*map(len, texts)], dtype=np.float64)
     words = counts[:, -1] + 1.0
     rows = np.zeros((len(prompts), STRUCTURE))
@@ -103,7 +106,7 @@ def structure(
     return rows.astype(np.float32)
 
 
-def _histograms(contents: Sequence[bytes]) -> npt.NDArray[np.int64]:
+def histograms(contents: Sequence[bytes]) -> IntArray:
     """How often each byte occurs in each text, (R, 256)."""
     return np.array([np.bincount(np.frombuffer(data, np.uint8), minlength=256) for data in contents])
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import tiktoken
 
+from rb_litellm.predictors.compiled.in_use import IN_USE
 from rb_litellm.predictors.reading.pieces import Vocabulary
 
 CHARS_PER_TOKEN = 4.0
@@ -26,7 +27,7 @@ EXACT_CHARS = 3_000
 SAMPLE_CHARS = 800
 """Of longer texts this much is tokenised at the start, in the middle and at the end."""
 _TOGETHER_CHARS = 3_000
-"""Up to this many characters in all, texts are counted faster one by one than together."""
+"""Up to this many characters in all, texts are counted faster one by one than together, unless compiled."""
 
 _log = logging.getLogger("rb_litellm")
 _CL100K_FILE = (
@@ -48,7 +49,7 @@ def count_tokens(texts: Sequence[str]) -> list[int]:
     for text in texts:
         parts.extend((text,) if len(text) <= EXACT_CHARS else _samples(text))
     try:
-        together = sum(map(len, parts)) > _TOGETHER_CHARS
+        together = IN_USE.loops is not None or sum(map(len, parts)) > _TOGETHER_CHARS
         counted = iter(vocabulary.count(parts) if together else map(vocabulary.count_alone, parts))
         return [next(counted) if len(text) <= EXACT_CHARS else _extrapolated(text, counted) for text in texts]
     except (ValueError, RuntimeError):

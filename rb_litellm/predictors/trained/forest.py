@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
+
 if TYPE_CHECKING:
     import xgboost
 
@@ -98,6 +100,9 @@ def _by_xgboost(booster: xgboost.Booster, rows: Floats) -> Floats:
 
 class Forest:
     """The trees of a booster with K outputs."""
+
+    _nodes: tuple[npt.NDArray[Any], ...] | None = None
+    """What `forest_loops` read, once it is asked for."""
 
     def __init__(self, learner: Mapping[str, Any]) -> None:
         """Lay out the trees of a booster's `learner`, as its file has it.
@@ -197,9 +202,32 @@ class Forest:
 
     def predict(self, rows: Floats) -> Floats:
         """Outputs (R, K) for features (R, F); no feature may be NaN, which XGBoost takes for missing."""
+        return IN_USE.either(lambda loops: self.by_loops(loops, rows), lambda: self.by_numpy(rows))
+
+    def by_loops(self, loops: Loops, rows: Floats) -> Floats:
+        """`predict` by compiled loops: the sums of a row are the same whatever rows stand beside it."""
+        if self._nodes is None:
+            self._nodes = self._by_tree()
+        sums = np.repeat(self._base[None, :], len(rows), axis=0)
+        loops.evaluate_trees(np.ascontiguousarray(rows, dtype=np.float32), *self._nodes, sums)
+        return sums
+
+    def _by_tree(self) -> tuple[npt.NDArray[Any], ...]:
+        """Output (T,) of each tree, feature and threshold (T, N) of its nodes, and its leaves (T, N + 1)."""
+        trees, width = len(self._first_leaves), 1 << self._depth
+        question = self._question.reshape(width - 1, trees).T
+        return (
+            np.repeat(np.arange(len(self._runs)), np.diff([*self._runs, trees])).astype(np.uint32),
+            np.ascontiguousarray(self._feature.take(question), dtype=np.uint32),
+            np.ascontiguousarray(self._threshold[:, 0].take(question)),
+            self._leaves.reshape(trees, width),
+        )
+
+    def by_numpy(self, rows: Floats) -> Floats:
+        """`predict` where there are none."""
         if len(rows) > _BLOCK:
             blocks = range(0, len(rows), _BLOCK)
-            return np.concatenate([self.predict(rows[first : first + _BLOCK]) for first in blocks])
+            return np.concatenate([self.by_numpy(rows[first : first + _BLOCK]) for first in blocks])
         answers = rows.T.take(self._feature, axis=0) >= self._threshold
         # All trees' nodes, level by level: (2^depth - 1, T, R).
         goes_right = answers.take(self._question, axis=0).reshape(-1, len(self._first_leaves), len(rows))

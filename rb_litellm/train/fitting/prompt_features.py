@@ -13,7 +13,7 @@ from rb_litellm.core.types import IntArray, Prompt
 from rb_litellm.predictors.reading import lexicon
 from rb_litellm.predictors.reading.encoder import clip, standard
 from rb_litellm.predictors.reading.lexicon import Bags, Floats
-from rb_litellm.predictors.reading.structure import structure
+from rb_litellm.predictors.reading.structure import histograms, structure
 
 MIN_SEEN = 2
 """Least number of prompts that an n-gram must occur in."""
@@ -91,4 +91,4 @@ def _read(prompts: Sequence[Prompt]) -> tuple[Floats, Bags]:
     # An n-gram that stands in a prompt more often counts as this often.
     count = np.minimum(bag.count, 255).astype(np.uint8)
     packed = Bags(bag.kinds, bag.bucket.astype(np.uint16), count)  # type: ignore[arg-type]
-    return structure(prompts, texts, contents), packed
+    return structure(prompts, texts, contents, histograms(contents)), packed

@@ -1,0 +1,1 @@
+"""What a prediction spends most of its time in, as plain loops that numba compiles where it is installed."""

@@ -1,0 +1,137 @@
+"""Loops compiled by numba, or read from where it keeps what it has compiled before.
+
+That takes seconds the first time and half a second later, and memory; so it is done where numba is installed
+(`pip install rb_litellm[fast]`), in a thread, when a worker begins. `NUMBA_DISABLE_JIT=1` leaves it out.
+
+numba keeps compiled loops in `NUMBA_CACHE_DIR`, else beside their source or in the user's cache folder. Where
+nothing can be written, it compiles nothing, and NumPy goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from rb_litellm.predictors.compiled import forest_loops, text_loops
+from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
+from rb_litellm.predictors.reading.lexicon import WIDTH
+from rb_litellm.predictors.reading.pieces import BITS
+
+_TOLERANCE = 1e-5
+
+UNCOMPILED = Loops(text_loops.read_texts, text_loops.count_pieces, forest_loops.evaluate_trees)
+"""The same in plain Python, thousands of times slower: what the compiled ones are tested beside."""
+
+
+def available() -> bool:
+    """Whether numba is installed and may compile."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0") and find_spec("numba") is not None
+
+
+def load() -> Loops:
+    """The loops, compiled. Takes seconds the first time.
+
+    Raises:
+        ImportError: numba is missing, switched off, or does not fit what is installed beside it.
+        RuntimeError: there is no folder to keep what is compiled, or what was kept is not these loops.
+    """
+    if not available():
+        raise ImportError("numba is not installed, or NUMBA_DISABLE_JIT is set")
+    import numba
+    from numba import types
+
+    def array(of: Any, dimensions: int, readonly: bool = False) -> Any:
+        return types.Array(of, dimensions, "C", readonly=readonly)
+
+    def compiled(loop: Any, *arguments: Any, result: Any = types.void) -> Any:
+        # No `nogil`, see `in_use`; no `parallel`, which starts threads.
+        return numba.njit(result(*arguments), cache=True)(loop)
+
+    text = array(types.uint8, 1, readonly=True)
+    floats, table = array(types.float32, 1), array(types.float32, 2)
+    numbers, rows = array(types.int64, 1), array(types.int64, 2)
+    unsigned, grid = array(types.uint32, 1), array(types.uint32, 2)
+    loops = Loops(
+        compiled(text_loops.read_texts, text, numbers, floats, table, rows, table, floats),
+        compiled(text_loops.count_pieces, text, numbers, unsigned, numbers, rows, result=types.int64),
+        compiled(forest_loops.evaluate_trees, table, unsigned, grid, table, table, table),
+    )
+    check(loops)
+    return loops
+
+
+def check(loops: Loops) -> None:
+    """Compare loops with their source: what numba has kept may be of another version of this package.
+
+    Raises:
+        RuntimeError: they differ.
+    """
+    for name, arguments in _trials():
+        expected, found = [[np.copy(argument) for argument in arguments] for _ in range(2)]
+        for given in (expected, found):
+            given[0].flags.writeable = arguments[0].flags.writeable
+        with np.errstate(over="ignore"):
+            told = getattr(UNCOMPILED, name)(*expected), getattr(loops, name)(*found)
+        if told[0] != told[1] or not all(map(_agree, expected, found)):
+            raise RuntimeError(f"compiled loop {name!r} differs from its source; empty numba's cache")
+
+
+def _agree(expected: Any, found: Any) -> bool:
+    return bool(np.allclose(expected, found, rtol=_TOLERANCE, atol=_TOLERANCE))
+
+
+def _trials() -> Iterator[tuple[str, list[Any]]]:
+    """Names of loops, and arguments that lead through most of their lines."""
+    text = b"Don't ask WHY 12345 + x_1 isn't\t  there...\n\n  (e.g. \xc3\xa9)\n"
+    data = np.frombuffer(text, dtype=np.uint8)
+    ends = np.array([20, len(text) - 3])
+    draw = np.random.default_rng(0)
+    idf = draw.random(WIDTH, dtype=np.float32)
+    yield (
+        "read_texts",
+        [data, ends, idf, idf[:, None], np.zeros((2, 256), np.int64), *_zeros((2, 1), (2,))],
+    )
+    vocabulary, counts = np.zeros(1 << BITS, np.uint32), np.zeros(2, np.int64)
+    yield "count_pieces", [data, ends, vocabulary, counts, np.zeros((60, 5), np.int64)]
+    rows, thresholds, leaves = (draw.random(shape, dtype=np.float32) for shape in ((3, 4), (9, 7), (9, 8)))
+    features = draw.integers(0, 4, (9, 7)).astype(np.uint32)
+    outputs = np.repeat(np.arange(3, dtype=np.uint32), 3)
+    yield "evaluate_trees", [rows, outputs, features, thresholds, leaves, *_zeros((3, 3))]
+
+
+def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
+    return [np.zeros(shape, dtype=np.float32) for shape in shapes]
+
+
+def _load_and_use(failed: Callable[[Exception], None]) -> None:
+    try:
+        IN_USE.use(load(), failed)
+    except Exception as error:  # noqa: BLE001  NumPy goes on
+        failed(error)
+
+
+class Loading:
+    """Loads the loops of a process, once."""
+
+    def __init__(self, failed: Callable[[Exception], None]) -> None:
+        """`failed` is told of what keeps loops from being used, at most twice."""
+        self._failed = failed
+        self._thread: threading.Thread | None = None
+
+    def ensure_started(self) -> None:
+        """Load in a thread of its own, where numba is installed. Cheap."""
+        if self._thread is None and available():
+            self._thread = threading.Thread(
+                target=_load_and_use, args=(self._failed,), name="routebalance-compiled", daemon=True
+            )
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Until that has ended."""
+        if self._thread is not None:
+            self._thread.join()
