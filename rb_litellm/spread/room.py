@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 BYTES_EACH = 512 * 2**20
-"""Memory that a process is taken to need; one that simulates public data was measured at 250 MB."""
+"""Memory that a process is taken to need beside what is sent to it."""
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
 
