@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -107,6 +108,7 @@ def test_whatever_ends_the_command_ends_its_processes(tmp_path: Path, how: signa
     try:
         while len(found := list(tmp_path.glob("*.pid"))) < 2:
             assert command.poll() is None
+            time.sleep(0.05)
         # As a terminal does on Ctrl-C, to the whole group; other signals to the command alone.
         (os.killpg if how == signal.SIGINT else os.kill)(command.pid, how)
         assert command.wait(60) != 0
@@ -122,7 +124,7 @@ def until_gone(pid: int) -> None:
     stat = Path(f"/proc/{pid}/stat")
     with suppress(FileNotFoundError, ProcessLookupError):
         while stat.read_text().rpartition(")")[2].split()[0] != "Z":
-            pass
+            time.sleep(0.05)
 
 
 def test_by_default_there_are_as_many_processes_as_there_is_room_for(
