@@ -21,7 +21,7 @@ from rb_litellm.controls import Level, Plan, Planner
 from rb_litellm.core.decision.breakdown import Refusal
 from rb_litellm.core.limits.admission import Admission
 from rb_litellm.core.limits.filters import Limits
-from rb_litellm.core.targets.landing import landed, shift
+from rb_litellm.core.targets.landing import landed
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.held import Hold
@@ -38,6 +38,7 @@ from rb_litellm.litellm_adapter.request.rights.access import permitted
 from rb_litellm.litellm_adapter.request.rights.caller import caller_of, is_admin, owner_of, owner_of_key
 from rb_litellm.litellm_adapter.request.rights.controls import given_to
 from rb_litellm.litellm_adapter.request.rights.key_weights import of_key
+from rb_litellm.litellm_adapter.request.rights.landing import landing
 from rb_litellm.litellm_adapter.shared.exchange.target_share import Steered, words
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
 from rb_litellm.litellm_adapter.worker import Worker, worker
@@ -96,7 +97,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
         healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
-        healthy = self._readers(arrival, healthy, messages, input, request_kwargs)
+        if self._agents is not None:
+            body = input if messages is None else messages
+            healthy = self._agents.narrowed(arrival, healthy, body, request_kwargs)
         if (asked := current_inquiry()) is not None:
             asked.answer = await self._explained(arrival, healthy, messages, input, request_kwargs)
             return healthy[0]
@@ -119,7 +122,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         """The same for LiteLLM's synchronous calls; `member_access` has no caller to check there."""
         arrival = Arrival.now(model, request_kwargs)
         healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
-        healthy = self._readers(arrival, healthy, messages, input, request_kwargs)
+        if self._agents is not None:
+            body = input if messages is None else messages
+            healthy = self._agents.narrowed(arrival, healthy, body, request_kwargs)
         try:
             arrival.call_id = self._accounting.call_id(request_kwargs)
             (placed,) = self._decide([self._pending(arrival, healthy, messages, input, request_kwargs)])
@@ -162,12 +167,6 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             self._accounting.publisher.tell_litellm(arrival, request_kwargs)
         except Exception as error:  # noqa: BLE001  whoever only watches must not be in the way
             self._runtime.failed("shadow", error)
-
-    def _readers(self, arrival: Arrival, healthy: Sequence[Entry], *asked: Any) -> Sequence[Entry]:
-        messages, input, kwargs = asked
-        if self._agents is None:
-            return healthy
-        return self._agents.narrowed(arrival, healthy, input if messages is None else messages, kwargs)
 
     async def _placed(self, asked: _Asked) -> Entry | Refusal | HoldEnded:
         hold = self._hold
@@ -253,27 +252,17 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         body = input if responses else messages
         steered = None if plan.targets is None else self._steered(plan, arrival, request_kwargs)
         objective = plan.objective if steered is None else self._runtime.targets.objective(steered)
-        spender = asker = None
-        by = 0.0
-        if plan.usd_per_day is not None:
-            spender = self._owner(plan.sources.get("usd_per_day"), arrival, request_kwargs)
-            spent_usd = self._runtime.day_spend.spent_usd(spender)
-            by = shift(spent_usd, plan.usd_per_day)
-            arrival.day = f"{spent_usd:.6g} of {plan.usd_per_day:.6g} USD, shifted {by:g}"
-        if plan.requests_per_minute is not None:
-            asker = self._owner(plan.sources.get("requests_per_minute"), arrival, request_kwargs)
-            asked = self._runtime.minute_requests.recent(asker)
-            of_minute = shift(asked, plan.requests_per_minute)
-            by = max(by, of_minute)
-            arrival.minute = f"{asked:.0f} of {plan.requests_per_minute} requests, shifted {of_minute:g}"
-        objective = landed(objective, by)
+        runtime = self._runtime
+        used = landing(
+            plan, runtime.day_spend, runtime.minute_requests, arrival,
+            lambda level: self._owner(level, arrival, request_kwargs),
+        )  # fmt: skip
         return PendingRequest(
             prompt=prompt,
             candidates=tuple(self._runtime.catalog.facts(entries)),
-            objective=objective,
+            objective=landed(objective, used.shifted),
             steered=steered,
-            spender=spender,
-            asker=asker,
+            used=used,
             limits=self._limits(plan),
             allowance=None
             if plan.max_cost_usd is None
@@ -360,10 +349,11 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         attempt = self._accounting.open_attempt(pending.arrival, placed, predictor, now)
         if self._agents is not None:
             self._agents.sent(pending.arrival, chosen, now)
-        if pending.spender is not None:
-            self._runtime.day_spend.sent(pending.spender, pending.arrival.known_id, attempt)
-        if pending.asker is not None and attempt == 0:
-            self._runtime.minute_requests.add(pending.asker, 1.0)
+        if (spender := pending.used.spender) is not None:
+            self._runtime.day_spend.sent(spender, pending.arrival.known_id, attempt)
+        # A request that is tried again is one request.
+        if (asker := pending.used.asker) is not None and attempt == 0:
+            self._runtime.minute_requests.add(asker, 1.0)
         if pending.steered is not None:
             self._runtime.targets.decided(pending.steered, pending.arrival.known_id, attempt, placed.decision)
         return chosen

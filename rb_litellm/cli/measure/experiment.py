@@ -86,7 +86,7 @@ def experiment(
         _incidents(seeds, place, as_json, as_markdown, quiet)
         return
     if name == "agents":
-        _agents(max(requests // 100, 1), seeds, as_json, as_markdown, quiet)
+        _agents(max(requests // 100, 1), seeds, place, as_json, as_markdown, quiet)
         return
     if name == "mooncake":
         _mooncake(trace, requests, place, as_json, as_markdown, quiet)
@@ -167,13 +167,12 @@ def _incidents(seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet
     _print({"seeds": seeds, "incidents": incidents.as_json(found)}, blocks, as_json, as_markdown)
 
 
-def _agents(turns: int, seeds: int, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+def _agents(turns: int, seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool) -> None:
     """Its world is made up, so that it needs no data."""
     from rb_litellm.sim.experiments.loads import agents
 
-    with progress_bar(quiet) as progress:
-        task = progress.add_task("agents", total=None)
-        found = agents.carry_out(turns, range(seeds), lambda what: progress.update(task, description=what))
+    with _advancing("agents", quiet) as progress:
+        found = agents.carry_out(turns, range(seeds), place, progress)
     blocks = agents.blocks(found)
     claims = [claim for block in blocks for claim in block.as_json()["claims"]]
     document = {"turns": turns, "seeds": seeds, "policies": agents.as_json(found), "claims": claims}

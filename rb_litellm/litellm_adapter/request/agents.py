@@ -19,8 +19,6 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
-from litellm.responses.utils import ResponsesAPIRequestUtils
-
 from rb_litellm.config import AgentSettings
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.pending import Entry
@@ -29,8 +27,8 @@ from rb_litellm.litellm_adapter.request.rights.caller import caller_of, owner_of
 from rb_litellm.litellm_adapter.runtime import Runtime
 from rb_litellm.litellm_adapter.shared.origins import Origin, origin_of
 
-MAX_ITEMS = 512
-"""Messages or items that are looked through for what not everybody can read, from the end."""
+MAX_PARTS = 2_048
+"""Messages, items and parts of them that are looked through for what not everybody can read, from the end."""
 _NAME_BYTES = 16
 
 
@@ -62,9 +60,13 @@ class Agents:
             return healthy
 
     def sent(self, arrival: Arrival, chosen: Entry, now: float) -> None:
-        """Record who is to answer; the caller holds the runtime's lock."""
-        if arrival.thread and arrival.readable:
+        """Record who is to answer; the caller holds the runtime's lock. Never raises."""
+        if not (arrival.thread and arrival.readable):
+            return
+        try:
             self._runtime.origins.sent(arrival.thread, origin_of(chosen, now))
+        except Exception as error:  # noqa: BLE001  the attempt is open already
+            self._runtime.failed("agents", error)
 
     def _readers(self, arrival: Arrival, healthy: Sequence[Entry], bond: Bond | None) -> Sequence[Entry]:
         if bond is None:
@@ -108,24 +110,22 @@ def bond_of(body: object, kwargs: Mapping[str, Any]) -> Bond | None:
     """What of a request not everybody can read; None where everybody can. The last such part counts."""
     previous = kwargs.get("previous_response_id")
     if isinstance(previous, str) and previous:
-        return Bond("response", ResponsesAPIRequestUtils.get_model_id_from_response_id(previous))
+        return Bond("response", _marks().get_model_id_from_response_id(previous))
     if not isinstance(body, list):
         return None
-    for item in islice(reversed(body), MAX_ITEMS):
+    bonds = (_bond_of_part(part) for part in islice(_parts(body), MAX_PARTS) if isinstance(part, Mapping))
+    return next((bond for bond in bonds if bond is not None), None)
+
+
+def _parts(body: Sequence[object]) -> Iterator[object]:
+    """From the end: each item of the Responses API, or message, and what it holds."""
+    for item in reversed(body):
+        yield item
         if isinstance(item, Mapping):
-            for part in _parts(item):
-                if (bond := _bond_of_part(part)) is not None:
-                    return bond
-    return None
-
-
-def _parts(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """An item of the Responses API itself, or what a message holds."""
-    yield item
-    for name in ("content", "thinking_blocks"):
-        held = item.get(name)
-        if isinstance(held, list):
-            yield from (part for part in islice(held, MAX_ITEMS) if isinstance(part, Mapping))
+            for name in ("content", "thinking_blocks"):
+                held = item.get(name)
+                if isinstance(held, list):
+                    yield from held
 
 
 def _bond_of_part(part: Mapping[str, Any]) -> Bond | None:
@@ -142,6 +142,13 @@ def _bond_of_part(part: Mapping[str, Any]) -> Bond | None:
 def _marked(item_id: object, encrypted: str) -> str | None:
     """The deployment that LiteLLM has written into an item; None where it has not."""
     deployment: str | None = None
-    if isinstance(item_id, str) and (decoded := ResponsesAPIRequestUtils.decode_encrypted_item_id(item_id)):
+    if isinstance(item_id, str) and (decoded := _marks().decode_encrypted_item_id(item_id)):
         deployment = decoded.get("model_id")
-    return deployment or ResponsesAPIRequestUtils.unwrap_encrypted_content_with_model_id(encrypted)[0] or None
+    return deployment or _marks().unwrap_encrypted_content_with_model_id(encrypted)[0] or None
+
+
+def _marks() -> Any:
+    """What reads the marks that LiteLLM writes into ids; imported by the first request that has any."""
+    from litellm.responses.utils import ResponsesAPIRequestUtils
+
+    return ResponsesAPIRequestUtils

@@ -12,6 +12,7 @@ from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance
+from rb_litellm.litellm_adapter.request.rights.landing import Landing
 from rb_litellm.litellm_adapter.shared.exchange.target_share import Steered
 
 Entry = dict[str, Any]
@@ -33,10 +34,8 @@ class PendingRequest:
     entries: Sequence[Entry]
     steered: Steered | None
     """What steers its weights; None without targets."""
-    spender: str | None
-    """On whose day's dollars its cost counts; None where none are set."""
-    asker: str | None
-    """In whose minute's requests it counts; None where none are set."""
+    used: Landing
+    """On whose day and minute it counts."""
     arrival: Arrival
     request_kwargs: dict[str, Any] | None
     responses: bool

@@ -8,7 +8,7 @@ import pytest
 from litellm.responses.utils import ResponsesAPIRequestUtils
 
 from rb_litellm.config import AgentSettings
-from rb_litellm.litellm_adapter.request.agents import Agents, bond_of, thread_of
+from rb_litellm.litellm_adapter.request.agents import MAX_PARTS, Agents, bond_of, thread_of
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.shared.origins import Origins, origin_of
 from rb_litellm.litellm_adapter.worker import Worker
@@ -120,3 +120,12 @@ def test_origins_are_bounded():
     for n in range(9):
         origins.sent(str(n), origin_of(ONE))
         assert len(origins) <= 3
+
+
+def test_what_is_looked_through_is_bounded_over_all_messages():
+    signed = {"role": "assistant", "content": [THINKING]}
+    many = [
+        {"role": "user", "content": [{"type": "text", "text": "x"}] * 100} for _ in range(MAX_PARTS // 100)
+    ]
+    assert bond_of([signed, *many[:5]], {}) is not None
+    assert bond_of([signed, *many, *many], {}) is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count, product
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Corpus
+from rb_litellm.spread.where import HERE, Where
+from rb_litellm.spread.work import Work, whole
 
 OURS = "routebalance-agents"
 STICKY, FREE = "session-sticky", "routebalance:balanced"
@@ -52,15 +56,21 @@ class Measured:
 
 
 def carry_out(
-    turns: int, seeds: Sequence[int], progress: Callable[[str], None] = lambda _: None
+    turns: int,
+    seeds: Sequence[int],
+    where: Where = HERE,
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Measured]:
-    """Every policy in every scene, with so many turns for each seed."""
-    found = []
-    for scene in SCENES:
-        for name in (OURS, *OTHERS):
-            progress(f"{scene}, {name}")
-            found.append(_over_seeds(scene, name, turns, seeds))
-    return found
+    """Every policy in every scene, with so many turns for each seed.
+
+    `progress` hears how many are done, and of how many.
+
+    Raises:
+        SpreadError: a policy failed, or `where` cannot be used.
+    """
+    cells, done = list(product(SCENES, (OURS, *OTHERS))), count(1)
+    with where.team(Work(partial(_over_seeds, turns=turns), tuple(seeds), ", ".join)) as team:
+        return whole(team.map(cells, lambda _: progress(next(done), len(cells))))
 
 
 def as_json(found: list[Measured]) -> list[dict[str, Any]]:
@@ -117,7 +127,8 @@ def _cluster() -> Cluster:
     return replace(cluster, tiers=tuple(replace(tier, instances=SERVERS) for tier in cluster.tiers))
 
 
-def _over_seeds(scene: str, name: str, turns: int, seeds: Sequence[int]) -> Measured:
+def _over_seeds(seeds: Sequence[int], cell: tuple[str, str], turns: int) -> Measured:
+    scene, name = cell
     lasted: list[float] = []
     calls: list[float] = []
     cost = prompts = cached = 0.0
