@@ -26,12 +26,12 @@ from rb_litellm.predictors.reading.encoder import Encoder
 from rb_litellm.predictors.trained.folder_files import FolderError, check_arrays, read_files, read_manifest
 from rb_litellm.predictors.trained.forest import Forest
 
-FORMAT = "default-2"
+FORMAT = "default-3"
 PACKAGED = Path(__file__).parent / "artifact"
 """The folder that the package ships."""
 _ENCODER = ("idf", "centre", "spread", "table", "structure_table")
 _READER = ("log_prior", "kind_of_task", "task_figures", "offset", "scale", "own")
-_OF_LENGTH = ("usual_words", "level_by_words")
+_OF_LENGTH = ("usual_words", "level_by_words", "steepness_by_words")
 _TREES = ("base", "runs", "leaves", "feature", "threshold", "question")
 _SCALES = ("unit", "reference", "length_residuals")
 

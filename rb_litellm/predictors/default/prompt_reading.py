@@ -5,7 +5,8 @@ The trees give scores of the tasks of the training data and four figures: the le
 a middling model), the steepness (log odds that one unit of ability adds), the logarithm of the length of an
 answer, and what ability adds to that. What is known well is what prompts of a task are like; of the single
 prompt less. So each figure is the mean over the tasks by their probability, plus a part of how far the trees'
-own figure is from that. A prompt that is longer than others of its task is harder, or easier, by the kind.
+own figure is from that. A prompt that is longer than others of its task is harder, or easier, by the kind;
+where answers are worked out in steps ability decides more, or less, by the task.
 Where neither words nor task are known the figures of all prompts remain.
 """
 
@@ -67,6 +68,8 @@ class PromptReader:
     """(C,) logarithm of the words of a prompt of each task."""
     level_by_words: FloatArray
     """(C,) what one more in that logarithm adds to the level."""
+    steepness_by_words: FloatArray
+    """(C,) what it adds to the logarithm of the steepness."""
     familiar: float
     """Share of known n-grams from which a prompt counts as familiar."""
 
@@ -97,6 +100,11 @@ class PromptReader:
         certainty = kinds.max(axis=1) * self._known(familiarity)
         return Readings(_by_form(kinds, prompts), certainty, figures)
 
+    def longer(self, words: Floats) -> FloatArray:
+        """By how much (R, C) prompts are longer than those of each task, as logarithms, within bounds."""
+        apart = words[:, None] - self.usual_words
+        return np.asarray(np.minimum(np.maximum(apart, -_LONGER), _LONGER), dtype=np.float64)
+
     def blend(self, raw: FloatArray, familiarity: Floats, words: Floats) -> tuple[FloatArray, FloatArray]:
         """Probabilities of the tasks (R, C) and figures (R, F) from the trees' raw scores (R, C + F) and the
         logarithm of the number of words (R,)."""
@@ -108,8 +116,9 @@ class PromptReader:
         of_tasks = tasks @ self.task_figures
         own = self.offset + self.scale * raw[:, count:]
         figures = of_tasks + self.own * (own - of_tasks)
-        longer = np.minimum(np.maximum(words[:, None] - self.usual_words, -_LONGER), _LONGER)
-        figures[:, 0] += (tasks * longer) @ self.level_by_words
+        longer = tasks * self.longer(words)
+        figures[:, 0] += longer @ self.level_by_words
+        figures[:, 1] *= np.exp(longer @ self.steepness_by_words)
         return tasks, np.asarray(self.offset + known * (figures - self.offset))
 
 

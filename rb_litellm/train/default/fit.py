@@ -25,6 +25,7 @@ from rb_litellm.predictors.trained.forest import Forest
 from rb_litellm.predictors.trained.model import LEVELS
 from rb_litellm.train.data.dataset import DataError, Dataset
 from rb_litellm.train.default.level_and_steepness import PromptFigures, kind_of, prompt_figures, unit_of
+from rb_litellm.train.default.longer_prompts import level_by_words, steepness_by_words
 from rb_litellm.train.default.population import table_population
 from rb_litellm.train.fitting.boosting import Trees, boost
 from rb_litellm.train.fitting.linear import ridge
@@ -41,8 +42,6 @@ _FIGURE_SHARE = 0.3
 """Spread of the linear model's figures, beside its tasks of 0 and 1."""
 _OWN = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _MIN_LENGTHS = 200
-_CALM = 20.0
-"""Squared logarithms of words, summed over prompts, that no influence of the length counts as much as."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +126,18 @@ def fit_default(
     words = features.plain[:, WORDS]
     reader = _reader(encoder, targets, unseen, familiarity, words)
     _, figures = reader.blend(unseen, familiarity, words)
+    reader = replace(
+        reader,
+        steepness_by_words=steepness_by_words(
+            data.quality,
+            figures[:, :2],
+            _in_odds(abilities, targets),
+            (targets.one_hot * reader.longer(words)).sum(axis=1),
+            targets.one_hot,
+            _kind_of_task(targets),
+        ),
+    )
+    _, figures = reader.blend(unseen, familiarity, words)
     progress(FOLDS + 2, FOLDS + 2)
     tables = {
         **{name: getattr(encoder, name) for name in ("centre", "spread", "structure_table")},
@@ -191,6 +202,7 @@ def _reader(
             own=own,
             usual_words=usual_words,
             level_by_words=np.zeros(len(usual_words)),
+            steepness_by_words=np.zeros(len(usual_words)),
             familiar=float(np.quantile(familiarity, 0.05)),
         )
 
@@ -202,33 +214,27 @@ def _reader(
     chosen = reader(np.array(_OWN)[np.argmin(losses, axis=0)])
     _, told = chosen.blend(unseen, familiarity, words)
     apart = np.where(targets.known[:, 0], (truth - told)[:, 0], np.nan)
-    longer = words - targets.one_hot @ usual_words
-    return replace(chosen, level_by_words=_level_by_words(apart, longer, targets))
+    return replace(chosen, level_by_words=level_by_words(apart, words, targets.one_hot, kinds.argmax(axis=1)))
 
 
-def _level_by_words(apart: FloatArray, longer: FloatArray, targets: _Targets) -> FloatArray:
-    """What a longer prompt than others of its task adds to its level, (C,), alike for tasks of one kind.
+def _kinds(targets: _Targets) -> IntArray:
+    """The kind (P,) of each prompt by its task, as a place in KINDS."""
+    return np.asarray(_kind_of_task(targets)[targets.one_hot.argmax(axis=1)])
 
-    `apart` (P,) is how far levels are from what is told of unseen prompts, `longer` (P,) by how much a prompt
-    is longer. Only differences within a task count.
-    """
-    known = np.isfinite(apart)
-    counts = targets.one_hot.T @ known
-    means = targets.one_hot.T @ np.where(known, apart, 0.0) / np.maximum(counts, 1.0)
-    apart = np.where(known, apart - targets.one_hot @ means, 0.0)
-    longer = np.where(known, longer, 0.0)
-    kind_of_task = np.array([kind_of(task) for task in targets.tasks])
-    kinds = kind_of_task[targets.one_hot.argmax(axis=1)]
-    slopes = np.zeros(len(KINDS))
-    for kind in range(len(KINDS)):
-        own = kinds == kind
-        slopes[kind] = (longer[own] @ apart[own]) / (longer[own] @ longer[own] + _CALM)
-    return np.asarray(slopes[kind_of_task])
+
+def _kind_of_task(targets: _Targets) -> IntArray:
+    return np.array([*map(kind_of, targets.tasks)])
+
+
+def _in_odds(abilities: FloatArray, targets: _Targets) -> FloatArray:
+    """Abilities (P, M) for the kind of each prompt, in units of the steepness."""
+    scaled = np.array([*map(unit_of, range(len(KINDS)))]) * abilities
+    return np.asarray(scaled[:, _kinds(targets)].T)
 
 
 def _reference(figures: FloatArray, targets: _Targets) -> FloatArray:
     """Level and steepness of typical prompts of each kind, (K, TYPICAL, 2), as predicted of unseen ones."""
-    kinds = np.array([kind_of(targets.tasks[task]) for task in targets.one_hot.argmax(axis=1)])
+    kinds = _kinds(targets)
     points = []
     for kind in range(len(KINDS)):
         own = figures[kinds == kind, :2] if np.any(kinds == kind) else figures[:, :2]
@@ -241,9 +247,8 @@ def _length_residuals(
     data: Dataset, abilities: FloatArray, figures: FloatArray, targets: _Targets
 ) -> FloatArray:
     """Quantiles (K, Q) of log lengths about what is told of unseen prompts; of all where a kind has few."""
-    kinds = np.array([kind_of(targets.tasks[task]) for task in targets.one_hot.argmax(axis=1)])
-    scaled = np.array([*map(unit_of, range(len(KINDS)))]) * abilities
-    told = figures[:, 2, None] + figures[:, 3, None] * scaled[:, kinds].T
+    kinds = _kinds(targets)
+    told = figures[:, 2, None] + figures[:, 3, None] * _in_odds(abilities, targets)
     apart = np.log(np.maximum(data.output_tokens, 1.0)) - told
     known = np.isfinite(apart)
     result = np.zeros((len(KINDS), len(LEVELS)))
