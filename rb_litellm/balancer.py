@@ -24,6 +24,7 @@ from rb_litellm.core.decision.trials import FleetTrials
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.forecast import LatencyForecast, forecast
 from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.limits.availability import RETRIES
 from rb_litellm.core.limits.capacity import Room, Usage
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.servers.affinity import AffinityRule, CachedPrefix
@@ -50,6 +51,8 @@ class RoutingRequest:
     """A key's or team's weights by deployment id, above 0, which go before those of the deployments."""
     thread: str = ""
     """Name of the agent's loop that it goes on with; empty for none. Counts where affinity is given."""
+    retries: int = RETRIES
+    """How often it will be sent again if it fails."""
 
 
 @dataclass(slots=True)
@@ -77,6 +80,8 @@ class ClusterSnapshot:
     """How many times slower than predicted each is, by its open attempts; at least 1."""
     slots: FloatArray
     """Requests that each runs at once, as learned so far; inf for a hosted API."""
+    failing: FloatArray
+    """(4, N) chance that an attempt fails, by kind in the order of `Failure`."""
 
 
 class Balancer:
@@ -203,7 +208,7 @@ class Balancer:
         fleet = Fleet(
             coefficients=self.beliefs.learner.coefficients.take(candidate_set.pace_rows),
             state=state,
-            prices=self._prices(candidate_set),
+            prices=self._prices(candidate_set, now),
             last_chosen_s=self._last_chosen[candidate_set.rows],
             slowdown=slowdown if float(slowdown[slowdown.argmax()]) > 1.0 else None,
             measured=self.beliefs.learner.measured[candidate_set.pace_rows]
@@ -230,6 +235,7 @@ class Balancer:
                 self._cached_prefix(request, candidate_set, now),
                 request.exploration,
                 shares[r],
+                request.retries,
             )
             for r, request in enumerate(requests)
         ]
@@ -275,12 +281,15 @@ class Balancer:
         slower = self.beliefs.slowdown(candidate_set.rows, now)
         return slowdown if slower is None else slowdown * slower
 
-    def _prices(self, candidate_set: CandidateSet) -> Prices:
+    def _prices(self, candidate_set: CandidateSet, now: float) -> Prices:
         prices = candidate_set.prices
-        if prices.written_usd is None:
+        failing = self.beliefs.failures(candidate_set.rows, now)
+        share = None
+        if prices.written_usd is not None:
+            share = self.beliefs.cache_writes.share(candidate_set.pace_rows)
+        if failing is None and share is None:
             return prices
-        share = self.beliefs.cache_writes.share(candidate_set.pace_rows)
-        return prices if share is None else replace(prices, written_share=share)
+        return replace(prices, written_share=share, failing=failing)
 
     def _reach(self, rows: int) -> None:
         missing = rows - len(self._credit)
@@ -301,7 +310,8 @@ class Balancer:
         slowdown = self._slowdown(candidate_set, now)
         coefficients = self.beliefs.learner.coefficients.take(candidate_set.pace_rows)
         times = forecast(coefficients, state, input_tokens, output_tokens * candidate_set.writes, slowdown)
-        return ClusterSnapshot(candidate_set.deployments, state, times, slowdown, coefficients.slots)
+        failing = self.beliefs.chances_to_fail(candidate_set.rows, now)
+        return ClusterSnapshot(candidate_set.deployments, state, times, slowdown, coefficients.slots, failing)
 
     def settle(self, outcome: Outcome, now: float) -> None:
         """Count against `tpm` what a closed attempt has written, and no longer what it was expected to."""

@@ -14,12 +14,12 @@ from itertools import islice
 
 from rb_litellm.core.decision.trials import Trials
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency.evidence import TEACHES, Evidence, evidence_of, taught_by
+from rb_litellm.core.latency.evidence import TEACHES, Evidence, evidence_of, failure_of, taught_by
 from rb_litellm.core.latency.forecast import LatencyPrior
 from rb_litellm.core.latency.learned import LearnedTimes
 from rb_litellm.core.latency.learning import LatencyLearner
 from rb_litellm.core.latency.residuals import Residuals
-from rb_litellm.core.limits.availability import Availability
+from rb_litellm.core.limits.availability import Availability, Failing
 from rb_litellm.core.limits.outages import Outages
 from rb_litellm.core.limits.quota import Quotas
 from rb_litellm.core.limits.windows import Windows
@@ -113,18 +113,28 @@ class Beliefs:
                 self.outages.heard(row, failing.get(name, ()), now)
                 if self.outages.is_out(row):
                     self._availability.forget(row)
+                else:
+                    told = [seen.losses for seen in failing.get(name, ()) if seen.losses.at_s > -math.inf]
+                    self._availability.heard(row, told, now)
         self._failing_elsewhere = failing
 
     def failing(self, now: float) -> dict[int, Seen]:
         """What was seen here of what fails, by row of the index, with times as minus their ages."""
         told = self.outages.told(now)
-        return {
-            self._reckoner.row(deployment): seen._replace(
-                failed_s=seen.failed_s - now, answered_s=seen.answered_s - now
-            )
-            for deployment, row in (self._rows.items() if told else ())
-            if (seen := told.get(row)) is not None
-        }
+        if not (told or self._availability.any_failed):
+            return {}
+        found: dict[int, Seen] = {}
+        for deployment, row in self._rows.items():
+            losses = self._availability.told(row)
+            seen = told.get(row)
+            if seen is not None or losses.at_s > -math.inf:
+                seen = seen or Seen()
+                found[self._reckoner.row(deployment)] = seen._replace(
+                    failed_s=seen.failed_s - now,
+                    answered_s=seen.answered_s - now,
+                    losses=losses._replace(at_s=losses.at_s - now),
+                )
+        return found
 
     def row(self, deployment: Deployment) -> int:
         """The row of a deployment, which is new where it was not met before as it is now."""
@@ -170,14 +180,16 @@ class Beliefs:
                 self.learner.run_at_once(pace, slots)
 
     def slowdown(self, rows: IntArray, now: float) -> FloatArray | None:
-        """(n,) by how much times on these rows count for more, for failures and quotas; None for nothing."""
-        slower: FloatArray | None = None
-        if self._availability.any_failed:
-            slower = self._availability.factor(rows, now)
-        if self._quotas.any_known:
-            full = self._quotas.factor(rows, now)
-            slower = full if slower is None else slower * full
-        return slower
+        """(n,) by how much times on these rows count for more, for their quotas; None for nothing."""
+        return self._quotas.factor(rows, now) if self._quotas.any_known else None
+
+    def failures(self, rows: IntArray, now: float) -> Failing | None:
+        """What attempts that fail cost on these rows; None where none has failed lately."""
+        return self._availability.failing(rows, now)
+
+    def chances_to_fail(self, rows: IntArray, now: float) -> FloatArray:
+        """(4, n) by kind, in the order of `Failure`, to show to people."""
+        return self._availability.chances(rows, now)
 
     def sent(self, row: int, now: float, explored: bool) -> None:
         """A request goes there; `explored` where it would not be the best choice."""
@@ -279,8 +291,11 @@ class Beliefs:
         if self.outages.is_out(row):
             # The outage says all; what comes after it starts with a clean record.
             self._availability.forget(row)
+        elif answered:
+            self._availability.answered(row, at_s)
         else:
-            self._availability.observe(row, answered, at_s)
+            written = outcome.output_tokens or outcome.chunks
+            self._availability.failed(row, failure_of(outcome), outcome.open_s, written, at_s)
 
     def _as_kept(self, pace: int, outcome: Outcome) -> Outcome:
         """The outcome with the tokens that its TTFT speaks for, of a prompt that was partly sent before."""

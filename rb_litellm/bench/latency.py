@@ -63,7 +63,7 @@ class Spread(RouteBalance):
             self.met[request.number] = in_flight, prefill, decode
         return chosen
 
-    def _routing_requests(self, batch: Sequence[Request]) -> list[RoutingRequest]:
+    def _routing_requests(self, batch: Sequence[Request], now: float) -> list[RoutingRequest]:
         return [
             RoutingRequest(
                 r.prompt, (Random(f"spread {r.number}").choice(self._deployments),), self._objective

@@ -79,6 +79,27 @@ class Ahead(NamedTuple):
     """Seconds after the sending at which those of them ended that have ended, in order."""
 
 
+class Losses(NamedTuple):
+    """Attempts on a deployment that failed, by kind, and what was lost by them; all fades with time."""
+
+    refused: float = 0.0
+    """No connection."""
+    timed_out: float = 0.0
+    """No answer within the time limit, or for as long as somebody waited."""
+    errors: float = 0.0
+    """Errors of the server (5xx)."""
+    cut: float = 0.0
+    """Streams that broke off: nobody tries them again but the client."""
+    answers: float = 0.0
+    """Attempts that were answered."""
+    lost_s: float = 0.0
+    """Seconds that passed until those that failed had failed."""
+    paid_tokens: float = 0.0
+    """Output tokens of streams that broke off."""
+    at_s: float = -math.inf
+    """As of when these figures are."""
+
+
 class Seen(NamedTuple):
     """What one worker has seen of a deployment that has failed."""
 
@@ -90,6 +111,7 @@ class Seen(NamedTuple):
     """When its last failure was,"""
     answered_s: float = -math.inf
     """and its last good answer; -inf for never."""
+    losses: Losses = Losses()
 
 
 class Prediction(NamedTuple):

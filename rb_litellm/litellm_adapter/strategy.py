@@ -34,6 +34,7 @@ from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.request.pending import Entry, PendingRequest
 from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for, error_of_hold
+from rb_litellm.litellm_adapter.request.retries import retries_left, untried
 from rb_litellm.litellm_adapter.request.rights.access import permitted
 from rb_litellm.litellm_adapter.request.rights.caller import caller_of, is_admin, owner_of, owner_of_key
 from rb_litellm.litellm_adapter.request.rights.controls import given_to
@@ -243,7 +244,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         input: Any,
         request_kwargs: dict[str, Any] | None,
     ) -> PendingRequest:
-        entries = self._untried(healthy, arrival.known_id)
+        tried = self._accounting.tried(arrival.known_id)
+        entries = untried(healthy, tried)
         prompt = self._owned(read_uncounted(messages, input, request_kwargs), caller_of(request_kwargs))
         plan = self.planner.plan(given_to(request_kwargs))
         arrival.budget_usd = plan.max_cost_usd
@@ -272,6 +274,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             request_kwargs=request_kwargs,
             responses=responses,
             priority=plan.priority or 0,
+            retries=retries_left(self._router, tried),
         )
 
     def _steered(self, plan: Plan, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> Steered:
@@ -305,13 +308,6 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         patience = None if admission is None else admission.wait_limit_s(plan.priority)
         return Limits(plan.slo, None, None if patience is None else Admission(patience))
 
-    def _untried(self, healthy: Sequence[Entry], call_id: str) -> Sequence[Entry]:
-        """A retry stays away from deployments that this call has failed on while there are others."""
-        tried = self._accounting.tried(call_id)
-        if not tried:
-            return healthy
-        return [entry for entry in healthy if entry["model_info"]["id"] not in tried] or healthy
-
     def _decide(self, batch: list[PendingRequest]) -> list[Entry | Refusal]:
         requests = self._requests(batch)
         predictions = self._predictions.as_now()
@@ -335,6 +331,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 self._exploration,
                 t.arrival.key_weights,
                 t.arrival.thread,
+                t.retries,
             )
             for t, prompt in zip(batch, prompts, strict=True)
         ]

@@ -15,7 +15,7 @@ from itertools import count
 from random import Random
 from time import perf_counter
 
-from rb_litellm.sim.policies.policy import HELD, REFUSED, Policy, Releases
+from rb_litellm.sim.policies.policy import HELD, REFUSED, Policy, Releases, TellsFailures
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.servers.instance import Instance, Job
 from rb_litellm.sim.workload import Request
@@ -34,6 +34,17 @@ class Incident:
     start_s: float
     end_s: float
     slowdown: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """How attempts on a deployment fail, each by chance."""
+
+    error: str
+    """Class name of the exception that the proxy gets."""
+    chance: float = 1.0
+    after_s: float | None = 0.0
+    """Seconds until it shows; None where the stream breaks off halfway."""
 
 
 @dataclass(slots=True)
@@ -60,6 +71,10 @@ class Served:
     failed: bool = False
     refused: bool = False
     """Failed because the policy sent it nowhere."""
+    broken: str = ""
+    """The error with which its stream is going to break off; empty for none."""
+    lost_tokens: int = 0
+    """Output tokens of a stream that broke off."""
 
 
 @dataclass(slots=True)
@@ -124,6 +139,9 @@ class Simulation:
         self._started = [0.0] * len(self.instances)
         self._version = [0] * len(self.instances)
         self._down = [False] * len(self.instances)
+        self.faults: list[Fault | None] = [None] * len(self.instances)
+        """How each of them fails just now; None for not at all."""
+        self._faulty = Random(f"faults {seed}")
         self._random = random = Random(f"workers {seed}")
         self.served = [Served(request, random.randrange(policy.workers)) for request in requests]
         self._open = len(self.served)
@@ -213,12 +231,20 @@ class Simulation:
         if self._down[index]:
             self._fail(served)
             return
+        fault = self.faults[index]
+        served.broken = ""
+        if fault is not None and self._faulty.random() < fault.chance:
+            if fault.after_s is not None:
+                self._at(self._now + fault.after_s, partial(self._fail, served, fault.error))
+                return
+            served.broken = fault.error
         instance = self.instances[index]
         served.met_in_flight, served.step_left_s, served.step_s = len(instance), 0.0, 0.0
         request = served.request
         tokens = int(request.output_tokens[self.tier_of[index]])
         limit = request.prompt.max_tokens
         tokens = min(tokens, limit) if limit else tokens
+        tokens = max(tokens // 2, 1) if served.broken else tokens
         instance.add(Job(request.prompt.input_tokens, tokens, served, request.prefix, request.leaves))
         if not instance.busy:
             self._begin(index)
@@ -267,6 +293,13 @@ class Simulation:
         return job.written + self.instances[index].steps_done(job, elapsed_s)
 
     def _end(self, served: Served, tokens: int) -> None:
+        if served.broken:
+            # Its client has seen the beginning of an answer: nobody but the client tries again.
+            served.failed, served.lost_tokens = True, tokens
+            self._open -= 1
+            self._tell_failed(served, served.broken)
+            self._release()
+            return
         served.e2e_s = self._now - served.request.arrival_s
         served.output_tokens = tokens
         self._open -= 1
@@ -277,8 +310,14 @@ class Simulation:
             self._at(request.arrival_s, partial(self._arrive, self.served[-1]))
         self._release()
 
-    def _fail(self, served: Served) -> None:
-        self._policy.closed(served.worker, served.request, served.deployment, self._now, 0)
+    def _tell_failed(self, served: Served, error: str) -> None:
+        if isinstance(self._policy, TellsFailures):
+            self._policy.failed(served.worker, served.request, served.deployment, self._now, error)
+        else:
+            self._policy.closed(served.worker, served.request, served.deployment, self._now, 0)
+
+    def _fail(self, served: Served, error: str = "ServiceUnavailable") -> None:
+        self._tell_failed(served, error)
         if served.attempts <= RETRY_LIMIT:
             served.ttft_s = float("nan")
             self._arrive(served)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from rb_litellm.core.limits.availability import Availability
 from rb_litellm.core.limits.quota import Quotas
 
 ROWS = np.array([0])
@@ -49,16 +48,3 @@ def test_headers_that_say_nothing_are_passed_over(value):
     made = quotas(0.1)
     made.told(0, {"x-ratelimit-limit-requests": value, "x-ratelimit-remaining-requests": value}, 120.0)
     assert not made.any_known
-
-
-def test_failures_cost_time_and_are_forgotten_in_minutes():
-    made = Availability()
-    made.add()
-    assert made.factor(ROWS, 0.0)[0] == 1.0
-    for second in range(20):
-        made.observe(0, False, float(second))
-    assert made.factor(ROWS, 20.0)[0] > 10.0
-    assert made.factor(ROWS, 20.0 + 15 * 60.0)[0] < 1.01
-    for second in range(20, 400):
-        made.observe(0, True, float(second))
-    assert made.factor(ROWS, 400.0)[0] < 1.1

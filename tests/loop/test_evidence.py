@@ -6,7 +6,7 @@ from dataclasses import replace
 import aiohttp.web
 import pytest
 
-from rb_litellm.core.latency.evidence import Evidence, evidence_of, taught_by
+from rb_litellm.core.latency.evidence import Evidence, Failure, evidence_of, failure_of, taught_by
 from rb_litellm.core.types import Outcome, Prediction
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
 from rb_litellm.litellm_adapter.lifecycle.evidence import Usage
@@ -31,6 +31,8 @@ OUTCOME = Outcome("a", "success-event", PREDICTED, 10, 0.0, 0.0, open_s=2.5, ttf
         ({"error": "Timeout", "ttft_s": None}, Evidence.CENSORED),
         ({"error": "CancelledError", "ttft_s": None}, Evidence.CENSORED),
         ({"error": "CancelledError"}, Evidence.UNKNOWN),
+        ({"error": "Timeout"}, Evidence.FAILED),
+        ({"error": "Timeout", "timed": False}, Evidence.UNKNOWN),
         ({"error": "RateLimitError"}, Evidence.LIMITED),
         ({"error": "ContextWindowExceededError"}, Evidence.REJECTED),
         ({"error": "InternalServerError"}, Evidence.FAILED),
@@ -43,6 +45,21 @@ OUTCOME = Outcome("a", "success-event", PREDICTED, 10, 0.0, 0.0, open_s=2.5, ttf
 )
 def test_every_outcome_has_its_class(facts, evidence):
     assert evidence_of(replace(OUTCOME, **facts)) is evidence
+
+
+@pytest.mark.parametrize(
+    ("facts", "failure"),
+    [
+        ({"error": "ConnectError", "ttft_s": None}, Failure.REFUSED),
+        ({"error": "Timeout", "ttft_s": None}, Failure.TIMED_OUT),
+        ({"closed_by": "lease", "ttft_s": None, "output_tokens": None}, Failure.TIMED_OUT),
+        ({"error": "InternalServerError", "ttft_s": None}, Failure.ERROR),
+        ({"error": "APIConnectionError"}, Failure.CUT),
+        ({"error": "Timeout"}, Failure.CUT),
+    ],
+)
+def test_every_failure_has_its_kind(facts, failure):
+    assert failure_of(replace(OUTCOME, **facts)) is failure
 
 
 def test_only_a_whole_answer_teaches_a_length():

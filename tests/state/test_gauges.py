@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.types import InstanceState, Seen
+from rb_litellm.core.types import InstanceState, Losses, Seen
 from rb_litellm.state.exchange.gauges import (
     MAX_DEPLOYMENTS,
     MAX_NAME,
@@ -129,9 +129,14 @@ def test_what_was_seen_of_deployments_that_fail_is_told_with_ages():
     seen = Seen(2, 0, -1.5, -math.inf)
     gauge = decode(stored(encode(index, idle, np.zeros(1), 1.0, failing={0: seen})))
     assert gauge.failing == {"a": seen}
+    seen = seen._replace(losses=Losses(1.5, 0.25, 0.0, 1.0, 20.0, 61.2, 300.0, -2.5))
+    gauge = decode(stored(encode(index, idle, np.zeros(1), 1.0, failing={0: seen})))
+    assert gauge.failing == {"a": seen}
 
 
 @pytest.mark.parametrize("four", ["[1]", "[1,0,-5,null]", '["x",0,1,1]', "[1e99,0,1,1]", "5"])
 def test_failures_that_are_none_are_refused(four):
+    with pytest.raises(GaugeError):
+        decode(stored(f'{{"v":1,"up":1,"d":{{}},"f":{{"a":[1,0,1,1]}},"l":{{"a":{four}}}}}'.encode()))
     with pytest.raises(GaugeError):
         decode(stored(f'{{"v":1,"up":1,"d":{{}},"f":{{"a":{four}}}}}'.encode()))

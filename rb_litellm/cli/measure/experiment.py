@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="Read graded answers from this file; `incidents`, `agents` and `mooncake` need none. May be given "
-    "several times. A predictor is trained on the part that is not simulated.",
+    help="Read graded answers from this file; `incidents`, `failures`, `agents` and `mooncake` need none. "
+    "May be given several times. A predictor is trained on the part that is not simulated.",
 )
 @click.option("--cluster", default="paper", help="Simulate these servers: paper, or a YAML file of tiers.")
 @click.option(
@@ -78,12 +78,15 @@ def experiment(
     """Carry out an experiment.
 
     NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
-    norms, reference, hold, incidents, agents or mooncake. `agents` takes a turn of 50 to 150 calls for each
-    100 `--requests`.
+    norms, reference, hold, incidents, failures, agents or mooncake. `agents` takes a turn of 50 to 150 calls
+    for each 100 `--requests`.
     """
     place = where(jobs, scheduler)
     if name == "incidents":
         _incidents(seeds, place, as_json, as_markdown, quiet)
+        return
+    if name == "failures":
+        _failures(seeds, place, as_json, as_markdown, quiet)
         return
     if name == "agents":
         _agents(max(requests // 100, 1), seeds, place, as_json, as_markdown, quiet)
@@ -165,6 +168,18 @@ def _incidents(seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet
         found = incidents.carry_out(range(seeds), place, progress)
     blocks = incidents.blocks(found)
     _print({"seeds": seeds, "incidents": incidents.as_json(found)}, blocks, as_json, as_markdown)
+
+
+def _failures(seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+    """Its world is made up, so that it needs no data; figures are means over the seeds."""
+    from rb_litellm.sim.experiments.loads import failures
+
+    with _advancing("failures", quiet) as progress:
+        found = failures.carry_out(range(seeds), place, progress)
+    blocks = failures.blocks(found)
+    claims = [claim for block in blocks for claim in block.as_json()["claims"]]
+    document = {"seeds": seeds, "scenes": failures.as_json(found), "claims": claims}
+    _print(document, blocks, as_json, as_markdown)
 
 
 def _agents(turns: int, seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool) -> None:

@@ -100,6 +100,8 @@ def _place(
     request = prescored.request
     prefill_tokens = _prefill_tokens(request, fleet)
     predictions = _predict(prescored, forecaster, prefill_tokens)
+    if (failing := fleet.prices.failing) is not None:
+        predictions.times.failures_s = failing.seconds(request.allowed, request.retries)
     filtered = _filter(prescored, fleet, predictions, prefill_tokens)
     allowed = filtered.allowed
     if fleet.room is not None:
@@ -109,7 +111,7 @@ def _place(
     if filtered.failed and request.objective.relative and np.count_nonzero(allowed):
         # Relative to those that the filters left: one that this request cannot use must not scale the others.
         compared = allowed
-        quality, cost = request.objective.static_terms(request.quality, prescored.cost_usd, compared)
+        quality, cost = request.objective.static_terms(request.quality, prescored.priced_usd, compared)
         points = quality.points + cost.points
     latency = request.objective.latency(predictions.times, compared)
     scores = points + latency.points
@@ -240,7 +242,8 @@ def _trial(
         return None
     best = int(breakdown.scores.argmax())
     times = breakdown.predictions.times
-    due = fleet.trials.due(now) & allowed & (times.e2e_s <= times.e2e_s[best] + rule.max_loss_s)
+    expected_s = times.with_failures().e2e_s
+    due = fleet.trials.due(now) & allowed & (expected_s <= expected_s[best] + rule.max_loss_s)
     due[best] = False
     if not np.count_nonzero(due):
         return None
@@ -261,7 +264,7 @@ def _hopeful(
 ) -> tuple[BoolArray, FloatArray]:
     """Candidates (N,) that may well keep the limits of a request that is refused; their hoped E2E in s."""
     allowed = request.allowed.copy()
-    times = trials.hopeful(breakdown.predictions.times, allowed, now)
+    times = trials.hopeful(breakdown.predictions.times, allowed, now).with_failures()
     if request.limits is None or request.limits.budget is not None:
         allowed[:] = False  # What the budget pays for there was not worked out.
     for result in breakdown.filter_results:
@@ -296,7 +299,8 @@ def _shared(
     (rows,) = alike.nonzero()
     if rows.size < 2:
         return best
-    slower = np.log(p.times.e2e_s[rows] / p.times.e2e_s[best])
+    expected_s = p.times.with_failures().e2e_s
+    slower = np.log(expected_s[rows] / expected_s[best])
     odds = np.exp(-np.maximum(slower, 0.0) / _EQUAL) / np.square(1.0 + in_flight[rows])
     drawn = int(np.searchsorted(odds.cumsum(), random.random() * odds.sum()))
     # Among those that are as quick, the shortest queue has been found already.
@@ -334,15 +338,18 @@ def _filter(
     if fleet.latency_errors is None:
         raise ValueError("a request has limits, but the fleet has no latency_errors to check them with")
 
+    failures_s = predictions.times.failures_s
+
     def idle() -> Predictions:
         nothing = InstanceState.idle(request.allowed.size)
-        return _predict(
-            prescored, BatchForecaster(fleet.coefficients, nothing, fleet.slowdown), prefill_tokens
-        )
+        forecaster = BatchForecaster(fleet.coefficients, nothing, fleet.slowdown)
+        found = _predict(prescored, forecaster, prefill_tokens)
+        found.times.failures_s = failures_s
+        return found.with_failures()
 
     return apply(
         request.limits,
-        predictions,
+        predictions.with_failures(),
         idle,
         request.allowed,
         prescored.payable,
@@ -389,7 +396,9 @@ def _share(
     if fleet.credit is None:
         raise ValueError("a request has shares, and the fleet no credit to keep them by")
     alike = _alike(best, breakdown, prefill_tokens)
-    return choose(best, shares, fleet.credit, alike, breakdown.predictions.times.e2e_s, random)
+    return choose(
+        best, shares, fleet.credit, alike, breakdown.predictions.times.with_failures().e2e_s, random
+    )
 
 
 def _best_of_sample(

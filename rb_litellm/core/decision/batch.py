@@ -17,6 +17,7 @@ from rb_litellm.core.decision.breakdown import ScoreTerm, all_of
 from rb_litellm.core.decision.exploration import ExplorationRule
 from rb_litellm.core.decision.scoring import BALANCED, Objective
 from rb_litellm.core.decision.shares import Shares
+from rb_litellm.core.limits.availability import RETRIES, Failing
 from rb_litellm.core.limits.budget import Payable, payable
 from rb_litellm.core.limits.filters import Limits, static_limits_met
 from rb_litellm.core.servers.affinity import CachedPrefix
@@ -46,6 +47,8 @@ class BatchRequest:
     """How often it may go where little was measured; None for never."""
     shares: Shares | None = None
     """What alike deployments are to get of such requests; None where nobody says so."""
+    retries: int = RETRIES
+    """How often it will be sent again if it fails."""
 
 
 @dataclass(slots=True)
@@ -62,6 +65,8 @@ class Prices:
     """Of an input token that is written into the cache; None where all cost as much as any other."""
     written_share: FloatArray | None = None
     """Of the input tokens that are not cached, how many are written; None where none are."""
+    failing: Failing | None = None
+    """What attempts that fail cost; None where nobody fails."""
 
     def discount(self, request: BatchRequest) -> FloatArray | None:
         """(N,) USD by which a request is cheaper for what is cached of it, less what the writing of the rest
@@ -92,6 +97,8 @@ class PrescoredRequest:
 
     request: BatchRequest
     cost_usd: FloatArray
+    priced_usd: FloatArray
+    """The cost, and what is paid for streams that break off before there is an answer."""
     quality: ScoreTerm
     cost: ScoreTerm
     points: FloatArray
@@ -112,8 +119,13 @@ def _prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
     cost_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
     if (discount := prices.discount(request)) is not None:
         cost_usd = cost_usd - discount
-    quality, cost = request.objective.static_terms(request.quality, cost_usd, request.allowed)
-    prescored = PrescoredRequest(request, cost_usd, quality, cost, quality.points + cost.points)
+    priced_usd = (
+        cost_usd
+        if prices.failing is None
+        else cost_usd + prices.failing.usd(request.input_tokens, prices.input_usd, prices.output_usd)
+    )
+    quality, cost = request.objective.static_terms(request.quality, priced_usd, request.allowed)
+    prescored = PrescoredRequest(request, cost_usd, priced_usd, quality, cost, quality.points + cost.points)
     if request.limits is not None:
         least_quality = request.quality.item(request.quality.argmin())
         _check_static_limits([prescored], [least_quality], [cost_usd.item(cost_usd.argmax())], prices)
@@ -128,19 +140,26 @@ def _prescore_batch(requests: Sequence[BatchRequest], prices: Prices) -> list[Pr
     for row, request in enumerate(requests):
         if (discount := prices.discount(request)) is not None:
             cost_usd[row] -= discount
+    priced_usd = cost_usd
+    if (failing := prices.failing) is not None:
+        lost = [
+            failing.usd(request.input_tokens, prices.input_usd, prices.output_usd) for request in requests
+        ]
+        priced_usd = cost_usd + _matrix(lost)
     alike: dict[Objective, list[int]] = {}
     for position, request in enumerate(requests):
         alike.setdefault(request.objective, []).append(position)
     found: dict[int, PrescoredRequest] = {}
     for objective, positions in alike.items():
         its = slice(None) if len(positions) == len(requests) else positions
-        costs = cost_usd[its]
-        of_quality, of_cost = objective.static_terms(quality[its], costs, allowed[its])
+        costs, priced = cost_usd[its], priced_usd[its]
+        of_quality, of_cost = objective.static_terms(quality[its], priced, allowed[its])
         points = of_quality.points + of_cost.points
         for at, position in enumerate(positions):
             found[position] = PrescoredRequest(
                 requests[position],
                 costs[at],
+                priced[at],
                 ScoreTerm(of_quality.name, of_quality.weight, of_quality.value[at]),
                 ScoreTerm(of_cost.name, of_cost.weight, of_cost.value[at]),
                 points[at],

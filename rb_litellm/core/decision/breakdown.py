@@ -40,6 +40,12 @@ class Predictions:
     """Seconds."""
     cost_usd: FloatArray
 
+    def with_failures(self) -> Predictions:
+        """The same with the time that attempts take which fail before: what limits are about."""
+        if self.times.failures_s is None:
+            return self
+        return Predictions(self.quality, self.output_tokens, self.times.with_failures(), self.cost_usd)
+
     def at(self, row: int) -> Prediction:
         """The predictions for one deployment as numbers."""
         times = self.times

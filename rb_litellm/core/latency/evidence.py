@@ -87,13 +87,37 @@ _OF_ERROR = {
 }
 
 
+class Failure(Enum):
+    """How an attempt fails for the server's fault, or the network's; the order is that of `Losses`."""
+
+    REFUSED = "refused"
+    TIMED_OUT = "timed out"
+    ERROR = "error"
+    CUT = "cut"
+
+
+_REFUSED = "ConnectError"
+
+
+def failure_of(outcome: Outcome) -> Failure:
+    """How an attempt failed whose outcome says that it did."""
+    if outcome.ttft_s is not None:
+        return Failure.CUT
+    if evidence_of(outcome) is Evidence.CENSORED:
+        return Failure.TIMED_OUT
+    return Failure.REFUSED if outcome.error == _REFUSED else Failure.ERROR
+
+
 def evidence_of(outcome: Outcome) -> Evidence:
     """The class of an outcome."""
     if outcome.error is not None:
         found = _OF_ERROR.get(outcome.error, Evidence.FAILED)
-        # A client that leaves after the first token has seen an answer, if not all of it.
-        known = outcome.timed and outcome.ttft_s is None
-        return Evidence.UNKNOWN if found is Evidence.CENSORED and not known else found
+        if found is not Evidence.CENSORED or (outcome.timed and outcome.ttft_s is None):
+            return found
+        # A client that leaves after the first token has seen an answer, if not all of it. A stream that
+        # stops for as long as the time limit has broken off.
+        stopped = outcome.timed and outcome.error != "CancelledError"
+        return Evidence.FAILED if stopped else Evidence.UNKNOWN
     if not outcome.timed:
         return Evidence.UNTIMED
     if outcome.closed_by in ("lease", "bound") and outcome.output_tokens is None:

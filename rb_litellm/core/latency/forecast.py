@@ -157,11 +157,21 @@ class LatencyForecast:
     e2e_s: FloatArray
     burden_s: FloatArray | float = 0.0
     """Seconds that the requests already there lose together because of this one."""
+    failures_s: FloatArray | None = None
+    """Seconds that attempts which fail are expected to cost it; None where nobody fails."""
 
     @property
     def priced_s(self) -> FloatArray:
         """The time that a choice costs all requests together: the score's measure of latency."""
-        return self.e2e_s + self.burden_s
+        priced: FloatArray = self.e2e_s + self.burden_s
+        return priced if self.failures_s is None else priced + self.failures_s
+
+    def with_failures(self) -> LatencyForecast:
+        """The times of an answer as its client sees them, attempts that failed before it included."""
+        if self.failures_s is None:
+            return self
+        ttft_s, e2e_s = self.ttft_s + self.failures_s, self.e2e_s + self.failures_s
+        return LatencyForecast(self.wait_s, ttft_s, self.tpot_s, e2e_s, self.burden_s)
 
 
 class BatchForecaster:

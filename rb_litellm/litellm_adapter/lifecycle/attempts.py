@@ -16,6 +16,7 @@ from rb_litellm.balancer import Assignment
 from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.lifecycle.evidence import TOLD, Usage, as_evidence
+from rb_litellm.litellm_adapter.lifecycle.failure_names import failure_name
 from rb_litellm.state.ledger import AttemptKey, Ledger
 
 MAX_AWAITING = 4096
@@ -119,7 +120,7 @@ class Attempts:
 
         def done(over: asyncio.Task[object]) -> None:
             failure = "CancelledError" if over.cancelled() else over.exception()
-            ended(key, failure if failure is None or isinstance(failure, str) else type(failure).__name__)
+            ended(key, failure if failure is None or isinstance(failure, str) else failure_name(failure))
 
         self._open[key].task, self._open[key].ended = task, done
         task.add_done_callback(done)

@@ -20,6 +20,7 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.core.servers.streams import Chunks
 from rb_litellm.litellm_adapter.lifecycle.evidence import Usage
+from rb_litellm.litellm_adapter.lifecycle.failure_names import failure_name
 from rb_litellm.litellm_adapter.lifecycle.streams import begins_answer
 from rb_litellm.litellm_adapter.lifecycle.usage import (
     answer_id,
@@ -109,7 +110,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         deployment = _id(request_data.get("model_info"))
         if deployment is not None:
             self._accounting.attempt_failed(
-                _call_id(request_data), deployment, type(exception).__name__, at_once=True
+                _call_id(request_data), deployment, failure_name(exception), at_once=True
             )
 
     @_silent
@@ -122,7 +123,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
     ) -> None:
         """All attempts of the request have failed, or it was refused."""
         self._accounting.closed(
-            _call_id(request_data), "failure-hook", error=type(original_exception).__name__
+            _call_id(request_data), "failure-hook", error=failure_name(original_exception)
         )
 
     async def async_post_call_streaming_iterator_hook(
@@ -146,7 +147,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             left["cut"] = True
             raise
         except Exception as failure:
-            error = type(failure).__name__
+            error = failure_name(failure)
             raise
         finally:
             self._accounting.closed(call_id, "stream-end", error=error, **left)
@@ -247,7 +248,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             self._accounting.attempt_failed(
                 _call_id(kwargs),
                 deployment,
-                type(kwargs.get("exception") or Exception()).__name__,
+                failure_name(kwargs.get("exception") or Exception()),
                 at_once=False,
             )
 

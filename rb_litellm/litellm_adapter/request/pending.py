@@ -42,6 +42,8 @@ class PendingRequest:
     """Whether it is a request of the Responses API, or of embeddings."""
     priority: int
     """LiteLLM's; 0 is the most important, and what a request without one has."""
+    retries: int
+    """How often it will be sent again if it fails."""
 
     @property
     def admitted(self) -> bool:

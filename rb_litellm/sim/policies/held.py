@@ -144,8 +144,8 @@ class Holding(RouteBalance):
         self._waiting[held] = request
         return HELD
 
-    def _routing_requests(self, batch: Sequence[Request]) -> list[RoutingRequest]:
-        made = super()._routing_requests(batch)
+    def _routing_requests(self, batch: Sequence[Request], now: float) -> list[RoutingRequest]:
+        made = super()._routing_requests(batch, now)
         slo = self._hold.limits.slo
         if slo is None:
             return made

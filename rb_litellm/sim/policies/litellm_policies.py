@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from rb_litellm.core.servers.streams import Progress
-from rb_litellm.sim.policies.policy import Oblivious
+from rb_litellm.sim.policies.policy import Excluded, Oblivious, nobody
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
 
@@ -45,6 +45,7 @@ class LiteLLMStrategy(Oblivious):
         self._number = {entry["model_info"]["id"]: n for n, entry in enumerate(self._deployments)}
         self._random = Random(f"{self.name} {seed}")
         self._sent: dict[int, tuple[datetime, datetime | None]] = {}
+        self.excluded: Excluded = nobody
         if strategy == "simple-shuffle":
             self._module = import_module("litellm.router_strategy.simple_shuffle")
         else:
@@ -88,7 +89,7 @@ class LiteLLMStrategy(Oblivious):
                 self._handler.log_failure_event(kwargs, None, sent, _date(now))
 
     def _pick(self, request: Request, now: float) -> int:
-        entry = self._ask(request)
+        entry = self._ask(self._healthy(request, now))
         self._sent[request.number] = (_date(now), None)
         if self._strategy == "least-busy":
             self._handler.log_pre_api_call(entry["litellm_params"]["model"], [], _call(entry))
@@ -96,11 +97,13 @@ class LiteLLMStrategy(Oblivious):
             self._handler.pre_call_check(entry)
         return self._number[entry["model_info"]["id"]]
 
-    def _ask(self, request: Request) -> dict[str, Any]:
+    def _healthy(self, request: Request, now: float) -> list[dict[str, Any]]:
+        excluded = self.excluded(request, now)
+        return [entry for n, entry in enumerate(self._deployments) if n not in excluded]
+
+    def _ask(self, healthy: list[dict[str, Any]]) -> dict[str, Any]:
         if self._strategy == "simple-shuffle":
-            shuffled: dict[str, Any] = self._module.simple_shuffle(
-                lambda _: None, self._deployments, _GROUP, {}
-            )
+            shuffled: dict[str, Any] = self._module.simple_shuffle(lambda _: None, healthy, _GROUP, {})
             return shuffled
         if self._strategy == "least-busy":
             more: dict[str, Any] = {}
@@ -110,7 +113,7 @@ class LiteLLMStrategy(Oblivious):
         if self._strategy in ("latency-based-routing", "cost-based-routing"):
             more["request_kwargs"] = {"stream": True, "metadata": {}}
         ask: Callable[..., Any] = self._handler.async_get_available_deployments
-        found: dict[str, Any] = _finish(ask(_GROUP, self._deployments, **more))
+        found: dict[str, Any] = _finish(ask(_GROUP, healthy, **more))
         return found
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -65,6 +65,23 @@ class Releases(Protocol):
 
         Asked whenever an answer is complete, and at each tick.
         """
+
+
+@runtime_checkable
+class TellsFailures(Protocol):
+    """A policy for which one failure is not as good as another."""
+
+    def failed(self, worker: int, request: Request, deployment: int, now: float, error: str) -> None:
+        """An attempt has failed with an exception of this class; called in place of `closed`."""
+
+
+Excluded = Callable[[Request, float], Collection[int]]
+"""The deployments to which a request may not go at some time."""
+
+
+def nobody(request: Request, now: float) -> Collection[int]:
+    """All may."""
+    return ()
 
 
 class Oblivious:

@@ -40,7 +40,7 @@ from rb_litellm.core.types import (
     Prompt,
 )
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
-from rb_litellm.sim.policies.policy import REFUSED, DecisionQueue
+from rb_litellm.sim.policies.policy import REFUSED, DecisionQueue, Excluded, nobody
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
 from rb_litellm.state.exchange.gauges import StoredGauge, decode, encode
@@ -70,6 +70,8 @@ class Arms:
     """The balancer sees load at all; without, it prices latency on idle servers."""
     burden: bool = True
     """What the requests already running lose by a new one is priced too."""
+    failures: bool = True
+    """Attempts that fail teach something; without, answers alone do."""
     window_s: float = 0.0
     """Time for which a batch is collected before it is decided, as the reference does (50-200 ms)."""
     affinity: AffinityRule | None = None
@@ -100,6 +102,7 @@ class RouteBalance:
         targets: Targets | None = None,
     ) -> None:
         """With `targets`, their controller decides by what each request is scored, not `objective`."""
+        self.excluded: Excluded = nobody
         self.name = name
         self.workers = workers
         self.tick_s: float | None = gauges_s if workers > 1 else 1.0
@@ -124,7 +127,7 @@ class RouteBalance:
         its = self._workers[worker]
         if self._targets is not None:
             self._objective = its.book.objective(self.name, self._targets)
-        return self._place(worker, batch, self._routing_requests(batch), now)
+        return self._place(worker, batch, self._routing_requests(batch, now), now)
 
     def _place(
         self,
@@ -166,11 +169,17 @@ class RouteBalance:
             for assignment in placed
         ]
 
-    def _routing_requests(self, batch: Sequence[Request]) -> list[RoutingRequest]:
+    def _candidates(self, request: Request, now: float) -> tuple[Deployment, ...]:
+        excluded = self.excluded(request, now)
+        if not excluded:
+            return self._deployments
+        return tuple(d for n, d in enumerate(self._deployments) if n not in excluded)
+
+    def _routing_requests(self, batch: Sequence[Request], now: float) -> list[RoutingRequest]:
         return [
             RoutingRequest(
                 r.prompt,
-                self._deployments,
+                self._candidates(r, now),
                 self._objective,
                 self._limits,
                 self._arms.affinity,
@@ -207,6 +216,15 @@ class RouteBalance:
 
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """Close the attempt and learn from it."""
+        self._closed(worker, request, deployment, now, output_tokens, "ServiceUnavailable")
+
+    def failed(self, worker: int, request: Request, deployment: int, now: float, error: str) -> None:
+        """The same for one that failed."""
+        self._closed(worker, request, deployment, now, 0, error)
+
+    def _closed(
+        self, worker: int, request: Request, deployment: int, now: float, output_tokens: int, failure: str
+    ) -> None:
         its = self._workers[worker]
         if self._targets is not None:
             facts = self._deployments[deployment]
@@ -220,11 +238,11 @@ class RouteBalance:
         key = its.ledger.latest_open(str(request.number))
         if key is None:
             return
-        error = None if output_tokens else "ServiceUnavailable"
+        error = None if output_tokens else failure
         outcome = its.ledger.close(key, now, "success" if output_tokens else "failure", error=error)
         if outcome is None:
             return
-        if self._arms.learning:
+        if self._arms.learning and (self._arms.failures or error is None):
             its.balancer.beliefs.learn(_measured(outcome, output_tokens))
 
     def tick(self, now: float) -> None:
@@ -236,9 +254,9 @@ class RouteBalance:
                 its.observe_streams(now)
             if self.workers > 1:
                 sums, rates = its.ledger.sums(now), its.ledger.decode_rates()
-                gauges.append(
-                    StoredGauge(its.name, 0.0, encode(its.index, sums, rates, now, targets=its.book.told()))
-                )
+                failing = its.balancer.beliefs.failing(now)
+                told = encode(its.index, sums, rates, now, failing=failing, targets=its.book.told())
+                gauges.append(StoredGauge(its.name, 0.0, told))
         for n, its in enumerate(self._workers):
             if self.workers > 1:
                 others = [decode(g) for m, g in enumerate(gauges) if m != n]
@@ -257,7 +275,7 @@ class Decoupled(RouteBalance):
     at the moment when the model is chosen.
     """
 
-    def _routing_requests(self, batch: Sequence[Request]) -> list[RoutingRequest]:
+    def _routing_requests(self, batch: Sequence[Request], now: float) -> list[RoutingRequest]:
         groups = tuple(dict.fromkeys(d.group for d in self._deployments))
         members = [tuple(d for d in self._deployments if d.group == group) for group in groups]
         infos = [model_info(of[0]) for of in members]

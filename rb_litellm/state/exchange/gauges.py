@@ -20,7 +20,7 @@ import numpy as np
 
 from rb_litellm.core.targets.book import MAX_TOLD, Told
 from rb_litellm.core.targets.stated import NAMES
-from rb_litellm.core.types import FloatArray, InstanceState, Seen
+from rb_litellm.core.types import FloatArray, InstanceState, Losses, Seen
 from rb_litellm.state.index import DeploymentIndex
 
 WIRE_VERSION = 1
@@ -122,6 +122,13 @@ def encode(
             wire_name(ids[row]): [seen.failures, seen.answers, _age(seen.failed_s), _age(seen.answered_s)]
             for row, seen in list(failing.items())[:MAX_DEPLOYMENTS]
         }
+        lost = {
+            wire_name(ids[row]): [*(round(figure, 2) for figure in seen.losses[:-1]), _age(seen.losses.at_s)]
+            for row, seen in list(failing.items())[:MAX_DEPLOYMENTS]
+            if seen.losses.at_s > -math.inf
+        }
+        if lost:
+            document["l"] = lost
     if targets:
         document["t"] = {name: [*told.excess, *told.log_prices] for name, told in targets.items()}
     return json.dumps(document, separators=(",", ":")).encode()
@@ -146,6 +153,9 @@ def decode(stored: StoredGauge) -> Gauge:
         prefixes = {str(name): _unpacked(packed) for name, packed in document.get("p", {}).items()}
         used = {str(name): _used(*figures) for name, figures in document.get("u", {}).items()}
         failing = {str(name): _seen(*four) for name, four in document.get("f", {}).items()}
+        for name, figures in document.get("l", {}).items():
+            if name in failing:
+                failing[name] = failing[name]._replace(losses=_losses(*figures))
         targets = {str(name): _told(figures) for name, figures in document.get("t", {}).items()}
         if len(targets) > MAX_TOLD:
             raise ValueError(f"{len(targets)} controllers of targets; at most {MAX_TOLD} are told")
@@ -187,6 +197,13 @@ def _age(at_s: float) -> float | None:
 def _seen(failures: Any, answers: Any, failed: Any, answered: Any) -> Seen:
     failed_s, answered_s = (-math.inf if age is None else -_amount(age) for age in (failed, answered))
     return Seen(int(_amount(failures)), int(_amount(answers)), failed_s, answered_s)
+
+
+def _losses(
+    refused: Any, timed_out: Any, errors: Any, cut: Any, answers: Any, lost_s: Any, paid: Any, age: Any
+) -> Losses:
+    amounts = [_amount(figure) for figure in (refused, timed_out, errors, cut, answers, lost_s, paid)]
+    return Losses._make([*amounts, -_amount(age)])
 
 
 def _told(figures: Any) -> Told:

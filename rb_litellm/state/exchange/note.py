@@ -24,7 +24,7 @@ class OwnNote:
     def __init__(self, index: DeploymentIndex) -> None:
         self._index = index
         self._prefixes: frozenset[tuple[int, bytes]] = frozenset()
-        self._failing: dict[int, tuple[int, int, int, int]] = {}
+        self._failing: dict[int, tuple[int, ...]] = {}
         self._targets: dict[str, Told] = {}
 
     def news(
@@ -54,10 +54,11 @@ class OwnNote:
         )
 
 
-def _fixed(seen: Seen, now: float) -> tuple[int, int, int, int]:
+def _fixed(seen: Seen, now: float) -> tuple[int, ...]:
     """What was seen, its ages made times that stay the same."""
-    failed, answered = (
+    # What was lost changes with these times.
+    times = (
         0 if age_s == -np.inf else round((now + age_s) / _SAME_S)
-        for age_s in (seen.failed_s, seen.answered_s)
+        for age_s in (seen.failed_s, seen.answered_s, seen.losses.at_s)
     )
-    return seen.failures, seen.answers, failed, answered
+    return (seen.failures, seen.answers, *times)

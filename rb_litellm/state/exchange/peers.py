@@ -132,7 +132,11 @@ class Peers:
                 told_s = received_s - gauge.age_s
                 for name, seen in gauge.failing.items():
                     found.setdefault(name, []).append(
-                        seen._replace(failed_s=told_s + seen.failed_s, answered_s=told_s + seen.answered_s)
+                        seen._replace(
+                            failed_s=told_s + seen.failed_s,
+                            answered_s=told_s + seen.answered_s,
+                            losses=seen.losses._replace(at_s=told_s + seen.losses.at_s),
+                        )
                     )
             known = self._failing = (latest.gauges, news, found)
         return known[2]
