@@ -324,6 +324,7 @@ class Beliefs:
             measured_s,
             lambda slots: self.learner.coefficients.service_s(pace, outcome, slots),
             int(self.learner.measured[pace]),
+            outcome.in_one_piece,
         )
         self._run_at_once(server)
         if wait_s is None or share < ALL:

@@ -116,3 +116,37 @@ def test_another_workers_finding_is_believed_where_nothing_was_learned_here():
         told.told(SERVER, 2, 6, None)
     of.adopt(SERVER, told.learned(SERVER))
     assert of.of(SERVER) == 2
+
+
+FIRST_TOKENS = (0.071, 0.145, 0.676, 0.728, 1.292, 1.336)
+ENDS = (0.652, 0.701, 1.280, 1.315, 1.924, 1.935)
+"""Of six streams sent at once to a vLLM 0.32.0 with two slots: each end is seen 20 to 40 ms late."""
+
+
+def observe_streams(of, expected_s, rounds=3):
+    """These streams, so many times over."""
+    for _ in range(rounds):
+        for ahead, first_s in enumerate(FIRST_TOKENS[1:], 1):
+            of.observe(SERVER, Ahead(ahead, ENDS[:ahead]), 1.0, first_s, lambda c: expected_s + 0 * c, 10)
+
+
+def test_ends_that_are_seen_late_are_no_sign_of_more_slots():
+    """Three were believed: the first token came so soon after the end that it had to wait for."""
+    of = assumed()
+    observe_streams(of, expected_s=0.06)
+    assert of.of(SERVER) == 2
+
+
+def test_a_queue_that_was_learned_as_slowness_does_not_hide_the_slots():
+    """As after a stall, in which all of them seemed to be served at once, and to take long."""
+    of = assumed()
+    for _ in range(2):
+        for ahead in range(1, 8):
+            of.observe(SERVER, Ahead(ahead, (2.0,) * ahead), 1.0, 2.0, lambda c: 1.2 + 0 * c, 10, True)
+    assert of.of(SERVER) == 256
+    ends = (0.69, 0.69, 1.33, 1.33, 1.93, 1.93, 2.57, 2.57)
+    for _ in range(6):
+        for ahead in range(1, 8):
+            measured = Ahead(ahead, ends[:ahead])
+            of.observe(SERVER, measured, 1.0, ends[ahead], lambda c: 1.2 + 0 * c, 10, True)
+    assert of.of(SERVER) == 2

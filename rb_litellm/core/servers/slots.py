@@ -11,8 +11,14 @@ what an unqueued request takes. So with x = log(service / expected service) a hy
     -6                       where it would not have begun yet: it has been served, so c is too few
 
 An end is seen late, when the program comes to it. A request that would have begun by a quarter of its wait,
-or 50 ms, too early counts as served quickly (x = -1) and refutes nothing: an engine fills a slot at once, and
-so the first token of one that waited comes together with the end of the one that it waited for.
+or 50 ms, too early refutes nothing: an engine fills a slot at once, and so the first token of one that waited
+comes together with the end of the one that it waited for. Of a stream, any service between the two counts as
+the expected one if that lies there. Of answers in one piece, all ends are late alike; one that would have
+begun a little too early counts as served quickly (x = -1).
+
+While a wrong hypothesis is believed, its queue may be learned as slowness, and then too much is expected of
+service. So each hypothesis learns in turn by how much service is quicker than expected under it, and is
+judged by the rest. It does not learn that service is slower: that is how a wrong one would justify itself.
 
 (Student's t in place of the normal distribution: an outlier counts, and decides nothing.) Evidence fades by
 1% with each further request, and one hypothesis leads by 12 at most, so that two requests refute what is
@@ -48,6 +54,8 @@ _KEPT = 0.99
 _NOISE_VARIANCE = 0.4**2
 _LATE, _LATE_S = 0.25, 0.05
 """An end may have been as much before it was seen, as a share of the wait for it or in s."""
+_QUICKER_MOST, _QUICKER_STEP = 0.25, 0.02
+"""Variance of what a hypothesis has learned too slowly, at most and added by each request."""
 _QUICK = -1.0
 _LEAST_S = 1e-9
 ALL = 0.9
@@ -70,6 +78,10 @@ class _Server:
     """and by the server itself."""
     evidence: FloatArray = field(default_factory=lambda: np.zeros(_NUMBERS.size + 1))
     """Log odds of each of _NUMBERS, and of the guess."""
+    quicker: FloatArray = field(default_factory=lambda: np.zeros(_NUMBERS.size + 1))
+    """By how much service was quicker than expected under each hypothesis: a log, at most 0,"""
+    doubt: FloatArray = field(default_factory=lambda: np.zeros(_NUMBERS.size + 1))
+    """and its variance."""
     believed: int = -1
     """Which hypothesis."""
     in_cache: float = math.inf
@@ -83,6 +95,11 @@ class _Server:
         """As believed now."""
         believed = self.guess if self.believed == -1 else float(_NUMBERS[self.believed])
         return max(min(believed, self.in_cache), 1.0)
+
+    def adjust(self, x: FloatArray, gain: FloatArray) -> None:
+        """A request took exp(x) times what each hypothesis (C,) expected."""
+        self.quicker = np.minimum(self.quicker + gain * np.clip(x, -1.0, 1.0), 0.0)
+        self.doubt = np.minimum(self.doubt * (1.0 - gain) + _QUICKER_STEP, _QUICKER_MOST)
 
     def add(self, evidence: FloatArray) -> None:
         """Weigh in evidence (C,), and change the belief where it says so."""
@@ -169,11 +186,13 @@ class Slots:
         measured_s: float,
         expected_s: Callable[[FloatArray], FloatArray],
         known: int,
+        in_one_piece: bool = False,
     ) -> float | None:
         """A request was served: how long it waited before, by what is believed then.
 
-        It was measured to take `measured_s`. With slots (C,) it is expected to take `expected_s(slots)` (C,)
-        once it is served; `known` measurements stand behind that. None says that the wait is disputed.
+        It was measured to take `measured_s`, to its first token or to the end of an answer `in_one_piece`.
+        With slots (C,) it is expected to take `expected_s(slots)` (C,) once it is served, by `known`
+        measurements. None says that the wait is disputed.
         """
         its = self._servers.get(server)
         if its is None:
@@ -181,21 +200,36 @@ class Slots:
         numbers = its.numbers()
         waited = waits(ahead, numbers, share)
         begun = measured_s > waited * (1.0 - _LATE) - _LATE_S
-        variance = _NOISE_VARIANCE + 1.0 / (known + 1.0)
         expected = expected_s(numbers)
         if share < ALL:
+            variance = _NOISE_VARIANCE + 1.0 / (known + 1.0)
             found = _by_own_ends(ahead, numbers, share, measured_s, expected, variance)
         else:
-            service = measured_s - waited
-            known_s = np.where(service > 0.0, service, 1.0)
-            x = np.where(service > 0.0, np.log(known_s / expected), _QUICK)
-            found = np.where(begun, -np.log1p(np.square(x) / variance), -_IMPOSSIBLE)
+            x = _log_ratio(measured_s, waited, expected * np.exp(its.quicker), in_one_piece)
+            spread = _NOISE_VARIANCE + 1.0 / (known + 1.0) + its.doubt
+            found = np.where(begun, -np.log1p(np.square(x) / spread), -_IMPOSSIBLE)
+            its.adjust(x, np.where(begun, its.doubt / spread, 0.0))
         its.add(np.maximum(found - found.max(), -_IMPOSSIBLE))
         likely = int(np.flatnonzero(its.evidence > -1e-9)[-1])
         wait_s, other_s = float(waited[its.believed]), float(waited[likely])
         if not begun[its.believed] or abs(wait_s - other_s) > _CONTESTED * measured_s:
             return None
         return wait_s
+
+
+def _log_ratio(
+    measured_s: float, waited_s: FloatArray, expected_s: FloatArray, in_one_piece: bool
+) -> FloatArray:
+    """(C,) log(service / expected service); of a stream, as near to 0 as ends that are seen late allow."""
+    service_s = measured_s - waited_s
+    least_s = np.maximum(service_s, _LEAST_S)
+    if in_one_piece:
+        whole: FloatArray = np.where(service_s > 0.0, np.log(least_s / expected_s), _QUICK)
+        return whole
+    began_s = np.where(waited_s > 0.0, np.maximum(waited_s * (1.0 - _LATE) - _LATE_S, 0.0), 0.0)
+    most_s = np.maximum(measured_s - began_s, _LEAST_S)
+    found: FloatArray = np.log(np.clip(expected_s, least_s, most_s) / expected_s)
+    return found
 
 
 def _by_own_ends(
