@@ -40,7 +40,7 @@ class _Columns:
     known: BoolArray
     """(M,) whether the predictor was trained on the model."""
     columns: IntArray | None
-    """(M,) its column of the predictor, any where it does not know the model; None for all, in their order."""
+    """(M,) its column of the predictor, any where it does not know the model; None: all in their order."""
     taught_quality: BoolArray | None
     """(M,) whether it was taught the model's quality; None for all."""
     taught_lengths: BoolArray | None

@@ -18,11 +18,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """The loops of `text_loops` and `forest_loops`, compiled."""
+    """The loops of `text_loops`, `forest_loops` and `figure_loops`, compiled."""
 
     read_texts: Loop
     count_pieces: Loop
     evaluate_trees: Loop
+    describe: Loop
+    tell: Loop
 
 
 class InUse:

@@ -68,7 +68,7 @@ async def test_what_work_leaves_to_the_next_round_finds_it_anew():
         its.spend(ENOUGH_S)
 
     its.during(work)
-    while len(room) < 5:
+    for _ in range(5):
         await asyncio.sleep(0)
     assert room == [True] * 5
 
