@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rb_litellm.core.compiled.in_use import IN_USE, InUse, Loops
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.compiled import loading
-from rb_litellm.predictors.compiled.in_use import IN_USE, InUse, Loops
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.priors import ModelInfo
 from rb_litellm.predictors.reading import tokens

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from rb_litellm.core.compiled import decision_loops
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.compiled import figure_loops, forest_loops, text_loops
-from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.reading.lexicon import WIDTH
 from rb_litellm.predictors.reading.pieces import BITS
 from rb_litellm.predictors.reading.structure import STRUCTURE
@@ -31,6 +32,10 @@ UNCOMPILED = Loops(
     forest_loops.evaluate_trees,
     figure_loops.describe,
     figure_loops.tell,
+    decision_loops.load_parts,
+    decision_loops.forecast_times,
+    decision_loops.worth_of,
+    decision_loops.best_of,
 )
 """The same in plain Python, thousands of times slower: what the compiled ones are tested beside."""
 
@@ -64,7 +69,7 @@ def load() -> Loops:
     numbers, rows = array(types.int64, 1), array(types.int64, 2)
     unsigned, grid = array(types.uint32, 1), array(types.uint32, 2)
     figures, matrix = array(types.float64, 1), array(types.float64, 2)
-    number = types.float64
+    number, whole = types.float64, types.int64
     loops = Loops(
         compiled(text_loops.read_texts, text, numbers, floats, table, rows, table, floats),
         compiled(text_loops.count_pieces, text, numbers, unsigned, numbers, rows, result=types.int64),
@@ -97,6 +102,10 @@ def load() -> Loops:
             matrix,
             result=types.boolean,
         ),
+        compiled(decision_loops.load_parts, *[figures] * 10, whole, whole, matrix),
+        compiled(decision_loops.forecast_times, matrix, figures, figures, matrix),
+        compiled(decision_loops.worth_of, figures, figures, number, number, number, figures),
+        compiled(decision_loops.best_of, figures, figures, figures, number, numbers, result=whole),
     )
     check(loops)
     return loops
@@ -156,6 +165,11 @@ def _trials() -> Iterator[tuple[str, list[Any]]]:
         *(draw.random(shape) for shape in (3, (4, 4), (3, 4), 4, 4, (2, 2), (2, 2))), 0.5, 0.4,
         np.zeros((2, 4)),
     ]  # fmt: skip
+    several = [draw.integers(0, 4, 9).astype(np.float64) for _ in range(10)]
+    yield "load_parts", [*several, 0, 9, np.zeros((7, 9))]
+    yield "forecast_times", [draw.random((7, 9)), several[0], several[1], np.zeros((5, 9))]
+    yield "worth_of", [several[0], several[1], 0.3, 10.0, 1e-3, np.zeros(9)]
+    yield "best_of", [several[0], several[1], several[2], 1e-9, np.zeros(9, np.int64)]
     yield "evaluate_trees", [rows, outputs, features, thresholds, leaves, *_zeros((3, 3))]
 
 

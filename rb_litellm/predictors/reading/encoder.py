@@ -9,8 +9,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.types import IntArray, Prompt
-from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.reading import lexicon
 from rb_litellm.predictors.reading.lexicon import Floats
 from rb_litellm.predictors.reading.structure import STRUCTURE, form, histograms, start_of, structure

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.types import FloatArray
-from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.reading.lexicon import Floats
 
 BAND = 0.1
