@@ -21,8 +21,8 @@ import numpy as np
 import xgboost
 
 from rb_litellm.bench.real.placeholder_predictor import prompt, train_placeholder
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.types import Prompt
-from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.compiled.loading import load
 from rb_litellm.predictors.reading.tokens import count_tokens
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource

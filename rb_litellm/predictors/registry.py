@@ -39,8 +39,8 @@ class _Columns:
 
     known: BoolArray
     """(M,) whether the predictor was trained on the model."""
-    columns: IntArray
-    """(M,) its column of the predictor, any where it does not know the model."""
+    columns: IntArray | None
+    """(M,) its column of the predictor, any where it does not know the model; None: all in their order."""
     taught_quality: BoolArray | None
     """(M,) whether it was taught the model's quality; None for all."""
     taught_lengths: BoolArray | None
@@ -58,10 +58,15 @@ class _Columns:
     names: tuple[str, ...]
     """(M,) what the models are called where users' grades of them are learned from."""
 
-    def chosen(self, told: FloatArray, taught: BoolArray | None, prior: FloatArray | float) -> FloatArray:
+    @property
+    def whole(self) -> bool:
+        """Whether the trained predictor answers alone."""
+        return self.taught_quality is None and self.taught_lengths is None and self.of_default is None
+
+    def chosen(self, told: FloatArray, taught: BoolArray | None, prior: FloatArray | None) -> FloatArray:
         """The columns of M models out of (R, K, ...), with the prior for models without training data."""
-        taken = told.take(self.columns, axis=1)
-        if taught is None:
+        taken = told if self.columns is None else told.take(self.columns, axis=1)
+        if taught is None or prior is None:
             return taken
         return np.where(taught if taken.ndim == 2 else taught[:, None], taken, prior)
 
@@ -131,8 +136,11 @@ class PredictionSource:
         """Quality, length (R, M) and its quantiles (R, M, Q): all finite, length capped by `max_tokens`."""
         in_use = self._in_use
         columns = self._columns(in_use, tuple(models))
-        told = self._by_default(columns, prompts) or _by_priors(columns, len(prompts))
-        told = self._trained(in_use.predictor, columns, prompts, told) or told
+        alone = in_use.predictor is not None and columns.whole
+        others = None if alone else self._untrained(columns, prompts)
+        told = self._trained(in_use.predictor, columns, prompts, others)
+        if told is None:
+            told = others or self._untrained(columns, prompts)
         if any(prompt.max_tokens is not None for prompt in prompts):
             caps = np.array([np.inf if p.max_tokens is None else float(p.max_tokens) for p in prompts])
             assert told.length_quantiles is not None
@@ -143,6 +151,9 @@ class PredictionSource:
             quantiles = np.minimum(told.length_quantiles, caps[:, None, None])
             told = replace(told, output_tokens=tokens, length_quantiles=quantiles)
         return told
+
+    def _untrained(self, columns: _Columns, prompts: Sequence[Prompt]) -> ModelPredictions:
+        return self._by_default(columns, prompts) or _by_priors(columns, len(prompts))
 
     def _by_default(self, columns: _Columns, prompts: Sequence[Prompt]) -> ModelPredictions | None:
         """What the default predictor says; None where it is not asked or says nothing."""
@@ -164,7 +175,7 @@ class PredictionSource:
         predictor: Predictor | None,
         columns: _Columns,
         prompts: Sequence[Prompt],
-        others: ModelPredictions,
+        others: ModelPredictions | None,
     ) -> ModelPredictions | None:
         """What the predictor says, with `others` wherever it was not taught; None where it says nothing."""
         if predictor is None or not columns.known.any():
@@ -172,11 +183,17 @@ class PredictionSource:
         try:
             trained = predictor.predict(prompts)
             assert trained.length_quantiles is not None
-            assert others.length_quantiles is not None
             taught, lengths = columns.taught_quality, columns.taught_lengths
+            if others is None:
+                return ModelPredictions(
+                    columns.chosen(trained.quality, None, None),
+                    columns.chosen(trained.output_tokens, None, None),
+                    columns.chosen(trained.confidence, None, None),
+                    columns.chosen(trained.length_quantiles, None, None),
+                )
             quality = columns.chosen(trained.quality, taught, others.quality)
             if columns.of_default is not None:
-                quality += columns.of_default * (others.quality - quality)
+                quality = quality + columns.of_default * (others.quality - quality)
             return ModelPredictions(
                 quality,
                 columns.chosen(trained.output_tokens, lengths, others.output_tokens),
@@ -202,7 +219,7 @@ class PredictionSource:
         tokens = np.array([prior_output_tokens(info, known) for info in models], dtype=np.float64)
         made = _Columns(
             known=of >= 0,
-            columns=np.maximum(of, 0),
+            columns=None if len(of) == len(names) and (of == np.arange(len(of))).all() else np.maximum(of, 0),
             taught_quality=_unless_all((of >= 0) & predictor.taught_quality[of]) if predictor else None,
             taught_lengths=_unless_all((of >= 0) & predictor.taught_lengths[of]) if predictor else None,
             quality=np.array([prior_quality(info, known) for info in models], dtype=np.float64),

@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.latency.forecast import BatchForecaster, LatencyCoefficients, LatencyPrior, forecast
+from rb_litellm.core.latency.forecast import (
+    LatencyCoefficients,
+    LatencyPrior,
+    batch_forecaster,
+    forecast,
+)
 from rb_litellm.core.types import InstanceState
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.05, prefill_s_per_token=1e-4, tpot_s_per_running=1e-3, slots=4.0)
@@ -66,7 +71,7 @@ def test_an_added_request_changes_forecasts_as_if_all_were_computed_anew(fleet, 
     coefficients = LatencyCoefficients.from_priors([prior for prior, _, _ in fleet])
     state = InstanceState(*np.array([load for _, load, _ in fleet], dtype=float).T.copy())
     slowdown = np.array([factor for _, _, factor in fleet])
-    conditions = BatchForecaster(coefficients, state, slowdown)
+    conditions = batch_forecaster(coefficients, state, slowdown)
     seen = []
     for row, prefill_tokens, output_tokens in joining:
         seen.append((conditions.forecast(100.0, np.full(len(fleet), 50.0)), state.copy()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rb_litellm.core.compiled.in_use import IN_USE, InUse, Loops
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.compiled import loading
-from rb_litellm.predictors.compiled.in_use import IN_USE, InUse, Loops
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.priors import ModelInfo
 from rb_litellm.predictors.reading import tokens
@@ -27,6 +27,7 @@ from rb_litellm.predictors.reading.encoder import Encoder
 from rb_litellm.predictors.reading.lexicon import WIDTH
 from rb_litellm.predictors.reading.pieces import Vocabulary
 from rb_litellm.predictors.reading.structure import STRUCTURE
+from rb_litellm.predictors.trained.blend import Blend
 from rb_litellm.predictors.trained.forest import Forest
 
 AWKWARD = " \n\r\tab'sSlLvert1234.,(--\x1c\x0b\0  "
@@ -87,6 +88,56 @@ def test_a_text_is_read_the_same_whatever_stands_beside_it(given: list[str]) -> 
     for row, content in enumerate(contents):
         for figures, alone in zip(together, encoder().read_by_loops(loops(), [content]), strict=True):
             assert np.array_equal(figures[row], alone[0])
+
+
+@settings(deadline=None)
+@given(prompt_texts, st.integers(0, 3), st.booleans())
+def test_features_are_those_of_numpy(texts: list[str], many: int, json_output: bool) -> None:
+    prompts = [
+        Prompt(text, 99 * many, 7 * many, many, many, many, 50 * many or None, json_output) for text in texts
+    ]
+    contents = [text.encode("utf-8", "replace") for text in texts]
+    expected, familiarity = encoder().encode_by_numpy(prompts, texts, contents)
+    found, as_familiar = encoder().encode_by_loops(loops(), prompts, texts, contents)
+    # As many sums of 32-bit figures that reach 4 / sqrt(STRUCTURE).
+    assert np.allclose(found, expected, rtol=1e-5, atol=1e-4)
+    assert np.array_equal(as_familiar, familiarity)
+
+
+@settings(deadline=None)
+@given(
+    rows=st.integers(1, 5),
+    kinds=st.integers(0, 4),
+    models=st.integers(1, 4),
+    lengths=st.integers(0, 4),
+    recognised=st.sampled_from([0.0, 0.3, 0.9]),
+    seed=st.integers(0, 99),
+)
+def test_blends_are_those_of_numpy(
+    rows: int, kinds: int, models: int, lengths: int, recognised: float, seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    outputs = models + lengths
+    blend = Blend(
+        qualities=models,
+        offset=draw.normal(size=outputs),
+        scale=draw.random(outputs),
+        log_prior=draw.normal(size=kinds),
+        kind_deviation=draw.normal(size=(kinds, outputs)),
+        own_common=0.8,
+        own_differences=0.4,
+        own_lengths=0.6,
+        worth=draw.random(outputs) * draw.integers(0, 2, outputs),
+        familiar=0.5,
+        recognised=recognised,
+    )
+    raw = draw.normal(size=(rows, kinds + outputs)).astype(np.float32)
+    familiarity = draw.random(rows, dtype=np.float32)
+    found = blend.told_by_loops(loops(), raw, familiarity)
+    assert found is not None
+    assert np.allclose(found, blend.outputs(raw.astype(np.float64), familiarity), rtol=1e-9, atol=1e-9)
+    raw[-1, -1] = np.nan
+    assert blend.told_by_loops(loops(), raw, familiarity) is None
 
 
 @settings(deadline=None)
@@ -182,7 +233,7 @@ def test_numba_that_does_not_work_is_counted_once(monkeypatch: pytest.MonkeyPatc
     assert IN_USE.loops is None
 
 
-@pytest.mark.parametrize("name", ["read_texts", "count_pieces", "evaluate_trees"])
+@pytest.mark.parametrize("name", [field.name for field in fields(Loops)])
 def test_loops_of_another_version_are_noticed(name: str) -> None:
     with pytest.raises(RuntimeError, match=f"'{name}' differs"):
         loading.check(replace(loading.UNCOMPILED, **{name: lambda *_: None}))

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 from random import Random
 
 import numpy as np
 
 from rb_litellm.core.decision.batch import BatchRequest, PrescoredRequest, Prices, longest_first, prescore
+from rb_litellm.core.decision.best import TIE, best_row
 from rb_litellm.core.decision.breakdown import (
     Decision,
     FilterResult,
@@ -35,13 +35,12 @@ from rb_litellm.core.decision.exploration import (
 from rb_litellm.core.decision.sampling import CandidateSampling
 from rb_litellm.core.decision.shares import Shares, choose
 from rb_litellm.core.decision.trials import FleetTrials
-from rb_litellm.core.latency.forecast import BatchForecaster, LatencyCoefficients
+from rb_litellm.core.latency.forecast import BatchForecaster, LatencyCoefficients, batch_forecaster
 from rb_litellm.core.limits.capacity import Room
 from rb_litellm.core.limits.filters import Filtered, apply
 from rb_litellm.core.limits.slo import LatencyErrors, time_s
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
-_TIE = 1e-9
 _EQUAL = 0.05
 """Difference of log E2E with which the odds of an equal fall by a factor of e."""
 
@@ -87,7 +86,7 @@ def assign(
         ValueError: a request allows no deployment at all.
     """
     prescored = prescore(requests, fleet.prices)
-    forecaster = BatchForecaster(fleet.coefficients, fleet.state, fleet.slowdown)
+    forecaster = batch_forecaster(fleet.coefficients, fleet.state, fleet.slowdown)
     decisions: dict[int, Decision | Refusal] = {}
     for position in longest_first(requests):
         decisions[position] = _place(prescored[position], fleet, forecaster, now, random)
@@ -149,7 +148,7 @@ def _place(
     if explored is not None:
         chosen = explored
     else:
-        chosen = _best(scores, fleet, random)
+        chosen = best_row(scores, fleet.state.in_flight, fleet.last_chosen_s, random)
         shared = (
             None
             if request.shares is None
@@ -221,7 +220,12 @@ def _explore(
     times = predictions.times
     drawn = sampled_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
     sampled = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
-    return _best(np.where(allowed, prescored.points + sampled.points, -np.inf), fleet, random)
+    return best_row(
+        np.where(allowed, prescored.points + sampled.points, -np.inf),
+        fleet.state.in_flight,
+        fleet.last_chosen_s,
+        random,
+    )
 
 
 def _recovers(request: BatchRequest) -> bool:
@@ -304,7 +308,7 @@ def _shared(
     odds = np.exp(-np.maximum(slower, 0.0) / _EQUAL) / np.square(1.0 + in_flight[rows])
     drawn = int(np.searchsorted(odds.cumsum(), random.random() * odds.sum()))
     # Among those that are as quick, the shortest queue has been found already.
-    return best if slower[drawn] <= _TIE else int(rows[drawn])
+    return best if slower[drawn] <= TIE else int(rows[drawn])
 
 
 def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
@@ -342,7 +346,7 @@ def _filter(
 
     def idle() -> Predictions:
         nothing = InstanceState.idle(request.allowed.size)
-        forecaster = BatchForecaster(fleet.coefficients, nothing, fleet.slowdown)
+        forecaster = batch_forecaster(fleet.coefficients, nothing, fleet.slowdown)
         found = _predict(prescored, forecaster, prefill_tokens)
         found.times.failures_s = failures_s
         return found.with_failures()
@@ -416,18 +420,4 @@ def _best_of_sample(
         return best
     scores = np.where(alike, breakdown.scores, -np.inf)
     scores[left_out] = -np.inf
-    return _best(scores, fleet, random)
-
-
-def _best(scores: FloatArray, fleet: Fleet, random: Random) -> int:
-    best = int(scores.argmax())
-    top = scores.item(best)
-    if not isfinite(top):
-        raise ValueError("no deployment is allowed for this request, or its predictions are not finite")
-    (tied,) = (scores >= top - _TIE).nonzero()
-    for key in (fleet.state.in_flight, fleet.last_chosen_s):
-        if tied.size == 1:
-            break
-        values = key[tied]
-        tied = tied[values == values[values.argmin()]]
-    return tied.item(0 if tied.size == 1 else random.randrange(tied.size))
+    return best_row(scores, fleet.state.in_flight, fleet.last_chosen_s, random)

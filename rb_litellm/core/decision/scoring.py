@@ -26,6 +26,7 @@ from typing import Literal
 
 import numpy as np
 
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.decision.breakdown import Predictions, ScoreTerm, all_of
 from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.types import BoolArray, FloatArray
@@ -121,6 +122,25 @@ def worth(amount: FloatArray, slope: float, nought: float, least: float) -> Floa
     return gained
 
 
+def worth_of_times(times: LatencyForecast) -> FloatArray:
+    """What the times of a request are worth, before the weight; by a compiled loop where there is one."""
+    scale = _LATENCY_SLOPE, _LATENCY_NOUGHT_S, _LEAST_S
+    more = times.burden_s
+    if IN_USE.loops is None or isinstance(more, float) or more.ndim != 1:
+        return worth(times.priced_s, *scale)
+    return IN_USE.either(
+        lambda loops: _worth_by_loops(loops, times.e2e_s, more, scale), lambda: worth(times.priced_s, *scale)
+    )
+
+
+def _worth_by_loops(
+    loops: Loops, e2e_s: FloatArray, more: FloatArray, scale: tuple[float, float, float]
+) -> FloatArray:
+    value = np.empty(e2e_s.size)
+    loops.worth_of(e2e_s, more, *scale, value)
+    return value
+
+
 class Objective(ABC):
     """Turns predictions into the terms whose sum is a candidate's score.
 
@@ -181,11 +201,7 @@ class JointScore(Objective):
 
     def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
         """What a low latency is worth."""
-        saved = (
-            saving(times.priced_s, allowed)
-            if self.norm == "paper"
-            else worth(times.priced_s, _LATENCY_SLOPE, _LATENCY_NOUGHT_S, _LEAST_S)
-        )
+        saved = saving(times.priced_s, allowed) if self.norm == "paper" else worth_of_times(times)
         return ScoreTerm("latency", self.weights.latency, saved)
 
 

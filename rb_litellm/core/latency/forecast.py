@@ -40,10 +40,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.types import FloatArray, InstanceState, IntArray, Outcome
 
 _STEP_LEFT = 0.5
@@ -174,12 +175,98 @@ class LatencyForecast:
         return LatencyForecast(self.wait_s, ttft_s, self.tpot_s, e2e_s, self.burden_s)
 
 
-class BatchForecaster:
-    """Forecasts for the requests of one batch on N deployments under the load of `state`.
+class BatchForecaster(Protocol):
+    """Forecasts for the requests of one batch on N deployments under one load.
 
     Most of a forecast depends on the deployment and not on the request. That part is computed once for the
     whole batch, and again for one deployment when a request of the batch is added to it.
     """
+
+    def forecast(self, prefill_tokens: float | FloatArray, output_tokens: FloatArray) -> LatencyForecast:
+        """Predict one request on every deployment.
+
+        `prefill_tokens` are the input tokens that are not cached: one number for all, or (N,) for each.
+        `output_tokens` (N,) is the expected length of the answer on each.
+        """
+
+    def join(self, row: int, prefill_tokens: float, output_tokens: float) -> None:
+        """Add a request to the deployment at `row`; the next forecast takes it into account."""
+
+
+def batch_forecaster(
+    coefficients: LatencyCoefficients, state: InstanceState, slowdown: FloatArray | None = None
+) -> BatchForecaster:
+    """Forecasts under the load of `state`, which `join` changes; by compiled loops where there are some.
+
+    `slowdown` (N,), at least 1, stretches all times of a deployment whose open attempts are overdue.
+    """
+    if slowdown is not None:
+        coefficients = coefficients.slowed(slowdown)
+
+    def compiled(loops: Loops) -> BatchForecaster:
+        return CompiledForecaster(loops, coefficients, state)
+
+    return IN_USE.either(compiled, lambda: PlainForecaster(coefficients, state))
+
+
+class CompiledForecaster:
+    """By the loops of `decision_loops`."""
+
+    __slots__ = ("_coefficients", "_given", "_outdated", "_parts", "_state")
+
+    def __init__(self, loops: Loops, coefficients: LatencyCoefficients, state: InstanceState) -> None:
+        c = self._coefficients = coefficients
+        self._state = state
+        self._given = (
+            c.tpot_s,
+            c.tpot_s_per_running,
+            c.ttft_s,
+            c.ttft_s_per_running,
+            c.prefill_s_per_token,
+            c.slots,
+            c.join_steps,
+            state.in_flight,
+            state.pending_prefill_tokens,
+            state.pending_decode_tokens,
+        )
+        count = state.in_flight.size
+        self._parts = np.empty((7, count))
+        self._outdated: list[int] = []
+        """The deployments that requests were added to since the last forecast."""
+        loops.load_parts(*self._given, 0, count, self._parts)
+
+    def forecast(self, prefill_tokens: float | FloatArray, output_tokens: FloatArray) -> LatencyForecast:
+        """See `BatchForecaster`."""
+        return IN_USE.either(
+            lambda loops: self._forecast(loops, prefill_tokens, output_tokens),
+            lambda: PlainForecaster(self._coefficients, self._state).forecast(prefill_tokens, output_tokens),
+        )
+
+    def join(self, row: int, prefill_tokens: float, output_tokens: float) -> None:
+        """See `BatchForecaster`."""
+        self._state.in_flight[row] += 1.0
+        self._state.pending_prefill_tokens[row] += prefill_tokens
+        self._state.pending_decode_tokens[row] += output_tokens
+        self._outdated.append(row)
+
+    def _forecast(
+        self, loops: Loops, prefill_tokens: float | FloatArray, output_tokens: FloatArray
+    ) -> LatencyForecast:
+        for row in self._outdated:
+            loops.load_parts(*self._given, row, row + 1, self._parts)
+        self._outdated.clear()
+        count = self._parts.shape[1]
+        prefill = np.asarray(prefill_tokens, dtype=np.float64)
+        if not prefill.ndim:
+            prefill = np.full(count, prefill)
+        times = np.empty((5, count))
+        output = np.ascontiguousarray(output_tokens, dtype=np.float64)
+        loops.forecast_times(self._parts, np.ascontiguousarray(prefill), output, times)
+        return LatencyForecast(*times)
+
+
+class PlainForecaster:
+    """By NumPy."""
 
     __slots__ = (
         "_burden_s_most",
@@ -193,12 +280,8 @@ class BatchForecaster:
         "_wait_s",
     )
 
-    def __init__(
-        self, coefficients: LatencyCoefficients, state: InstanceState, slowdown: FloatArray | None = None
-    ) -> None:
-        """`join` changes `state`. `slowdown` (N,), at least 1, stretches all times of a deployment whose open
-        attempts are overdue."""
-        c = self._coefficients = coefficients if slowdown is None else coefficients.slowed(slowdown)
+    def __init__(self, coefficients: LatencyCoefficients, state: InstanceState) -> None:
+        c = self._coefficients = coefficients
         self._state = state
         self._outdated_row: int | None = None
         """The deployment that a request was added to since the last forecast."""
@@ -209,7 +292,7 @@ class BatchForecaster:
             self._running,
             self._burden_s_per_token,
             self._burden_s_most,
-        ) = _load_part(
+        ) = load_part(
             (
                 c.tpot_s,
                 c.tpot_s_per_running,
@@ -225,11 +308,7 @@ class BatchForecaster:
         )
 
     def forecast(self, prefill_tokens: float | FloatArray, output_tokens: FloatArray) -> LatencyForecast:
-        """Predict one request on every deployment.
-
-        `prefill_tokens` are the input tokens that are not cached: one number for all, or (N,) for each.
-        `output_tokens` (N,) is the expected length of the answer on each.
-        """
+        """See `BatchForecaster`."""
         if self._outdated_row is not None:
             self._refresh(self._outdated_row)
             self._outdated_row = None
@@ -242,7 +321,7 @@ class BatchForecaster:
         return LatencyForecast(self._wait_s, ttft, self._tpot_s, e2e, burden)
 
     def join(self, row: int, prefill_tokens: float, output_tokens: float) -> None:
-        """Add a request to the deployment at `row`; the next forecast takes it into account."""
+        """See `BatchForecaster`."""
         if self._outdated_row is not None:
             self._refresh(self._outdated_row)
         self._state.in_flight[row] += 1.0
@@ -261,7 +340,7 @@ class BatchForecaster:
             self._running[row],
             self._burden_s_per_token[row],
             self._burden_s_most[row],
-        ) = _load_part(
+        ) = load_part(
             (
                 c.tpot_s.item(row),
                 c.tpot_s_per_running.item(row),
@@ -289,13 +368,13 @@ def forecast(
     slowdown: FloatArray | None = None,
 ) -> LatencyForecast:
     """Predict one request on every deployment under the load of `state`: see `BatchForecaster`."""
-    return BatchForecaster(coefficients, state, slowdown).forecast(prefill_tokens, output_tokens)
+    return batch_forecaster(coefficients, state, slowdown).forecast(prefill_tokens, output_tokens)
 
 
 _Number = TypeVar("_Number", float, FloatArray)
 
 
-def _load_part(
+def load_part(
     coefficients: tuple[_Number, _Number, _Number, _Number, _Number, _Number, _Number],
     load: tuple[_Number, _Number, _Number],
     least: Callable[[_Number, Any], _Number],

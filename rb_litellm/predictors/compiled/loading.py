@@ -17,14 +17,26 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.predictors.compiled import forest_loops, text_loops
-from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
+from rb_litellm.core.compiled import decision_loops
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
+from rb_litellm.predictors.compiled import figure_loops, forest_loops, text_loops
 from rb_litellm.predictors.reading.lexicon import WIDTH
 from rb_litellm.predictors.reading.pieces import BITS
+from rb_litellm.predictors.reading.structure import STRUCTURE
 
 _TOLERANCE = 1e-5
 
-UNCOMPILED = Loops(text_loops.read_texts, text_loops.count_pieces, forest_loops.evaluate_trees)
+UNCOMPILED = Loops(
+    text_loops.read_texts,
+    text_loops.count_pieces,
+    forest_loops.evaluate_trees,
+    figure_loops.describe,
+    figure_loops.tell,
+    decision_loops.load_parts,
+    decision_loops.forecast_times,
+    decision_loops.worth_of,
+    decision_loops.best_of,
+)
 """The same in plain Python, thousands of times slower: what the compiled ones are tested beside."""
 
 
@@ -56,10 +68,44 @@ def load() -> Loops:
     floats, table = array(types.float32, 1), array(types.float32, 2)
     numbers, rows = array(types.int64, 1), array(types.int64, 2)
     unsigned, grid = array(types.uint32, 1), array(types.uint32, 2)
+    figures, matrix = array(types.float64, 1), array(types.float64, 2)
+    number, whole = types.float64, types.int64
     loops = Loops(
         compiled(text_loops.read_texts, text, numbers, floats, table, rows, table, floats),
         compiled(text_loops.count_pieces, text, numbers, unsigned, numbers, rows, result=types.int64),
         compiled(forest_loops.evaluate_trees, table, unsigned, grid, table, table, table),
+        compiled(
+            figure_loops.describe,
+            rows,
+            matrix,
+            matrix,
+            numbers,
+            floats,
+            floats,
+            table,
+            table,
+            table,
+        ),
+        compiled(
+            figure_loops.tell,
+            table,
+            floats,
+            figures,
+            matrix,
+            matrix,
+            figures,
+            figures,
+            matrix,
+            matrix,
+            number,
+            number,
+            matrix,
+            result=types.boolean,
+        ),
+        compiled(decision_loops.load_parts, *[figures] * 10, whole, whole, matrix),
+        compiled(decision_loops.forecast_times, matrix, figures, figures, matrix),
+        compiled(decision_loops.worth_of, figures, figures, number, number, number, figures),
+        compiled(decision_loops.best_of, figures, figures, figures, number, numbers, result=whole),
     )
     check(loops)
     return loops
@@ -72,13 +118,19 @@ def check(loops: Loops) -> None:
         RuntimeError: they differ.
     """
     for name, arguments in _trials():
-        expected, found = [[np.copy(argument) for argument in arguments] for _ in range(2)]
-        for given in (expected, found):
-            given[0].flags.writeable = arguments[0].flags.writeable
+        expected, found = [[*map(_own, arguments)] for _ in range(2)]
         with np.errstate(over="ignore"):
             told = getattr(UNCOMPILED, name)(*expected), getattr(loops, name)(*found)
         if told[0] != told[1] or not all(map(_agree, expected, found)):
             raise RuntimeError(f"compiled loop {name!r} differs from its source; empty numba's cache")
+
+
+def _own(argument: Any) -> Any:
+    if not isinstance(argument, np.ndarray):
+        return argument
+    copied = np.copy(argument)
+    copied.flags.writeable = argument.flags.writeable
+    return copied
 
 
 def _agree(expected: Any, found: Any) -> bool:
@@ -101,6 +153,23 @@ def _trials() -> Iterator[tuple[str, list[Any]]]:
     rows, thresholds, leaves = (draw.random(shape, dtype=np.float32) for shape in ((3, 4), (9, 7), (9, 8)))
     features = draw.integers(0, 4, (9, 7)).astype(np.uint32)
     outputs = np.repeat(np.arange(3, dtype=np.uint32), 3)
+    yield "describe", [
+        draw.integers(0, 9, (2, 256)), draw.random((2, 2)) * 99.0, draw.random((2, 16)), np.array([-1, 3]),
+        *(draw.random(shape, dtype=np.float32) + np.float32(0.5) for shape in (
+            STRUCTURE, STRUCTURE, (STRUCTURE, 2), (2, 2),
+        )),
+        *_zeros((2, STRUCTURE + 2)),
+    ]  # fmt: skip
+    yield "tell", [
+        draw.random((2, 7), dtype=np.float32), draw.random(2, dtype=np.float32),
+        *(draw.random(shape) for shape in (3, (4, 4), (3, 4), 4, 4, (2, 2), (2, 2))), 0.5, 0.4,
+        np.zeros((2, 4)),
+    ]  # fmt: skip
+    several = [draw.integers(0, 4, 9).astype(np.float64) for _ in range(10)]
+    yield "load_parts", [*several, 0, 9, np.zeros((7, 9))]
+    yield "forecast_times", [draw.random((7, 9)), several[0], several[1], np.zeros((5, 9))]
+    yield "worth_of", [several[0], several[1], 0.3, 10.0, 1e-3, np.zeros(9)]
+    yield "best_of", [several[0], several[1], several[2], 1e-9, np.zeros(9, np.int64)]
     yield "evaluate_trees", [rows, outputs, features, thresholds, leaves, *_zeros((3, 3))]
 
 

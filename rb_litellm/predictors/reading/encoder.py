@@ -9,16 +9,16 @@ from itertools import accumulate
 
 import numpy as np
 
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.types import IntArray, Prompt
-from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.reading import lexicon
 from rb_litellm.predictors.reading.lexicon import Floats
-from rb_litellm.predictors.reading.structure import STRUCTURE, histograms, structure
+from rb_litellm.predictors.reading.structure import STRUCTURE, form, histograms, start_of, structure
 
 MAX_CHARS = 6_000
 """Characters that are looked at: half from the start, half from the end, where the question stands."""
-_LIMIT = np.float32(4.0)
-_STRUCTURE_SCALE = np.float32(1.0 / np.sqrt(STRUCTURE))
+LIMIT = np.float32(4.0)
+STRUCTURE_SCALE = np.float32(1.0 / np.sqrt(STRUCTURE))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,12 +44,33 @@ class Encoder:
         """Features (R, width) and familiarity (R,) of R prompts."""
         texts = [clip(prompt.text) for prompt in prompts]
         contents = [text.encode("utf-8", "replace") for text in texts]
-        counted, read, familiarity = IN_USE.either(
-            lambda loops: self.read_by_loops(loops, contents), lambda: self.read_by_numpy(contents)
+        return IN_USE.either(
+            lambda loops: self.encode_by_loops(loops, prompts, texts, contents),
+            lambda: self.encode_by_numpy(prompts, texts, contents),
         )
+
+    def encode_by_numpy(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], contents: Sequence[bytes]
+    ) -> tuple[Floats, Floats]:
+        """`encode` for the parts of the prompts that are looked at, and these as UTF-8."""
+        counted, read, familiarity = self.read_by_numpy(contents)
         plain = structure(prompts, texts, contents, counted)
         read += standard(plain, self.centre, self.spread) @ self.structure_table
         return np.concatenate([plain, read], axis=1), familiarity
+
+    def encode_by_loops(
+        self, loops: Loops, prompts: Sequence[Prompt], texts: Sequence[str], contents: Sequence[bytes]
+    ) -> tuple[Floats, Floats]:
+        """The same by compiled loops."""
+        counted, read, familiarity = self.read_by_loops(loops, contents)
+        sizes = np.array([(len(text), len(data)) for text, data in zip(texts, contents, strict=True)], float)
+        forms = np.array([*map(form, prompts, texts)], dtype=np.float64)
+        starts = np.array([*map(start_of, contents)], dtype=np.int64)
+        features = np.empty((len(contents), self.width), dtype=np.float32)
+        loops.describe(
+            counted, sizes, forms, starts, self.centre, self.spread, self.structure_table, read, features
+        )
+        return features, familiarity
 
     def read_by_numpy(self, contents: Sequence[bytes]) -> tuple[IntArray, Floats, Floats]:
         """Of R texts: how often each byte occurs (R, 256), what n-grams say (R, K), and familiarity (R,)."""
@@ -107,8 +128,8 @@ class Encoder:
 def standard(plain: Floats, centre: Floats, spread: Floats) -> Floats:
     """Structure (R, STRUCTURE) on the scale of a bag of n-grams: a row has a length of about 1."""
     # np.clip takes longer than both bounds, for one row.
-    scaled = np.minimum(np.maximum((plain - centre) / spread, -_LIMIT), _LIMIT)
-    return np.asarray(scaled * _STRUCTURE_SCALE, dtype=np.float32)
+    scaled = np.minimum(np.maximum((plain - centre) / spread, -LIMIT), LIMIT)
+    return np.asarray(scaled * STRUCTURE_SCALE, dtype=np.float32)
 
 
 def clip(text: str) -> str:

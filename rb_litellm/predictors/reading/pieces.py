@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import tiktoken
 
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.types import BoolArray, IntArray
-from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.reading.hashing import CHUNK, Hashes, hash_runs, mixed
 from rb_litellm.predictors.reading.piece_counts import PieceCounts
 

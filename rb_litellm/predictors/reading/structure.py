@@ -47,15 +47,15 @@ _STARTS = [
 ]
 _START_AT = {word.encode(): n for n, word in enumerate(_STARTS)}
 
-# Columns: shares of six kinds of bytes, form and sizes, signs, the first word. From _PLAIN up to the
+# Columns: shares of six kinds of bytes, form and sizes, signs, the first word. From PLAIN up to the
 # first word they are logarithms.
-_FORM = slice(6, 22)
+FORM = slice(6, 22)
 WORDS = 15
 """Column of the logarithm of the number of words."""
-_WORD_LENGTH, _CHARS, _LINE = 10, 16, 21
-_PLAIN = 14
-_SIGNS_AT = slice(22, 22 + len(_SIGNS))
-STRUCTURE = _SIGNS_AT.stop + len(_STARTS)
+WORD_LENGTH, CHARS, LINE = 10, 16, 21
+PLAIN = 14
+SIGNS_AT = slice(22, 22 + len(_SIGNS))
+STRUCTURE = SIGNS_AT.stop + len(_STARTS)
 """Figures of one prompt."""
 
 
@@ -74,8 +74,8 @@ def _counted() -> npt.NDArray[np.float64]:
     return columns
 
 
-_COUNTED = _counted()
-_LINES_COUNTED = 6 + _SIGNS.index("\n")
+COUNTED = _counted()
+LINES_COUNTED = 6 + _SIGNS.index("\n")
 
 
 def structure(
@@ -85,24 +85,23 @@ def structure(
 
     `texts` are the parts looked at, `contents` these as UTF-8, `counted` (R, 256) their `histograms`.
     """
-    counts = counted @ _COUNTED
+    counts = counted @ COUNTED
     chars = np.array([*map(len, texts)], dtype=np.float64)
     words = counts[:, -1] + 1.0
     rows = np.zeros((len(prompts), STRUCTURE))
     rows[:, :6] = counts[:, :6] / np.array([[len(data) or 1] for data in contents])
-    rows[:, _FORM] = [*map(_form, prompts, texts)]
-    rows[:, _WORD_LENGTH] = chars / words / 8.0
+    rows[:, FORM] = [*map(form, prompts, texts)]
+    rows[:, WORD_LENGTH] = chars / words / 8.0
     rows[:, WORDS] = words
-    rows[:, _CHARS] = chars
-    rows[:, _LINE] = chars / (counts[:, _LINES_COUNTED] + 1.0)
-    rows[:, _SIGNS_AT] = counts[:, 6:-1]
-    logarithms = rows[:, _PLAIN : _SIGNS_AT.stop]
+    rows[:, CHARS] = chars
+    rows[:, LINE] = chars / (counts[:, LINES_COUNTED] + 1.0)
+    rows[:, SIGNS_AT] = counts[:, 6:-1]
+    logarithms = rows[:, PLAIN : SIGNS_AT.stop]
     np.log1p(logarithms, out=logarithms)
     for row, data in enumerate(contents):
-        word = data[:60].lower().split(None, 1)[:1]
-        start = _START_AT.get(word[0].strip(b".,:;\"'(")) if word else None
-        if start is not None:
-            rows[row, _SIGNS_AT.stop + start] = 1.0
+        start = start_of(data)
+        if start >= 0:
+            rows[row, SIGNS_AT.stop + start] = 1.0
     return rows.astype(np.float32)
 
 
@@ -111,8 +110,14 @@ def histograms(contents: Sequence[bytes]) -> IntArray:
     return np.array([np.bincount(np.frombuffer(data, np.uint8), minlength=256) for data in contents])
 
 
-def _form(prompt: Prompt, text: str) -> tuple[float, ...]:
-    """Form and sizes of one request, the columns _FORM; 0 for those that come from the histogram."""
+def start_of(data: bytes) -> int:
+    """Place of a text's first word among those that say something; -1 for any other."""
+    word = data[:60].lower().split(None, 1)[:1]
+    return _START_AT.get(word[0].strip(b".,:;\"'("), -1) if word else -1
+
+
+def form(prompt: Prompt, text: str) -> tuple[float, ...]:
+    """Form and sizes of one request, the columns FORM; 0 for those that come from the histogram."""
     end = text[-40:].rstrip()[-1:]
     return (
         text[:60].lstrip()[:1].isupper(),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import tiktoken
 
-from rb_litellm.predictors.compiled.in_use import IN_USE
+from rb_litellm.core.compiled.in_use import IN_USE
 from rb_litellm.predictors.reading.pieces import Vocabulary
 
 CHARS_PER_TOKEN = 4.0

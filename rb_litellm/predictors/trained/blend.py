@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.types import FloatArray
 from rb_litellm.predictors.reading.lexicon import Floats
 
@@ -63,6 +64,8 @@ class Blend:
     """(C, O) the same by kinds."""
     _along: tuple[FloatArray, FloatArray] = field(init=False, repr=False)
     """(M, 2) and (2, M): from qualities to what is common and what is along the means, and back."""
+    _of_loop: tuple[Any, ...] = field(init=False, repr=False)
+    """What `figure_loops.tell` is given of them."""
 
     def __post_init__(self) -> None:
         outputs, q = len(self.offset), self.qualities
@@ -82,6 +85,22 @@ class Blend:
         object.__setattr__(self, "_of_own", self.scale[:, None] * weights)
         object.__setattr__(self, "_of_kinds", self.kind_deviation @ (np.eye(outputs) - weights))
         object.__setattr__(self, "_along", (np.stack([share, along], axis=1), np.stack([told, apart])))
+        arrays = (self.log_prior, self._of_own, self._of_kinds, self.worth, self.offset, *self._along)
+        plain = [np.ascontiguousarray(array, dtype=np.float64) for array in arrays]
+        object.__setattr__(self, "_of_loop", (*plain, float(self.familiar), float(self.recognised)))
+
+    def told(self, raw: Floats, familiarity: Floats) -> FloatArray | None:
+        """`outputs`, by a compiled loop where there is one; None where a raw figure is not finite."""
+        return IN_USE.either(
+            lambda loops: self.told_by_loops(loops, raw, familiarity),
+            lambda: self.outputs(raw.astype(np.float64), familiarity) if np.isfinite(raw).all() else None,
+        )
+
+    def told_by_loops(self, loops: Loops, raw: Floats, familiarity: Floats) -> FloatArray | None:
+        """The same by the loop."""
+        outputs = np.empty((len(raw), len(self.offset)))
+        given = np.ascontiguousarray(raw, dtype=np.float32)
+        return outputs if loops.tell(given, familiarity, *self._of_loop, outputs) else None
 
     def outputs(self, raw: FloatArray, familiarity: Floats) -> FloatArray:
         """Outputs (R, O) from the trees' raw figures (R, C + O) and the prompts' familiarity (R,)."""

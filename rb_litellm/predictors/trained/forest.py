@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rb_litellm.predictors.compiled.in_use import IN_USE, Loops
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 
 if TYPE_CHECKING:
     import xgboost

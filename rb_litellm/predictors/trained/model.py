@@ -76,6 +76,7 @@ class Predictor:
             raise ValueError(f"{len(self.share_of_default)} shares for {len(self.models)} models")
         self.default_shifts = _default_shifts(meta.get("default_shifts", {}), len(self.models))
         """(M, K) log odds that are added to what the default predictor says of a model's prompts."""
+        self._tells_all = np.array_equal(self._outputs, np.arange(2 * len(self.models)))
         told_of = np.isin(np.arange(2 * len(self.models)), self._outputs)
         self.taught_quality: BoolArray = told_of[: len(self.models)]
         """(M,) models of which answers were graded; of others qualities are NaN."""
@@ -122,11 +123,13 @@ class Predictor:
         """Quality (R, M), output tokens (R, M) and their quantiles (R, M, Q), not capped; NaN: untaught."""
         count = len(self.models)
         features, familiarity = self._encoder.encode(prompts)
-        outputs = np.full((len(prompts), 2 * count), np.nan)
-        raw = self._evaluate(features).astype(np.float64)
-        if not np.isfinite(raw).all():
+        told = self._blend.told(self._evaluate(features), familiarity)
+        if told is None:
             raise ValueError("the trees give no finite figures")
-        outputs[:, self._outputs] = self._blend.outputs(raw, familiarity)
+        outputs = told
+        if not self._tells_all:
+            outputs = np.full((len(prompts), 2 * count), np.nan)
+            outputs[:, self._outputs] = told
         # np.clip takes longer than both bounds, for one row.
         quality: FloatArray = np.minimum(np.maximum(outputs[:, :count], 0.0), 1.0)
         quantiles: FloatArray = np.exp(outputs[:, count:, None] + self._residuals)

@@ -57,6 +57,22 @@ async def test_what_can_wait_begins_in_a_round_that_has_room():
     assert await Turns(loop_round=its).step(lambda: busy) == 0
 
 
+async def test_what_work_leaves_to_the_next_round_finds_it_anew():
+    its = LoopRound()
+    room: list[bool] = []
+
+    def work():
+        room.append(its.has_room)
+        if len(room) < 5:
+            asyncio.get_running_loop().call_soon(its.during, work)
+        its.spend(ENOUGH_S)
+
+    its.during(work)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert room == [True] * 5
+
+
 async def test_it_does_not_wait_for_good():
     its = LoopRound()
     rounds = 0

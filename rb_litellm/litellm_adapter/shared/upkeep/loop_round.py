@@ -32,6 +32,8 @@ class LoopRound:
 
     def during(self, act: Callable[[], None]) -> None:
         """Call `act()`, and count what it takes."""
+        # The round ends before whatever `act` leaves to the next one.
+        self._begin()
         began = self._clock()
         try:
             act()
@@ -40,14 +42,8 @@ class LoopRound:
 
     def spend(self, seconds: float) -> None:
         """So much was taken of this round; without an event loop there is none."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        if self._loop is not loop:
-            self._loop, self.spent_s = loop, 0.0
-            loop.call_soon(self._anew)
-        self.spent_s += seconds
+        if self._begin():
+            self.spent_s += seconds
 
     async def room(self) -> None:
         """Wait for the next round that has room."""
@@ -55,6 +51,17 @@ class LoopRound:
             await asyncio.sleep(0)
             if self.has_room:
                 return
+
+    def _begin(self) -> bool:
+        """Let the round end with the event loop's; False without one."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if self._loop is not loop:
+            self._loop, self.spent_s = loop, 0.0
+            loop.call_soon(self._anew)
+        return True
 
     def _anew(self) -> None:
         self._loop, self.spent_s = None, 0.0

@@ -18,11 +18,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """The loops of `text_loops` and `forest_loops`, compiled."""
+    """The loops of `decision_loops` here, and those of the predictors, compiled."""
 
     read_texts: Loop
     count_pieces: Loop
     evaluate_trees: Loop
+    describe: Loop
+    tell: Loop
+    load_parts: Loop
+    forecast_times: Loop
+    worth_of: Loop
+    best_of: Loop
 
 
 class InUse:

@@ -1,0 +1,107 @@
+"""The forecast and the score of a request on N deployments, as plain loops that numba compiles.
+
+What they compute is said where NumPy does it: in `latency.forecast`, `decision.scoring`, `decision.best`.
+Forecasts are the same to the last bit; a logarithm may differ in it. Arrays are (N,) unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rb_litellm.core.types import FloatArray, IntArray
+
+
+def load_parts(
+    tpot_s: FloatArray,
+    tpot_s_per_running: FloatArray,
+    ttft_s: FloatArray,
+    ttft_s_per_running: FloatArray,
+    prefill_s_per_token: FloatArray,
+    slots: FloatArray,
+    join_steps: FloatArray,
+    in_flight: FloatArray,
+    pending_prefill: FloatArray,
+    pending_decode: FloatArray,
+    first: int,
+    end: int,
+    parts: FloatArray,
+) -> None:
+    """Fill in what of a forecast depends on load alone, (7, N), from row `first` up to `end`.
+
+    They are the six of `forecast.load_part`, and seconds per token of prefill.
+    """
+    for row in range(first, end):
+        met = in_flight[row]
+        others = min(met, slots[row] - 1.0)
+        waiting = met - others
+        tpot = tpot_s[row] + tpot_s_per_running[row] * others
+        used = max(others + 1.0, 1.0)
+        rounds = waiting / used
+        rounds_s = pending_decode[row] / max(met, 1.0) * tpot
+        begin_s = ttft_s[row] + ttft_s_per_running[row] * others
+        wait = rounds_s * (rounds + 0.5 * (used - 1.0) / used * min(rounds, 1.0))
+        wait = wait + begin_s * max(waiting - 1.0, 0.0) / used
+        join_s = join_steps[row] * min(others, 1.0) * tpot
+        running = min(met, slots[row])
+        parts[0, row] = wait
+        parts[1, row] = max(wait, join_s) + begin_s + prefill_s_per_token[row] * pending_prefill[row]
+        parts[2, row] = tpot
+        parts[3, row] = running
+        parts[4, row] = tpot_s_per_running[row] * running
+        parts[5, row] = tpot_s_per_running[row] * pending_decode[row]
+        parts[6, row] = prefill_s_per_token[row]
+
+
+def forecast_times(
+    parts: FloatArray, prefill_tokens: FloatArray, output_tokens: FloatArray, times: FloatArray
+) -> None:
+    """Fill in wait, TTFT, TPOT, E2E and burden of one request (5, N), from what `load_parts` fills in."""
+    for row in range(parts.shape[1]):
+        prefill = parts[6, row] * prefill_tokens[row]
+        ttft = parts[1, row] + prefill
+        times[0, row] = parts[0, row]
+        times[1, row] = ttft
+        times[2, row] = parts[2, row]
+        times[3, row] = max(output_tokens[row] - 1.0, 0.0) * parts[2, row] + ttft
+        burden = min(output_tokens[row] * parts[4, row], parts[5, row])
+        times[4, row] = burden + parts[3, row] * prefill
+
+
+def worth_of(
+    amount: FloatArray, more: FloatArray, slope: float, nought: float, least: float, value: FloatArray
+) -> None:
+    """Fill in what amounts are worth, each with what comes on top of it: see `scoring.worth`."""
+    most = math.log(nought)
+    for row in range(amount.size):
+        value[row] = slope * (most - math.log(amount[row] + more[row] + least))
+
+
+def best_of(
+    scores: FloatArray, in_flight: FloatArray, last_chosen: FloatArray, tie: float, best: IntArray
+) -> int:
+    """Fill in the best rows and return how many there are: 0 where the highest score is not finite.
+
+    They are those within `tie` of the highest score, of them those with the shortest queue, and of these the
+    least recently chosen.
+    """
+    top = -math.inf
+    for row in range(scores.size):
+        if math.isnan(scores[row]):
+            return 0
+        top = max(top, scores[row])
+    if not math.isfinite(top):
+        return 0
+    found = 0
+    shortest, oldest = np.inf, np.inf
+    for row in range(scores.size):
+        if scores[row] < top - tie:
+            continue
+        if found == 0 or (in_flight[row], last_chosen[row]) < (shortest, oldest):
+            shortest, oldest, found = in_flight[row], last_chosen[row], 0
+        elif in_flight[row] != shortest or last_chosen[row] != oldest:
+            continue
+        best[found] = row
+        found += 1
+    return found

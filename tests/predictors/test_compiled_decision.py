@@ -1,0 +1,160 @@
+"""Compiled loops decide as NumPy does: forecasts to the last bit, scores but for the last bit of a logarithm.
+
+They are plain Python: without numba they are tested uncompiled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
+from rb_litellm.core.decision.assign import Fleet, assign
+from rb_litellm.core.decision.batch import BatchRequest, Prices
+from rb_litellm.core.decision.best import best_by_loops, best_by_numpy
+from rb_litellm.core.decision.breakdown import Decision
+from rb_litellm.core.decision.scoring import PRESETS, JointScore, Norm
+from rb_litellm.core.latency.forecast import (
+    CompiledForecaster,
+    LatencyCoefficients,
+    LatencyPrior,
+    PlainForecaster,
+)
+from rb_litellm.core.types import InstanceState
+from rb_litellm.predictors.compiled import loading
+
+TIMES = ("wait_s", "ttft_s", "tpot_s", "e2e_s", "burden_s")
+LOGARITHM = 1e-12
+"""Of scores, whose logarithms may differ in their last bit."""
+
+priors = st.builds(
+    LatencyPrior,
+    tpot_s=st.floats(1e-4, 1.0),
+    ttft_s=st.floats(0.0, 5.0),
+    prefill_s_per_token=st.floats(0.0, 0.01),
+    tpot_s_per_running=st.floats(0.0, 0.1),
+    slots=st.sampled_from([1.0, 4.0, 64.0, math.inf]),
+)
+loads = st.tuples(st.integers(0, 99), st.floats(0.0, 1e5), st.floats(0.0, 1e5))
+fleets = st.lists(st.tuples(priors, loads), min_size=1, max_size=6)
+
+
+@lru_cache(maxsize=1)
+def loops() -> Loops:
+    return loading.load() if loading.available() else loading.UNCOMPILED
+
+
+@pytest.fixture
+def no_loops() -> Iterator[None]:
+    """Whatever a test puts in use is not left there."""
+    yield
+    IN_USE.loops = None
+
+
+def state_of(fleet: list[tuple[LatencyPrior, tuple[float, float, float]]]) -> InstanceState:
+    return InstanceState(*np.array([load for _, load in fleet], dtype=float).T.copy())
+
+
+@settings(deadline=None)
+@given(fleets, st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1e4), st.floats(0, 1e4)), max_size=6))
+def test_forecasts_are_those_of_numpy_bit_for_bit(fleet, joining):
+    coefficients = LatencyCoefficients.from_priors([prior for prior, _ in fleet])
+    IN_USE.loops = loops()
+    compiled = CompiledForecaster(loops(), coefficients, state_of(fleet))
+    plain = PlainForecaster(coefficients, state_of(fleet))
+    output_tokens = np.linspace(0.0, 900.0, len(fleet))
+    for row, prefill_tokens, written in [*joining, (0, 1.0, 1.0)]:
+        for prefill in (prefill_tokens, np.full(len(fleet), prefill_tokens), int(prefill_tokens)):
+            found, expected = (its.forecast(prefill, output_tokens) for its in (compiled, plain))
+            for name in TIMES:
+                assert getattr(found, name).tobytes() == getattr(expected, name).tobytes(), name
+        for its in (compiled, plain):
+            its.join(row % len(fleet), prefill_tokens, written)
+    assert IN_USE.loops is not None
+    IN_USE.loops = None
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.5, 0.5 + 1e-10, 0.7, -math.inf, math.nan]),
+            st.integers(0, 2),
+            st.sampled_from([-math.inf, 1.0, 2.0]),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(0, 9),
+)
+def test_the_best_is_that_of_numpy_ties_included(rows, seed):
+    scores, in_flight, last_chosen = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    found = best_by_loops(loops(), scores, in_flight, last_chosen, Random(seed))
+    assert found == best_by_numpy(scores, in_flight, last_chosen, Random(seed))
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    fleets,
+    st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 99)), min_size=1, max_size=8),
+    st.sampled_from(["absolute", "paper"]),
+)
+def test_a_batch_goes_where_numpy_sends_it(fleet, asked, norm: Norm):
+    draws = [np.random.default_rng(seed) for _, seed in asked]
+    count = len(fleet)
+    requests = [
+        BatchRequest(
+            tokens,
+            draw.random(count),
+            draw.uniform(1.0, 900.0, count),
+            np.ones(count, dtype=np.bool_),
+            JointScore(PRESETS["standard"], norm=norm),
+        )
+        for (tokens, _), draw in zip(asked, draws, strict=True)
+    ]
+
+    def decided(with_loops: Loops | None) -> list[Decision]:
+        IN_USE.loops = with_loops
+        there = Fleet(
+            LatencyCoefficients.from_priors([prior for prior, _ in fleet]),
+            state_of(fleet),
+            Prices(np.full(count, 1e-6), np.linspace(1e-6, 3e-6, count)),
+            np.full(count, -np.inf),
+        )
+        made = assign(requests, there, 10.0, Random(0))
+        assert IN_USE.loops is with_loops
+        IN_USE.loops = None
+        assert all(isinstance(decision, Decision) for decision in made)
+        return made  # type: ignore[return-value]
+
+    for found, expected in zip(decided(loops()), decided(None), strict=True):
+        assert found.index == expected.index
+        assert found.prediction == expected.prediction
+        assert found.score == pytest.approx(expected.score, abs=LOGARITHM)
+        for ours, theirs in zip(found.breakdown.terms, expected.breakdown.terms, strict=True):
+            assert np.allclose(ours.value, theirs.value, rtol=0.0, atol=LOGARITHM)
+
+
+def test_loops_that_fail_in_the_middle_of_a_batch_leave_it_to_numpy(no_loops):
+    coefficients = LatencyCoefficients.from_priors([LatencyPrior(0.02, 0.1, 1e-4, 1e-3, 8.0)] * 2)
+    failures: list[Exception] = []
+    compiled = CompiledForecaster(loading.UNCOMPILED, coefficients, InstanceState.idle(2))
+
+    def broken(*_):
+        raise TypeError("no matching definition")
+
+    IN_USE.use(replace(loading.UNCOMPILED, forecast_times=broken), failures.append)
+    compiled.join(1, 100.0, 50.0)
+    plain = PlainForecaster(coefficients, InstanceState.idle(2))
+    plain.join(1, 100.0, 50.0)
+    tokens = np.full(2, 30.0)
+    assert compiled.forecast(10.0, tokens).e2e_s.tolist() == plain.forecast(10.0, tokens).e2e_s.tolist()
+    assert len(failures) == 1
+    assert IN_USE.loops is None
