@@ -77,6 +77,8 @@ class ClusterSnapshot:
     """How many times slower than predicted each is, by its open attempts; at least 1."""
     slots: FloatArray
     """Requests that each runs at once, as learned so far; inf for a hosted API."""
+    windows: FloatArray
+    """Tokens of prompt and answer together, as their servers state them; inf where they state nothing."""
 
 
 class Balancer:
@@ -301,7 +303,8 @@ class Balancer:
         slowdown = self._slowdown(candidate_set, now)
         coefficients = self.beliefs.learner.coefficients.take(candidate_set.pace_rows)
         times = forecast(coefficients, state, input_tokens, output_tokens * candidate_set.writes, slowdown)
-        return ClusterSnapshot(candidate_set.deployments, state, times, slowdown, coefficients.slots)
+        windows = self.beliefs.windows.of(candidate_set.rows)
+        return ClusterSnapshot(candidate_set.deployments, state, times, slowdown, coefficients.slots, windows)
 
     def settle(self, outcome: Outcome, now: float) -> None:
         """Count against `tpm` what a closed attempt has written, and no longer what it was expected to."""
