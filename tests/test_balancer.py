@@ -225,6 +225,12 @@ def test_a_server_that_states_no_window_any_more_gets_long_prompts_again():
     assert chosen(bench.decide(request(short, other, weights=COST, prompt=LONG))) == ["short"]
 
 
+def test_a_stated_window_is_shown():
+    short, other = deployment("short"), deployment("other")
+    snapshot = with_window(short, other).balancer.snapshot([short, other], 0.0)
+    assert snapshot.windows.tolist() == [4_096.0, float("inf")]
+
+
 def outcome(id, tpot):
     return Outcome(
         deployment=id,

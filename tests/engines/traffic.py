@@ -13,6 +13,8 @@ import numpy as np
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.worker import worker
 
+LENGTH = 4_800
+"""Tokens of an answer as configured: so many that `max_tokens` ends it, as it does."""
 WORDS = "import os path sys argv return class self value list dict string number file line"
 
 
@@ -43,7 +45,7 @@ class Routed:
                 "model": f"hosted_vllm/{model}", "api_base": address, "api_key": "none",
                 "input_cost_per_token": 1e-7, "output_cost_per_token": 1e-7,
             },
-            "model_info": {"id": id_, "routebalance": {"quality": 0.5, "output_tokens": 48, **info}},
+            "model_info": {"id": id_, "routebalance": {"quality": 0.5, "output_tokens": LENGTH, **info}},
         }  # fmt: skip
 
     async def ask(self, tokens: int = 48, words: int = 60, stream: bool = True, group: int = 0) -> None:

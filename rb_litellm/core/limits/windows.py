@@ -30,6 +30,11 @@ class Windows:
         self._tokens[row] = math.inf if tokens is None else float(tokens)
         self.any_stated = bool(np.isfinite(self._tokens).any())
 
+    def of(self, rows: IntArray) -> FloatArray:
+        """(n,) tokens that the servers of these state; inf where they state nothing."""
+        stated: FloatArray = self._tokens[rows]
+        return stated
+
     def fits(self, rows: IntArray, prompt: Prompt) -> BoolArray:
         """(n,) into which of these the prompt fits, as far as is stated."""
         held: BoolArray = self._tokens[rows] >= prompt.input_tokens + (prompt.max_tokens or 1)

@@ -182,6 +182,7 @@ class Status:
                     "in_flight": round(float(state.in_flight[row]), 1),
                     "own_in_flight": own[row],
                     "slots": round(slots, 1) if math.isfinite(slots := float(snapshot.slots[row])) else None,
+                    "context_window": _stated(float(snapshot.windows[row]), d.context_window),
                     "pending_prefill_tokens": round(float(state.pending_prefill_tokens[row])),
                     "pending_decode_tokens": round(float(state.pending_decode_tokens[row])),
                     "wait_s": round(float(times.wait_s[row]), 4),
@@ -199,6 +200,13 @@ class Status:
             "left_out": len(deployments) - len(shown),
             "typical": {"input_tokens": round(input_tokens), "output_tokens": round(output_tokens)},
         }
+
+
+def _stated(by_server: float, configured: int | None) -> int | None:
+    """A context window as it counts: what the configuration says goes before what the server states."""
+    if configured is not None:
+        return configured
+    return int(by_server) if math.isfinite(by_server) else None
 
 
 def strategies(router: Any) -> list[dict[str, Any]]:

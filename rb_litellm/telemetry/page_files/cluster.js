@@ -93,6 +93,7 @@ function showTiers(status) {
     tier.deployments.forEach((d, i) => {
       const cells = box.querySelectorAll("tbody tr")[i].children;
       box.querySelectorAll("tbody tr")[i].classList.toggle("in-trouble", Boolean((d.trouble || []).length));
+      cells[0].title = d.context_window ? `${d.id}, ${whole(d.context_window)} tokens of context` : d.id;
       cells[1].firstChild.textContent = d.slots ? `${whole(d.in_flight)}/${whole(d.slots)}` : whole(d.in_flight);
       const bar = cells[1].querySelector("i");
       bar.style.setProperty("--v", d.in_flight / (d.slots || busiest));
