@@ -110,6 +110,7 @@ class Status:
             "decisions_total": runtime.recorder.log.total,
             "failures": dict(runtime.counters.failures),
             "expired": runtime.counters.expired,
+            "proxy_s": runtime.proxy_time.shown,
             "exchange": None
             if exchange is None
             else {**asdict(exchange), "interval_s": runtime.sharing.interval_s},
@@ -190,6 +191,7 @@ class Status:
                     "e2e_s": round(float(times.e2e_s[row]), 4),
                     "share": shares.get(d.id, 0.0),
                     "slowdown": round(float(snapshot.slowdown[row]), 2),
+                    "failure_chance": _told(snapshot.failing_of(row)),
                     "cooldown": self.cooldowns.of(d.id),
                     **health[row],
                 }
@@ -199,6 +201,11 @@ class Status:
             "left_out": len(deployments) - len(shown),
             "typical": {"input_tokens": round(input_tokens), "output_tokens": round(output_tokens)},
         }
+
+
+def _told(chances: Mapping[str, float]) -> dict[str, float]:
+    """Those that are worth telling."""
+    return {kind: round(chance, 3) for kind, chance in chances.items() if chance >= 0.001}
 
 
 def strategies(router: Any) -> list[dict[str, Any]]:
