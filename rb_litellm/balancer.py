@@ -22,6 +22,7 @@ from rb_litellm.core.decision.scoring import BALANCED, Objective
 from rb_litellm.core.decision.shares import Shares, for_key
 from rb_litellm.core.decision.trials import FleetTrials
 from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.latency.evidence import Failure
 from rb_litellm.core.latency.forecast import LatencyForecast, forecast
 from rb_litellm.core.latency.learning import LatencyLearner
 from rb_litellm.core.limits.availability import RETRIES
@@ -53,6 +54,8 @@ class RoutingRequest:
     """Name of the agent's loop that it goes on with; empty for none. Counts where affinity is given."""
     retries: int = RETRIES
     """How often it will be sent again if it fails."""
+    proxy_s: float = 0.0
+    """Seconds of its time that pass in the proxy; its limits count them."""
 
 
 @dataclass(slots=True)
@@ -84,6 +87,10 @@ class ClusterSnapshot:
     """(4, N) chance that an attempt fails, by kind in the order of `Failure`."""
     windows: FloatArray
     """Tokens of prompt and answer together, as their servers state them; inf where they state nothing."""
+
+    def failing_of(self, row: int) -> dict[str, float]:
+        """Chance that an attempt on one of them fails, by the name of the kind."""
+        return {kind.value: float(chance) for kind, chance in zip(Failure, self.failing[:, row], strict=True)}
 
 
 class Balancer:
@@ -238,6 +245,7 @@ class Balancer:
                 request.exploration,
                 shares[r],
                 request.retries,
+                request.proxy_s,
             )
             for r, request in enumerate(requests)
         ]

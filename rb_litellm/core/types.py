@@ -143,7 +143,7 @@ class Outcome:
     pending_prefill_tokens: float
     """Input tokens of others that were waiting for prefill there at that moment."""
     open_s: float
-    """Seconds from the pick to the close."""
+    """Seconds to the close, from when the server was asked, or from the pick where that is not known."""
     ttft_s: float | None = None
     """Measured; None where no first token was seen."""
     tpot_s: float | None = None
@@ -183,6 +183,8 @@ class Outcome:
     """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
     limited: bool = False
     """Whether a limit on its tokens, such as `max_tokens`, ended the answer."""
+    sending_s: float | None = None
+    """Seconds from the pick until the server was asked, the proxy's own; None where not known."""
     answer_id: str = ""
     """The answer's own id, by which LiteLLM's log lists it; empty where it has none."""
 

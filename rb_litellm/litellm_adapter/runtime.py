@@ -27,6 +27,7 @@ from rb_litellm.config import (
 )
 from rb_litellm.core.latency.drift import Drift
 from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.proxy_time import ProxyTime
 from rb_litellm.core.limits.capacity import Usage
 from rb_litellm.core.servers.prefix_memory import PrefixMemory
 from rb_litellm.core.types import Outcome
@@ -91,6 +92,8 @@ class Runtime:
         self.origins = Origins()
         """Who wrote the last part of each agent's loop."""
         usage = Usage()
+        self.proxy_time = ProxyTime()
+        """What requests wait for before their servers are asked; under the lock."""
         self.sharing = Sharing(
             self.index,
             self.ledger,

@@ -228,6 +228,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 placed, deployments, self.planner.plan(given_to(request_kwargs)), arrival.max_tokens
             ),
             **({} if pending.steered is None else {"targets": self._targets_told(pending.steered)}),
+            "proxy_s": self._runtime.proxy_time.shown,
             "predictor": predictions.version,
             "state_age_s": self._runtime.sharing.age_s(now),
         }
@@ -275,6 +276,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             responses=responses,
             priority=plan.priority or 0,
             retries=retries_left(self._router, tried),
+            proxy_s=runtime.proxy_time.expected_for(arrival.before_s, again=bool(tried)),
         )
 
     def _steered(self, plan: Plan, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> Steered:
@@ -332,6 +334,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 t.arrival.key_weights,
                 t.arrival.thread,
                 t.retries,
+                t.proxy_s,
             )
             for t, prompt in zip(batch, prompts, strict=True)
         ]

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rb_litellm.core.servers.streams import Progress, Stream
-from rb_litellm.core.types import FloatArray, InstanceState, Outcome, Prediction
+from rb_litellm.core.types import Ahead, FloatArray, InstanceState, Outcome, Prediction
 from rb_litellm.state.calls import CallLog
 from rb_litellm.state.columns import Columns, at_least
 from rb_litellm.state.departures import Arrival, Departures
@@ -75,6 +75,8 @@ class _Attempt:
     saved_tokens: float
     first_token_s: float | None = None
     first_token_learned: bool = False
+    sending_s: float | None = None
+    """From the pick until `sent_s`, where the latter is known to be later."""
     chunks_at_lease: int = 0
     """Chunks of its stream when its lease was last looked at."""
 
@@ -165,6 +167,19 @@ class Ledger:
             )
             self.changes += 1
 
+    def asked(self, key: AttemptKey, now: float) -> float | None:
+        """The server is asked now: what passed since the pick was the proxy's time.
+
+        Returns how long that was, or None if the attempt is not open, has begun, or was told of before.
+        """
+        with self._lock:
+            attempt = self._open.get(key)
+            if attempt is None or attempt.sending_s is not None or attempt.first_token_s is not None:
+                return None
+            attempt.sending_s = max(now - attempt.sent_s, 0.0)
+            attempt.sent_s += attempt.sending_s
+            return attempt.sending_s
+
     def first_token(self, key: AttemptKey, now: float, progress: Progress | None = None) -> Outcome | None:
         """Record that the attempt's first token has come. Only the first call for an attempt counts.
 
@@ -195,7 +210,7 @@ class Ledger:
                 ttft_s=ttft_s,
                 first_token_learned=True,
                 at_s=now,
-                ahead=self._departures.ahead(attempt.arrival, attempt.sent_s),
+                ahead=self._ahead(attempt),
                 seen_tokens=attempt.seen_tokens,
                 saved_tokens=attempt.saved_tokens,
             )
@@ -432,12 +447,20 @@ class Ledger:
             first_token_learned=attempt.first_token_learned,
             chunks=0 if stream is None else stream.progress.chunks,
             at_s=now,
-            ahead=self._departures.ahead(attempt.arrival, attempt.sent_s),
+            ahead=self._ahead(attempt),
             seen_tokens=attempt.seen_tokens,
             saved_tokens=attempt.saved_tokens,
+            sending_s=attempt.sending_s,
             call_id=attempt.key.call_id,
             attempt=attempt.key.attempt,
         )
+
+    def _ahead(self, attempt: _Attempt) -> Ahead | None:
+        found = self._departures.ahead(attempt.arrival, attempt.sent_s)
+        if found is None or not attempt.sending_s:
+            return found
+        # Those that ended while the request was still in the proxy kept it waiting no more.
+        return found._replace(ended_s=tuple(max(ended_s, 0.0) for ended_s in found.ended_s))
 
 
 def time_per_output_token(e2e_s: float, ttft_s: float | None, output_tokens: int | None) -> float | None:

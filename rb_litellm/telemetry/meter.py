@@ -42,6 +42,8 @@ class DeploymentFigures:
     slowdown: float = 1.0
     slots: float = 0.0
     """Requests that its server runs at once, as learned; inf where there is no such limit."""
+    failing: Mapping[str, float] = field(default_factory=dict)
+    """Chance that an attempt fails, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class Meter:
         self._holding: set[str] = set()
         """Model names of which requests were held when last told."""
         self._drifts: set[tuple[str, str, str]] = set()
+        self._failing: set[tuple[str, str, str]] = set()
+        """Deployments that have failed, and how."""
         self._working = Lock()
 
     def decided(self, record: DecisionRecord) -> None:
@@ -144,6 +148,7 @@ class Meter:
             m.wait_s.labels(*labels).set(d.wait_s)
             m.slowdown.labels(*labels).set(d.slowdown)
             m.slots.labels(*labels).set(d.slots)
+        self._show_failing(now.deployments)
         self._show_drift(now.drift)
         for target in now.targets:
             for figure, value in target.figures.items():
@@ -175,6 +180,19 @@ class Meter:
             m.hold_s.labels(end).observe(held_s)
         m.build.labels(now.version, now.litellm).set(1.0)
 
+    def _show_failing(self, deployments: Sequence[DeploymentFigures]) -> None:
+        m = self._metrics
+        # Most have never failed, and need no series that says so.
+        chances = dict.fromkeys(self._failing, 0.0)
+        for d in deployments:
+            for kind, chance in d.failing.items():
+                labels = m.model(d.model), m.deployment(d.deployment), kind
+                if chance > 0.0 or labels in chances:
+                    chances[labels] = max(chances.get(labels, 0.0), chance)
+        self._failing = set(chances)
+        for labels, chance in chances.items():
+            m.failure_chance.labels(*labels).set(chance)
+
     def _show_drift(self, drift: Sequence[DriftFigure]) -> None:
         m = self._metrics
         scores = dict.fromkeys(self._drifts, 0.0)
@@ -204,11 +222,17 @@ class Meter:
         model = m.model(record.model)
         m.decisions.labels(model, m.deployment(record.deployment), record.reason, record.fallback).inc()
         m.decision_s.observe(record.duration_s)
+        m.proxy_s.labels("choosing").observe(record.duration_s)
+        # Before a retry pass the attempts that failed, too, which are not the proxy's time.
+        if record.before_s is not None and record.attempt == 0:
+            m.proxy_s.labels("before").observe(record.before_s)
         if record.prediction is not None:
             m.quality.labels(model).observe(record.prediction.quality)
 
     def _count_outcome(self, record: DecisionRecord) -> None:
         m, outcome, predicted = self._metrics, record.outcome, record.prediction
+        if outcome is not None and outcome.sending_s is not None:
+            m.proxy_s.labels("sending").observe(outcome.sending_s)
         # An answer of unknown length (its client left) says nothing about predictions.
         if outcome is None or outcome.error is not None or outcome.output_tokens is None:
             return

@@ -23,6 +23,7 @@ MAX_OWNERS = 128
 OTHER = "other"
 
 _DECISION_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+_PROXY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
 _HOLD_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _TTFT_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _E2E_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
@@ -83,6 +84,13 @@ class Metrics:
         self.decision_s = histogram(
             "decision_seconds", "From a request's arrival at the strategy to its choice", _DECISION_S
         )
+        self.proxy_s = histogram(
+            "proxy_seconds",
+            "What a request waits for before its server is asked, by part: before (its arrival at the proxy "
+            "to the strategy), choosing (as decision_seconds), sending (the choice to the server's call)",
+            _PROXY_S,
+            ("part",),
+        )
         self.loop_hold_s = histogram(
             "loop_hold_seconds",
             "How long a piece of work of RouteBalance held the event loop without a break, by part",
@@ -126,6 +134,12 @@ class Metrics:
             by_deployment,
         )
 
+        self.failure_chance = gauge(
+            "deployment_failure_chance",
+            "Chance that an attempt on a deployment fails, by kind: refused, timed out, error, cut (in "
+            "mid-stream); of deployments that have failed",
+            (*by_deployment, "kind"),
+        )
         self.slots = gauge(
             "deployment_slots",
             "Requests that a deployment's server runs at once, as stated or learned; +Inf for hosted APIs",

@@ -40,7 +40,7 @@ def deployment_trouble(row: Mapping[str, Any]) -> list[str]:
             else "the last attempt"
         )
         told.append(f"{of} failed{last_told}")
-    # Failures lengthen the time that is expected, too.
+    # A server that hangs is slow and fails: one of these is enough.
     if row.get("slowdown", 1.0) >= SLOW and not failed:
         told.append(f"{row['slowdown']:.1f} times slower than predicted")
     for figure, ratio in (row.get("drift") or {}).items():

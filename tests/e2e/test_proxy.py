@@ -73,7 +73,7 @@ def test_auto_is_decided_over_the_members_of_the_group(proxy: Proxy) -> None:
     assert headers["model"] == "large"
     assert headers["deployment"] == response.headers["x-litellm-model-id"]
     wanted = {"deployment", "model", "score", "quality", "ttft-ms", "e2e-ms", "cost-usd", "candidates"}
-    assert wanted | {"decision-ms", "reason"} == set(headers)
+    assert wanted | {"decision-ms", "proxy-ms", "reason"} == set(headers)
 
 
 def test_a_member_is_decided_within_itself(proxy: Proxy) -> None:

@@ -22,6 +22,7 @@ from tests.security.conftest import key, send, shared_proxy
 pytestmark = pytest.mark.slow
 OURS_OF_LOAD = (
     "x-routebalance-decision-ms",
+    "x-routebalance-proxy-ms",
     "x-routebalance-ttft-ms",
     "x-routebalance-e2e-ms",
     "x-routebalance-score",
@@ -29,7 +30,7 @@ OURS_OF_LOAD = (
 """Headers that tell of load, or of the time that it takes to decide."""
 LITELLMS = ("date", "x-litellm-call-id", "x-litellm-response-duration-ms", "x-litellm-overhead-duration-ms",
             "x-litellm-callback-duration-ms", "x-litellm-timing-", "x-litellm-key-")  # fmt: skip
-OF_LOAD = ("wait_s", "ttft_s", "tpot_s", "e2e_s", "score", "latency")
+OF_LOAD = ("proxy_s", "wait_s", "ttft_s", "tpot_s", "e2e_s", "score", "latency")
 """Parts of an explanation that tell of load."""
 MADE_UP = re.compile(r'"(id|created|created_at|call_id|litellm_call_id|completed_at)": ?("[^"]*"|\d+)')
 

@@ -287,3 +287,20 @@ def test_nobody_is_held_to_be_less_late_by_being_faster(ledger):
     before = ledger.overdue(100.0)
     ledger.cap_decode_rate("d", 1e-6)
     assert ledger.overdue(100.0) == before
+
+
+def test_what_passes_until_the_server_is_asked_is_not_its_time(ledger):
+    open_one(ledger)
+    assert ledger.asked(A, 0.2) == pytest.approx(0.2)
+    assert ledger.asked(A, 0.3) is None
+    ledger.first_token(A, 0.75)
+    outcome = ledger.close(A, 2.75, "success", output_tokens=101)
+    assert (outcome.sending_s, outcome.ttft_s, outcome.open_s) == pytest.approx((0.2, 0.55, 2.55))
+    assert outcome.tpot_s == pytest.approx(0.02)
+
+
+def test_who_answers_already_or_is_not_open_is_not_asked(ledger):
+    assert ledger.asked(A, 0.2) is None
+    open_one(ledger)
+    ledger.first_token(A, 0.1)
+    assert ledger.asked(A, 0.2) is None

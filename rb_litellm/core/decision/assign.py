@@ -246,7 +246,7 @@ def _trial(
         return None
     best = int(breakdown.scores.argmax())
     times = breakdown.predictions.times
-    expected_s = times.with_failures().e2e_s
+    expected_s = times.as_seen().e2e_s
     due = fleet.trials.due(now) & allowed & (expected_s <= expected_s[best] + rule.max_loss_s)
     due[best] = False
     if not np.count_nonzero(due):
@@ -268,7 +268,7 @@ def _hopeful(
 ) -> tuple[BoolArray, FloatArray]:
     """Candidates (N,) that may well keep the limits of a request that is refused; their hoped E2E in s."""
     allowed = request.allowed.copy()
-    times = trials.hopeful(breakdown.predictions.times, allowed, now).with_failures()
+    times = trials.hopeful(breakdown.predictions.times, allowed, now).as_seen(request.proxy_s)
     if request.limits is None or request.limits.budget is not None:
         allowed[:] = False  # What the budget pays for there was not worked out.
     for result in breakdown.filter_results:
@@ -303,7 +303,7 @@ def _shared(
     (rows,) = alike.nonzero()
     if rows.size < 2:
         return best
-    expected_s = p.times.with_failures().e2e_s
+    expected_s = p.times.as_seen().e2e_s
     slower = np.log(expected_s[rows] / expected_s[best])
     odds = np.exp(-np.maximum(slower, 0.0) / _EQUAL) / np.square(1.0 + in_flight[rows])
     drawn = int(np.searchsorted(odds.cumsum(), random.random() * odds.sum()))
@@ -349,11 +349,11 @@ def _filter(
         forecaster = batch_forecaster(fleet.coefficients, nothing, fleet.slowdown)
         found = _predict(prescored, forecaster, prefill_tokens)
         found.times.failures_s = failures_s
-        return found.with_failures()
+        return found.as_seen(request.proxy_s)
 
     return apply(
         request.limits,
-        predictions.with_failures(),
+        predictions.as_seen(request.proxy_s),
         idle,
         request.allowed,
         prescored.payable,
@@ -400,9 +400,7 @@ def _share(
     if fleet.credit is None:
         raise ValueError("a request has shares, and the fleet no credit to keep them by")
     alike = _alike(best, breakdown, prefill_tokens)
-    return choose(
-        best, shares, fleet.credit, alike, breakdown.predictions.times.with_failures().e2e_s, random
-    )
+    return choose(best, shares, fleet.credit, alike, breakdown.predictions.times.as_seen().e2e_s, random)
 
 
 def _best_of_sample(

@@ -49,6 +49,8 @@ class BatchRequest:
     """What alike deployments are to get of such requests; None where nobody says so."""
     retries: int = RETRIES
     """How often it will be sent again if it fails."""
+    proxy_s: float = 0.0
+    """Seconds of its time that pass in the proxy; its limits count them."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ five times as long to make, and a decision makes a dozen.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -40,11 +40,10 @@ class Predictions:
     """Seconds."""
     cost_usd: FloatArray
 
-    def with_failures(self) -> Predictions:
-        """The same with the time that attempts take which fail before: what limits are about."""
-        if self.times.failures_s is None:
-            return self
-        return Predictions(self.quality, self.output_tokens, self.times.with_failures(), self.cost_usd)
+    def as_seen(self, proxy_s: float) -> Predictions:
+        """The same with the times as the client sees them, which limits are about."""
+        times = self.times.as_seen(proxy_s)
+        return self if times is self.times else replace(self, times=times)
 
     def at(self, row: int) -> Prediction:
         """The predictions for one deployment as numbers."""

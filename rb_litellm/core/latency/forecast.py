@@ -167,11 +167,13 @@ class LatencyForecast:
         priced: FloatArray = self.e2e_s + self.burden_s
         return priced if self.failures_s is None else priced + self.failures_s
 
-    def with_failures(self) -> LatencyForecast:
-        """The times of an answer as its client sees them, attempts that failed before it included."""
-        if self.failures_s is None:
+    def as_seen(self, proxy_s: float = 0.0) -> LatencyForecast:
+        """The times of an answer as its client sees them: with `proxy_s`, which passes in the proxy, and what
+        attempts take that fail before it."""
+        if self.failures_s is None and not proxy_s:
             return self
-        ttft_s, e2e_s = self.ttft_s + self.failures_s, self.e2e_s + self.failures_s
+        beside_s = proxy_s if self.failures_s is None else self.failures_s + proxy_s
+        ttft_s, e2e_s = self.ttft_s + beside_s, self.e2e_s + beside_s
         return LatencyForecast(self.wait_s, ttft_s, self.tpot_s, e2e_s, self.burden_s)
 
 

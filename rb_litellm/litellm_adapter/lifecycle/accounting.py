@@ -8,6 +8,7 @@ A `call_id` of None is a request that was never ours.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -97,6 +98,10 @@ class Accounting:
             self._watch(key, arrival.task, arrival.stream)
             runtime.counters.decisions += 1
             runtime.learning.remember(call_id, assignment.gradable)
+            proxy_time = runtime.proxy_time
+            proxy_time.measured("choosing", time.perf_counter() - arrival.at)
+            if arrival.before_s is not None and key.attempt == 0:
+                proxy_time.measured("before", arrival.before_s)
             self.publisher.decided(
                 arrival,
                 assignment,
@@ -104,6 +109,7 @@ class Accounting:
                 tried=tried,
                 predictor=predictor,
                 state_age_s=runtime.sharing.age_s(now),
+                sending_s=proxy_time.expected_s("sending"),
                 would=would,
             )
             # Threads without an event loop have nobody else to do it.
@@ -132,6 +138,19 @@ class Accounting:
             )
 
     # From LiteLLM's callbacks
+
+    def asked(self, call_id: str | None, deployment: str | None) -> None:
+        """LiteLLM calls the server of this deployment now."""
+        if call_id is None or deployment is None:
+            return
+        runtime = self._runtime
+
+        def note() -> None:
+            sending_s = self._attempts.asked(call_id, deployment, runtime.clock())
+            if sending_s is not None:
+                runtime.proxy_time.measured("sending", sending_s)
+
+        runtime.guarded(note)
 
     def first_token(self, call_id: str | None, progress: Progress | None = None) -> None:
         """The first chunk of a stream has come; `progress` says how many, from now on."""

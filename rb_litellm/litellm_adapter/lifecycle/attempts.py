@@ -125,6 +125,13 @@ class Attempts:
         self._open[key].task, self._open[key].ended = task, done
         task.add_done_callback(done)
 
+    def asked(self, call_id: str, deployment: str, now: float) -> float | None:
+        """The call's attempt asks its server now; returns the seconds since its pick, if that is news."""
+        key = self._ledger.latest_open(call_id, deployment)
+        if key is None or self._open[key].deployment != deployment:
+            return None
+        return self._ledger.asked(key, now)
+
     def first_token(self, call_id: str, now: float, progress: Progress | None = None) -> None:
         """The first chunk of an answer has come; `progress` says how many, from now on."""
         key = self._ledger.latest_open(call_id)

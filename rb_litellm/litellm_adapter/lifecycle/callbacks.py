@@ -84,6 +84,13 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001  without its controls a request is still routed
             self._runtime.failed("controls", error)
 
+    def log_pre_api_call(self, model: Any, messages: Any, kwargs: Any) -> None:
+        """The server is about to be called."""
+        try:
+            self._accounting.asked(_call_id(kwargs), _deployment(kwargs))
+        except Exception:  # noqa: BLE001  bookkeeping must not reach the client
+            _log.exception("RouteBalance: log_pre_api_call failed; the request is not affected")
+
     @_silent
     async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> None:
         """An answer in one piece is there."""

@@ -58,6 +58,7 @@ class DecisionPublisher:
         tried: Collection[str],
         predictor: str | None,
         state_age_s: float | None,
+        sending_s: float = 0.0,
         would: Assignment | Refusal | None = None,
     ) -> None:
         """A joint decision was made, or with `would` the choice of another was watched."""
@@ -79,6 +80,8 @@ class DecisionPublisher:
                 predictor=predictor,
                 state_age_s=state_age_s,
                 duration_s=duration_s,
+                before_s=arrival.before_s,
+                sending_s=sending_s,
                 targets=arrival.targets,
                 day=arrival.day,
                 minute=arrival.minute,

@@ -118,6 +118,7 @@ class MetricsReport:
                 wait_s=float(snapshot.times.wait_s[i]),
                 slowdown=float(snapshot.slowdown[i]),
                 slots=float(snapshot.slots[i]),
+                failing=snapshot.failing_of(i),
             )
             for i, (deployment, row) in enumerate(zip(deployments, rows, strict=True))
         ]

@@ -110,6 +110,7 @@ class Status:
             "decisions_total": runtime.recorder.log.total,
             "failures": dict(runtime.counters.failures),
             "expired": runtime.counters.expired,
+            "proxy_s": runtime.proxy_time.shown,
             "exchange": None
             if exchange is None
             else {**asdict(exchange), "interval_s": runtime.sharing.interval_s},
@@ -191,6 +192,7 @@ class Status:
                     "e2e_s": round(float(times.e2e_s[row]), 4),
                     "share": shares.get(d.id, 0.0),
                     "slowdown": round(float(snapshot.slowdown[row]), 2),
+                    "failure_chance": _told(snapshot.failing_of(row)),
                     "cooldown": self.cooldowns.of(d.id),
                     **health[row],
                 }
@@ -207,6 +209,11 @@ def _stated(by_server: float, configured: int | None) -> int | None:
     if configured is not None:
         return configured
     return int(by_server) if math.isfinite(by_server) else None
+
+
+def _told(chances: Mapping[str, float]) -> dict[str, float]:
+    """Those that are worth telling."""
+    return {kind: round(chance, 3) for kind, chance in chances.items() if chance >= 0.001}
 
 
 def strategies(router: Any) -> list[dict[str, Any]]:

@@ -23,6 +23,8 @@ class Arrival:
     stream: bool
     at: float
     """When it arrived, on `time.perf_counter`."""
+    before_s: float | None = None
+    """Seconds that had passed since it came to the proxy; None where that is not known."""
     call_id: str | None = None
     """What links the picks and callbacks of one call; None until it is found out."""
     weights_from: str = "settings"
@@ -70,11 +72,14 @@ class Arrival:
             task = None
         kwargs = request_kwargs or {}
         choices = kwargs.get("n")
+        asked = kwargs.get("proxy_server_request")
+        came_s = asked.get("arrival_time") if isinstance(asked, Mapping) else None
         return cls(
             requested or "",
             task,
             bool(kwargs.get("stream")),
             at,
+            max(time.time() - came_s, 0.0) if isinstance(came_s, float) else None,
             choices=choices if isinstance(choices, int) else 1,
             timed=kwargs.get("mock_response") is None and kwargs.get("websocket") is None,
         )

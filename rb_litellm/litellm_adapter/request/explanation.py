@@ -105,6 +105,7 @@ def _told(breakdown: ScoreBreakdown) -> list[int]:
 
 def _candidate(breakdown: ScoreBreakdown, deployment: Deployment, row: int) -> dict[str, Any]:
     allowed = bool(breakdown.allowed[row])
+    failures_s = breakdown.predictions.times.failures_s
     return {
         "deployment": deployment.id,
         "name": deployment.name,
@@ -112,6 +113,7 @@ def _candidate(breakdown: ScoreBreakdown, deployment: Deployment, row: int) -> d
         "price": "known" if deployment.priced else "unknown",
         "score": round(float(breakdown.scores[row]), 6) if allowed else None,
         **prediction_json(breakdown.prediction(row)),
+        **({} if failures_s is None else {"failures_s": round(float(failures_s[row]), 4)}),
         "terms": {term.name: round(float(term.weight * term.value[row]), 6) for term in breakdown.terms},
         "filters": {result.name: _filter_result(result, row) for result in breakdown.filter_results},
     }

@@ -44,6 +44,8 @@ class PendingRequest:
     """LiteLLM's; 0 is the most important, and what a request without one has."""
     retries: int
     """How often it will be sent again if it fails."""
+    proxy_s: float
+    """Seconds of its time that pass in the proxy, those after the choice as expected."""
 
     @property
     def admitted(self) -> bool:

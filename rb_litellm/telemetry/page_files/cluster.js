@@ -29,6 +29,7 @@ function showFacts(status) {
     ["In flight", whole(status.tiers.reduce((sum, tier) => sum + tier.in_flight, 0)), "", "", "Requests that are open on all deployments, of all workers."],
     ["Decisions", whole(status.decisions_total), "by this worker", ""],
     ["Decision time", decided ? decided.p50.toFixed(2) + " ms" : "–", decided ? `p95 ${decided.p95.toFixed(2)} ms` : "", ""],
+    ["Proxy's own time", seconds(Object.values(status.proxy_s).reduce((sum, s) => sum + s, 0)), "", "", "What a request waits for before its server is asked: LiteLLM's authentication and hooks, the choice, and the way to the server's call. A mean of this worker; no server's latency contains it."],
     ["Predictor", predictors.length ? predictors.join(", ") : "priors", "", "", "What predicts answer quality and length. Priors go by a model's size, price and configured quality alone."],
     ["Fallback rule", whole(status.recent.reasons["fewest-open"] || 0), "of the last " + status.recent.decisions, status.recent.reasons["fewest-open"] ? "is-warn" : "", "Decisions by the fewest open requests, because the joint decision failed."],
     ["Internal errors", whole(failures), "", failures ? "is-warn" : "", "Errors inside RouteBalance. The requests were routed all the same."],

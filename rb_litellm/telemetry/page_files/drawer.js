@@ -11,7 +11,7 @@ function explain(id) {
       ...(r.top || []).map((candidate) => candidateBlock(candidate, r)));
   }
   const facts = [
-    ["Weights from", r.weights_from], ["Predictor", r.predictor || "priors"], ["Decided in", `${r.decision_ms} ms`],
+    ["Weights from", r.weights_from], ["Predictor", r.predictor || "priors"], ["Decided in", `${r.decision_ms} ms`], ["In the proxy", `${r.proxy_ms} ms before the server was asked`],
     ["Load known", r.state_age_s == null ? "own only" : `last update ${seconds(r.state_age_s)} before`], ["Worker", held.worker],
     ["Removed by filters", Object.entries(r.removed || {}).map(([name, n]) => `${name} ${n}`).join(", ")],
     ["Limits relaxed", (r.relaxed || []).join(", ")], ["Tried before", (r.tried || []).join(", ")], ["Call", r.call_id],

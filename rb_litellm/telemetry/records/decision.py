@@ -79,6 +79,11 @@ class DecisionRecord:
     reason: Reason
     duration_s: float
     """Our part of the pick, from the request's arrival at the strategy to the choice."""
+    before_s: float | None = None
+    """From the request's arrival at the proxy to that at the strategy, failed attempts included; None where
+    it came through no proxy."""
+    sending_s: float = 0.0
+    """What was expected to pass from the choice until the server is asked."""
     requested: str = ""
     """Model name that was asked for."""
     at_s: float = 0.0
@@ -129,10 +134,17 @@ class DecisionRecord:
         """Latency limits of the request and what was measured: name, limit and time in s."""
         if self.outcome is None:
             return
+        proxy_s = (self.before_s or 0.0) + (self.outcome.sending_s or 0.0)
         measured = {"ttft": self.outcome.ttft_s, "tpot": self.outcome.tpot_s, "e2e": self.outcome.open_s}
         for name, measured_s in measured.items():
             if name in self.limits and measured_s is not None:
-                yield name, self.limits[name], measured_s
+                yield name, self.limits[name], measured_s + (0.0 if name == "tpot" else proxy_s)
+
+    @property
+    def proxy_s(self) -> float:
+        """The proxy's own time, as far as it is known, and expected for the rest."""
+        before_s = 0.0 if self.attempt or self.before_s is None else self.before_s
+        return before_s + self.duration_s + self.sending_s
 
 
 def top_candidates(
@@ -225,6 +237,7 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         "reason": record.reason,
         "candidates": record.candidates,
         "decision_ms": round(record.duration_s * 1e3, 3),
+        "proxy_ms": round(record.proxy_s * 1e3, 3),
     }
     if record.score is not None:
         document["score"] = round(record.score, 4)
@@ -290,6 +303,7 @@ def measured_json(outcome: Outcome) -> dict[str, Any]:
     """What was measured, as plain JSON values; what was not measured is omitted."""
     document: dict[str, Any] = {
         "closed_by": outcome.closed_by,
+        "sending_s": None if outcome.sending_s is None else round(outcome.sending_s, 4),
         "open_s": round(outcome.open_s, 4),
         "ttft_s": None if outcome.ttft_s is None else round(outcome.ttft_s, 4),
         "tpot_s": None if outcome.tpot_s is None else round(outcome.tpot_s, 6),

@@ -16,6 +16,7 @@ def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> 
         "x-routebalance-candidates": str(record.candidates),
         "x-routebalance-reason": record.reason,
         "x-routebalance-decision-ms": f"{record.duration_s * 1000:.3f}",
+        "x-routebalance-proxy-ms": f"{record.proxy_s * 1000:.1f}",
     }
     if record.score is not None:
         headers["x-routebalance-score"] = f"{record.score:.4f}"
