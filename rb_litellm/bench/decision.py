@@ -24,6 +24,8 @@ from uuid import uuid4
 import numpy as np
 
 from rb_litellm.bench.real.placeholder_predictor import train_placeholder
+from rb_litellm.core.compiled.in_use import IN_USE
+from rb_litellm.predictors.compiled import loading
 
 GROUPS = ("qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "qwen2.5-72b")
 STRATEGIES = (
@@ -65,7 +67,24 @@ def run(
             train_placeholder(GROUPS, Path(folder) / "placeholder")
         rows = asyncio.run(_run(predictor or Path(folder) / "placeholder", sizes, picks, seed, progress))
     used = "placeholder" if predictor is None else str(predictor)
-    return {"seed": seed, "picks": picks, "predictor": used, "rows": rows}
+    return {
+        "seed": seed,
+        "picks": picks,
+        "predictor": used,
+        "compiled": IN_USE.loops is not None,
+        "rows": rows,
+    }
+
+
+def use_compiled_loops() -> bool:
+    """Load compiled loops at once, where numba is installed; whether they are in use."""
+    if loading.available():
+        IN_USE.use(loading.load(), _raise)
+    return IN_USE.loops is not None
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 async def _run(
@@ -77,23 +96,24 @@ async def _run(
     from rb_litellm.litellm_adapter.shared.upkeep.gc_tuning import set_aside
 
     register()
+    use_compiled_loops()
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     random = Random(seed)
     rows: list[dict[str, Any]] = []
     arguments = {"predictor": {"path": str(predictor)}}
     for size in sizes:
         routers = {
-            name: _router(litellm, name, size, arguments if name == "routebalance" else {})
+            name: router_of(litellm, name, size, arguments if name == "routebalance" else {})
             for name in STRATEGIES
         }
         measures: dict[tuple[str, str, int], Callable[[dict[str, Any]], Awaitable[float]]] = {
             (name, "pick", 1): _pick(router) for name, router in routers.items()
         }
         ours = routers["routebalance"]
-        requests = _requests(random)
+        requests = requests_of(random)
         for name, settings in (("routebalance", arguments), (ALL_ON, {**arguments, **EVERYTHING})):
             for batch in BATCHES:
-                measures[name, "decision", batch] = _untold(_decision(ours, settings, batch))
+                measures[name, "decision", batch] = _untold(decision_timer(ours, settings, batch))
             measures[name, "telemetry", 1] = _telemetry(ours, settings, requests)
         samples: dict[tuple[str, str, int], list[float]] = {key: [] for key in measures}
         set_aside()
@@ -126,10 +146,10 @@ def _pick(router: Any) -> Callable[[dict[str, Any]], Awaitable[float]]:
     return measure
 
 
-def _decision(
+def decision_timer(
     router: Any, arguments: dict[str, Any], batch: int
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
-    """What is written down after the decision counts too."""
+    """Seconds per request of a batch of decisions; what is written down after them counts too."""
     from rb_litellm.litellm_adapter.strategy import build_selector
     from rb_litellm.litellm_adapter.worker import worker
 
@@ -186,7 +206,7 @@ def _telemetry(
 
     Recorded and unrecorded decisions alternate, because the machine's speed varies more than the difference.
     """
-    told, untold = _decision(router, arguments, 1), _untold(_decision(router, arguments, 1))
+    told, untold = decision_timer(router, arguments, 1), _untold(decision_timer(router, arguments, 1))
 
     async def measure(request: dict[str, Any]) -> float:
         return await told(request) - await untold(next(requests))
@@ -228,7 +248,8 @@ def _close(request: dict[str, Any]) -> None:
     worker().accounting.closed(request["litellm_call_id"], "bench", error="Superseded")
 
 
-def _router(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -> Any:
+def router_of(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -> Any:
+    """A Router over `size` deployments of GROUPS, asked for as `auto`."""
     deployments = [
         {
             "model_name": GROUPS[i % len(GROUPS)],
@@ -258,7 +279,7 @@ def _router(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -
     )
 
 
-def _requests(random: Random) -> Iterator[dict[str, Any]]:
+def requests_of(random: Random) -> Iterator[dict[str, Any]]:
     """Chat requests of about 200 tokens, no two alike."""
     words = (
         "the",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rb_litellm.cli.figures import machine, progress, show
+from rb_litellm.cli.measure.bench_decision import decision, rate
 from rb_litellm.cli.measure.bench_fleet import fleet
 from rb_litellm.cli.measure.bench_floods import floods
 from rb_litellm.cli.measure.bench_proxy import overhead, proxy
@@ -17,45 +18,6 @@ from rb_litellm.cli.output_options import json_option, quiet_option
 @click.group()
 def bench() -> None:
     """Measure what RouteBalance costs and how it behaves, with seeds and machine."""
-
-
-@bench.command(short_help="Time a pick, for every strategy.")
-@click.option(
-    "--predictor",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Use the predictor of this folder of `train`; by default a placeholder of the usual size.",
-)
-@click.option(
-    "--deployments",
-    "sizes",
-    type=int,
-    multiple=True,
-    default=(13, 128, 1000),
-    show_default=True,
-    help="Pick among so many deployments. May be given several times.",
-)
-@click.option(
-    "--picks",
-    type=click.IntRange(20, 100_000),
-    default=400,
-    show_default=True,
-    help="Time so many picks of each strategy.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
-@json_option
-@quiet_option
-def decision(
-    predictor: Path | None, sizes: tuple[int, ...], picks: int, seed: int, as_json: bool, quiet: bool
-) -> None:
-    """Time a pick through a real Router, for every strategy, and RouteBalance's part alone."""
-    from rb_litellm.bench.decision import run
-
-    told = progress(quiet)
-    result = {
-        **run(predictor, sizes, picks, seed, lambda size: told(f"{size} deployments measured")),
-        "machine": machine(),
-    }
-    show(result, as_json)
 
 
 @bench.command(short_help="Compare latency forecasts with what is measured.")
@@ -162,5 +124,5 @@ def semantic(data: tuple[Path, ...], seed: int, as_json: bool, quiet: bool) -> N
     show({**result, "machine": machine()}, as_json)
 
 
-for command in (proxy, overhead, faults, floods, fleet, workers, state):
+for command in (decision, rate, proxy, overhead, faults, floods, fleet, workers, state):
     bench.add_command(command)
