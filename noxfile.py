@@ -2,6 +2,7 @@
 
 nox                            everything; each session has a virtual environment of its own
 nox -s 'contract(1.110.2)'     one release: the Router's contract and real proxies
+nox -s compiled                predictions and decisions by numba
 nox -s engines                 real inference engines, on this machine's CPU: forecasts and faults
 nox -s audit                   known weaknesses of the locked releases and of what is in the image
 nox -s lock                    write requirements.lock anew, and what the image installs, with hashes
@@ -36,8 +37,10 @@ LLAMA_CPP_PYTHON = "0.3.36"
 IMAGE = {
     "config/requirements.txt": (
         "pyproject.toml", "config/requirements.in", "--extra=proxy", "--extra=demo",
-        # A large library for several GPUs at once: XGBoost loads it for that alone.
-        "--no-emit-package=nvidia-nccl-cu12", "--no-emit-package=nvidia-nccl-cu13",
+        # What training and logs need and a proxy does not: more than half a gigabyte.
+        *(f"--no-emit-package={name}" for name in (
+            "xgboost", "nvidia-nccl-cu12", "nvidia-nccl-cu13", "scipy", "polars", "polars-runtime-32",
+        )),
     ),
     "config/build.txt": ("config/build.in",),
 }  # fmt: skip
@@ -72,6 +75,13 @@ def contract(session: nox.Session, litellm: str) -> None:
     )
     tests = session.posargs or ("tests/litellm_adapter", "tests/litellm_contract", "tests/e2e")
     session.run("pytest", "-W", "ignore", *tests)
+
+
+@nox.session
+def compiled(session: nox.Session) -> None:
+    """The tests of compiled loops, by numba: without it they run as plain Python."""
+    session.install("--quiet", "--constraints", LOCK, "-e", ".[fast,test]")
+    session.run("pytest", "-W", "ignore", "tests/predictors", *session.posargs)
 
 
 @nox.session

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
@@ -230,6 +230,29 @@ def test_numba_that_does_not_work_is_counted_once(monkeypatch: pytest.MonkeyPatc
         starting.ensure_started()
     starting.wait()
     assert [type(error) for error in failures] == [ModuleNotFoundError]
+    assert IN_USE.loops is None
+
+
+def test_a_process_that_ends_waits_for_one_loop_and_tells_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+    begun = threading.Event()
+
+    def load(ended: Callable[[], bool]) -> Loops:
+        begun.set()
+        asked.wait(10.0)
+        if ended():
+            raise loading.Ended
+        return loading.UNCOMPILED
+
+    monkeypatch.setattr(loading, "available", lambda: True)
+    monkeypatch.setattr(loading, "load", load)
+    its = loading.Loading(lambda error: pytest.fail(str(error)))
+    its.ensure_started()
+    assert begun.wait(10.0)
+    ending = threading.Thread(target=its.end)
+    ending.start()
+    asked.set()
+    ending.join()
     assert IN_USE.loops is None
 
 

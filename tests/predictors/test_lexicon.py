@@ -63,6 +63,9 @@ def test_sums_are_those_of_the_table_whichever_way_they_are_taken(given: list[by
     expected = np.zeros((bag.rows, outputs))
     np.add.at(expected, row, weights[:, None] * table[bag.bucket])
     assert np.allclose(project(bag, weights, table), expected, atol=1e-4)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lexicon, "sparse", None)
+        assert np.allclose(project(bag, weights, table), expected, atol=1e-4)
 
 
 @given(texts)

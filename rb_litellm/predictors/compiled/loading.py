@@ -9,6 +9,7 @@ nothing can be written, it compiles nothing, and NumPy goes on.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -45,10 +46,15 @@ def available() -> bool:
     return os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0") and find_spec("numba") is not None
 
 
-def load() -> Loops:
-    """The loops, compiled. Takes seconds the first time.
+class Ended(Exception):
+    """The process ends before all loops are there."""
+
+
+def load(ended: Callable[[], bool] = lambda: False) -> Loops:
+    """The loops, compiled. Takes seconds the first time; `ended` is asked before each loop whether to stop.
 
     Raises:
+        Ended: `ended` says so.
         ImportError: numba is missing, switched off, or does not fit what is installed beside it.
         RuntimeError: there is no folder to keep what is compiled, or what was kept is not these loops.
     """
@@ -61,6 +67,8 @@ def load() -> Loops:
         return types.Array(of, dimensions, "C", readonly=readonly)
 
     def compiled(loop: Any, *arguments: Any, result: Any = types.void) -> Any:
+        if ended():
+            raise Ended
         # No `nogil`, see `in_use`; no `parallel`, which starts threads.
         return numba.njit(result(*arguments), cache=True)(loop)
 
@@ -74,18 +82,7 @@ def load() -> Loops:
         compiled(text_loops.read_texts, text, numbers, floats, table, rows, table, floats),
         compiled(text_loops.count_pieces, text, numbers, unsigned, numbers, rows, result=types.int64),
         compiled(forest_loops.evaluate_trees, table, unsigned, grid, table, table, table),
-        compiled(
-            figure_loops.describe,
-            rows,
-            matrix,
-            matrix,
-            numbers,
-            floats,
-            floats,
-            table,
-            table,
-            table,
-        ),
+        compiled(figure_loops.describe, rows, matrix, matrix, numbers, floats, floats, *[table] * 3),
         compiled(
             figure_loops.tell,
             table,
@@ -177,13 +174,6 @@ def _zeros(*shapes: tuple[int, ...]) -> list[Any]:
     return [np.zeros(shape, dtype=np.float32) for shape in shapes]
 
 
-def _load_and_use(failed: Callable[[Exception], None]) -> None:
-    try:
-        IN_USE.use(load(), failed)
-    except Exception as error:  # noqa: BLE001  NumPy goes on
-        failed(error)
-
-
 class Loading:
     """Loads the loops of a process, once."""
 
@@ -191,16 +181,31 @@ class Loading:
         """`failed` is told of what keeps loops from being used, at most twice."""
         self._failed = failed
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
 
     def ensure_started(self) -> None:
         """Load in a thread of its own, where numba is installed. Cheap."""
         if self._thread is None and available():
-            self._thread = threading.Thread(
-                target=_load_and_use, args=(self._failed,), name="routebalance-compiled", daemon=True
-            )
+            self._thread = threading.Thread(target=self._load, name="routebalance-compiled", daemon=True)
             self._thread.start()
+            # Python stops such threads wherever they are when it ends. One that compiles keeps LLVM's lock,
+            # and the process would wait for that lock for good.
+            atexit.register(self.end)
 
     def wait(self) -> None:
         """Until that has ended."""
         if self._thread is not None:
             self._thread.join()
+
+    def end(self) -> None:
+        """Load no further loop, and wait for the present one."""
+        self._ended.set()
+        self.wait()
+
+    def _load(self) -> None:
+        try:
+            IN_USE.use(load(self._ended.is_set), self._failed)
+        except Ended:
+            return
+        except Exception as error:  # noqa: BLE001  NumPy goes on
+            self._failed(error)

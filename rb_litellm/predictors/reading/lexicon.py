@@ -16,10 +16,14 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from rb_litellm.core.types import IntArray
 from rb_litellm.predictors.reading.hashing import CHUNK, Hashes, hash_runs, mixed
+
+try:
+    from scipy import sparse
+except ImportError:  # An image that only serves does without it: many prompts at once take a little longer.
+    sparse = None
 
 BITS = 14
 BUCKETS = 1 << BITS
@@ -109,7 +113,7 @@ def weigh(bag: Bags, idf: Floats) -> tuple[Floats, Floats]:
 def project(bag: Bags, weights: Floats, table: Floats) -> Floats:
     """Sums over each prompt's entries of weight times row of `table` (WIDTH, K): (R, K)."""
     result: Floats
-    if bag.rows < _FEW:
+    if bag.rows < _FEW or sparse is None:
         parts = [slice(*bag.begins[row : row + 2]) for row in range(bag.rows)]
         sums = [weights[part] @ table.take(bag.bucket[part], axis=0) for part in parts]
         result = np.array(sums, dtype=np.float32).reshape(bag.rows, table.shape[1])
