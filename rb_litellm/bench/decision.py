@@ -15,9 +15,10 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -83,14 +84,14 @@ async def _run(
     arguments = {"predictor": {"path": str(predictor)}}
     for size in sizes:
         routers = {
-            name: _router(litellm, name, size, arguments if name == "routebalance" else {})
+            name: make_router(litellm, name, size, arguments if name == "routebalance" else {})
             for name in STRATEGIES
         }
         measures: dict[tuple[str, str, int], Callable[[dict[str, Any]], Awaitable[float]]] = {
             (name, "pick", 1): _pick(router) for name, router in routers.items()
         }
         ours = routers["routebalance"]
-        requests = _requests(random)
+        requests = random_requests(random)
         for name, settings in (("routebalance", arguments), (ALL_ON, {**arguments, **EVERYTHING})):
             for batch in BATCHES:
                 measures[name, "decision", batch] = _untold(_decision(ours, settings, batch))
@@ -228,7 +229,14 @@ def _close(request: dict[str, Any]) -> None:
     worker().accounting.closed(request["litellm_call_id"], "bench", error="Superseded")
 
 
-def _router(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -> Any:
+def make_router(
+    litellm: Any,
+    strategy: str,
+    size: int,
+    arguments: dict[str, Any],
+    efforts: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """A Router with so many deployments of four groups; those of the last have these levels of effort."""
     deployments = [
         {
             "model_name": GROUPS[i % len(GROUPS)],
@@ -241,7 +249,10 @@ def _router(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -
                 "rpm": 1_000_000,
                 "tpm": 1_000_000_000,
             },
-            "model_info": {"id": f"{strategy}-{size}-{i}"},
+            "model_info": {
+                "id": f"{strategy}-{size}-{i}{'-levels' * bool(efforts)}",
+                "routebalance": {"efforts": dict(efforts) if i % len(GROUPS) == len(GROUPS) - 1 else {}},
+            },
         }
         for i in range(size)
     ]
@@ -258,7 +269,7 @@ def _router(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -
     )
 
 
-def _requests(random: Random) -> Iterator[dict[str, Any]]:
+def random_requests(random: Random) -> Iterator[dict[str, Any]]:
     """Chat requests of about 200 tokens, no two alike."""
     words = (
         "the",

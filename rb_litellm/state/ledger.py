@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rb_litellm.core.servers.streams import Progress, Stream
-from rb_litellm.core.types import FloatArray, InstanceState, Outcome, Prediction
+from rb_litellm.core.types import FloatArray, InstanceState, Level, Outcome, Prediction
 from rb_litellm.state.calls import CallLog
 from rb_litellm.state.columns import Columns, at_least
 from rb_litellm.state.departures import Arrival, Departures
@@ -73,6 +73,7 @@ class _Attempt:
     arrival: Arrival
     seen_tokens: float
     saved_tokens: float
+    level: Level | None
     first_token_s: float | None = None
     first_token_learned: bool = False
     chunks_at_lease: int = 0
@@ -121,6 +122,7 @@ class Ledger:
         streams: bool = False,
         seen_tokens: float = 0.0,
         saved_tokens: float = 0.0,
+        level: Level | None = None,
     ) -> None:
         """Open an attempt, which counts from now on.
 
@@ -149,6 +151,7 @@ class Ledger:
                 slot=len(self._by_slot),
                 seen_tokens=seen_tokens,
                 saved_tokens=saved_tokens,
+                level=level,
                 arrival=self._departures.arrived(self._index.server(row), now),
             )
             self._open[key] = attempt
@@ -164,6 +167,12 @@ class Ledger:
                 streams=streams,
             )
             self.changes += 1
+
+    def level(self, key: AttemptKey) -> Level | None:
+        """The level of effort that an open attempt was sent at; None where it has none, or is not open."""
+        with self._lock:
+            attempt = self._open.get(key)
+            return None if attempt is None else attempt.level
 
     def first_token(self, key: AttemptKey, now: float, progress: Progress | None = None) -> Outcome | None:
         """Record that the attempt's first token has come. Only the first call for an attempt counts.
@@ -198,6 +207,7 @@ class Ledger:
                 ahead=self._departures.ahead(attempt.arrival, attempt.sent_s),
                 seen_tokens=attempt.seen_tokens,
                 saved_tokens=attempt.saved_tokens,
+                level=attempt.level,
             )
 
     def close(
@@ -435,6 +445,7 @@ class Ledger:
             ahead=self._departures.ahead(attempt.arrival, attempt.sent_s),
             seen_tokens=attempt.seen_tokens,
             saved_tokens=attempt.saved_tokens,
+            level=attempt.level,
             call_id=attempt.key.call_id,
             attempt=attempt.key.attempt,
         )

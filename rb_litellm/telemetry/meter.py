@@ -203,6 +203,8 @@ class Meter:
         m = self._metrics
         model = m.model(record.model)
         m.decisions.labels(model, m.deployment(record.deployment), record.reason, record.fallback).inc()
+        if record.effort:
+            m.efforts.labels(model, record.effort).inc()
         m.decision_s.observe(record.duration_s)
         if record.prediction is not None:
             m.quality.labels(model).observe(record.prediction.quality)
