@@ -30,7 +30,15 @@ from rb_litellm.core.limits.capacity import Room, Usage
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.servers.affinity import AffinityRule, CachedPrefix
 from rb_litellm.core.servers.prefix_memory import PrefixMemory
-from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, ModelPredictions, Outcome, Prompt
+from rb_litellm.core.types import (
+    BoolArray,
+    FloatArray,
+    InstanceState,
+    Level,
+    ModelPredictions,
+    Outcome,
+    Prompt,
+)
 from rb_litellm.predictors.ability_learning import Gradable
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.reckoning import Reckoner
@@ -68,6 +76,8 @@ class Assignment:
     """The N deployments of the arrays in `decision.breakdown`."""
     gradable: Gradable | None = None
     """What a user's grade of the answer will be compared with; None where nothing learns from it."""
+    level: Level | None = None
+    """What the length of its level of effort is learned from; None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +150,7 @@ class Balancer:
                 row = int(candidate_set.rows[decision.index])
                 self.beliefs.sent(row, now, decision.explored)
         if fleet.credit is not None:
-            self._credit[candidate_set.rows] = fleet.credit
+            self._keep_credit(candidate_set, fleet.credit)
         if candidate_set.capacity is not None:
             for request, decision in zip(requests, decisions, strict=True):
                 if isinstance(decision, Decision):
@@ -152,10 +162,15 @@ class Balancer:
                     candidate_set.groups[decision.index],
                 )
                 self.memory.sent(batch_request.cached_prefix, request.prompt, row, group, now, request.thread)
-        return [
+        placed = [
             _assignment(decision, candidate_set.deployments, candidate_set.gradable(predicted, r, decision))
             for r, decision in enumerate(decisions)
         ]
+        if candidate_set.level_names is not None:
+            for r, assignment in enumerate(placed):
+                if isinstance(assignment, Assignment):
+                    assignment.level = candidate_set.level(predicted, r, assignment.decision)
+        return placed
 
     def preview(
         self, request: RoutingRequest, predictions: PredictionSource, now: float
@@ -214,6 +229,8 @@ class Balancer:
         predicted = predictions.predict([request.prompt for request in requests], candidate_set.models)
         quality = predicted.quality[:, candidate_set.model_of]
         output_tokens = predicted.output_tokens[:, candidate_set.model_of] * candidate_set.writes
+        if candidate_set.level_names is not None:
+            output_tokens = self._as_learned(output_tokens, candidate_set.level_names, requests)
         fleet = Fleet(
             coefficients=self.beliefs.learner.coefficients.take(candidate_set.pace_rows),
             state=state,
@@ -227,6 +244,7 @@ class Balancer:
             servers=candidate_set.servers,
             twins=candidate_set.twins,
             room=self._room(candidate_set, now),
+            levels=candidate_set.levels,
         )
         masks = self._without_short_windows(requests, masks, candidate_set)
         masks = self._without_outages(requests, masks, candidate_set, now)
@@ -300,6 +318,26 @@ class Balancer:
         if failing is None and share is None:
             return prices
         return replace(prices, written_share=share, failing=failing)
+
+    def _as_learned(
+        self, output_tokens: FloatArray, names: Sequence[str], requests: Sequence[RoutingRequest]
+    ) -> FloatArray:
+        """The lengths (R, N) with what answers of each level of effort have taught, within `max_tokens`."""
+        factors = self.beliefs.level_lengths.factors(names)
+        if factors is None:
+            return output_tokens
+        limits = [request.prompt.max_tokens for request in requests]
+        most = np.array([np.inf if limit is None else float(limit) for limit in limits])
+        learned: FloatArray = np.minimum(output_tokens * factors, np.maximum(most[:, None], output_tokens))
+        return learned
+
+    def _keep_credit(self, candidate_set: CandidateSet, credit: FloatArray) -> None:
+        rows = candidate_set.rows
+        if candidate_set.levels is None:
+            self._credit[rows] = credit
+        else:
+            # A deployment's levels have earned and paid apart, and have one credit.
+            np.add.at(self._credit, rows, credit - self._credit[rows])
 
     def _reach(self, rows: int) -> None:
         missing = rows - len(self._credit)

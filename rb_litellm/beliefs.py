@@ -19,6 +19,7 @@ from rb_litellm.core.latency.forecast import LatencyPrior
 from rb_litellm.core.latency.learned import LearnedTimes
 from rb_litellm.core.latency.learning import LatencyLearner
 from rb_litellm.core.latency.residuals import Residuals
+from rb_litellm.core.level_lengths import LevelLengths
 from rb_litellm.core.limits.availability import Availability, Failing
 from rb_litellm.core.limits.outages import Outages
 from rb_litellm.core.limits.quota import Quotas
@@ -66,6 +67,8 @@ class Beliefs:
         """Which deployments answer nobody."""
         self.windows = Windows()
         """What fits into each, as their servers state it."""
+        self.level_lengths = LevelLengths()
+        """How long the answers of each level of effort are."""
         self._failing_elsewhere: Mapping[str, Sequence[Seen]] = {}
         self._availability = Availability()
         self._quotas = Quotas()
@@ -262,6 +265,8 @@ class Beliefs:
         if row is None or self._is_of_another(outcome):
             return
         at_s = self._now if outcome.at_s is None else outcome.at_s
+        if outcome.level is not None and _has_length(outcome):
+            self.level_lengths.learn(outcome.level, float(outcome.output_tokens or 0))
         evidence = evidence_of(outcome)
         taught = TEACHES[evidence]
         pace = self._pace_rows[row]
@@ -378,6 +383,11 @@ def learned_name(deployment: str, identity: Identity) -> str:
     """What workers call a deployment with this identity when they share what they learned."""
     digest = blake2b(repr(identity).encode("utf-8", "replace"), digest_size=8).hexdigest()
     return f"{wire_name(deployment)}|{digest}"
+
+
+def _has_length(outcome: Outcome) -> bool:
+    """Whether its tokens are those of the whole answer, as the server counted them."""
+    return outcome.error is None and not outcome.cut and not outcome.estimated
 
 
 def _log_error(outcome: Outcome) -> float:

@@ -18,7 +18,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.residuals import FleetResiduals
 from rb_litellm.core.limits.capacity import Capacity
 from rb_litellm.core.limits.capacity import stated as capacity_of
-from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions
+from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Level, ModelPredictions
 from rb_litellm.predictors.ability_learning import Gradable
 from rb_litellm.predictors.registry import ModelInfo
 from rb_litellm.state.reckoning import Reckoner
@@ -59,6 +59,10 @@ class CandidateSet:
     """None where nobody states any,"""
     capacity: Capacity | None
     """or has any limits."""
+    levels: IntArray | None
+    """(N,) the deployment of each; None where no two are levels of effort of one deployment."""
+    level_names: tuple[str, ...] | None
+    """(N,) what each level's lengths are learned by, empty for deployments as such; None without levels."""
 
     def gradable(
         self, predicted: ModelPredictions, row: int, decision: Decision | Refusal
@@ -70,6 +74,14 @@ class CandidateSet:
         column = int(self.model_of[decision.index])
         kinds = tuple(predicted.kinds[row].tolist())
         return Gradable(self.models[column].name, kinds, float(before[row, column]))
+
+    def level(self, predicted: ModelPredictions, row: int, decision: Decision) -> Level | None:
+        """What the length of the chosen level of effort is learned from; None where it is of no level."""
+        name = self.level_names[decision.index] if self.level_names else ""
+        if not name:
+            return None
+        tokens = predicted.output_tokens.item(row, self.model_of[decision.index])
+        return Level(name, tokens, self.deployments[decision.index].effort)
 
 
 class CandidateSets:
@@ -116,14 +128,16 @@ class CandidateSets:
         servers = np.array([self._reckoner.server(d.id) for d in deployments], dtype=np.int64)
         everyone = np.ones(len(deployments), dtype=np.bool_)
         everyone.setflags(write=False)
+        state_rows = np.array([self._reckoner.row(d.id) for d in deployments], dtype=np.int64)
         price_known = ~(np.isnan(input_usd) | np.isnan(output_usd))
+        leveled = any(d.effort for d in deployments)
         return CandidateSet(
             deployments=deployments,
             rows=np.array(rows, dtype=np.int64),
             pace_rows=np.array(pace_rows, dtype=np.int64),
             servers=servers if np.unique(servers).size < servers.size else None,
             tier_rows=tier_rows,
-            state_rows=np.array([self._reckoner.row(d.id) for d in deployments], dtype=np.int64),
+            state_rows=state_rows,
             groups=tuple(d.group for d in deployments),
             models=tuple(columns),
             model_of=np.array(model_of, dtype=np.int64),
@@ -141,6 +155,10 @@ class CandidateSets:
             window_told=np.array([d.context_window is not None for d in deployments], dtype=np.bool_),
             shares=shares_of(deployments),
             capacity=capacity_of(deployments),
+            levels=state_rows if leveled else None,
+            level_names=tuple(model_info(d).name if d.effort else "" for d in deployments)
+            if leveled
+            else None,
         )
 
 
@@ -158,6 +176,7 @@ def model_info(deployment: Deployment) -> ModelInfo:
         context_window=deployment.context_window,
         base_model=deployment.base_model,
         like=deployment.like,
+        effort=deployment.effort,
     )
 
 

@@ -15,9 +15,10 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -248,8 +249,14 @@ def _close(request: dict[str, Any]) -> None:
     worker().accounting.closed(request["litellm_call_id"], "bench", error="Superseded")
 
 
-def router_of(litellm: Any, strategy: str, size: int, arguments: dict[str, Any]) -> Any:
-    """A Router over `size` deployments of GROUPS, asked for as `auto`."""
+def router_of(
+    litellm: Any,
+    strategy: str,
+    size: int,
+    arguments: dict[str, Any],
+    efforts: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """A Router over `size` deployments of GROUPS, asked for as `auto`; the last group has these efforts."""
     deployments = [
         {
             "model_name": GROUPS[i % len(GROUPS)],
@@ -262,7 +269,10 @@ def router_of(litellm: Any, strategy: str, size: int, arguments: dict[str, Any])
                 "rpm": 1_000_000,
                 "tpm": 1_000_000_000,
             },
-            "model_info": {"id": f"{strategy}-{size}-{i}"},
+            "model_info": {
+                "id": f"{strategy}-{size}-{i}{'-levels' * bool(efforts)}",
+                "routebalance": {"efforts": dict(efforts) if i % len(GROUPS) == len(GROUPS) - 1 else {}},
+            },
         }
         for i in range(size)
     ]

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, ValidationError
 
 from rb_litellm.config.errors import SettingsError, explain
 from rb_litellm.config.values import Settings
+
+EffortName = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+"""Levels of `reasoning_effort`, as LiteLLM takes them."""
+
+
+class EffortSettings(Settings):
+    """What one level of reasoning effort is worth and takes, before it was measured."""
+
+    quality: float = Field(ge=0.0, le=1.0, description="Mean answer quality at this level.")
+    output_tokens: float = Field(gt=0.0, description="Mean length of its answers, thoughts included.")
 
 
 class DeploymentSettings(Settings):
@@ -32,6 +44,9 @@ class DeploymentSettings(Settings):
     hosted: bool | None = Field(default=None, description="true: an API without a visible queue.")
     scrape_url: str | None = Field(
         default=None, description="Where its /metrics are, if not beside api_base."
+    )
+    efforts: dict[EffortName, EffortSettings] = Field(
+        default_factory=dict, description="Levels of `reasoning_effort` that are candidates of their own."
     )
 
 

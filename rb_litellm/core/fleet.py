@@ -61,6 +61,10 @@ class Deployment:
     """Tokens, input and output, that it may get in a minute."""
     max_parallel: float | None = None
     """Requests that one worker may have open there; more are refused before they are sent."""
+    effort: str = ""
+    """The level of reasoning effort that it is a candidate for; empty for what a deployment does unasked."""
+    levels: tuple[Deployment, ...] = ()
+    """The same deployment at each level of effort that its operator states; they have the same id."""
 
     @property
     def priced(self) -> bool:

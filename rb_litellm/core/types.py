@@ -129,6 +129,17 @@ class Prediction(NamedTuple):
     cost_usd: float
 
 
+class Level(NamedTuple):
+    """The level of reasoning effort that a request was sent at, with what its length is learned from."""
+
+    name: str
+    """Model and level: `MODEL@LEVEL`."""
+    output_tokens: float
+    """As predicted, before what was learned of the level's lengths."""
+    effort: str = ""
+    """The level alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Predicted and measured figures of one attempt, made when the attempt is closed."""
@@ -187,6 +198,8 @@ class Outcome:
     """Seconds from the pick until the server was asked, the proxy's own; None where not known."""
     answer_id: str = ""
     """The answer's own id, by which LiteLLM's log lists it; empty where it has none."""
+    level: Level | None = None
+    """None where no level of effort was chosen for it."""
 
 
 @dataclass(frozen=True, slots=True)

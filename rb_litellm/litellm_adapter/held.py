@@ -67,7 +67,8 @@ class Hold:
             again = _after(pending, waited_s)
             entries = await self._without_cooldowns(pending.entries)
             if len(entries) < len(pending.entries):
-                candidates = tuple(self._runtime.catalog.facts(entries))
+                left = {str(entry["model_info"]["id"]) for entry in entries}
+                candidates = tuple(c for c in pending.candidates if c.id in left)
                 again = replace(again, entries=entries, candidates=candidates)
             # Not to be taken for the time of the decision.
             pending.arrival.at = time.perf_counter()

@@ -27,7 +27,8 @@ from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.agents import Agents
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.budget import allowance_of, clamp
+from rb_litellm.litellm_adapter.request.budget import allowance_of
+from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.holding import HoldEnded
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
@@ -70,6 +71,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._shows_others = settings.affinity is not None and settings.affinity.across == "all"
         self._agents = None if settings.agents is None else Agents(settings.agents, worker.runtime)
         self._exploration = settings.exploration.rule()
+        self._levels = OfferedLevels()
         self._predictions = predictions
         self._worker = worker
         self._runtime = worker.runtime
@@ -221,7 +223,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             now = self._runtime.clock()
             placed, deployments = self._runtime.balancer.preview(request, predictions, now)
         if isinstance(placed, Assignment):
-            self._hold_budget(pending, placed)
+            pending.hold_budget(placed)
         await asyncio.sleep(0)
         return {
             **explanation(
@@ -248,6 +250,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         tried = self._accounting.tried(arrival.known_id)
         entries = untried(healthy, tried)
         prompt = self._owned(read_uncounted(messages, input, request_kwargs), caller_of(request_kwargs))
+        candidates = tuple(self._runtime.catalog.facts(entries))
+        if self._runtime.catalog.any_levels:
+            entries, candidates = self._levels.of(entries, candidates, request_kwargs, prompt.max_tokens)
         plan = self.planner.plan(given_to(request_kwargs))
         arrival.budget_usd = plan.max_cost_usd
         arrival.weights_from = plan.sources.get("weights", "settings")
@@ -262,7 +267,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         )  # fmt: skip
         return PendingRequest(
             prompt=prompt,
-            candidates=tuple(self._runtime.catalog.facts(entries)),
+            candidates=candidates,
             objective=landed(objective, used.shifted),
             steered=steered,
             used=used,
@@ -344,7 +349,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     ) -> Entry | Refusal:
         if isinstance(placed, Refusal):
             return placed
-        self._hold_budget(pending, placed)
+        pending.hold_budget(placed)
         chosen = pending.entries[pending.candidates.index(placed.deployment)]
         attempt = self._accounting.open_attempt(pending.arrival, placed, predictor, now)
         if self._agents is not None:
@@ -357,16 +362,6 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if pending.steered is not None:
             self._runtime.targets.decided(pending.steered, pending.arrival.known_id, attempt, placed.decision)
         return chosen
-
-    @staticmethod
-    def _hold_budget(pending: PendingRequest, placed: Assignment) -> None:
-        affordable, allowance = placed.decision.affordable_tokens, pending.allowance
-        if affordable is None or allowance is None or pending.request_kwargs is None:
-            return
-        if placed.deployment.generates:
-            pending.arrival.max_tokens = clamp(
-                pending.request_kwargs, affordable, pending.responses, allowance.answers
-            )
 
 
 def check_settings(args: Mapping[str, Any] | None, where: str) -> list[str]:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rb_litellm.predictors.names import provider_name
+
 DEFAULT_OUTPUT_TOKENS = 250.0
 DEFAULT_BILLIONS = 14.0
 RELATIVE_WEIGHT = 6.0
@@ -39,11 +41,20 @@ class ModelInfo:
     """Which model a deployment with a name of its own serves (LiteLLM's `base_model`)."""
     like: str | None = None
     """The model that the operator has it taken for."""
+    effort: str = ""
+    """The level of reasoning effort that it is asked for; each is a model of its own, so learned apart."""
 
     @property
     def name(self) -> str:
-        """What the model is called: LiteLLM's name, or else its group's."""
-        return self.model or self.key
+        """What it is called: LiteLLM's name, or else its group's; `NAME@LEVEL` at a level of effort."""
+        name = self.model or self.key
+        return f"{name}@{self.effort}" if self.effort else name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which a predictor may know it, the provider's name for it last."""
+        own = self.key, self.model, provider_name(self.model)
+        return tuple(f"{name}@{self.effort}" for name in own if name) if self.effort else own
 
 
 @dataclass(frozen=True, slots=True)

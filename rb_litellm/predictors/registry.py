@@ -20,7 +20,7 @@ import numpy as np
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, ModelPredictions, Prompt
 from rb_litellm.predictors.ability_learning import AbilityLearning, corrected
 from rb_litellm.predictors.default.predictor import DefaultPredictor
-from rb_litellm.predictors.names import AmbiguousName, provider_name, trained_name
+from rb_litellm.predictors.names import AmbiguousName, trained_name
 from rb_litellm.predictors.priors import ModelInfo, prior_output_tokens, prior_quality
 from rb_litellm.predictors.trained.model import LEVELS, Predictor, mean_below
 
@@ -267,9 +267,8 @@ class PredictionSource:
         }
 
     def _find(self, names: Mapping[str, int], info: ModelInfo) -> int:
-        own = (info.key, info.model, provider_name(info.model))
         try:
-            found = trained_name(own, names, self._mapping)
+            found = trained_name(info.names, names, self._mapping)
         except AmbiguousName as error:
             # Settings are checked before; models that come later are told of, and have priors.
             if self._on_error is not None:

@@ -15,7 +15,7 @@ from itertools import count
 from random import Random
 from time import perf_counter
 
-from rb_litellm.sim.policies.policy import HELD, REFUSED, Policy, Releases, TellsFailures
+from rb_litellm.sim.policies.policy import HELD, REFUSED, Levels, Policy, Releases, TellsFailures
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.servers.instance import Instance, Job
 from rb_litellm.sim.workload import Request
@@ -127,6 +127,7 @@ class Simulation:
         self._follow = follow
         self._policy = policy
         self._holder = policy if isinstance(policy, Releases) else None
+        self._levels = policy if isinstance(policy, Levels) else None
         self._held: dict[int, Served] = {}
         self.deciding_wall_s = 0.0
         """Real time that the policy's decisions took."""
@@ -241,7 +242,8 @@ class Simulation:
         instance = self.instances[index]
         served.met_in_flight, served.step_left_s, served.step_s = len(instance), 0.0, 0.0
         request = served.request
-        tokens = int(request.output_tokens[self.tier_of[index]])
+        column = self.tier_of[index] if self._levels is None else self._levels.column(request, index)
+        tokens = int(request.output_tokens[column])
         limit = request.prompt.max_tokens
         tokens = min(tokens, limit) if limit else tokens
         tokens = max(tokens // 2, 1) if served.broken else tokens

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rb_litellm.core.servers.streams import Progress, Stream
-from rb_litellm.core.types import Ahead, FloatArray, InstanceState, Outcome, Prediction
+from rb_litellm.core.types import Ahead, FloatArray, InstanceState, Level, Outcome, Prediction
 from rb_litellm.state.calls import CallLog
 from rb_litellm.state.columns import Columns, at_least
 from rb_litellm.state.departures import Arrival, Departures
@@ -73,6 +73,7 @@ class _Attempt:
     arrival: Arrival
     seen_tokens: float
     saved_tokens: float
+    level: Level | None
     first_token_s: float | None = None
     first_token_learned: bool = False
     sending_s: float | None = None
@@ -123,6 +124,7 @@ class Ledger:
         streams: bool = False,
         seen_tokens: float = 0.0,
         saved_tokens: float = 0.0,
+        level: Level | None = None,
     ) -> None:
         """Open an attempt, which counts from now on.
 
@@ -151,6 +153,7 @@ class Ledger:
                 slot=len(self._by_slot),
                 seen_tokens=seen_tokens,
                 saved_tokens=saved_tokens,
+                level=level,
                 arrival=self._departures.arrived(self._index.server(row), now),
             )
             self._open[key] = attempt
@@ -179,6 +182,12 @@ class Ledger:
             attempt.sending_s = max(now - attempt.sent_s, 0.0)
             attempt.sent_s += attempt.sending_s
             return attempt.sending_s
+
+    def level(self, key: AttemptKey) -> Level | None:
+        """The level of effort that an open attempt was sent at; None where it has none, or is not open."""
+        with self._lock:
+            attempt = self._open.get(key)
+            return None if attempt is None else attempt.level
 
     def first_token(self, key: AttemptKey, now: float, progress: Progress | None = None) -> Outcome | None:
         """Record that the attempt's first token has come. Only the first call for an attempt counts.
@@ -213,6 +222,7 @@ class Ledger:
                 ahead=self._ahead(attempt),
                 seen_tokens=attempt.seen_tokens,
                 saved_tokens=attempt.saved_tokens,
+                level=attempt.level,
             )
 
     def close(
@@ -451,6 +461,7 @@ class Ledger:
             seen_tokens=attempt.seen_tokens,
             saved_tokens=attempt.saved_tokens,
             sending_s=attempt.sending_s,
+            level=attempt.level,
             call_id=attempt.key.call_id,
             attempt=attempt.key.attempt,
         )

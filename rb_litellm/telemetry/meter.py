@@ -221,6 +221,8 @@ class Meter:
         m = self._metrics
         model = m.model(record.model)
         m.decisions.labels(model, m.deployment(record.deployment), record.reason, record.fallback).inc()
+        if record.effort:
+            m.efforts.labels(model, record.effort).inc()
         m.decision_s.observe(record.duration_s)
         m.proxy_s.labels("choosing").observe(record.duration_s)
         # Before a retry pass the attempts that failed, too, which are not the proxy's time.

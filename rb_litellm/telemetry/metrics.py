@@ -81,6 +81,11 @@ class Metrics:
             "a retry, or a fallback to another model name",
             (*by_deployment, "reason", "fallback"),
         )
+        self.efforts = counter(
+            "effort_decisions",
+            "Decisions for a level of reasoning effort, by level",
+            ("model", "effort"),
+        )
         self.decision_s = histogram(
             "decision_seconds", "From a request's arrival at the strategy to its choice", _DECISION_S
         )

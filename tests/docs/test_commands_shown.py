@@ -64,7 +64,7 @@ def test_a_command_of_ours_exists_with_these_options(command: Command) -> None:
         lacking = [p.name for p in found.params if p.required and values.get(p.name or "") is None]
         assert lacking == []
     if found.name == "experiment" and isinstance(values["name"], str):
-        assert values["name"] in {*NAMES, "incidents", "failures", "agents", "mooncake"}
+        assert values["name"] in {*NAMES, "incidents", "failures", "agents", "efforts", "mooncake"}
 
 
 @pytest.mark.parametrize("command", shown("rb-litellm", "litellm"), ids=str)

@@ -20,6 +20,35 @@ def bench() -> None:
     """Measure what RouteBalance costs and how it behaves, with seeds and machine."""
 
 
+@bench.command("all-on", short_help="Compare a decision with everything on and off.")
+@click.option(
+    "--deployments",
+    "sizes",
+    type=int,
+    multiple=True,
+    default=(13, 128),
+    show_default=True,
+    help="Pick among so many deployments. May be given several times.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 10_000),
+    default=30,
+    show_default=True,
+    help="Let everything off and on take turns so often.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
+@json_option
+@quiet_option
+def all_on(sizes: tuple[int, ...], rounds: int, seed: int, as_json: bool, quiet: bool) -> None:
+    """Compare the CPU time of a decision with everything on to that with everything off."""
+    from rb_litellm.bench.all_on import run
+
+    told = progress(quiet)
+    result = run(sizes, rounds, seed, lambda size: told(f"{size} deployments measured"))
+    show({**result, "machine": machine()}, as_json)
+
+
 @bench.command(short_help="Compare latency forecasts with what is measured.")
 @click.option(
     "--rate",

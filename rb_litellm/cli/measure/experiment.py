@@ -78,8 +78,8 @@ def experiment(
     """Carry out an experiment.
 
     NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
-    norms, reference, hold, incidents, failures, agents or mooncake. `agents` takes a turn of 50 to 150 calls
-    for each 100 `--requests`.
+    norms, reference, hold, incidents, failures, agents, efforts or mooncake. `agents` takes a turn of 50 to
+    150 calls for each 100 `--requests`.
     """
     place = where(jobs, scheduler)
     if name == "incidents":
@@ -90,6 +90,9 @@ def experiment(
         return
     if name == "agents":
         _agents(max(requests // 100, 1), seeds, place, as_json, as_markdown, quiet)
+        return
+    if name == "efforts":
+        _efforts(requests, seeds, place, as_json, as_markdown, quiet)
         return
     if name == "mooncake":
         _mooncake(trace, requests, place, as_json, as_markdown, quiet)
@@ -191,6 +194,18 @@ def _agents(turns: int, seeds: int, place: Where, as_json: bool, as_markdown: bo
     blocks = agents.blocks(found)
     claims = [claim for block in blocks for claim in block.as_json()["claims"]]
     document = {"turns": turns, "seeds": seeds, "policies": agents.as_json(found), "claims": claims}
+    _print(document, blocks, as_json, as_markdown)
+
+
+def _efforts(requests: int, seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool) -> None:
+    """Its world is made up, so that it needs no data."""
+    from rb_litellm.sim.experiments.loads import efforts
+
+    with _advancing("efforts", quiet) as progress:
+        found = efforts.carry_out(requests, range(seeds), place, progress)
+    blocks = efforts.blocks(found)
+    claims = [claim for block in blocks for claim in block.as_json()["claims"]]
+    document = {"requests": requests, "seeds": seeds, "policies": efforts.as_json(found), "claims": claims}
     _print(document, blocks, as_json, as_markdown)
 
 

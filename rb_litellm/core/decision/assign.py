@@ -72,6 +72,8 @@ class Fleet:
     """What has been taken of limited capacity, changed in place; None where nobody has limits."""
     credit: FloatArray | None = None
     """What each is owed of its share, changed in place; needed where a request has shares."""
+    levels: IntArray | None = None
+    """(N,) the deployment of each; None where no two are levels of effort of one deployment."""
 
 
 def assign(
@@ -180,9 +182,10 @@ def _place(
         together = np.flatnonzero(fleet.servers == fleet.servers[chosen]).tolist()
     for row in together:
         forecaster.join(row, decision.prefill_tokens, decision.prediction.output_tokens)
-    fleet.last_chosen_s[chosen] = now
+    its = chosen if fleet.levels is None else fleet.levels == fleet.levels[chosen]
+    fleet.last_chosen_s[its] = now
     if fleet.room is not None:
-        fleet.room.take(chosen, request.input_tokens + decision.prediction.output_tokens)
+        fleet.room.take(its, request.input_tokens + decision.prediction.output_tokens)
     return decision
 
 

@@ -71,11 +71,11 @@ class Room:
         within &= self.tokens + tokens <= NEARLY * capacity.tokens
         return within if np.count_nonzero(within) else free
 
-    def take(self, row: int, tokens: float) -> None:
-        """A request of so many tokens goes to this candidate."""
-        self.requests[row] += 1.0
-        self.tokens[row] += tokens
-        self.open_here[row] += 1.0
+    def take(self, its: int | BoolArray, tokens: float) -> None:
+        """A request of so many tokens goes to this candidate, or this deployment's levels (N,)."""
+        self.requests[its] += 1.0
+        self.tokens[its] += tokens
+        self.open_here[its] += 1.0
 
     def used(self, tokens: FloatArray) -> FloatArray:
         """(N,) what part of its tightest limit each would have used with a request of `tokens` (N,) more."""

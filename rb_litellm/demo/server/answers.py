@@ -23,6 +23,8 @@ _WORDS = _TEXT.split()
 MAX_MODEL_LEN = 8192
 """Prompt and answer together, in tokens."""
 _CHARS_PER_TOKEN = 4.0
+_THINKING = {"minimal": 0.8, "low": 1.0, "medium": 3.0, "high": 8.0}
+"""Length of an answer with its thoughts at each reasoning effort, in answers without."""
 
 
 class AnswerLengths:
@@ -52,6 +54,13 @@ class AnswerLengths:
         known = None if self._truth is None else self._truth.of(prompt)
         longer = 1.0 if known is None else known.longer
         return max(round(longer * math.exp(self._mu + _SIGMA * NormalDist().inv_cdf(uniform))), 1)
+
+
+def thinking(body: Mapping[str, Any]) -> float:
+    """How many times longer the answer is for the reasoning effort that a request asks for."""
+    reasoning = body.get("reasoning")
+    asked = reasoning.get("effort") if isinstance(reasoning, Mapping) else body.get("reasoning_effort")
+    return _THINKING.get(asked, 1.0) if isinstance(asked, str) else 1.0
 
 
 def read_table(path: Path) -> dict[str, dict[str, int]]:

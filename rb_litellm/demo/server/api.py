@@ -13,7 +13,14 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
-from rb_litellm.demo.server.answers import MAX_MODEL_LEN, AnswerLengths, block_names, count_tokens, text_of
+from rb_litellm.demo.server.answers import (
+    MAX_MODEL_LEN,
+    AnswerLengths,
+    block_names,
+    count_tokens,
+    text_of,
+    thinking,
+)
 from rb_litellm.demo.server.faults import HEADER, NO_FAULTS, Faults, asked_for
 from rb_litellm.demo.server.live import LiveInstance
 from rb_litellm.demo.server.shapes import Answer, ResponsesAnswer
@@ -200,6 +207,7 @@ class MockServer:
         asked = next((body[name] for name in _LIMITS if body.get(name)), None)
         limit = min(int(asked) if asked else MAX_MODEL_LEN, MAX_MODEL_LEN - input_tokens)
         whole = limit if body.get("ignore_eos") else self.lengths.output_tokens(prompt, self.model)
+        whole = round(whole * thinking(body))
         answer = (ResponsesAnswer if kind == "response" else Answer)(
             kind=kind,
             model=self.model,

@@ -152,6 +152,13 @@ class Accounting:
 
         runtime.guarded(note)
 
+    def effort(self, call_id: str | None, deployment: str) -> str:
+        """The level of effort that the call's attempt on this deployment was chosen for; empty for none."""
+        if call_id is None:
+            return ""
+        with self._runtime.lock:
+            return self._attempts.effort(call_id, deployment)
+
     def first_token(self, call_id: str | None, progress: Progress | None = None) -> None:
         """The first chunk of a stream has come; `progress` says how many, from now on."""
         if call_id is not None:

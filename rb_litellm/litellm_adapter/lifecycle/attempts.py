@@ -102,6 +102,7 @@ class Attempts:
             streams=streams,
             seen_tokens=assignment.decision.seen_tokens,
             saved_tokens=assignment.decision.saved_tokens,
+            level=assignment.level,
         )
         return key
 
@@ -140,11 +141,20 @@ class Attempts:
             return
         held, predicted = self._open[key], outcome.predicted
         early = predicted is not None and outcome.open_s < _IMPLAUSIBLE * predicted.ttft_s
-        if early or not held.timed:
-            # Perhaps from a cache: what it is worth is known when the answer is over.
+        if early or not held.timed or outcome.level is not None:
+            # Perhaps from a cache, or after thoughts that were not shown: what it is worth is known when the
+            # answer is over.
             held.first_token_learned = False
         else:
             self._begun(outcome)
+
+    def effort(self, call_id: str, deployment: str) -> str:
+        """The level of effort that the call's open attempt on this deployment was sent at; empty for none."""
+        key = self._ledger.latest_open(call_id, deployment)
+        level = None if key is None else self._ledger.level(key)
+        return (
+            "" if key is None or level is None or self._open[key].deployment != deployment else level.effort
+        )
 
     def close(
         self,

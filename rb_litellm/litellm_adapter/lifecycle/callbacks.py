@@ -33,6 +33,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
     reasoning_tokens,
     written_tokens,
 )
+from rb_litellm.litellm_adapter.request.efforts import asking
 from rb_litellm.litellm_adapter.request.rights.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.request.rights.planner import planner_for
 from rb_litellm.litellm_adapter.request.routing_decision import add_measured
@@ -90,6 +91,13 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             self._accounting.asked(_call_id(kwargs), _deployment(kwargs))
         except Exception:  # noqa: BLE001  bookkeeping must not reach the client
             _log.exception("RouteBalance: log_pre_api_call failed; the request is not affected")
+
+    @_silent
+    async def async_pre_call_deployment_hook(self, kwargs: Any, call_type: Any) -> Any:
+        """What is sent to the deployment now: with the level of effort that was chosen, if one was."""
+        deployment = _id(kwargs.get("model_info")) if self._runtime.catalog.any_levels else None
+        effort = "" if deployment is None else self._accounting.effort(_call_id(kwargs), deployment)
+        return asking(kwargs, effort, getattr(call_type, "value", "") == "aresponses") if effort else None
 
     @_silent
     async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> None:

@@ -26,7 +26,7 @@ _CHOICES = ("n", "best_of")
 _MOST_CHOICES = 10**9
 _INPUTS = ("system", "instructions", "prediction", "extra_body")
 """Fields beside messages, input and tools whose content is sent on."""
-_EFFORTS = {"minimal": 128, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
+THOUGHTS = {"minimal": 128, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
 """Thinking tokens that LiteLLM asks of a model for a `reasoning_effort`; `max_tokens` must be above them."""
 
 
@@ -95,7 +95,7 @@ def _least_output(request_kwargs: Mapping[str, Any], responses: bool) -> int:
         least = max(least, thinking["budget_tokens"] + 1)
     effort = request_kwargs.get("reasoning_effort")
     if isinstance(effort, str):
-        least = max(least, _EFFORTS.get(effort, 0) + 1)
+        least = max(least, THOUGHTS.get(effort, 0) + 1)
     return least
 
 

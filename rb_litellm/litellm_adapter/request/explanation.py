@@ -69,6 +69,8 @@ def explanation(
         "candidates": [_candidate(breakdown, deployments[row], row) for row in _told(breakdown)],
         "flips": [],
     }
+    if isinstance(placed, Assignment) and placed.deployment.effort:
+        told["effort"] = placed.deployment.effort
     if plan.max_cost_usd is not None:
         told["budget"] = {"max_cost_usd": plan.max_cost_usd, "max_tokens": max_tokens}
     if isinstance(placed, Refusal):
@@ -85,6 +87,7 @@ def explanation(
                 "deployment": deployments[f.row].id,
                 "name": deployments[f.row].name,
                 "model": deployments[f.row].group,
+                **({"effort": deployments[f.row].effort} if deployments[f.row].effort else {}),
                 "weights": f.weights,
             }
             for f in found
@@ -111,6 +114,7 @@ def _candidate(breakdown: ScoreBreakdown, deployment: Deployment, row: int) -> d
         "name": deployment.name,
         "model": deployment.group,
         "price": "known" if deployment.priced else "unknown",
+        **({"effort": deployment.effort} if deployment.effort else {}),
         "score": round(float(breakdown.scores[row]), 6) if allowed else None,
         **prediction_json(breakdown.prediction(row)),
         **({} if failures_s is None else {"failures_s": round(float(failures_s[row]), 4)}),

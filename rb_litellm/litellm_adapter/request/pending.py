@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rb_litellm.balancer import Assignment
 from rb_litellm.core.decision.scoring import Objective
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.budget import Allowance
+from rb_litellm.litellm_adapter.request.budget import Allowance, clamp
 from rb_litellm.litellm_adapter.request.rights.landing import Landing
 from rb_litellm.litellm_adapter.shared.exchange.target_share import Steered
 
@@ -58,3 +59,13 @@ class PendingRequest:
         if limits is None or allowance is None:
             return limits
         return Limits(limits.slo, allowance.budget(prompt.input_tokens), limits.admission)
+
+    def hold_budget(self, placed: Assignment) -> None:
+        """Lower the request's limit on its answer to what its budget pays for where it was placed."""
+        affordable = placed.decision.affordable_tokens
+        if affordable is None or self.allowance is None or self.request_kwargs is None:
+            return
+        if placed.deployment.generates:
+            self.arrival.max_tokens = clamp(
+                self.request_kwargs, affordable, self.responses, self.allowance.answers
+            )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from rb_litellm.config import DeploymentSettings, SettingsError, parse_deployment
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.hardware import latency_prior
+from rb_litellm.litellm_adapter.shared.effort_levels import levels_of
 from rb_litellm.state.addresses import server_at
 from rb_litellm.state.server_metrics import metrics_url
 
@@ -55,6 +57,8 @@ class Catalog:
         self._known: dict[str, tuple[object, object, Deployment, str | None]] = {}
         self._warned: set[str] = set()
         self._default_parallel: int | None = None
+        self.any_levels = False
+        """Whether a deployment was ever met that has levels of effort."""
 
     def default_parallel(self, most: object) -> None:
         """How many requests at once a Router lets a deployment have that states nothing itself."""
@@ -114,6 +118,7 @@ class Catalog:
         info, params = entry["model_info"], entry["litellm_params"]
         held = self._known.get(info["id"])
         facts = read_deployment(entry, self._warn_once, self._default_parallel)
+        self.any_levels = self.any_levels or bool(facts.levels)
         if len(self._known) >= MAX_DEPLOYMENTS and held is None:
             self._known.pop(next(iter(self._known)))
         self._known[info["id"]] = (
@@ -167,7 +172,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
             "other candidates",
         )
     server, engine = ("", "") if hosted else _engine(model, params)
-    return Deployment(
+    its = Deployment(
         id=str(info["id"]),
         server=server,
         engine=engine,
@@ -194,6 +199,9 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         tpm=_amount(_limit(entry, "tpm")),
         max_parallel=_slots(params, default_parallel),
     )
+    if not settings.efforts:
+        return its
+    return replace(its, levels=levels_of(its, settings.efforts, params, mapped, warn))
 
 
 def with_credential(params: Mapping[str, Any]) -> Mapping[str, Any]:

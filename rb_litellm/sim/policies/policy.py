@@ -84,6 +84,14 @@ def nobody(request: Request, now: float) -> Collection[int]:
     return ()
 
 
+@runtime_checkable
+class Levels(Protocol):
+    """A policy that chooses more of a request than its deployment."""
+
+    def column(self, request: Request, deployment: int) -> int:
+        """Which column of the request's truth is to be there, in place of that of the deployment's tier."""
+
+
 class Oblivious:
     """A base for policies that need no queue of their own and learn from nothing."""
 

@@ -120,6 +120,8 @@ class RouteBalance:
         self._targets = targets
         self._predictions = predictions
         self._arms = arms
+        self._efforts: dict[int, str] = {}
+        """The level of effort of each request that was placed, by its number."""
         self._workers = [_Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
 
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
@@ -162,8 +164,10 @@ class RouteBalance:
                 streams=True,
                 seen_tokens=decision.seen_tokens,
                 saved_tokens=decision.saved_tokens,
+                level=assignment.level,
             )
             its.predicted[request.number] = decision.prediction
+            self._efforts[request.number] = assignment.deployment.effort
         return [
             REFUSED if isinstance(assignment, Refusal) else self._number[assignment.deployment.id]
             for assignment in placed

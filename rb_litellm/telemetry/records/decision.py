@@ -38,12 +38,14 @@ Fallback = Literal["none", "retry", "fallback"]
 """A request's first attempt; a further one under the same model name; one under another name."""
 
 
-class _Failed(TypedDict, total=False):
+class _Seldom(TypedDict, total=False):
     failed: list[str]
     """Filters that it did not pass, if any."""
+    effort: str
+    """The level of reasoning effort that it is a candidate for, if it is for one."""
 
 
-class CandidateRecord(_Failed):
+class CandidateRecord(_Seldom):
     """One candidate as it was at the decision, in plain JSON values, rounded.
 
     It is made once for everything that reports it, so nobody writes to it.
@@ -110,6 +112,8 @@ class DecisionRecord:
     """Limits that no candidate met and that were therefore loosened."""
     budget_usd: float | None = None
     """What the request may cost at most."""
+    effort: str = ""
+    """The level of reasoning effort that it was sent at; empty where none was chosen."""
     max_tokens: int | None = None
     """`max_tokens` as lowered to what the budget pays for; None where it was not."""
     limits: Mapping[str, float] = field(default_factory=dict)
@@ -212,6 +216,9 @@ def _candidates(
                 "terms": dict(zip(names, points, strict=True)),
             }
         )
+    for row, candidate in zip(rows, records, strict=True):
+        if deployments[row].effort:
+            candidate["effort"] = deployments[row].effort
     if failing := breakdown.failing():
         for row, candidate in zip(rows, records, strict=True):
             if failed := [result.name for result in failing if not result.passed[row]]:
@@ -254,6 +261,8 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         document["minute"] = record.minute
     if record.held:
         document["held"] = record.held
+    if record.effort:
+        document["effort"] = record.effort
     if record.top:
         document["top"] = list(record.top)
     if record.limits:

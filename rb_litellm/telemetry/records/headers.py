@@ -27,6 +27,8 @@ def response_headers(record: DecisionRecord, spent_usd: float | None = None) -> 
         headers["x-routebalance-e2e-ms"] = f"{predicted.e2e_s * 1000:.1f}"
         if record.priced:
             headers["x-routebalance-cost-usd"] = f"{predicted.cost_usd:.8f}"
+    if record.effort:
+        headers["x-routebalance-effort"] = record.effort
     if record.targets:
         headers["x-routebalance-targets"] = record.targets
     if record.day:

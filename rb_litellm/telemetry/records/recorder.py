@@ -84,6 +84,7 @@ class Recorder:
             minute=minute,
             held=held,
             budget_usd=budget_usd,
+            effort=assignment.deployment.effort,
             max_tokens=max_tokens,
             limits=breakdown.limits,
             fallback=self._fallback(call_id, attempt, requested),

@@ -189,3 +189,66 @@ def test_the_price_of_writing_into_a_cache_is_read_and_a_zero_is_none(price, kno
     found = read(**params)
     assert (found.written_usd_per_token == price) is known
     assert math.isnan(found.written_usd_per_token) is not known
+
+
+EFFORTS = {"low": {"quality": 0.5, "output_tokens": 200}, "high": {"quality": 0.8, "output_tokens": 2000}}
+
+
+def levels(model="openai/o4-mini", efforts=EFFORTS, warnings=None, **params):
+    told = [] if warnings is None else warnings
+    its = entry(model=model, info={"routebalance": {"efforts": efforts}}, **params)
+    return read_deployment(its, lambda _, message: told.append(message)).levels
+
+
+def test_stated_levels_of_effort_are_the_same_deployment_with_figures_of_their_own():
+    low, high = levels()
+    assert (low.effort, low.quality, low.output_tokens) == ("low", 0.5, 200.0)
+    assert (high.effort, high.quality, high.output_tokens) == ("high", 0.8, 2000.0)
+    assert low.id == high.id
+    assert low.output_usd_per_token == high.output_usd_per_token
+    assert read(model="openai/o4-mini").levels == ()
+
+
+@pytest.mark.parametrize(
+    ("deployment", "said"),
+    [
+        ({"model": "openai/gpt-4o"}, "takes no reasoning_effort"),
+        ({"model": "openai_like/mine"}, "takes no reasoning_effort"),
+        ({"model": "no_such_provider/mine"}, "takes no reasoning_effort"),
+        ({"reasoning_effort": "low"}, "fix reasoning_effort"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "fix thinking"),
+    ],
+)
+def test_levels_that_cannot_be_asked_for_are_ignored_and_told_of(deployment, said):
+    warnings = []
+    assert levels(warnings=warnings, **deployment) == ()
+    assert any(said in warning for warning in warnings)
+
+
+def test_a_level_that_the_model_does_not_take_is_left_out():
+    warnings = []
+    (low,) = levels("openai/gpt-5", {"none": EFFORTS["low"], "low": EFFORTS["low"]}, warnings)
+    assert low.effort == "low"
+    assert any("none left out" in warning for warning in warnings)
+
+
+def test_an_operator_may_say_that_the_parameter_is_passed_on():
+    assert len(levels("openai_like/mine", allowed_openai_params=["reasoning_effort"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("efforts", "said"),
+    [
+        ({"lowest": EFFORTS["low"]}, "lowest"),
+        ({"low": {"quality": 2, "output_tokens": 10}}, "efforts.low.quality"),
+        ({"low": {"quality": 0.5}}, "efforts.low.output_tokens"),
+        ({"low": {"quality": 0.5, "output_tokens": 0}}, "efforts.low.output_tokens"),
+        (["low"], "efforts"),
+    ],
+)
+def test_a_wrong_level_is_named_with_its_value(efforts, said):
+    its = entry(info={"routebalance": {"efforts": efforts}})
+    with pytest.raises(SettingsError) as error:
+        Catalog().check([its])
+    assert said in str(error.value)
+    assert "auto" in str(error.value)

@@ -1,0 +1,74 @@
+"""A deployment at each level of reasoning effort that its operator states and LiteLLM says that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from rb_litellm.config.deployment import EffortSettings
+from rb_litellm.core.fleet import Deployment
+
+_FIXED = ("reasoning_effort", "thinking", "reasoning")
+"""Parameters of a deployment that fix how much it thinks."""
+_STATED_BY_MODEL = "reasoning_effort_levels"
+
+
+def levels_of(
+    deployment: Deployment,
+    efforts: Mapping[Any, EffortSettings],
+    params: Mapping[str, Any],
+    mapped: Mapping[str, Any],
+    warn: Callable[[str, str], None],
+) -> tuple[Deployment, ...]:
+    """One candidate for each level, in the order stated; `warn(subject, message)` is told of those left out.
+
+    `mapped` is the model's entry in LiteLLM's map of models.
+    """
+    where = f"model_info.routebalance.efforts of {deployment.group}"
+    fixed = next((name for name in _FIXED if params.get(name) is not None), None)
+    if fixed is not None:
+        warn(f"efforts:{deployment.id}", f"{where} is ignored: its litellm_params fix {fixed}")
+        return ()
+    if not deployment.generates or not _takes_efforts(deployment.model, params):
+        warn(
+            f"efforts:{deployment.id}",
+            f"{where} is ignored: LiteLLM says that {deployment.model} takes no reasoning_effort (with "
+            "litellm_params.allowed_openai_params: [reasoning_effort] it passes it on all the same)",
+        )
+        return ()
+    refused = [name for name in efforts if not _takes_level(name, mapped)]
+    if refused:
+        warn(
+            f"efforts:{deployment.id}",
+            f"{where}: {', '.join(refused)} left out: LiteLLM says that {deployment.model} does not take it",
+        )
+    return tuple(
+        replace(deployment, effort=name, quality=level.quality, output_tokens=level.output_tokens)
+        for name, level in efforts.items()
+        if name not in refused
+    )
+
+
+def _takes_efforts(model: str, params: Mapping[str, Any]) -> bool:
+    allowed = params.get("allowed_openai_params")
+    if isinstance(allowed, (list, tuple)) and "reasoning_effort" in allowed:
+        return True
+    import litellm
+
+    try:
+        name, provider, _, _ = litellm.get_llm_provider(
+            model, params.get("custom_llm_provider"), params.get("api_base"), None
+        )
+        known = litellm.get_supported_openai_params(name, provider)
+    except Exception:  # noqa: BLE001  of a provider that it does not know, LiteLLM says nothing
+        return False
+    return known is not None and "reasoning_effort" in known
+
+
+def _takes_level(level: str, mapped: Mapping[str, Any]) -> bool:
+    """What LiteLLM's map says of this level; a model of which it says nothing is asked."""
+    stated = mapped.get(_STATED_BY_MODEL)
+    if isinstance(stated, (list, tuple)):
+        return level in stated
+    return mapped.get(f"supports_{level}_reasoning_effort") is not False

@@ -1,0 +1,130 @@
+"""Levels of effort of one deployment in the joint decision: candidates apart, one server and one limit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rb_litellm.core.types import Outcome, Prompt
+from tests.test_balancer import COST, LATENCY, PROMPT, QUALITY, Bench, chosen, deployment, request
+
+
+def leveled(id="r", efforts=(("low", 0.5, 200.0), ("high", 0.8, 2000.0)), **facts):
+    plain = deployment(id, model="openai/think-70b", quality=0.6, output_tokens=600.0, **facts)
+    return tuple(
+        replace(plain, effort=name, quality=quality, output_tokens=tokens)
+        for name, quality, tokens in efforts
+    )
+
+
+def efforts(assignments):
+    return [a.deployment.effort for a in assignments]
+
+
+def answered(assignment, tokens):
+    return Outcome(
+        assignment.deployment.id, "success", assignment.decision.prediction, 6, 0.0, 0.0, 5.0,
+        output_tokens=tokens, level=assignment.level,
+    )  # fmt: skip
+
+
+def test_cost_and_latency_choose_the_low_level_and_quality_the_high_one():
+    for weights, level in ((COST, "low"), (LATENCY, "low"), (QUALITY, "high")):
+        assert efforts(Bench().decide(request(*leveled(), weights=weights))) == [level]
+
+
+def test_a_level_is_told_by_its_own_length_quality_and_cost():
+    low, high = (Bench().decide(request(level))[0].decision.prediction for level in leveled(price=1e-6))
+    assert (low.quality, high.quality) == (0.5, 0.8)
+    assert (low.output_tokens, high.output_tokens) == (200.0, 2000.0)
+    assert high.cost_usd > 5 * low.cost_usd
+    assert high.tpot_s == low.tpot_s
+
+
+def test_what_one_level_has_to_do_the_others_wait_for():
+    low, high = leveled()
+    bench = Bench()
+    before = bench.decide(request(low))[0].decision.in_flight
+    for _ in range(3):
+        bench.send(request(high))
+    assert before == 0.0
+    assert bench.decide(request(low))[0].decision.in_flight == 3.0
+
+
+def test_a_batch_sees_the_load_of_the_other_level():
+    low, high = leveled()
+    (first, second) = Bench().decide(request(low), request(high))
+    assert sorted([first.decision.in_flight, second.decision.in_flight]) == [0.0, 1.0]
+
+
+def test_levels_share_the_limit_on_requests_of_a_minute():
+    low, high = leveled(rpm=4.0)
+    other = deployment("other", model="x/a-3b", quality=0.1)
+    for batches in ([8], [1] * 8):
+        bench = Bench()
+        where = []
+        for size in batches:
+            asked = [request(low, high, other, weights=(QUALITY, COST)[n % 2]) for n in range(size)]
+            where += chosen(bench.send(*asked))
+        assert where.count("r") <= 4
+
+
+def test_levels_have_one_credit_of_their_deployments_share():
+    heavy, light = leveled("heavy", weight=3.0), leveled("light", weight=1.0)
+    bench = Bench()
+    where = []
+    for turn in range(40):
+        weights = (QUALITY, COST)[turn % 2]
+        where += chosen(bench.decide(request(*heavy, *light, weights=weights), now=float(turn)))
+    assert where.count("heavy") == 30
+
+
+def test_the_length_of_a_level_is_learned_and_the_others_stay():
+    low, high = leveled()
+    bench = Bench()
+    for _ in range(60):
+        bench.balancer.beliefs.learn(answered(bench.decide(request(high))[0], 6000))
+    told = {level.effort: bench.decide(request(level))[0].decision.prediction for level in (low, high)}
+    assert told["low"].output_tokens == 200.0
+    assert told["high"].output_tokens == pytest.approx(6000.0, rel=0.15)
+
+
+def test_a_learned_length_stays_within_the_clients_limit():
+    _, high = leveled()
+    bench = Bench()
+    for _ in range(60):
+        bench.balancer.beliefs.learn(answered(bench.decide(request(high))[0], 20_000))
+    short = Prompt(text="Why?", input_tokens=2, max_tokens=5000)
+    assert bench.decide(request(high, prompt=short))[0].decision.prediction.output_tokens <= 5000
+
+
+@pytest.mark.parametrize("spoilt", [{"cut": True}, {"estimated": True}, {"error": "Timeout"}])
+def test_an_answer_that_is_not_whole_teaches_no_length(spoilt):
+    _, high = leveled()
+    bench = Bench()
+    (assignment,) = bench.decide(request(high))
+    bench.balancer.beliefs.learn(replace(answered(assignment, 9000), **spoilt))
+    assert bench.balancer.beliefs.level_lengths.report() == {}
+
+
+def test_a_request_without_levels_learns_none():
+    bench = Bench()
+    (assignment,) = bench.decide(request(deployment("d")))
+    assert assignment.level is None
+
+
+@given(
+    st.lists(st.sampled_from(["low", "high", "both", "plain"]), min_size=1, max_size=12),
+    st.integers(1, 6),
+)
+def test_no_mixture_of_levels_takes_more_than_the_deployment_has(kinds, slots):
+    low, high = leveled(max_parallel=float(slots))
+    plain = replace(low, effort="", quality=0.6, output_tokens=600.0)
+    other = deployment("other", model="x/a-3b", quality=0.1)
+    its = {"low": (low,), "high": (high,), "both": (low, high), "plain": (plain,)}
+    bench = Bench()
+    placed = bench.send(*[request(*its[kind], other, weights=QUALITY, prompt=PROMPT) for kind in kinds])
+    assert chosen(placed).count("r") <= slots
+    assert np.isfinite([a.decision.score for a in placed]).all()
