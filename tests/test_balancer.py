@@ -18,10 +18,11 @@ from rb_litellm.core.latency.learning import LatencyLearner
 from rb_litellm.core.servers.streams import Chunks
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.gauges import Gauge, Load
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
 
 PROMPT = Prompt(text="Why is the sky blue?", input_tokens=6)

@@ -21,12 +21,13 @@ from rb_litellm.core.latency.learning import LatencyLearner
 from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.types import Prediction, Prompt
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import GaugePublisher
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.outcomes import OutcomeRing
 from rb_litellm.state.reckoning import Reckoner
 

@@ -26,11 +26,12 @@ from rb_litellm.demo.server.answers import AnswerLengths
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.servers.instance import Instance, Job
+from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.gauges import StoredGauge, decode, encode
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.schedule import pauses_s
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
 
 RATE = 48.0

@@ -52,10 +52,11 @@ from rb_litellm.litellm_adapter.shared.weights_notice import WeightsNotice
 from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.exchange.redis.sums import RedisSums
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.outcomes import OutcomeRing
 from rb_litellm.state.reckoning import Reckoner
 from rb_litellm.state.scraper import ServerStatus

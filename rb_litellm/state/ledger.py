@@ -15,18 +15,17 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from threading import RLock
-from typing import NamedTuple
 
 import numpy as np
 
 from rb_litellm.core.servers.streams import Progress, Stream
 from rb_litellm.core.types import Ahead, FloatArray, InstanceState, Level, Outcome, Prediction
+from rb_litellm.state.attempt import Attempt, AttemptKey, LeaseRule
 from rb_litellm.state.calls import CallLog
 from rb_litellm.state.columns import Columns, at_least
-from rb_litellm.state.departures import Arrival, Departures
+from rb_litellm.state.departures import Departures
 from rb_litellm.state.index import DeploymentIndex
 
 MAX_OPEN = 65_536
@@ -37,49 +36,6 @@ _LATE_LOOKED_AT = 64
 """Late streams whose pace is looked at in one read."""
 MAX_CLOSED_CALLS = 8_192
 """Closed calls that are remembered for retries: the latest ones."""
-
-
-class AttemptKey(NamedTuple):
-    """One upstream call: a retry of a call is a new attempt of the same call id, counted from 0."""
-
-    call_id: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseRule:
-    """An attempt's lease: predicted E2E x factor, within [floor_s, ceiling_s]."""
-
-    factor: float = 4.0
-    floor_s: float = 30.0
-    ceiling_s: float = 900.0
-
-    def lease_s(self, e2e_s: float | None) -> float:
-        """The lease in s from the pick; without a prediction, the floor takes the place of the E2E."""
-        expected = self.floor_s if e2e_s is None else e2e_s
-        return min(at_least(self.floor_s, self.factor * expected), self.ceiling_s)
-
-
-@dataclass(slots=True)
-class _Attempt:
-    key: AttemptKey
-    deployment: str
-    sent_s: float
-    input_tokens: int
-    prediction: Prediction | None
-    in_flight: float
-    pending_prefill_tokens: float
-    slot: int
-    arrival: Arrival
-    seen_tokens: float
-    saved_tokens: float
-    level: Level | None
-    first_token_s: float | None = None
-    first_token_learned: bool = False
-    sending_s: float | None = None
-    """From the pick until `sent_s`, where the latter is known to be later."""
-    chunks_at_lease: int = 0
-    """Chunks of its stream when its lease was last looked at."""
 
 
 class Ledger:
@@ -99,8 +55,8 @@ class Ledger:
         """The rule for attempts opened from now on; it may be replaced."""
         self._max_open = max_open
         self._lock = RLock()
-        self._open: dict[AttemptKey, _Attempt] = {}
-        self._by_slot: list[_Attempt] = []
+        self._open: dict[AttemptKey, Attempt] = {}
+        self._by_slot: list[Attempt] = []
         self._columns = Columns()
         self._streams: OrderedDict[AttemptKey, Stream] = OrderedDict()
         self._calls = CallLog(max_closed_calls)
@@ -142,7 +98,7 @@ class Ledger:
                 victim = self._by_slot[int(np.argmin(self._columns.lease_end[: len(self._by_slot)]))]
                 self._evicted.append(self._close(victim, now, "bound"))
             row = self._index.row(deployment)
-            attempt = _Attempt(
+            attempt = Attempt(
                 key,
                 deployment,
                 now,
@@ -278,12 +234,12 @@ class Ledger:
                 if left_s > 0.0 and (written or alive(attempt.key)):
                     self._columns.lease_end[attempt.slot] = now + min(self.lease.floor_s, left_s)
                     if not written:
-                        renewed(self._outcome(attempt, now, "lease"))
+                        renewed(attempt.outcome(now, "lease", ahead=self._ahead(attempt)))
                 else:
                     outcomes.append(self._close(attempt, now, "lease"))
             return outcomes
 
-    def _goes_on(self, attempt: _Attempt) -> bool:
+    def _goes_on(self, attempt: Attempt) -> bool:
         stream = self._streams.get(attempt.key)
         if stream is None:
             return False
@@ -389,7 +345,7 @@ class Ledger:
                     self._judge_by_pace(self._by_slot[slot], now)
             return self._columns.overdue(len(self._by_slot), len(self._index), now, self._index.by_server)
 
-    def _judge_by_pace(self, attempt: _Attempt, now: float) -> None:
+    def _judge_by_pace(self, attempt: Attempt, now: float) -> None:
         stream = self._streams.get(attempt.key)
         if stream is None or attempt.first_token_s is None:
             return
@@ -399,7 +355,7 @@ class Ledger:
 
     def _close(
         self,
-        attempt: _Attempt,
+        attempt: Attempt,
         now: float,
         closed_by: str,
         *,
@@ -422,60 +378,21 @@ class Ledger:
         if attempt.first_token_s is None:
             self._departures.begun(attempt.arrival)
         self._departures.ended(attempt.arrival, now)
-        return self._outcome(
-            attempt, now, closed_by, output_tokens, input_tokens, cost_usd, error, ttft_s, stream
-        )
-
-    def _outcome(
-        self,
-        attempt: _Attempt,
-        now: float,
-        closed_by: str,
-        output_tokens: int | None = None,
-        input_tokens: int | None = None,
-        cost_usd: float | None = None,
-        error: str | None = None,
-        ttft_s: float | None = None,
-        stream: Stream | None = None,
-    ) -> Outcome:
-        open_s = max(now - attempt.sent_s, 0.0)
-        if ttft_s is None and attempt.first_token_s is not None:
-            ttft_s = max(attempt.first_token_s - attempt.sent_s, 0.0)
-        return Outcome(
-            deployment=attempt.deployment,
-            closed_by=closed_by,
-            predicted=attempt.prediction,
-            input_tokens=attempt.input_tokens if input_tokens is None else input_tokens,
-            in_flight=attempt.in_flight,
-            pending_prefill_tokens=attempt.pending_prefill_tokens,
-            open_s=open_s,
-            ttft_s=ttft_s,
-            tpot_s=time_per_output_token(open_s, ttft_s, output_tokens),
+        return attempt.outcome(
+            now,
+            closed_by,
             output_tokens=output_tokens,
+            input_tokens=input_tokens,
             cost_usd=cost_usd,
             error=error,
-            first_token_learned=attempt.first_token_learned,
+            ttft_s=ttft_s,
             chunks=0 if stream is None else stream.progress.chunks,
-            at_s=now,
             ahead=self._ahead(attempt),
-            seen_tokens=attempt.seen_tokens,
-            saved_tokens=attempt.saved_tokens,
-            sending_s=attempt.sending_s,
-            level=attempt.level,
-            call_id=attempt.key.call_id,
-            attempt=attempt.key.attempt,
         )
 
-    def _ahead(self, attempt: _Attempt) -> Ahead | None:
+    def _ahead(self, attempt: Attempt) -> Ahead | None:
         found = self._departures.ahead(attempt.arrival, attempt.sent_s)
         if found is None or not attempt.sending_s:
             return found
         # Those that ended while the request was still in the proxy kept it waiting no more.
         return found._replace(ended_s=tuple(max(ended_s, 0.0) for ended_s in found.ended_s))
-
-
-def time_per_output_token(e2e_s: float, ttft_s: float | None, output_tokens: int | None) -> float | None:
-    """(end - first token) / (output tokens - 1) in s; None where that is unknown."""
-    if ttft_s is None or output_tokens is None or output_tokens < 2 or e2e_s < ttft_s:
-        return None
-    return (e2e_s - ttft_s) / (output_tokens - 1)

@@ -8,12 +8,13 @@ import pytest
 
 from rb_litellm.bench.real.redis_faults import FAULTS, injected
 from rb_litellm.core.types import Prediction
+from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import GaugePublisher
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
 
 OUTAGES = [fault for fault in FAULTS if fault not in ("slow", "flushed", "restarted")]

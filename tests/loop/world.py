@@ -26,9 +26,10 @@ from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
 
 TICK_S = 1.0

@@ -12,10 +12,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from rb_litellm.state import scraper as module
+from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
 from rb_litellm.state.scraper import MAX_BYTES, Scraper
 

@@ -13,13 +13,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from rb_litellm.bench.real.redis_server import RedisServer
+from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.exchange.gauges import StoredGauge, decode
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import GaugePublisher
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 
 FLEET = "rb:1:{default}"
 HUGE = "9" * 400

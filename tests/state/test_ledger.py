@@ -8,9 +8,10 @@ from state_samples import prediction
 
 from rb_litellm.core.servers.streams import Chunks
 from rb_litellm.core.types import Prediction
+from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.calls import MAX_TRIED
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 
 A, B = AttemptKey("call-a", 0), AttemptKey("call-b", 0)
 

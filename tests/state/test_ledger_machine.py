@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from rb_litellm.core.servers.streams import Chunks
 from rb_litellm.core.types import Prediction
+from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 
 DEPLOYMENTS = st.sampled_from(["a", "b", "c"])
 CALLS = st.sampled_from([f"call-{i}" for i in range(5)])

@@ -15,9 +15,10 @@ from rb_litellm.core.latency.learning import LatencyLearner
 from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
 
 PROMPT = Prompt(text="hello", input_tokens=50, turns=1)

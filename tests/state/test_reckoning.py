@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from state_samples import prediction
 
+from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.gauges import Gauge, Load
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
 
 

@@ -9,9 +9,10 @@ from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.core.latency.learning import LatencyLearner
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.predictors.registry import PredictionSource
+from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
 
 PROMPT = Prompt(text="The secret of the day", input_tokens=100)

@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import InstanceState, Prediction
+from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import GaugePublisher
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 
 TICK_S = 0.001
 """Between two looks at whether the event loop goes round."""

@@ -17,7 +17,8 @@ from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.lifecycle.evidence import TOLD, Usage, as_evidence
 from rb_litellm.litellm_adapter.lifecycle.failure_names import failure_name
-from rb_litellm.state.ledger import AttemptKey, Ledger
+from rb_litellm.state.attempt import AttemptKey
+from rb_litellm.state.ledger import Ledger
 
 MAX_AWAITING = 4096
 """Closed attempts that wait for their usage; the oldest is recorded without it."""

@@ -43,10 +43,11 @@ from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.policies.policy import REFUSED, DecisionQueue, Excluded, nobody
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
+from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.gauges import StoredGauge, decode, encode
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import AttemptKey, LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
 
 DECISION_S = 0.0006

@@ -14,8 +14,9 @@ from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.core.types import Prediction
 from rb_litellm.litellm_adapter.lifecycle import attempts as attempts_module
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
+from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 
 PREDICTED = Prediction(
     quality=0.5, output_tokens=50.0, wait_s=0.0, ttft_s=0.2, tpot_s=0.02, e2e_s=1.2, cost_usd=0.1

@@ -7,10 +7,11 @@ import pytest
 from rb_litellm.config import ScrapeSettings
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
+from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import LeaseRule, Ledger
+from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
 
 
