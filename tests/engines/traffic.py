@@ -7,6 +7,7 @@ import time
 from statistics import median
 from typing import Any
 
+import httpx
 import litellm
 import numpy as np
 
@@ -100,3 +101,21 @@ def ttft_error(outcomes: list[Outcome]) -> float:
 def e2e_error(outcomes: list[Outcome]) -> float:
     """The same of E2E."""
     return median(abs(o.predicted.e2e_s / o.open_s - 1.0) for o in outcomes if o.predicted)
+
+
+async def spread_of_straight(address: str, model: str, stream: bool, requests: int = 10) -> float:
+    """Median of |median / time - 1| of whole requests that meet nobody, sent past LiteLLM."""
+    times = []
+    for number in range(requests):
+        text = " ".join([f"{number} {time.monotonic_ns()}", *[WORDS] * 5])
+        body = {
+            "model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 48,
+            "ignore_eos": True, "stream": stream,
+        }  # fmt: skip
+        # A connection of its own for each: engines close idle ones at any moment.
+        async with httpx.AsyncClient(timeout=120.0) as client:
+            began = time.monotonic()
+            (await client.post(f"{address}/chat/completions", json=body)).raise_for_status()
+            times.append(time.monotonic() - began)
+    middle = median(times)
+    return median(abs(middle / one - 1.0) for one in times)
