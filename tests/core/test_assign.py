@@ -16,6 +16,7 @@ from rb_litellm.core.decision.sampling import CandidateSampling
 from rb_litellm.core.decision.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
 from rb_litellm.core.limits.admission import Admission
+from rb_litellm.core.limits.availability import Failing
 from rb_litellm.core.limits.budget import Budget
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.limits.slo import Slo
@@ -420,3 +421,60 @@ class TestCrowd:
         target.sampling = CandidateSampling(16, np.zeros(self.MANY, dtype=int))
         decision = assign([request(self.MANY, weights=PRESETS["cost"])], target, 0.0, Random(0))[0]
         assert decision.index == 5
+
+
+def failing(count, **rows):
+    """Failing of N candidates, zero but for these figures by name, {row: figure} each."""
+    columns = {field: np.zeros(count) for field in Failing.__slots__}
+    for name, figures in rows.items():
+        for row, figure in figures.items():
+            columns[name][row] = figure
+    return Failing(**columns)
+
+
+@given(batches())
+def test_where_nobody_fails_the_decision_is_bit_for_bit_the_same(batch):
+    n, requests = batch
+    without, zero = fleet(n), fleet(n)
+    zero.prices.failing = failing(n)
+    for one, other in zip(
+        assign(requests, without, 0.0, Random(0)), assign(requests, zero, 0.0, Random(0)), strict=True
+    ):
+        assert (one.index, one.score, one.prediction) == (other.index, other.score, other.prediction)
+
+
+@pytest.mark.parametrize(
+    ("figures", "loses"),
+    [
+        ({"lost_s": {0: 0.1}}, True),
+        ({"lost_inputs": {0: 0.2}}, True),
+        ({"lost_tokens": {0: 50.0}}, True),
+        ({"cut": {0: 0.1}}, True),
+        # The other one answers: nothing is lost but what is in `lost_s`.
+        ({"chance": {0: 0.1}, "retried": {0: 0.1}}, False),
+    ],
+)
+def test_of_equals_the_one_whose_failures_cost_something_loses(figures, loses):
+    its = fleet(2, last_chosen=[0.0, 1.0])
+    its.prices.failing = failing(2, **figures)
+    (decision,) = assign([request(2)], its, 2.0, Random(0))
+    assert decision.index == int(loses)
+
+
+def test_what_failures_cost_is_no_forecast_of_the_answer():
+    its = fleet(2)
+    its.prices.failing = failing(2, lost_s={0: 9.0}, lost_tokens={0: 9.0})
+    (decision,) = assign([request(2)], its, 0.0, Random(0))
+    assert decision.breakdown.prediction(0) == decision.breakdown.prediction(1)
+
+
+def test_a_limit_counts_the_time_that_failures_cost():
+    its = fleet(2)
+    its.latency_errors = LogUniform(1.0)
+    its.prices.failing = failing(2, lost_s={1: 30.0})
+    limits = Limits(Slo(e2e_s=20.0, mode="strict"))
+    # The second one is better in all but that.
+    asked = replace(request(2, quality=[0.1, 0.9], weights=PRESETS["quality"]), limits=limits)
+    (decision,) = assign([asked], its, 0.0, Random(0))
+    assert decision.index == 0
+    assert decision.breakdown.allowed.tolist() == [True, False]
