@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rb_litellm.core.decision.breakdown import Refusal
+from rb_litellm.core.limits.admission import Admission
+from rb_litellm.core.limits.budget import Budget
+from rb_litellm.core.limits.filters import Limits
+from rb_litellm.core.limits.slo import Slo
+from rb_litellm.core.servers.threads import thread_rule
 from rb_litellm.core.types import Outcome, Prompt
+from rb_litellm.state.ledger import AttemptKey
 from tests.test_balancer import COST, LATENCY, PROMPT, QUALITY, Bench, chosen, deployment, request
 
 
@@ -128,3 +135,61 @@ def test_no_mixture_of_levels_takes_more_than_the_deployment_has(kinds, slots):
     placed = bench.send(*[request(*its[kind], other, weights=QUALITY, prompt=PROMPT) for kind in kinds])
     assert chosen(placed).count("r") <= slots
     assert np.isfinite([a.decision.score for a in placed]).all()
+
+
+LIMITS = st.builds(
+    Limits,
+    st.sampled_from([None, Slo(e2e_s=30.0), Slo(quality_min=0.6, mode="strict")]),
+    st.one_of(
+        st.none(), st.builds(Budget, st.floats(1e-6, 1e-2), st.just(100.0), st.sampled_from([1, 1025]))
+    ),
+    st.sampled_from([None, Admission(60.0)]),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(LIMITS, st.integers(1, 7), st.booleans(), st.sampled_from([COST, LATENCY, QUALITY])),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_with_everything_on_access_budget_and_conservation_hold(asked):
+    many = [*leveled("a", max_parallel=3.0, weight=2.0), *leveled("b", weight=1.0), deployment("plain")]
+    bench = Bench()
+    requests = []
+    for n, (limits, which, agent, weights) in enumerate(asked):
+        mine = [d for d in many if which & {"a": 1, "b": 2, "plain": 4}[d.id]]
+        requests.append(
+            replace(
+                request(*mine, weights=weights),
+                limits=limits,
+                affinity=thread_rule(300.0) if agent else None,
+                thread=f"loop {n % 3}" if agent else "",
+            )
+        )
+    opened = []
+    for n, (one, placed) in enumerate(zip(requests, bench.decide(*requests), strict=True)):
+        if isinstance(placed, Refusal):
+            assert one.limits != Limits()
+            continue
+        assert placed.deployment in one.candidates
+        assert (placed.level is None) == (placed.deployment.effort == "")
+        if (budget := one.limits.budget) is not None:
+            spent = budget.input_tokens * placed.deployment.input_usd_per_token
+            spent += placed.decision.affordable_tokens * placed.deployment.output_usd_per_token
+            assert spent <= budget.max_cost_usd * (1 + 1e-9)
+            assert placed.decision.affordable_tokens >= budget.min_output_tokens
+        key = AttemptKey(f"c{n}", 0)
+        bench.ledger.open(
+            key, placed.deployment.id, now=0.0, input_tokens=6,
+            prediction=placed.decision.prediction, level=placed.level,
+        )  # fmt: skip
+        opened.append(key)
+    for key in opened:
+        outcome = bench.ledger.close(key, 1.0, "success")
+        assert bench.ledger.close(key, 1.0, "success") is None
+        bench.balancer.beliefs.learn(replace(outcome, output_tokens=300))
+    load = bench.ledger.sums(2.0)
+    assert not load.in_flight.any()
+    assert not load.pending_decode_tokens.any()

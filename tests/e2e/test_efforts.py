@@ -40,7 +40,7 @@ def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 }
             ],
             "num_retries": 2,
-            "allowed_fails": 100,
+            "disable_cooldowns": True,
             "fallbacks": [{"auto": [ELSEWHERE]}],
         },
     }
@@ -107,28 +107,6 @@ def test_other_endpoints_are_left_as_they_are(
     assert not sent(servers).keys() & {"reasoning_effort", "reasoning", "thinking"}
 
 
-def test_a_retry_elsewhere_asks_for_no_level_that_is_not_taken_there(proxy: Proxy, servers: Servers) -> None:
-    servers.fault(0, error_rate=1.0)
-    try:
-        headers = routed(ask(proxy))
-    finally:
-        servers.fault(0)
-    assert headers["deployment"] == f"{PLAIN}-1"
-    assert "reasoning_effort" not in sent(servers, 1)
-    assert sent(servers, 0)["reasoning_effort"] == "high"
-
-
-def test_a_fallback_that_is_not_routed_here_is_asked_for_no_level(proxy: Proxy, servers: Servers) -> None:
-    for number in (0, 1):
-        servers.fault(number, error_rate=1.0)
-    try:
-        ask(proxy)
-    finally:
-        for number in (0, 1):
-            servers.fault(number)
-    assert "reasoning_effort" not in sent(servers, 2)
-
-
 def test_an_explanation_shows_each_level_as_a_candidate(proxy: Proxy) -> None:
     told = ask(proxy, path="/routebalance/explain", **chat("auto")).json()
     assert told["effort"] == "high"
@@ -154,3 +132,25 @@ def test_the_length_of_each_level_is_learned_apart(proxy: Proxy) -> None:
         ask(proxy, **chat("auto", text, reasoning_effort="low"))
     learned = told()
     assert learned["high"] > 4 * learned["low"]
+
+
+def test_a_retry_elsewhere_asks_for_no_level_that_is_not_taken_there(proxy: Proxy, servers: Servers) -> None:
+    servers.fault(0, error_rate=1.0)
+    try:
+        headers = routed(ask(proxy))
+    finally:
+        servers.fault(0)
+    assert headers["deployment"] == f"{PLAIN}-1"
+    assert "reasoning_effort" not in sent(servers, 1)
+    assert sent(servers, 0)["reasoning_effort"] == "high"
+
+
+def test_a_fallback_that_is_not_routed_here_is_asked_for_no_level(proxy: Proxy, servers: Servers) -> None:
+    for number in (0, 1):
+        servers.fault(number, error_rate=1.0)
+    try:
+        ask(proxy)
+    finally:
+        for number in (0, 1):
+            servers.fault(number)
+    assert "reasoning_effort" not in sent(servers, 2)
