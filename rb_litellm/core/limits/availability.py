@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -82,12 +83,15 @@ def none_left(chance: FloatArray, allowed: BoolArray, retries: int) -> FloatArra
     They go to the allowed ones that fail least, each once; then to the same one again. Each fails for itself.
     """
     retries = min(retries, MOST_RETRIES)
-    its = np.sort(chance[allowed])
+    its = chance[allowed]
+    if retries and its.size - np.count_nonzero(its) > 1:
+        return np.zeros(chance.size)  # The usual case: whoever it is, somebody else fails nobody.
+    its.sort()
     others = min(retries, max(its.size - 1, 0))
-    least = its[: others + 1]
+    least = its[: others + 1].tolist()
     # Of the `others` + 1 that fail least, all but the one itself; all but the last for who is not among them.
-    without = np.array([np.delete(least, at).prod() for at in range(others + 1)])
-    found: FloatArray = without[np.searchsorted(least[:others], chance)]
+    without = np.array([prod(least[:at] + least[at + 1 :]) for at in range(others + 1)])
+    found: FloatArray = without[its[:others].searchsorted(chance)]
     return found if others == retries else found * chance ** (retries - others)
 
 
@@ -99,6 +103,7 @@ class Availability:
         self._own_s: FloatArray = np.zeros(0)
         self._others: FloatArray = np.zeros((0, _FIGURES))
         self._others_s: FloatArray = np.zeros(0)
+        self._others_failed = False
         self.any_failed = False
         """Whether there is anything to look at."""
 
@@ -168,9 +173,10 @@ class Availability:
 
     def _all(self, rows: IntArray, now: float) -> FloatArray:
         """(n, 7) all that is known, as of now."""
-        own, others = self._own[rows], self._others[rows]
+        own = self._own[rows]
         its: FloatArray = own * _kept(now - self._own_s[rows])[:, None]
-        its += others * _kept(now - self._others_s[rows])[:, None]
+        if self._others_failed:
+            its += self._others[rows] * _kept(now - self._others_s[rows])[:, None]
         return its
 
     def _faded(self, row: int, now: float) -> FloatArray:
@@ -184,7 +190,8 @@ class Availability:
         return its
 
     def _look(self) -> None:
-        self.any_failed = bool(self._own[:, :_ANSWERS].any() or self._others[:, :_ANSWERS].any())
+        self._others_failed = bool(self._others[:, :_ANSWERS].any())
+        self.any_failed = self._others_failed or bool(self._own[:, :_ANSWERS].any())
 
 
 def _failures(its: FloatArray) -> float:
