@@ -25,6 +25,7 @@ from rb_litellm.core.decision.scoring import PRESETS, JointScore, Norm
 from rb_litellm.core.latency.forecast import (
     CompiledForecaster,
     LatencyCoefficients,
+    LatencyForecast,
     LatencyPrior,
     PlainForecaster,
 )
@@ -158,3 +159,17 @@ def test_loops_that_fail_in_the_middle_of_a_batch_leave_it_to_numpy(no_loops):
     assert compiled.forecast(10.0, tokens).e2e_s.tolist() == plain.forecast(10.0, tokens).e2e_s.tolist()
     assert len(failures) == 1
     assert IN_USE.loops is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.floats(0.0, 1e4)] * 3), min_size=1, max_size=6), st.booleans())
+def test_all_that_is_priced_counts_in_what_times_are_worth(rows, failing):
+    e2e_s, burden_s, failures_s = (np.array(column) for column in zip(*rows, strict=True))
+    times = LatencyForecast(e2e_s, e2e_s, e2e_s, e2e_s, burden_s, failures_s if failing else None)
+    objective, allowed = JointScore(PRESETS["standard"]), np.ones(e2e_s.size, dtype=np.bool_)
+    expected = objective.latency(times, allowed).value
+    IN_USE.loops = loops()
+    found = objective.latency(times, allowed).value
+    assert IN_USE.loops is not None
+    IN_USE.loops = None
+    assert np.allclose(found, expected, rtol=0.0, atol=LOGARITHM)

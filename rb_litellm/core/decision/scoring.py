@@ -125,19 +125,22 @@ def worth(amount: FloatArray, slope: float, nought: float, least: float) -> Floa
 def worth_of_times(times: LatencyForecast) -> FloatArray:
     """What the times of a request are worth, before the weight; by a compiled loop where there is one."""
     scale = _LATENCY_SLOPE, _LATENCY_NOUGHT_S, _LEAST_S
-    more = times.burden_s
+    amount, more = times.e2e_s, times.burden_s
+    if times.failures_s is not None:
+        # Added in the order of `priced_s`.
+        amount, more = amount + more, times.failures_s
     if IN_USE.loops is None or isinstance(more, float) or more.ndim != 1:
         return worth(times.priced_s, *scale)
     return IN_USE.either(
-        lambda loops: _worth_by_loops(loops, times.e2e_s, more, scale), lambda: worth(times.priced_s, *scale)
+        lambda loops: _worth_by_loops(loops, amount, more, scale), lambda: worth(times.priced_s, *scale)
     )
 
 
 def _worth_by_loops(
-    loops: Loops, e2e_s: FloatArray, more: FloatArray, scale: tuple[float, float, float]
+    loops: Loops, amount: FloatArray, more: FloatArray, scale: tuple[float, float, float]
 ) -> FloatArray:
-    value = np.empty(e2e_s.size)
-    loops.worth_of(e2e_s, more, *scale, value)
+    value = np.empty(amount.size)
+    loops.worth_of(amount, np.ascontiguousarray(more, dtype=np.float64), *scale, value)
     return value
 
 
