@@ -119,6 +119,7 @@ class Beliefs:
                 else:
                     told = [seen.losses for seen in failing.get(name, ()) if seen.losses.at_s > -math.inf]
                     self._availability.heard(row, told, now)
+        self._availability.look()
         self._failing_elsewhere = failing
 
     def failing(self, now: float) -> dict[int, Seen]:
@@ -296,6 +297,7 @@ class Beliefs:
         if self.outages.is_out(row):
             # The outage says all; what comes after it starts with a clean record.
             self._availability.forget(row)
+            self._availability.look()
         elif answered:
             self._availability.answered(row, at_s)
         else:
@@ -371,7 +373,7 @@ class Beliefs:
         changed_s = self._changed_s.get(outcome.deployment)
         if changed_s is None or outcome.at_s is None:
             return False
-        return outcome.at_s - outcome.open_s < changed_s
+        return outcome.at_s - outcome.open_s - (outcome.sending_s or 0.0) < changed_s
 
 
 def identity_of(deployment: Deployment) -> Identity:
@@ -387,7 +389,7 @@ def learned_name(deployment: str, identity: Identity) -> str:
 
 def _has_length(outcome: Outcome) -> bool:
     """Whether its tokens are those of the whole answer, as the server counted them."""
-    return outcome.error is None and not outcome.cut and not outcome.estimated
+    return outcome.error is None and not (outcome.cut or outcome.estimated or outcome.limited)
 
 
 def _log_error(outcome: Outcome) -> float:

@@ -280,7 +280,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             request_kwargs=request_kwargs,
             responses=responses,
             priority=plan.priority or 0,
-            retries=retries_left(self._router, tried),
+            retries=retries_left(self._router, request_kwargs, tried),
             proxy_s=runtime.proxy_time.expected_for(arrival.before_s, again=bool(tried)),
         )
 

@@ -145,6 +145,13 @@ class Ledger:
             attempt = self._open.get(key)
             return None if attempt is None else attempt.level
 
+    def forget_level(self, key: AttemptKey) -> None:
+        """The attempt was sent without its level."""
+        with self._lock:
+            attempt = self._open.get(key)
+            if attempt is not None:
+                attempt.level = None
+
     def first_token(self, key: AttemptKey, now: float, progress: Progress | None = None) -> Outcome | None:
         """Record that the attempt's first token has come. Only the first call for an attempt counts.
 

@@ -16,6 +16,7 @@ from rb_litellm.core.limits.availability import (
     Availability,
     none_left,
 )
+from rb_litellm.core.types import Losses
 
 ROWS = np.array([0, 1])
 ALL = np.ones(2, dtype=np.bool_)
@@ -148,6 +149,7 @@ def test_two_workers_know_together_what_one_would_know_that_saw_all(events):
     told = [of.told(0) for of in both]
     for of, others in zip(both, reversed(told), strict=True):
         of.heard(0, [others] if others.at_s > -np.inf else [], now)
+        of.look()
     expected = one.failing(ROWS, now)
     for of in both:
         found = of.failing(ROWS, now)
@@ -162,12 +164,24 @@ def test_what_another_worker_has_told_is_not_counted_twice():
     of, other = made(), made((0.0, Failure.ERROR, 5.0, 0.0))
     for _ in range(3):
         of.heard(0, [other.told(0)], 0.0)
+        of.look()
     assert of.failing(ROWS, 0.0).seconds(ALL, 2) == pytest.approx(other.failing(ROWS, 0.0).seconds(ALL, 2))
     of.heard(0, [], 1.0)
+    of.look()
     assert of.failing(ROWS, 1.0) is None
 
 
 def test_an_absurd_word_of_another_worker_is_bounded():
     of = made()
     of.heard(0, [made((0.0, Failure.ERROR)).told(0)._replace(lost_s=1e14)], 0.0)
+    of.look()
     assert of.failing(ROWS, 0.0).seconds(ALL, 2)[0] < 700.0
+
+
+def test_what_stands_in_redis_is_believed_within_bounds() -> None:
+    of = made()
+    told = Losses(refused=9e14, cut=9e14, lost_s=9e14, paid_tokens=9e14, at_s=0.0)
+    of.heard(0, [told], 0.0)
+    of.look()
+    assert of.failing(np.array([0]), 0.0) is not None
+    assert of.failing(np.array([0]), 3600.0) is None or of.chances(np.array([0]), 3600.0).sum() < 0.01

@@ -156,3 +156,13 @@ def test_a_keys_weights_are_drawn_and_leave_the_credit_alone():
 def test_a_key_may_use_what_is_drained():
     shares = for_key(stated(weighing(0.0, 1.0)), weighing(0.0, 1.0), {"d0": 2.0})
     assert shares.narrowed(np.ones(2, bool)).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("levels", [1, 2, 5])
+def test_levels_of_effort_share_the_weight_of_their_deployment(levels):
+    leveled = [deployment("leveled", weight=1.0, effort=f"level {n}") for n in range(levels)]
+    counts = served([*leveled, deployment("plain", weight=3.0)], 400)
+    assert (sum(counts[:levels]), counts[levels]) == (100, 300)
+    by_key = stated([*leveled, deployment("plain", weight=3.0)])
+    weights = for_key(by_key, [*leveled, deployment("plain", weight=3.0)], {"leveled": 6.0}).weights
+    assert weights[:levels].sum() == pytest.approx(6.0)

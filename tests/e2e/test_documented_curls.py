@@ -31,8 +31,11 @@ def proxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         )
         entry["litellm_params"] |= {"input_cost_per_token": usd, "output_cost_per_token": usd}
         entries.append(entry)
+    levels = {"low": {"quality": 0.5, "output_tokens": 40}, "high": {"quality": 0.7, "output_tokens": 60}}
+    entries.append(servers.deployment(2, "thinker", routebalance={"efforts": levels}))
     group = {"group_name": "auto", "models": ["small", "large"], "routing_strategy": "routebalance"}
-    config = {"model_list": entries, "router_settings": {"routing_groups": [group]}}
+    alone = {"group_name": "alone", "models": ["thinker"], "routing_strategy": "routebalance"}
+    config = {"model_list": entries, "router_settings": {"routing_groups": [group, alone]}}
     with running_proxy(tmp_path_factory.mktemp("curls"), config) as running:
         yield running
 

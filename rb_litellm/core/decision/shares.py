@@ -22,6 +22,7 @@ candidate has more.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -66,7 +67,9 @@ def stated(deployments: Sequence[Deployment]) -> Shares | None:
     weights, uneven = np.ones(len(deployments)), False
     for number in range(int(groups.max()) + 1):
         (rows,) = (groups == number).nonzero()
-        weights[rows] = _weights([deployments[row] for row in rows.tolist()])
+        its = [deployments[row] for row in rows.tolist()]
+        # Levels of effort of one deployment have one weight between them.
+        weights[rows] = np.array(_weights(its)) / _candidates_of_each(its)
         uneven = uneven or not _even(weights[rows])
     drained = np.array([d.weight == 0.0 for d in deployments])
     standing = None if drained.all() or not drained.any() else ~drained
@@ -77,10 +80,11 @@ def for_key(shares: Shares | None, deployments: Sequence[Deployment], weights: M
     """The same where a key or team has `weights` of its own, above 0, by deployment id."""
     own = np.ones(len(deployments)) if shares is None else shares.weights.copy()
     standing = None if shares is None or shares.standing is None else shares.standing.copy()
+    candidates = _candidates_of_each(deployments)
     for row, deployment in enumerate(deployments):
         weight = weights.get(deployment.id)
         if weight is not None:
-            own[row] = weight
+            own[row] = weight / candidates[row]
             if standing is not None:
                 standing[row] = True
     groups = _numbered(deployments) if shares is None else shares.groups
@@ -120,6 +124,12 @@ def choose(
     credit[rows] = earned
     row: int = rows.item(chosen)
     return row
+
+
+def _candidates_of_each(deployments: Sequence[Deployment]) -> FloatArray:
+    """(N,) how many levels of effort each one's deployment has here, 1 for a deployment without."""
+    levels = Counter(d.id for d in deployments if d.effort)
+    return np.array([levels[d.id] if d.effort else 1.0 for d in deployments])
 
 
 def _even(weights: FloatArray) -> bool:

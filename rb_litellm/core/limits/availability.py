@@ -37,6 +37,10 @@ MOST_ANSWERS = 20.0
 """Answers before the first failure that are counted."""
 MOST_LOST_S = 600.0
 """One failure counts for no more than that."""
+MOST_HEARD = 10_000.0
+"""Attempts of one kind on one deployment that others are believed to have seen,"""
+MOST_TOKENS = 1_000_000.0
+"""and tokens that a stream which broke off is believed to have cost."""
 RETRIES = 2
 """How often LiteLLM sends a request again if nothing else is set."""
 MOST_RETRIES = 8
@@ -128,9 +132,8 @@ class Availability:
         self.any_failed = True
 
     def forget(self, row: int) -> None:
-        """Take what has failed there as never happened."""
+        """Take what has failed there as never happened; `look` afterwards."""
         self._own[row] = self._others[row] = 0.0
-        self._look()
 
     def told(self, row: int) -> Losses:
         """What this worker has seen itself, where something has failed; else nothing."""
@@ -138,13 +141,15 @@ class Availability:
         return Losses._make([*its.tolist(), float(self._own_s[row])]) if _failures(its) else Losses()
 
     def heard(self, row: int, others: Sequence[Losses], now: float) -> None:
-        """What the other workers have seen."""
+        """What the other workers have seen; `look` after all of it."""
         its = np.zeros(_FIGURES)
         for losses in others:
             its += np.array(losses[:_FIGURES]) * _kept(now - losses.at_s)
+        # Whatever stands in Redis, an hour later nothing of it counts any more.
+        its[:_LOST_S] = np.minimum(its[:_LOST_S], MOST_HEARD)
         its[_LOST_S] = min(its[_LOST_S], MOST_LOST_S * _failures(its))
+        its[_TOKENS] = min(its[_TOKENS], MOST_TOKENS * its[_CUT])
         self._others[row], self._others_s[row] = its, now
-        self._look()
 
     def chances(self, rows: IntArray, now: float) -> FloatArray:
         """(4, n) chance of each kind of failure on these rows, in the order of `Failure`."""
@@ -186,10 +191,11 @@ class Availability:
         if 0.0 < _failures(its) < _FADED:
             its[:_ANSWERS] = its[_LOST_S:] = 0.0
             its[_ANSWERS] = min(its[_ANSWERS], MOST_ANSWERS)
-            self._look()
+            self.look()
         return its
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Work out anew whether anybody fails: over all rows, so once for many changes."""
         self._others_failed = bool(self._others[:, :_ANSWERS].any())
         self.any_failed = self._others_failed or bool(self._own[:, :_ANSWERS].any())
 

@@ -159,6 +159,13 @@ class Accounting:
         with self._runtime.lock:
             return self._attempts.effort(call_id, deployment)
 
+    def without_effort(self, call_id: str | None, deployment: str | None) -> None:
+        """The level was not asked for after all: what comes of the attempt says nothing of it."""
+        if call_id is None or deployment is None:
+            return
+        with self._runtime.lock:
+            self._attempts.without_effort(call_id, deployment)
+
     def first_token(self, call_id: str | None, progress: Progress | None = None) -> None:
         """The first chunk of a stream has come; `progress` says how many, from now on."""
         if call_id is not None:

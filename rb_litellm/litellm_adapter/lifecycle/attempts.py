@@ -157,6 +157,12 @@ class Attempts:
             "" if key is None or level is None or self._open[key].deployment != deployment else level.effort
         )
 
+    def without_effort(self, call_id: str, deployment: str) -> None:
+        """Forget the level of the call's open attempt on this deployment."""
+        key = self._ledger.latest_open(call_id, deployment)
+        if key is not None:
+            self._ledger.forget_level(key)
+
     def close(
         self,
         call_id: str,

@@ -37,6 +37,7 @@ from rb_litellm.litellm_adapter.request.efforts import asking
 from rb_litellm.litellm_adapter.request.rights.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.request.rights.planner import planner_for
 from rb_litellm.litellm_adapter.request.routing_decision import add_measured
+from rb_litellm.litellm_adapter.shared.effort_levels import effort_asked
 from rb_litellm.telemetry.records.headers import response_headers
 
 if TYPE_CHECKING:
@@ -97,7 +98,12 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         """What is sent to the deployment now: with the level of effort that was chosen, if one was."""
         deployment = _id(kwargs.get("model_info")) if self._runtime.catalog.any_levels else None
         effort = "" if deployment is None else self._accounting.effort(_call_id(kwargs), deployment)
-        return asking(kwargs, effort, getattr(call_type, "value", "") == "aresponses") if effort else None
+        if not effort:
+            return None
+        asked = asking(kwargs, effort, getattr(call_type, "value", "") == "aresponses")
+        if asked is None and effort_asked(kwargs) != effort:
+            self._accounting.without_effort(_call_id(kwargs), deployment)
+        return asked
 
     @_silent
     async def async_post_call_success_hook(self, data: Any, user_api_key_dict: Any, response: Any) -> None:

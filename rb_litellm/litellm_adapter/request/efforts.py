@@ -2,7 +2,8 @@
 
 A level is a candidate where LiteLLM's filters have left its deployment, so they hold as they are. It is set
 on chat completions and the Responses API only, where the client says nothing of thinking itself and its limit
-on the answer leaves room for the level's thoughts. A client's own `reasoning_effort` stays, and counts as
+on the answer leaves room for the level's thoughts; of a hosted API only where nothing in the request may be
+refused beside thinking. A client's own `reasoning_effort` stays, and counts as
 that level where it is a stated one. The level is set on what LiteLLM sends to the deployment, never on the
 request itself: a retry or a fallback elsewhere knows nothing of it.
 """
@@ -11,27 +12,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
+from rb_litellm.config.deployment import EffortName
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.request.budget import THOUGHTS
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry
 from rb_litellm.litellm_adapter.request.prompt import output_limit
+from rb_litellm.litellm_adapter.shared.effort_levels import effort_asked
 
 MAX_SETS = 256
 """Sets of candidates with their levels that are kept; the least recently used is dropped."""
 _Entry = dict[str, Any]
-_Key = tuple[tuple[Deployment, ...], str | None, tuple[str, ...]]
+_Key = tuple[tuple[Deployment, ...], str | None, tuple[str, ...], bool]
 _KINDS = frozenset({"acompletion", "aresponses"})
-_CLIENTS = (
-    "reasoning_effort",
-    "thinking",
-    "output_config",
-    "thinking_budget",
-    "enable_thinking",
-    "chat_template_kwargs",
-)
-"""Fields by which a client says itself how much is to be thought."""
+_EFFORTS = frozenset(get_args(EffortName))
+_SAMPLING = ("top_p", "top_k")
+_LATEST = 8
+"""Messages among which the latest answer of the model is looked for."""
 
 
 class OfferedLevels:
@@ -50,12 +48,15 @@ class OfferedLevels:
         """The candidates of a request, levels among them, each with LiteLLM's entry of its deployment."""
         if request_kwargs is None or not _takes_levels(request_kwargs):
             return entries, facts
-        own = _clients(request_kwargs)
+        own = effort_asked(request_kwargs)
+        if own is not None and own not in _EFFORTS:
+            own = ""  # Its text is the client's, and no key of ours.
         without_room = tuple(level for level in THOUGHTS if not _has_room(level, max_tokens))
-        key = facts, own, without_room
+        hosted = not _refused_beside_thinking(request_kwargs)
+        key = facts, own, without_room, hosted
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = _expanded(facts, own, without_room)
+            found = self._found[key] = _expanded(*key)
             if len(self._found) > MAX_SETS:
                 self._found.popitem(last=False)
         else:
@@ -65,12 +66,15 @@ class OfferedLevels:
 
 
 def _expanded(
-    facts: Sequence[Deployment], own: str | None, without_room: Sequence[str]
+    facts: Sequence[Deployment], own: str | None, without_room: Sequence[str], hosted: bool
 ) -> tuple[tuple[int, ...], tuple[Deployment, ...]]:
-    """The places in `facts` of the candidates, and these; `own` is the client's word, None for none."""
+    """The places in `facts` of the candidates, and these; `own` is the client's word, None for none, and
+    `hosted` says whether levels of hosted APIs are among them."""
     found: list[tuple[int, Deployment]] = []
     for place, deployment in enumerate(facts):
-        if own is None:
+        if not (hosted or deployment.server):
+            its = []
+        elif own is None:
             its = [level for level in deployment.levels if level.effort not in without_room]
         else:
             its = [level for level in deployment.levels if level.effort == own]
@@ -84,7 +88,7 @@ def asking(request_kwargs: Mapping[str, Any], effort: str, responses: bool) -> d
     It stays where the client says something itself, or where a limit on the answer that a budget has lowered
     leaves the level no room.
     """
-    if _clients(request_kwargs) is not None or not _has_room(effort, output_limit(request_kwargs)):
+    if effort_asked(request_kwargs) is not None or not _has_room(effort, output_limit(request_kwargs)):
         return None
     if not responses:
         return {**request_kwargs, "reasoning_effort": effort}
@@ -104,18 +108,18 @@ def _has_room(effort: str, max_tokens: int | None) -> bool:
     return max_tokens is None or max_tokens > THOUGHTS.get(effort, 0)
 
 
-def _clients(request_kwargs: Mapping[str, Any]) -> str | None:
-    """The level that the client asks for, empty for one in other words; None where it says nothing of it."""
-    extra = request_kwargs.get("extra_body")
-    for holder in (request_kwargs, extra if isinstance(extra, Mapping) else {}):
-        for name in _CLIENTS:
-            given = holder.get(name)
-            if given is not None:
-                return given if name == "reasoning_effort" and isinstance(given, str) else ""
-        reasoning = holder.get("reasoning")
-        effort = reasoning.get("effort") if isinstance(reasoning, Mapping) else None
-        if effort is not None:
-            return effort if isinstance(effort, str) else ""
-        if isinstance(reasoning, Mapping) and reasoning.keys() & {"max_tokens", "enabled", "exclude"}:
-            return ""
-    return None
+def _refused_beside_thinking(request_kwargs: Mapping[str, Any]) -> bool:
+    """Whether hosted APIs may refuse the request if it thinks: some take no temperature, no forced tool, and
+    no tool's result without the thoughts that led to its call."""
+    temperature = request_kwargs.get("temperature")
+    if temperature is not None and temperature != 1:
+        return True
+    if any(request_kwargs.get(name) is not None for name in _SAMPLING):
+        return True
+    if request_kwargs.get("tool_choice") not in (None, "auto", "none"):
+        return True
+    messages = request_kwargs.get("messages")
+    for message in reversed(messages[-_LATEST:] if isinstance(messages, list) else ()):
+        if isinstance(message, Mapping) and message.get("role") == "assistant":
+            return bool(message.get("tool_calls"))
+    return False

@@ -9,8 +9,15 @@ from typing import Any
 from rb_litellm.config.deployment import EffortSettings
 from rb_litellm.core.fleet import Deployment
 
-_FIXED = ("reasoning_effort", "thinking", "reasoning")
-"""Parameters of a deployment that fix how much it thinks."""
+_WORDS = (
+    "reasoning_effort",
+    "thinking",
+    "output_config",
+    "thinking_budget",
+    "enable_thinking",
+    "chat_template_kwargs",
+)
+"""Fields by which a client, or a deployment's `litellm_params`, say how much is to be thought."""
 _STATED_BY_MODEL = "reasoning_effort_levels"
 
 
@@ -26,8 +33,8 @@ def levels_of(
     `mapped` is the model's entry in LiteLLM's map of models.
     """
     where = f"model_info.routebalance.efforts of {deployment.group}"
-    fixed = next((name for name in _FIXED if params.get(name) is not None), None)
-    if fixed is not None:
+    if effort_asked(params) is not None:
+        fixed = next((name for name in (*_WORDS, "reasoning") if params.get(name) is not None), "extra_body")
         warn(f"efforts:{deployment.id}", f"{where} is ignored: its litellm_params fix {fixed}")
         return ()
     if not deployment.generates or not _takes_efforts(deployment.model, params):
@@ -48,6 +55,23 @@ def levels_of(
         for name, level in efforts.items()
         if name not in refused
     )
+
+
+def effort_asked(params: Mapping[str, Any]) -> str | None:
+    """The level that a request or `litellm_params` ask for, empty for one in other words; None for none."""
+    extra = params.get("extra_body")
+    for holder in (params, extra if isinstance(extra, Mapping) else {}):
+        for name in _WORDS:
+            given = holder.get(name)
+            if given is not None:
+                return given if name == "reasoning_effort" and isinstance(given, str) else ""
+        reasoning = holder.get("reasoning")
+        effort = reasoning.get("effort") if isinstance(reasoning, Mapping) else None
+        if effort is not None:
+            return effort if isinstance(effort, str) else ""
+        if isinstance(reasoning, Mapping) and reasoning.keys() & {"max_tokens", "enabled", "exclude"}:
+            return ""
+    return None
 
 
 def _takes_efforts(model: str, params: Mapping[str, Any]) -> bool:

@@ -106,3 +106,36 @@ def test_the_responses_api_has_it_beside_what_the_client_says_of_summaries():
 def test_it_is_not_set_where_a_budget_leaves_no_room_for_its_thoughts():
     assert asking({"max_tokens": 1000}, "high", False) is None
     assert asking({"max_output_tokens": 1000}, "high", True) is None
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"temperature": 0.0},
+        {"top_p": 0.9},
+        {"top_k": 40},
+        {"tool_choice": "required"},
+        {"tool_choice": {"type": "function", "function": {"name": "look"}}},
+        {"messages": [{"role": "assistant", "tool_calls": [{}]}, {"role": "tool", "content": "4"}]},
+    ],
+)
+def test_what_a_hosted_api_refuses_beside_thinking_leaves_it_without_levels(kwargs):
+    assert candidates(**kwargs) == AS_THEY_ARE
+    own = entry("own", efforts=STATED)
+    own["litellm_params"] = {"model": "hosted_vllm/qwen3-32b", "api_base": "http://gpu-3:8000/v1"}
+    asked = {"litellm_logging_obj": Call("acompletion"), **kwargs}
+    _, facts = LEVELS.of([own], tuple(Catalog().facts([own])), asked, None)
+    assert [d.effort for d in facts] == ["low", "high"]
+
+
+def test_usual_requests_keep_their_levels():
+    said = [{"role": "assistant", "content": "Yes."}, {"role": "user", "content": "Why?"}]
+    assert candidates(temperature=1, tool_choice="auto", messages=said) == ALL
+
+
+def test_what_a_client_writes_is_no_key_that_is_kept():
+    levels = OfferedLevels()
+    for number in range(100):
+        asked = {"litellm_logging_obj": Call("acompletion"), "reasoning_effort": f"made up {number}"}
+        levels.of(ENTRIES, FACTS, asked, None)
+    assert len(levels._found) == 1
