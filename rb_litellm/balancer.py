@@ -11,6 +11,7 @@ from random import Random
 
 import numpy as np
 
+from rb_litellm import passed_over
 from rb_litellm.beliefs import Beliefs
 from rb_litellm.candidates import CandidateSet, CandidateSets
 from rb_litellm.core.decision.assign import Fleet, assign
@@ -31,7 +32,6 @@ from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.servers.affinity import AffinityRule, CachedPrefix
 from rb_litellm.core.servers.prefix_memory import PrefixMemory
 from rb_litellm.core.types import (
-    BoolArray,
     FloatArray,
     InstanceState,
     Level,
@@ -174,13 +174,15 @@ class Balancer:
 
     def preview(
         self, request: RoutingRequest, predictions: PredictionSource, now: float
-    ) -> tuple[Assignment | Refusal, tuple[Deployment, ...]]:
-        """What `decide` would answer for this request alone, and its N deployments; changes nothing."""
+    ) -> tuple[Assignment | Refusal, tuple[Deployment, ...], dict[int, str]]:
+        """What `decide` would answer for this request alone, its N deployments, and why rows of these are
+        passed over; changes nothing."""
         candidate_set, fleet, batch_requests, _ = self._setting(
             [replace(request, exploration=None)], predictions, now
         )
         (decision,) = assign(batch_requests, fleet, now, Random(0))
-        return _assignment(decision, candidate_set.deployments), candidate_set.deployments
+        taken = passed_over.why(batch_requests[0].allowed, request.prompt, candidate_set, self.beliefs)
+        return _assignment(decision, candidate_set.deployments), candidate_set.deployments, taken
 
     def record_shadow(
         self, request: RoutingRequest, chosen: Deployment, predictions: PredictionSource, now: float
@@ -246,8 +248,14 @@ class Balancer:
             room=self._room(candidate_set, now),
             levels=candidate_set.levels,
         )
-        masks = self._without_short_windows(requests, masks, candidate_set)
-        masks = self._without_outages(requests, masks, candidate_set, now)
+        masks = passed_over.left_of(
+            masks,
+            [request.prompt for request in requests],
+            [request.exploration is not None and request.limits is None for request in requests],
+            candidate_set,
+            self.beliefs,
+            now,
+        )
         shares = [_shares(request, candidate_set) for request in requests]
         if any(its is not None for its in shares):
             fleet.credit = self._credit[candidate_set.rows]
@@ -268,41 +276,6 @@ class Balancer:
             for r, request in enumerate(requests)
         ]
         return candidate_set, fleet, batch_requests, predicted
-
-    def _without_short_windows(
-        self, requests: Sequence[RoutingRequest], masks: Sequence[BoolArray], candidate_set: CandidateSet
-    ) -> Sequence[BoolArray]:
-        """The masks without deployments whose servers state a window that is too short for the request."""
-        windows = self.beliefs.windows
-        if not windows.any_stated:
-            return masks
-        found = []
-        for request, mask in zip(requests, masks, strict=True):
-            fits = windows.fits(candidate_set.rows, request.prompt) | candidate_set.window_told
-            left = mask if fits.all() else mask & fits
-            found.append(left if left.any() else mask)
-        return found
-
-    def _without_outages(
-        self,
-        requests: Sequence[RoutingRequest],
-        masks: Sequence[BoolArray],
-        candidate_set: CandidateSet,
-        now: float,
-    ) -> Sequence[BoolArray]:
-        """The masks without deployments that answer nobody; one request may look whether one is back."""
-        outages = self.beliefs.outages
-        if not outages.any_out:
-            return masks
-        found = []
-        probing = True
-        for request, mask in zip(requests, masks, strict=True):
-            may_probe = probing and request.exploration is not None and request.limits is None
-            probing = probing and not may_probe
-            out = outages.passed_over(candidate_set.rows, now, may_probe)
-            left = mask if out is None else mask & ~out
-            found.append(left if left.any() else mask)
-        return found
 
     def _slowdown(self, candidate_set: CandidateSet, now: float) -> FloatArray:
         slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]

@@ -14,7 +14,16 @@ from itertools import islice
 
 from rb_litellm.core.decision.trials import Trials
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency.evidence import TEACHES, Evidence, evidence_of, failure_of, taught_by
+from rb_litellm.core.latency.evidence import (
+    TEACHES,
+    Evidence,
+    evidence_of,
+    failure_of,
+    has_length,
+    log_error,
+    may_be_the_requests_fault,
+    taught_by,
+)
 from rb_litellm.core.latency.forecast import LatencyPrior
 from rb_litellm.core.latency.learned import LearnedTimes
 from rb_litellm.core.latency.learning import LatencyLearner
@@ -266,7 +275,7 @@ class Beliefs:
         if row is None or self._is_of_another(outcome):
             return
         at_s = self._now if outcome.at_s is None else outcome.at_s
-        if outcome.level is not None and _has_length(outcome):
+        if outcome.level is not None and has_length(outcome):
             self.level_lengths.learn(outcome.level, float(outcome.output_tokens or 0))
         evidence = evidence_of(outcome)
         taught = TEACHES[evidence]
@@ -287,12 +296,12 @@ class Beliefs:
         if evidence is Evidence.LIMITED:
             self._quotas.refused(row, at_s)
         if taught.times:
-            self.trials.heard(row, _log_error(outcome))
+            self.trials.heard(row, log_error(outcome))
         elif evidence not in (Evidence.UNTIMED, Evidence.UNKNOWN):
             self.trials.heard(row, math.inf)
 
     def _learn_availability(self, row: int, outcome: Outcome, answered: bool, at_s: float) -> None:
-        if answered or outcome.error not in _BY_CLIENT:
+        if answered or not (outcome.error in _BY_CLIENT or may_be_the_requests_fault(outcome)):
             self.outages.observe(row, answered, at_s)
         if self.outages.is_out(row):
             # The outage says all; what comes after it starts with a clean record.
@@ -385,18 +394,3 @@ def learned_name(deployment: str, identity: Identity) -> str:
     """What workers call a deployment with this identity when they share what they learned."""
     digest = blake2b(repr(identity).encode("utf-8", "replace"), digest_size=8).hexdigest()
     return f"{wire_name(deployment)}|{digest}"
-
-
-def _has_length(outcome: Outcome) -> bool:
-    """Whether its tokens are those of the whole answer, as the server counted them."""
-    return outcome.error is None and not (outcome.cut or outcome.estimated or outcome.limited)
-
-
-def _log_error(outcome: Outcome) -> float:
-    """Measured / forecast time at the length that the answer came to have, in log."""
-    predicted = outcome.predicted
-    if predicted is None or outcome.open_s <= 0.0:
-        return 0.0
-    tokens = predicted.output_tokens if outcome.output_tokens is None else outcome.output_tokens
-    expected_s = predicted.ttft_s + max(tokens - 1.0, 0.0) * predicted.tpot_s
-    return math.log(outcome.open_s / expected_s) if expected_s > 0.0 else 0.0

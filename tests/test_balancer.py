@@ -123,7 +123,7 @@ def test_a_preview_tells_the_best_however_many_workers_there_are():
     bench, many = Bench(), [deployment(f"d{n}") for n in range(64)]
     bench.peers.update([Gauge(f"w{n}", 0.0, {}) for n in range(15)], 0.0)
     bench.send(*[request(d) for d in many[1:]])
-    told, _ = bench.balancer.preview(request(*many), PredictionSource(), 0.1)
+    told, _, _ = bench.balancer.preview(request(*many), PredictionSource(), 0.1)
     assert told.deployment.id == "d0"
 
 
@@ -327,3 +327,36 @@ def test_streams_in_mid_flight_change_the_forecast_before_any_of_them_ends():
     assert after[0] / before[0] == pytest.approx(3.0, rel=0.2)
     assert after[1] == before[1]
     assert chosen(bench.decide(request(slow, other, weights=LATENCY), now=4.0)) == ["other"]
+
+
+def failed(id, attempt=0, error="InternalServerError"):
+    return Outcome(id, "failure", None, 6, 0.0, 0.0, open_s=0.1, error=error, attempt=attempt, at_s=0.0)
+
+
+def test_requests_that_no_server_can_answer_take_nobody_out_of_service():
+    """Each is tried on both servers: on one of them as the first attempt, on the other as a retry."""
+    bench, a, b = Bench(), deployment("a"), deployment("b")
+    bench.decide(request(a, b))
+    beliefs = bench.balancer.beliefs
+    for _ in range(5):
+        beliefs.learn(failed("b", attempt=1))
+    assert not beliefs.outages.any_out
+    assert beliefs.failures(np.array([0, 1]), 0.0).chance[1] > 0.5
+
+
+@pytest.mark.parametrize("failure", [{"attempt": 0}, {"attempt": 1, "error": "ConnectError"}])
+def test_a_server_that_fails_otherwise_is_out_and_an_explanation_says_so(failure):
+    bench, a, b = Bench(), deployment("a"), deployment("b")
+    bench.decide(request(a, b))
+    for _ in range(3):
+        bench.balancer.beliefs.learn(failed("b", **failure))
+    _, deployments, taken = bench.balancer.preview(request(a, b), PredictionSource(), 0.0)
+    assert {deployments[row].id: why for row, why in taken.items()} == {"b": "outage"}
+    # Where nobody else is left, nobody is passed over.
+    assert bench.balancer.preview(request(b), PredictionSource(), 0.0)[2] == {}
+
+
+def test_an_explanation_says_who_is_drained():
+    bench, a, b = Bench(), deployment("a", weight=1.0), deployment("b", weight=0.0)
+    _, deployments, taken = bench.balancer.preview(request(a, b), PredictionSource(), 0.0)
+    assert {deployments[row].id: why for row, why in taken.items()} == {"b": "weight 0"}

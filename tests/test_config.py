@@ -1,5 +1,7 @@
 """Settings: good ones are read, bad ones are named with their value and with what is allowed."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,3 +167,29 @@ def test_a_bad_setting_of_a_deployment_is_named_too(info, name, value, allowed):
 def test_a_figure_of_a_deployment_must_be_finite(name, value):
     with pytest.raises(SettingsError, match=name):
         parse_deployment({name: value}, "here")
+
+
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        ({"low": {"quality": True, "output_tokens": 10}}, "efforts.low.quality: allowed is a number"),
+        ({"low": {"quality": 0.5, "output_tokens": 1e300}}, "efforts.low.output_tokens"),
+        (
+            {"low": {"quality": 0.5, "output_tokens": 9, "qualty": 0.1}},
+            "efforts.low.qualty: unknown setting (value 0.1); did you mean quality? "
+            "allowed are quality, output_tokens",
+        ),
+        ({"ultra": {"quality": 0.5, "output_tokens": 9}}, "here.efforts.ultra: Input should be 'none'"),
+    ],
+)
+def test_a_wrong_level_of_effort_is_told_with_what_is_allowed(level, said):
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        parse_deployment({"efforts": level}, "here")
+
+
+@pytest.mark.parametrize("name", ["quality", "tpot_ms", "max_num_seqs"])
+def test_true_is_no_number(name):
+    with pytest.raises(
+        SettingsError, match=rf"{name}: allowed is a number, not true or false \(value True\)"
+    ):
+        parse_deployment({name: True}, "here")

@@ -23,6 +23,7 @@ LAYERS = (
     {"state", "predictors", "fitting"},
     {"beliefs"},
     {"candidates"},
+    {"passed_over"},
     {"balancer"},
     {"telemetry"},
     {"litellm_adapter"},

@@ -17,7 +17,7 @@ class EffortSettings(Settings):
     """What one level of reasoning effort is worth and takes, before it was measured."""
 
     quality: float = Field(ge=0.0, le=1.0, description="Mean answer quality at this level.")
-    output_tokens: float = Field(gt=0.0, description="Mean length of its answers, thoughts included.")
+    output_tokens: float = Field(gt=0.0, le=1e7, description="Mean length of its answers, thoughts included.")
 
 
 class DeploymentSettings(Settings):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_origin
+
 from pydantic import BaseModel, ValidationError
 
 from rb_litellm.redaction import without_secrets
@@ -25,7 +27,8 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     """One line per wrong setting: its full name, what is allowed, and the value that was given."""
     lines = []
     for problem in error.errors()[:_MOST]:
-        name = ".".join([where, *(str(part)[:_SHOWN] for part in problem["loc"])])
+        # `[key]` is pydantic's word for a key of a mapping that is no setting.
+        name = ".".join([where, *(str(part)[:_SHOWN] for part in problem["loc"] if part != "[key]")])
         secret = any(word in name.lower() for word in _SECRET)
         value = "hidden" if secret else shown(problem["input"])
         if problem["type"] == "extra_forbidden":
@@ -39,13 +42,18 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    named = False
+    """Whether the next part is a key that the operator has chosen."""
     for part in path:
+        if named:
+            named = False
+            continue
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
         options = [annotation, *getattr(annotation, "__args__", ())]
         nested = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
         if not nested:
             return ["(see the documentation)"]
-        model = nested[0]
+        model, named = nested[0], get_origin(annotation) is dict
     return list(model.model_fields)
 
 

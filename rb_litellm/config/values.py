@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from rb_litellm.config.errors import shown
 from rb_litellm.core.decision.scoring import PRESETS, Weights
@@ -16,6 +16,15 @@ class Settings(BaseModel):
     """Nothing but what is described, and nothing changes once it is read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kinds = set(get_args(annotation) or (annotation,)) - {type(None)}
+        if isinstance(value, bool) and kinds <= {int, float}:
+            raise ValueError("allowed is a number, not true or false")
+        return value
 
 
 def _weights(value: object) -> object:

@@ -32,7 +32,7 @@ from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.holding import HoldEnded
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
-from rb_litellm.litellm_adapter.request.pending import Entry, PendingRequest
+from rb_litellm.litellm_adapter.request.pending import Entry, PendingRequest, held_to_budget
 from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for, error_of_hold
 from rb_litellm.litellm_adapter.request.retries import retries_left, untried
@@ -221,13 +221,13 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         predictions = self._predictions.as_now()
         with self._runtime.lock:
             now = self._runtime.clock()
-            placed, deployments = self._runtime.balancer.preview(request, predictions, now)
+            placed, deployments, taken = self._runtime.balancer.preview(request, predictions, now)
         if isinstance(placed, Assignment):
-            pending.hold_budget(placed)
+            held_to_budget(pending, placed, self._runtime.catalog)
         await asyncio.sleep(0)
         return {
             **explanation(
-                placed, deployments, self.planner.plan(given_to(request_kwargs)), arrival.max_tokens
+                placed, deployments, taken, self.planner.plan(given_to(request_kwargs)), arrival.max_tokens
             ),
             **({} if pending.steered is None else {"targets": self._targets_told(pending.steered)}),
             "proxy_s": self._runtime.proxy_time.shown,
@@ -250,10 +250,12 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         tried = self._accounting.tried(arrival.known_id)
         entries = untried(healthy, tried)
         prompt = self._owned(read_uncounted(messages, input, request_kwargs), caller_of(request_kwargs))
+        plan = self.planner.plan(given_to(request_kwargs))
         candidates = tuple(self._runtime.catalog.facts(entries))
         if self._runtime.catalog.any_levels:
-            entries, candidates = self._levels.of(entries, candidates, request_kwargs, prompt.max_tokens)
-        plan = self.planner.plan(given_to(request_kwargs))
+            entries, candidates = self._levels.of(
+                entries, candidates, request_kwargs, prompt.max_tokens, plan.max_cost_usd
+            )
         arrival.budget_usd = plan.max_cost_usd
         arrival.weights_from = plan.sources.get("weights", "settings")
         responses = messages is None and input is not None
@@ -349,8 +351,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
     ) -> Entry | Refusal:
         if isinstance(placed, Refusal):
             return placed
-        pending.hold_budget(placed)
-        chosen = pending.entries[pending.candidates.index(placed.deployment)]
+        chosen = held_to_budget(pending, placed, self._runtime.catalog)
         attempt = self._accounting.open_attempt(pending.arrival, placed, predictor, now)
         if self._agents is not None:
             self._agents.sent(pending.arrival, chosen, now)

@@ -110,6 +110,9 @@ def _show(answer: Mapping[str, Any]) -> None:
         click.secho(f"Refused: {refused['message']}", fg="red", bold=True)
     if answer["relaxed"]:
         click.secho(f"Nobody keeps {', '.join(answer['relaxed'])}: loosened", fg="yellow")
+    if passed_over := answer.get("passed_over"):
+        names = ", ".join(f"{one['name']} ({one['why']})" for one in passed_over)
+        click.secho(f"Passed over: {names}", fg="yellow")
     if answer["ignored"]:
         click.secho("Ignored: " + "; ".join(answer["ignored"]), fg="yellow")
     if budget := answer.get("budget"):

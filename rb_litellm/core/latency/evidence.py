@@ -7,6 +7,7 @@ which of these it has before it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -132,3 +133,26 @@ def evidence_of(outcome: Outcome) -> Evidence:
 def taught_by(outcome: Outcome) -> Teaches:
     """What is to be learned from an outcome."""
     return TEACHES[evidence_of(outcome)]
+
+
+def may_be_the_requests_fault(outcome: Outcome) -> bool:
+    """Whether a server has answered a retry with an error: another one could do no more with the request.
+
+    So a few requests that no server can answer take nobody out of service. They still count as failures.
+    """
+    return outcome.attempt > 0 and failure_of(outcome) is Failure.ERROR
+
+
+def has_length(outcome: Outcome) -> bool:
+    """Whether its tokens are those of the whole answer, as the server counted them."""
+    return outcome.error is None and not (outcome.cut or outcome.estimated or outcome.limited)
+
+
+def log_error(outcome: Outcome) -> float:
+    """Measured / forecast time at the length that the answer came to have, in log."""
+    predicted = outcome.predicted
+    if predicted is None or outcome.open_s <= 0.0:
+        return 0.0
+    tokens = predicted.output_tokens if outcome.output_tokens is None else outcome.output_tokens
+    expected_s = predicted.ttft_s + max(tokens - 1.0, 0.0) * predicted.tpot_s
+    return math.log(outcome.open_s / expected_s) if expected_s > 0.0 else 0.0

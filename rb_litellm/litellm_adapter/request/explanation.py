@@ -55,9 +55,14 @@ def inquiry() -> Iterator[Inquiry]:
 
 
 def explanation(
-    placed: Assignment | Refusal, deployments: Sequence[Deployment], plan: Plan, max_tokens: int | None
+    placed: Assignment | Refusal,
+    deployments: Sequence[Deployment],
+    taken: Mapping[int, str],
+    plan: Plan,
+    max_tokens: int | None,
 ) -> dict[str, Any]:
-    """The answer as plain JSON values; `deployments` are those that the ballot's rows speak of."""
+    """The answer as plain JSON values; `deployments` are those that the ballot's rows speak of, and `taken`
+    says why some of these were passed over."""
     breakdown = placed.breakdown if isinstance(placed, Refusal) else placed.decision.breakdown
     told: dict[str, Any] = {
         "chosen": None if isinstance(placed, Refusal) else placed.deployment.id,
@@ -67,6 +72,9 @@ def explanation(
         "ignored": [*plan.refused, *plan.bounded],
         "relaxed": list(breakdown.relaxed),
         "candidates": [_candidate(breakdown, deployments[row], row) for row in _told(breakdown)],
+        "passed_over": [
+            _passed_over(deployments[row], why) for row, why in [*taken.items()][:MAX_CANDIDATES]
+        ],
         "flips": [],
     }
     if isinstance(placed, Assignment) and placed.deployment.effort:
@@ -104,6 +112,16 @@ def _objective(plan: Plan) -> str:
 def _told(breakdown: ScoreBreakdown) -> list[int]:
     rows: list[int] = breakdown.ranked()[:MAX_CANDIDATES].tolist()
     return rows
+
+
+def _passed_over(deployment: Deployment, why: str) -> dict[str, Any]:
+    return {
+        "deployment": deployment.id,
+        "name": deployment.name,
+        "model": deployment.group,
+        **({"effort": deployment.effort} if deployment.effort else {}),
+        "why": why,
+    }
 
 
 def _candidate(breakdown: ScoreBreakdown, deployment: Deployment, row: int) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance, clamp
+from rb_litellm.litellm_adapter.request.efforts import has_room
 from rb_litellm.litellm_adapter.request.rights.landing import Landing
+from rb_litellm.litellm_adapter.shared.catalog import Catalog
 from rb_litellm.litellm_adapter.shared.exchange.target_share import Steered
 
 Entry = dict[str, Any]
@@ -60,12 +62,20 @@ class PendingRequest:
             return limits
         return Limits(limits.slo, allowance.budget(prompt.input_tokens), limits.admission)
 
-    def hold_budget(self, placed: Assignment) -> None:
-        """Lower the request's limit on its answer to what its budget pays for where it was placed."""
-        affordable = placed.decision.affordable_tokens
-        if affordable is None or self.allowance is None or self.request_kwargs is None:
-            return
-        if placed.deployment.generates:
-            self.arrival.max_tokens = clamp(
-                self.request_kwargs, affordable, self.responses, self.allowance.answers
-            )
+
+def held_to_budget(pending: PendingRequest, placed: Assignment, catalog: Catalog) -> Entry:
+    """LiteLLM's entry of the deployment where the request was placed.
+
+    The request's limit on its answer is lowered to what its budget pays for there. A level of effort for
+    which that leaves no room is taken from `placed`.
+    """
+    chosen = pending.entries[pending.candidates.index(placed.deployment)]
+    affordable, kwargs = placed.decision.affordable_tokens, pending.request_kwargs
+    if affordable is None or pending.allowance is None or kwargs is None or not placed.deployment.generates:
+        return chosen
+    answers = pending.allowance.answers
+    pending.arrival.max_tokens = clamp(kwargs, affordable, pending.responses, answers)
+    if not has_room(placed.deployment.effort, pending.arrival.max_tokens):
+        (placed.deployment,) = catalog.facts([chosen])
+        placed.level = None
+    return chosen

@@ -66,10 +66,12 @@ def effort_asked(params: Mapping[str, Any]) -> str | None:
             if given is not None:
                 return given if name == "reasoning_effort" and isinstance(given, str) else ""
         reasoning = holder.get("reasoning")
-        effort = reasoning.get("effort") if isinstance(reasoning, Mapping) else None
+        if reasoning is not None and not isinstance(reasoning, Mapping):
+            return ""
+        effort = reasoning.get("effort") if reasoning else None
         if effort is not None:
             return effort if isinstance(effort, str) else ""
-        if isinstance(reasoning, Mapping) and reasoning.keys() & {"max_tokens", "enabled", "exclude"}:
+        if reasoning and reasoning.keys() & {"max_tokens", "enabled", "exclude"}:
             return ""
     return None
 

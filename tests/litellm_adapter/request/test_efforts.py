@@ -139,3 +139,35 @@ def test_what_a_client_writes_is_no_key_that_is_kept():
         asked = {"litellm_logging_obj": Call("acompletion"), "reasoning_effort": f"made up {number}"}
         levels.of(ENTRIES, FACTS, asked, None)
     assert len(levels._found) == 1
+
+
+def paid(max_cost_usd, usd):
+    """Levels of a self-hosted deployment at this price of a token, for a request with this budget."""
+    own = entry("own", efforts=STATED)
+    own["litellm_params"] = {
+        "model": "hosted_vllm/qwen3-32b", "api_base": "http://gpu-3:8000/v1",
+        "input_cost_per_token": usd, "output_cost_per_token": usd,
+    }  # fmt: skip
+    asked = {"litellm_logging_obj": Call("acompletion")}
+    _, facts = LEVELS.of([own], tuple(Catalog().facts([own])), asked, None, max_cost_usd)
+    return [d.effort for d in facts]
+
+
+def test_a_deployments_own_limit_counts_where_the_client_has_none():
+    own = entry("own", efforts=STATED)
+    own["litellm_params"] = {"model": "hosted_vllm/m", "api_base": "http://gpu-3/v1", "max_tokens": 2000}
+    facts = tuple(Catalog().facts([own]))
+    asked = {"litellm_logging_obj": Call("acompletion")}
+    assert [d.effort for d in LEVELS.of([own], facts, asked, None)[1]] == ["low"]
+    assert [d.effort for d in LEVELS.of([own], facts, asked, 9000)[1]] == ["low", "high"]
+
+
+@pytest.mark.parametrize(("budget", "levels"), [(0.01, [""]), (0.03, ["low"]), (1.0, ["low", "high"])])
+def test_a_level_is_a_candidate_where_the_budget_pays_for_its_thoughts(budget, levels):
+    assert paid(max_cost_usd=budget, usd=1e-5) == levels
+
+
+@pytest.mark.parametrize("reasoning", ["high", 5, ["low"]])
+def test_a_reasoning_that_is_no_mapping_is_the_clients_own(reasoning):
+    assert candidates(call_type="aresponses", reasoning=reasoning) == AS_THEY_ARE
+    assert asking({"reasoning": reasoning}, "high", responses=True) is None
