@@ -14,8 +14,8 @@ import numpy as np
 from rb_litellm import passed_over
 from rb_litellm.beliefs import Beliefs
 from rb_litellm.candidates import CandidateSet, CandidateSets
-from rb_litellm.core.decision.assign import Fleet, assign
-from rb_litellm.core.decision.batch import BatchRequest, Prices
+from rb_litellm.core.decision.assign import assign
+from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prices
 from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
 from rb_litellm.core.decision.sampling import CandidateSampling

@@ -169,24 +169,8 @@ class Ledger:
             if progress is not None:
                 self._streams[key] = Stream(attempt.deployment, progress, now)
             self.changes += 1
-            ttft_s = max(now - attempt.sent_s, 0.0)
             attempt.first_token_learned = True
-            return Outcome(
-                deployment=attempt.deployment,
-                closed_by="first-token",
-                predicted=attempt.prediction,
-                input_tokens=attempt.input_tokens,
-                in_flight=attempt.in_flight,
-                pending_prefill_tokens=attempt.pending_prefill_tokens,
-                open_s=ttft_s,
-                ttft_s=ttft_s,
-                first_token_learned=True,
-                at_s=now,
-                ahead=self._ahead(attempt),
-                seen_tokens=attempt.seen_tokens,
-                saved_tokens=attempt.saved_tokens,
-                level=attempt.level,
-            )
+            return attempt.outcome(now, "first-token", ahead=self._ahead(attempt))
 
     def close(
         self,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from rb_litellm.bench.builds import compared
-from rb_litellm.bench.decision import GROUPS
-from rb_litellm.bench.rate import _decide
+from rb_litellm.bench.decisions.builds import compared
+from rb_litellm.bench.decisions.picks import GROUPS
+from rb_litellm.bench.decisions.rate import _decide
 from rb_litellm.bench.real.placeholder_predictor import train_placeholder
 
 

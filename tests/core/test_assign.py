@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.decision.assign import Fleet, assign
-from rb_litellm.core.decision.batch import BatchRequest, Prices, longest_first, prescore
+from rb_litellm.core.decision.assign import assign
+from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prices, longest_first, prescore
 from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.exploration import ExplorationRule
 from rb_litellm.core.decision.sampling import CandidateSampling

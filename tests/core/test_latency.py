@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rb_litellm.core.compiled.forecaster import batch_forecaster
 from rb_litellm.core.latency.forecast import (
     LatencyCoefficients,
     LatencyPrior,
-    batch_forecaster,
     forecast,
 )
 from rb_litellm.core.types import InstanceState

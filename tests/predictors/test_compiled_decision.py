@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rb_litellm.core.compiled.forecaster import CompiledForecaster
 from rb_litellm.core.compiled.in_use import IN_USE, Loops
-from rb_litellm.core.decision.assign import Fleet, assign
-from rb_litellm.core.decision.batch import BatchRequest, Prices
+from rb_litellm.core.decision.assign import assign
+from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prices
 from rb_litellm.core.decision.best import best_by_loops, best_by_numpy
 from rb_litellm.core.decision.breakdown import Decision
 from rb_litellm.core.decision.scoring import PRESETS, JointScore, Norm
 from rb_litellm.core.latency.forecast import (
-    CompiledForecaster,
     LatencyCoefficients,
     LatencyForecast,
     LatencyPrior,

@@ -42,7 +42,7 @@ def bench() -> None:
 @quiet_option
 def all_on(sizes: tuple[int, ...], rounds: int, seed: int, as_json: bool, quiet: bool) -> None:
     """Compare the CPU time of a decision with everything on to that with everything off."""
-    from rb_litellm.bench.all_on import run
+    from rb_litellm.bench.decisions.all_on import run
 
     told = progress(quiet)
     result = run(sizes, rounds, seed, lambda size: told(f"{size} deployments measured"))

@@ -65,7 +65,7 @@ def decision(
         rows = _beside(predictor, sizes, picks, seed, beside, rounds, quiet)
         show({"beside": str(beside), "rounds": rounds, "rows": rows, "machine": machine()}, as_json)
         return
-    from rb_litellm.bench.decision import run
+    from rb_litellm.bench.decisions.picks import run
 
     result = {
         **run(predictor, sizes, picks, seed, lambda size: told(f"{size} deployments measured")),
@@ -84,7 +84,7 @@ def _beside(
     quiet: bool,
 ) -> list[dict[str, object]]:
     with packages_of("demo"):
-        from rb_litellm.bench.builds import BuildFailed, compare
+        from rb_litellm.bench.decisions.builds import BuildFailed, compare
 
     command = ["bench", "decision", "--json", "--quiet", "--picks", str(picks), "--seed", str(seed)]
     for size in sizes:
@@ -134,6 +134,6 @@ def rate(
     predictor: Path | None, processes: int, deployments: int, batch: int, seconds: float, as_json: bool
 ) -> None:
     """Count the decisions of processes that decide one batch after the other, as workers of a proxy do."""
-    from rb_litellm.bench.rate import run
+    from rb_litellm.bench.decisions.rate import run
 
     show({**run(predictor, processes, deployments, batch, seconds), "machine": machine()}, as_json)

@@ -10,12 +10,12 @@ looked best to each of them (herding).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
 
-from rb_litellm.core.decision.batch import BatchRequest, PrescoredRequest, Prices, longest_first, prescore
+from rb_litellm.core.compiled.forecaster import batch_forecaster
+from rb_litellm.core.decision.batch import BatchRequest, Fleet, PrescoredRequest, longest_first, prescore
 from rb_litellm.core.decision.best import TIE, best_row
 from rb_litellm.core.decision.breakdown import (
     Decision,
@@ -26,54 +26,16 @@ from rb_litellm.core.decision.breakdown import (
     ScoreTerm,
     all_of,
 )
-from rb_litellm.core.decision.exploration import (
-    ExplorationRule,
-    explores,
-    least_recently_chosen,
-    sampled_latency,
-)
 from rb_litellm.core.decision.sampling import CandidateSampling
 from rb_litellm.core.decision.shares import Shares, choose
-from rb_litellm.core.decision.trials import FleetTrials
-from rb_litellm.core.latency.forecast import BatchForecaster, LatencyCoefficients, batch_forecaster
+from rb_litellm.core.decision.trying import explore, hopeful, recovers, to_inform
+from rb_litellm.core.latency.forecast import BatchForecaster
 from rb_litellm.core.limits.capacity import Room
 from rb_litellm.core.limits.filters import Filtered, apply
-from rb_litellm.core.limits.slo import LatencyErrors, time_s
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
 _EQUAL = 0.05
 """Difference of log E2E with which the odds of an equal fall by a factor of e."""
-
-
-@dataclass(slots=True)
-class Fleet:
-    """The N deployments a batch is assigned to; every array has shape (N,)."""
-
-    coefficients: LatencyCoefficients
-    state: InstanceState
-    """Changed in place: each assigned request is added before the next one is scored."""
-    prices: Prices
-    last_chosen_s: FloatArray
-    """When each was last chosen, on the caller's clock; -inf for never."""
-    slowdown: FloatArray | None = None
-    measured: IntArray | None = None
-    """Number of answers whose latency was measured; needed where a request explores."""
-    latency_errors: LatencyErrors | None = None
-    servers: IntArray | None = None
-    """(N,) the server of each; None where no two are on one."""
-    """Needed where a request has limits."""
-    sampling: CandidateSampling | None = None
-    """How many other workers send here, knowing the load only as it was; None for none."""
-    trials: FleetTrials | None = None
-    """What may be tried to learn of it; None for nothing."""
-    twins: IntArray | None = None
-    """Number of the tier of each hosted deployment, -1 for others; None where no two are of one tier."""
-    room: Room | None = None
-    """What has been taken of limited capacity, changed in place; None where nobody has limits."""
-    credit: FloatArray | None = None
-    """What each is owed of its share, changed in place; needed where a request has shares."""
-    levels: IntArray | None = None
-    """(N,) the deployment of each; None where no two are levels of effort of one deployment."""
 
 
 def assign(
@@ -137,16 +99,16 @@ def _place(
     informing = None
     if filtered.refused is not None:
         retry_after_s = filtered.retry_after_s
-        if filtered.refused == "slo" and fleet.trials is not None and _recovers(request):
-            hopeful = _hopeful(request, fleet.trials, breakdown, now)
-            informing = _informing(fleet.trials, *hopeful, now)
+        if filtered.refused == "slo" and fleet.trials is not None and recovers(request):
+            hoped = hopeful(request, fleet.trials, breakdown, now)
+            informing = to_inform(fleet.trials, *hoped, now)
             if informing is None and retry_after_s is None:
-                retry_after_s = fleet.trials.next_s(hopeful[0], now)
+                retry_after_s = fleet.trials.next_s(hoped[0], now)
         if informing is None:
             return Refusal(filtered.refused, breakdown, filtered.needed, retry_after_s)
     explored = informing
     if explored is None:
-        explored = _explore(prescored, fleet, breakdown, allowed, now, random)
+        explored = explore(prescored, fleet, breakdown, allowed, now, random)
     if explored is not None:
         chosen = explored
     else:
@@ -197,99 +159,6 @@ def _further_terms(request: BatchRequest, filtered: Filtered) -> list[ScoreTerm]
             ScoreTerm("switch", -request.cached_prefix.rule.switch_cost, request.cached_prefix.model_switch)
         )
     return further
-
-
-def _explore(
-    prescored: PrescoredRequest,
-    fleet: Fleet,
-    breakdown: ScoreBreakdown,
-    allowed: BoolArray,
-    now: float,
-    random: Random,
-) -> int | None:
-    """The deployment to try, if this request is one of the exploring share; never with a strict SLO."""
-    request, predictions = prescored.request, breakdown.predictions
-    rule = request.exploration
-    if rule is None:
-        return None
-    if rule.method == "recovery":
-        return _trial(request, rule, fleet, breakdown, now)
-    if not explores(rule, random):
-        return None
-    if request.limits is not None and request.limits.slo is not None and request.limits.slo.mode == "strict":
-        return None
-    if rule.method == "epsilon" or fleet.measured is None:
-        return least_recently_chosen(fleet.last_chosen_s, allowed)
-    times = predictions.times
-    drawn = sampled_latency(times.e2e_s, fleet.measured, fleet.last_chosen_s, now, random)
-    sampled = request.objective.latency(replace(times, e2e_s=drawn), request.allowed)
-    return best_row(
-        np.where(allowed, prescored.points + sampled.points, -np.inf),
-        fleet.state.in_flight,
-        fleet.last_chosen_s,
-        random,
-    )
-
-
-def _recovers(request: BatchRequest) -> bool:
-    return request.exploration is not None and request.exploration.method == "recovery"
-
-
-def _trial(
-    request: BatchRequest, rule: ExplorationRule, fleet: Fleet, breakdown: ScoreBreakdown, now: float
-) -> int | None:
-    """The deployment that is to be tried with this request, if one is: see `trials`."""
-    if fleet.trials is None:
-        return None
-    fleet.trials.trials.asked(rule.share)
-    if not fleet.trials.trials.to_look(now):
-        return None
-    limits, allowed = request.limits, breakdown.allowed
-    if limits is not None and limits.slo is not None and limits.slo.mode == "strict":
-        return None
-    best = int(breakdown.scores.argmax())
-    times = breakdown.predictions.times
-    expected_s = times.as_seen().e2e_s
-    due = fleet.trials.due(now) & allowed & (expected_s <= expected_s[best] + rule.max_loss_s)
-    due[best] = False
-    if not np.count_nonzero(due):
-        return None
-    hoped = due.copy()
-    hoped[best] = True  # It may be better than is known as well, and is no longer known when all are new.
-    imagined = request.objective.latency(fleet.trials.hopeful(times, hoped, now), allowed)
-    present = next(term for term in breakdown.terms if term.name == "latency")
-    scores = breakdown.scores - present.points + imagined.points
-    found = int(np.where(due, scores, -np.inf).argmax())
-    if scores[found] <= scores[best]:
-        return None
-    fleet.trials.trials.sent(int(fleet.trials.rows[found]), now)
-    return found
-
-
-def _hopeful(
-    request: BatchRequest, trials: FleetTrials, breakdown: ScoreBreakdown, now: float
-) -> tuple[BoolArray, FloatArray]:
-    """Candidates (N,) that may well keep the limits of a request that is refused; their hoped E2E in s."""
-    allowed = request.allowed.copy()
-    times = trials.hopeful(breakdown.predictions.times, allowed, now).as_seen(request.proxy_s)
-    if request.limits is None or request.limits.budget is not None:
-        allowed[:] = False  # What the budget pays for there was not worked out.
-    for result in breakdown.filter_results:
-        if result.name in ("ttft", "tpot", "e2e"):
-            allowed &= time_s(times, result.name) <= result.limit  # type: ignore[arg-type]
-        else:
-            allowed &= result.passed
-    return allowed, times.e2e_s
-
-
-def _informing(trials: FleetTrials, hopeful: BoolArray, e2e_s: FloatArray, now: float) -> int | None:
-    """Where to send a request that would be refused for its latency, to learn whether it need be."""
-    due = trials.due_to_inform(now) & hopeful
-    if not np.count_nonzero(due):
-        return None
-    found = int(np.where(due, e2e_s, np.inf).argmin())
-    trials.trials.sent(int(trials.rows[found]), now, informing=True)
-    return found
 
 
 def _shared(

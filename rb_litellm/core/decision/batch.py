@@ -15,13 +15,18 @@ from numpy.typing import NDArray
 
 from rb_litellm.core.decision.breakdown import ScoreTerm, all_of
 from rb_litellm.core.decision.exploration import ExplorationRule
+from rb_litellm.core.decision.sampling import CandidateSampling
 from rb_litellm.core.decision.scoring import BALANCED, Objective
 from rb_litellm.core.decision.shares import Shares
+from rb_litellm.core.decision.trials import FleetTrials
+from rb_litellm.core.latency.forecast import LatencyCoefficients
 from rb_litellm.core.limits.availability import RETRIES, Failing
 from rb_litellm.core.limits.budget import Payable, payable
+from rb_litellm.core.limits.capacity import Room
 from rb_litellm.core.limits.filters import Limits, static_limits_met
+from rb_litellm.core.limits.slo import LatencyErrors
 from rb_litellm.core.servers.affinity import CachedPrefix
-from rb_litellm.core.types import BoolArray, FloatArray
+from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
 _UNLIMITED = Limits()
 _Scalar = TypeVar("_Scalar", np.float64, np.bool_)
@@ -91,6 +96,37 @@ class Prices:
         return np.where(
             self.written_share > 0.0, np.maximum(self.input_usd, self.written_usd), self.input_usd
         )
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The N deployments a batch is assigned to; every array has shape (N,)."""
+
+    coefficients: LatencyCoefficients
+    state: InstanceState
+    """Changed in place: each assigned request is added before the next one is scored."""
+    prices: Prices
+    last_chosen_s: FloatArray
+    """When each was last chosen, on the caller's clock; -inf for never."""
+    slowdown: FloatArray | None = None
+    measured: IntArray | None = None
+    """Number of answers whose latency was measured; needed where a request explores."""
+    latency_errors: LatencyErrors | None = None
+    """Needed where a request has limits."""
+    servers: IntArray | None = None
+    """(N,) the server of each; None where no two are on one."""
+    sampling: CandidateSampling | None = None
+    """How many other workers send here, knowing the load only as it was; None for none."""
+    trials: FleetTrials | None = None
+    """What may be tried to learn of it; None for nothing."""
+    twins: IntArray | None = None
+    """Number of the tier of each hosted deployment, -1 for others; None where no two are of one tier."""
+    room: Room | None = None
+    """What has been taken of limited capacity, changed in place; None where nobody has limits."""
+    credit: FloatArray | None = None
+    """What each is owed of its share, changed in place; needed where a request has shares."""
+    levels: IntArray | None = None
+    """(N,) the deployment of each; None where no two are levels of effort of one deployment."""
 
 
 @dataclass(slots=True)

@@ -129,10 +129,8 @@ class Attempts:
 
     def asked(self, call_id: str, deployment: str, now: float) -> float | None:
         """The call's attempt asks its server now; returns the seconds since its pick, if that is news."""
-        key = self._ledger.latest_open(call_id, deployment)
-        if key is None or self._open[key].deployment != deployment:
-            return None
-        return self._ledger.asked(key, now)
+        key = self._open_on(call_id, deployment)
+        return None if key is None else self._ledger.asked(key, now)
 
     def first_token(self, call_id: str, now: float, progress: Progress | None = None) -> None:
         """The first chunk of an answer has come; `progress` says how many, from now on."""
@@ -151,17 +149,19 @@ class Attempts:
 
     def effort(self, call_id: str, deployment: str) -> str:
         """The level of effort that the call's open attempt on this deployment was sent at; empty for none."""
-        key = self._ledger.latest_open(call_id, deployment)
+        key = self._open_on(call_id, deployment)
         level = None if key is None else self._ledger.level(key)
-        return (
-            "" if key is None or level is None or self._open[key].deployment != deployment else level.effort
-        )
+        return "" if level is None else level.effort
 
     def without_effort(self, call_id: str, deployment: str) -> None:
         """Forget the level of the call's open attempt on this deployment."""
-        key = self._ledger.latest_open(call_id, deployment)
+        key = self._open_on(call_id, deployment)
         if key is not None:
             self._ledger.forget_level(key)
+
+    def _open_on(self, call_id: str, deployment: str) -> AttemptKey | None:
+        key = self._ledger.latest_open(call_id, deployment)
+        return key if key is not None and self._open[key].deployment == deployment else None
 
     def close(
         self,

@@ -20,7 +20,13 @@ from random import Random
 from typing import Any
 from uuid import uuid4
 
-from rb_litellm.bench.decision import GROUPS, decision_timer, requests_of, router_of, use_compiled_loops
+from rb_litellm.bench.decisions.picks import (
+    GROUPS,
+    decision_timer,
+    requests_of,
+    router_of,
+    use_compiled_loops,
+)
 from rb_litellm.bench.real.placeholder_predictor import train_placeholder
 
 _PROMPTS = 512

@@ -16,7 +16,7 @@ from typing import Any
 
 from rb_litellm.demo.stage import clean_environment
 
-THIS = Path(__file__).parents[2]
+THIS = Path(__file__).parents[3]
 _START = "import time; time.perf_counter = time.thread_time; from rb_litellm.cli import main; main()"
 _Key = tuple[Any, ...]
 

@@ -16,7 +16,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from rb_litellm.bench.decision import EVERYTHING, requests_of, router_of
+from rb_litellm.bench.decisions.picks import EVERYTHING, requests_of, router_of
 
 FEATURES: dict[str, dict[str, Any]] = {
     "targets": {"targets": {"cost_usd_per_1k": 0.05, "e2e_p95_s": 20.0}},

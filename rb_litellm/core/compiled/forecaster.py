@@ -1,0 +1,86 @@
+"""Forecasts of a batch by the compiled loops, or by NumPy where there are none; both give the same times."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
+from rb_litellm.core.latency.forecast import (
+    BatchForecaster,
+    LatencyCoefficients,
+    LatencyForecast,
+    PlainForecaster,
+)
+from rb_litellm.core.types import FloatArray, InstanceState
+
+
+def batch_forecaster(
+    coefficients: LatencyCoefficients, state: InstanceState, slowdown: FloatArray | None = None
+) -> BatchForecaster:
+    """Forecasts under the load of `state`, which `join` changes; by compiled loops where there are some.
+
+    `slowdown` (N,), at least 1, stretches all times of a deployment whose open attempts are overdue.
+    """
+    if slowdown is not None:
+        coefficients = coefficients.slowed(slowdown)
+
+    def compiled(loops: Loops) -> BatchForecaster:
+        return CompiledForecaster(loops, coefficients, state)
+
+    return IN_USE.either(compiled, lambda: PlainForecaster(coefficients, state))
+
+
+class CompiledForecaster:
+    """By the loops of `decision_loops`."""
+
+    __slots__ = ("_coefficients", "_given", "_outdated", "_parts", "_state")
+
+    def __init__(self, loops: Loops, coefficients: LatencyCoefficients, state: InstanceState) -> None:
+        c = self._coefficients = coefficients
+        self._state = state
+        self._given = (
+            c.tpot_s,
+            c.tpot_s_per_running,
+            c.ttft_s,
+            c.ttft_s_per_running,
+            c.prefill_s_per_token,
+            c.slots,
+            c.join_steps,
+            state.in_flight,
+            state.pending_prefill_tokens,
+            state.pending_decode_tokens,
+        )
+        count = state.in_flight.size
+        self._parts = np.empty((7, count))
+        self._outdated: list[int] = []
+        """The deployments that requests were added to since the last forecast."""
+        loops.load_parts(*self._given, 0, count, self._parts)
+
+    def forecast(self, prefill_tokens: float | FloatArray, output_tokens: FloatArray) -> LatencyForecast:
+        """See `BatchForecaster`."""
+        return IN_USE.either(
+            lambda loops: self._forecast(loops, prefill_tokens, output_tokens),
+            lambda: PlainForecaster(self._coefficients, self._state).forecast(prefill_tokens, output_tokens),
+        )
+
+    def join(self, row: int, prefill_tokens: float, output_tokens: float) -> None:
+        """See `BatchForecaster`."""
+        self._state.in_flight[row] += 1.0
+        self._state.pending_prefill_tokens[row] += prefill_tokens
+        self._state.pending_decode_tokens[row] += output_tokens
+        self._outdated.append(row)
+
+    def _forecast(
+        self, loops: Loops, prefill_tokens: float | FloatArray, output_tokens: FloatArray
+    ) -> LatencyForecast:
+        for row in self._outdated:
+            loops.load_parts(*self._given, row, row + 1, self._parts)
+        self._outdated.clear()
+        count = self._parts.shape[1]
+        prefill = np.asarray(prefill_tokens, dtype=np.float64)
+        if not prefill.ndim:
+            prefill = np.full(count, prefill)
+        times = np.empty((5, count))
+        output = np.ascontiguousarray(output_tokens, dtype=np.float64)
+        loops.forecast_times(self._parts, np.ascontiguousarray(prefill), output, times)
+        return LatencyForecast(*times)
