@@ -66,10 +66,10 @@ def compared(
 
 
 def _run(folder: Path, command: Sequence[str]) -> list[dict[str, Any]]:
+    # Python looks for packages where it is started before it looks anywhere else.
     environment = {**clean_environment(), "PYTHONPATH": str(folder.resolve())}
-    done = subprocess.run(
-        [sys.executable, "-c", _START, *command], env=environment, capture_output=True, text=True, check=False
-    )
+    start = [sys.executable, "-c", _START, *command]
+    done = subprocess.run(start, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildFailed(f"the bench of {folder} failed: {done.stderr.strip()[-500:]}")
     rows: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
