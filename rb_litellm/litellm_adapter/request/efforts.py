@@ -1,11 +1,11 @@
 """Levels of reasoning effort as candidates: which of them a request may have, and how one is asked for.
 
 A level is a candidate where LiteLLM's filters have left its deployment, so they hold as they are. It is set
-on chat completions and the Responses API only, where the client says nothing of thinking itself and its limit
-on the answer leaves room for the level's thoughts; of a hosted API only where nothing in the request may be
-refused beside thinking. A client's own `reasoning_effort` stays, and counts as
-that level where it is a stated one. The level is set on what LiteLLM sends to the deployment, never on the
-request itself: a retry or a fallback elsewhere knows nothing of it.
+on chat completions and the Responses API only, where the client says nothing of thinking itself and every
+limit on the answer leaves room for the level's thoughts; of a hosted API only where nothing in the request
+may be refused beside thinking. A client's own `reasoning_effort` stays, and counts as that level where it is
+a stated one. The level is set on what LiteLLM sends to the deployment, never on the request itself: a retry
+or a fallback elsewhere knows nothing of it.
 """
 
 from __future__ import annotations
