@@ -27,7 +27,7 @@ from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.agents import Agents
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.budget import allowance_of
+from rb_litellm.litellm_adapter.request.budget import allowance_of, unclamp
 from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.holding import HoldEnded
@@ -248,6 +248,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         request_kwargs: dict[str, Any] | None,
     ) -> PendingRequest:
         tried = self._accounting.tried(arrival.known_id)
+        if tried and request_kwargs is not None:
+            unclamp(request_kwargs)
         entries = untried(healthy, tried)
         prompt = self._owned(read_uncounted(messages, input, request_kwargs), caller_of(request_kwargs))
         plan = self.planner.plan(given_to(request_kwargs))

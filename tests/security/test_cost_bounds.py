@@ -30,19 +30,25 @@ ANSWER = {
 
 
 class Upstream(ThreadingHTTPServer):
-    """Answers everything, and keeps what it was asked."""
+    """Answers everything but what is asked of `broken`, and keeps what it was asked."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answering)
         self.asked: list[dict[str, Any]] = []
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
 
 class _Answering(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert isinstance(self.server, Upstream)
-        self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        answer = json.dumps(ANSWER).encode()
-        self.send_response(200)
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(body)
+        fails = body["model"] == "broken"
+        answer = json.dumps({"error": {"message": "broken"}} if fails else ANSWER).encode()
+        self.send_response(503 if fails else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -66,7 +72,7 @@ def capped(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iter
     shutil.copy(KEYS, folder / "keys.py")
     params = {
         "model": "hosted_vllm/priced",
-        "api_base": f"http://127.0.0.1:{upstream.server_address[1]}/v1",
+        "api_base": upstream.url,
         "api_key": "none",
         "input_cost_per_token": USD_PER_TOKEN,
         "output_cost_per_token": USD_PER_TOKEN,
@@ -151,3 +157,58 @@ def test_a_limit_of_chats_does_not_stand_in_for_that_of_responses(capped: Proxy,
     body = {"model": "auto", "input": "hi", "max_tokens": 10**6}
     send(capped, key(user_id="responses"), "/v1/responses", body)
     assert upstream.asked[0]["max_output_tokens"] * USD_PER_TOKEN <= CAP_USD
+
+
+@pytest.fixture(scope="module")
+def failing_over(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A dear model that is liked best and fails, and one at a tenth of its price."""
+    folder = tmp_path_factory.mktemp("failing-over")
+    shutil.copy(KEYS, folder / "keys.py")
+    models = [
+        {
+            "model_name": name,
+            "litellm_params": {
+                "model": f"hosted_vllm/{name}",
+                "api_base": upstream.url,
+                "api_key": "none",
+                "input_cost_per_token": usd,
+                "output_cost_per_token": usd,
+            },
+            "model_info": {"id": name, "routebalance": {"quality": quality}},
+        }
+        for name, usd, quality in (
+            ("broken", 10 * USD_PER_TOKEN, 0.9),
+            ("priced", USD_PER_TOKEN, 0.1),
+        )
+    ]
+    group = {
+        "group_name": "auto",
+        "models": ["broken", "priced"],
+        "routing_strategy": "routebalance",
+        "routing_strategy_args": {
+            "max_cost_usd": CAP_USD,
+            "weights": {"quality": 1.0, "latency": 0.0, "cost": 0.0},
+            "predictor": "none",
+            "overrides": {"caps": {"max_cost_usd": {"max": CAP_USD}}},
+        },
+    }
+    config = {
+        "model_list": models,
+        "router_settings": {"routing_groups": [group], "num_retries": 2, "disable_cooldowns": True},
+        "general_settings": {"custom_auth": "keys.authenticate"},
+    }
+    with running_proxy(folder, config) as proxy:
+        yield proxy
+
+
+def test_what_a_budget_pays_for_at_one_price_does_not_bind_at_another(
+    failing_over: Proxy, upstream: Upstream
+) -> None:
+    upstream.asked.clear()
+    answer = send(failing_over, key(user_id="retried"), "/v1/chat/completions", chat("auto"))
+    assert answer.status_code == 200, answer.text
+    first, last = upstream.asked[0], upstream.asked[-1]
+    assert (first["model"], last["model"]) == ("broken", "priced")
+    assert first["max_tokens"] * 10 * USD_PER_TOKEN <= CAP_USD
+    assert last["max_tokens"] > 5 * first["max_tokens"]
+    assert most_usd(last) <= CAP_USD

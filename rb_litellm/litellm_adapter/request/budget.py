@@ -1,4 +1,8 @@
-"""A request's budget in LiteLLM's terms: what its input may count, and the clamp of its output limit."""
+"""A request's budget in LiteLLM's terms: what its input may count, and the clamp of its output limit.
+
+A limit is lowered for one deployment, at its price. LiteLLM's 1.110 line sends the same request on to the
+next one after a failure; so a lowered limit carries what stood there before, and is undone first.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +50,19 @@ class Allowance(NamedTuple):
         return Budget(self.max_cost_usd, charged, self.min_output_tokens)
 
 
+class LoweredLimit(int):
+    """A limit on output tokens as a budget lowered it; `before` stood there, None where nothing did."""
+
+    before: Any
+
+    @classmethod
+    def to(cls, tokens: int, before: Any) -> LoweredLimit:
+        """Lowered to so many tokens."""
+        lowered = cls(tokens)
+        lowered.before = before
+        return lowered
+
+
 def allowance_of(
     max_cost_usd: float, prompt: Prompt, body: object, request_kwargs: Mapping[str, Any], responses: bool
 ) -> Allowance:
@@ -80,12 +97,24 @@ def clamp(
         if holder.get(name) is not None
     ]
     if not given:
-        request_kwargs[names[0]] = tokens
+        request_kwargs[names[0]] = LoweredLimit.to(tokens, None)
         return tokens
     lowered = [(holder, name) for holder, name in given if not 1.0 <= _number(holder[name]) <= tokens]
     for holder, name in lowered:
-        holder[name] = tokens
+        holder[name] = LoweredLimit.to(tokens, holder[name])
     return tokens if lowered else None
+
+
+def unclamp(request_kwargs: MutableMapping[str, Any]) -> None:
+    """Undo what was lowered for a deployment that has failed."""
+    for holder in _sent_on(request_kwargs):
+        for name in (*_CHAT_LIMITS, *_RESPONSES_LIMITS):
+            limit = holder.get(name)
+            if isinstance(limit, LoweredLimit):
+                if limit.before is None:
+                    del holder[name]
+                else:
+                    holder[name] = limit.before
 
 
 def _least_output(request_kwargs: Mapping[str, Any], responses: bool) -> int:

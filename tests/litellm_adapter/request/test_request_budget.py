@@ -1,5 +1,7 @@
 """A budget in LiteLLM's terms: the clamp never raises a limit and never makes a request invalid."""
 
+import copy
+import json
 import math
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.request.budget import allowance_of, clamp
+from rb_litellm.litellm_adapter.request.budget import allowance_of, clamp, unclamp
 
 PROMPT = Prompt(text="x", input_tokens=100)
 
@@ -169,3 +171,21 @@ def test_no_limit_is_ever_raised_and_one_always_holds(of_body, laid_over, afford
     held = [sent[name] for name in names if name in sent]
     assert held
     assert max(held) <= affordable // answers
+
+
+@given(limits, limits, st.integers(1, 10**6), st.booleans(), st.integers(1, 50))
+def test_for_the_next_deployment_a_request_is_as_the_client_sent_it(
+    of_body, laid_over, affordable, responses, answers
+):
+    asked = {**of_body, "extra_body": laid_over}
+    kwargs = copy.deepcopy(asked)
+    clamp(kwargs, float(affordable), responses, answers)
+    kwargs = copy.deepcopy(kwargs)  # As LiteLLM hands it on.
+    unclamp(kwargs)
+    assert kwargs == asked
+
+
+def test_a_lowered_limit_is_sent_as_a_number():
+    kwargs = {}
+    clamp(kwargs, 120.0, responses=False)
+    assert json.dumps(kwargs) == '{"max_tokens": 120}'
