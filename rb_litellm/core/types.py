@@ -182,6 +182,9 @@ class Outcome:
     """False where no server was timed: a mocked answer, a background response's receipt, a websocket."""
     ahead: Ahead | None = None
     """Those of this worker that were on the server before it; None where that was lost count of."""
+    beside: float | None = None
+    """Others that were open on the server on average while it was written: from its first token to its end,
+    or all the time of an answer in one piece. None where that is not known."""
     seen_tokens: float = 0.0
     """Tokens of its prompt's beginning that had been sent there before,"""
     saved_tokens: float = 0.0

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from rb_litellm.core.types import Ahead, Level, Outcome, Prediction
 from rb_litellm.state.columns import at_least
 from rb_litellm.state.departures import Arrival
+from rb_litellm.state.occupancy import Reading
 
 
 class AttemptKey(NamedTuple):
@@ -47,6 +48,10 @@ class Attempt:
     seen_tokens: float
     saved_tokens: float
     level: Level | None
+    of_others: float
+    """Of `in_flight`, those that this worker had not sent."""
+    written_from: Reading
+    """The server's occupancy at its first token, or when it was opened as long as there is none."""
     first_token_s: float | None = None
     first_token_learned: bool = False
     sending_s: float | None = None
@@ -66,8 +71,9 @@ class Attempt:
         ttft_s: float | None = None,
         chunks: int = 0,
         ahead: Ahead | None = None,
+        beside: float | None = None,
     ) -> Outcome:
-        """What has come of it, at its end; `ahead` are those that kept it waiting."""
+        """What has come of it, at its end: `ahead` kept it waiting, it was written `beside` so many."""
         open_s = max(now - self.sent_s, 0.0)
         if ttft_s is None and self.first_token_s is not None:
             ttft_s = max(self.first_token_s - self.sent_s, 0.0)
@@ -88,6 +94,7 @@ class Attempt:
             chunks=chunks,
             at_s=now,
             ahead=ahead,
+            beside=beside,
             seen_tokens=self.seen_tokens,
             saved_tokens=self.saved_tokens,
             sending_s=self.sending_s,

@@ -27,6 +27,7 @@ from rb_litellm.state.calls import CallLog
 from rb_litellm.state.columns import Columns, at_least
 from rb_litellm.state.departures import Departures
 from rb_litellm.state.index import DeploymentIndex
+from rb_litellm.state.occupancy import Occupancy
 
 MAX_OPEN = 65_536
 """Attempts open at once. At the bound the one whose lease ends first is closed to make room."""
@@ -62,6 +63,7 @@ class Ledger:
         self._calls = CallLog(max_closed_calls)
         self._evicted: list[Outcome] = []
         self._departures = Departures()
+        self._occupancy = Occupancy()
         self.changes = 0
         """Number of opens, first tokens and closes so far, to see whether anything changed."""
         self.closed: Counter[str] = Counter()
@@ -98,6 +100,9 @@ class Ledger:
                 victim = self._by_slot[int(np.argmin(self._columns.lease_end[: len(self._by_slot)]))]
                 self._evicted.append(self._close(victim, now, "bound"))
             row = self._index.row(deployment)
+            server = self._index.server(row)
+            # What it met that this worker has not sent.
+            of_others = max(in_flight - self._occupancy.count(server), 0.0)
             attempt = Attempt(
                 key,
                 deployment,
@@ -110,7 +115,9 @@ class Ledger:
                 seen_tokens=seen_tokens,
                 saved_tokens=saved_tokens,
                 level=level,
-                arrival=self._departures.arrived(self._index.server(row), now),
+                arrival=self._departures.arrived(server, now),
+                of_others=of_others,
+                written_from=self._occupancy.changed(server, 1, now),
             )
             self._open[key] = attempt
             self._by_slot.append(attempt)
@@ -137,6 +144,7 @@ class Ledger:
                 return None
             attempt.sending_s = max(now - attempt.sent_s, 0.0)
             attempt.sent_s += attempt.sending_s
+            attempt.written_from = self._occupancy.reading(attempt.arrival.server, now)
             return attempt.sending_s
 
     def level(self, key: AttemptKey) -> Level | None:
@@ -164,6 +172,7 @@ class Ledger:
                 return None
             attempt.first_token_s = now
             self._departures.begun(attempt.arrival)
+            attempt.written_from = self._occupancy.reading(attempt.arrival.server, now)
             if attempt.prediction is not None:
                 self._columns.first_token(attempt.slot, attempt.sent_s, now)
             if progress is not None:
@@ -369,6 +378,9 @@ class Ledger:
         if attempt.first_token_s is None:
             self._departures.begun(attempt.arrival)
         self._departures.ended(attempt.arrival, now)
+        server = attempt.arrival.server
+        mean = self._occupancy.mean(server, attempt.written_from, now)
+        self._occupancy.changed(server, -1, now)
         return attempt.outcome(
             now,
             closed_by,
@@ -379,6 +391,7 @@ class Ledger:
             ttft_s=ttft_s,
             chunks=0 if stream is None else stream.progress.chunks,
             ahead=self._ahead(attempt),
+            beside=None if mean is None else max(mean - 1.0, 0.0) + attempt.of_others,
         )
 
     def _ahead(self, attempt: Attempt) -> Ahead | None:

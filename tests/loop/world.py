@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
@@ -23,6 +24,7 @@ from rb_litellm.core.latency.forecast import LatencyPrior
 from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.core.latency.learning import LatencyLearner
 from rb_litellm.core.limits.filters import Limits
+from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
 from rb_litellm.predictors.registry import PredictionSource
@@ -31,6 +33,7 @@ from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
+from tests.loop.batch import Batch
 
 TICK_S = 1.0
 
@@ -63,6 +66,8 @@ class Server:
     hosted: bool = True
     growth: float = 0.0
     """Of both times with each request that it serves already."""
+    steep: float = 0.0
+    """Of time per token with each that is written at the same time, for as long as it is: see `batch`."""
     slower: Callable[[float], float] = always
     hangs: Callable[[float], bool] = never
     """Takes requests and answers none of them."""
@@ -208,6 +213,7 @@ class World:
         """`knowing` says that the worker is told how fast the servers truly are."""
         self.servers = {server.id: server for server in servers}
         self.engines = {(s.engine or s.id): Engine(s.slots) for s in servers}
+        self.batches = {s.id: Batch(lambda: self.now, self.at, s.tpot_s, s.steep) for s in servers if s.steep}
         self.traffic = traffic
         self.random = Random(seed)
         self.objective = objective or JointScore(PRESETS["balanced"])
@@ -335,17 +341,26 @@ class World:
             after_s = ttft_s if its.fails_after_s is None else its.fails_after_s
             self.at(self.now + after_s, lambda: self._broke(call, served, its, engine))
             return
+        if its.id in self.batches:
+            self.at(self.now + ttft_s, lambda: self._write(call, served, streams, its, engine))
+            return
         e2e_s = ttft_s + (served.tokens - 1) * its.tpot_s * factor
         if streams:
             written = Written(self, self.now + ttft_s, self.now + e2e_s, served.tokens)
             self.at(self.now + ttft_s, lambda: self._first(call, served, written))
         self.at(self.now + e2e_s, lambda: self._answered(call, served, its, engine))
 
+    def _write(self, call: str, served: Served, streams: bool, its: Server, engine: Engine) -> None:
+        ended = partial(self._answered, call, served, its, engine)
+        written = self.batches[its.id].write(served.tokens - 1, ended)
+        if streams:
+            self._first(call, served, written)
+
     def _broke(self, call: str, served: Served, its: Server, engine: Engine) -> None:
         self._failed(call, served, "InternalServerError", its)
         engine.leave()
 
-    def _first(self, call: str, served: Served, written: Written) -> None:
+    def _first(self, call: str, served: Served, written: Progress) -> None:
         served.ttft_s = self.now - served.at_s
         self.attempts.first_token(call, self.now, written)
 

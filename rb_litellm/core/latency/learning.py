@@ -25,6 +25,7 @@ goes back to its habit.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -34,6 +35,7 @@ import numpy as np
 from rb_litellm.core.latency.aging import FRESH_S, Aging
 from rb_litellm.core.latency.evidence import taught_by
 from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
+from rb_litellm.core.latency.growth import doubted_growth, most_growth
 from rb_litellm.core.latency.learned import LearnedTimes
 from rb_litellm.core.latency.regression import Regression
 from rb_litellm.core.latency.scales import Scales
@@ -60,6 +62,8 @@ _MOST_AGED = 64
 """of at most so many tiers at a time."""
 _RUNNING_UNIT, _PREFILL_UNIT = 16.0, 1000.0
 """Units of the regressions' features: 16 running sequences and 1,000 tokens are usual values."""
+_LATEST = 32
+"""Answers of a tier that are kept."""
 _TPOT: Final = 0
 _TTFT: Final = 1
 _KINDS: tuple[Literal[0, 1], Literal[0, 1]] = (_TPOT, _TTFT)
@@ -73,6 +77,8 @@ class _Tier:
     """On 1, the tokens to be prefilled, and the running sequences."""
     total: TotalTime = field(default_factory=lambda: TotalTime(OF_TIER))
     rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    latest: deque[tuple[int, Outcome]] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    """By row: they are learned from once more when it turns out how few requests run at once."""
 
 
 class LatencyLearner:
@@ -138,12 +144,27 @@ class LatencyLearner:
         self._aging.add(level, self._now)
         self._shape_level = np.append(self._shape_level, level[:, None], axis=1)
         self._coefficients = self._coefficients.with_row(prior)
-        self._stale |= {(tier, _TPOT), (tier, _TTFT)}
+        self._slots_changed(tier)
         return row
 
     def run_at_once(self, row: int, slots: float) -> None:
         """A deployment's server runs so many requests at once."""
-        self._coefficients.slots[row] = slots
+        if slots != self._coefficients.slots[row]:
+            self._coefficients.slots[row] = slots
+            self._slots_changed(self._tier_of[row])
+
+    def _slots_changed(self, name: str) -> None:
+        tier = self._tiers[name]
+        # Those of one tier have the same hardware: what shows where few slots are known is true of all.
+        least = self._coefficients.slots[tier.rows].min()
+        doubt, most = _RUNNING_UNIT * doubted_growth(float(least)), _RUNNING_UNIT * float(most_growth(least))
+        anew = tier.tpot.doubt(1, doubt, most)
+        tier.ttft.doubt(2, doubt, most)
+        self._stale |= {(name, _TPOT), (name, _TTFT)}
+        if anew:
+            # What came before was learned as slowness of a server with room.
+            for row, outcome in tier.latest:
+                self._learn_pace(row, outcome)
 
     def first_token(self, row: int, outcome: Outcome) -> None:
         """Learn from the first token of an attempt that is still open; `observe` then skips its TTFT."""
@@ -166,15 +187,24 @@ class LatencyLearner:
             self._learn_bound(row, outcome)
         if not taught.times:
             return
+        self._tiers[self._tier_of[row]].latest.append((row, outcome))
+        self._learn_pace(row, outcome)
         if outcome.in_one_piece:
-            self._learn_total(row, outcome)
             return
-        if outcome.tpot_s is not None and outcome.tpot_s > 0.0:
-            running = min(outcome.in_flight, float(self._coefficients.slots[row]) - 1.0)
-            self._learn(_TPOT, row, (1.0, running / _RUNNING_UNIT), outcome.tpot_s)
         self._decode_speeds[row].observe_answer(outcome.output_tokens, outcome.chunks)
         if not outcome.first_token_learned:
             self._learn_ttft(row, outcome)
+
+    def _learn_pace(self, row: int, outcome: Outcome) -> None:
+        if outcome.in_one_piece:
+            self._learn_total(row, outcome)
+        elif outcome.tpot_s is not None and outcome.tpot_s > 0.0:
+            self._learn(_TPOT, row, (1.0, self._beside(row, outcome) / _RUNNING_UNIT), outcome.tpot_s)
+
+    def _beside(self, row: int, outcome: Outcome) -> float:
+        """Requests that ran beside it while it was written, or those that it met where that is not known."""
+        others = outcome.in_flight if outcome.beside is None else outcome.beside
+        return min(others, float(self._coefficients.slots[row]) - 1.0)
 
     def age(self, now: float) -> None:
         """Let the time pass: beliefs without fresh evidence go back to their habits. Every second or so."""
@@ -338,7 +368,8 @@ class LatencyLearner:
         tier = self._tiers[self._tier_of[row]]
         tokens = outcome.pending_prefill_tokens + outcome.input_tokens
         load = outcome.in_flight / _RUNNING_UNIT
-        features = ((1.0, load), (1.0, tokens / _PREFILL_UNIT, load))
+        beside = self._beside(row, outcome) / _RUNNING_UNIT
+        features = ((1.0, beside), (1.0, tokens / _PREFILL_UNIT, load))
         shapes = (tier.tpot, tier.ttft)
         joined = self._coefficients.joined(row, outcome.in_flight)
         steps = (max(outcome.output_tokens - 1.0, 0.0) + joined, 1.0)
@@ -354,8 +385,9 @@ class LatencyLearner:
         parts = [expected[kind] * self._scales.learned(kind, row) for kind in _KINDS]
         total_s = sum(parts)
         share, error = parts[_TPOT] / total_s, _clipped(outcome.open_s / total_s)
-        doubt = tier.total.variance(share)
-        of_tier = tier.total.observe(share, error, walked)
+        at_load = (tier.tpot.variance(features[_TPOT]), tier.ttft.variance(features[_TTFT]))
+        doubt = tier.total.variance(share) + share**2 * at_load[_TPOT] + (1.0 - share) ** 2 * at_load[_TTFT]
+        of_tier = tier.total.observe(share, error, walked, at_load=at_load)
         of_row = self._totals[row].observe(share, error, walked, doubt)
         for kind in _KINDS:
             if steps[kind]:
@@ -418,14 +450,23 @@ class LatencyLearner:
         scale = self._scales.refreshed(kind, rows)
         if kind == _TPOT:
             scale = scale * self._factor[rows]
-            idle, growth = tier.tpot.weights
-            c.tpot_s[rows] = idle * scale
-            c.tpot_s_per_running[rows] = growth / _RUNNING_UNIT * scale
+            c.tpot_s[rows] = tier.tpot.weights[0] * scale
+            c.tpot_s_per_running[rows] = self._growth(tier.tpot, 1, rows) * scale
         else:
-            base, prefill, growth = tier.ttft.weights
+            base, prefill, _ = tier.ttft.weights
             c.ttft_s[rows] = base * scale
             c.prefill_s_per_token[rows] = prefill / _PREFILL_UNIT * scale
-            c.ttft_s_per_running[rows] = growth / _RUNNING_UNIT * scale
+            c.ttft_s_per_running[rows] = self._growth(tier.ttft, 2, rows) * scale
+
+    def _growth(self, shape: Regression, index: int, rows: IntArray) -> FloatArray | float:
+        """(K,) growth with each running request, as far as the slots at `rows` (K,) allow."""
+        growth = shape.weights[index] / _RUNNING_UNIT
+        usual = shape.usual_most[index] / _RUNNING_UNIT
+        if growth <= usual:
+            return growth
+        most = most_growth(self._coefficients.slots[rows]) * shape.weights[0]
+        steep: FloatArray = np.minimum(growth, np.maximum(usual, most))
+        return steep
 
 
 def _clipped(ratio: float) -> float:

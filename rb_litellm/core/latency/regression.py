@@ -32,7 +32,9 @@ _FORGETTING = 0.998
 _LEAST, _MOST = 0.01, 50.0
 """Coefficients stay within these multiples of their prior."""
 _GROWTH = 0.5
-"""A slope whose prior is small or zero may still reach this share of the first coefficient's prior."""
+"""A slope whose prior is small or zero may still reach this share of the first coefficient's prior; and more
+only where `doubt` says so."""
+_ANEW = 2.0**2
 _DOUBT = 0.05
 """Least standard error of a coefficient at the start, as a share of the first coefficient's prior."""
 
@@ -44,21 +46,48 @@ class Regression:
     that 1 is a usual value.
     """
 
-    __slots__ = ("_covariance", "_doubt", "_high", "_low", "weights")
+    __slots__ = ("_covariance", "_doubt", "_low", "_prior", "_share", "usual_most", "weights")
 
     def __init__(self, prior: Sequence[float]) -> None:
         first = prior[0]
+        self._prior = tuple(prior)
         self.weights = list(prior)
+        self._share = [0.0] * len(prior)
+        """What each weight may reach, besides, as a share of the first one."""
         self._doubt = [max(w, first * _DOUBT) ** 2 for w in prior]
         self._covariance = [
             [v if i == j else 0.0 for j in range(len(prior))] for i, v in enumerate(self._doubt)
         ]
         self._low = [first * _LEAST, *(0.0 for _ in prior[1:])]
-        self._high = [first * _MOST, *(max(w * _MOST, first * _GROWTH) for w in prior[1:])]
+        self.usual_most = [first * _MOST, *(max(w * _MOST, first * _GROWTH) for w in prior[1:])]
+        """What each weight may reach where `doubt` says no more."""
 
     def at(self, features: Sequence[float]) -> float:
         """The expected y."""
         return sum(w * x for w, x in zip(self.weights, features, strict=True))
+
+    def doubt(self, index: int, doubt: float, most: float) -> bool:
+        """Give a slope's prior another standard error, and let the slope reach another size.
+
+        Both are shares of the first coefficient; less than at the start they never are. Where the error is at
+        least twice as large as before, nothing is known any more of how what was measured is to be parted
+        between the two: they are to be learned anew, and the answer is True.
+        """
+        first = max(self.weights[0], self._prior[0])
+        variance = max(self._prior[index], first * _DOUBT, first * doubt) ** 2
+        anew = variance >= _ANEW * self._doubt[index]
+        if anew:
+            self._doubt[0] = max(self._doubt[0], first * first)
+            for i, own in ((0, self._doubt[0]), (index, variance)):
+                for j, row in enumerate(self._covariance):
+                    self._covariance[i][j] = row[i] = 0.0
+                self._covariance[i][i] = own
+        self._doubt[index], self._share[index] = variance, most
+        self._keep_within()
+        return anew
+
+    def _most(self, index: int) -> float:
+        return max(self.usual_most[index], self._share[index] * self.weights[0])
 
     def observe(self, features: Sequence[float], y: float, known: float = 0.0) -> None:
         """Learn from one measurement y > 0, of which `known` comes on top of w . x and is no part of it."""
@@ -70,11 +99,23 @@ class Regression:
         clip = _CLIP * math.sqrt(total)
         error = min(max(math.log(y / expected), -min(clip, _DOWN)), clip)
         for i, s in enumerate(spread):
-            weight = self.weights[i] + s / total * error
-            self.weights[i] = min(max(weight, self._low[i]), self._high[i])
+            self.weights[i] += s / total * error
             row = rows[i]
             for j, t in enumerate(spread):
                 row[j] = (row[j] - s * t / total) / _FORGETTING
+        self._keep_within()
+
+    def variance(self, features: Sequence[float]) -> float:
+        """Of the expected y, relative to it squared."""
+        expected = self.at(features)
+        rows = zip(self._covariance, features, strict=True)
+        found = sum(x * sum(c * z for c, z in zip(row, features, strict=True)) for row, x in rows)
+        return found / (expected * expected)
+
+    def _keep_within(self) -> None:
+        rows = self._covariance
+        for i, weight in enumerate(self.weights):
+            self.weights[i] = min(max(weight, self._low[i]), self._most(i))
         # Forgetting without new information would let the covariance grow without bound.
         for i, most in enumerate(self._doubt):
             if rows[i][i] > most:

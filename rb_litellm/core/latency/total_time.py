@@ -42,11 +42,19 @@ class TotalTime:
         rest = 1.0 - share
         return share * share * self._of[0] + 2.0 * share * rest * self._both + rest * rest * self._of[1]
 
-    def observe(self, share: float, error: float, walked: float, doubt: float = 0.0) -> tuple[float, float]:
+    def observe(
+        self,
+        share: float,
+        error: float,
+        walked: float,
+        doubt: float = 0.0,
+        at_load: tuple[float, float] = (0.0, 0.0),
+    ) -> tuple[float, float]:
         """How far both log scales are to be moved for a total that was off by `error`, in log.
 
         `share` of the total are the tokens. `walked` is the variance that a silence before it has added,
-        `doubt` that of what else may have been off.
+        `doubt` that of what else may have been off. `at_load` are those of both times at the load of this
+        total alone: a server that has been seen full is not known idle.
         """
         grown, most = _STEP + walked, max(self._start, walked)
         tpot, ttft = min(self._of[0] + grown, most), min(self._of[1] + grown, most)
@@ -54,7 +62,8 @@ class TotalTime:
         rest = 1.0 - share
         of_tpot = share * tpot + rest * both
         of_ttft = share * both + rest * ttft
-        spread = share * of_tpot + rest * of_ttft + _NOISE + doubt
+        here_tpot, here_ttft = share * at_load[0], rest * at_load[1]
+        spread = share * (of_tpot + here_tpot) + rest * (of_ttft + here_ttft) + _NOISE + doubt
         self._of = [tpot - of_tpot * of_tpot / spread, ttft - of_ttft * of_ttft / spread]
         self._both = both - of_tpot * of_ttft / spread
-        return of_tpot / spread * error, of_ttft / spread * error
+        return (of_tpot + here_tpot) / spread * error, (of_ttft + here_ttft) / spread * error

@@ -1,0 +1,67 @@
+"""How many attempts of this worker were open on a server on average: what a request ran beside.
+
+The load that a request meets says little of the load that it runs with: the first of eight that come at once
+meets nobody, and is written beside another one all along. So for each server the integral of open attempts
+over time is kept, and a mean is the difference of two readings over the time between them:
+
+    mean = (A(t1) - A(t0)) / (t1 - t0)        A(t) = integral of the number open, up to t
+
+A reading is one addition whatever happened in between. The ledger's lock guards it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Reading(NamedTuple):
+    """The integral at one moment."""
+
+    at_s: float
+    request_s: float
+    """Request-seconds."""
+
+
+@dataclass(slots=True)
+class _Server:
+    at_s: float
+    request_s: float = 0.0
+    count: int = 0
+
+    def reach(self, now: float) -> None:
+        """Let the time pass; it does not go back."""
+        if now > self.at_s:
+            self.request_s += self.count * (now - self.at_s)
+            self.at_s = now
+
+
+class Occupancy:
+    """Of the servers that one worker sends to, by number; one entry for each."""
+
+    def __init__(self) -> None:
+        self._servers: dict[int, _Server] = {}
+
+    def changed(self, server: int, by: int, now: float) -> Reading:
+        """So many more are open there from now on."""
+        its = self._servers.get(server)
+        if its is None:
+            its = self._servers[server] = _Server(now)
+        its.reach(now)
+        its.count += by
+        return Reading(its.at_s, its.request_s)
+
+    def count(self, server: int) -> int:
+        """Attempts that are open there."""
+        its = self._servers.get(server)
+        return 0 if its is None else its.count
+
+    def reading(self, server: int, now: float) -> Reading:
+        """The integral at this moment."""
+        return self.changed(server, 0, now)
+
+    def mean(self, server: int, since: Reading, now: float) -> float | None:
+        """How many were open there on average since a reading; None where no time has passed."""
+        at_s, request_s = self.reading(server, now)
+        passed_s = at_s - since.at_s
+        return (request_s - since.request_s) / passed_s if passed_s > 0.0 else None
