@@ -47,3 +47,47 @@ def test_whatever_is_measured_it_stays_within_its_bounds(seen):
         of.observe((1.0, x), y)
     assert 0.0002 <= of.weights[0] <= 1.0
     assert 0.0 <= of.weights[1] <= 0.05
+
+
+def test_a_slope_that_is_doubted_anew_may_reach_what_it_could_not_before():
+    of = Regression((0.02, 0.001))
+    assert of.doubt(1, doubt=16.0, most=48.0)
+    for _ in range(10):
+        of.observe((1.0, 1.0 / 16.0), 0.06)
+        of.observe((1.0, 0.0), 0.02)
+    assert of.at((1.0, 0.0)) == pytest.approx(0.02, rel=0.05)
+    assert of.at((1.0, 1.0 / 16.0)) == pytest.approx(0.06, rel=0.15)
+
+
+def test_once_a_full_server_is_known_one_measurement_of_an_idle_one_tells_the_slope():
+    of = Regression((0.02, 0.001))
+    of.doubt(1, doubt=16.0, most=48.0)
+    for _ in range(50):
+        of.observe((1.0, 1.0 / 16.0), 0.06)
+    of.observe((1.0, 0.0), 0.02)
+    assert of.at((1.0, 0.0)) == pytest.approx(0.02, rel=0.25)
+    assert of.at((1.0, 1.0 / 16.0)) == pytest.approx(0.06, rel=0.1)
+
+
+def test_more_slots_than_thought_bring_the_slope_back_within_its_bounds():
+    of = Regression((0.02, 0.001))
+    of.doubt(1, doubt=16.0, most=48.0)
+    for _ in range(20):
+        of.observe((1.0, 1.0 / 16.0), 0.06)
+    assert not of.doubt(1, doubt=0.05, most=0.5)
+    assert of.weights[1] <= max(0.05, 0.5 * of.weights[0])
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1e6), st.floats(1e-9, 1e9), st.floats(0, 16), st.floats(0, 48)), max_size=40
+    )
+)
+def test_whatever_is_doubted_between_measurements_variances_stay_positive_and_bounded(seen):
+    of = Regression((0.02, 0.001))
+    for x, y, doubt, most in seen:
+        of.doubt(1, doubt, most)
+        of.observe((1.0, x), y)
+        assert of.variance((1.0, 0.0)) >= 0.0
+        assert 0.0002 <= of.weights[0] <= 1.0
+        assert 0.0 <= of.weights[1] <= max(0.05, most * of.weights[0]) * (1.0 + 1e-9)

@@ -8,7 +8,7 @@ from statistics import median
 import pytest
 
 from tests.loop.test_queues import QUIET, SERVICE, burst, errors, one_by_one
-from tests.loop.world import Server, Traffic, World
+from tests.loop.world import Server, World
 
 both_ways = pytest.mark.parametrize("streams", [True, False], ids=["streamed", "whole"])
 steepness = pytest.mark.parametrize(

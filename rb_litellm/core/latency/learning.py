@@ -25,21 +25,18 @@ goes back to its habit.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal
 
 import numpy as np
 
 from rb_litellm.core.latency.aging import FRESH_S, Aging
 from rb_litellm.core.latency.evidence import taught_by
 from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
-from rb_litellm.core.latency.growth import doubted_growth, most_growth
 from rb_litellm.core.latency.learned import LearnedTimes
 from rb_litellm.core.latency.regression import Regression
 from rb_litellm.core.latency.scales import Scales
-from rb_litellm.core.latency.total_time import OF_DEPLOYMENT, OF_TIER, TotalTime
+from rb_litellm.core.latency.tier import PREFILL_UNIT, RUNNING_UNIT, TPOT, TTFT, Kind, Tier
+from rb_litellm.core.latency.total_time import OF_DEPLOYMENT, TotalTime
 from rb_litellm.core.servers.stream_progress import DecodeSpeed
 from rb_litellm.core.servers.streams import Stream
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
@@ -60,25 +57,7 @@ _ADOPTED = 20
 """Measurements of another worker that are counted at most: one's own soon weigh as much."""
 _MOST_AGED = 64
 """of at most so many tiers at a time."""
-_RUNNING_UNIT, _PREFILL_UNIT = 16.0, 1000.0
-"""Units of the regressions' features: 16 running sequences and 1,000 tokens are usual values."""
-_LATEST = 32
-"""Answers of a tier that are kept."""
-_TPOT: Final = 0
-_TTFT: Final = 1
-_KINDS: tuple[Literal[0, 1], Literal[0, 1]] = (_TPOT, _TTFT)
-
-
-@dataclass(slots=True)
-class _Tier:
-    tpot: Regression
-    """On 1 and the running sequences."""
-    ttft: Regression
-    """On 1, the tokens to be prefilled, and the running sequences."""
-    total: TotalTime = field(default_factory=lambda: TotalTime(OF_TIER))
-    rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    latest: deque[tuple[int, Outcome]] = field(default_factory=lambda: deque(maxlen=_LATEST))
-    """By row: they are learned from once more when it turns out how few requests run at once."""
+_KINDS: tuple[Kind, Kind] = (TPOT, TTFT)
 
 
 class LatencyLearner:
@@ -88,7 +67,7 @@ class LatencyLearner:
     """
 
     def __init__(self) -> None:
-        self._tiers: dict[str, _Tier] = {}
+        self._tiers: dict[str, Tier] = {}
         self._tier_of: list[str] = []
         self._tier_rows: dict[str, int] = {}
         self._scales = Scales()
@@ -102,7 +81,7 @@ class LatencyLearner:
         self._now = 0.0
         """The latest moment that is known of."""
         self._coefficients = LatencyCoefficients.from_priors([])
-        self._stale: set[tuple[str, Literal[0, 1]]] = set()
+        self._stale: set[tuple[str, Kind]] = set()
         """Tiers and kinds of time that were learned from since their coefficients were computed."""
 
     def __len__(self) -> int:
@@ -127,12 +106,8 @@ class LatencyLearner:
         """
         row = len(self._tier_of)
         if tier not in self._tiers:
-            growth = prior.tpot_s_per_running * _RUNNING_UNIT
             self._tier_rows[tier] = len(self._tiers)
-            self._tiers[tier] = _Tier(
-                tpot=Regression((prior.tpot_s, growth)),
-                ttft=Regression((prior.ttft_s, prior.prefill_s_per_token * _PREFILL_UNIT, growth)),
-            )
+            self._tiers[tier] = Tier.assumed(prior)
         self._tier_of.append(tier)
         found = self._tiers[tier]
         found.rows = np.append(found.rows, row)
@@ -140,7 +115,7 @@ class LatencyLearner:
         self._decode_speeds.append(DecodeSpeed())
         self._factor = np.append(self._factor, 1.0)
         self._totals.append(TotalTime(OF_DEPLOYMENT))
-        level = np.log([found.tpot.weights[0], found.ttft.weights[0]])
+        level = np.array([found.level(TPOT), found.level(TTFT)])
         self._aging.add(level, self._now)
         self._shape_level = np.append(self._shape_level, level[:, None], axis=1)
         self._coefficients = self._coefficients.with_row(prior)
@@ -155,12 +130,8 @@ class LatencyLearner:
 
     def _slots_changed(self, name: str) -> None:
         tier = self._tiers[name]
-        # Those of one tier have the same hardware: what shows where few slots are known is true of all.
-        least = self._coefficients.slots[tier.rows].min()
-        doubt, most = _RUNNING_UNIT * doubted_growth(float(least)), _RUNNING_UNIT * float(most_growth(least))
-        anew = tier.tpot.doubt(1, doubt, most)
-        tier.ttft.doubt(2, doubt, most)
-        self._stale |= {(name, _TPOT), (name, _TTFT)}
+        anew = tier.slots_changed(self._coefficients.slots[tier.rows])
+        self._stale |= {(name, TPOT), (name, TTFT)}
         if anew:
             # What came before was learned as slowness of a server with room.
             for row, outcome in tier.latest:
@@ -171,7 +142,7 @@ class LatencyLearner:
         self._pass_to(outcome)
         residual = self._learn_ttft(row, outcome)
         if residual is not None:
-            self._move(_TPOT, row, _HINT * residual)
+            self._move(TPOT, row, _HINT * residual)
 
     @property
     def measured(self) -> IntArray:
@@ -199,7 +170,7 @@ class LatencyLearner:
         if outcome.in_one_piece:
             self._learn_total(row, outcome)
         elif outcome.tpot_s is not None and outcome.tpot_s > 0.0:
-            self._learn(_TPOT, row, (1.0, self._beside(row, outcome) / _RUNNING_UNIT), outcome.tpot_s)
+            self._learn(TPOT, row, (1.0, self._beside(row, outcome) / RUNNING_UNIT), outcome.tpot_s)
 
     def _beside(self, row: int, outcome: Outcome) -> float:
         """Requests that ran beside it while it was written, or those that it met where that is not known."""
@@ -242,8 +213,8 @@ class LatencyLearner:
             float(c.ttft_s[row]),
             float(c.prefill_s_per_token[row]),
             float(c.ttft_s_per_running[row]),
-            float(habit[_TPOT]),
-            float(habit[_TTFT]),
+            float(habit[TPOT]),
+            float(habit[TTFT]),
             0.0,
             counted,
             float(self._aging.seen_s[:, row].max()),
@@ -259,12 +230,7 @@ class LatencyLearner:
             return False
         tier = self._tiers[self._tier_of[row]]
         if not self._scales.measured[:, tier.rows].any():
-            tier.tpot.weights[:] = [times.tpot_s, times.tpot_s_per_running * _RUNNING_UNIT]
-            tier.ttft.weights[:] = [
-                times.ttft_s,
-                times.prefill_s_per_token * _PREFILL_UNIT,
-                times.ttft_s_per_running * _RUNNING_UNIT,
-            ]
+            tier.adopt(times)
         levels_s = (times.tpot_s, times.ttft_s)
         for kind, shape, level_s in zip(_KINDS, (tier.tpot, tier.ttft), levels_s, strict=True):
             scale = math.log(level_s / shape.weights[0])
@@ -284,7 +250,7 @@ class LatencyLearner:
             rows = tier.rows
             if rows.size < 2:
                 continue
-            for kind in (_TPOT, _TTFT):
+            for kind in (TPOT, TTFT):
                 its = fresh[kind, rows]
                 if its.any() and not its.all():
                     goal[kind, rows[~its]] = float(np.median(self._scales.believed[kind, rows[its]]))
@@ -313,7 +279,7 @@ class LatencyLearner:
         decode_speed.observe(learned_s, streams, now)
         if decode_speed.factor != self._factor[row]:
             self._factor[row] = decode_speed.factor
-            self._stale.add((self._tier_of[row], _TPOT))
+            self._stale.add((self._tier_of[row], TPOT))
         return learned_s * decode_speed.factor if decode_speed.factor > 1.0 else None
 
     def _learn_ttft(self, row: int, outcome: Outcome) -> float | None:
@@ -323,15 +289,15 @@ class LatencyLearner:
         if outcome.in_flight >= float(self._coefficients.slots[row]):
             return None
         tokens = outcome.pending_prefill_tokens + outcome.input_tokens
-        load = outcome.in_flight / _RUNNING_UNIT
-        features = (1.0, tokens / _PREFILL_UNIT, load)
-        tpot_s = self._tiers[self._tier_of[row]].tpot.at((1.0, load)) * self._scales.learned(_TPOT, row)
+        load = outcome.in_flight / RUNNING_UNIT
+        features = (1.0, tokens / PREFILL_UNIT, load)
+        tpot_s = self._tiers[self._tier_of[row]].tpot.at((1.0, load)) * self._scales.learned(TPOT, row)
         join_s = self._coefficients.joined(row, outcome.in_flight) * tpot_s
-        return self._learn(_TTFT, row, features, outcome.ttft_s, join_s)
+        return self._learn(TTFT, row, features, outcome.ttft_s, join_s)
 
     def _learn(
         self,
-        kind: Literal[0, 1],
+        kind: Kind,
         row: int,
         features: tuple[float, ...],
         measured_s: float,
@@ -342,7 +308,7 @@ class LatencyLearner:
         Returns the clipped log of measured / expected before it.
         """
         tier = self._tiers[self._tier_of[row]]
-        shape = tier.ttft if kind == _TTFT else tier.tpot
+        shape = tier.shape(kind)
         self._settle_age(kind, row)
         if self._scales.is_bound(row):
             self._scales.answered(
@@ -367,9 +333,9 @@ class LatencyLearner:
             return
         tier = self._tiers[self._tier_of[row]]
         tokens = outcome.pending_prefill_tokens + outcome.input_tokens
-        load = outcome.in_flight / _RUNNING_UNIT
-        beside = self._beside(row, outcome) / _RUNNING_UNIT
-        features = ((1.0, beside), (1.0, tokens / _PREFILL_UNIT, load))
+        load = outcome.in_flight / RUNNING_UNIT
+        beside = self._beside(row, outcome) / RUNNING_UNIT
+        features = ((1.0, beside), (1.0, tokens / PREFILL_UNIT, load))
         shapes = (tier.tpot, tier.ttft)
         joined = self._coefficients.joined(row, outcome.in_flight)
         steps = (max(outcome.output_tokens - 1.0, 0.0) + joined, 1.0)
@@ -384,9 +350,9 @@ class LatencyLearner:
 
         parts = [expected[kind] * self._scales.learned(kind, row) for kind in _KINDS]
         total_s = sum(parts)
-        share, error = parts[_TPOT] / total_s, _clipped(outcome.open_s / total_s)
-        at_load = (tier.tpot.variance(features[_TPOT]), tier.ttft.variance(features[_TTFT]))
-        doubt = tier.total.variance(share) + share**2 * at_load[_TPOT] + (1.0 - share) ** 2 * at_load[_TTFT]
+        share, error = parts[TPOT] / total_s, _clipped(outcome.open_s / total_s)
+        at_load = (tier.tpot.variance(features[TPOT]), tier.ttft.variance(features[TTFT]))
+        doubt = tier.total.variance(share) + share**2 * at_load[TPOT] + (1.0 - share) ** 2 * at_load[TTFT]
         of_tier = tier.total.observe(share, error, walked, at_load=at_load)
         of_row = self._totals[row].observe(share, error, walked, doubt)
         for kind in _KINDS:
@@ -415,58 +381,39 @@ class LatencyLearner:
         if outcome.open_s <= expected_s:
             return
         tier = self._tiers[self._tier_of[row]]
-        kinds: tuple[Literal[0, 1], ...] = (_TPOT,) if outcome.ttft_s is not None else (_TPOT, _TTFT)
+        kinds: tuple[Kind, ...] = (TPOT,) if outcome.ttft_s is not None else (TPOT, TTFT)
         for kind in kinds:
             self._settle_age(kind, row)
             gain = max(self._gain(kind, row), _BOUND_GAIN)
             self._scales.bounded_by(kind, row, gain * _clipped(outcome.open_s / expected_s))
             self._stale.add((self._tier_of[row], kind))
-            self._note(kind, row, tier.ttft if kind == _TTFT else tier.tpot)
+            self._note(kind, row, tier.shape(kind))
 
-    def _gain(self, kind: Literal[0, 1], row: int) -> float:
+    def _gain(self, kind: Kind, row: int) -> float:
         """Count a measurement; its weight: much for the first ones, and for one after a long silence."""
         counted = self._scales.count(kind, row)
         return max(_GAIN_FLOOR, counted, self._aging.gain(kind, row, self._now))
 
-    def _settle_age(self, kind: Literal[0, 1], row: int) -> None:
+    def _settle_age(self, kind: Kind, row: int) -> None:
         if self._scales.settle_age(kind, row):
             self._stale.add((self._tier_of[row], kind))
 
-    def _note(self, kind: Literal[0, 1], row: int, shape: Regression) -> None:
+    def _note(self, kind: Kind, row: int, shape: Regression) -> None:
         level = math.log(shape.weights[0]) + self._scales.level(kind, row)
         self._aging.measured(kind, row, level, self._now)
 
-    def _move(self, kind: Literal[0, 1], row: int, step: float) -> None:
+    def _move(self, kind: Kind, row: int, step: float) -> None:
         moved = self._scales.move(kind, row, step)
-        if kind == _TPOT:
+        if kind == TPOT:
             self._decode_speeds[row].compensate(moved)
             self._factor[row] = self._decode_speeds[row].factor
         self._stale.add((self._tier_of[row], kind))
 
-    def _refresh(self, tier: _Tier, kind: Literal[0, 1]) -> None:
-        rows, c = tier.rows, self._coefficients
-        shape = tier.ttft if kind == _TTFT else tier.tpot
-        self._shape_level[kind, rows] = math.log(shape.weights[0])
+    def _refresh(self, tier: Tier, kind: Kind) -> None:
+        rows = tier.rows
+        self._shape_level[kind, rows] = tier.level(kind)
         scale = self._scales.refreshed(kind, rows)
-        if kind == _TPOT:
-            scale = scale * self._factor[rows]
-            c.tpot_s[rows] = tier.tpot.weights[0] * scale
-            c.tpot_s_per_running[rows] = self._growth(tier.tpot, 1, rows) * scale
-        else:
-            base, prefill, _ = tier.ttft.weights
-            c.ttft_s[rows] = base * scale
-            c.prefill_s_per_token[rows] = prefill / _PREFILL_UNIT * scale
-            c.ttft_s_per_running[rows] = self._growth(tier.ttft, 2, rows) * scale
-
-    def _growth(self, shape: Regression, index: int, rows: IntArray) -> FloatArray | float:
-        """(K,) growth with each running request, as far as the slots at `rows` (K,) allow."""
-        growth = shape.weights[index] / _RUNNING_UNIT
-        usual = shape.usual_most[index] / _RUNNING_UNIT
-        if growth <= usual:
-            return growth
-        most = most_growth(self._coefficients.slots[rows]) * shape.weights[0]
-        steep: FloatArray = np.minimum(growth, np.maximum(usual, most))
-        return steep
+        tier.write(kind, self._coefficients, scale * self._factor[rows] if kind == TPOT else scale)
 
 
 def _clipped(ratio: float) -> float:

@@ -1,0 +1,99 @@
+"""What the deployments of one tier have in common: how their times grow with load and with prompts.
+
+They run one model on one kind of hardware, so each measurement of one of them teaches the shape of all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+
+from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
+from rb_litellm.core.latency.growth import doubted_growth, most_growth
+from rb_litellm.core.latency.learned import LearnedTimes
+from rb_litellm.core.latency.regression import Regression
+from rb_litellm.core.latency.total_time import OF_TIER, TotalTime
+from rb_litellm.core.types import FloatArray, IntArray, Outcome
+
+RUNNING_UNIT, PREFILL_UNIT = 16.0, 1000.0
+"""Units of the regressions' features: 16 running sequences and 1,000 tokens are usual values."""
+TPOT: Final = 0
+TTFT: Final = 1
+Kind = Literal[0, 1]
+_LATEST = 32
+"""Answers that are kept."""
+_OF_RUNNING = {TPOT: 1, TTFT: 2}
+"""Where growth with the running sequences stands among the weights of each."""
+
+
+@dataclass(slots=True)
+class Tier:
+    """Regressions of both times, and the rows of the deployments that they are of."""
+
+    tpot: Regression
+    """On 1 and the running sequences."""
+    ttft: Regression
+    """On 1, the tokens to be prefilled, and the running sequences."""
+    total: TotalTime = field(default_factory=lambda: TotalTime(OF_TIER))
+    rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    latest: deque[tuple[int, Outcome]] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    """By row: they are learned from once more when it turns out how few requests run at once."""
+
+    @classmethod
+    def assumed(cls, prior: LatencyPrior) -> Tier:
+        """As its first deployment is assumed to be."""
+        growth = prior.tpot_s_per_running * RUNNING_UNIT
+        return cls(
+            tpot=Regression((prior.tpot_s, growth)),
+            ttft=Regression((prior.ttft_s, prior.prefill_s_per_token * PREFILL_UNIT, growth)),
+        )
+
+    def shape(self, kind: Kind) -> Regression:
+        """Of one kind of time."""
+        return self.ttft if kind == TTFT else self.tpot
+
+    def level(self, kind: Kind) -> float:
+        """Log of the idle time."""
+        return math.log(self.shape(kind).weights[0])
+
+    def slots_changed(self, slots: FloatArray) -> bool:
+        """Its deployments (K,) have so many slots now; whether time per token is to be learned anew."""
+        # They have the same hardware: what shows where few slots are known is true of all.
+        least = slots.min()
+        doubt, most = RUNNING_UNIT * doubted_growth(float(least)), RUNNING_UNIT * float(most_growth(least))
+        self.ttft.doubt(_OF_RUNNING[TTFT], doubt, most)
+        return self.tpot.doubt(_OF_RUNNING[TPOT], doubt, most)
+
+    def adopt(self, times: LearnedTimes) -> None:
+        """Take over what another worker has learned of one of them."""
+        self.tpot.weights[:] = [times.tpot_s, times.tpot_s_per_running * RUNNING_UNIT]
+        self.ttft.weights[:] = [
+            times.ttft_s,
+            times.prefill_s_per_token * PREFILL_UNIT,
+            times.ttft_s_per_running * RUNNING_UNIT,
+        ]
+
+    def write(self, kind: Kind, coefficients: LatencyCoefficients, scale: FloatArray) -> None:
+        """Write one kind of time of its deployments (K,), which take `scale` (K,) times as long."""
+        c, rows, weights = coefficients, self.rows, self.shape(kind).weights
+        growth = self._growth(kind, c.slots[rows]) * scale
+        if kind == TPOT:
+            c.tpot_s[rows] = weights[0] * scale
+            c.tpot_s_per_running[rows] = growth
+        else:
+            c.ttft_s[rows] = weights[0] * scale
+            c.prefill_s_per_token[rows] = weights[1] / PREFILL_UNIT * scale
+            c.ttft_s_per_running[rows] = growth
+
+    def _growth(self, kind: Kind, slots: FloatArray) -> FloatArray | float:
+        """(K,) growth with each running request, as far as these slots (K,) allow."""
+        shape, index = self.shape(kind), _OF_RUNNING[kind]
+        growth, usual = shape.weights[index] / RUNNING_UNIT, shape.usual_most[index] / RUNNING_UNIT
+        if growth <= usual:
+            return growth
+        steep: FloatArray = np.minimum(growth, np.maximum(usual, most_growth(slots) * shape.weights[0]))
+        return steep
