@@ -14,6 +14,7 @@ import numpy as np
 from rb_litellm import passed_over
 from rb_litellm.beliefs import Beliefs
 from rb_litellm.candidates import CandidateSet, CandidateSets
+from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.assign import assign
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prices
 from rb_litellm.core.decision.breakdown import Decision, Refusal
@@ -64,6 +65,8 @@ class RoutingRequest:
     """How often it will be sent again if it fails."""
     proxy_s: float = 0.0
     """Seconds of its time that pass in the proxy; its limits count them."""
+    cascade: CascadeRule | None = None
+    """How it may be answered a second time; None for never."""
 
 
 @dataclass(slots=True)
@@ -247,6 +250,7 @@ class Balancer:
             twins=candidate_set.twins,
             room=self._room(candidate_set, now),
             levels=candidate_set.levels,
+            models=candidate_set.model_of,
         )
         masks = passed_over.left_of(
             masks,
@@ -272,6 +276,7 @@ class Balancer:
                 shares[r],
                 request.retries,
                 request.proxy_s,
+                request.cascade,
             )
             for r, request in enumerate(requests)
         ]

@@ -14,6 +14,8 @@ from random import Random
 
 import numpy as np
 
+from rb_litellm.core.cascade.candidate import Compound
+from rb_litellm.core.cascade.pairs import best_compound
 from rb_litellm.core.compiled.forecaster import batch_forecaster
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, PrescoredRequest, longest_first, prescore
 from rb_litellm.core.decision.best import TIE, best_row
@@ -109,10 +111,16 @@ def _place(
     explored = informing
     if explored is None:
         explored = explore(prescored, fleet, breakdown, allowed, now, random)
+    cascade = None
     if explored is not None:
         chosen = explored
     else:
         chosen = best_row(scores, fleet.state.in_flight, fleet.last_chosen_s, random)
+        cascade = _cascade(prescored, fleet, breakdown, filtered)
+        if cascade is not None and cascade.score > scores.item(chosen) + TIE:
+            chosen = cascade.first
+        else:
+            cascade = None
         shared = (
             None
             if request.shares is None
@@ -138,6 +146,7 @@ def _place(
         breakdown=breakdown,
         explored=explored is not None,
         affordable_tokens=None if affordable is None else affordable.item(chosen),
+        cascade=cascade,
     )
     together = [chosen]
     if fleet.servers is not None:
@@ -149,6 +158,31 @@ def _place(
     if fleet.room is not None:
         fleet.room.take(its, request.input_tokens + decision.prediction.output_tokens)
     return decision
+
+
+def _cascade(
+    prescored: PrescoredRequest, fleet: Fleet, breakdown: ScoreBreakdown, filtered: Filtered
+) -> Compound | None:
+    """The best that two models can do one after the other, where the request may have that.
+
+    Where limits had to be loosened, or misses are priced, one answer is late enough.
+    """
+    request = prescored.request
+    if request.cascade is None or filtered.relaxed or filtered.penalty is not None:
+        return None
+    if fleet.models is None:
+        raise ValueError("a request may cascade, and the fleet has no models to tell stages apart by")
+    return best_compound(
+        request.cascade,
+        request.objective,
+        breakdown,
+        fleet.models,
+        request.input_tokens,
+        prescored.priced_usd,
+        request.limits,
+        fleet.latency_errors,
+        request.proxy_s,
+    )
 
 
 def _further_terms(request: BatchRequest, filtered: Filtered) -> list[ScoreTerm]:

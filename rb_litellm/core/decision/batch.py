@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.breakdown import ScoreTerm, all_of
 from rb_litellm.core.decision.exploration import ExplorationRule
 from rb_litellm.core.decision.sampling import CandidateSampling
@@ -56,6 +57,8 @@ class BatchRequest:
     """How often it will be sent again if it fails."""
     proxy_s: float = 0.0
     """Seconds of its time that pass in the proxy; its limits count them."""
+    cascade: CascadeRule | None = None
+    """How it may be answered a second time; None for never."""
 
 
 @dataclass(slots=True)
@@ -127,6 +130,8 @@ class Fleet:
     """What each is owed of its share, changed in place; needed where a request has shares."""
     levels: IntArray | None = None
     """(N,) the deployment of each; None where no two are levels of effort of one deployment."""
+    models: IntArray | None = None
+    """(N,) number of each one's model; needed where a request may cascade."""
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 
+from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Prediction
 
@@ -158,6 +159,13 @@ class Decision:
     """It was chosen to learn about it, not because it scored best."""
     affordable_tokens: float | None = None
     """Output tokens that the budget pays for there; None without a budget, inf where they are free."""
+    cascade: Compound | None = None
+    """What follows where a judge calls its answer poor; None for a request that is answered once."""
+
+    @property
+    def expected(self) -> Prediction:
+        """What is expected of the request, all of a cascade together."""
+        return self.prediction if self.cascade is None else self.cascade.expected(self.prediction)
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,10 +167,22 @@ class Objective(ABC):
     def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
         """The term of latency, which changes with every request that is placed."""
 
+    def latency_of_two(
+        self, kept: LatencyForecast, escalated: LatencyForecast, share: FloatArray, allowed: BoolArray
+    ) -> ScoreTerm:
+        """The term of latency where the times are `escalated` in a share (N,) of the cases, else `kept`."""
+        return self.latency(_between(kept, escalated, share), allowed)
+
     def terms(self, predictions: Predictions, allowed: BoolArray) -> tuple[ScoreTerm, ScoreTerm, ScoreTerm]:
         """All terms of the score."""
         quality, cost = self.static_terms(predictions.quality, predictions.cost_usd, allowed)
         return quality, self.latency(predictions.times, allowed), cost
+
+
+def _between(kept: LatencyForecast, escalated: LatencyForecast, share: FloatArray) -> LatencyForecast:
+    """The mean of the priced time over both cases."""
+    mean_s = kept.priced_s + share * (escalated.priced_s - kept.priced_s)
+    return LatencyForecast(kept.wait_s, mean_s, kept.tpot_s, mean_s)
 
 
 @dataclass(frozen=True, slots=True)

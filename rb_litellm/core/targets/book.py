@@ -49,7 +49,7 @@ def name_of(owner: str, targets: Targets) -> str:
 
 def expected_of(decision: Decision) -> Expected:
     """What a decision expects, and the best that any of its candidates promised."""
-    chosen, breakdown = decision.prediction, decision.breakdown
+    chosen, breakdown = decision.expected, decision.breakdown
     predictions, allowed = breakdown.predictions, breakdown.allowed
     cost, e2e, quality = predictions.cost_usd, predictions.times.e2e_s, predictions.quality
     if not allowed.all():
