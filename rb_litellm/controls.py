@@ -63,6 +63,8 @@ class Controls(BaseModel):
     max_cost_usd: Usd | None = None
     priority: int | None = Field(default=None, ge=0, le=MAX_PRIORITY)
     """LiteLLM's priority; 0 is the most important."""
+    cascade: Literal["on", "off"] | None = None
+    """Whether it may be answered a second time by another model; counts where the settings have cascades."""
     targets: TargetSettings | None = None
     """Of a team or key alone: what one request asks for cannot be reached over many."""
     usd_per_day: Usd | None = None
@@ -131,6 +133,8 @@ class Plan:
     """What the day's requests of whoever sets it should cost, in USD."""
     requests_per_minute: int | None = None
     """How many requests of a minute, of whoever sets it, the weights hold for."""
+    cascade: bool = False
+    """Whether it may be answered a second time by another model."""
 
 
 class Planner:
@@ -187,6 +191,7 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         "slo_mode": settings.slo.mode,
         "max_cost_usd": settings.max_cost_usd,
         "priority": None,
+        "cascade": None if settings.cascade is None else settings.cascade.default,
         "targets": settings.targets,
         "usd_per_day": settings.usd_per_day,
         "requests_per_minute": settings.requests_per_minute,
@@ -230,6 +235,7 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         _targets(values, sources),
         values["usd_per_day"],
         values["requests_per_minute"],
+        settings.cascade is not None and values["cascade"] == "on",
     )
 
 

@@ -4,6 +4,7 @@ Every field is described here once. Errors name the setting, its value and what 
 one deployment are in its `model_info.routebalance`.
 """
 
+from rb_litellm.config.cascade import CascadeSettings, JudgeSettings
 from rb_litellm.config.decision import (
     AdmissionSettings,
     AffinitySettings,
@@ -38,11 +39,13 @@ __all__ = [
     "AgentSettings",
     "Cap",
     "CapName",
+    "CascadeSettings",
     "ControlName",
     "DeploymentSettings",
     "ExplorationSettings",
     "FeedbackSettings",
     "HoldSettings",
+    "JudgeSettings",
     "LeaseSettings",
     "Milliseconds",
     "NormSetting",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from rb_litellm.config.cascade import CascadeSettings
 from rb_litellm.config.decision import (
     AdmissionSettings,
     AffinitySettings,
@@ -86,6 +87,10 @@ class RouteBalanceSettings(Settings):
         default=None,
         description="Loops of tool calls stay where their prefix is cached, and where they can be read.",
     )
+    cascade: CascadeSettings | None = Field(
+        default=None,
+        description="Answer again with another model where a judge calls an answer poor and it pays.",
+    )
     exploration: ExplorationSettings = ExplorationSettings()
     overrides: OverrideSettings = OverrideSettings()
     member_access: Literal["group", "key"] = Field(
@@ -115,6 +120,12 @@ class RouteBalanceSettings(Settings):
                 "member_access: key needs mode: active; in shadow mode base_strategy serves, which sends a "
                 "request to any member"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _answers_itself(self) -> RouteBalanceSettings:
+        if self.mode == "shadow" and self.cascade is not None:
+            raise ValueError("cascade needs mode: active; in shadow mode base_strategy serves, once")
         return self
 
 

@@ -30,6 +30,7 @@ ControlName = Literal[
     "slo_mode",
     "max_cost_usd",
     "priority",
+    "cascade",
     "targets",
     "usd_per_day",
     "requests_per_minute",

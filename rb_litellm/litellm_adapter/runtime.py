@@ -25,6 +25,7 @@ from rb_litellm.config import (
     ScrapeSettings,
     ShadowEvaluationSettings,
 )
+from rb_litellm.core.cascade.judge_rates import JudgeBook
 from rb_litellm.core.latency.drift import Drift
 from rb_litellm.core.latency.learning import LatencyLearner
 from rb_litellm.core.latency.proxy_time import ProxyTime
@@ -84,6 +85,10 @@ class Runtime:
         self.feedback = FeedbackBox()
         self.learning = AbilityLearning(KINDS)
         self._lone_grades = LoneGrades(self.learning)
+        self.cascades = False
+        """Whether any selector may have requests answered twice."""
+        self.judges = JudgeBook()
+        """Those of cascades; under the lock."""
         self.shadow_evaluation: ShadowEvaluationSettings | None = None
         self.drift = Drift()
         """How surely each deployment and model has left what is predicted of it."""
@@ -161,6 +166,12 @@ class Runtime:
         self.scraping.ensure_started(self.reckoner)
         self._summing.ensure_started()
         self._predictors.ensure_started()
+
+    def graded(self, call_id: str, grade: float) -> None:
+        """A user has graded the answer of a call, in [0, 1]."""
+        self.learning.grade(call_id, grade)
+        with self.lock:
+            self.judges.graded(call_id, grade)
 
     def settle_grades(self) -> None:
         """Take up users' grades where no exchange with other workers does."""

@@ -23,11 +23,13 @@ from rb_litellm.core.limits.admission import Admission
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.targets.landing import landed
 from rb_litellm.core.types import Prompt
+from rb_litellm.litellm_adapter.cascading.stages import Cascades
 from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.agents import Agents
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import allowance_of, unclamp
+from rb_litellm.litellm_adapter.request.cascade import second_at_pick
 from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.holding import HoldEnded
@@ -41,7 +43,7 @@ from rb_litellm.litellm_adapter.request.rights.caller import caller_of, is_admin
 from rb_litellm.litellm_adapter.request.rights.controls import given_to
 from rb_litellm.litellm_adapter.request.rights.key_weights import of_key
 from rb_litellm.litellm_adapter.request.rights.landing import landing
-from rb_litellm.litellm_adapter.shared.exchange.target_share import Steered, words
+from rb_litellm.litellm_adapter.shared.exchange.target_share import WHOLE, Steered, words
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
 from rb_litellm.litellm_adapter.worker import Worker, worker
 from rb_litellm.predictors.registry import PredictionSource
@@ -79,6 +81,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._batcher: MicroBatcher[_Asked, PendingRequest, Entry | Refusal] = MicroBatcher(
             lambda asked: self._pending(*asked), self._decide
         )
+        self._cascades = None if settings.cascade is None else Cascades(router, settings.cascade, worker)
         self._hold = None if settings.hold is None else Hold(router, settings.hold, worker)
 
     async def select(
@@ -100,6 +103,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
         healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
+        if (second := second_at_pick(request_kwargs)) is not None:
+            healthy = second.narrowed(healthy)
         if self._agents is not None:
             body = input if messages is None else messages
             healthy = self._agents.narrowed(arrival, healthy, body, request_kwargs)
@@ -252,12 +257,17 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             unclamp(request_kwargs)
         entries = untried(healthy, tried)
         prompt = self._owned(read_uncounted(messages, input, request_kwargs), caller_of(request_kwargs))
-        plan = self.planner.plan(given_to(request_kwargs))
+        second = second_at_pick(request_kwargs)
+        plan = self.planner.plan(given_to(request_kwargs) if second is None else second.given)
+        if second is not None:
+            plan, arrival.before_s = second.held_to(plan), None
         candidates = tuple(self._runtime.catalog.facts(entries))
         if self._runtime.catalog.any_levels:
             entries, candidates = self._levels.of(
                 entries, candidates, request_kwargs, prompt.max_tokens, plan.max_cost_usd
             )
+            if second is not None:
+                entries, candidates = second.at_its_level(entries, candidates)
         arrival.budget_usd = plan.max_cost_usd
         arrival.weights_from = plan.sources.get("weights", "settings")
         responses = messages is None and input is not None
@@ -286,6 +296,10 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             priority=plan.priority or 0,
             retries=retries_left(self._router, request_kwargs, tried),
             proxy_s=runtime.proxy_time.expected_for(arrival.before_s, again=bool(tried)),
+            cascade=None
+            if self._cascades is None
+            else self._cascades.rule_for(plan, arrival, prompt, messages, request_kwargs),
+            again=second is not None,
         )
 
     def _steered(self, plan: Plan, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> Steered:
@@ -344,6 +358,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 t.arrival.thread,
                 t.retries,
                 t.proxy_s,
+                t.cascade,
             )
             for t, prompt in zip(batch, prompts, strict=True)
         ]
@@ -360,37 +375,11 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if (spender := pending.used.spender) is not None:
             self._runtime.day_spend.sent(spender, pending.arrival.known_id, attempt)
         # A request that is tried again is one request.
-        if (asker := pending.used.asker) is not None and attempt == 0:
+        if (asker := pending.used.asker) is not None and attempt == 0 and not pending.again:
             self._runtime.minute_requests.add(asker, 1.0)
-        if pending.steered is not None:
-            self._runtime.targets.decided(pending.steered, pending.arrival.known_id, attempt, placed.decision)
+        if self._cascades is not None:
+            self._cascades.decided(pending, placed)
+        if pending.steered is not None and not pending.again:
+            told = attempt if placed.decision.cascade is None else WHOLE
+            self._runtime.targets.decided(pending.steered, pending.arrival.known_id, told, placed.decision)
         return chosen
-
-
-def check_settings(args: Mapping[str, Any] | None, where: str) -> list[str]:
-    """What is wrong with `routing_strategy_args`, its predictor included; empty if nothing."""
-    try:
-        worker().runtime.prediction_source(parse_settings(args, where).predictor)
-    except (SettingsError, PredictorError) as error:
-        return [str(error)]
-    return []
-
-
-def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceSelector:
-    """The selector for a router or routing group with these `routing_strategy_args`.
-
-    Raises:
-        SettingsError: a setting is wrong.
-        PredictorError: the predictor folder is missing, corrupt or of another version.
-    """
-    settings = parse_settings(args, "routing_strategy_args")
-    check_feedback(settings.feedback, "routing_strategy_args")
-    check_shadow_evaluation(settings, "routing_strategy_args")
-    its = worker()
-    entries = getattr(router, "model_list", None) or ()
-    its.runtime.catalog.check(entries)
-    predictions = its.runtime.prediction_source(settings.predictor, entries)
-    # The first request must not wait for a vocabulary to be read.
-    predictions.predict([read_prompt("What is this?", None, None)], [])
-    its.adopt(settings, router)
-    return RouteBalanceSelector(router, settings, predictions, its)

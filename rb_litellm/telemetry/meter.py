@@ -122,6 +122,11 @@ class Meter:
         """Count the outcome of a decision's attempt, `record.outcome`."""
         self._put(record, True)
 
+    def cascaded(self, first: str, second: str, became: str) -> None:
+        """A request that could be answered twice has its answer."""
+        m = self._metrics
+        m.cascades.labels(m.model(first), m.model(second), became).inc()
+
     def work_off(self, at_once: int = MAX_AT_ONCE) -> bool:
         """Count queued entries; returns whether more are left."""
         with self._working:

@@ -86,6 +86,11 @@ class Metrics:
             "Decisions for a level of reasoning effort, by level",
             ("model", "effort"),
         )
+        self.cascades = counter(
+            "cascades",
+            "Requests that could be answered twice, by model groups of both stages and what became of them",
+            ("model", "second", "became"),
+        )
         self.decision_s = histogram(
             "decision_seconds", "From a request's arrival at the strategy to its choice", _DECISION_S
         )

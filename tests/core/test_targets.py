@@ -162,7 +162,7 @@ class _Decision:
             LatencyForecast(times, times, times, times),
             np.array([expected.cost_usd]),
         )
-        self.prediction = Prediction(expected.quality, 1.0, 0.0, 0.0, 0.0, expected.e2e_s, expected.cost_usd)
+        self.expected = Prediction(expected.quality, 1.0, 0.0, 0.0, 0.0, expected.e2e_s, expected.cost_usd)
         self.breakdown = type("B", (), {"predictions": predictions, "allowed": np.ones(1, dtype=bool)})()
 
 

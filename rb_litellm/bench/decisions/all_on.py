@@ -96,7 +96,7 @@ class _Decision:
     """Decisions with these settings; what is written down after one counts too."""
 
     def __init__(self, router: Any, arguments: dict[str, Any]) -> None:
-        from rb_litellm.litellm_adapter.strategy import build_selector
+        from rb_litellm.litellm_adapter.build_selector import build_selector
 
         self._selector = build_selector(router, arguments)
         self._entries = list(router.model_list)

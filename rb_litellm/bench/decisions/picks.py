@@ -151,7 +151,7 @@ def decision_timer(
     router: Any, arguments: dict[str, Any], batch: int
 ) -> Callable[[dict[str, Any]], Awaitable[float]]:
     """Seconds per request of a batch of decisions; what is written down after them counts too."""
-    from rb_litellm.litellm_adapter.strategy import build_selector
+    from rb_litellm.litellm_adapter.build_selector import build_selector
     from rb_litellm.litellm_adapter.worker import worker
 
     selector = build_selector(router, arguments)

@@ -83,6 +83,9 @@ class Host(Protocol):
     def record_decision(self, request_kwargs: dict[str, Any], decision: dict[str, Any]) -> None:
         """Leave a decision in a request's metadata as LiteLLM's own auto routers do; the last one stays."""
 
+    def subcall_metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """The metadata of a request for a further call on its behalf, which its key pays, too."""
+
     def watch(self, router: Any) -> None:
         """Look after a Router; called every other second in each worker."""
 

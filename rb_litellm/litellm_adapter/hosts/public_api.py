@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, Cooldown, UnsupportedLiteLLM, cooldowns_of
 from rb_litellm.litellm_adapter.hosts.public.router import ServedRouter
 from rb_litellm.litellm_adapter.hosts.public.settings import Wanted, strategy_name, take_out
+from rb_litellm.litellm_adapter.hosts.subcalls import metadata_of_subcall
 
 if TYPE_CHECKING:
     from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
@@ -101,6 +102,10 @@ class PublicApi:
         metadata = request_kwargs.setdefault(bucket, {})
         if isinstance(metadata, dict):
             metadata["routing_decision"] = decision
+
+    def subcall_metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Host`."""
+        return metadata_of_subcall(metadata)
 
     def watch(self, router: Any) -> None:
         """Notice that LiteLLM has dropped the plugin, and register it again or say that it is gone."""

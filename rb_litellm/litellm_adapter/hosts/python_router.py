@@ -19,6 +19,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+from rb_litellm.litellm_adapter.build_selector import build_selector
+from rb_litellm.litellm_adapter.cascading.stages import followed_up
 from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import (
     PRIORITY,
@@ -32,9 +34,10 @@ from rb_litellm.litellm_adapter.hosts.python_failover import FAILOVER, SHUFFLE, 
 from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
 from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
 from rb_litellm.litellm_adapter.hosts.settings.check import update_checked
+from rb_litellm.litellm_adapter.hosts.subcalls import metadata_of_subcall
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
 from rb_litellm.litellm_adapter.request.rights.own_strategy import STRATEGY_FIELD
-from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector
+from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker
 
 _ALIAS = ("_core_get_model_from_alias", "get_model_from_alias")
@@ -106,6 +109,7 @@ class PythonRouter:
         wrap(core, str(_first(core, _REPLACE)), _announce_replacement)
         wrap(core, str(_first(core, _UPDATE)), _update)
         wrap(core, str(_first(core, _TOLD)), _tell_arguments)
+        wrap(core, "acompletion", followed_up)
         if hasattr(core, FAILOVER):
             wrap(core, FAILOVER, fail_over)
         if (leave := _first(core, _LEAVE)) is not None:
@@ -150,6 +154,10 @@ class PythonRouter:
         record = getattr(routing_class(), RECORD, None)
         if record is not None:
             record(request_kwargs=request_kwargs, routing_decision=decision)
+
+    def subcall_metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Host`."""
+        return metadata_of_subcall(metadata)
 
     def watch(self, router: Any) -> None:
         """Nothing is lost here without a call that is wrapped above."""

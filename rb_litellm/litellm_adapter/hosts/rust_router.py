@@ -20,6 +20,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+from rb_litellm.litellm_adapter.cascading.stages import followed_up
 from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import (
     PRIORITY,
@@ -33,6 +34,7 @@ from rb_litellm.litellm_adapter.hosts.rust import failover, names, picks, select
 from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
 from rb_litellm.litellm_adapter.hosts.settings import page as settings_page
 from rb_litellm.litellm_adapter.hosts.settings.check import update_checked
+from rb_litellm.litellm_adapter.hosts.subcalls import metadata_of_subcall
 from rb_litellm.litellm_adapter.hosts.wrapping import wrap
 from rb_litellm.litellm_adapter.request.rights.own_strategy import STRATEGY_FIELD, named_by_body
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
@@ -118,6 +120,7 @@ class RustRouter:
         wrap(rust, "settings_dict", _tell_arguments)
         wrap(rust, "_dynamic_document", _with_failover)
         wrap(rust, "retire", _retire)
+        wrap(rust, "acompletion", followed_up)
         _offer_strategy()
         setattr(rust, _MARK, True)
 
@@ -152,6 +155,10 @@ class RustRouter:
     def record_decision(self, request_kwargs: dict[str, Any], decision: dict[str, Any]) -> None:
         """See `Host`."""
         import_module(_PREROUTING)._record_routing_decision(request_kwargs, decision)
+
+    def subcall_metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Host`."""
+        return metadata_of_subcall(metadata)
 
     def watch(self, router: Any) -> None:
         """Nothing is lost here without a call that is wrapped above."""

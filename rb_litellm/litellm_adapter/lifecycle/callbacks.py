@@ -38,6 +38,7 @@ from rb_litellm.litellm_adapter.request.rights.controls import BadControls, take
 from rb_litellm.litellm_adapter.request.rights.planner import planner_for
 from rb_litellm.litellm_adapter.request.routing_decision import add_measured
 from rb_litellm.litellm_adapter.shared.effort_levels import effort_asked
+from rb_litellm.telemetry.records.cascade import HIDDEN, CascadeReport, cascade_headers
 from rb_litellm.telemetry.records.headers import response_headers
 
 if TYPE_CHECKING:
@@ -186,11 +187,15 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         if isinstance(response, AsyncIterable):
             # The wrapper around a stream sees nothing of a client that leaves before it is begun.
             self._accounting.watch_request(_call_id(data))
-        record = await self._accounting.written(_call_id(data))
+        report = hidden(response)(HIDDEN)
+        # A second answer has a call and a decision of its own.
+        call_id = report.call_id if isinstance(report, CascadeReport) else _call_id(data)
+        record = await self._accounting.written(call_id)
         answered_by = (litellm_call_info or {}).get("model_id")
         if record is None or (answered_by and answered_by != record.deployment):
             return None
-        return response_headers(record, _number(hidden(response)("response_cost")))
+        headers = response_headers(record, _number(hidden(response)("response_cost")))
+        return {**headers, **cascade_headers(report)} if isinstance(report, CascadeReport) else headers
 
     async def async_logging_hook(self, kwargs: Any, result: Any, call_type: str) -> tuple[Any, Any]:
         """LiteLLM is about to log a success: what was measured goes into the decision that it logs."""

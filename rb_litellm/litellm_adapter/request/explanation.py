@@ -20,6 +20,7 @@ from rb_litellm.core.decision.scoring import JointScore
 from rb_litellm.core.decision.sensitivity import flips
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.request.refusals import message_of
+from rb_litellm.telemetry.records.cascade import cascade_record
 from rb_litellm.telemetry.records.decision import prediction_json
 
 MAX_CANDIDATES = 1000
@@ -77,6 +78,8 @@ def explanation(
         ],
         "flips": [],
     }
+    if isinstance(placed, Assignment) and (cascade := placed.decision.cascade) is not None:
+        told["cascade"] = cascade_record(cascade, deployments[cascade.second])
     if isinstance(placed, Assignment) and placed.deployment.effort:
         told["effort"] = placed.deployment.effort
     if plan.max_cost_usd is not None:

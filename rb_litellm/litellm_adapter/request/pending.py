@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rb_litellm.balancer import Assignment
+from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.scoring import Objective
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.limits.filters import Limits
@@ -49,6 +50,10 @@ class PendingRequest:
     """How often it will be sent again if it fails."""
     proxy_s: float
     """Seconds of its time that pass in the proxy, those after the choice as expected."""
+    cascade: CascadeRule | None = None
+    """How it may be answered a second time; None for never."""
+    again: bool = False
+    """Whether it is such a second answer, and no request of its own."""
 
     @property
     def admitted(self) -> bool:

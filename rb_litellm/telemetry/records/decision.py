@@ -19,6 +19,7 @@ import numpy as np
 from rb_litellm.core.decision.breakdown import ScoreBreakdown
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome, Prediction
+from rb_litellm.telemetry.records.cascade import CascadeRecord
 from rb_litellm.telemetry.records.weighing import Weighing
 
 MAX_CANDIDATES = 5
@@ -131,6 +132,8 @@ class DecisionRecord:
     """Whether the price of the chosen deployment is known; else its predicted cost is a guess."""
     would: CandidateRecord | None = None
     """In shadow mode, what would have been chosen; None where it would have been refused."""
+    cascade: CascadeRecord | None = None
+    """None for a request that is answered once."""
     outcome: Outcome | None = None
     """What was measured; None until the attempt is over."""
 
@@ -287,6 +290,8 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         document["baseline"] = prediction_json(record.baseline)
     if not record.priced:
         document["price"] = "unknown"
+    if record.cascade is not None:
+        document["cascade"] = record.cascade
     if record.would is not None:
         document["would"] = record.would
     if record.outcome is not None:

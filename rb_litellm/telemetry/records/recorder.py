@@ -12,6 +12,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.meter import Meter
 from rb_litellm.telemetry.records.baseline import Baseline
+from rb_litellm.telemetry.records.cascade import CascadeRecord, cascade_record
 from rb_litellm.telemetry.records.decision import (
     DecisionRecord,
     Fallback,
@@ -92,6 +93,7 @@ class Recorder:
             predictor=predictor,
             state_age_s=state_age_s,
             priced=assignment.deployment.priced,
+            cascade=_cascade(assignment),
             baseline=self.baseline.prediction(breakdown, assignment.deployments),
             would=candidate(breakdown, would.deployments, would.decision.index, weighing)
             if isinstance(would, Assignment)
@@ -135,6 +137,11 @@ class Recorder:
         if record is not None and self.meter is not None:
             self.meter.finished(record)
 
+    def cascaded(self, first: str, second: str, became: str) -> None:
+        """Count what became of a request that could be answered twice, by its model groups."""
+        if self.meter is not None:
+            self.meter.cascaded(first, second, became)
+
     def _add(
         self,
         record: DecisionRecord,
@@ -157,3 +164,8 @@ def reason_of(decision: Decision) -> Reason:
     if decision.candidates == 1:
         return "only-candidate"
     return "exploration" if decision.explored else "joint"
+
+
+def _cascade(assignment: Assignment) -> CascadeRecord | None:
+    compound = assignment.decision.cascade
+    return None if compound is None else cascade_record(compound, assignment.deployments[compound.second])

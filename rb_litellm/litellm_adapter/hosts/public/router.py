@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass, replace
 from typing import Any
 
+from rb_litellm.litellm_adapter.build_selector import build_selector
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.hosts.public.plugin import Plugin, Probe, has_pre_routing_hook, probing
 from rb_litellm.litellm_adapter.hosts.public.settings import (
@@ -25,7 +26,7 @@ from rb_litellm.litellm_adapter.hosts.public.settings import (
 )
 from rb_litellm.litellm_adapter.hosts.settings import changes as strategy_changes
 from rb_litellm.litellm_adapter.hosts.settings.check import update_checked
-from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector
+from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 
 _PLACE = "routebalance_served"
 """Where a Router keeps this object: it shall live as long as the Router."""

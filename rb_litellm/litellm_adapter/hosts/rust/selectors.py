@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from rb_litellm.litellm_adapter.build_selector import build_selector
 from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY, is_ours
 from rb_litellm.litellm_adapter.request.rights.own_strategy import STRATEGY_FIELD
-from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector, build_selector
+from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker
 
 _CORE = "routebalance_core"

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rb_litellm.litellm_adapter.build_selector import check_settings
 from rb_litellm.litellm_adapter.hosts.host import is_ours
-from rb_litellm.litellm_adapter.strategy import check_settings
 
 _REFUSED = "routebalance_refused"
 """Where a Router keeps what was wrong with the settings of its last update."""

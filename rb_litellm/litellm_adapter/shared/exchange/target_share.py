@@ -22,6 +22,8 @@ from rb_litellm.state.exchange.gauges import Gauge
 
 MAX_SHOWN = 32
 """Owners whose targets the page and the metrics show, those used last."""
+WHOLE = -1
+"""In the place of an attempt's number: all calls of a request that may be answered twice."""
 MAX_OWNER = 16
 """Characters of a hashed owner that are shown."""
 
@@ -63,6 +65,11 @@ class GuardedTargets:
         """An attempt was sent."""
         with self._lock:
             self._book.decided(steered.name, steered.targets, (call_id, attempt), decision)
+
+    def cascaded(self, call_id: str, usd: float, e2e_s: float) -> None:
+        """A request that could be answered twice has its answer; what all its calls cost and took."""
+        with self._lock:
+            self._book.finished((call_id, WHOLE), usd, e2e_s)
 
     def finished(self, outcome: Outcome) -> None:
         """An attempt is over."""

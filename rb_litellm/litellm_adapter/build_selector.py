@@ -1,0 +1,42 @@
+"""Settings as LiteLLM has them in, and the selector that serves by them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rb_litellm.config import SettingsError, parse_settings
+from rb_litellm.litellm_adapter.request.prompt import read_prompt
+from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
+from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
+from rb_litellm.litellm_adapter.worker import worker
+from rb_litellm.predictors.trained.model import PredictorError
+
+
+def check_settings(args: Mapping[str, Any] | None, where: str) -> list[str]:
+    """What is wrong with `routing_strategy_args`, its predictor included; empty if nothing."""
+    try:
+        worker().runtime.prediction_source(parse_settings(args, where).predictor)
+    except (SettingsError, PredictorError) as error:
+        return [str(error)]
+    return []
+
+
+def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceSelector:
+    """The selector for a router or routing group with these `routing_strategy_args`.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        PredictorError: the predictor folder is missing, corrupt or of another version.
+    """
+    settings = parse_settings(args, "routing_strategy_args")
+    check_feedback(settings.feedback, "routing_strategy_args")
+    check_shadow_evaluation(settings, "routing_strategy_args")
+    its = worker()
+    entries = getattr(router, "model_list", None) or ()
+    its.runtime.catalog.check(entries)
+    predictions = its.runtime.prediction_source(settings.predictor, entries)
+    # The first request must not wait for a vocabulary to be read.
+    predictions.predict([read_prompt("What is this?", None, None)], [])
+    its.adopt(settings, router)
+    return RouteBalanceSelector(router, settings, predictions, its)

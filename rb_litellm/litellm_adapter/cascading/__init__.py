@@ -1,0 +1,1 @@
+"""Requests that are answered in stages: the judge between them, and what follows the first answer."""

@@ -1,0 +1,159 @@
+"""Which requests may be answered a second time, and how their picks know of it.
+
+A request of a cascade is two calls of LiteLLM's Router, with a judge's between them, each under a call id of
+its own. The first is the client's. What its pick decides travels back to whoever waits for its answer in a
+context variable, and what the second pick must know travels there in the same way. A pick of any other call
+that is made meanwhile, a guardrail's or the judge's, has another call id and takes nothing from it.
+
+May be answered twice: a chat completion of the proxy in one piece, with one choice, without tools, images and
+sound. Everything else has its answer from one model: a stream has begun before anybody can judge it, and a
+tool that was called may have been called.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rb_litellm.controls import Given, Plan
+from rb_litellm.core.cascade.candidate import Compound
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.core.types import Prompt
+from rb_litellm.litellm_adapter.request.pending import Entry
+
+_LEAST_USD = 1e-12
+"""What is left of a budget that is used up: no answer is to be had for it."""
+_NEVER = ("tools", "functions", "tool_choice", "audio", "modalities", "mock_response", "prediction")
+_BUCKETS = ("metadata", "litellm_metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the pick of the first stage has decided."""
+
+    decider: object
+    """The selector that decided, who knows judge and settings."""
+    first: Deployment
+    second: Deployment
+    compound: Compound
+    first_quality: float
+    first_usd: float
+    given: Given
+    max_cost_usd: float | None
+    targeted: bool
+    """Whether targets wait for what it cost and took."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A request that may be answered twice, from its coming to its answer."""
+
+    call_id: str
+    kwargs: dict[str, Any]
+    """As they came; nothing of the first call is left in them."""
+    started_s: float = field(default_factory=time.monotonic)
+    planned: Planned | None = None
+    """None while it is answered once."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStage:
+    """What the pick of the second call goes by beside the request."""
+
+    call_id: str
+    wanted: Deployment
+    given: Given
+    spent_usd: float
+    started_s: float
+
+    def narrowed(self, healthy: Sequence[Entry]) -> Sequence[Entry]:
+        """The deployments of the model that is to answer now.
+
+        Raises:
+            LookupError: LiteLLM's filters left none.
+        """
+        left = [entry for entry in healthy if entry["model_name"] == self.wanted.group]
+        if not left:
+            raise LookupError(f"no deployment of {self.wanted.group} is left for a second answer")
+        return left
+
+    def at_its_level(
+        self, entries: Sequence[Entry], candidates: tuple[Deployment, ...]
+    ) -> tuple[Sequence[Entry], tuple[Deployment, ...]]:
+        """Those at the level of effort that was priced; all where none is at it any more."""
+        its = [n for n, candidate in enumerate(candidates) if candidate.effort == self.wanted.effort]
+        if not its:
+            return entries, candidates
+        return [entries[n] for n in its], tuple(candidates[n] for n in its)
+
+    def held_to(self, plan: Plan) -> Plan:
+        """The plan with what the first stage has left of its budget and of its time."""
+        slo, most = plan.slo, plan.max_cost_usd
+        if most is not None:
+            most = max(most - self.spent_usd, _LEAST_USD)
+        if slo is not None:
+            slo = slo.after(time.monotonic() - self.started_s)
+            slo = slo if slo.max_cost_usd is None else replace(slo, max_cost_usd=most)
+        return replace(plan, slo=slo, max_cost_usd=most)
+
+
+_current: ContextVar[Run | SecondStage | None] = ContextVar("routebalance_cascade", default=None)
+
+
+def run_of(kwargs: dict[str, Any]) -> Run | None:
+    """A run for a call that comes to the Router; None for one that may not be answered twice."""
+    if _current.get() is not None or not isinstance(kwargs.get("proxy_server_request"), Mapping):
+        return None
+    call_id = kwargs.get("litellm_call_id")
+    if not isinstance(call_id, str) or not may_be_answered_twice(kwargs):
+        return None
+    # LiteLLM writes into these while it serves the first call.
+    copied = {name: dict(its) for name in _BUCKETS if isinstance(its := kwargs.get(name), Mapping)}
+    return Run(call_id, {**kwargs, **copied})
+
+
+def may_be_answered_twice(kwargs: Mapping[str, Any]) -> bool:
+    """Whether the body of a chat request allows it."""
+    if kwargs.get("stream") or kwargs.get("n") not in (None, 1):
+        return False
+    if any(kwargs.get(name) for name in _NEVER):
+        return False
+    kind = getattr(kwargs.get("litellm_logging_obj"), "call_type", "acompletion")
+    messages = kwargs.get("messages")
+    if kind != "acompletion" or not isinstance(messages, list) or not messages:
+        return False
+    last = messages[-1]
+    return isinstance(last, Mapping) and last.get("role") == "user"
+
+
+def readable(prompt: Prompt) -> bool:
+    """Whether a judge that reads text sees all of it."""
+    return bool(prompt.text) and not prompt.images
+
+
+@contextmanager
+def during(what: Run | SecondStage) -> Iterator[None]:
+    """Picks within this block in this context know of it."""
+    token = _current.set(what)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def run_at_pick(call_id: str | None) -> Run | None:
+    """The run that the pick of this call belongs to, as its first stage."""
+    current = _current.get()
+    return current if isinstance(current, Run) and current.call_id == call_id else None
+
+
+def second_at_pick(request_kwargs: Mapping[str, Any] | None) -> SecondStage | None:
+    """What a pick goes by, where it is that of a second stage."""
+    current = _current.get()
+    if not isinstance(current, SecondStage) or request_kwargs is None:
+        return None
+    return current if current.call_id == request_kwargs.get("litellm_call_id") else None
