@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.balancer import Assignment, RoutingRequest
-from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
+from rb_litellm.config import RouteBalanceSettings
 from rb_litellm.controls import Level, Plan, Planner
 from rb_litellm.core.decision.breakdown import Refusal
 from rb_litellm.core.limits.admission import Admission
@@ -35,7 +35,7 @@ from rb_litellm.litellm_adapter.request.explanation import current_inquiry, expl
 from rb_litellm.litellm_adapter.request.holding import HoldEnded
 from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.request.pending import Entry, PendingRequest, held_to_budget
-from rb_litellm.litellm_adapter.request.prompt import counted, read_prompt, read_uncounted
+from rb_litellm.litellm_adapter.request.prompt import counted, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for, error_of_hold
 from rb_litellm.litellm_adapter.request.retries import retries_left, untried
 from rb_litellm.litellm_adapter.request.rights.access import permitted
@@ -44,10 +44,8 @@ from rb_litellm.litellm_adapter.request.rights.controls import given_to
 from rb_litellm.litellm_adapter.request.rights.key_weights import of_key
 from rb_litellm.litellm_adapter.request.rights.landing import landing
 from rb_litellm.litellm_adapter.shared.exchange.target_share import WHOLE, Steered, words
-from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
-from rb_litellm.litellm_adapter.worker import Worker, worker
+from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.predictors.trained.model import PredictorError
 
 _log = logging.getLogger("rb_litellm")
 
@@ -274,6 +272,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         body = input if responses else messages
         steered = None if plan.targets is None else self._steered(plan, arrival, request_kwargs)
         objective = plan.objective if steered is None else self._runtime.targets.objective(steered)
+        rule = run = None
+        if self._cascades is not None:
+            rule, run = self._cascades.offered(plan, arrival, prompt, messages, request_kwargs)
         runtime = self._runtime
         used = landing(
             plan, runtime.day_spend, runtime.minute_requests, arrival,
@@ -296,9 +297,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             priority=plan.priority or 0,
             retries=retries_left(self._router, request_kwargs, tried),
             proxy_s=runtime.proxy_time.expected_for(arrival.before_s, again=bool(tried)),
-            cascade=None
-            if self._cascades is None
-            else self._cascades.rule_for(plan, arrival, prompt, messages, request_kwargs),
+            cascade=rule,
+            run=run,
             again=second is not None,
         )
 

@@ -62,43 +62,38 @@ class Cascades:
         self._judge = Judge(router, settings, worker)
         self._runtime.cascades = True
 
-    def rule_for(
-        self,
-        plan: Plan,
-        arrival: Arrival,
-        prompt: Prompt,
-        messages: Any,
-        request_kwargs: Mapping[str, Any] | None,
-    ) -> CascadeRule | None:
-        """By what this request may be answered twice; None for once.
+    def offered(
+        self, plan: Plan, arrival: Arrival, prompt: Prompt, messages: Any, kwargs: Mapping[str, Any] | None
+    ) -> tuple[CascadeRule | None, Run | None]:
+        """By what this request may be answered twice, and who waits to know; None and None for once.
 
-        A loop of tool calls stays with who has begun it.
+        To be asked in the request's own context. A loop of tool calls stays with who has begun it.
         """
+        run = run_at_pick(arrival.call_id)
+        if run is not None:
+            run.planned, run.given = None, given_to(kwargs)
         if not plan.cascade or arrival.thread or not readable(prompt):
-            return None
+            return None, None
         if current_inquiry() is not None:
-            allowed = may_be_answered_twice({**(request_kwargs or {}), "messages": messages})
-        else:
-            allowed = run_at_pick(arrival.call_id) is not None
-        return self._judge.rule() if allowed else None
+            asked = may_be_answered_twice({**(kwargs or {}), "messages": messages})
+            return (self._judge.rule() if asked else None), None
+        return (None, None) if run is None else (self._judge.rule(), run)
 
     def decided(self, pending: PendingRequest, placed: Assignment) -> None:
-        """The pick of a request is made: whoever waits for its answer is to know what follows."""
-        run = run_at_pick(pending.arrival.call_id)
-        if run is None:
-            return
+        """A request is placed: whoever waits for its answer is to know what follows."""
         compound = placed.decision.cascade
-        run.planned = None if compound is None else Planned(
+        if pending.run is None or compound is None:
+            return
+        pending.run.planned = Planned(
             self,
             placed.deployment,
             placed.deployments[compound.second],
             compound,
             placed.decision.prediction.quality,
             placed.decision.prediction.cost_usd,
-            given_to(pending.request_kwargs),
             pending.arrival.budget_usd,
             pending.steered is not None,
-        )  # fmt: skip
+        )
 
     async def follow(self, run: Run, planned: Planned, response: Any) -> Any:
         """The answer that the client gets, given the first one. Raises nothing but its own cancellation."""
@@ -170,7 +165,7 @@ class Cascades:
             report.became = "over-budget"
             return None, 0.0
         call_id = str(uuid.uuid4())
-        stage = SecondStage(call_id, planned.second, planned.given, spent, run.started_s)
+        stage = SecondStage(call_id, planned.second, run.given, spent, run.started_s)
         asked = {name: value for name, value in run.kwargs.items() if name not in _NOT_SENT}
         try:
             answer = await self._call(run, call_id, asked, self._settings.timeout_s, stage)

@@ -19,16 +19,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rb_litellm.controls import Given, Plan
+from rb_litellm.controls import NOTHING, Given, Plan
 from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.request.pending import Entry
 
+_Entry = dict[str, Any]
 _LEAST_USD = 1e-12
 """What is left of a budget that is used up: no answer is to be had for it."""
 _NEVER = ("tools", "functions", "tool_choice", "audio", "modalities", "mock_response", "prediction")
-_BUCKETS = ("metadata", "litellm_metadata")
+_WRITTEN_TO = ("metadata", "litellm_metadata", "extra_body")
+"""LiteLLM writes into these while it serves a call, and our own limits into the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,6 @@ class Planned:
     compound: Compound
     first_quality: float
     first_usd: float
-    given: Given
     max_cost_usd: float | None
     targeted: bool
     """Whether targets wait for what it cost and took."""
@@ -56,6 +56,8 @@ class Run:
     kwargs: dict[str, Any]
     """As they came; nothing of the first call is left in them."""
     started_s: float = field(default_factory=time.monotonic)
+    given: Given = NOTHING
+    """The controls of its first pick."""
     planned: Planned | None = None
     """None while it is answered once."""
 
@@ -70,7 +72,7 @@ class SecondStage:
     spent_usd: float
     started_s: float
 
-    def narrowed(self, healthy: Sequence[Entry]) -> Sequence[Entry]:
+    def narrowed(self, healthy: Sequence[_Entry]) -> Sequence[_Entry]:
         """The deployments of the model that is to answer now.
 
         Raises:
@@ -82,8 +84,8 @@ class SecondStage:
         return left
 
     def at_its_level(
-        self, entries: Sequence[Entry], candidates: tuple[Deployment, ...]
-    ) -> tuple[Sequence[Entry], tuple[Deployment, ...]]:
+        self, entries: Sequence[_Entry], candidates: tuple[Deployment, ...]
+    ) -> tuple[Sequence[_Entry], tuple[Deployment, ...]]:
         """Those at the level of effort that was priced; all where none is at it any more."""
         its = [n for n, candidate in enumerate(candidates) if candidate.effort == self.wanted.effort]
         if not its:
@@ -111,8 +113,7 @@ def run_of(kwargs: dict[str, Any]) -> Run | None:
     call_id = kwargs.get("litellm_call_id")
     if not isinstance(call_id, str) or not may_be_answered_twice(kwargs):
         return None
-    # LiteLLM writes into these while it serves the first call.
-    copied = {name: dict(its) for name in _BUCKETS if isinstance(its := kwargs.get(name), Mapping)}
+    copied = {name: dict(its) for name in _WRITTEN_TO if isinstance(its := kwargs.get(name), Mapping)}
     return Run(call_id, {**kwargs, **copied})
 
 

@@ -14,6 +14,7 @@ from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance, clamp
+from rb_litellm.litellm_adapter.request.cascade import Run
 from rb_litellm.litellm_adapter.request.efforts import has_room
 from rb_litellm.litellm_adapter.request.rights.landing import Landing
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
@@ -52,6 +53,8 @@ class PendingRequest:
     """Seconds of its time that pass in the proxy, those after the choice as expected."""
     cascade: CascadeRule | None = None
     """How it may be answered a second time; None for never."""
+    run: Run | None = None
+    """Where what was decided is told to whoever waits for its answer, if it may have a second one."""
     again: bool = False
     """Whether it is such a second answer, and no request of its own."""
 
