@@ -63,7 +63,7 @@ class Controls(BaseModel):
     max_cost_usd: Usd | None = None
     priority: int | None = Field(default=None, ge=0, le=MAX_PRIORITY)
     """LiteLLM's priority; 0 is the most important."""
-    cascade: Literal["on", "off"] | None = None
+    cascade: Literal["allow", "never"] | None = None
     """Whether it may be answered a second time by another model; counts where the settings have cascades."""
     targets: TargetSettings | None = None
     """Of a team or key alone: what one request asks for cannot be reached over many."""
@@ -235,7 +235,7 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         _targets(values, sources),
         values["usd_per_day"],
         values["requests_per_minute"],
-        settings.cascade is not None and values["cascade"] == "on",
+        settings.cascade is not None and values["cascade"] == "allow",
     )
 
 

@@ -193,3 +193,16 @@ def test_true_is_no_number(name):
         SettingsError, match=rf"{name}: allowed is a number, not true or false \(value True\)"
     ):
         parse_deployment({name: True}, "here")
+
+
+def test_a_cascade_needs_a_judge_and_active_mode():
+    settings = parse_settings({"cascade": {"judge": {"model": "judge"}}}, "args")
+    assert settings.cascade is not None
+    assert settings.cascade.default == "allow"
+    for wrong, named in (
+        ({"cascade": {}}, "args.cascade.judge"),
+        ({"cascade": {"judge": {"model": "judge", "accepts_right": 1.5}}}, "accepts_right"),
+        ({"cascade": {"judge": {"model": "judge"}}, "mode": "shadow"}, "mode: active"),
+    ):
+        with pytest.raises(SettingsError, match=named):
+            parse_settings(wrong, "args")

@@ -313,3 +313,23 @@ def test_without_targets_a_plan_is_what_it_would_be_if_there_were_none(team, key
     plan = planner().plan(Given(level(**team), level(**key), controls(**request)))
     assert plan.targets is None
     assert isinstance(plan.objective, JointScore | Priced)
+
+
+def test_a_request_may_ask_for_a_second_answer_or_against_it_where_the_settings_have_any():
+    on = {"cascade": {"judge": {"model": "judge"}}}
+    off = {"cascade": {"judge": {"model": "judge"}, "default": "never"}}
+    for args, asked, found in (
+        ({}, None, False), ({}, "allow", False), (on, None, True), (on, "never", False), (off, None, False),
+        (off, "allow", True),
+    ):  # fmt: skip
+        given = Given(request=Controls(cascade=asked))
+        assert Planner(parse_settings(args, "x")).plan(given).cascade is found
+
+
+def test_a_key_may_fix_that_nothing_is_answered_twice():
+    key = LevelControls(cascade="never", fixed=("cascade",))
+    plan = planner(cascade={"judge": {"model": "judge"}}).plan(
+        Given(key=key, request=Controls(cascade="allow"))
+    )
+    assert not plan.cascade
+    assert plan.refused == ("cascade: fixed by the key (value 'allow')",)

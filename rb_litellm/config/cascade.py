@@ -39,8 +39,8 @@ class CascadeSettings(Settings):
     """A request that is not streamed may be answered a second time, where the joint score is for it."""
 
     judge: JudgeSettings
-    default: Literal["on", "off"] = Field(
-        default="on", description="For requests that do not say `cascade` themselves."
+    default: Literal["allow", "never"] = Field(
+        default="allow", description="For requests that do not say `cascade` themselves."
     )
     dependence: float = Field(
         default=DEPENDENCE,

@@ -298,7 +298,7 @@ def test_a_second_model_that_does_not_answer_leaves_the_first_answer(
     "body",
     [
         {"n": 2},
-        {"routebalance": {"cascade": "off"}},
+        {"routebalance": {"cascade": "never"}},
         {"tools": [{"type": "function", "function": {"name": "weigh", "parameters": {}}}]},
     ],
 )
