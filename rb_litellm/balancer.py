@@ -214,7 +214,7 @@ class Balancer:
             in_flight=in_flight,
             pending_prefill_tokens=pending_prefill,
             prefill_tokens=float(request.prompt.input_tokens),
-            breakdown=breakdown,
+            compute_breakdown=lambda: breakdown,
         )
         if candidate_set.capacity is not None:
             self._count(request, candidate_set, theirs, now)

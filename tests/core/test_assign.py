@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.decision.assign import assign
-from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prices, longest_first, prescore
+from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prices, longest_first, prescore_one
 from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.exploration import ExplorationRule
 from rb_litellm.core.decision.sampling import CandidateSampling
@@ -335,7 +335,7 @@ class TestAffinity:
         of = replace(fleet(2), latency_errors=LogUniform())
         share = np.array([0.1, 0.0])
         of.prices = Prices(np.full(2, 1e-6), np.full(2, 1e-6), None, None, np.full(2, 1.5e-6), share)
-        (payable,) = [its.payable for its in prescore([asked], of.prices)]
+        payable = prescore_one(asked, of.prices).payable
         assert payable.tokens.tolist() == [500.0, 1000.0]
 
     def test_a_cached_prefix_decides_among_equals(self):

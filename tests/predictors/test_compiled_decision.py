@@ -29,8 +29,14 @@ from rb_litellm.core.latency.forecast import (
     LatencyPrior,
     PlainForecaster,
 )
+from rb_litellm.core.limits.admission import Admission
+from rb_litellm.core.limits.availability import Failing
+from rb_litellm.core.limits.capacity import Capacity, Room
+from rb_litellm.core.limits.filters import Limits
+from rb_litellm.core.limits.slo import Slo
 from rb_litellm.core.types import InstanceState
 from rb_litellm.predictors.compiled import loading
+from tests.core.latency_errors import LogUniform
 
 TIMES = ("wait_s", "ttft_s", "tpot_s", "e2e_s", "burden_s")
 LOGARITHM = 1e-12
@@ -141,6 +147,72 @@ def test_a_batch_goes_where_numpy_sends_it(fleet, asked, norm: Norm):
         assert found.score == pytest.approx(expected.score, abs=LOGARITHM)
         for ours, theirs in zip(found.breakdown.terms, expected.breakdown.terms, strict=True):
             assert np.allclose(ours.value, theirs.value, rtol=0.0, atol=LOGARITHM)
+
+
+batches = st.lists(
+    st.tuples(
+        st.integers(0, 99),
+        st.sampled_from([JointScore(PRESETS["standard"]), JointScore(PRESETS["cost"], norm="paper")]),
+        st.sampled_from([None, Limits(Slo(e2e_s=20.0, mode="tiered")), Limits(admission=Admission(60.0))]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("by_loops", [False, True])
+@settings(deadline=None, max_examples=100)
+@given(fleets, batches, st.booleans(), st.booleans(), st.sampled_from([9.0, 1000.0]))
+def test_a_batch_is_placed_as_its_requests_one_after_another(
+    by_loops, deployments, asked, shared, failing, most_at_once
+):
+    count = len(deployments)
+    there = np.arange(count) // 2
+
+    def a_fleet() -> Fleet:
+        fails = np.where(there == 0, 0.2, 0.0)
+        return Fleet(
+            LatencyCoefficients.from_priors([prior for prior, _ in deployments]),
+            state_of(deployments),
+            Prices(
+                np.full(count, 1e-6),
+                np.linspace(1e-6, 3e-6, count),
+                failing=Failing(*[fails] * 6) if failing else None,
+            ),
+            np.full(count, -np.inf),
+            latency_errors=LogUniform(),
+            servers=there if shared else None,
+            room=Room(
+                Capacity(*[np.full(count, most_at_once * k) for k in (1, 999, 1)]), *np.zeros((3, count))
+            ),
+        )
+
+    requests = []
+    for length, (seed, objective, limits) in enumerate(asked):
+        draw = np.random.default_rng(seed)
+        allowed = draw.random(count) > 0.3
+        allowed[0] = True
+        # Longest first: the order in which a batch is placed.
+        written = np.full(count, 900.0 - 100.0 * length)
+        requests.append(BatchRequest(seed * 50.0, draw.random(count), written, allowed, objective, limits))
+
+    IN_USE.loops = loops() if by_loops else None
+    at_once, one_by_one = a_fleet(), a_fleet()
+    together = assign(requests, at_once, 10.0, Random(0))
+    random = Random(0)
+    apart = [assign([request], one_by_one, 10.0, random)[0] for request in requests]
+    IN_USE.loops = None
+    for found, expected in zip(together, apart, strict=True):
+        assert type(found) is type(expected)
+        assert np.allclose(found.breakdown.scores, expected.breakdown.scores, rtol=0.0, atol=LOGARITHM)
+        if isinstance(found, Decision):
+            assert found.index == expected.index
+            assert found.prediction == expected.prediction
+            assert (found.in_flight, found.candidates) == (expected.in_flight, expected.candidates)
+    assert at_once.state.in_flight.tolist() == one_by_one.state.in_flight.tolist()
+    assert at_once.state.pending_decode_tokens.tolist() == one_by_one.state.pending_decode_tokens.tolist()
+    assert at_once.last_chosen_s.tolist() == one_by_one.last_chosen_s.tolist()
+    assert at_once.room.tokens.tolist() == one_by_one.room.tokens.tolist()
 
 
 def test_loops_that_fail_in_the_middle_of_a_batch_leave_it_to_numpy(no_loops):

@@ -1,7 +1,8 @@
 """The forecast and the score of a request on N deployments, as plain loops that numba compiles.
 
-What they compute is said where NumPy does it: in `latency.forecast`, `decision.scoring`, `decision.best`.
-Forecasts are the same to the last bit; a logarithm may differ in it. Arrays are (N,) unless said otherwise.
+What they compute is said where NumPy does it: in `latency.forecast`, `decision.scoring`, `decision.best`,
+`score_table`. Forecasts are the same to the last bit; a logarithm may differ in it. Arrays are (N,) unless
+said otherwise; R are the requests of a batch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray, IntArray
+from rb_litellm.core.types import BoolArray, FloatArray, IntArray
 
 
 def load_parts(
@@ -105,3 +106,84 @@ def best_of(
         best[found] = row
         found += 1
     return found
+
+
+def place_several(
+    tpot_s: FloatArray,
+    tpot_s_per_running: FloatArray,
+    ttft_s: FloatArray,
+    ttft_s_per_running: FloatArray,
+    prefill_s_per_token: FloatArray,
+    slots: FloatArray,
+    join_steps: FloatArray,
+    in_flight: FloatArray,
+    pending_prefill: FloatArray,
+    pending_decode: FloatArray,
+    parts: FloatArray,
+    servers: IntArray,
+    deployments: IntArray,
+    last_chosen: FloatArray,
+    now: float,
+    tie: float,
+    scale: FloatArray,
+    input_tokens: FloatArray,
+    output_tokens: FloatArray,
+    allowed: BoolArray,
+    failures_s: FloatArray,
+    weights: FloatArray,
+    points: FloatArray,
+    times: FloatArray,
+    value: FloatArray,
+    scores: FloatArray,
+    met: FloatArray,
+    chosen: IntArray,
+    best: IntArray,
+    at: IntArray,
+    end: int,
+    alone: bool,
+) -> int:
+    """Score requests up to `end`, and place each on its best deployment before the next one is scored.
+
+    `at` (1,) is the request to begin with, and then the one that is scored and left: the first that there is
+    a choice for, and with `alone` each. How many deployments are equally good for it is returned (0: none
+    is), and they are filled in into `best`. Whoever makes the choice writes it into `chosen` and calls again.
+    If none is left, `at` is `end`.
+
+    `scale` (3,) are slope, nought and least of `worth_of`. By request: tokens of input (R,) and output
+    (R, N), where it may go (R, N), seconds for failures (R, N), the weight of latency (R,), the points of the
+    other terms (R, N). Filled in are times (R, 5, N), what they are worth (R, N), scores (R, N), and of those
+    that were placed the load that they met, (R, 2), and the row (R,), below 0 before. Those with the same
+    number in `servers` share their load, in `deployments` when they were last chosen.
+    """
+    count = in_flight.size
+    prefill = np.empty(count)
+    most = math.log(scale[1])
+    for row in range(at[0], end):
+        if chosen[row] < 0:
+            prefill[:] = input_tokens[row]
+            forecast_times(parts, prefill, output_tokens[row], times[row])
+            for one in range(count):
+                priced = times[row, 3, one] + times[row, 4, one] + failures_s[row, one]
+                worth = scale[0] * (most - math.log(priced + scale[2]))
+                value[row, one] = worth
+                scores[row, one] = points[row, one] + weights[row] * worth if allowed[row, one] else -math.inf
+            found = best_of(scores[row], in_flight, last_chosen, tie, best)
+            if found != 1 or alone:
+                at[0] = row
+                return found
+            chosen[row] = best[0]
+        its = chosen[row]
+        met[row, 0], met[row, 1] = in_flight[its], pending_prefill[its]
+        for other in range(count):
+            if servers[other] == servers[its]:
+                in_flight[other] += 1.0
+                pending_prefill[other] += input_tokens[row]
+                pending_decode[other] += output_tokens[row, its]
+                load_parts(
+                    tpot_s, tpot_s_per_running, ttft_s, ttft_s_per_running, prefill_s_per_token, slots,
+                    join_steps, in_flight, pending_prefill, pending_decode, other, other + 1, parts,
+                )  # fmt: skip
+            if deployments[other] == deployments[its]:
+                last_chosen[other] = now
+    at[0] = end
+    return 0

@@ -10,6 +10,7 @@ from rb_litellm.core.latency.forecast import (
     LatencyCoefficients,
     LatencyForecast,
     PlainForecaster,
+    times_of,
 )
 from rb_litellm.core.types import FloatArray, InstanceState
 
@@ -33,12 +34,12 @@ def batch_forecaster(
 class CompiledForecaster:
     """By the loops of `decision_loops`."""
 
-    __slots__ = ("_coefficients", "_given", "_outdated", "_parts", "_state")
+    __slots__ = ("_coefficients", "_outdated", "_parts", "_state", "given")
 
     def __init__(self, loops: Loops, coefficients: LatencyCoefficients, state: InstanceState) -> None:
         c = self._coefficients = coefficients
         self._state = state
-        self._given = (
+        self.given = (
             c.tpot_s,
             c.tpot_s_per_running,
             c.ttft_s,
@@ -50,17 +51,27 @@ class CompiledForecaster:
             state.pending_prefill_tokens,
             state.pending_decode_tokens,
         )
+        """Coefficients and load, as the loops take them."""
         count = state.in_flight.size
         self._parts = np.empty((7, count))
         self._outdated: list[int] = []
         """The deployments that requests were added to since the last forecast."""
-        loops.load_parts(*self._given, 0, count, self._parts)
+        loops.load_parts(*self.given, 0, count, self._parts)
+
+    @property
+    def parts(self) -> FloatArray:
+        """See `BatchForecaster`."""
+        if self._outdated:
+            self._parts = IN_USE.either(self._refreshed, self._by_numpy)
+            self._outdated.clear()
+        return self._parts
 
     def forecast(self, prefill_tokens: float | FloatArray, output_tokens: FloatArray) -> LatencyForecast:
         """See `BatchForecaster`."""
+        parts = self.parts
         return IN_USE.either(
-            lambda loops: self._forecast(loops, prefill_tokens, output_tokens),
-            lambda: PlainForecaster(self._coefficients, self._state).forecast(prefill_tokens, output_tokens),
+            lambda loops: self._forecast(loops, parts, prefill_tokens, output_tokens),
+            lambda: LatencyForecast(*times_of(parts.copy(), prefill_tokens, output_tokens)),
         )
 
     def join(self, row: int, prefill_tokens: float, output_tokens: float) -> None:
@@ -70,17 +81,23 @@ class CompiledForecaster:
         self._state.pending_decode_tokens[row] += output_tokens
         self._outdated.append(row)
 
-    def _forecast(
-        self, loops: Loops, prefill_tokens: float | FloatArray, output_tokens: FloatArray
-    ) -> LatencyForecast:
+    def _refreshed(self, loops: Loops) -> FloatArray:
         for row in self._outdated:
-            loops.load_parts(*self._given, row, row + 1, self._parts)
-        self._outdated.clear()
-        count = self._parts.shape[1]
+            loops.load_parts(*self.given, row, row + 1, self._parts)
+        return self._parts
+
+    def _by_numpy(self) -> FloatArray:
+        return PlainForecaster(self._coefficients, self._state).parts
+
+    @staticmethod
+    def _forecast(
+        loops: Loops, parts: FloatArray, prefill_tokens: float | FloatArray, output_tokens: FloatArray
+    ) -> LatencyForecast:
+        count = parts.shape[1]
         prefill = np.asarray(prefill_tokens, dtype=np.float64)
         if not prefill.ndim:
             prefill = np.full(count, prefill)
         times = np.empty((5, count))
         output = np.ascontiguousarray(output_tokens, dtype=np.float64)
-        loops.forecast_times(self._parts, np.ascontiguousarray(prefill), output, times)
+        loops.forecast_times(parts, np.ascontiguousarray(prefill), output, times)
         return LatencyForecast(*times)

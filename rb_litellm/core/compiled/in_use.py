@@ -29,6 +29,7 @@ class Loops:
     forecast_times: Loop
     worth_of: Loop
     best_of: Loop
+    place_several: Loop
 
 
 class InUse:

@@ -133,6 +133,17 @@ class Fleet:
     models: IntArray | None = None
     """(N,) number of each one's model; needed where a request may cascade."""
 
+    def together(self, row: int) -> list[int]:
+        """The candidates whose load grows with that of this one: those on its server."""
+        if self.servers is None:
+            return [row]
+        rows: list[int] = np.flatnonzero(self.servers == self.servers[row]).tolist()
+        return rows
+
+    def levels_of(self, row: int) -> int | BoolArray:
+        """The candidates that are the same deployment as this one."""
+        return row if self.levels is None else self.levels == self.levels[row]
+
 
 @dataclass(slots=True)
 class PrescoredRequest:
@@ -152,12 +163,108 @@ class PrescoredRequest:
     """Whether every candidate meets all limits but those on time."""
 
 
-def prescore(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
-    """The load-independent part of each request's scores, in the order of `requests`."""
-    return [_prescore_one(requests[0], prices)] if len(requests) == 1 else _prescore_batch(requests, prices)
+class Prescored:
+    """A batch of R requests with the load-independent part of their scores; every array has shape (R, N).
+
+    What one of them needs apart is made when it is asked for, by its position.
+    """
+
+    __slots__ = (
+        "_met",
+        "_payable",
+        "_terms",
+        "allowed",
+        "cost_usd",
+        "output_tokens",
+        "points",
+        "priced_usd",
+        "requests",
+    )
+
+    def __init__(self, requests: Sequence[BatchRequest], prices: Prices) -> None:
+        self.requests = requests
+        self.output_tokens = _matrix([request.output_tokens for request in requests])
+        self.allowed = _matrix([request.allowed for request in requests])
+        quality = _matrix([request.quality for request in requests])
+        self.cost_usd = self.output_tokens * prices.output_usd
+        self.cost_usd += np.array([[request.input_tokens] for request in requests]) * prices.input_usd
+        for row, request in enumerate(requests):
+            if (discount := prices.discount(request)) is not None:
+                self.cost_usd[row] -= discount
+        self.priced_usd = self.cost_usd
+        """The cost, and what is paid for streams that break off before there is an answer."""
+        if (failing := prices.failing) is not None:
+            lost = [failing.usd(its.input_tokens, prices.input_usd, prices.output_usd) for its in requests]
+            self.priced_usd = self.cost_usd + _matrix(lost)
+        self._terms: list[tuple[ScoreTerm, ScoreTerm, int]] = []
+        """By request, terms of quality and cost for all that have its objective, and its row in them."""
+        self.points: FloatArray
+        """Sum of these two terms."""
+        self._set_terms(quality)
+        self._payable: list[Payable | None] | None = None
+        self._met: list[bool] | None = None
+        if any(request.limits is not None for request in requests):
+            self._check_static_limits(quality, prices)
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __getitem__(self, row: int) -> PrescoredRequest:
+        of_quality, of_cost = self.terms(row)
+        return PrescoredRequest(
+            self.requests[row],
+            self.cost_usd[row],
+            self.priced_usd[row],
+            of_quality,
+            of_cost,
+            self.points[row],
+            None if self._payable is None else self._payable[row],
+            self._met is None or self._met[row],
+        )
+
+    def terms(self, row: int) -> tuple[ScoreTerm, ScoreTerm]:
+        """Quality and cost of one request, (N,)."""
+        quality, cost, at = self._terms[row]
+        return (
+            ScoreTerm(quality.name, quality.weight, quality.value[at]),
+            ScoreTerm(cost.name, cost.weight, cost.value[at]),
+        )
+
+    def _set_terms(self, quality: FloatArray) -> None:
+        requests = self.requests
+        first = requests[0].objective
+        if all(request.objective is first or request.objective == first for request in requests):
+            of_quality, of_cost = first.static_terms(quality, self.priced_usd, self.allowed)
+            self.points = of_quality.points + of_cost.points
+            self._terms = [(of_quality, of_cost, at) for at in range(len(requests))]
+            return
+        alike: dict[Objective, list[int]] = {}
+        for row, request in enumerate(requests):
+            alike.setdefault(request.objective, []).append(row)
+        self.points = np.empty_like(quality)
+        found: dict[int, tuple[ScoreTerm, ScoreTerm, int]] = {}
+        for objective, rows in alike.items():
+            terms = objective.static_terms(quality[rows], self.priced_usd[rows], self.allowed[rows])
+            self.points[rows] = terms[0].points + terms[1].points
+            found.update({row: (*terms, at) for at, row in enumerate(rows)})
+        self._terms = [found[row] for row in range(len(requests))]
+
+    def _check_static_limits(self, quality: FloatArray, prices: Prices) -> None:
+        """Check the limits that do not depend on load, by each request's worst quality and cost."""
+        limits = [request.limits or _UNLIMITED for request in self.requests]
+        self._payable = [None] * len(limits)
+        budgets = {row: asked.budget for row, asked in enumerate(limits) if asked.budget is not None}
+        if budgets:
+            found = payable([*budgets.values()], prices.most_input_usd, prices.output_usd, prices.known)
+            for row, pays in zip(budgets, found, strict=True):
+                self._payable[row] = pays
+        least_quality: list[float] = np.minimum.reduce(quality, axis=1).tolist()
+        most_usd: list[float] = np.maximum.reduce(self.cost_usd, axis=1).tolist()
+        figures = zip(limits, self._payable, least_quality, most_usd, strict=True)
+        self._met = [static_limits_met(*its) for its in figures]
 
 
-def _prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
+def prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
     """The same for one request; as a batch of one it would take twice the time."""
     cost_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
     if (discount := prices.discount(request)) is not None:
@@ -169,69 +276,17 @@ def _prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
     )
     quality, cost = request.objective.static_terms(request.quality, priced_usd, request.allowed)
     prescored = PrescoredRequest(request, cost_usd, priced_usd, quality, cost, quality.points + cost.points)
-    if request.limits is not None:
-        least_quality = request.quality.item(request.quality.argmin())
-        _check_static_limits([prescored], [least_quality], [cost_usd.item(cost_usd.argmax())], prices)
+    if (limits := request.limits) is not None:
+        if limits.budget is not None:
+            budgets = [limits.budget]
+            (prescored.payable,) = payable(budgets, prices.most_input_usd, prices.output_usd, prices.known)
+        worst = request.quality.item(request.quality.argmin()), cost_usd.item(cost_usd.argmax())
+        prescored.static_limits_met = static_limits_met(limits, prescored.payable, *worst)
     return prescored
-
-
-def _prescore_batch(requests: Sequence[BatchRequest], prices: Prices) -> list[PrescoredRequest]:
-    quality = _matrix([request.quality for request in requests])
-    allowed = _matrix([request.allowed for request in requests])
-    cost_usd = _matrix([request.output_tokens for request in requests]) * prices.output_usd
-    cost_usd += np.array([request.input_tokens for request in requests])[:, None] * prices.input_usd
-    for row, request in enumerate(requests):
-        if (discount := prices.discount(request)) is not None:
-            cost_usd[row] -= discount
-    priced_usd = cost_usd
-    if (failing := prices.failing) is not None:
-        lost = [
-            failing.usd(request.input_tokens, prices.input_usd, prices.output_usd) for request in requests
-        ]
-        priced_usd = cost_usd + _matrix(lost)
-    alike: dict[Objective, list[int]] = {}
-    for position, request in enumerate(requests):
-        alike.setdefault(request.objective, []).append(position)
-    found: dict[int, PrescoredRequest] = {}
-    for objective, positions in alike.items():
-        its = slice(None) if len(positions) == len(requests) else positions
-        costs, priced = cost_usd[its], priced_usd[its]
-        of_quality, of_cost = objective.static_terms(quality[its], priced, allowed[its])
-        points = of_quality.points + of_cost.points
-        for at, position in enumerate(positions):
-            found[position] = PrescoredRequest(
-                requests[position],
-                costs[at],
-                priced[at],
-                ScoreTerm(of_quality.name, of_quality.weight, of_quality.value[at]),
-                ScoreTerm(of_cost.name, of_cost.weight, of_cost.value[at]),
-                points[at],
-            )
-    in_order = [found[position] for position in range(len(requests))]
-    if any(request.limits is not None for request in requests):
-        least_quality: list[float] = np.minimum.reduce(quality, axis=1).tolist()
-        _check_static_limits(in_order, least_quality, np.maximum.reduce(cost_usd, axis=1).tolist(), prices)
-    return in_order
-
-
-def _check_static_limits(
-    its: Sequence[PrescoredRequest], least_quality: Sequence[float], most_usd: Sequence[float], prices: Prices
-) -> None:
-    """Check the limits of R requests that do not depend on load, by each one's worst quality and cost."""
-    limits = [prescored.request.limits or _UNLIMITED for prescored in its]
-    budgets = {r: asked.budget for r, asked in enumerate(limits) if asked.budget is not None}
-    if budgets:
-        found = payable([*budgets.values()], prices.most_input_usd, prices.output_usd, prices.known)
-        for r, pays in zip(budgets, found, strict=True):
-            its[r].payable = pays
-    for prescored, asked, worst, dearest in zip(its, limits, least_quality, most_usd, strict=True):
-        prescored.static_limits_met = static_limits_met(asked, prescored.payable, worst, dearest)
 
 
 def longest_first(requests: Sequence[BatchRequest]) -> list[int]:
     """Positions of the requests by falling expected output length, the mean over allowed candidates."""
-    if len(requests) == 1:
-        return [0]
     tokens, allowed = (
         _matrix([request.output_tokens for request in requests]),
         _matrix([request.allowed for request in requests]),

@@ -11,10 +11,11 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.compiled.in_use import IN_USE, Loops
-from rb_litellm.core.types import FloatArray
+from rb_litellm.core.types import FloatArray, IntArray
 
 TIE = 1e-9
 """Scores that differ by no more are equal."""
+_NONE = "no deployment is allowed for this request, or its predictions are not finite"
 
 
 def best_row(scores: FloatArray, in_flight: FloatArray, last_chosen_s: FloatArray, random: Random) -> int:
@@ -28,7 +29,7 @@ def best_row(scores: FloatArray, in_flight: FloatArray, last_chosen_s: FloatArra
         lambda: best_by_numpy(scores, in_flight, last_chosen_s, random),
     )
     if row is None:
-        raise ValueError("no deployment is allowed for this request, or its predictions are not finite")
+        raise ValueError(_NONE)
     return row
 
 
@@ -55,6 +56,15 @@ def best_by_loops(
     """`best_row` by the loop; None instead of the error."""
     tied = np.empty(scores.size, dtype=np.int64)
     count = loops.best_of(scores, in_flight, last_chosen_s, TIE, tied)
+    return one_of(tied, count, random) if count else None
+
+
+def one_of(tied: IntArray, count: int, random: Random) -> int:
+    """One of the first `count` of these rows, by chance.
+
+    Raises:
+        ValueError: there is none.
+    """
     if not count:
-        return None
+        raise ValueError(_NONE)
     return tied.item(0 if count == 1 else random.randrange(count))

@@ -154,7 +154,8 @@ class Decision:
     saved_tokens: float = field(default=0.0, kw_only=True)
     """and those that need no prefill therefore."""
     """Tokens of its own input that the deployment has to compute: those that are not cached there."""
-    breakdown: ScoreBreakdown
+    compute_breakdown: Callable[[], ScoreBreakdown]
+    """Computes `breakdown` when it is asked for: when the request is on its way already."""
     explored: bool = False
     """It was chosen to learn about it, not because it scored best."""
     affordable_tokens: float | None = None
@@ -166,6 +167,11 @@ class Decision:
     def expected(self) -> Prediction:
         """What is expected of the request, all of a cascade together."""
         return self.prediction if self.cascade is None else self.cascade.expected(self.prediction)
+
+    @property
+    def breakdown(self) -> ScoreBreakdown:
+        """All that it was chosen by."""
+        return self.compute_breakdown()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ _LATENCY_NOUGHT_S, _COST_NOUGHT_USD = 1000.0, 10.0
 """Where the terms are zero: only differences count, and these keep usual ones positive."""
 _LEAST_S, _LEAST_USD = 1e-3, 1e-6
 """A millisecond and a thousandth of a tenth of a cent more or less make no difference."""
+LATENCY_SCALE = _LATENCY_SLOPE, _LATENCY_NOUGHT_S, _LEAST_S
 
 _SUM_TOLERANCE = 1e-6
 
@@ -124,7 +125,7 @@ def worth(amount: FloatArray, slope: float, nought: float, least: float) -> Floa
 
 def worth_of_times(times: LatencyForecast) -> FloatArray:
     """What the times of a request are worth, before the weight; by a compiled loop where there is one."""
-    scale = _LATENCY_SLOPE, _LATENCY_NOUGHT_S, _LEAST_S
+    scale = LATENCY_SCALE
     amount, more = times.e2e_s, times.burden_s
     if times.failures_s is not None:
         # Added in the order of `priced_s`.
@@ -156,6 +157,11 @@ class Objective(ABC):
     def relative(self) -> bool:
         """Whether a candidate's terms depend on which others are compared."""
         return False
+
+    @property
+    def latency_weight(self) -> float | None:
+        """Weight of the times where their worth is `worth_of_times`, whoever is compared; None elsewhere."""
+        return None
 
     @abstractmethod
     def static_terms(
@@ -197,6 +203,11 @@ class JointScore(Objective):
     def relative(self) -> bool:
         """Whether a candidate's terms depend on which others are compared."""
         return self.norm == "paper" or self.quality_norm != "raw"
+
+    @property
+    def latency_weight(self) -> float | None:
+        """Weight of the times where their worth is `worth_of_times`, whoever is compared; None elsewhere."""
+        return self.weights.latency if self.norm == "absolute" else None
 
     def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray

@@ -30,16 +30,21 @@ def explore(
     fleet: Fleet,
     breakdown: ScoreBreakdown,
     allowed: BoolArray,
+    looks: bool | None,
     now: float,
     random: Random,
 ) -> int | None:
-    """The deployment to try, if this request is one of the exploring share; never with a strict SLO."""
+    """The deployment to try, if this request is one of the exploring share; never with a strict SLO.
+
+    `looks` is what `may_look` said of it, None where it was not asked.
+    """
     request, predictions = prescored.request, breakdown.predictions
     rule = request.exploration
     if rule is None:
         return None
     if rule.method == "recovery":
-        return _trial(request, rule, fleet, breakdown, now)
+        looks = may_look(request, fleet.trials, now) if looks is None else looks
+        return _trial(request, rule, fleet, breakdown, now) if looks else None
     if not explores(rule, random):
         return None
     if request.limits is not None and request.limits.slo is not None and request.limits.slo.mode == "strict":
@@ -62,14 +67,19 @@ def recovers(request: BatchRequest) -> bool:
     return request.exploration is not None and request.exploration.method == "recovery"
 
 
+def may_look(request: BatchRequest, trials: FleetTrials | None, now: float) -> bool:
+    """Whether it is to be seen if a trial is due with this request. Ask once for each, in their order."""
+    if trials is None or request.exploration is None or request.exploration.method != "recovery":
+        return False
+    trials.trials.asked(request.exploration.share)
+    return trials.trials.to_look(now)
+
+
 def _trial(
     request: BatchRequest, rule: ExplorationRule, fleet: Fleet, breakdown: ScoreBreakdown, now: float
 ) -> int | None:
     """The deployment that is to be tried with this request, if one is: see `trials`."""
     if fleet.trials is None:
-        return None
-    fleet.trials.trials.asked(rule.share)
-    if not fleet.trials.trials.to_look(now):
         return None
     limits, allowed = request.limits, breakdown.allowed
     if limits is not None and limits.slo is not None and limits.slo.mode == "strict":

@@ -183,6 +183,10 @@ class BatchForecaster(Protocol):
     whole batch, and again for one deployment when a request of the batch is added to it.
     """
 
+    @property
+    def parts(self) -> FloatArray:
+        """(7, N) that part: what `load_part` returns, and seconds per token of prefill. Not to be kept."""
+
     def forecast(self, prefill_tokens: float | FloatArray, output_tokens: FloatArray) -> LatencyForecast:
         """Predict one request on every deployment.
 
@@ -197,31 +201,14 @@ class BatchForecaster(Protocol):
 class PlainForecaster:
     """By NumPy."""
 
-    __slots__ = (
-        "_burden_s_most",
-        "_burden_s_per_token",
-        "_coefficients",
-        "_outdated_row",
-        "_running",
-        "_state",
-        "_tpot_s",
-        "_ttft_s",
-        "_wait_s",
-    )
+    __slots__ = ("_coefficients", "_outdated", "_parts", "_state")
 
     def __init__(self, coefficients: LatencyCoefficients, state: InstanceState) -> None:
         c = self._coefficients = coefficients
         self._state = state
-        self._outdated_row: int | None = None
-        """The deployment that a request was added to since the last forecast."""
-        (
-            self._wait_s,
-            self._ttft_s,
-            self._tpot_s,
-            self._running,
-            self._burden_s_per_token,
-            self._burden_s_most,
-        ) = load_part(
+        self._outdated: list[int] = []
+        """The deployments that requests were added to since the last forecast."""
+        its = load_part(
             (
                 c.tpot_s,
                 c.tpot_s_per_running,
@@ -235,41 +222,33 @@ class PlainForecaster:
             np.minimum,
             np.maximum,
         )
+        self._parts: FloatArray = np.concatenate((*its, c.prefill_s_per_token)).reshape(7, -1)
+
+    @property
+    def parts(self) -> FloatArray:
+        """See `BatchForecaster`."""
+        if self._outdated:
+            # Earlier forecasts hold rows of it and are read after the batch.
+            self._parts = self._parts.copy()
+            for row in self._outdated:
+                self._parts[:6, row] = self._part_of(row)
+            self._outdated.clear()
+        return self._parts
 
     def forecast(self, prefill_tokens: float | FloatArray, output_tokens: FloatArray) -> LatencyForecast:
         """See `BatchForecaster`."""
-        if self._outdated_row is not None:
-            self._refresh(self._outdated_row)
-            self._outdated_row = None
-        prefill = self._coefficients.prefill_s_per_token * prefill_tokens
-        ttft = self._ttft_s + prefill
-        e2e = np.maximum(output_tokens - 1.0, 0.0) * self._tpot_s
-        e2e += ttft
-        burden = np.minimum(output_tokens * self._burden_s_per_token, self._burden_s_most)
-        burden += self._running * prefill
-        return LatencyForecast(self._wait_s, ttft, self._tpot_s, e2e, burden)
+        return LatencyForecast(*times_of(self.parts, prefill_tokens, output_tokens))
 
     def join(self, row: int, prefill_tokens: float, output_tokens: float) -> None:
         """See `BatchForecaster`."""
-        if self._outdated_row is not None:
-            self._refresh(self._outdated_row)
         self._state.in_flight[row] += 1.0
         self._state.pending_prefill_tokens[row] += prefill_tokens
         self._state.pending_decode_tokens[row] += output_tokens
-        self._outdated_row = row
+        self._outdated.append(row)
 
-    def _refresh(self, row: int) -> None:
+    def _part_of(self, row: int) -> tuple[float, float, float, float, float, float]:
         c, state = self._coefficients, self._state
-        # Earlier forecasts hold these two arrays and are read after the batch.
-        self._wait_s, self._tpot_s = self._wait_s.copy(), self._tpot_s.copy()
-        (
-            self._wait_s[row],
-            self._ttft_s[row],
-            self._tpot_s[row],
-            self._running[row],
-            self._burden_s_per_token[row],
-            self._burden_s_most[row],
-        ) = load_part(
+        return load_part(
             (
                 c.tpot_s.item(row),
                 c.tpot_s_per_running.item(row),
@@ -287,6 +266,23 @@ class PlainForecaster:
             min,
             max,
         )
+
+
+def times_of(
+    parts: FloatArray, prefill_tokens: float | FloatArray, output_tokens: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Wait, TTFT, TPOT, E2E and burden of requests on deployments with these parts (7, N).
+
+    Of one request (N,), or of many (R, N); wait and TPOT are (N,) in either case, being the same for all.
+    """
+    wait_s, before_s, tpot_s, running, burden_s_per_token, most_burden_s, prefill_s_per_token = parts
+    prefill_s = prefill_s_per_token * prefill_tokens
+    ttft_s = before_s + prefill_s
+    e2e_s = np.maximum(output_tokens - 1.0, 0.0) * tpot_s
+    e2e_s += ttft_s
+    burden_s = np.minimum(output_tokens * burden_s_per_token, most_burden_s)
+    burden_s += running * prefill_s
+    return wait_s, ttft_s, tpot_s, e2e_s, burden_s
 
 
 def forecast(

@@ -71,6 +71,15 @@ class Room:
         within &= self.tokens + tokens <= NEARLY * capacity.tokens
         return within if np.count_nonzero(within) else free
 
+    def suffices(self, requests: int, tokens: FloatArray) -> bool:
+        """Whether every candidate has room for so many requests of so many tokens (N,) in all, whoever of
+        them goes there."""
+        capacity, others = self.capacity, requests - 1.0
+        has_room = self.open_here + others < capacity.slots
+        has_room &= self.requests + others < NEARLY * capacity.requests
+        has_room &= self.tokens + tokens <= NEARLY * capacity.tokens
+        return int(np.count_nonzero(has_room)) == has_room.size
+
     def take(self, its: int | BoolArray, tokens: float) -> None:
         """A request of so many tokens goes to this candidate, or this deployment's levels (N,)."""
         self.requests[its] += 1.0

@@ -12,8 +12,9 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ UNCOMPILED = Loops(
     decision_loops.forecast_times,
     decision_loops.worth_of,
     decision_loops.best_of,
+    decision_loops.place_several,
 )
 """The same in plain Python, thousands of times slower: what the compiled ones are tested beside."""
 
@@ -66,9 +68,13 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
     def array(of: Any, dimensions: int, readonly: bool = False) -> Any:
         return types.Array(of, dimensions, "C", readonly=readonly)
 
-    def compiled(loop: Any, *arguments: Any, result: Any = types.void) -> Any:
+    def compiled(loop: Any, *arguments: Any, result: Any = types.void, calling: Sequence[Any] = ()) -> Any:
         if ended():
             raise Ended
+        if calling:
+            # Loops call compiled loops, under the names that these have in their source.
+            names = {its.py_func.__name__: its for its in calling}
+            loop = FunctionType(loop.__code__, {**loop.__globals__, **names}, loop.__name__)
         # No `nogil`, see `in_use`; no `parallel`, which starts threads.
         return numba.njit(result(*arguments), cache=True)(loop)
 
@@ -78,6 +84,10 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
     unsigned, grid = array(types.uint32, 1), array(types.uint32, 2)
     figures, matrix = array(types.float64, 1), array(types.float64, 2)
     number, whole = types.float64, types.int64
+    given, told = array(types.float64, 1, readonly=True), array(types.float64, 2, readonly=True)
+    load_parts = compiled(decision_loops.load_parts, *[figures] * 10, whole, whole, matrix)
+    forecast_times = compiled(decision_loops.forecast_times, matrix, figures, given, matrix)
+    best_of = compiled(decision_loops.best_of, figures, figures, figures, number, numbers, result=whole)
     loops = Loops(
         compiled(text_loops.read_texts, text, numbers, floats, table, rows, table, floats),
         compiled(text_loops.count_pieces, text, numbers, unsigned, numbers, rows, result=types.int64),
@@ -99,10 +109,38 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
             matrix,
             result=types.boolean,
         ),
-        compiled(decision_loops.load_parts, *[figures] * 10, whole, whole, matrix),
-        compiled(decision_loops.forecast_times, matrix, figures, figures, matrix),
+        load_parts,
+        forecast_times,
         compiled(decision_loops.worth_of, figures, figures, number, number, number, figures),
-        compiled(decision_loops.best_of, figures, figures, figures, number, numbers, result=whole),
+        best_of,
+        compiled(
+            decision_loops.place_several,
+            *[figures] * 10,
+            matrix,
+            numbers,
+            numbers,
+            figures,
+            number,
+            number,
+            figures,
+            figures,
+            told,
+            array(types.boolean, 2, readonly=True),
+            told,
+            figures,
+            told,
+            array(types.float64, 3),
+            matrix,
+            matrix,
+            matrix,
+            numbers,
+            numbers,
+            numbers,
+            whole,
+            types.boolean,
+            result=whole,
+            calling=(load_parts, forecast_times, best_of),
+        ),
     )
     check(loops)
     return loops
@@ -167,6 +205,13 @@ def _trials() -> Iterator[tuple[str, list[Any]]]:
     yield "forecast_times", [draw.random((7, 9)), several[0], several[1], np.zeros((5, 9))]
     yield "worth_of", [several[0], several[1], 0.3, 10.0, 1e-3, np.zeros(9)]
     yield "best_of", [several[0], several[1], several[2], 1e-9, np.zeros(9, np.int64)]
+    yield "place_several", [
+        *several, draw.random((7, 9)), np.arange(9), np.arange(9) % 7, draw.random(9),
+        5.0, 1e-9, np.array([0.3, 10.0, 1e-3]), draw.random(4), draw.random((4, 9)) * 99.0,
+        draw.random((4, 9)) > 0.2, draw.random((4, 9)), draw.random(4), draw.random((4, 9)),
+        np.zeros((4, 5, 9)), np.zeros((4, 9)), np.zeros((4, 9)), np.zeros((4, 2)), np.full(4, -1),
+        np.zeros(9, np.int64), np.zeros(1, np.int64), 4, False,
+    ]  # fmt: skip
     yield "evaluate_trees", [rows, outputs, features, thresholds, leaves, *_zeros((3, 3))]
 
 

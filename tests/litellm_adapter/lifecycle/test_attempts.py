@@ -34,7 +34,14 @@ def to(id):
         output_usd_per_token=0.0,
     )
     decision = Decision(
-        0, 1.0, PREDICTED, 3, in_flight=2.0, pending_prefill_tokens=7.0, prefill_tokens=0.0, breakdown=Mock()
+        0,
+        1.0,
+        PREDICTED,
+        3,
+        in_flight=2.0,
+        pending_prefill_tokens=7.0,
+        prefill_tokens=0.0,
+        compute_breakdown=Mock(),
     )
     return Assignment(deployment, decision, (deployment,))
 
