@@ -17,6 +17,16 @@ from tests.e2e.proxy import Proxy, chat, running_proxy
 from tests.litellm_contract.routers import deployment
 
 QUALITY = {"weights": "quality"}
+EVERYTHING = {
+    "targets": {"cost_usd_per_1k": 0.02, "e2e_p95_s": 20.0},
+    "admission": {"max_wait_s": 30.0},
+    "hold": {"max_wait_s": 0.5, "max_requests": 20},
+    "agents": {},
+    "usd_per_day": 0.5,
+    "requests_per_minute": 200,
+}
+"""Every feature of a group that is off by default."""
+EFFORTS = {"low": {"quality": 0.4, "output_tokens": 50}, "high": {"quality": 0.6, "output_tokens": 500}}
 METRICS_KEY = "scrape-" + "0123456789abcdef" * 2
 KEYS = Path(__file__).parents[1] / "e2e" / "keys.py"
 
@@ -59,11 +69,15 @@ def send(
     return httpx.post(f"{proxy.url}{path}", headers=own, json=body, timeout=60.0)
 
 
-def member(group: str, quality: float, **params: Any) -> dict[str, Any]:
+def member(
+    group: str, quality: float, efforts: dict[str, Any] | None = None, **params: Any
+) -> dict[str, Any]:
     """A model group of one deployment that answers without a network."""
     # With a queue and a cache that can be seen, as a server of one's own has.
     known = {"quality": quality, "hosted": False, "tpot_ms": 20.0, "tier": group}
-    info = {"routebalance": known}
+    info = {"routebalance": {**known, **({"efforts": efforts} if efforts else {})}}
+    if efforts:
+        params["allowed_openai_params"] = ["reasoning_effort"]
     return deployment(group, quality, group, info, output_cost_per_token=quality * 1e-5, **params)
 
 
@@ -85,14 +99,19 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
 
 
 @contextmanager
-def shared_proxy(folder: Path) -> Iterator[Proxy]:
-    """A proxy with groups of all kinds of settings, two members each."""
+def shared_proxy(
+    folder: Path, everywhere: dict[str, Any] | None = None, efforts: dict[str, Any] | None = None
+) -> Iterator[Proxy]:
+    """A proxy with groups of all kinds of settings, two members each.
+
+    `everywhere` is set for all groups that say nothing else of it, and all members have these levels.
+    """
     shutil.copy(KEYS, folder / "keys.py")
     groups = ("strict", "lenient", "capped", "chat", "shared")
-    config = {
+    config: dict[str, Any] = {
         "model_list": [
-            *(member(f"{group}-large", 0.9) for group in groups),
-            *(member(f"{group}-small", 0.3) for group in groups),
+            *(member(f"{group}-large", 0.9, efforts) for group in groups),
+            *(member(f"{group}-small", 0.3, efforts) for group in groups),
             deployment("odd-1", 0.5, "odd\x07name\x1b[31m "),
             member("broken", 0.5, mock_response="litellm.InternalServerError"),
         ],
@@ -125,5 +144,7 @@ def shared_proxy(folder: Path) -> Iterator[Proxy]:
         },
         "general_settings": {"custom_auth": "keys.authenticate"},
     }
+    for group in config["router_settings"]["routing_groups"]:
+        group["routing_strategy_args"] = {**(everywhere or {}), **group["routing_strategy_args"]}
     with running_proxy(folder, config, env={"ROUTEBALANCE_METRICS_KEY": METRICS_KEY}) as running:
         yield running

@@ -1,13 +1,15 @@
 """Over random keys, teams, roles, groups, bodies and headers, through a real proxy and all of its layers.
 
 Whatever is sent: no answer comes from a deployment that the key may not use, nothing is decided by controls
-weaker than the operator's, nothing but a refusal reaches who may not see, and no request ends in a 500.
+weaker than the operator's, nothing but a refusal reaches who may not see, and no request ends in a 500. So
+it is with what is off by default off, and on.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.proxy import Proxy, chat
-from tests.security.conftest import key
+from tests.security.conftest import EFFORTS, EVERYTHING, key, send, shared_proxy
 
 pytestmark = pytest.mark.slow
 REAL = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
@@ -126,9 +128,22 @@ def callers(draw: st.DrawFn) -> tuple[str, frozenset[str]]:
 
 
 @pytest.fixture(scope="module")
-def client(proxy: Proxy) -> Any:
+def all_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with shared_proxy(tmp_path_factory.mktemp("all-on"), EVERYTHING, EFFORTS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["proxy", "all_on"])
+def client(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    proxy: Proxy = request.getfixturevalue(request.param)
     with httpx.Client(base_url=proxy.url, timeout=60.0) as one:
         yield one
+
+
+def test_everything_is_on(all_on: Proxy) -> None:
+    answer = send(all_on, key(user_id="on"), "/v1/chat/completions", chat("lenient"))
+    assert answer.status_code == 200, answer.text
+    assert {"x-routebalance-targets", "x-routebalance-effort"} <= set(answer.headers), answer.headers
 
 
 def may_reach(mine: frozenset[str]) -> set[str]:

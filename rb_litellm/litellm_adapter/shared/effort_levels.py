@@ -37,6 +37,14 @@ def levels_of(
         fixed = next((name for name in (*_WORDS, "reasoning") if params.get(name) is not None), "extra_body")
         warn(f"efforts:{deployment.id}", f"{where} is ignored: its litellm_params fix {fixed}")
         return ()
+    if _refused_for_its_id(deployment, params):
+        warn(
+            f"efforts:{deployment.id}",
+            f"{where} is ignored: LiteLLM 1.108 refuses reasoning_effort where model_info.id is the name of "
+            "a model with prices of its own; give it another id (or litellm_params.allowed_openai_params: "
+            "[reasoning_effort])",
+        )
+        return ()
     if not deployment.generates or not _takes_efforts(deployment.model, params):
         warn(
             f"efforts:{deployment.id}",
@@ -76,9 +84,20 @@ def effort_asked(params: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _takes_efforts(model: str, params: Mapping[str, Any]) -> bool:
+def _refused_for_its_id(deployment: Deployment, params: Mapping[str, Any]) -> bool:
+    """Whether LiteLLM will call a request unsupported that it supports until the first one comes."""
+    provider, _, name = deployment.model.partition("/")
+    priced = all(params.get(f"{side}_cost_per_token") is not None for side in ("input", "output"))
+    return provider == "openai" and name == deployment.id and priced and not _passed_on(params)
+
+
+def _passed_on(params: Mapping[str, Any]) -> bool:
     allowed = params.get("allowed_openai_params")
-    if isinstance(allowed, (list, tuple)) and "reasoning_effort" in allowed:
+    return isinstance(allowed, (list, tuple)) and "reasoning_effort" in allowed
+
+
+def _takes_efforts(model: str, params: Mapping[str, Any]) -> bool:
+    if _passed_on(params):
         return True
     import litellm
 

@@ -225,6 +225,16 @@ def test_levels_that_cannot_be_asked_for_are_ignored_and_told_of(deployment, sai
     assert any(said in warning for warning in warnings)
 
 
+def test_an_id_for_which_litellm_refuses_the_parameter_is_told_of():
+    # findings/litellm-id-like-model-refuses-effort.sh
+    prices = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+    warnings = []
+    assert levels("openai/d1", warnings=warnings, **prices) == ()
+    assert any("give it another id" in warning for warning in warnings)
+    assert levels("openai/d2", **prices)
+    assert levels("openai/d1", allowed_openai_params=["reasoning_effort"], **prices)
+
+
 def test_a_level_that_the_model_does_not_take_is_left_out():
     warnings = []
     (low,) = levels("openai/gpt-5", {"none": EFFORTS["low"], "low": EFFORTS["low"]}, warnings)
