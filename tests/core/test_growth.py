@@ -74,7 +74,7 @@ def test_once_the_slots_are_known_what_was_learned_before_is_learned_anew():
         of.observe(0, answer(0.06, beside=5.0))
     assert tpot_s(of, 0.0) > 0.03
     of.run_at_once(0, 2.0)
-    assert tpot_s(of, 0.0) == pytest.approx(0.02, rel=0.15)
+    assert tpot_s(of, 0.0) == pytest.approx(0.02, rel=0.2)
     assert tpot_s(of, 1.0) == pytest.approx(0.06, rel=0.25)
 
 

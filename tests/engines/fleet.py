@@ -26,6 +26,8 @@ AT_ONCE = 4
 """Twice as many as one engine runs."""
 TOKENS = 16
 OK = "answered"
+CUT = "cut: "
+"""With this begins how a stream ended that had begun: no retry can save it."""
 PATIENCE_S = 60.0
 
 
@@ -123,6 +125,6 @@ async def ask(
                 if leaves_after is not None and chunks > leaves_after:
                     return "left"
                 last = line or last
-            return OK if last == "data: [DONE]" else f"cut: {last[:80]}"
+            return OK if last == "data: [DONE]" else f"{CUT}{last[:80]}"
     except httpx.HTTPError as error:
         return type(error).__name__

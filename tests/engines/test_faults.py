@@ -1,5 +1,10 @@
 """Real engines fail behind a real proxy: no more clients see it than with LiteLLM alone, and nothing stays
-counted. The same requests go through `routebalance` and through `simple-shuffle`, one after the other."""
+counted. The same requests go through `routebalance` and through `simple-shuffle`, one after the other.
+
+A stream that has begun when its engine breaks down is cut with any strategy, for its client has a part of the
+answer. How many have begun at that moment, of the four that are open, is chance. They are counted by
+themselves, and no router can have fewer but by luck.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ import pytest
 
 from rb_litellm.bench.real.redis_server import RedisServer
 from tests.engines.engine import Engine, running_llama_server
-from tests.engines.fleet import OK, Fleet, ask, running_fleet, send
+from tests.engines.fleet import AT_ONCE, CUT, OK, Fleet, ask, running_fleet, send
 
 REQUESTS = 32
 FAULT_AT, MENDED_AT = 8, 24
@@ -86,12 +91,17 @@ async def errors(fleet: Fleet, fault: Fault, mended: Fault) -> Counter[str]:
     ids=["none", "SIGSTOP", "SIGSTOP-of-what-computes", "SIGKILL-and-restart"],
 )
 async def test_as_few_clients_see_a_fault_as_with_litellm_alone(
-    fleets: tuple[Fleet, Fleet], fault: Fault, mended: Fault, record_property: Callable[[str, object], None]
+    fleets: tuple[Fleet, Fleet], fault: Fault, mended: Fault
 ) -> None:
     ours, theirs = fleets
-    seen = {fleet.strategy: dict(await errors(fleet, fault, mended)) for fleet in (theirs, ours)}
+    seen = {fleet.strategy: await errors(fleet, fault, mended) for fleet in (theirs, ours)}
     print(f"{ours.engines[0].name}, not answered of {REQUESTS}: {seen}")
-    assert sum(seen[ours.strategy].values()) <= sum(seen[theirs.strategy].values())
+    unsaved = {
+        name: sum(n for how, n in its.items() if not how.startswith(CUT)) for name, its in seen.items()
+    }
+    assert unsaved[ours.strategy] <= unsaved[theirs.strategy]
+    # Those that were open at the fault's beginning, and at its end.
+    assert sum(seen[ours.strategy].values()) - unsaved[ours.strategy] <= 2 * AT_ONCE
     assert ours.comes_to_rest()
 
 

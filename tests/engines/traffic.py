@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from statistics import median
 from typing import Any
@@ -103,9 +104,14 @@ def e2e_error(outcomes: list[Outcome]) -> float:
     return median(abs(o.predicted.e2e_s / o.open_s - 1.0) for o in outcomes if o.predicted)
 
 
-async def spread_of_straight(address: str, model: str, stream: bool, requests: int = 10) -> float:
-    """Median of |median / time - 1| of whole requests that meet nobody, sent past LiteLLM."""
-    times = []
+async def spread_of_straight(
+    address: str, model: str, stream: bool, requests: int = 10
+) -> tuple[float, float]:
+    """Medians of |median / time - 1| of TTFT and E2E of requests that meet nobody, sent past LiteLLM.
+
+    Of an answer in one piece both are those of the whole.
+    """
+    begun, ended = [], []
     for number in range(requests):
         text = " ".join([f"{number} {time.monotonic_ns()}", *[WORDS] * 5])
         body = {
@@ -114,8 +120,23 @@ async def spread_of_straight(address: str, model: str, stream: bool, requests: i
         }  # fmt: skip
         # A connection of its own for each: engines close idle ones at any moment.
         async with httpx.AsyncClient(timeout=120.0) as client:
-            began = time.monotonic()
-            (await client.post(f"{address}/chat/completions", json=body)).raise_for_status()
-            times.append(time.monotonic() - began)
+            sent = time.monotonic()
+            async with client.stream("POST", f"{address}/chat/completions", json=body) as answer:
+                answer.raise_for_status()
+                times = [time.monotonic() - sent async for line in answer.aiter_lines() if _has_token(line)]
+        begun.append(times[0])
+        ended.append(times[-1])
+    return _spread(begun), _spread(ended)
+
+
+def _has_token(line: str) -> bool:
+    """Whether a line of an answer carries text; the first chunk of a stream names the role alone."""
+    if not line.startswith("data: {"):
+        return line.startswith("{")
+    choices = json.loads(line.removeprefix("data: "))["choices"]
+    return bool(choices and choices[0]["delta"].get("content"))
+
+
+def _spread(times: list[float]) -> float:
     middle = median(times)
     return median(abs(middle / one - 1.0) for one in times)

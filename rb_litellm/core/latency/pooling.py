@@ -7,7 +7,8 @@ whose log scale differs by d from the centre of its tier after n measurements:
     trusted  = d * n / (n + 3)                                  credibility (Buhlmann, 1967)
     believed = trusted * max(0, 1 - (0.1 / trusted)^2)          non-negative garrote (Breiman, 1995)
 
-Differences below 0.1 (about 10%) are the noise of batching and vanish. Larger ones are shrunk ever less.
+Differences below 0.1 (about 10%) are the noise of batching and vanish. Larger ones are shrunk ever less. A
+tier of one deployment has no differences.
 """
 
 from __future__ import annotations
@@ -28,8 +29,11 @@ def pooled(log_scale: FloatArray, measured: IntArray) -> FloatArray:
     """Believed log scales (K,) of a tier's deployments, from their own scales (K,) and measurements (K,).
 
     The tier's centre is the median of the measured scales and a zero, which stands for the tier's shape as
-    learned. Without the zero, deployments never tried would count as slow as the only one that was.
+    learned. Without the zero, deployments never tried would count as slow as the only one that was. The only
+    deployment of its tier differs from nobody: it is as slow as it was measured.
     """
+    if log_scale.size == 1:
+        return log_scale
     seen = np.flatnonzero(measured)
     if not seen.size:
         return log_scale
