@@ -150,14 +150,11 @@ class Balancer:
         self._last_chosen[candidate_set.rows] = fleet.last_chosen_s
         for decision in decisions:
             if isinstance(decision, Decision):
-                row = int(candidate_set.rows[decision.index])
-                self.beliefs.sent(row, now, decision.explored)
+                self.beliefs.sent(candidate_set.rows.item(decision.index), now, decision.explored)
         if fleet.credit is not None:
             self._keep_credit(candidate_set, fleet.credit)
         if candidate_set.capacity is not None:
-            for request, decision in zip(requests, decisions, strict=True):
-                if isinstance(decision, Decision):
-                    self._count(request, candidate_set, decision, now)
+            self._count(requests, candidate_set, decisions, now)
         for request, batch_request, decision in zip(requests, batch_requests, decisions, strict=True):
             if batch_request.cached_prefix is not None and isinstance(decision, Decision):
                 row, group = (
@@ -217,7 +214,7 @@ class Balancer:
             compute_breakdown=lambda: breakdown,
         )
         if candidate_set.capacity is not None:
-            self._count(request, candidate_set, theirs, now)
+            self._count([request], candidate_set, [theirs], now)
         told = candidate_set.gradable(predicted, 0, theirs)
         return Assignment(chosen, theirs, candidate_set.deployments, told), _assignment(
             decision, candidate_set.deployments
@@ -240,7 +237,7 @@ class Balancer:
             coefficients=self.beliefs.learner.coefficients.take(candidate_set.pace_rows),
             state=state,
             prices=self._prices(candidate_set, now),
-            last_chosen_s=self._last_chosen[candidate_set.rows],
+            last_chosen_s=self._last_chosen.take(candidate_set.rows),
             slowdown=slowdown if float(slowdown[slowdown.argmax()]) > 1.0 else None,
             measured=self.beliefs.learner.measured[candidate_set.pace_rows]
             if any(r.exploration is not None and r.exploration.method != "recovery" for r in requests)
@@ -283,7 +280,7 @@ class Balancer:
         return candidate_set, fleet, batch_requests, predicted
 
     def _slowdown(self, candidate_set: CandidateSet, now: float) -> FloatArray:
-        slowdown = self._reckoner.slowdown(now)[candidate_set.state_rows]
+        slowdown = self._reckoner.slowdown(now).take(candidate_set.state_rows)
         slower = self.beliefs.slowdown(candidate_set.rows, now)
         return slowdown if slower is None else slowdown * slower
 
@@ -359,14 +356,26 @@ class Balancer:
             return None
         rows = candidate_set.state_rows
         open_here = self._reckoner.open_here()
-        requests, tokens = self._reckoner.used(self.usage.of_minute(open_here.size, now), now)[:, rows]
-        return Room(candidate_set.capacity, requests, tokens, open_here[rows])
+        used = self._reckoner.used(self.usage.of_minute(open_here.size, now), now)
+        requests, tokens = used.take(rows, axis=1)
+        return Room(candidate_set.capacity, requests, tokens, open_here.take(rows))
 
     def _count(
-        self, request: RoutingRequest, candidate_set: CandidateSet, decision: Decision, now: float
+        self,
+        requests: Sequence[RoutingRequest],
+        candidate_set: CandidateSet,
+        decisions: Sequence[Decision | Refusal],
+        now: float,
     ) -> None:
-        tokens = request.prompt.input_tokens + decision.prediction.output_tokens
-        self.usage.sent(candidate_set.state_rows.item(decision.index), tokens, now)
+        placed = (
+            (
+                candidate_set.state_rows.item(decision.index),
+                request.prompt.input_tokens + decision.prediction.output_tokens,
+            )
+            for request, decision in zip(requests, decisions, strict=True)
+            if isinstance(decision, Decision)
+        )
+        self.usage.sent(placed, now)
 
     def _cached_prefix(
         self, request: RoutingRequest, candidate_set: CandidateSet, now: float

@@ -66,7 +66,9 @@ class InstanceState:
     def take(self, rows: IntArray) -> InstanceState:
         """A copy with the given deployments only, in that order."""
         return InstanceState(
-            self.in_flight[rows], self.pending_prefill_tokens[rows], self.pending_decode_tokens[rows]
+            self.in_flight.take(rows),
+            self.pending_prefill_tokens.take(rows),
+            self.pending_decode_tokens.take(rows),
         )
 
 

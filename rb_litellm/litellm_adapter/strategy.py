@@ -254,7 +254,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if tried and request_kwargs is not None:
             unclamp(request_kwargs)
         entries = untried(healthy, tried)
-        prompt = self._owned(read_uncounted(messages, input, request_kwargs), caller_of(request_kwargs))
+        prompt = self._owned(read_uncounted(messages, input, request_kwargs), request_kwargs)
         second = second_at_pick(request_kwargs)
         plan = self.planner.plan(given_to(request_kwargs) if second is None else second.given)
         if second is not None:
@@ -319,9 +319,11 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         caller = caller_of(request_kwargs)
         return f"{level} {owner_of_key(caller) if level == 'key' else owner_of(caller)}"
 
-    def _owned(self, prompt: Prompt, caller: Any) -> Prompt:
+    def _owned(self, prompt: Prompt, request_kwargs: dict[str, Any] | None) -> Prompt:
         """The prompt as its caller's: what others sent, or call their sessions, has nothing to do with it."""
-        if (self.settings.affinity or self.settings.agents) is None or not (owner := owner_of(caller)):
+        if self._affinity is None and self._agents is None:
+            return prompt
+        if not (owner := owner_of(caller_of(request_kwargs))):
             return prompt
         session = prompt.session and f"{owner} {prompt.session}"
         return prompt._replace(owner="" if self._shows_others else owner, session=session)

@@ -33,7 +33,7 @@ def test_a_minute_holds_what_came_in_it_and_forgets_it_in_time(sent):
     usage, now, log = Usage(), 1000.0, []
     for pause, row, tokens in sent:
         now += pause
-        usage.sent(row, tokens, now)
+        usage.sent([(row, tokens)], now)
         log.append((now, row, tokens))
         found = usage.of_minute(4, now)
         for row_ in range(4):
@@ -46,7 +46,7 @@ def test_a_minute_holds_what_came_in_it_and_forgets_it_in_time(sent):
 
 def test_what_was_written_corrects_what_was_expected():
     usage = Usage()
-    usage.sent(1, 500.0, 10.0)
+    usage.sent([(1, 500.0)], 10.0)
     usage.corrected(1, -300.0, 12.0)
     usage.corrected(0, 99.0, 12.0)
     usage.corrected(7, 99.0, 12.0)

@@ -104,13 +104,13 @@ class LatencyCoefficients:
     def take(self, rows: IntArray) -> LatencyCoefficients:
         """The coefficients of the given deployments only, in that order."""
         return LatencyCoefficients(
-            self.tpot_s[rows],
-            self.tpot_s_per_running[rows],
-            self.ttft_s[rows],
-            self.ttft_s_per_running[rows],
-            self.prefill_s_per_token[rows],
-            self.slots[rows],
-            self.join_steps[rows],
+            self.tpot_s.take(rows),
+            self.tpot_s_per_running.take(rows),
+            self.ttft_s.take(rows),
+            self.ttft_s_per_running.take(rows),
+            self.prefill_s_per_token.take(rows),
+            self.slots.take(rows),
+            self.join_steps.take(rows),
         )
 
     def joined(self, row: int, in_flight: float) -> float:

@@ -10,7 +10,7 @@ A minute here is the last 60 to 65 s, in steps: no minute of any clock then hold
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,14 +106,21 @@ class Usage:
         self._sums = np.zeros((2, 0))
         self._step = 0
 
-    def sent(self, row: int, tokens: float, now: float) -> None:
-        """A request that is expected to come to so many tokens."""
-        self._add(row, 1.0, tokens, now)
+    def sent(self, placed: Iterable[tuple[int, float]], now: float) -> None:
+        """Requests: the row that each goes to, and how many tokens it is expected to come to."""
+        self._advance(now)
+        for row, tokens in placed:
+            self._grow(row + 1)
+            for its in (self._steps[self._step % _STEPS], self._sums):
+                its[0, row] += 1.0
+                its[1, row] += tokens
 
     def corrected(self, row: int, tokens: float, now: float) -> None:
         """It came to so many tokens more or fewer than expected; passed over where nothing is counted."""
         if row < self._sums.shape[1] and self._sums.item(0, row) > 0.0:
-            self._add(row, 0.0, tokens, now)
+            self._advance(now)
+            for its in (self._steps[self._step % _STEPS], self._sums):
+                its[1, row] += tokens
 
     def of_minute(self, rows: int, now: float) -> FloatArray:
         """(2, rows) requests and tokens, for all rows up to `rows`; to be read, not written."""
@@ -127,13 +134,6 @@ class Usage:
         requests, tokens = self._sums
         (rows,) = (requests > 0.0).nonzero()
         return {row: (requests.item(row), max(tokens.item(row), 0.0)) for row in rows.tolist()}
-
-    def _add(self, row: int, requests: float, tokens: float, now: float) -> None:
-        self._grow(row + 1)
-        self._advance(now)
-        more = (requests, tokens)
-        self._steps[self._step % _STEPS, :, row] += more
-        self._sums[:, row] += more
 
     def _grow(self, rows: int) -> None:
         missing = rows - self._sums.shape[1]

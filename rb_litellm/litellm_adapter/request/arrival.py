@@ -73,7 +73,7 @@ class Arrival:
         kwargs = request_kwargs or {}
         choices = kwargs.get("n")
         asked = kwargs.get("proxy_server_request")
-        came_s = asked.get("arrival_time") if isinstance(asked, Mapping) else None
+        came_s = asked.get("arrival_time") if isinstance(asked, (dict, Mapping)) else None
         return cls(
             requested or "",
             task,

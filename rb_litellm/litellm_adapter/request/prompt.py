@@ -82,7 +82,7 @@ def session_of(kwargs: Mapping[str, Any]) -> str:
     """The client's session, as LiteLLM takes it from body or headers; empty without one."""
     metadata = kwargs.get("metadata")
     given = kwargs.get("litellm_session_id") or (
-        metadata.get("session_id") if isinstance(metadata, Mapping) else None
+        metadata.get("session_id") if isinstance(metadata, (dict, Mapping)) else None
     )
     return given[:MAX_SESSION] if isinstance(given, str) else ""
 

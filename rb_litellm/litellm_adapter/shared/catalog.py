@@ -69,7 +69,14 @@ class Catalog:
 
     def facts(self, deployments: Sequence[Mapping[str, Any]]) -> list[Deployment]:
         """Facts of the given LiteLLM entries, in their order. Never raises for an entry with an id."""
-        return [held[2] for held in self._held(deployments)]
+        found, known = [], self._known
+        for entry in deployments:
+            info = entry["model_info"]
+            held = known.get(info["id"])
+            if held is None or held[0] is not info or held[1] is not entry["litellm_params"]:
+                (held,) = self._held((entry,))
+            found.append(held[2])
+        return found
 
     def group_of(self, deployment: str) -> str | None:
         """Model group of a deployment that was met, by its id."""

@@ -117,7 +117,7 @@ def given_to(request_kwargs: Mapping[str, Any] | None) -> Given:
     caller, raw = caller_of(request_kwargs), None
     for bucket in _METADATA:
         metadata = request_kwargs.get(bucket)
-        if isinstance(metadata, Mapping):
+        if isinstance(metadata, (dict, Mapping)):
             raw = raw or metadata.get(KEY)
     priority = _priority(request_kwargs)
     if caller is None and raw is None and not priority:
