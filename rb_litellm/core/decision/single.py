@@ -51,7 +51,7 @@ def place(
         predictions.times.failures_s = failing.seconds(request.allowed, request.retries)
     filtered = _filter(prescored, fleet, predictions, prefill_tokens)
     allowed = filtered.allowed
-    if fleet.room is not None and not has_room:
+    if fleet.room is not None and not (has_room or fleet.room.suffices(1, _tokens(request))):
         allowed = _with_room(fleet.room, request, filtered)
     quality, cost, points = prescored.quality, prescored.cost, prescored.points
     compared = request.allowed
@@ -215,9 +215,14 @@ def _filter(
     )
 
 
+def _tokens(request: BatchRequest) -> FloatArray:
+    """(N,) of prompt and answer together."""
+    return request.output_tokens + request.input_tokens
+
+
 def _with_room(room: Room, request: BatchRequest, filtered: Filtered) -> BoolArray:
     """The candidates that the filters left and that have room, while some have; the others are told of."""
-    tokens = request.output_tokens + request.input_tokens
+    tokens = _tokens(request)
     allowed = filtered.allowed
     left = room.left(allowed, tokens)
     if left is not allowed and np.count_nonzero(left) < np.count_nonzero(allowed):

@@ -11,7 +11,7 @@ A minute here is the last 60 to 65 s, in steps: no minute of any clock then hold
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +35,14 @@ class Capacity:
     """A minute, input and output."""
     slots: FloatArray
     """Requests at once, of one worker."""
+    nearly_requests: FloatArray = field(init=False)
+    """From how many requests on the limit is taken for reached,"""
+    nearly_tokens: FloatArray = field(init=False)
+    """and up to how many tokens it is not."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nearly_requests", NEARLY * self.requests)
+        object.__setattr__(self, "nearly_tokens", NEARLY * self.tokens)
 
 
 def stated(deployments: Sequence[Deployment]) -> Capacity | None:
@@ -67,8 +75,8 @@ class Room:
         free = allowed & (self.open_here < capacity.slots)
         if not np.count_nonzero(free):
             return allowed
-        within = free & (self.requests < NEARLY * capacity.requests)
-        within &= self.tokens + tokens <= NEARLY * capacity.tokens
+        within = free & (self.requests < capacity.nearly_requests)
+        within &= self.tokens + tokens <= capacity.nearly_tokens
         return within if np.count_nonzero(within) else free
 
     def suffices(self, requests: int, tokens: FloatArray) -> bool:
@@ -76,8 +84,8 @@ class Room:
         them goes there."""
         capacity, others = self.capacity, requests - 1.0
         has_room = self.open_here + others < capacity.slots
-        has_room &= self.requests + others < NEARLY * capacity.requests
-        has_room &= self.tokens + tokens <= NEARLY * capacity.tokens
+        has_room &= self.requests + others < capacity.nearly_requests
+        has_room &= self.tokens + tokens <= capacity.nearly_tokens
         return int(np.count_nonzero(has_room)) == has_room.size
 
     def take(self, its: int | BoolArray, tokens: float) -> None:

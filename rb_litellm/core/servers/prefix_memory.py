@@ -172,7 +172,8 @@ class PrefixMemory:
         tokens_per_char = prompt.input_tokens / max(len(prompt.text), 1)
         seen = np.zeros(rows.size)
         if blocks:
-            seen += [chars_of(blocks.get(row, 0)) * tokens_per_char for row in rows.tolist()]
+            tokens = {row: chars_of(count) * tokens_per_char for row, count in blocks.items()}
+            seen += [tokens.get(row, 0.0) for row in rows.tolist()]
         pin = self.threads.pin(thread, now, rule.ttl_s) if thread else None
         if pin is not None and pin.tokens <= prompt.input_tokens:
             seen = np.where(rows == pin.row, np.maximum(seen, pin.tokens), seen)
