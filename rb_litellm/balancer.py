@@ -40,6 +40,7 @@ from rb_litellm.core.types import (
     Outcome,
     Prompt,
 )
+from rb_litellm.horizons import Horizons
 from rb_litellm.predictors.ability_learning import Gradable
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.reckoning import Reckoner
@@ -80,7 +81,7 @@ class Assignment:
     gradable: Gradable | None = None
     """What a user's grade of the answer will be compared with; None where nothing learns from it."""
     level: Level | None = None
-    """What the length of its level of effort is learned from; None where it has none."""
+    """What the length of its level of effort, or of an agent's loop, is learned from; None for neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class Balancer:
         self._candidate_sets = CandidateSets(reckoner, self.beliefs)
         self.memory = memory or PrefixMemory()
         """An estimate of what deployments have cached."""
+        self._horizons = Horizons(self.memory.threads, self.beliefs)
         self.usage = usage or Usage()
         """What went to deployments with limits in the last minute, by row of the index."""
         self._credit: FloatArray = np.zeros(0)
@@ -157,19 +159,20 @@ class Balancer:
             self._count(requests, candidate_set, decisions, now)
         for request, batch_request, decision in zip(requests, batch_requests, decisions, strict=True):
             if batch_request.cached_prefix is not None and isinstance(decision, Decision):
-                row, group = (
-                    int(candidate_set.state_rows[decision.index]),
-                    candidate_set.groups[decision.index],
-                )
-                self.memory.sent(batch_request.cached_prefix, request.prompt, row, group, now, request.thread)
+                row = candidate_set.state_rows.item(decision.index)
+                group = candidate_set.groups[decision.index]
+                self.memory.sent(batch_request.cached_prefix, request.prompt, row, group, now)
+                if (horizon := batch_request.horizon) is not None:
+                    self._horizons.sent(horizon, candidate_set, decision, now, self._reckoner.workers)
         placed = [
             _assignment(decision, candidate_set.deployments, candidate_set.gradable(predicted, r, decision))
             for r, decision in enumerate(decisions)
         ]
-        if candidate_set.level_names is not None:
-            for r, assignment in enumerate(placed):
-                if isinstance(assignment, Assignment):
-                    assignment.level = candidate_set.level(predicted, r, assignment.decision)
+        for r, (request, assignment) in enumerate(zip(requests, placed, strict=True)):
+            if isinstance(assignment, Assignment) and (candidate_set.level_names or request.thread):
+                assignment.level = candidate_set.level(
+                    predicted, r, assignment.decision, loop=request.thread != ""
+                )
         return placed
 
     def preview(
@@ -226,13 +229,23 @@ class Balancer:
         self.beliefs.age(now)
         candidate_set, masks = self._candidate_sets.common([request.candidates for request in requests])
         self._reach(len(self.beliefs))
-        state = self._reckoner.state(now).take(candidate_set.state_rows)
+        everywhere = self._reckoner.state(now)
+        loops = np.array([request.thread != "" for request in requests])
+        if np.count_nonzero(loops):
+            self._horizons.see(everywhere, now)
+        state = everywhere.take(candidate_set.state_rows)
         slowdown = self._slowdown(candidate_set, now)
         predicted = predictions.predict([request.prompt for request in requests], candidate_set.models)
         quality = predicted.quality[:, candidate_set.model_of]
         output_tokens = predicted.output_tokens[:, candidate_set.model_of] * candidate_set.writes
-        if candidate_set.level_names is not None:
-            output_tokens = self._as_learned(output_tokens, candidate_set.level_names, requests)
+        names = candidate_set.level_names
+        if names is not None or np.count_nonzero(loops):
+            output_tokens = self.beliefs.level_lengths.corrected(
+                output_tokens,
+                names or candidate_set.loop_names,
+                [request.prompt.max_tokens for request in requests],
+                loops if names is None else np.ones_like(loops),
+            )
         fleet = Fleet(
             coefficients=self.beliefs.learner.coefficients.take(candidate_set.pace_rows),
             state=state,
@@ -269,6 +282,11 @@ class Balancer:
                 request.objective,
                 request.limits,
                 self._cached_prefix(request, candidate_set, now),
+                None
+                if request.affinity is None or not request.thread
+                else self._horizons.of(
+                    request.thread, request.prompt, candidate_set, request.affinity.ttl_s, now
+                ),
                 request.exploration,
                 shares[r],
                 request.retries,
@@ -293,18 +311,6 @@ class Balancer:
         if failing is None and share is None:
             return prices
         return replace(prices, written_share=share, failing=failing)
-
-    def _as_learned(
-        self, output_tokens: FloatArray, names: Sequence[str], requests: Sequence[RoutingRequest]
-    ) -> FloatArray:
-        """The lengths (R, N) with what answers of each level of effort have taught, within `max_tokens`."""
-        factors = self.beliefs.level_lengths.factors(names)
-        if factors is None:
-            return output_tokens
-        limits = [request.prompt.max_tokens for request in requests]
-        most = np.array([np.inf if limit is None else float(limit) for limit in limits])
-        learned: FloatArray = np.minimum(output_tokens * factors, np.maximum(most[:, None], output_tokens))
-        return learned
 
     def _keep_credit(self, candidate_set: CandidateSet, credit: FloatArray) -> None:
         rows = candidate_set.rows

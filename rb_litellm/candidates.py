@@ -63,6 +63,8 @@ class CandidateSet:
     """(N,) the deployment of each; None where no two are levels of effort of one deployment."""
     level_names: tuple[str, ...] | None
     """(N,) what each level's lengths are learned by, empty for deployments as such; None without levels."""
+    loop_names: tuple[str, ...]
+    """(N,) what lengths in agents' loops are learned by, where there are no levels."""
 
     def gradable(
         self, predicted: ModelPredictions, row: int, decision: Decision | Refusal
@@ -75,9 +77,12 @@ class CandidateSet:
         kinds = tuple(predicted.kinds[row].tolist())
         return Gradable(self.models[column].name, kinds, float(before[row, column]))
 
-    def level(self, predicted: ModelPredictions, row: int, decision: Decision) -> Level | None:
-        """What the length of the chosen level of effort is learned from; None where it is of no level."""
+    def level(self, predicted: ModelPredictions, row: int, decision: Decision, *, loop: bool) -> Level | None:
+        """What the length of the chosen level of effort, or of an agent's loop, is learned from; None where
+        it is of neither."""
         name = self.level_names[decision.index] if self.level_names else ""
+        if loop and self.level_names is None:
+            name = self.loop_names[decision.index]
         if not name:
             return None
         tokens = predicted.output_tokens.item(row, self.model_of[decision.index])
@@ -159,6 +164,7 @@ class CandidateSets:
             level_names=tuple(model_info(d).name if d.effort else "" for d in deployments)
             if leveled
             else None,
+            loop_names=tuple(f"{model_info(d).name} in loops" for d in deployments),
         )
 
 

@@ -23,7 +23,7 @@ LAYERS = (
     {"state", "predictors", "fitting"},
     {"beliefs"},
     {"candidates"},
-    {"passed_over"},
+    {"passed_over", "horizons"},
     {"balancer"},
     {"telemetry"},
     {"litellm_adapter"},

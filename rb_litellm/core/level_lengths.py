@@ -8,6 +8,9 @@ to all that were predicted, each answer making the older ones count less by FORG
 
 PRIOR answers as predicted are added, so that the first few long ones move little. What is predicted counts as
 it was before the correction: else a correction would correct itself.
+
+Answers in agents' loops are learned of in the same way, by the name of the model and `in loops`: they are
+calls of tools, far shorter than what models write to people.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rb_litellm.core.types import FloatArray, Level
+from rb_litellm.core.types import BoolArray, FloatArray, Level
 
 PRIOR = 5.0
 FORGET = 1.0 / 200.0
@@ -67,6 +70,18 @@ class LevelLengths:
             return None
         known = self._sums
         return np.array([its.factor if (its := known.get(name)) is not None else 1.0 for name in names])
+
+    def corrected(
+        self, output_tokens: FloatArray, names: Sequence[str], limits: Sequence[int | None], rows: BoolArray
+    ) -> FloatArray:
+        """Predicted lengths (R, N) with what answers of these levels (N,) have taught, of the requests that
+        are True in `rows` (R,), each within its limit on output tokens."""
+        factors = self.factors(names)
+        if factors is None:
+            return output_tokens
+        most = np.array([[np.inf if limit is None else float(limit)] for limit in limits])
+        learned = np.minimum(output_tokens * factors, np.maximum(most, output_tokens))
+        return np.where(rows[:, None], learned, output_tokens)
 
     def report(self) -> dict[str, tuple[float, float]]:
         """For people: the factor of each level and how many answers it is of, old ones counting less."""

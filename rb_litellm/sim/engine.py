@@ -15,7 +15,7 @@ from itertools import count
 from random import Random
 from time import perf_counter
 
-from rb_litellm.sim.policies.policy import HELD, REFUSED, Levels, Policy, Releases, TellsFailures
+from rb_litellm.sim.policies.policy import HELD, REFUSED, HearsCached, Levels, Policy, Releases, TellsFailures
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.servers.instance import Instance, Job
 from rb_litellm.sim.workload import Request
@@ -132,6 +132,9 @@ class Simulation:
         self.deciding_wall_s = 0.0
         """Real time that the policy's decisions took."""
         self._network_s = [tier.network_s for tier in cluster.tiers for _ in range(tier.instances)]
+        self._tells_cached = [
+            tier.cached_usd_per_million is not None for tier in cluster.tiers for _ in range(tier.instances)
+        ]
         self._now = 0.0
         self._order = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -305,6 +308,8 @@ class Simulation:
         served.e2e_s = self._now - served.request.arrival_s
         served.output_tokens = tokens
         self._open -= 1
+        if self._tells_cached[served.deployment] and isinstance(self._policy, HearsCached):
+            self._policy.cached(served.worker, served.request, served.cached_tokens)
         self._policy.closed(served.worker, served.request, served.deployment, self._now, tokens)
         if (request := self._follow(served)) is not None:
             self.served.append(Served(request, self._random.randrange(self._policy.workers)))

@@ -15,7 +15,7 @@ import numpy as np
 from rb_litellm.core.servers.streams import Progress
 from rb_litellm.sim.engine import Fault, Simulation
 from rb_litellm.sim.incidents import END_S, JUDGED_S, START_S, cluster
-from rb_litellm.sim.policies.policy import Policy, TellsFailures
+from rb_litellm.sim.policies.policy import HearsCached, Policy, TellsFailures
 from rb_litellm.sim.workload import Request
 
 TIMEOUT_S = 20.0
@@ -97,9 +97,10 @@ class Cooled:
     all would be cooled down, none is.
     """
 
-    def __init__(self, policy: Policy, deployments: int) -> None:
+    def __init__(self, policy: Policy, deployments: int, *, avoids: bool = False) -> None:
+        """With `avoids`, any policy that can stay away from those that a request has failed on does."""
         self._policy = policy
-        self._avoids = isinstance(policy, TellsFailures)
+        self._avoids = avoids or isinstance(policy, TellsFailures)
         self._deployments = deployments
         self._until_s = [0.0] * deployments
         self._minute = -1
@@ -139,6 +140,11 @@ class Cooled:
             self._policy.failed(worker, request, deployment, now, error)
         else:
             self._policy.closed(worker, request, deployment, now, 0)
+
+    def cached(self, worker: int, request: Request, tokens: int) -> None:
+        """Told to the policy."""
+        if isinstance(self._policy, HearsCached):
+            self._policy.cached(worker, request, tokens)
 
     def tick(self, now: float) -> None:
         """As the policy has it."""

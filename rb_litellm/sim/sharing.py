@@ -6,7 +6,8 @@ prompts are 12,000 tokens long on average, more than the paper's cluster can tak
 Llama-2-70B, each on eight H100, by the public measurements that the paper's cluster rests on (see
 `cluster`): its prefill alone is a third of what four of these can do, and answers are written meanwhile.
 The KV cache has what weights leave of 90% of the memory, at 320 KiB a token. A cached token costs a tenth
-of another one, as with the usual hosted APIs.
+of another one, as with the usual hosted APIs. The first block is the same in all prompts, the second is the
+first of a conversation's own: it stands for the id of a session, which the trace has not.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ def _request(number: int, row: Mapping[str, Any]) -> Request:
         Prompt(text=text, input_tokens=tokens),
         np.array([0.5]),
         np.array([float(row["output_tokens"])]),
+        conversation=ids[1] if len(ids) > 1 else None,
         prefix=names[: tokens // BLOCK_TOKENS],
     )
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.breakdown import ScoreTerm, all_of
 from rb_litellm.core.decision.exploration import ExplorationRule
+from rb_litellm.core.decision.horizon import Horizon
 from rb_litellm.core.decision.sampling import CandidateSampling
 from rb_litellm.core.decision.scoring import BALANCED, Objective
 from rb_litellm.core.decision.shares import Shares
@@ -59,6 +60,8 @@ class BatchRequest:
     """Seconds of its time that pass in the proxy; its limits count them."""
     cascade: CascadeRule | None = None
     """How it may be answered a second time; None for never."""
+    horizon: Horizon | None = None
+    """The calls that come after it, of an agent's loop; it counts where `cached_prefix` is given."""
 
 
 @dataclass(slots=True)
@@ -81,13 +84,25 @@ class Prices:
     def discount(self, request: BatchRequest) -> FloatArray | None:
         """(N,) USD by which a request is cheaper for what is cached of it, less what the writing of the rest
         adds; None for nothing."""
-        if request.cached_prefix is None:
-            return None
-        cached = np.minimum(request.cached_prefix.cached_tokens, request.input_tokens)
+        prefix = request.cached_prefix
+        return None if prefix is None else self._discount(request.input_tokens, prefix.cached_tokens)
+
+    def over_horizon(self, request: BatchRequest, cost_usd: FloatArray) -> FloatArray:
+        """(N,) what a call of the request's loop costs on average: this one `cost_usd`, and those to come."""
+        horizon = request.horizon
+        if horizon is None:
+            return cost_usd
+        then = request.input_tokens * self.input_usd + request.output_tokens * self.output_usd
+        if (discount := self._discount(request.input_tokens, horizon.cached_tokens)) is not None:
+            then = then - discount
+        return horizon.mean(cost_usd, then)
+
+    def _discount(self, input_tokens: float, cached_tokens: FloatArray) -> FloatArray | None:
+        cached = np.minimum(cached_tokens, input_tokens)
         saved = None if self.cached_usd is None else cached * (self.input_usd - self.cached_usd)
         if self.written_usd is None or self.written_share is None:
             return saved
-        written = self.written_share * (request.input_tokens - cached)
+        written = self.written_share * (input_tokens - cached)
         added: FloatArray = written * (self.written_usd - self.input_usd)
         return -added if saved is None else saved - added
 
@@ -152,7 +167,8 @@ class PrescoredRequest:
     request: BatchRequest
     cost_usd: FloatArray
     priced_usd: FloatArray
-    """The cost, and what is paid for streams that break off before there is an answer."""
+    """The cost, over the horizon of a loop, and what is paid for streams that break off before there is an
+    answer."""
     quality: ScoreTerm
     cost: ScoreTerm
     points: FloatArray
@@ -192,10 +208,14 @@ class Prescored:
             if (discount := prices.discount(request)) is not None:
                 self.cost_usd[row] -= discount
         self.priced_usd = self.cost_usd
-        """The cost, and what is paid for streams that break off before there is an answer."""
+        """The cost, over the horizon of a loop, and what is paid for streams that break off before there is
+        an answer."""
+        if any(request.horizon is not None for request in requests):
+            rows = zip(requests, self.cost_usd, strict=True)
+            self.priced_usd = _matrix([prices.over_horizon(request, cost) for request, cost in rows])
         if (failing := prices.failing) is not None:
             lost = [failing.usd(its.input_tokens, prices.input_usd, prices.output_usd) for its in requests]
-            self.priced_usd = self.cost_usd + _matrix(lost)
+            self.priced_usd = self.priced_usd + _matrix(lost)
         self._terms: list[tuple[ScoreTerm, ScoreTerm, int]] = []
         """By request, terms of quality and cost for all that have its objective, and its row in them."""
         self.points: FloatArray
@@ -269,11 +289,11 @@ def prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
     cost_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
     if (discount := prices.discount(request)) is not None:
         cost_usd = cost_usd - discount
-    priced_usd = (
-        cost_usd
-        if prices.failing is None
-        else cost_usd + prices.failing.usd(request.input_tokens, prices.input_usd, prices.output_usd)
-    )
+    priced_usd = cost_usd if request.horizon is None else prices.over_horizon(request, cost_usd)
+    if prices.failing is not None:
+        priced_usd = priced_usd + prices.failing.usd(
+            request.input_tokens, prices.input_usd, prices.output_usd
+        )
     quality, cost = request.objective.static_terms(request.quality, priced_usd, request.allowed)
     prescored = PrescoredRequest(request, cost_usd, priced_usd, quality, cost, quality.points + cost.points)
     if (limits := request.limits) is not None:

@@ -24,8 +24,9 @@ from rb_litellm.core.decision.breakdown import (
     ScoreTerm,
     all_of,
 )
+from rb_litellm.core.decision.horizon import Horizon
 from rb_litellm.core.decision.trying import explore, hopeful, recovers, to_inform
-from rb_litellm.core.latency.forecast import BatchForecaster
+from rb_litellm.core.latency.forecast import BatchForecaster, LatencyForecast
 from rb_litellm.core.limits.capacity import Room
 from rb_litellm.core.limits.filters import Filtered, apply
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState
@@ -60,7 +61,10 @@ def place(
         compared = allowed
         quality, cost = request.objective.static_terms(request.quality, prescored.priced_usd, compared)
         points = quality.points + cost.points
-    latency = request.objective.latency(predictions.times, compared)
+    times = predictions.times
+    if request.horizon is not None:
+        times = request.horizon.priced(times, _later(request, request.horizon, fleet))
+    latency = request.objective.latency(times, compared)
     scores = points + latency.points
     further = _further_terms(request, filtered)
     for term in further:
@@ -170,6 +174,13 @@ def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
     return request.cached_prefix.tokens_to_prefill(
         request.input_tokens, fleet.coefficients.prefill_s_per_token, fleet.state.in_flight, request.allowed
     )
+
+
+def _later(request: BatchRequest, horizon: Horizon, fleet: Fleet) -> LatencyForecast:
+    """What the following calls of a loop will take."""
+    forecaster = batch_forecaster(fleet.coefficients, horizon.load, fleet.slowdown)
+    new_tokens = np.maximum(request.input_tokens - horizon.cached_tokens, 1.0)
+    return forecaster.forecast(new_tokens, request.output_tokens)
 
 
 def _seen_tokens(request: BatchRequest, row: int) -> float:

@@ -180,13 +180,9 @@ class PrefixMemory:
         model = self._model(prompt, names, rule, rows, groups, now)
         return CachedPrefix(seen, tiers, None if model is None else _others(groups, model), rule, names)
 
-    def sent(
-        self, match: CachedPrefix, prompt: Prompt, row: int, group: str, now: float, thread: str = ""
-    ) -> None:
+    def sent(self, match: CachedPrefix, prompt: Prompt, row: int, group: str, now: float) -> None:
         """Record that the request goes to the deployment at `row`, of this model group."""
         self.index.sent(match.block_names, row, now)
-        if thread:
-            self.threads.sent(thread, row, prompt.input_tokens, now)
         if prompt.session:
             self.conversations.served(prompt.session, group)
 

@@ -140,7 +140,8 @@ class Attempts:
             return
         held, predicted = self._open[key], outcome.predicted
         early = predicted is not None and outcome.open_s < _IMPLAUSIBLE * predicted.ttft_s
-        if early or not held.timed or outcome.level is not None:
+        thinks = outcome.level is not None and outcome.level.effort != ""
+        if early or not held.timed or thinks:
             # Perhaps from a cache, or after thoughts that were not shown: what it is worth is known when the
             # answer is over.
             held.first_token_learned = False

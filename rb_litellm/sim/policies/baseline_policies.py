@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 
 import numpy as np
 
-from rb_litellm.sim.policies.policy import Oblivious
+from rb_litellm.sim.policies.policy import Excluded, Oblivious, nobody
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
 
@@ -139,20 +139,21 @@ class PrefixGate(Oblivious):
 
 
 class SessionSticky(Oblivious):
-    """A session stays where its first request went, the server with the fewest open then, for good.
+    """A session stays where its first request went, the server with the fewest open then, while it answers.
 
     As LiteLLM's session affinity does (`optional_pre_call_checks: [session_affinity]`) over least-busy.
     """
 
     def __init__(self, deployments: int, seed: int = 0) -> None:
         self.name = "session-sticky"
+        self.excluded: Excluded = nobody
         self._open = [0] * deployments
         self._at: dict[int | None, int] = {}
         self._random = Random(f"{self.name} {seed}")
 
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
         """For each where its session is."""
-        return [self._pick(request) for request in batch]
+        return [self._pick(request, self.excluded(request, now)) for request in batch]
 
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """One fewer; a server that failed loses the session."""
@@ -160,10 +161,11 @@ class SessionSticky(Oblivious):
         if not output_tokens:
             self._at.pop(request.conversation, None)
 
-    def _pick(self, request: Request) -> int:
+    def _pick(self, request: Request, excluded: Collection[int]) -> int:
         chosen = self._at.get(request.conversation)
-        if chosen is None:
-            chosen = min(range(len(self._open)), key=lambda d: (self._open[d], self._random.random()))
+        if chosen is None or chosen in excluded:
+            left = [d for d in range(len(self._open)) if d not in excluded]
+            chosen = min(left, key=lambda d: (self._open[d], self._random.random()))
             self._at[request.conversation] = chosen
         self._open[chosen] += 1
         return chosen

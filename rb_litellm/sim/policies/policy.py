@@ -75,6 +75,14 @@ class TellsFailures(Protocol):
         """An attempt has failed with an exception of this class; called in place of `closed`."""
 
 
+@runtime_checkable
+class HearsCached(Protocol):
+    """A policy that learns from what a server says it had cached; those that charge for it tell."""
+
+    def cached(self, worker: int, request: Request, tokens: int) -> None:
+        """The answer that is about to be closed had so many tokens of its prompt cached."""
+
+
 Excluded = Callable[[Request, float], Collection[int]]
 """The deployments to which a request may not go at some time."""
 

@@ -219,6 +219,10 @@ class RouteBalance:
         if begun is not None and self._arms.learning:
             its.balancer.beliefs.first_token(begun)
 
+    def cached(self, worker: int, request: Request, tokens: int) -> None:
+        """Kept for the close."""
+        self._workers[worker].told_cached = tokens
+
     def closed(self, worker: int, request: Request, deployment: int, now: float, output_tokens: int) -> None:
         """Close the attempt and learn from it."""
         self._closed(worker, request, deployment, now, output_tokens, "ServiceUnavailable")
@@ -247,6 +251,8 @@ class RouteBalance:
         outcome = its.ledger.close(key, now, "success" if output_tokens else "failure", error=error)
         if outcome is None:
             return
+        outcome = replace(outcome, cached_tokens=its.told_cached)
+        its.told_cached = None
         if self._arms.learning and (self._arms.failures or error is None):
             its.balancer.beliefs.learn(_measured(outcome, output_tokens))
 
@@ -313,6 +319,7 @@ class _Worker:
         self.balancer = Balancer(reckoner, LatencyLearner(), random)
         self.book = TargetBook()
         self.predicted: dict[int, Prediction] = {}
+        self.told_cached: int | None = None
         self._observed_s = 0.0
 
     def observe_streams(self, now: float) -> None:

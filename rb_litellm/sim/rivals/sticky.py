@@ -13,13 +13,14 @@ own, where the original has one figure for the pool, and its memory of blocks is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 
 import numpy as np
 
 from rb_litellm.core.servers.streams import Progress
-from rb_litellm.sim.policies.policy import Oblivious
+from rb_litellm.core.types import BoolArray
+from rb_litellm.sim.policies.policy import Excluded, Oblivious, nobody
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS, PrefixCache
 from rb_litellm.sim.workload import Request
@@ -38,6 +39,7 @@ class StickyUntilSaturated(Oblivious):
     ) -> None:
         """`max_penalty_s` 0: never let go."""
         self.name = name
+        self.excluded: Excluded = nobody
         hardware = [tier.hardware for tier in cluster.tiers for _ in range(tier.instances)]
         self._tokens_per_s = np.array(
             [h.max_batched_tokens / h.iteration_s(h.max_batched_tokens) for h in hardware]
@@ -51,7 +53,7 @@ class StickyUntilSaturated(Oblivious):
 
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
         """The least loaded sticky server for each, the ones before it counted."""
-        return [self._pick(request) for request in batch]
+        return [self._pick(request, self.excluded(request, now)) for request in batch]
 
     def first_token(
         self, worker: int, request: Request, deployment: int, now: float, progress: Progress
@@ -63,12 +65,14 @@ class StickyUntilSaturated(Oblivious):
         """Whatever was counted of it is no more."""
         self._in_flight[deployment] -= self._uncached.pop(request.number, 0.0)
 
-    def _pick(self, request: Request) -> int:
+    def _pick(self, request: Request, excluded: Collection[int]) -> int:
         held = np.array([blocks.leading(request.prefix) for blocks in self._sent])
         uncached = np.maximum(request.prompt.input_tokens - held * BLOCK_TOKENS, 0)
-        sticky = held >= _AFFINITY * max(len(request.prefix), 1)
+        left = np.ones(held.size, dtype=np.bool_)
+        left[list(excluded)] = False
+        sticky = left & (held >= _AFFINITY * max(len(request.prefix), 1))
         load = np.minimum(self._in_flight + uncached, _SATURATED_TOKENS)
-        allowed = sticky if self._sticks(sticky) else np.ones_like(sticky)
+        allowed = sticky if self._sticks(sticky, left) else left
         least = load[allowed].min()
         chosen = self._random.choice(np.flatnonzero(allowed & (load <= least)).tolist())
         self._in_flight[chosen] += uncached[chosen]
@@ -77,10 +81,11 @@ class StickyUntilSaturated(Oblivious):
         self._sent[chosen].shrink(self._capacity[chosen])
         return int(chosen)
 
-    def _sticks(self, sticky: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> bool:
+    def _sticks(self, sticky: BoolArray, left: BoolArray) -> bool:
+        others = left & ~sticky
         if not sticky.any():
             return False
-        if sticky.all() or self._max_penalty_s == 0.0:
+        if not others.any() or self._max_penalty_s == 0.0:
             return True
         wait_s = self._in_flight / self._tokens_per_s
-        return bool(wait_s[sticky].min() - wait_s[~sticky].min() <= self._max_penalty_s)
+        return bool(wait_s[sticky].min() - wait_s[others].min() <= self._max_penalty_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +15,7 @@ from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim import sharing
 from rb_litellm.sim.agent_loops import AgentLoops
 from rb_litellm.sim.engine import Incident, Simulation
+from rb_litellm.sim.failures import Cooled
 from rb_litellm.sim.policies.baseline_policies import SessionSticky
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.policies.policy import Policy
@@ -33,6 +35,7 @@ RATE = 0.5
 SCENES: dict[str, tuple[Incident, ...]] = {
     "steady": (),
     "one server slow": (Incident(0, 60.0, 240.0, 4.0),),
+    "one server down": (Incident(0, 60.0, 120.0, math.inf),),
 }
 _NOTHING = Corpus((), (), np.zeros((0, 1)), np.zeros((0, 1)))
 """No policy here is trained."""
@@ -135,9 +138,10 @@ def _over_seeds(seeds: Sequence[int], cell: tuple[str, str], turns: int) -> Meas
     for seed in seeds:
         cluster = _cluster()
         loops = AgentLoops(RATE, turns, seed)
-        simulation = Simulation(
-            cluster, _policy(name, seed), loops.first(), seed, SCENES[scene], follow=loops.follow
-        )
+        # A proxy takes away what fails, whatever strategy it has: without that, a policy that counts open
+        # requests finds a dead server idle, sends it all retries, and no turn comes to its end.
+        policy = Cooled(_policy(name, seed), SERVERS, avoids=True)
+        simulation = Simulation(cluster, policy, loops.first(), seed, SCENES[scene], follow=loops.follow)
         served = simulation.run()
         result = RunResult.of(name, RATE, seed, cluster, served, simulation.now, 0.0)
         lasted.extend(loops.lasted_s.values())
@@ -148,8 +152,8 @@ def _over_seeds(seeds: Sequence[int], cell: tuple[str, str], turns: int) -> Meas
     return Measured(
         scene=scene,
         policy=name,
-        turn_mean_s=round(float(np.mean(lasted)), 2),
-        turn_p95_s=round(float(np.quantile(lasted, 0.95)), 2),
+        turn_mean_s=round(float(np.mean(lasted)), 2) if lasted else math.inf,
+        turn_p95_s=round(float(np.quantile(lasted, 0.95)), 2) if lasted else math.inf,
         call_mean_s=round(float(np.mean(calls)), 4),
         usd_per_turn=round(cost / (turns * len(seeds)), 5),
         cached_share=round(cached / prompts, 4),

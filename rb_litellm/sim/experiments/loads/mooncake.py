@@ -26,7 +26,9 @@ from rb_litellm.spread.work import Work, whole
 OURS = "routebalance-affinity"
 GATES = (1, 2, 4, 8)
 """Requests more than the least busy server has, up to which a prefix is followed."""
-OTHERS = ("routebalance:balanced", "litellm:least-busy", *(f"prefix-gate:{gate}" for gate in GATES))
+LOOPS = "routebalance-agents"
+"""The same with sessions."""
+OTHERS = (LOOPS, "routebalance:balanced", "litellm:least-busy", *(f"prefix-gate:{gate}" for gate in GATES))
 _NOTHING = Corpus((), (), np.zeros((0, 1)), np.zeros((0, 1)))
 """No policy here is trained."""
 
