@@ -282,16 +282,12 @@ class Balancer:
                 request.objective,
                 request.limits,
                 self._cached_prefix(request, candidate_set, now),
-                None
-                if request.affinity is None or not request.thread
-                else self._horizons.of(
-                    request.thread, request.prompt, candidate_set, request.affinity.ttl_s, now
-                ),
                 request.exploration,
                 shares[r],
                 request.retries,
                 request.proxy_s,
                 request.cascade,
+                self._horizons.of(request.thread, request.prompt, candidate_set, request.affinity, now),
             )
             for r, request in enumerate(requests)
         ]

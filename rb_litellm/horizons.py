@@ -10,6 +10,7 @@ from rb_litellm.beliefs import Beliefs
 from rb_litellm.candidates import CandidateSet
 from rb_litellm.core.decision.breakdown import Decision
 from rb_litellm.core.decision.horizon import Horizon
+from rb_litellm.core.servers.affinity import AffinityRule
 from rb_litellm.core.servers.lasting_load import MEAN_S, LastingLoad
 from rb_litellm.core.servers.threads import Threads
 from rb_litellm.core.types import InstanceState, Prompt
@@ -32,12 +33,13 @@ class Horizons:
         """Look at the present load of all deployments, by the index's rows."""
         self._load.see(state, self._beliefs.learner.coefficients.tpot_s, now)
 
-    def of(self, thread: str, prompt: Prompt, candidates: CandidateSet, ttl_s: float, now: float) -> Horizon:
-        """What is known of the calls of a loop after this one, on these candidates.
-
-        Without a call for `ttl_s` a loop is over.
-        """
-        outlook = self._threads.outlook(thread, now, ttl_s, tools=prompt.tools > 0)
+    def of(
+        self, thread: str, prompt: Prompt, candidates: CandidateSet, rule: AffinityRule | None, now: float
+    ) -> Horizon | None:
+        """What is known of the calls of a loop after this one, on these candidates; None for no loop."""
+        if not thread or rule is None:
+            return None
+        outlook = self._threads.outlook(thread, now, rule.ttl_s, tools=prompt.tools > 0)
         pin, tokens, home = outlook.pin, float(prompt.input_tokens), None
         load = self._load.of(candidates.state_rows)
         if pin is not None:

@@ -25,7 +25,7 @@ from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.servers.threads import Outlook
 from rb_litellm.core.types import FloatArray, InstanceState
 
-GROWTH = 0.05
+GROWTH = 0.1
 """Growth of log time with each further request on a server, whose context is long. What is learned of it from
 single answers is a tenth of that: see `lasting_load`."""
 
