@@ -174,7 +174,7 @@ def test_with_everything_on_access_budget_and_conservation_hold(asked):
             assert one.limits != Limits()
             continue
         assert placed.deployment in one.candidates
-        assert (placed.level is None) == (placed.deployment.effort == "")
+        assert placed.deployment.effort == ("" if placed.level is None else placed.level.effort)
         if (budget := one.limits.budget) is not None:
             spent = budget.input_tokens * placed.deployment.input_usd_per_token
             spent += placed.decision.affordable_tokens * placed.deployment.output_usd_per_token

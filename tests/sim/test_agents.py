@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from rb_litellm.cli.measure.experiment import experiment
@@ -13,7 +14,7 @@ from rb_litellm.core.types import Prompt
 from rb_litellm.sim import sharing
 from rb_litellm.sim.agent_loops import FEWEST_CALLS, MOST_CALLS, AgentLoops
 from rb_litellm.sim.engine import Served, Simulation
-from rb_litellm.sim.experiments.loads.agents import OURS, SCENES
+from rb_litellm.sim.experiments.loads.agents import OURS, SCENES, _over_seeds
 from rb_litellm.sim.policies.baseline_policies import PrefixGate, SessionSticky
 from rb_litellm.sim.workload import Request
 
@@ -63,6 +64,20 @@ def test_a_session_stays_until_its_server_fails() -> None:
     assert router.decide(0, [call(1, 7), call(2, 7)], 0.0) == [first, first]
     router.closed(0, call(0, 7), first, 1.0, 0)
     assert router.decide(0, [call(3, 7)], 1.0) == [1 - first]
+
+
+def test_a_session_leaves_a_server_that_the_proxy_has_taken_away():
+    router = SessionSticky(2)
+    (first,) = router.decide(0, [call(0, 7)], 0.0)
+    router.excluded = lambda request, now: (first,)
+    assert router.decide(0, [call(1, 7)], 1.0) == [1 - first]
+
+
+@pytest.mark.parametrize("name", ["session-sticky", "sticky-until-saturated", OURS])
+def test_turns_come_to_their_end_though_a_server_goes_down(name: str) -> None:
+    """Without a cooldown a policy that counts open requests sends a dead server all retries."""
+    found = _over_seeds((0,), ("one server down", name), turns=3)
+    assert found.unfinished == 0
 
 
 def test_the_experiment_says_in_each_scene_whether_it_is_ahead() -> None:
