@@ -17,6 +17,7 @@ import numpy as np
 from rb_litellm.balancer import Balancer, RoutingRequest
 from rb_litellm.beliefs import MAX_STREAMS_PER_STEP
 from rb_litellm.candidates import model_info
+from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.decision.breakdown import Refusal, ScoreTerm
 from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
 from rb_litellm.core.decision.scoring import JointScore, Norm, Objective, QualityNorm, Weights, score
@@ -123,6 +124,8 @@ class RouteBalance:
         self._arms = arms
         self._efforts: dict[int, str] = {}
         """The level of effort of each request that was placed, by its number."""
+        self._pairs: dict[int, tuple[Compound, Deployment]] = {}
+        """What is to follow where its answer is poor, with a deployment of the model that answers then."""
         self._workers = [_Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
 
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
@@ -169,6 +172,11 @@ class RouteBalance:
             )
             its.predicted[request.number] = decision.prediction
             self._efforts[request.number] = assignment.deployment.effort
+            if decision.cascade is not None:
+                self._pairs[request.number] = (
+                    decision.cascade,
+                    assignment.deployments[decision.cascade.second],
+                )
         return [
             REFUSED if isinstance(assignment, Refusal) else self._number[assignment.deployment.id]
             for assignment in placed
