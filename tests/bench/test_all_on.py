@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from rb_litellm.bench.decisions.all_on import run
+from rb_litellm.bench.decisions.all_on import FEATURES, run
 
 
 def test_every_setting_is_measured_alone_and_with_all_others() -> None:
     rows = run((4,), rounds=1, seed=0)["rows"]
     told = [row["on"] for row in rows]
     assert told[0] == "all off"
-    assert {"targets", "hold", "agents", "requests_per_minute", "usd_per_day", "efforts", "all on"} < set(
-        told
-    )
+    assert {"all on", *FEATURES} < set(told)
+    assert {"targets", "hold", "agents", "usd_per_day", "efforts", "cascade"} < set(FEATURES)
     assert all(row["cpu_us"] > 0.0 for row in rows)
     assert rows[0]["ratio"] == 1.0

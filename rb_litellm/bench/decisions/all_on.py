@@ -16,7 +16,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from rb_litellm.bench.decisions.picks import EVERYTHING, requests_of, router_of
+from rb_litellm.bench.decisions.picks import EVERYTHING, GROUPS, requests_of, router_of
 
 FEATURES: dict[str, dict[str, Any]] = {
     "targets": {"targets": {"cost_usd_per_1k": 0.05, "e2e_p95_s": 20.0}},
@@ -25,7 +25,9 @@ FEATURES: dict[str, dict[str, Any]] = {
     "requests_per_minute": {"requests_per_minute": 1_000_000},
     "usd_per_day": {"usd_per_day": 1_000_000.0},
     "efforts": {},
+    "cascade": {"cascade": {"judge": {"model": GROUPS[-1]}}},
 }
+"""With all on, a request is part of an agent's loop, and has no second answer."""
 OFF, ALL_ON, ALL_AND_LIMITS = "all off", "all on", "all on, with limits, budget and affinity"
 _EFFORTS = {
     "low": {"quality": 0.6, "output_tokens": 200},
@@ -103,12 +105,14 @@ class _Decision:
 
     async def cpu_s(self, request: dict[str, Any]) -> float:
         """Processor time that one takes, in s."""
+        from rb_litellm.litellm_adapter.request.cascade import Run, during
         from rb_litellm.litellm_adapter.worker import worker
 
         books = worker().accounting
-        began = time.thread_time()
-        await self._selector.select("auto", self._entries, request["messages"], None, request)
-        books.publisher.work_off()
+        with during(Run(request["litellm_call_id"], {})):
+            began = time.thread_time()
+            await self._selector.select("auto", self._entries, request["messages"], None, request)
+            books.publisher.work_off()
         took = time.thread_time() - began
         books.closed(request["litellm_call_id"], "bench", error="Superseded")
         return took

@@ -87,15 +87,16 @@ def best_compound(
 
 def _pairs(breakdown: ScoreBreakdown, models: IntArray) -> tuple[IntArray, IntArray]:
     """(K,) rows of the first and of the second stage of each pair."""
-    order: IntArray = (-breakdown.scores).argsort(kind="stable")
-    order = order[: int(np.count_nonzero(breakdown.allowed))]
-    _, at = np.unique(models[order], return_index=True)
-    best = order[np.sort(at)]
-    able = best[(-breakdown.predictions.quality[best]).argsort(kind="stable")]
-    count = min(best.size, MODELS)
-    first, second = np.repeat(best[:count], count), np.tile(able[:count], count)
-    apart = models[first] != models[second]
-    return first[apart], second[apart]
+    ranked: list[int] = (-breakdown.scores).argsort(kind="stable").tolist()
+    model_of, quality = models.tolist(), breakdown.predictions.quality
+    best: dict[int, int] = {}
+    for row in ranked[: int(np.count_nonzero(breakdown.allowed))]:
+        best.setdefault(model_of[row], row)
+    its = [*best.values()]
+    able = sorted(its, key=lambda row: -quality.item(row))[:MODELS]
+    apart = [(i, j) for i in its[:MODELS] for j in able if i != j]
+    first, second = zip(*apart, strict=True) if apart else ((), ())
+    return np.array(first, dtype=np.int64), np.array(second, dtype=np.int64)
 
 
 def _times(

@@ -75,9 +75,6 @@ class CascadeRule:
 def both_right(first: FloatArray, second: FloatArray, dependence: float) -> FloatArray:
     """(K,) probability that both are right, as far as two such probabilities allow it (Frechet's bounds)."""
     spread = np.sqrt(first * (1.0 - first) * second * (1.0 - second))
-    both: FloatArray = np.clip(
-        first * second + dependence * spread,
-        np.maximum(first + second - 1.0, 0.0),
-        np.minimum(first, second),
-    )
-    return both
+    # `np.clip` takes three times as long.
+    both: FloatArray = np.minimum(first * second + dependence * spread, np.minimum(first, second))
+    return np.maximum(both, np.maximum(first + second - 1.0, 0.0))
