@@ -108,8 +108,7 @@ def models(serving: Models) -> Models:
     return serving
 
 
-@pytest.fixture(scope="module")
-def proxy(serving: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def configuration(serving: Models) -> dict[str, Any]:
     def entry(name: str, quality: float) -> dict[str, Any]:
         return {
             "model_name": name,
@@ -144,9 +143,7 @@ def proxy(serving: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "timeout_s": 3.0,
         },
     }
-    folder = tmp_path_factory.mktemp("cascade")
-    shutil.copy(Path(__file__).with_name("keys.py"), folder / "keys.py")
-    config = {
+    return {
         "model_list": [entry("small", 0.6), entry("large", 0.8), entry("judge", 0.5)],
         "general_settings": {"custom_auth": "keys.authenticate", "cancel_on_disconnect": True},
         "router_settings": {
@@ -162,7 +159,13 @@ def proxy(serving: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "disable_cooldowns": True,
         },
     }
-    with running_proxy(folder, config) as running:
+
+
+@pytest.fixture(scope="module")
+def proxy(serving: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("cascade")
+    shutil.copy(Path(__file__).with_name("keys.py"), folder / "keys.py")
+    with running_proxy(folder, configuration(serving)) as running:
         yield running
 
 
@@ -361,6 +364,21 @@ def test_a_client_that_leaves_cancels_what_is_under_way(proxy: Proxy, models: Mo
         time.sleep(0.05)
     assert (models.asked["large"], models.left) == (1, 1)
     nothing_open(proxy)
+
+
+def test_a_second_answer_is_not_the_first_one_out_of_a_cache_and_takes_its_place_there(
+    models: Models, tmp_path: Path
+) -> None:
+    shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
+    cache = {"cache": True, "cache_params": {"type": "local"}}
+    models.verdict = "VERDICT: POOR"
+    with running_proxy(tmp_path, {**configuration(models), "litellm_settings": cache}) as proxy:
+        first = ask(proxy)
+        assert (answer(first), routed(first)["cascade"]) == ("large answers.", "escalated")
+        again = ask(proxy)
+        assert models.asked == {"small": 1, "judge": 1, "large": 1}
+        assert answer(again) == "large answers."
+        nothing_open(proxy)
 
 
 def test_a_judge_that_goes_on_failing_is_left_alone_for_a_while(proxy: Proxy, models: Models) -> None:

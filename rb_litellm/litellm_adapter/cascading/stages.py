@@ -167,6 +167,9 @@ class Cascades:
         call_id = str(uuid.uuid4())
         stage = SecondStage(call_id, planned.second, run.given, spent, run.started_s)
         asked = {name: value for name, value in run.kwargs.items() if name not in _NOT_SENT}
+        # LiteLLM's cache would give the first answer once more; the second one may take its place there.
+        cache = asked.get("cache")
+        asked["cache"] = {**(cache if isinstance(cache, Mapping) else {}), "no-cache": True}
         try:
             answer = await self._call(run, call_id, asked, self._settings.timeout_s, stage)
             if not text_of(answer):
@@ -188,12 +191,13 @@ class Cascades:
     ) -> Any:
         """One further call of the Router on behalf of the request, within a time."""
         metadata = host.current().subcall_metadata(run.kwargs.get("metadata") or {})
+        given = run.kwargs.get("timeout")
         kwargs = {
             **asked,
             "metadata": metadata,
             "litellm_call_id": call_id,
             "disable_fallbacks": True,
-            "timeout": timeout_s,
+            "timeout": min(timeout_s, given) if isinstance(given, (int, float)) else timeout_s,
         }
         if isinstance(other := run.kwargs.get("litellm_metadata"), Mapping):
             kwargs["litellm_metadata"] = host.current().subcall_metadata(other)

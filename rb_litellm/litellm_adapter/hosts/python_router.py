@@ -109,7 +109,8 @@ class PythonRouter:
         wrap(core, str(_first(core, _REPLACE)), _announce_replacement)
         wrap(core, str(_first(core, _UPDATE)), _update)
         wrap(core, str(_first(core, _TOLD)), _tell_arguments)
-        wrap(core, "acompletion", followed_up)
+        if hasattr(core, "acompletion"):
+            wrap(core, "acompletion", followed_up)
         if hasattr(core, FAILOVER):
             wrap(core, FAILOVER, fail_over)
         if (leave := _first(core, _LEAVE)) is not None:
