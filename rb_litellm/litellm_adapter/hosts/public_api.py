@@ -38,6 +38,7 @@ class PublicApi:
         "With policy plugins (router_settings.plugins) RouteBalance does not route at all, so that the "
         "policy holds.",
         "Shadow mode records nothing; its base strategy serves.",
+        "Every request is answered once, whatever `cascade` says.",
         "Behind an auto router, the litellm_params of its tiers and the fallbacks of the group that it "
         "chose do not apply.",
         "A retry does not go on to deployments of the next `order` before those of the first cool down.",
