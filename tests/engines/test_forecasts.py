@@ -43,10 +43,10 @@ async def test_forecasts_of_an_idle_server_hold_after_thirty_requests(engine: En
     later = await routed.in_turn(10, stream=stream)
     ttft_spread, spread = await spread_of_straight(engine.url, MODEL, stream)
     print(f"{engine.name}, {stream=}, idle, E2E {e2e_error(later):.3f}, straight {spread:.3f}")
-    assert e2e_error(later) < 0.10
     if stream:
         print(f"{engine.name}, idle, TTFT {ttft_error(later):.3f}, straight {ttft_spread:.3f}")
         assert ttft_error(later) < 0.15
+    assert e2e_error(later) < 0.10
 
 
 @both_ways
@@ -59,11 +59,11 @@ async def test_forecasts_of_a_full_server_hold_after_thirty_requests(engine: Eng
     print(
         f"{engine.name}, {stream=}, full, E2E {e2e_error(later):.3f}, the first five afterwards {after:.3f}"
     )
-    assert after < 0.3
-    assert e2e_error(later) < 0.15
     if stream:
         print(f"{engine.name}, full, TTFT {ttft_error(later):.3f}")
         assert ttft_error(later) < 0.25
+    assert after < 0.3
+    assert e2e_error(later) < 0.15
 
 
 async def test_two_deployments_on_one_engine_see_each_other(engine: Engine) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _GOOD_FIT = 0.15
 _QUIET = 0.5
+_IDLE_S = 2.0
 
 
 @click.command(context_settings={"show_default": True})
@@ -103,9 +104,10 @@ async def _measure(
     from rb_litellm.calibration.measure import Calibrating
 
     # No proxy between: its time would be measured as the server's. No limit of connections would be a queue.
-    async with httpx.AsyncClient(
-        timeout=seconds, trust_env=False, limits=httpx.Limits(max_connections=None)
-    ) as client:
+    # Engines close idle connections after 5 s (llama-server, vLLM): ours are given up before that, or a
+    # request may be sent on one that is just being closed.
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_S)
+    async with httpx.AsyncClient(timeout=seconds, trust_env=False, limits=limits) as client:
         engine = Engine(client, url, key, time.perf_counter)
 
         def tell(what: str) -> None:
