@@ -202,7 +202,10 @@ class Cascades:
         if isinstance(other := run.kwargs.get("litellm_metadata"), Mapping):
             kwargs["litellm_metadata"] = host.current().subcall_metadata(other)
         with during(run if stage is None else stage):
-            return await asyncio.wait_for(self._router.acompletion(**kwargs), timeout_s)
+            # A task of its own, whose end tells the ledger that the attempt is over, also where time is.
+            return await asyncio.wait_for(
+                asyncio.ensure_future(self._router.acompletion(**kwargs)), timeout_s
+            )
 
     def _settle(self, run: Run, planned: Planned, usd: float) -> None:
         if planned.targeted:
