@@ -23,12 +23,11 @@ from rb_litellm.sim.workload import Corpus, Request
 from rb_litellm.spread.where import HERE, Where
 from rb_litellm.spread.work import Work, whole
 
-OURS = "routebalance-affinity"
+OURS, PLAIN = "routebalance-agents", "routebalance-affinity"
+"""With sessions and without."""
 GATES = (1, 2, 4, 8)
 """Requests more than the least busy server has, up to which a prefix is followed."""
-LOOPS = "routebalance-agents"
-"""The same with sessions."""
-OTHERS = (LOOPS, "routebalance:balanced", "litellm:least-busy", *(f"prefix-gate:{gate}" for gate in GATES))
+OTHERS = (PLAIN, "routebalance:balanced", "litellm:least-busy", *(f"prefix-gate:{gate}" for gate in GATES))
 _NOTHING = Corpus((), (), np.zeros((0, 1)), np.zeros((0, 1)))
 """No policy here is trained."""
 
@@ -74,7 +73,7 @@ def as_json(found: list[Measured]) -> list[dict[str, Any]]:
 
 
 def blocks(found: list[Measured]) -> list[Block]:
-    """The table, and whether affinity is ahead of each other policy."""
+    """The table, and whether ours is ahead of each policy that is not."""
     ours = next(one for one in found if one.policy == OURS)
     rows = tuple(
         (
@@ -96,7 +95,7 @@ def blocks(found: list[Measured]) -> list[Block]:
             ours.ttft_p50_s < one.ttft_p50_s and ours.usd_per_1k < one.usd_per_1k,
         )
         for one in found
-        if one is not ours
+        if one.policy not in (OURS, PLAIN)
     ]
     columns = ("policy", "TTFT p50 (s)", "TTFT p95 (s)", "mean E2E (s)", "USD per 1,000", "cached", "failed")
     note = (
