@@ -9,7 +9,7 @@ import numpy as np
 from rb_litellm.beliefs import Beliefs
 from rb_litellm.candidates import CandidateSet
 from rb_litellm.core.decision.breakdown import Decision
-from rb_litellm.core.decision.horizon import Horizon
+from rb_litellm.core.decision.horizon import GROWTH, Horizon
 from rb_litellm.core.servers.affinity import AffinityRule
 from rb_litellm.core.servers.lasting_load import MEAN_S, LastingLoad
 from rb_litellm.core.servers.threads import Threads
@@ -54,6 +54,9 @@ class Horizons:
             cached_tokens=tokens * self._beliefs.keeping.share(candidates.pace_rows),
             load=load,
             pace=self._load.pace(candidates.pace_rows, self._beliefs.learner.coefficients.tpot_s),
+            growth=np.where(
+                np.isfinite(self._beliefs.learner.coefficients.slots[candidates.pace_rows]), GROWTH, 0.0
+            ),
             home=home,
             error=self._error(candidates, home, now),
             outlook=outlook,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.decision.horizon import Horizon
+from rb_litellm.core.decision.horizon import GROWTH, Horizon
 from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.servers.threads import Outlook
 from rb_litellm.core.types import FloatArray, InstanceState
@@ -24,6 +24,7 @@ def horizon(calls: float, count: int, home: int | None = None, error: float = 0.
         cached_tokens=np.zeros(count),
         load=InstanceState.idle(count),
         pace=np.ones(count),
+        growth=np.full(count, GROWTH),
         home=home,
         error=error,
         outlook=Outlook(None, calls, 3.0, 5.0),
@@ -101,3 +102,11 @@ def test_who_has_more_requests_on_average_costs_the_others_more() -> None:
     its.load.in_flight[:] = [4.0, 1.0]
     cost_s = priced(its, forecast(1.0, 1.0), forecast(1.0, 1.0))
     assert cost_s[0] > cost_s[1]
+
+
+def test_a_hosted_api_shows_no_load_and_none_is_taken_for_it() -> None:
+    its = horizon(10.0, 2)
+    its.growth[:] = 0.0
+    its.load.in_flight[:] = [40.0, 1.0]
+    cost_s = priced(its, forecast(1.0, 1.0), forecast(1.0, 1.0))
+    assert cost_s[0] == cost_s[1]

@@ -26,8 +26,8 @@ from rb_litellm.core.servers.threads import Outlook
 from rb_litellm.core.types import FloatArray, InstanceState
 
 GROWTH = 0.1
-"""Growth of log time with each further request on a server, whose context is long. What is learned of it from
-single answers is a tenth of that: see `lasting_load`."""
+"""Growth of log time with each further request that a server has on average, with long contexts: a guess.
+What the latency model may learn of it is bounded by what servers with short contexts show."""
 
 
 @dataclass(slots=True)
@@ -42,6 +42,8 @@ class Horizon:
     """That they meet there, on average, the loop's own calls left aside."""
     pace: FloatArray
     """Times as they are for long, over those of this moment."""
+    growth: FloatArray
+    """GROWTH of servers; 0 of hosted APIs, which show none."""
     home: int | None
     """Where the loop is; None for nowhere yet."""
     error: float
@@ -64,11 +66,11 @@ class Horizon:
     def priced(self, now: LatencyForecast, then: LatencyForecast) -> LatencyForecast:
         """The times as the score is to count them; those that are no part of it stay as they are now."""
         # Where the loop is not yet, it is going to make its own calls slower, and those of others everywhere.
-        slower = np.full(then.e2e_s.size, GROWTH * self.outlook.share(float(then.e2e_s.min())))
+        slower = self.growth * self.outlook.share(float(then.e2e_s.min()))
         if self.home is not None:
             slower[self.home] = 0.0
         takes_s = self.takes_s = then.e2e_s * self.pace * np.exp(slower)
-        others_s = then.burden_s + GROWTH * self.load.in_flight * takes_s
+        others_s = then.burden_s + self.growth * self.load.in_flight * takes_s
         e2e_s, burden_s = self.mean(now.e2e_s, takes_s), self.mean(np.asarray(now.burden_s), others_s)
         failures_s = now.failures_s
         if self.home is not None and self.error > 0.0:

@@ -75,8 +75,6 @@ class LoopLengths:
             left = g**count
             found += reached * g * (1.0 - left) / (1.0 - g)
             reached *= left
-            if reached < 1e-3:
-                break
         return found
 
     def _count(self, at: int, made: float, last: float) -> None:
