@@ -233,6 +233,37 @@ def test_loops_that_fail_in_the_middle_of_a_batch_leave_it_to_numpy(no_loops):
     assert IN_USE.loops is None
 
 
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_a_batch_whose_loop_fails_is_placed_to_its_end(no_loops, after):
+    calls: list[object] = []
+
+    def breaking(*arguments):
+        calls.append(arguments)
+        if len(calls) > after:
+            raise TypeError("no matching definition")
+        return loading.UNCOMPILED.place_several(*arguments)
+
+    there = Fleet(
+        LatencyCoefficients.from_priors([LatencyPrior(0.02, 0.1, 1e-4, 1e-3, 8.0)] * 3),
+        InstanceState.idle(3),
+        Prices(np.full(3, 1e-6), np.full(3, 1e-6)),
+        np.full(3, -np.inf),
+    )
+    everyone = np.ones(3, dtype=np.bool_)
+    requests = [BatchRequest(50.0, np.full(3, 0.5), np.full(3, 99.0), everyone) for _ in range(7)]
+    failures: list[Exception] = []
+    # Three are alike, so the loop is called again and again.
+    IN_USE.use(replace(loading.UNCOMPILED, place_several=breaking), failures.append)
+    made = assign(requests, there, 10.0, Random(0))
+    assert len(failures) == 1
+    assert sorted(np.bincount([decision.index for decision in made])) == [2, 2, 3]
+    assert there.state.in_flight.sum() == 7.0
+    assert there.state.pending_decode_tokens.sum() == pytest.approx(7 * 99.0)
+    assert [decision.breakdown.scores[decision.index] for decision in made] == pytest.approx(
+        [decision.score for decision in made]
+    )
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(0.0, 1e4)] * 3), min_size=1, max_size=6), st.booleans())
 def test_all_that_is_priced_counts_in_what_times_are_worth(rows, failing):

@@ -64,8 +64,9 @@ class _Batch:
         self._forecaster = batch_forecaster(fleet.coefficients, fleet.state, fleet.slowdown)
         self._has_room = fleet.room is None or self._room_suffices(fleet.room)
         self._table: ScoreTable | None = None
-        if self._has_room and isinstance(self._forecaster, CompiledForecaster):
-            self._table = ScoreTable(self._prescored, fleet, self._forecaster, now)
+        forecaster = self._forecaster
+        if self._has_room and isinstance(forecaster, CompiledForecaster) and any(map(_is_ordinary, requests)):
+            self._table = ScoreTable(self._prescored, fleet, forecaster, now)
 
     def placed(self) -> list[Decision | Refusal]:
         """Place them all."""
@@ -76,7 +77,7 @@ class _Batch:
                 end, looks = self._ordinary(len(made))
                 made += self._by_table(self._table, len(made), end)
                 if len(made) < end:
-                    self._table = None  # The loop has failed: NumPy goes on.
+                    self._table = looks = None  # The loop has failed: NumPy goes on.
             if len(made) < len(self._requests):
                 made.append(self._singly(len(made), looks))
         return made
