@@ -19,7 +19,7 @@ from rb_litellm.core.decision.assign import assign
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prices
 from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
-from rb_litellm.core.decision.sampling import CandidateSampling
+from rb_litellm.core.decision.sampling import MIN_SAMPLE, CandidateSampling
 from rb_litellm.core.decision.scoring import BALANCED, Objective
 from rb_litellm.core.decision.shares import Shares, for_key
 from rb_litellm.core.decision.trials import FleetTrials
@@ -146,7 +146,7 @@ class Balancer:
             self.beliefs.trials, self.beliefs.learner, candidate_set.rows, candidate_set.pace_rows
         )
         # Here alone: a preview shows the best choice, without chance or trials.
-        if (workers := self._reckoner.workers) > 1:
+        if (workers := self._reckoner.workers) > 1 and candidate_set.largest_tier > MIN_SAMPLE:
             fleet.sampling = CandidateSampling(workers, candidate_set.tier_rows)
         decisions = assign(batch_requests, fleet, now, self._random)
         self._last_chosen[candidate_set.rows] = fleet.last_chosen_s

@@ -40,6 +40,8 @@ class CandidateSet:
     state_rows: IntArray
     tier_rows: IntArray
     """(N,) rows of the candidates' tiers in the residuals."""
+    largest_tier: int
+    """How many candidates are of one tier at most."""
     groups: tuple[str, ...]
     """(N,) model groups."""
     models: tuple[ModelInfo, ...]
@@ -142,6 +144,7 @@ class CandidateSets:
             pace_rows=np.array(pace_rows, dtype=np.int64),
             servers=servers if np.unique(servers).size < servers.size else None,
             tier_rows=tier_rows,
+            largest_tier=int(np.bincount(tier_rows).max(initial=0)),
             state_rows=state_rows,
             groups=tuple(d.group for d in deployments),
             models=tuple(columns),
