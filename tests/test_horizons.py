@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from rb_litellm.balancer import RoutingRequest
+from rb_litellm.core.compiled.in_use import IN_USE
 from rb_litellm.core.servers.threads import thread_rule
 from rb_litellm.core.types import Prompt
+from rb_litellm.predictors.compiled import loading
 from tests.test_balancer import Bench, chosen, deployment, request
 
 RULE = thread_rule(300.0)
@@ -51,3 +54,16 @@ def test_what_is_told_of_a_call_is_about_this_call():
     assert later.decision.prediction.e2e_s == times.e2e_s[row]
     assert later.decision.prediction.ttft_s < assignment.decision.prediction.ttft_s
     assert np.isfinite(later.decision.breakdown.scores).all()
+
+
+@pytest.mark.skipif(not loading.available(), reason="needs numba: the source takes arrays of any layout")
+def test_compiled_loops_take_the_calls_of_a_loop():
+    failures: list[Exception] = []
+    IN_USE.use(loading.load(), failures.append)
+    try:
+        bench = Bench()
+        bench.decide(call("t", 20_000, "a", "b"))
+        bench.decide(call("t", 20_400, "a", "b"), call("u", 900, "a", "b"), request(deployment("a")))
+        assert failures == []
+    finally:
+        IN_USE.loops = None

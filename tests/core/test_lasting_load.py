@@ -30,6 +30,12 @@ def test_the_first_look_is_all_that_is_known():
     assert seen((4.0, 0.0)).of(ROWS).in_flight.tolist() == [4.0, 0.0]
 
 
+def test_compiled_loops_can_take_it():
+    load = seen((4.0, 1.0)).of(np.array([1, 0, 1]))
+    for figures in (load.in_flight, load.pending_prefill_tokens, load.pending_decode_tokens):
+        assert figures.flags.c_contiguous
+
+
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), min_size=1, max_size=50))
 def test_the_mean_lies_between_what_was_seen(loads: list[tuple[float, float]]) -> None:
     mean = seen(*loads).of(ROWS).in_flight

@@ -48,7 +48,8 @@ class LastingLoad:
 
     def of(self, rows: IntArray) -> InstanceState:
         """The mean load of these rows (n,), a copy."""
-        return InstanceState(*self._mean[:, rows])
+        # Each in one piece, as compiled loops take it.
+        return InstanceState(*self._mean.take(rows, axis=1))
 
     def pace(self, pace_rows: IntArray, tpot_s: FloatArray) -> FloatArray:
         """(n,) how much longer a token takes on these engines on average than it does now, `tpot_s`."""
