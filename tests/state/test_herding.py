@@ -7,7 +7,7 @@ from rb_litellm.bench.workers import run
 
 @pytest.fixture(scope="module")
 def result():
-    return run(requests=1200, seeds=(0,))
+    return run(requests=2500, seeds=(0, 1))
 
 
 def row(rows, workers, gauges):
@@ -25,5 +25,5 @@ def test_no_deployment_of_a_tier_gets_much_more_than_its_share(result):
 
 def test_near_saturation_workers_that_do_not_hear_each_other_are_slower(result):
     rows = result["near_saturation"]
-    # By how much is for `routebalance bench workers` to say: this is a short run of one seed.
+    # By how much is for `routebalance bench workers` to say: this is a short run.
     assert row(rows, 4, False)["mean_e2e_s"] > 1.01 * row(rows, 4, True)["mean_e2e_s"]
