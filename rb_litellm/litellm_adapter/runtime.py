@@ -45,6 +45,7 @@ from rb_litellm.litellm_adapter.shared.exchange.usage_share import GuardedUsage
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
 from rb_litellm.litellm_adapter.shared.origins import Origins
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
+from rb_litellm.litellm_adapter.shared.second_answers import SecondAnswers
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
 from rb_litellm.litellm_adapter.shared.upkeep.deferred import DeferredActions
 from rb_litellm.litellm_adapter.shared.upkeep.hub_stalls import HubNotice, hub_is_off
@@ -89,6 +90,7 @@ class Runtime:
         """Whether any selector may have requests answered twice."""
         self.judges = JudgeBook()
         """Those of cascades; under the lock."""
+        self.second_answers = SecondAnswers()
         self.shadow_evaluation: ShadowEvaluationSettings | None = None
         self.drift = Drift()
         """How surely each deployment and model has left what is predicted of it."""

@@ -74,6 +74,12 @@ class AbilityLearning:
             if len(self._calls) > MAX_CALLS:
                 self._calls.popitem(last=False)
 
+    def same_answer(self, call_id: str, answering: str) -> None:
+        """The client of a call has the answer of another one: its grades are that one's."""
+        with self._lock:
+            if call_id in self._calls and (call := self._calls.get(answering)) is not None:
+                self._calls[call_id] = call
+
     def grade(self, call_id: str, score: float) -> None:
         """The answer of a call was graded, in [0, 1]. A later grade of a call replaces an earlier one."""
         if not self.on:

@@ -108,7 +108,7 @@ def models(serving: Models) -> Models:
     return serving
 
 
-def configuration(serving: Models) -> dict[str, Any]:
+def configuration(serving: Models, feedback: Path) -> dict[str, Any]:
     def entry(name: str, quality: float) -> dict[str, Any]:
         return {
             "model_name": name,
@@ -131,6 +131,7 @@ def configuration(serving: Models) -> dict[str, Any]:
         "prices": {"usd_per_quality": 0.02, "usd_per_second": 0.0},
         "exploration": {"method": "none"},
         "member_access": "key",
+        "feedback": {"path": str(feedback)},
         "cascade": {
             "judge": {
                 "model": "judge",
@@ -165,7 +166,7 @@ def configuration(serving: Models) -> dict[str, Any]:
 def proxy(serving: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("cascade")
     shutil.copy(Path(__file__).with_name("keys.py"), folder / "keys.py")
-    with running_proxy(folder, configuration(serving)) as running:
+    with running_proxy(folder, configuration(serving, folder / "feedback.jsonl")) as running:
         yield running
 
 
@@ -372,13 +373,30 @@ def test_a_second_answer_is_not_the_first_one_out_of_a_cache_and_takes_its_place
     shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
     cache = {"cache": True, "cache_params": {"type": "local"}}
     models.verdict = "VERDICT: POOR"
-    with running_proxy(tmp_path, {**configuration(models), "litellm_settings": cache}) as proxy:
+    config = configuration(models, tmp_path / "feedback.jsonl")
+    with running_proxy(tmp_path, {**config, "litellm_settings": cache}) as proxy:
         first = ask(proxy)
         assert (answer(first), routed(first)["cascade"]) == ("large answers.", "escalated")
         again = ask(proxy)
         assert models.asked == {"small": 1, "judge": 1, "large": 1}
         assert answer(again) == "large answers."
         nothing_open(proxy)
+
+
+def test_a_grade_counts_for_the_model_that_gave_the_answer(proxy: Proxy, models: Models) -> None:
+    kept = ask(proxy).headers["x-litellm-call-id"]
+    models.verdict = "VERDICT: POOR"
+    replaced = ask(proxy).headers["x-litellm-call-id"]
+    with proxy.client() as client:
+        for call_id in (kept, replaced):
+            given = client.post("/routebalance/feedback", json={"call_id": call_id, "score": 1.0})
+            assert given.status_code == 201, given.text
+            # The client's own word for it.
+            assert given.json()["call_id"] == call_id
+        recent = client.get("/routebalance/feedback").json()["recent"]
+    graded = [one["call_id"] for one in recent[-2:]]
+    assert kept in graded
+    assert replaced not in graded
 
 
 def test_a_judge_that_goes_on_failing_is_left_alone_for_a_while(proxy: Proxy, models: Models) -> None:

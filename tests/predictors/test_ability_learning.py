@@ -71,6 +71,16 @@ def test_a_later_grade_of_a_call_replaces_the_earlier_one():
     assert worker.tell().sums == other.tell().sums
 
 
+def test_a_grade_of_a_second_answer_is_the_second_models():
+    worker = learning()
+    worker.remember("first", answer("small"))
+    worker.remember("second", answer("large"))
+    worker.same_answer("first", "second")
+    worker.grade("first", 0.0)
+    worker.grade("second", 0.0)  # One answer, graded again.
+    assert {name: its["grades"] for name, its in worker.report().items()} == {sum_name("code", "large"): 1.0}
+
+
 async def test_workers_add_their_grades_up():
     store, one, two, third = MemoryStore(), learning(), learning(), learning()
     grade_often(one, 0.2, 20)

@@ -77,11 +77,12 @@ class Judge:
         return self._fixed_usd(judge) + judge.input_usd_per_token * chars / LEAST_CHARS_PER_TOKEN
 
     async def accepts(
-        self, ask: Ask, messages: list[dict[str, str]], call_id: str, quality: float
+        self, ask: Ask, messages: list[dict[str, str]], call_id: str, quality: float, hurried: bool
     ) -> tuple[bool, Any] | None:
         """Whether it calls an answer good of which this quality was predicted, with its own reply.
 
-        None where it fails. Raises nothing but its own cancellation.
+        `hurried` says that the request's own time limit is shorter than a judge's: if that ends the call, the
+        judge is not to blame. None where it fails. Raises nothing but its own cancellation.
         """
         asked, started = self._settings.judge, time.monotonic()
         body = {
@@ -96,7 +97,7 @@ class Judge:
             reply = await ask(body, asked.timeout_s)
             accepted = accepts(text_of(reply))
         except Exception as error:  # noqa: BLE001  the client has its answer
-            self._failed(error)
+            self._failed(error, counts=not hurried)
             return None
         self._failed_in_a_row = 0
         with self._runtime.lock:
@@ -108,8 +109,10 @@ class Judge:
         most_tokens = self._settings.judge.max_tokens
         return OVERHEAD_TOKENS * judge.input_usd_per_token + most_tokens * judge.output_usd_per_token
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, counts: bool) -> None:
         self._runtime.failed("cascade judge", error)
+        if not counts:
+            return
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= FAILURES:
             self._failed_in_a_row = 0

@@ -149,7 +149,8 @@ class Cascades:
             of_request = {name: run.kwargs[name] for name in _OF_REQUEST if run.kwargs.get(name) is not None}
             return await self._call(run, str(uuid.uuid4()), {**of_request, **body}, timeout_s)
 
-        found = await self._judge.accepts(ask, messages, run.call_id, planned.first_quality)
+        hurried = _own_limit(run.kwargs) < self._settings.judge.timeout_s
+        found = await self._judge.accepts(ask, messages, run.call_id, planned.first_quality, hurried)
         if found is None:
             report.became = "judge-failed"
             return False, 0.0
@@ -179,6 +180,8 @@ class Cascades:
             self._runtime.failed("cascade second stage", error)
             return None, 0.0
         report.became, report.call_id = "escalated", call_id
+        self._runtime.second_answers.given(run.call_id, call_id)
+        self._runtime.learning.same_answer(run.call_id, call_id)
         return answer, _usd(answer)
 
     async def _call(
@@ -191,13 +194,12 @@ class Cascades:
     ) -> Any:
         """One further call of the Router on behalf of the request, within a time."""
         metadata = host.current().subcall_metadata(run.kwargs.get("metadata") or {})
-        given = run.kwargs.get("timeout")
         kwargs = {
             **asked,
             "metadata": metadata,
             "litellm_call_id": call_id,
             "disable_fallbacks": True,
-            "timeout": min(timeout_s, given) if isinstance(given, (int, float)) else timeout_s,
+            "timeout": min(timeout_s, _own_limit(run.kwargs)),
         }
         if isinstance(other := run.kwargs.get("litellm_metadata"), Mapping):
             kwargs["litellm_metadata"] = host.current().subcall_metadata(other)
@@ -232,6 +234,12 @@ def affords(caller: Any, usd: float) -> bool:
         if isinstance(budget, (int, float)) and (before or 0.0) + usd > budget:
             return False
     return True
+
+
+def _own_limit(kwargs: Mapping[str, Any]) -> float:
+    """The time limit of the request itself, in s."""
+    given = kwargs.get("timeout")
+    return float(given) if isinstance(given, (int, float)) else math.inf
 
 
 def _usd(response: Any) -> float:

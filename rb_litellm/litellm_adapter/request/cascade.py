@@ -128,7 +128,16 @@ def may_be_answered_twice(kwargs: Mapping[str, Any]) -> bool:
     if kind != "acompletion" or not isinstance(messages, list) or not messages:
         return False
     last = messages[-1]
-    return isinstance(last, Mapping) and last.get("role") == "user"
+    return isinstance(last, Mapping) and last.get("role") == "user" and all(map(_is_text, messages))
+
+
+def _is_text(message: object) -> bool:
+    """Whether a judge that reads text sees all of a message."""
+    content = message.get("content") if isinstance(message, Mapping) else message
+    parts = content if isinstance(content, list) else ()
+    return all(
+        isinstance(part, str) or (isinstance(part, Mapping) and part.get("type") == "text") for part in parts
+    )
 
 
 def readable(prompt: Prompt) -> bool:

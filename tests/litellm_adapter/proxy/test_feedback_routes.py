@@ -8,6 +8,7 @@ import pytest
 
 from rb_litellm.config import FeedbackSettings, SettingsError
 from rb_litellm.litellm_adapter.shared.feedback_file import MAX_RECENT, FeedbackBox, check_feedback
+from rb_litellm.litellm_adapter.shared.second_answers import MAX_ANSWERS, SecondAnswers
 from rb_litellm.logs.feedback import Feedback, read_feedback
 from rb_litellm.predictors.ability_learning import AbilityLearning, Gradable
 
@@ -20,10 +21,13 @@ from rb_litellm.litellm_adapter.proxy.endpoints.turns import Turns  # noqa: E402
 GRADE = {"call_id": "c1", "score": 0.5}
 
 
-def client(box: FeedbackBox, learning: AbilityLearning | None = None) -> TestClient:
+def client(
+    box: FeedbackBox, learning: AbilityLearning | None = None, answers: SecondAnswers | None = None
+) -> TestClient:
     app = fastapi.FastAPI()
     learning = learning or AbilityLearning(("code", "chat"))
-    app.include_router(feedback_router(box, learning, lambda: None, Turns()))
+    answering = (answers or SecondAnswers()).answering
+    app.include_router(feedback_router(box, learning, lambda: None, Turns(), answering=answering))
     return TestClient(app)
 
 
@@ -39,6 +43,23 @@ def test_a_grade_is_kept_in_the_file_and_shown(box: FeedbackBox, tmp_path: Path)
     assert asked.post("/feedback", json=GRADE).status_code == 201
     assert read_feedback(tmp_path / "f.jsonl") == {"c1": 0.5}
     assert asked.get("/feedback").json()["recent"] == [GRADE]
+
+
+def test_a_grade_of_a_second_answer_is_kept_for_the_call_that_gave_it(
+    box: FeedbackBox, tmp_path: Path
+) -> None:
+    answers = SecondAnswers()
+    answers.given("c1", "c2")
+    assert client(box, answers=answers).post("/feedback", json=GRADE).json() == GRADE
+    assert read_feedback(tmp_path / "f.jsonl") == {"c2": 0.5}
+
+
+def test_second_answers_are_bounded() -> None:
+    answers = SecondAnswers()
+    for number in range(MAX_ANSWERS + 1):
+        answers.given(f"c{number}", "second")
+    assert answers.answering("c0") == "c0"
+    assert answers.answering("c1") == answers.answering(f"c{MAX_ANSWERS}") == "second"
 
 
 def test_without_the_setting_the_answer_says_what_to_set() -> None:

@@ -30,6 +30,9 @@ def second(call_id="two", spent_usd=0.0, started_s=0.0, group="large", effort=""
 def test_a_chat_in_one_piece_may():
     assert may_be_answered_twice(ASKED)
     assert may_be_answered_twice({**ASKED, "n": 1, "stream": False, "tools": []})
+    assert may_be_answered_twice(
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]}
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,8 @@ def test_a_chat_in_one_piece_may():
         {"functions": [{}]},
         {"modalities": ["text", "audio"]},
         {"mock_response": "x"},
+        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}, *ASKED["messages"]]},
         {"messages": "What?"},
         {"messages": []},
         {"messages": [*ASKED["messages"], {"role": "assistant", "content": "It"}]},

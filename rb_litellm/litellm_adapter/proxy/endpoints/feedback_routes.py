@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 # Imported by the proxy alone, which has it; FastAPI reads the annotations below from this module.
@@ -33,7 +33,14 @@ def endpoints(worker: Worker, turns: Turns) -> APIRouter:
     """The endpoints of this file, for `routes.mount`."""
 
     runtime = worker.runtime
-    return feedback_router(runtime.feedback, runtime.learning, for_admins(), turns, runtime.graded)
+    return feedback_router(
+        runtime.feedback,
+        runtime.learning,
+        for_admins(),
+        turns,
+        runtime.graded,
+        runtime.second_answers.answering,
+    )
 
 
 def feedback_router(
@@ -42,8 +49,12 @@ def feedback_router(
     check: Any,
     turns: Turns,
     graded: Callable[[str, float], None] | None = None,
+    answering: Callable[[str], str] = str,
 ) -> APIRouter:
-    """Both endpoints, for whom `check` admits; `graded` is told of each grade, `learning` if None."""
+    """Both endpoints, for whom `check` admits; `graded` is told of each grade, `learning` if None.
+
+    `answering` tells the call whose answer the client of a call has.
+    """
     router = APIRouter(dependencies=[Depends(check)])
 
     def settings() -> FeedbackSettings:
@@ -62,8 +73,9 @@ def feedback_router(
             raise HTTPException(400, {"error": str(error)[:500]}) from None
 
         def keep() -> None:
-            box.keep(file, one)
-            (graded or learning.grade)(one.call_id, one.score)
+            its = replace(one, call_id=answering(one.call_id))
+            box.keep(file, its)
+            (graded or learning.grade)(its.call_id, its.score)
 
         try:
             # A slow disk must not hold up the loop that serves requests.
