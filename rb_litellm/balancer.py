@@ -24,9 +24,9 @@ from rb_litellm.core.decision.scoring import BALANCED, Objective
 from rb_litellm.core.decision.shares import Shares, for_key
 from rb_litellm.core.decision.trials import FleetTrials
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency.evidence import Failure
 from rb_litellm.core.latency.forecast import LatencyForecast, forecast
-from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.learning.evidence import Failure
+from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.limits.availability import RETRIES
 from rb_litellm.core.limits.capacity import Room, Usage
 from rb_litellm.core.limits.filters import Limits

@@ -14,7 +14,8 @@ from itertools import islice
 
 from rb_litellm.core.decision.trials import Trials
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency.evidence import (
+from rb_litellm.core.latency.forecast import LatencyPrior
+from rb_litellm.core.latency.learning.evidence import (
     TEACHES,
     Evidence,
     evidence_of,
@@ -24,10 +25,9 @@ from rb_litellm.core.latency.evidence import (
     may_be_the_requests_fault,
     taught_by,
 )
-from rb_litellm.core.latency.forecast import LatencyPrior
-from rb_litellm.core.latency.learned import LearnedTimes
-from rb_litellm.core.latency.learning import LatencyLearner
-from rb_litellm.core.latency.residuals import Residuals
+from rb_litellm.core.latency.learning.learned import LearnedTimes
+from rb_litellm.core.latency.learning.learner import LatencyLearner
+from rb_litellm.core.latency.learning.residuals import Residuals
 from rb_litellm.core.level_lengths import LevelLengths
 from rb_litellm.core.limits.availability import Availability, Failing
 from rb_litellm.core.limits.outages import Outages

@@ -15,7 +15,7 @@ from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.shares import Shares
 from rb_litellm.core.decision.shares import stated as shares_of
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency.residuals import FleetResiduals
+from rb_litellm.core.latency.learning.residuals import FleetResiduals
 from rb_litellm.core.limits.capacity import Capacity
 from rb_litellm.core.limits.capacity import stated as capacity_of
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Level, ModelPredictions

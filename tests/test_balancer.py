@@ -14,7 +14,7 @@ from rb_litellm.balancer import Balancer, RoutingRequest
 from rb_litellm.core.decision.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.hardware import latency_prior
-from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.servers.streams import Chunks
 from rb_litellm.core.types import Outcome, Prompt
 from rb_litellm.predictors.registry import PredictionSource

@@ -10,7 +10,7 @@ from rb_litellm.balancer import Assignment, Balancer, RoutingRequest
 from rb_litellm.core.decision.scoring import JointScore, Weights
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.forecast import LatencyPrior
-from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.abilities import KINDS

@@ -27,7 +27,7 @@ from rb_litellm.config import (
 )
 from rb_litellm.core.cascade.judge_rates import JudgeBook
 from rb_litellm.core.latency.drift import Drift
-from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.latency.proxy_time import ProxyTime
 from rb_litellm.core.limits.capacity import Usage
 from rb_litellm.core.servers.prefix_memory import PrefixMemory

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rb_litellm.core.latency.aging import FRESH_S, HALF_LIFE_S, Aging
+from rb_litellm.core.latency.learning.aging import FRESH_S, HALF_LIFE_S, Aging
 
 ROWS = np.array([0])
 

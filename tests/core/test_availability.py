@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.latency.evidence import Failure
+from rb_litellm.core.latency.learning.evidence import Failure
 from rb_litellm.core.limits.availability import (
     HALF_LIFE_S,
     MOST_ANSWERS,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rb_litellm.core.latency.forecast import LatencyPrior
-from rb_litellm.core.latency.growth import doubted_growth, most_growth
-from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.learning.growth import doubted_growth, most_growth
+from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.types import Outcome
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.1, prefill_s_per_token=1e-4, tpot_s_per_running=1e-4, slots=256.0)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rb_litellm.core.latency.forecast import LatencyPrior, forecast
-from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.servers.streams import Chunks, Stream
 from rb_litellm.core.types import InstanceState, Outcome
 

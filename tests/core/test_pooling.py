@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rb_litellm.core.latency.pooling import pooled
+from rb_litellm.core.latency.learning.pooling import pooled
 
 
 def test_small_differences_of_equals_vanish_so_that_ties_are_ties():

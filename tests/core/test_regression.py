@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.latency.regression import Regression
+from rb_litellm.core.latency.learning.regression import Regression
 
 
 def test_it_starts_at_its_prior():

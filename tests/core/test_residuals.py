@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.latency.residuals import FleetResiduals, Residuals
+from rb_litellm.core.latency.learning.residuals import FleetResiduals, Residuals
 from rb_litellm.core.types import Outcome, Prediction
 
 PREDICTION = Prediction(

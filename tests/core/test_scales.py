@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rb_litellm.core.latency.scales import Scales
+from rb_litellm.core.latency.learning.scales import Scales
 
 
 def scales():

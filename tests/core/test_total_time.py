@@ -3,7 +3,7 @@
 import math
 from random import Random
 
-from rb_litellm.core.latency.total_time import OF_DEPLOYMENT, OF_TIER, TotalTime
+from rb_litellm.core.latency.learning.total_time import OF_DEPLOYMENT, OF_TIER, TotalTime
 
 
 def test_a_total_moves_what_it_is_mostly_made_of():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import aiohttp.web
 import pytest
 
-from rb_litellm.core.latency.evidence import Evidence, Failure, evidence_of, failure_of, taught_by
+from rb_litellm.core.latency.learning.evidence import Evidence, Failure, evidence_of, failure_of, taught_by
 from rb_litellm.core.types import Outcome, Prediction
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
 from rb_litellm.litellm_adapter.lifecycle.evidence import Usage

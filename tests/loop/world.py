@@ -22,7 +22,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.drift import Drift
 from rb_litellm.core.latency.forecast import LatencyPrior
 from rb_litellm.core.latency.hardware import latency_prior
-from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Outcome, Prompt

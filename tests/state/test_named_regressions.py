@@ -11,7 +11,7 @@ from rb_litellm.balancer import Balancer, RoutingRequest
 from rb_litellm.core.decision.scoring import PRESETS, JointScore
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.forecast import LatencyPrior
-from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.registry import PredictionSource

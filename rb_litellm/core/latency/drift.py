@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rb_litellm.core.latency.evidence import taught_by
+from rb_litellm.core.latency.learning.evidence import taught_by
 from rb_litellm.core.types import Outcome
 
 DriftKind = Literal["ttft", "tpot", "output_tokens"]

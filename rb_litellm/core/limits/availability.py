@@ -25,7 +25,7 @@ from math import prod
 
 import numpy as np
 
-from rb_litellm.core.latency.evidence import Failure
+from rb_litellm.core.latency.learning.evidence import Failure
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Losses
 
 HALF_LIFE_S = 60.0

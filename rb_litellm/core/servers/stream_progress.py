@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rb_litellm.core.latency.pooling import median_with_zero
+from rb_litellm.core.latency.learning.pooling import median_with_zero
 from rb_litellm.core.servers.streams import Stream
 
 _LEAST_S = 0.75

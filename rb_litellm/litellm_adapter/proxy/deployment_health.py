@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rb_litellm.core.latency.drift import WORDS
-from rb_litellm.core.latency.evidence import Evidence, evidence_of
+from rb_litellm.core.latency.learning.evidence import Evidence, evidence_of
 from rb_litellm.litellm_adapter.hosts.host import Cooldown, current
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
 from rb_litellm.core.decision.scoring import JointScore, Norm, Objective, QualityNorm, Weights, score
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.forecast import LatencyForecast
-from rb_litellm.core.latency.learned import LearnedTimes
-from rb_litellm.core.latency.learning import LatencyLearner
+from rb_litellm.core.latency.learning.learned import LearnedTimes
+from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.servers.affinity import AffinityRule

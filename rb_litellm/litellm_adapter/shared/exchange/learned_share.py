@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from threading import RLock
 
 from rb_litellm.beliefs import Beliefs
-from rb_litellm.core.latency.learned import LearnedTimes
+from rb_litellm.core.latency.learning.learned import LearnedTimes
 
 
 class GuardedLearned:

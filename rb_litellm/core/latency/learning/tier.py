@@ -13,10 +13,10 @@ from typing import Final, Literal
 import numpy as np
 
 from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
-from rb_litellm.core.latency.growth import doubted_growth, most_growth
-from rb_litellm.core.latency.learned import LearnedTimes
-from rb_litellm.core.latency.regression import Regression
-from rb_litellm.core.latency.total_time import OF_TIER, TotalTime
+from rb_litellm.core.latency.learning.growth import doubted_growth, most_growth
+from rb_litellm.core.latency.learning.learned import LearnedTimes
+from rb_litellm.core.latency.learning.regression import Regression
+from rb_litellm.core.latency.learning.total_time import OF_TIER, TotalTime
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
 
 RUNNING_UNIT, PREFILL_UNIT = 16.0, 1000.0

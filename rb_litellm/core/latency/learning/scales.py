@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from rb_litellm.core.latency.pooling import pooled
+from rb_litellm.core.latency.learning.pooling import pooled
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray
 
 _MOST = math.log(200.0)

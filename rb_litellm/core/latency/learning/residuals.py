@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 
-from rb_litellm.core.latency.evidence import taught_by
+from rb_litellm.core.latency.learning.evidence import taught_by
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
 
 LatencyKind = Literal["ttft", "tpot", "e2e"]

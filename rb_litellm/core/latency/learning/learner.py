@@ -29,14 +29,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rb_litellm.core.latency.aging import FRESH_S, Aging
-from rb_litellm.core.latency.evidence import taught_by
 from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
-from rb_litellm.core.latency.learned import LearnedTimes
-from rb_litellm.core.latency.regression import Regression
-from rb_litellm.core.latency.scales import Scales
-from rb_litellm.core.latency.tier import PREFILL_UNIT, RUNNING_UNIT, TPOT, TTFT, Kind, Tier
-from rb_litellm.core.latency.total_time import OF_DEPLOYMENT, TotalTime
+from rb_litellm.core.latency.learning.aging import FRESH_S, Aging
+from rb_litellm.core.latency.learning.evidence import taught_by
+from rb_litellm.core.latency.learning.learned import LearnedTimes
+from rb_litellm.core.latency.learning.regression import Regression
+from rb_litellm.core.latency.learning.scales import Scales
+from rb_litellm.core.latency.learning.tier import PREFILL_UNIT, RUNNING_UNIT, TPOT, TTFT, Kind, Tier
+from rb_litellm.core.latency.learning.total_time import OF_DEPLOYMENT, TotalTime
 from rb_litellm.core.servers.stream_progress import DecodeSpeed
 from rb_litellm.core.servers.streams import Stream
 from rb_litellm.core.types import FloatArray, IntArray, Outcome

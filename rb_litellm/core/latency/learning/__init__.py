@@ -1,0 +1,1 @@
+"""How fast deployments are, learned from what was measured of their answers."""
