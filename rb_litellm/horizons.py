@@ -39,8 +39,8 @@ class Horizons:
         """What is known of the calls of a loop after this one, on these candidates; None for no loop."""
         if not thread or rule is None:
             return None
-        outlook = self._threads.outlook(thread, now, rule.ttl_s, tools=prompt.tools > 0)
-        pin, tokens, home = outlook.pin, float(prompt.input_tokens), None
+        expected = self._threads.expected(thread, now, rule.ttl_s, tools=prompt.tools > 0)
+        pin, tokens, home = expected.pin, float(prompt.input_tokens), None
         load = self._load.of(candidates.state_rows)
         if pin is not None:
             # What has come since the last call will have been computed by the next one.
@@ -48,9 +48,9 @@ class Horizons:
             (at,) = (candidates.state_rows == pin.row).nonzero()
             if at.size:
                 home = at.item(0)
-                _without(load, home, outlook.share(pin.takes_s))
+                _without(load, home, expected.share(pin.takes_s))
         return Horizon(
-            further=outlook.further,
+            further=expected.further,
             cached_tokens=tokens * self._beliefs.keeping.share(candidates.pace_rows),
             load=load,
             pace=self._load.pace(candidates.pace_rows, self._beliefs.learner.coefficients.tpot_s),
@@ -59,7 +59,7 @@ class Horizons:
             ),
             home=home,
             error=self._error(candidates, home, now),
-            outlook=outlook,
+            expected=expected,
             thread=thread,
             input_tokens=float(prompt.input_tokens),
             tools=prompt.tools > 0,
@@ -69,7 +69,7 @@ class Horizons:
         self, horizon: Horizon, candidates: CandidateSet, decision: Decision, now: float, workers: int
     ) -> None:
         """The call has been placed; `workers` share the calls of its loop."""
-        outlook, chosen, home = horizon.outlook, decision.index, horizon.home
+        expected, chosen, home = horizon.expected, decision.index, horizon.home
         rows = candidates.state_rows
         self._threads.sent(
             horizon.thread,
@@ -84,11 +84,11 @@ class Horizons:
             return
         stays = 1.0
         if home is not None:
-            self._load.add(rows.item(home), -outlook.share(horizon.takes_s.item(home)))
+            self._load.add(rows.item(home), -expected.share(horizon.takes_s.item(home)))
         else:
             # A loop that soon ends is soon no load.
-            stays -= math.exp(-horizon.further * outlook.between_s / MEAN_S)
-        self._load.add(rows.item(chosen), stays * outlook.share(horizon.takes_s.item(chosen)))
+            stays -= math.exp(-horizon.further * expected.between_s / MEAN_S)
+        self._load.add(rows.item(chosen), stays * expected.share(horizon.takes_s.item(chosen)))
 
     def _error(self, candidates: CandidateSet, home: int | None, now: float) -> float:
         """Spread of the log errors of time per token, on the tier where the loop is."""

@@ -29,7 +29,7 @@ from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.agents import Agents
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import allowance_of, unclamp
-from rb_litellm.litellm_adapter.request.cascade import second_at_pick
+from rb_litellm.litellm_adapter.request.cascade import further_at_pick
 from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.holding import HoldEnded
@@ -101,8 +101,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
         healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
-        if (second := second_at_pick(request_kwargs)) is not None:
-            healthy = second.narrowed(healthy)
+        if (further := further_at_pick(request_kwargs)) is not None:
+            healthy = further.narrowed(healthy)
         if self._agents is not None:
             body = input if messages is None else messages
             healthy = self._agents.narrowed(arrival, healthy, body, request_kwargs)
@@ -255,17 +255,17 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             unclamp(request_kwargs)
         entries = untried(healthy, tried)
         prompt = self._owned(read_uncounted(messages, input, request_kwargs), request_kwargs)
-        second = second_at_pick(request_kwargs)
-        plan = self.planner.plan(given_to(request_kwargs) if second is None else second.given)
-        if second is not None:
-            plan, arrival.before_s = second.held_to(plan), None
+        further = further_at_pick(request_kwargs)
+        plan = self.planner.plan(given_to(request_kwargs) if further is None else further.given)
+        if further is not None:
+            plan, arrival.before_s = further.held_to(plan), None
         candidates = tuple(self._runtime.catalog.facts(entries))
         if self._runtime.catalog.any_levels:
             entries, candidates = self._levels.of(
                 entries, candidates, request_kwargs, prompt.max_tokens, plan.max_cost_usd
             )
-            if second is not None:
-                entries, candidates = second.at_its_level(entries, candidates)
+            if further is not None:
+                entries, candidates = further.at_its_level(entries, candidates)
         arrival.budget_usd = plan.max_cost_usd
         arrival.weights_from = plan.sources.get("weights", "settings")
         responses = messages is None and input is not None
@@ -299,7 +299,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             proxy_s=runtime.proxy_time.expected_for(arrival.before_s, again=bool(tried)),
             cascade=rule,
             run=run,
-            again=second is not None,
+            again=further is not None,
         )
 
     def _steered(self, plan: Plan, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> Steered:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rb_litellm.core.decision.horizon import GROWTH, Horizon
 from rb_litellm.core.latency.forecast import LatencyForecast
-from rb_litellm.core.servers.threads import Outlook
+from rb_litellm.core.servers.threads import ExpectedCalls
 from rb_litellm.core.types import FloatArray, InstanceState
 
 seconds = st.floats(0.01, 100.0)
@@ -27,7 +27,7 @@ def horizon(calls: float, count: int, home: int | None = None, error: float = 0.
         growth=np.full(count, GROWTH),
         home=home,
         error=error,
-        outlook=Outlook(None, calls, 3.0, 5.0),
+        expected=ExpectedCalls(None, calls, 3.0, 5.0),
         thread="t",
         input_tokens=1000.0,
         tools=True,

@@ -84,17 +84,17 @@ def loop(
 
 
 def test_a_loop_with_tools_is_expected_to_be_longer_than_a_conversation():
-    loop_s, talk_s = (Threads().outlook("t", 0.0, 300.0, tools=tools).further for tools in (True, False))
+    loop_s, talk_s = (Threads().expected("t", 0.0, 300.0, tools=tools).further for tools in (True, False))
     assert loop_s > 2.0 * talk_s
 
 
 def test_the_calls_of_a_loop_are_counted_and_a_silence_ends_it():
     threads = Threads()
     now = loop(threads, "t", 40, tools=False)
-    going_on = threads.outlook("t", now + 5.0, 300.0, tools=False)
+    going_on = threads.expected("t", now + 5.0, 300.0, tools=False)
     assert going_on.pin is not None
     assert going_on.pin.calls == 40.0
-    assert threads.outlook("t", now + 301.0, 300.0, tools=False).pin is None
+    assert threads.expected("t", now + 301.0, 300.0, tools=False).pin is None
 
 
 def test_what_loops_before_did_is_expected_of_the_next():
@@ -105,14 +105,14 @@ def test_what_loops_before_did_is_expected_of_the_next():
         long.pin("nobody", at, 300.0)
         loop(short, f"s{n}", 1, tools=False, at=n * 301.0)
         short.pin("nobody", n * 301.0 + 300.5, 300.0)
-    expected = [its.outlook("new", at, 300.0, tools=False).further for its in (long, short)]
+    expected = [its.expected("new", at, 300.0, tools=False).further for its in (long, short)]
     assert expected[0] > 5.0 * expected[1]
 
 
 def test_a_pause_is_what_passes_between_an_answer_and_the_next_call():
     threads = Threads()
     loop(threads, "t", 300, tools=True, every_s=11.0)
-    assert threads.outlook("t", 0.0, 300.0, tools=True).pause_s == pytest.approx(10.0, rel=0.05)
+    assert threads.expected("t", 0.0, 300.0, tools=True).pause_s == pytest.approx(10.0, rel=0.05)
 
 
 def test_a_worker_that_sees_one_call_of_two_counts_twice_as_many():

@@ -170,8 +170,10 @@ def proxy(serving: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield running
 
 
-def key(models: tuple[str, ...] = ("auto", "small", "large"), **record: Any) -> str:
-    told = {"models": list(models), "record": record}
+def key(
+    models: tuple[str, ...] = ("auto", "small", "large"), of_key: dict[str, Any] | None = None, **record: Any
+) -> str:
+    told = {"models": list(models), "key": {"routebalance": of_key} if of_key else {}, "record": record}
     return "sk-" + base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
 
 
@@ -397,6 +399,23 @@ def test_a_grade_counts_for_the_model_that_gave_the_answer(proxy: Proxy, models:
     graded = [one["call_id"] for one in recent[-2:]]
     assert kept in graded
     assert replaced not in graded
+
+
+def test_controls_of_a_key_are_not_for_the_judges_call(models: Models, tmp_path: Path) -> None:
+    """Where the judge is routed by us, too: its quality is stated below what the key wants of answers."""
+    shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
+    config = configuration(models, tmp_path / "feedback.jsonl")
+    config["router_settings"] |= {
+        "routing_strategy": "routebalance",
+        "routing_strategy_args": {"predictor": "none"},
+    }
+    models.verdict = "VERDICT: POOR"
+    with running_proxy(tmp_path, config) as proxy:
+        demanding = key(of_key={"quality_min": 0.55, "slo_mode": "strict", "requests_per_minute": 10})
+        response = ask(proxy, as_=demanding)
+        assert routed(response)["cascade"] == "escalated", routed(response)
+        assert routed(response)["minute"].startswith("1"), routed(response)
+        nothing_open(proxy)
 
 
 def test_a_judge_that_goes_on_failing_is_left_alone_for_a_while(proxy: Proxy, models: Models) -> None:

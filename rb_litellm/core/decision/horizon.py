@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rb_litellm.core.latency.forecast import LatencyForecast
-from rb_litellm.core.servers.threads import Outlook
+from rb_litellm.core.servers.threads import ExpectedCalls
 from rb_litellm.core.types import FloatArray, InstanceState
 
 GROWTH = 0.1
@@ -48,7 +48,7 @@ class Horizon:
     """Where the loop is; None for nowhere yet."""
     error: float
     """Spread of the forecasts, in log."""
-    outlook: Outlook
+    expected: ExpectedCalls
     thread: str
     """Name of the loop,"""
     input_tokens: float
@@ -66,7 +66,7 @@ class Horizon:
     def priced(self, now: LatencyForecast, then: LatencyForecast) -> LatencyForecast:
         """The times as the score is to count them; those that are no part of it stay as they are now."""
         # Where the loop is not yet, it is going to make its own calls slower, and those of others everywhere.
-        slower = self.growth * self.outlook.share(float(then.e2e_s.min()))
+        slower = self.growth * self.expected.share(float(then.e2e_s.min()))
         if self.home is not None:
             slower[self.home] = 0.0
         takes_s = self.takes_s = then.e2e_s * self.pace * np.exp(slower)

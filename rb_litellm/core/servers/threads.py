@@ -55,7 +55,7 @@ class Pin(NamedTuple):
     """What the call was expected to take."""
 
 
-class Outlook(NamedTuple):
+class ExpectedCalls(NamedTuple):
     """What is expected of a thread after the call that is to be placed."""
 
     pin: Pin | None
@@ -118,11 +118,11 @@ class Threads:
         found = self._pins.get(name)
         return None if found is None or now - found.at_s > ttl_s else found
 
-    def outlook(self, name: str, now: float, ttl_s: float, *, tools: bool) -> Outlook:
+    def expected(self, name: str, now: float, ttl_s: float, *, tools: bool) -> ExpectedCalls:
         """What is expected of the thread after the call that comes now."""
         pin, pause_s = self.pin(name, now, ttl_s), self._pause_s[tools]
         calls, between_s = (1.0, pause_s) if pin is None else (pin.calls + 1.0, pause_s + pin.takes_s)
-        return Outlook(pin, self._lengths[tools].further(calls, between_s), pause_s, between_s)
+        return ExpectedCalls(pin, self._lengths[tools].further(calls, between_s), pause_s, between_s)
 
     def _forget(self, now: float, ttl_s: float) -> None:
         """A few of the threads that came to their end; the rest of them at later calls."""

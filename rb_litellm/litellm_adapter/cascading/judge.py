@@ -29,7 +29,7 @@ OVERHEAD_TOKENS = 160
 """What a judge is told beside request and answer."""
 _SMOOTH = 0.1
 _log = logging.getLogger("rb_litellm")
-Ask = Callable[[dict[str, Any], float], Awaitable[Any]]
+CallRouter = Callable[[dict[str, Any], float], Awaitable[Any]]
 """Calls the Router with these arguments, within a time in s."""
 
 
@@ -77,7 +77,7 @@ class Judge:
         return self._fixed_usd(judge) + judge.input_usd_per_token * chars / LEAST_CHARS_PER_TOKEN
 
     async def accepts(
-        self, ask: Ask, messages: list[dict[str, str]], call_id: str, quality: float, hurried: bool
+        self, ask: CallRouter, messages: list[dict[str, str]], call_id: str, quality: float, hurried: bool
     ) -> tuple[bool, Any] | None:
         """Whether it calls an answer good of which this quality was predicted, with its own reply.
 

@@ -28,6 +28,7 @@ from rb_litellm.litellm_adapter.hosts import host
 from rb_litellm.litellm_adapter.lifecycle.usage import ended_at_limit, hidden
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.cascade import (
+    JudgesCall,
     Planned,
     Run,
     SecondStage,
@@ -147,7 +148,7 @@ class Cascades:
 
         async def ask(body: dict[str, Any], timeout_s: float) -> Any:
             of_request = {name: run.kwargs[name] for name in _OF_REQUEST if run.kwargs.get(name) is not None}
-            return await self._call(run, str(uuid.uuid4()), {**of_request, **body}, timeout_s)
+            return await self._call(run, JudgesCall(str(uuid.uuid4())), {**of_request, **body}, timeout_s)
 
         hurried = _own_limit(run.kwargs) < self._settings.judge.timeout_s
         found = await self._judge.accepts(ask, messages, run.call_id, planned.first_quality, hurried)
@@ -172,7 +173,7 @@ class Cascades:
         cache = asked.get("cache")
         asked["cache"] = {**(cache if isinstance(cache, Mapping) else {}), "no-cache": True}
         try:
-            answer = await self._call(run, call_id, asked, self._settings.timeout_s, stage)
+            answer = await self._call(run, stage, asked, self._settings.timeout_s)
             if not text_of(answer):
                 raise ValueError("the second model gave no text")
         except Exception as error:  # noqa: BLE001  the client has its answer
@@ -187,23 +188,22 @@ class Cascades:
     async def _call(
         self,
         run: Run,
-        call_id: str,
+        stage: SecondStage | JudgesCall,
         asked: Mapping[str, Any],
         timeout_s: float,
-        stage: SecondStage | None = None,
     ) -> Any:
         """One further call of the Router on behalf of the request, within a time."""
         metadata = host.current().subcall_metadata(run.kwargs.get("metadata") or {})
         kwargs = {
             **asked,
             "metadata": metadata,
-            "litellm_call_id": call_id,
+            "litellm_call_id": stage.call_id,
             "disable_fallbacks": True,
             "timeout": min(timeout_s, _own_limit(run.kwargs)),
         }
         if isinstance(other := run.kwargs.get("litellm_metadata"), Mapping):
             kwargs["litellm_metadata"] = host.current().subcall_metadata(other)
-        with during(run if stage is None else stage):
+        with during(stage):
             # A task of its own, whose end tells the ledger that the attempt is over, also where time is.
             return await asyncio.wait_for(
                 asyncio.ensure_future(self._router.acompletion(**kwargs)), timeout_s

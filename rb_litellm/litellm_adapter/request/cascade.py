@@ -103,7 +103,31 @@ class SecondStage:
         return replace(plan, slo=slo, max_cost_usd=most)
 
 
-_current: ContextVar[Run | SecondStage | None] = ContextVar("routebalance_cascade", default=None)
+@dataclass(frozen=True, slots=True)
+class JudgesCall:
+    """A call that asks the judge, where that is routed by us, too: no request of the client's, so none of its
+    controls are for it. It goes wherever LiteLLM's filters leave."""
+
+    call_id: str
+    given: Given = NOTHING
+
+    def narrowed(self, healthy: Sequence[_Entry]) -> Sequence[_Entry]:
+        """All of them."""
+        return healthy
+
+    def at_its_level(
+        self, entries: Sequence[_Entry], candidates: tuple[Deployment, ...]
+    ) -> tuple[Sequence[_Entry], tuple[Deployment, ...]]:
+        """All of them."""
+        return entries, candidates
+
+    def held_to(self, plan: Plan) -> Plan:
+        """The settings' plan."""
+        return plan
+
+
+_Stage = Run | SecondStage | JudgesCall
+_current: ContextVar[_Stage | None] = ContextVar("routebalance_cascade", default=None)
 
 
 def run_of(kwargs: dict[str, Any]) -> Run | None:
@@ -146,7 +170,7 @@ def readable(prompt: Prompt) -> bool:
 
 
 @contextmanager
-def during(what: Run | SecondStage) -> Iterator[None]:
+def during(what: _Stage) -> Iterator[None]:
     """Picks within this block in this context know of it."""
     token = _current.set(what)
     try:
@@ -161,9 +185,9 @@ def run_at_pick(call_id: str | None) -> Run | None:
     return current if isinstance(current, Run) and current.call_id == call_id else None
 
 
-def second_at_pick(request_kwargs: Mapping[str, Any] | None) -> SecondStage | None:
-    """What a pick goes by, where it is that of a second stage."""
+def further_at_pick(request_kwargs: Mapping[str, Any] | None) -> SecondStage | JudgesCall | None:
+    """What a pick goes by, where it is that of a call that followed a first answer."""
     current = _current.get()
-    if not isinstance(current, SecondStage) or request_kwargs is None:
+    if current is None or isinstance(current, Run) or request_kwargs is None:
         return None
     return current if current.call_id == request_kwargs.get("litellm_call_id") else None

@@ -185,3 +185,22 @@ def test_a_priority_group_may_share_its_models(tmp_path: Path) -> None:
         "model_priorities": {"small": 1},
     }
     assert found(tmp_path, router_settings={"routing_groups": [GROUP, first]}) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "setting"),
+    [
+        ({"cascade": {"judge": {"model": "smal"}}}, "cascade.judge.model"),
+        (
+            {"mode": "shadow", "shadow_evaluation": {"judge": "smal", "path": "v.jsonl", "usd_per_day": 1.0}},
+            "shadow_evaluation.judge",
+        ),
+    ],
+)
+def test_a_judge_that_nobody_knows_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: dict[str, Any], setting: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (message,) = found(tmp_path, **router(**args))
+    assert f"{setting}: unknown model (value 'smal'); did you mean small?" in message
+    assert found(tmp_path, general_settings={"store_model_in_db": True}, **router(**args)) == []

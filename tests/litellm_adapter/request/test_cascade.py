@@ -9,12 +9,13 @@ from rb_litellm.config import parse_settings
 from rb_litellm.controls import NOTHING, Given, Planner, parse_controls
 from rb_litellm.litellm_adapter.request import cascade
 from rb_litellm.litellm_adapter.request.cascade import (
+    JudgesCall,
     SecondStage,
     during,
+    further_at_pick,
     may_be_answered_twice,
     run_at_pick,
     run_of,
-    second_at_pick,
 )
 from rb_litellm.litellm_adapter.request.judging import accepts, judge_messages
 
@@ -84,9 +85,9 @@ def test_a_pick_knows_of_its_own_run_alone_and_no_call_within_becomes_one():
 def test_the_second_pick_is_known_by_its_call_id():
     stage = second()
     with during(stage):
-        assert second_at_pick({"litellm_call_id": "two"}) is stage
-        assert second_at_pick({"litellm_call_id": "one"}) is None
-        assert second_at_pick(None) is None
+        assert further_at_pick({"litellm_call_id": "two"}) is stage
+        assert further_at_pick({"litellm_call_id": "one"}) is None
+        assert further_at_pick(None) is None
 
 
 def test_the_second_stage_goes_to_the_model_and_level_that_were_priced():
@@ -138,3 +139,13 @@ def test_the_last_verdict_counts(reply, good):
 def test_no_verdict_is_an_error(reply):
     with pytest.raises(ValueError, match="VERDICT"):
         accepts(reply)
+
+
+def test_no_control_of_the_client_is_for_the_judges_call():
+    stage = JudgesCall("verdict")
+    with during(stage):
+        assert further_at_pick({"litellm_call_id": "verdict"}) is stage
+        assert run_at_pick("verdict") is None
+        assert run_of({**ARRIVED, "litellm_call_id": "verdict"}) is None
+    entries = [{"model_name": "judge"}]
+    assert (stage.given, stage.narrowed(entries)) == (NOTHING, entries)

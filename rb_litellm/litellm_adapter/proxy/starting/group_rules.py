@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from rb_litellm.config import RouteBalanceSettings
 from rb_litellm.litellm_adapter.hosts.host import PRIORITY, STRATEGY, known_strategies
 from rb_litellm.litellm_adapter.shared.model_kinds import CHAT, kind_of
 from rb_litellm.litellm_adapter.shared.predictor_folders import joined
@@ -50,6 +51,20 @@ def group_mistakes(config: Mapping[str, Any], names: Collection[str] | None) -> 
                 f"router_settings.routing_groups: the model {model} is in the groups {' and '.join(its)}; "
                 "allowed is one group for each model"
             )
+
+
+def judge_mistakes(settings: RouteBalanceSettings, config: Mapping[str, Any], where: str) -> Iterator[str]:
+    """Judges that are no model of the configuration, one message each."""
+    known = {str(_mapping(entry).get("model_name")) for entry in _list(config.get("model_list"))}
+    cascade, evaluation = settings.cascade, settings.shadow_evaluation
+    judges = {
+        "cascade.judge.model": None if cascade is None else cascade.judge.model,
+        "shadow_evaluation.judge": None if evaluation is None else evaluation.judge,
+    }
+    for name, judge in judges.items():
+        if judge is not None and judge not in known:
+            hint = did_you_mean(judge, known)
+            yield f"{where}.{name}: unknown model (value {judge!r}); {hint}allowed are {joined(known)}"
 
 
 def kinds_of(members: Collection[str], config: Mapping[str, Any]) -> dict[str, list[str]]:

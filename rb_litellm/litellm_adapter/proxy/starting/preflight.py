@@ -14,7 +14,7 @@ from typing import Any
 from rb_litellm.config import SettingsError, parse_deployment, parse_settings
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigUnreadable, read_config
-from rb_litellm.litellm_adapter.proxy.starting.group_rules import group_mistakes
+from rb_litellm.litellm_adapter.proxy.starting.group_rules import group_mistakes, judge_mistakes
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
 from rb_litellm.litellm_adapter.shared.predictor_folders import check_names
 from rb_litellm.predictors.trained.model import Predictor, PredictorError
@@ -42,6 +42,8 @@ def mistakes_in(config: Mapping[str, Any]) -> list[str]:
             settings = parse_settings(args, where)
             check_feedback(settings.feedback, where)
             check_shadow_evaluation(settings, where)
+            if names is not None:
+                found += judge_mistakes(settings, config, where)
             if not isinstance(settings.predictor, str):
                 predictor = Predictor.load(settings.predictor.path)
                 nameable = None if names is None else names | deployments_of(config)
