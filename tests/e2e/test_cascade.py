@@ -9,7 +9,6 @@ import asyncio
 import base64
 import json
 import shutil
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,8 +22,8 @@ import httpx
 import pytest
 from aiohttp import web
 
-from rb_litellm.demo.processes import free_port
 from tests.e2e.proxy import Proxy, chat, routed, running_proxy
+from tests.e2e.upstream import serving_chats
 
 pytestmark = pytest.mark.slow
 PRICES = {"small": 1e-6, "large": 2e-5, "judge": 1e-6}
@@ -78,24 +77,9 @@ class Models:
 
 @pytest.fixture(scope="module")
 def serving() -> Iterator[Models]:
-    told, port = Models(), free_port()
-    told.url = f"http://127.0.0.1:{port}/v1"
-    loop = asyncio.new_event_loop()
-    app = web.Application()
-    app.add_routes([web.post("/v1/chat/completions", told.answer)])
-    runner = web.AppRunner(app, handler_cancellation=True)
-
-    async def start() -> None:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-
-    loop.run_until_complete(start())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield told
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    told = Models()
+    with serving_chats(told.answer) as told.url:
+        yield told
 
 
 @pytest.fixture

@@ -5,12 +5,10 @@ The models and the judge are servers of this test, which know the truth, and cou
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
 import os
 import random
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,11 +22,11 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from rb_litellm.cli import main
-from rb_litellm.demo.processes import free_port
 from rb_litellm.logs.classify import EVALUATION
 from rb_litellm.logs.kinds import MARK
 from rb_litellm.logs.spend_logs import read_spend_logs
 from tests.e2e.proxy import Proxy, chat, running_proxy
+from tests.e2e.upstream import serving_chats
 
 pytestmark = pytest.mark.slow
 RIGHT = 0.8
@@ -67,24 +65,9 @@ class Providers:
 
 @pytest.fixture
 def providers() -> Iterator[Providers]:
-    told, port = Providers(), free_port()
-    told.url = f"http://127.0.0.1:{port}/v1"
-    loop = asyncio.new_event_loop()
-    app = web.Application()
-    app.add_routes([web.post("/v1/chat/completions", told.answer)])
-    runner = web.AppRunner(app)
-
-    async def start() -> None:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-
-    loop.run_until_complete(start())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield told
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    told = Providers()
+    with serving_chats(told.answer) as told.url:
+        yield told
 
 
 def configuration(providers: Providers, path: Path, usd_per_day: float) -> dict[str, Any]:

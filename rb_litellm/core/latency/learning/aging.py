@@ -17,6 +17,7 @@ clock.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -93,6 +94,21 @@ class Aging:
         kept = np.exp2(-np.maximum(silent_s - FRESH_S, 0.0) / HALF_LIFE_S)
         level: FloatArray = self._prior + (self.habit - self._prior) * kept
         return level
+
+    def as_fresh_ones(
+        self, goal: FloatArray, believed: FloatArray, tiers: Iterable[IntArray], now: float
+    ) -> FloatArray:
+        """`goal` (2, N), in place: where rows of a tier have evidence of the last minute, its other rows go to
+        the median of what is believed (2, N) of these. `tiers` are their rows."""
+        fresh = self.seen_s > now - FRESH_S
+        if fresh.all() or not fresh.any():
+            return goal
+        for rows in tiers:
+            for kind in range(len(goal)):
+                its = fresh[kind, rows]
+                if its.any() and not its.all():
+                    goal[kind, rows[~its]] = float(np.median(believed[kind, rows[its]]))
+        return goal
 
     def drift(self, level: FloatArray, goal: FloatArray, now: float) -> FloatArray:
         """(2, N) what age adds to these log levels (2, N), on their way to `goal`."""

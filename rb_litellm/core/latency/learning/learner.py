@@ -30,7 +30,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
-from rb_litellm.core.latency.learning.aging import FRESH_S, Aging
+from rb_litellm.core.latency.learning.aging import Aging
 from rb_litellm.core.latency.learning.evidence import taught_by
 from rb_litellm.core.latency.learning.learned import LearnedTimes
 from rb_litellm.core.latency.learning.regression import Regression
@@ -243,18 +243,8 @@ class LatencyLearner:
     def _goal(self, now: float) -> FloatArray:
         """(2, N) log scales to which beliefs without evidence return."""
         goal = self._aging.goal(now) - self._shape_level
-        fresh = self._aging.seen_s > now - FRESH_S
-        if fresh.all() or not fresh.any():
-            return goal
-        for tier in self._tiers.values():
-            rows = tier.rows
-            if rows.size < 2:
-                continue
-            for kind in (TPOT, TTFT):
-                its = fresh[kind, rows]
-                if its.any() and not its.all():
-                    goal[kind, rows[~its]] = float(np.median(self._scales.believed[kind, rows[its]]))
-        return goal
+        tiers = (tier.rows for tier in self._tiers.values())
+        return self._aging.as_fresh_ones(goal, self._scales.believed, tiers, now)
 
     def _pass_to(self, outcome: Outcome) -> None:
         if outcome.at_s is not None:
