@@ -98,8 +98,8 @@ class Aging:
     def as_fresh_ones(
         self, goal: FloatArray, believed: FloatArray, tiers: Iterable[IntArray], now: float
     ) -> FloatArray:
-        """`goal` (2, N), in place: where rows of a tier have evidence of the last minute, its other rows go to
-        the median of what is believed (2, N) of these. `tiers` are their rows."""
+        """`goal` (2, N), changed in place: where rows of a tier have evidence of the last minute, its other
+        rows go to the median of what is believed (2, N) of these. `tiers` are their rows."""
         fresh = self.seen_s > now - FRESH_S
         if fresh.all() or not fresh.any():
             return goal
