@@ -7,8 +7,11 @@ from functools import partial
 from typing import Any
 
 _OUTPUT_NAMES = ("completion_tokens", "output_tokens")
+_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _CHARS_PER_TOKEN = 4
+MAX_TOKENS = 10_000_000
+"""More than any prompt or answer has. A count beyond it is a server's mistake, and none is taken for told."""
 _MAX_ID = 256
 """Characters of an answer's id. LiteLLM's ids of Responses are the longest, with about 200."""
 
@@ -18,21 +21,17 @@ def output_tokens(response: object) -> int | None:
     usage = _get(response, "usage")
     if usage is None:
         return None
-    for name in _OUTPUT_NAMES:
-        value = _get(usage, name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
+    told = [value for name in _OUTPUT_NAMES if (value := _get(usage, name)) is not None]
+    if told:
+        return _first_count(*told)
     return 0 if _get(usage, "prompt_tokens") is not None else None
 
 
 def reasoning_tokens(response: object) -> int:
     """Output tokens that the model thought with; 0 where it does not say."""
     usage = _get(response, "usage")
-    for name in ("completion_tokens_details", "output_tokens_details"):
-        value = _get(_get(usage, name), "reasoning_tokens")
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return 0
+    told = [_get(_get(usage, name), "reasoning_tokens") for name in _OUTPUT_DETAILS]
+    return _first_count(*told) or 0
 
 
 def cached_tokens(response: object) -> int | None:
@@ -96,7 +95,7 @@ def hidden(response: object) -> Callable[[str], Any]:
 
 def _first_count(*values: object) -> int | None:
     for value in values:
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS:
             return value
     return None
 
