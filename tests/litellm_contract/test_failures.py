@@ -5,6 +5,7 @@ import asyncio
 import litellm
 import pytest
 
+from rb_litellm.core.latency.learning.evidence import Evidence, evidence_of
 from rb_litellm.litellm_adapter.worker import worker
 from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import HELLO, QUALITY_ONLY, answered_by, ask, deployment, router
@@ -221,3 +222,19 @@ async def test_a_chat_for_a_model_that_is_not_there_is_served_by_default_fallbac
     assert await ask(of, model="nobody") == "a"
     await settled(shared)
     assert not shared.counters.failures
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"messages": ["hi"]}, {"response_format": "json"}], ids=lambda wrong: next(iter(wrong))
+)
+async def test_requests_that_litellm_cannot_translate_take_no_deployment_out(shared, wrong):
+    # A real provider, for LiteLLM's mock translates nothing; nobody is asked.
+    it = deployment("best", BEST)
+    it["litellm_params"] = {"model": "hosted_vllm/m", "api_base": "http://127.0.0.1:9/v1"}
+    of = router(it, deployment("second", SECOND), num_retries=0)
+    for _ in range(5):
+        with pytest.raises(Exception, match="litellm"):
+            await asyncio.create_task(of.acompletion(**{"model": "auto", "messages": HELLO, **wrong}))
+    await settled(shared)
+    assert {outcome.deployment for outcome in shared.outcomes} == {"best"}
+    assert {evidence_of(outcome) for outcome in shared.outcomes} == {Evidence.REJECTED}

@@ -35,6 +35,8 @@ OUTCOME = Outcome("a", "success-event", PREDICTED, 10, 0.0, 0.0, open_s=2.5, ttf
         ({"error": "Timeout", "timed": False}, Evidence.UNKNOWN),
         ({"error": "RateLimitError"}, Evidence.LIMITED),
         ({"error": "ContextWindowExceededError"}, Evidence.REJECTED),
+        ({"error": "MalformedRequestFieldError"}, Evidence.REJECTED),
+        ({"error": "NotSent"}, Evidence.REJECTED),
         ({"error": "InternalServerError"}, Evidence.FAILED),
         ({"error": "Retried"}, Evidence.UNKNOWN),
         ({"closed_by": "lease", "output_tokens": None}, Evidence.CENSORED),

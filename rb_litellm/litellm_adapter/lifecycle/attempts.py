@@ -16,7 +16,7 @@ from rb_litellm.balancer import Assignment
 from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.lifecycle.evidence import TOLD, Usage, as_evidence
-from rb_litellm.litellm_adapter.lifecycle.failure_names import failure_name
+from rb_litellm.litellm_adapter.lifecycle.failure_names import CONNECTION, NOT_SENT, failure_name
 from rb_litellm.state.attempt import AttemptKey
 from rb_litellm.state.ledger import Ledger
 
@@ -218,6 +218,8 @@ class Attempts:
         outcome = self._ledger.close(key, now, closed_by, error=error, ttft_s=ttft_s)
         if outcome is None:
             return
+        if error == NOT_SENT and outcome.sending_s is not None:
+            outcome = replace(outcome, error=CONNECTION)
         held = self._open.get(key)
         if held is not None and (cut or held.choices > 1 or not (held.first_token_learned and held.timed)):
             learned = outcome.first_token_learned and held.first_token_learned

@@ -268,6 +268,15 @@ def test_a_failure_that_is_told_at_once_closes_even_a_second_attempt_on_the_same
     assert [outcome.closed_by for outcome in book.finished] == ["next-pick", "attempt-failed"]
 
 
+@pytest.mark.parametrize(("asked", "error"), [(False, "NotSent"), (True, "APIConnectionError")])
+def test_what_failed_in_litellm_after_the_server_was_asked_failed_on_its_answer(book, asked, error):
+    book.open()
+    if asked:
+        book.attempts.asked("c", "a", 0.1)
+    book.attempts.failed("c", "a", 0.2, "NotSent", at_once=True)
+    assert [outcome.error for outcome in book.finished] == [error]
+
+
 class TestRequestsOfOneCallId:
     """A client may send a call id of its own choice, and the same one with many requests."""
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rb_litellm.litellm_adapter.lifecycle.failure_names import failure_name
+from rb_litellm.litellm_adapter.lifecycle.failure_names import CONNECTION, NOT_SENT, failure_name
 
 
 class InternalServerError(Exception):
@@ -10,6 +10,10 @@ class InternalServerError(Exception):
 
 
 class RateLimitError(Exception):
+    """The same."""
+
+
+class APIConnectionError(Exception):
     """The same."""
 
 
@@ -40,3 +44,13 @@ def test_a_circle_of_causes_ends():
     one, other = InternalServerError(), InternalServerError()
     one.__cause__, other.__cause__ = other, one
     assert failure_name(one) == "InternalServerError"
+
+
+@pytest.mark.parametrize("inner", [TypeError(), AttributeError(), KeyError("role"), ValueError()])
+def test_a_request_that_litellm_cannot_translate_was_not_sent(inner):
+    assert failure_name(raised(APIConnectionError(), inner)) == NOT_SENT
+
+
+@pytest.mark.parametrize("inner", [None, OSError(), TimeoutError(), Exception("an error in an answer")])
+def test_a_connection_that_breaks_is_no_mistake_in_a_request(inner):
+    assert failure_name(raised(APIConnectionError(), inner)) == CONNECTION

@@ -85,6 +85,11 @@ _OF_ERROR = {
     "UnprocessableEntityError": Evidence.REJECTED,
     "ImageFetchError": Evidence.REJECTED,
     "BudgetExceededError": Evidence.REJECTED,
+    "MalformedRequestFieldError": Evidence.REJECTED,
+    "RejectedRequestError": Evidence.REJECTED,
+    "GuardrailRaisedException": Evidence.REJECTED,
+    "BlockedPiiEntityError": Evidence.REJECTED,
+    "NotSent": Evidence.REJECTED,
 }
 
 
