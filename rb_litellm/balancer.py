@@ -388,9 +388,9 @@ class Balancer:
         found = self.memory.match(
             request.prompt, request.affinity, rows, tiers, candidate_set.groups, now, request.thread
         )
-        found.seen_tokens = found.cached_tokens
-        if np.count_nonzero(found.cached_tokens):
-            found.cached_tokens = found.cached_tokens * self.beliefs.keeping.share(candidate_set.pace_rows)
+        if found.seen_s is not None and np.count_nonzero(found.cached_tokens):
+            kept = self.beliefs.keeping.share(candidate_set.pace_rows, found.seen_s)
+            found.cached_tokens = found.cached_tokens * kept
         return found
 
 

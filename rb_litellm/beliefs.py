@@ -315,7 +315,7 @@ class Beliefs:
 
     def _as_kept(self, pace: int, outcome: Outcome) -> Outcome:
         """The outcome with the tokens that its TTFT speaks for, of a prompt that was partly sent before."""
-        if not outcome.seen_tokens or outcome.ttft_s is None or outcome.in_one_piece:
+        if not outcome.sent_before.tokens or outcome.ttft_s is None or outcome.in_one_piece:
             return outcome
         whole = replace(outcome, input_tokens=round(outcome.input_tokens + outcome.saved_tokens))
         coefficients = self.learner.coefficients

@@ -51,7 +51,7 @@ class Horizons:
                 _without(load, home, expected.share(pin.takes_s))
         return Horizon(
             further=expected.further,
-            cached_tokens=tokens * self._beliefs.keeping.share(candidates.pace_rows),
+            cached_tokens=tokens * self._beliefs.keeping.share(candidates.pace_rows, expected.between_s),
             load=load,
             pace=self._load.pace(candidates.pace_rows, self._beliefs.learner.coefficients.tpot_s),
             growth=np.where(

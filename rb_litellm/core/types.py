@@ -116,6 +116,17 @@ class Seen(NamedTuple):
     losses: Losses = Losses()
 
 
+class SentBefore(NamedTuple):
+    """The beginning of a prompt that had been sent to a deployment before, be it kept there or not."""
+
+    tokens: float = 0.0
+    ago_s: float = 0.0
+    """Since it was sent there last."""
+
+
+NOTHING_SENT = SentBefore()
+
+
 class Prediction(NamedTuple):
     """What is expected of one request on one deployment."""
 
@@ -187,10 +198,10 @@ class Outcome:
     beside: float | None = None
     """Others that were open on the server on average while it was written: from its first token to its end,
     or all the time of an answer in one piece. None where that is not known."""
-    seen_tokens: float = 0.0
-    """Tokens of its prompt's beginning that had been sent there before,"""
+    sent_before: SentBefore = NOTHING_SENT
+    """The beginning of its prompt that had been sent there before,"""
     saved_tokens: float = 0.0
-    """and by how many `input_tokens` are fewer for that."""
+    """and by how many tokens `input_tokens` are fewer for that."""
     cached_tokens: int | None = None
     """Tokens that the server says it had cached; None where it does not say."""
     written_tokens: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rb_litellm.core.types import Ahead, Level, Outcome, Prediction
+from rb_litellm.core.types import Ahead, Level, Outcome, Prediction, SentBefore
 from rb_litellm.state.columns import at_least
 from rb_litellm.state.departures import Arrival
 from rb_litellm.state.occupancy import Reading
@@ -45,7 +45,7 @@ class Attempt:
     pending_prefill_tokens: float
     slot: int
     arrival: Arrival
-    seen_tokens: float
+    sent_before: SentBefore
     saved_tokens: float
     level: Level | None
     of_others: float
@@ -95,7 +95,7 @@ class Attempt:
             at_s=now,
             ahead=ahead,
             beside=beside,
-            seen_tokens=self.seen_tokens,
+            sent_before=self.sent_before,
             saved_tokens=self.saved_tokens,
             sending_s=self.sending_s,
             level=self.level,

@@ -21,7 +21,16 @@ from threading import RLock
 import numpy as np
 
 from rb_litellm.core.servers.streams import Progress, Stream
-from rb_litellm.core.types import Ahead, FloatArray, InstanceState, Level, Outcome, Prediction
+from rb_litellm.core.types import (
+    NOTHING_SENT,
+    Ahead,
+    FloatArray,
+    InstanceState,
+    Level,
+    Outcome,
+    Prediction,
+    SentBefore,
+)
 from rb_litellm.state.attempt import Attempt, AttemptKey, LeaseRule
 from rb_litellm.state.calls import CallLog
 from rb_litellm.state.columns import Columns, at_least
@@ -80,7 +89,7 @@ class Ledger:
         in_flight: float = 0.0,
         pending_prefill_tokens: float = 0.0,
         streams: bool = False,
-        seen_tokens: float = 0.0,
+        sent_before: SentBefore = NOTHING_SENT,
         saved_tokens: float = 0.0,
         level: Level | None = None,
     ) -> None:
@@ -88,8 +97,8 @@ class Ledger:
 
         `prediction` is None if the fallback rule placed it; then it counts as one in flight and no tokens.
         `in_flight` and `pending_prefill_tokens` are the load that it met, for the outcome. `streams` says
-        that its first token will be seen, so that a missing one is evidence of slowness. `seen_tokens` were
-        sent there before, and `input_tokens` are fewer by `saved_tokens` for that.
+        that its first token will be seen, so that a missing one is evidence of slowness. `sent_before` is
+        the beginning of its prompt that was, and `input_tokens` are fewer by `saved_tokens` for that.
 
         Raises:
             ValueError: this attempt was opened before.
@@ -112,7 +121,7 @@ class Ledger:
                 in_flight,
                 pending_prefill_tokens,
                 slot=len(self._by_slot),
-                seen_tokens=seen_tokens,
+                sent_before=sent_before,
                 saved_tokens=saved_tokens,
                 level=level,
                 arrival=self._departures.arrived(server, now),

@@ -62,7 +62,7 @@ def test_a_deployment_has_seen_as_much_as_was_sent_there():
     names = block_names(TURN * 3)
     index.sent(names[:2], row=7, now=0.0)
     index.sent(names, row=3, now=0.0)
-    assert index.seen(names, 0.0, 60.0) == {7: 2, 3: len(names)}
+    assert index.seen(names, 4.0, 60.0) == {7: (2, 4.0), 3: (len(names), 4.0)}
 
 
 def test_what_was_not_used_for_long_counts_as_evicted():

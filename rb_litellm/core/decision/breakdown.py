@@ -22,7 +22,7 @@ import numpy as np
 
 from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.latency.forecast import LatencyForecast
-from rb_litellm.core.types import BoolArray, FloatArray, IntArray, Prediction
+from rb_litellm.core.types import NOTHING_SENT, BoolArray, FloatArray, IntArray, Prediction, SentBefore
 
 
 def all_of(mask: BoolArray | FloatArray) -> bool:
@@ -149,11 +149,11 @@ class Decision:
     """Open attempts that it meets there, including those placed before it in its batch."""
     pending_prefill_tokens: float
     prefill_tokens: float
-    seen_tokens: float = field(default=0.0, kw_only=True)
-    """Tokens of its prompt that were sent there before,"""
-    saved_tokens: float = field(default=0.0, kw_only=True)
-    """and those that need no prefill therefore."""
     """Tokens of its own input that the deployment has to compute: those that are not cached there."""
+    sent_before: SentBefore = field(default=NOTHING_SENT, kw_only=True)
+    """The beginning of its prompt that was sent there before,"""
+    saved_tokens: float = field(default=0.0, kw_only=True)
+    """and the tokens that need no prefill therefore."""
     compute_breakdown: Callable[[], ScoreBreakdown]
     """Computes `breakdown` when it is asked for: when the request is on its way already."""
     explored: bool = False

@@ -29,7 +29,7 @@ from rb_litellm.core.decision.trying import explore, hopeful, recovers, to_infor
 from rb_litellm.core.latency.forecast import BatchForecaster, LatencyForecast
 from rb_litellm.core.limits.capacity import Room
 from rb_litellm.core.limits.filters import Filtered, apply
-from rb_litellm.core.types import BoolArray, FloatArray, InstanceState
+from rb_litellm.core.types import NOTHING_SENT, BoolArray, FloatArray, InstanceState, SentBefore
 
 
 def place(
@@ -117,7 +117,7 @@ def place(
         in_flight=fleet.state.in_flight.item(chosen),
         pending_prefill_tokens=fleet.state.pending_prefill_tokens.item(chosen),
         prefill_tokens=prefill_tokens.item(chosen),
-        seen_tokens=_seen_tokens(request, chosen),
+        sent_before=_sent_before(request, chosen),
         saved_tokens=request.input_tokens - prefill_tokens.item(chosen),
         compute_breakdown=lambda: breakdown,
         explored=explored is not None,
@@ -183,10 +183,11 @@ def _later(request: BatchRequest, horizon: Horizon, fleet: Fleet) -> LatencyFore
     return forecaster.forecast(new_tokens, request.output_tokens)
 
 
-def _seen_tokens(request: BatchRequest, row: int) -> float:
-    if request.cached_prefix is None or request.cached_prefix.seen_tokens is None:
-        return 0.0
-    return min(request.cached_prefix.seen_tokens.item(row), request.input_tokens)
+def _sent_before(request: BatchRequest, row: int) -> SentBefore:
+    prefix = request.cached_prefix
+    if prefix is None or prefix.seen_tokens is None or prefix.seen_s is None:
+        return NOTHING_SENT
+    return SentBefore(min(prefix.seen_tokens.item(row), request.input_tokens), prefix.seen_s.item(row))
 
 
 def _predict(

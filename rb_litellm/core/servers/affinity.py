@@ -52,7 +52,9 @@ class CachedPrefix:
     block_names: tuple[bytes, ...]
     """Hashes of the prompt's blocks, to be remembered for the deployment that is chosen."""
     seen_tokens: FloatArray | None = None
-    """Tokens of its prompt that were sent there before, kept or not; None for those of `cached_tokens`."""
+    """Tokens of its prompt that were sent there before, kept or not; None where that is not known."""
+    seen_s: FloatArray | None = None
+    """Seconds since they were sent there last."""
 
     def tokens_to_prefill(
         self, input_tokens: float, prefill_s_per_token: FloatArray, in_flight: FloatArray, offered: BoolArray

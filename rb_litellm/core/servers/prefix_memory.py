@@ -108,13 +108,13 @@ class PrefixIndex:
         while len(self._holders) > self._max_names:
             self._holders.popitem(last=False)
 
-    def seen(self, names: Sequence[bytes], now: float, ttl_s: float) -> dict[int, int]:
-        """Number of the prompt's blocks that a deployment has seen, by row of those that have seen any."""
-        found: dict[int, int] = {}
+    def seen(self, names: Sequence[bytes], now: float, ttl_s: float) -> dict[int, tuple[int, float]]:
+        """The number of the prompt's blocks that a deployment has seen, and how many s ago, by its row."""
+        found: dict[int, tuple[int, float]] = {}
         for depth in range(len(names), 0, -1):
             for row, used in self._holders.get(names[depth - 1], _NOBODY).items():
                 if row not in found and now - used <= ttl_s:
-                    found[row] = depth
+                    found[row] = depth, max(now - used, 0.0)
         return found
 
     def latest(self, names: Sequence[bytes], now: float, ttl_s: float) -> int | None:
@@ -163,22 +163,28 @@ class PrefixMemory:
         now: float,
         thread: str = "",
     ) -> CachedPrefix:
-        """What is probably cached of the prompt on N deployments, given by row, tier and model group (N,).
+        """What was sent before of the prompt to N deployments, given by row, tier and model group (N,).
+
+        As if all of it were still cached; `keeping` says how much is.
 
         `thread` names the agent's loop that the prompt goes on with; empty for none.
         """
         names = block_names(prompt.text, prompt.owner)
         blocks = self.index.seen(names, now, rule.ttl_s)
         tokens_per_char = prompt.input_tokens / max(len(prompt.text), 1)
-        seen = np.zeros(rows.size)
+        seen, ago_s = np.zeros(rows.size), np.zeros(rows.size)
         if blocks:
-            tokens = {row: chars_of(count) * tokens_per_char for row, count in blocks.items()}
-            seen += [tokens.get(row, 0.0) for row in rows.tolist()]
+            for at, row in enumerate(rows.tolist()):
+                if row in blocks:
+                    count, ago_s[at] = blocks[row]
+                    seen[at] = chars_of(count) * tokens_per_char
         pin = self.threads.pin(thread, now, rule.ttl_s) if thread else None
         if pin is not None and pin.tokens <= prompt.input_tokens:
-            seen = np.where(rows == pin.row, np.maximum(seen, pin.tokens), seen)
+            longer = (rows == pin.row) & (pin.tokens >= seen)
+            seen[longer], ago_s[longer] = pin.tokens, now - pin.at_s
         model = self._model(prompt, names, rule, rows, groups, now)
-        return CachedPrefix(seen, tiers, None if model is None else _others(groups, model), rule, names)
+        switch = None if model is None else _others(groups, model)
+        return CachedPrefix(seen, tiers, switch, rule, names, seen, ago_s)
 
     def sent(self, match: CachedPrefix, prompt: Prompt, row: int, group: str, now: float) -> None:
         """Record that the request goes to the deployment at `row`, of this model group."""

@@ -101,7 +101,7 @@ class Attempts:
             in_flight=assignment.decision.in_flight,
             pending_prefill_tokens=assignment.decision.pending_prefill_tokens,
             streams=streams,
-            seen_tokens=assignment.decision.seen_tokens,
+            sent_before=assignment.decision.sent_before,
             saved_tokens=assignment.decision.saved_tokens,
             level=assignment.level,
         )

@@ -166,7 +166,7 @@ class RouteBalance:
                 in_flight=decision.in_flight,
                 pending_prefill_tokens=decision.pending_prefill_tokens,
                 streams=True,
-                seen_tokens=decision.seen_tokens,
+                sent_before=decision.sent_before,
                 saved_tokens=decision.saved_tokens,
                 level=assignment.level,
             )

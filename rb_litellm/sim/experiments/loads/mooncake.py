@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -13,10 +13,11 @@ import numpy as np
 
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim import sharing
-from rb_litellm.sim.engine import Simulation
+from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies.baseline_policies import PrefixGate
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.policies.policy import Policy
+from rb_litellm.sim.policies.routebalance_policy import RouteBalance
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.workload import Corpus, Request
@@ -44,6 +45,8 @@ class Measured:
     cached_share: float
     """Of all prompt tokens."""
     failed: int
+    ttft_error_p50: float | None
+    """Median of |forecast - measured| / measured; None where nothing is forecast."""
 
 
 def carry_out(
@@ -84,6 +87,7 @@ def blocks(found: list[Measured]) -> list[Block]:
             f"{one.usd_per_1k:.3f}",
             f"{one.cached_share:.1%}",
             str(one.failed),
+            "" if one.ttft_error_p50 is None else f"{one.ttft_error_p50:.1%}",
         )
         for one in found
     )
@@ -97,7 +101,16 @@ def blocks(found: list[Measured]) -> list[Block]:
         for one in found
         if one.policy not in (OURS, PLAIN)
     ]
-    columns = ("policy", "TTFT p50 (s)", "TTFT p95 (s)", "mean E2E (s)", "USD per 1,000", "cached", "failed")
+    columns = (
+        "policy",
+        "TTFT p50 (s)",
+        "TTFT p95 (s)",
+        "mean E2E (s)",
+        "USD per 1,000",
+        "cached",
+        "failed",
+        "TTFT error p50",
+    )
     note = (
         "A cached token costs a tenth. `prefix-gate:N` follows the longest prefix among servers with at most "
         "N requests more than the least busy one; it knows all blocks exactly."
@@ -107,7 +120,8 @@ def blocks(found: list[Measured]) -> list[Block]:
 
 def _run(asked: list[Request], name: str, seed: int) -> Measured:
     cluster = sharing.cluster()
-    simulation = Simulation(cluster, _policy(name, asked, seed), asked, seed)
+    policy = _policy(name, asked, seed)
+    simulation = Simulation(cluster, policy, asked, seed)
     served = simulation.run()
     result = RunResult.of(name, 1.0, seed, cluster, served, simulation.now, 0.0)
     prompts = sum(s.request.prompt.input_tokens for s in served if not s.failed)
@@ -119,7 +133,17 @@ def _run(asked: list[Request], name: str, seed: int) -> Measured:
         usd_per_1k=round(float(result.cost_usd.mean()) * 1000.0, 4),
         cached_share=round(sum(s.cached_tokens for s in served if not s.failed) / prompts, 4),
         failed=result.failed,
+        ttft_error_p50=_error(policy, served),
     )
+
+
+def _error(policy: Policy, served: Sequence[Served]) -> float | None:
+    if not isinstance(policy, RouteBalance):
+        return None
+    errors = [
+        abs(policy.predicted(s.worker, s.request).ttft_s / s.ttft_s - 1.0) for s in served if not s.failed
+    ]
+    return round(float(np.median(errors)), 4)
 
 
 def _policy(name: str, asked: list[Request], seed: int) -> Policy:
