@@ -382,6 +382,11 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if self._cascades is not None:
             self._cascades.decided(pending, placed)
         if pending.steered is not None and not pending.again:
-            told = attempt if placed.decision.cascade is None else WHOLE
-            self._runtime.targets.decided(pending.steered, pending.arrival.known_id, told, placed.decision)
+            told, waited_s = attempt, pending.arrival.waited_s
+            if placed.decision.cascade is not None and pending.run is not None:
+                # All of its calls are timed together, from the Router's first one on.
+                told, waited_s = WHOLE, max(waited_s - pending.run.lasts_s, 0.0)
+            self._runtime.targets.decided(
+                pending.steered, pending.arrival.known_id, told, placed.decision, waited_s
+            )
         return chosen

@@ -193,6 +193,18 @@ def test_a_worker_that_joins_starts_from_the_prices_of_the_others():
     )
 
 
+def test_what_the_client_waited_before_counts_for_the_time():
+    targets, name = Targets(e2e_p95_s=4.0), "one"
+    book = TargetBook()
+    decision = _Decision(Expected(0.00001, 1.0, 0.5, 0.00001, 1.0, 0.5))
+    for number in range(60):
+        book.decided(name, targets, number, decision, waited_s=5.0)
+        book.finished(number, 0.00001, 1.0)
+    standing = book.controller(name, targets).standing()["e2e_p95_s"]
+    assert standing.present > 5.0
+    assert standing.word == "infeasible"
+
+
 def test_a_book_is_bounded(monkeypatch):
     from rb_litellm.core.targets import book as module
 

@@ -40,6 +40,7 @@ class _Open(NamedTuple):
     name: str
     cost_usd: float
     e2e_s: float
+    waited_s: float
 
 
 def name_of(owner: str, targets: Targets) -> str:
@@ -47,11 +48,12 @@ def name_of(owner: str, targets: Targets) -> str:
     return blake2b(repr((owner, targets)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def expected_of(decision: Decision) -> Expected:
-    """What a decision expects, and the best that any of its candidates promised."""
+def expected_of(decision: Decision, waited_s: float = 0.0) -> Expected:
+    """What a decision expects, and the best that any of its candidates promised, after so long a wait."""
     chosen, breakdown = decision.expected, decision.breakdown
+    chosen = chosen._replace(e2e_s=chosen.e2e_s + waited_s)
     predictions, allowed = breakdown.predictions, breakdown.allowed
-    cost, e2e, quality = predictions.cost_usd, predictions.times.e2e_s, predictions.quality
+    cost, e2e, quality = predictions.cost_usd, predictions.times.e2e_s + waited_s, predictions.quality
     if not allowed.all():
         cost, e2e, quality = cost[allowed], e2e[allowed], quality[allowed]
     if not cost.size:
@@ -101,20 +103,26 @@ class TargetBook:
         """By what a request of these targets is decided now."""
         return self.controller(name, targets).objective
 
-    def decided(self, name: str, targets: Targets, attempt: Hashable, decision: Decision) -> None:
-        """An attempt was sent; its end is awaited."""
-        expected = expected_of(decision)
+    def decided(
+        self, name: str, targets: Targets, attempt: Hashable, decision: Decision, waited_s: float = 0.0
+    ) -> None:
+        """An attempt was sent; its end is awaited. Its client had waited for so long already."""
+        expected = expected_of(decision, waited_s)
         self.controller(name, targets).decided(expected)
-        self._open[attempt] = _Open(name, expected.cost_usd, expected.e2e_s)
+        self._open[attempt] = _Open(name, expected.cost_usd, expected.e2e_s, waited_s)
         if len(self._open) > MAX_OPEN:
             self._open.popitem(last=False)
 
     def finished(self, attempt: Hashable, cost_usd: float | None, e2e_s: float | None) -> None:
-        """The attempt is over; None for what was not measured. One that nobody awaits is passed over."""
+        """The attempt is over; None for what was not measured. One that nobody awaits is passed over.
+
+        `e2e_s` is its own time; what its client had waited before is added.
+        """
         opened = self._open.pop(attempt, None)
         controller = None if opened is None else self._controllers.get(opened.name)
         if opened is not None and controller is not None:
-            controller.finished(opened.cost_usd, opened.e2e_s, cost_usd, e2e_s)
+            seen_s = None if e2e_s is None else e2e_s + opened.waited_s
+            controller.finished(opened.cost_usd, opened.e2e_s, cost_usd, seen_s)
 
     def told(self) -> dict[str, Told]:
         """What the others should know, of the controllers used last."""

@@ -85,6 +85,11 @@ class Arrival:
         )
 
     @property
+    def waited_s(self) -> float:
+        """Seconds that its client has waited until now, failed attempts among them."""
+        return (self.before_s or 0.0) + time.perf_counter() - self.at
+
+    @property
     def known_id(self) -> str:
         """The call id of an arrival that has one.
 

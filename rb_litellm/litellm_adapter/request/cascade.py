@@ -61,6 +61,11 @@ class Run:
     planned: Planned | None = None
     """None while it is answered once."""
 
+    @property
+    def lasts_s(self) -> float:
+        """Seconds since it came to the Router."""
+        return time.monotonic() - self.started_s
+
 
 @dataclass(frozen=True, slots=True)
 class SecondStage:

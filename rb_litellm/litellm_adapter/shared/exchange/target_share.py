@@ -61,10 +61,12 @@ class GuardedTargets:
         with self._lock:
             return self._book.objective(steered.name, steered.targets)
 
-    def decided(self, steered: Steered, call_id: str, attempt: int, decision: Decision) -> None:
-        """An attempt was sent."""
+    def decided(
+        self, steered: Steered, call_id: str, attempt: int, decision: Decision, waited_s: float
+    ) -> None:
+        """An attempt was sent, so many s after its request had come to the proxy."""
         with self._lock:
-            self._book.decided(steered.name, steered.targets, (call_id, attempt), decision)
+            self._book.decided(steered.name, steered.targets, (call_id, attempt), decision, waited_s)
 
     def cascaded(self, call_id: str, usd: float, e2e_s: float) -> None:
         """A request that could be answered twice has its answer; what all its calls cost and took."""
@@ -78,7 +80,7 @@ class GuardedTargets:
             cost = outcome.cost_usd
             if outcome.error is not None and cost is None:
                 cost = 0.0
-            e2e_s = outcome.open_s if answered and not outcome.cut else None
+            e2e_s = outcome.open_s + (outcome.sending_s or 0.0) if answered and not outcome.cut else None
             self._book.finished((outcome.call_id, outcome.attempt), cost, e2e_s)
 
     def standing(self, steered: Steered) -> dict[Name, Standing]:
