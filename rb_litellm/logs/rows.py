@@ -32,9 +32,14 @@ class SpendLogsError(ValueError):
 
 
 def as_text(value: Any) -> str | None:
-    """A value of a row as the frames hold it; None for null."""
-    if value is None or isinstance(value, str):
-        return value
+    """A value of a row as the frames hold it; None for null.
+
+    Half a character, which JSON can write and no frame can hold, becomes `?`.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if value is None:
+        return None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (Mapping, list, tuple)):

@@ -110,3 +110,13 @@ def test_a_chat_is_one_however_its_type_is_written(call_type: str, tmp_path: Pat
     rows = [{**row, "call_type": call_type} for row in ROWS]
     told = read(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     assert {call.kind for call in told.calls} == {"chat", "stream"}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_half_a_character_ends_no_run(name: str, tmp_path: Path) -> None:
+    rows = [dict(row) for row in ROWS]
+    rows[3] |= {"model_group": "g\ud800", "messages": [{"role": "user", "content": "\udfff"}]}
+    lines = "".join(json.dumps(row) + "\n" for row in rows) if name == "a.jsonl" else json.dumps(rows)
+    told = read(tmp_path, name, lines)
+    assert len(told.calls) == len(ROWS)
+    assert told.calls[3].group == "g?"
