@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -72,8 +73,9 @@ def requests(trace: Path, number: int) -> list[Request]:
     try:
         with gzip.open(trace, "rt") if trace.suffix == ".gz" else trace.open() as lines:
             return [_request(n, _row(line, n)) for n, line in enumerate(islice(lines, number))]
-    except OSError as error:
-        raise ValueError(f"trace {trace} cannot be read ({error.strerror or error})") from None
+    except (OSError, EOFError, zlib.error) as error:
+        told = getattr(error, "strerror", None) or error
+        raise ValueError(f"trace {trace} cannot be read ({told})") from None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"trace {trace}: {error}; allowed are JSON lines with arrival_s, input_tokens, output_tokens and "

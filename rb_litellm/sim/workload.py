@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, count
@@ -251,10 +252,14 @@ def trace(path: Path) -> Trace:
     """Arrival times (s, from 0) of a CSV file, and (input, output) tokens where it has such columns.
 
     Raises:
-        ValueError: no column `arrival_s`, or fewer than two different times.
+        ValueError: it cannot be read, has no column `arrival_s`, or fewer than two different times.
     """
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        rows = list(csv.DictReader(lines))
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, EOFError, zlib.error) as error:
+        told = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path}: cannot be read ({told})") from None
     try:
         rows.sort(key=lambda row: float(row["arrival_s"]))
         times = [float(row["arrival_s"]) for row in rows]

@@ -11,6 +11,8 @@ import gzip
 import hashlib
 import json
 import math
+import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,8 @@ from rb_litellm.litellm_adapter.request.prompt import read_prompt
 
 MAX_PROBLEMS = 10
 """Bad rows that one error names; reading stops there."""
+MAX_TOKENS = 10_000_000
+"""More output tokens than any answer has."""
 MAX_MODELS = 512
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 
@@ -119,8 +123,8 @@ def _read_file(path: Path, builder: _Builder) -> bytes:
         for line, row in _rows(path):
             builder.add(f"{path}:{line}", row)
         return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
 def _rows(path: Path) -> Iterator[tuple[int, object]]:
@@ -132,7 +136,7 @@ def _rows(path: Path) -> Iterator[tuple[int, object]]:
                 if line.strip():
                     try:
                         yield number, json.loads(line)
-                    except ValueError as error:
+                    except (ValueError, RecursionError) as error:
                         yield number, ValueError(f"is not JSON ({error})")
         return
     if not name.endswith((".csv", ".parquet")):
@@ -266,8 +270,8 @@ def _labels(row: object) -> tuple[str, float | None, float | None]:
     quality, tokens = _number(row, "quality"), _number(row, "output_tokens")
     if quality is not None and not 0.0 <= quality <= 1.0:
         raise ValueError(f"quality is {quality:g}; allowed is a number from 0 to 1, or null")
-    if tokens is not None and tokens < 0:
-        raise ValueError(f"output_tokens is {tokens:g}; allowed is a number of at least 0, or null")
+    if tokens is not None and not 0.0 <= tokens <= MAX_TOKENS:
+        raise ValueError(f"output_tokens is {tokens:g}; allowed is a number from 0 to {MAX_TOKENS}, or null")
     return model, quality, tokens
 
 
@@ -275,7 +279,8 @@ def _number(row: Mapping[str, Any], name: str) -> float | None:
     value = row.get(name)
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not known or not abs(value) <= sys.float_info.max:
         raise ValueError(f"{name} is {_short(value)}; allowed is a number, or null")
     return float(value)
 
