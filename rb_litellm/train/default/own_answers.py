@@ -49,7 +49,8 @@ def report(
     seeds: Sequence[int] = SEEDS,
 ) -> dict[str, Any]:
     """By set and number of answers: squared error and quality of the argmax of the three, means over `seeds`,
-    and for how many of them both together are worse than the better one of the two."""
+    and for how many of them both together are worse than the better one of the two, at all and beyond the 95%
+    interval of that over prompts."""
     prompts = len(data.prompts)
     held = np.random.default_rng(12_345 + seed).permutation(prompts)[: int(HELD * prompts)]
     default = fit_default(data.take(np.setdiff1d(np.arange(prompts), held)), seed).predictor()
@@ -105,13 +106,27 @@ def _run(
     }
     quality = data.quality[judging][:, models]
     figures: dict[str, Any] = {"seed": seed, "models": names, "share_of_default": float(beside.share.max())}
+    errors, earned = {}, {}
     for name, source in sources.items():
         told = _told(source, data, judging, names)
+        errors[name] = ((told - quality) ** 2).mean(axis=1)
+        earned[name] = quality[np.arange(len(told)), told.argmax(axis=1)]
         figures[name] = {
-            "squared_error": round(float(((told - quality) ** 2).mean()), 4),
-            "argmax_quality": round(float(quality[np.arange(len(told)), told.argmax(axis=1)].mean()), 4),
+            "squared_error": round(float(errors[name].mean()), 4),
+            "argmax_quality": round(float(earned[name].mean()), 4),
         }
+    best = {name: -error for name, error in errors.items()}
+    figures["lost"] = {"squared_error": _lost(best), "argmax_quality": _lost(earned)}
     return figures
+
+
+def _lost(good: Mapping[str, FloatArray]) -> dict[str, float]:
+    """By how much both together are worse than the better one alone, by figures (P,) of which more is better,
+    and half of the 95% interval of that over prompts."""
+    better = max(("trained", "default"), key=lambda name: float(good[name].mean()))
+    lost = good[better] - good["together"]
+    within = 1.96 * float(lost.std()) / float(np.sqrt(len(lost)))
+    return {"mean": round(float(lost.mean()), 5), "within": round(within, 5)}
 
 
 def _told(source: PredictionSource, data: Dataset, rows: IntArray, names: Sequence[str]) -> FloatArray:
@@ -130,20 +145,12 @@ def _means(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         }
         for name in ("trained", "default", "together")
     }
-    more = [
-        run["together"]["squared_error"]
-        - min(run["trained"]["squared_error"], run["default"]["squared_error"])
-        for run in runs
-    ]
-    less = [
-        max(run["trained"]["argmax_quality"], run["default"]["argmax_quality"])
-        - run["together"]["argmax_quality"]
-        for run in runs
-    ]
-    for figure, lost in (("squared_error", more), ("argmax_quality", less)):
+    for figure in ("squared_error", "argmax_quality"):
+        lost = [run["lost"][figure] for run in runs]
         means[f"worse_in_{figure}"] = {
-            "seeds": sum(one > 0.0 for one in lost),
+            "seeds": sum(one["mean"] > 0.0 for one in lost),
+            "beyond_noise": sum(one["mean"] > one["within"] for one in lost),
             "of": len(lost),
-            "most": round(max(lost), 4),
+            "most": round(max(one["mean"] for one in lost), 4),
         }
     return means
