@@ -14,6 +14,7 @@ import numpy as np
 from rb_litellm import passed_over
 from rb_litellm.beliefs import Beliefs
 from rb_litellm.candidates import CandidateSet, CandidateSets
+from rb_litellm.core.best_of.rule import BestOfRule
 from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.assign import assign
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prices
@@ -68,6 +69,8 @@ class RoutingRequest:
     """Seconds of its time that pass in the proxy; its limits count them."""
     cascade: CascadeRule | None = None
     """How it may be answered a second time; None for never."""
+    best_of: BestOfRule | None = None
+    """How it may be answered several times at once; None for never."""
 
 
 @dataclass(slots=True)
@@ -261,6 +264,7 @@ class Balancer:
             room=self._room(candidate_set, now),
             levels=candidate_set.levels,
             models=candidate_set.model_of,
+            takes_n=candidate_set.willing([r.best_of for r in requests]),
         )
         masks = passed_over.left_of(
             masks,
@@ -287,6 +291,7 @@ class Balancer:
                 request.retries,
                 request.proxy_s,
                 request.cascade,
+                request.best_of,
                 self._horizons.of(request.thread, request.prompt, candidate_set, request.affinity, now),
             )
             for r, request in enumerate(requests)
@@ -351,7 +356,7 @@ class Balancer:
             return
         written = 0 if outcome.output_tokens is None else outcome.output_tokens
         row = self._reckoner.row(outcome.deployment)
-        self.usage.corrected(row, written - outcome.predicted.output_tokens, now)
+        self.usage.corrected(row, outcome.choices * (written - outcome.predicted.output_tokens), now)
 
     def _room(self, candidate_set: CandidateSet, now: float) -> Room | None:
         if candidate_set.capacity is None:
@@ -372,7 +377,7 @@ class Balancer:
         placed = (
             (
                 candidate_set.state_rows.item(decision.index),
-                request.prompt.input_tokens + decision.prediction.output_tokens,
+                request.prompt.input_tokens + decision.answers * decision.prediction.output_tokens,
             )
             for request, decision in zip(requests, decisions, strict=True)
             if isinstance(decision, Decision)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rb_litellm.beliefs import Beliefs
+from rb_litellm.core.best_of.rule import BestOfRule
 from rb_litellm.core.decision.batch import Prices
 from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.shares import Shares
@@ -61,6 +62,8 @@ class CandidateSet:
     """None where nobody states any,"""
     capacity: Capacity | None
     """or has any limits."""
+    takes_n: BoolArray
+    """(N,) who can be asked for several answers in one call."""
     levels: IntArray | None
     """(N,) the deployment of each; None where no two are levels of effort of one deployment."""
     level_names: tuple[str, ...] | None
@@ -68,12 +71,22 @@ class CandidateSet:
     loop_names: tuple[str, ...]
     """(N,) what lengths in agents' loops are learned by, where there are no levels."""
 
+    def willing(self, rules: Sequence[BestOfRule | None]) -> BoolArray:
+        """(N,) who can be asked for several answers in one call, and has not refused it lately."""
+        refused = {name for rule in rules if rule is not None for name in rule.refused}
+        if not refused:
+            return self.takes_n
+        return self.takes_n & np.array([its.id not in refused for its in self.deployments], dtype=np.bool_)
+
     def gradable(
         self, predicted: ModelPredictions, row: int, decision: Decision | Refusal
     ) -> Gradable | None:
-        """What was predicted of an answer that a user may grade; None where nothing learns from grades."""
+        """What was predicted of an answer that a user may grade; None where nothing learns from grades, or
+        where the answer is the best of several, of which the model is not the only cause."""
         before = predicted.uncorrected_quality
         if before is None or predicted.kinds is None or isinstance(decision, Refusal):
+            return None
+        if decision.best_of is not None:
             return None
         column = int(self.model_of[decision.index])
         kinds = tuple(predicted.kinds[row].tolist())
@@ -163,6 +176,7 @@ class CandidateSets:
             window_told=np.array([d.context_window is not None for d in deployments], dtype=np.bool_),
             shares=shares_of(deployments),
             capacity=capacity_of(deployments),
+            takes_n=np.array([d.takes_n for d in deployments], dtype=np.bool_),
             levels=state_rows if leveled else None,
             level_names=tuple(model_info(d).name if d.effort else "" for d in deployments)
             if leveled

@@ -65,6 +65,8 @@ class Controls(BaseModel):
     """LiteLLM's priority; 0 is the most important."""
     cascade: Literal["allow", "never"] | None = None
     """Whether it may be answered a second time by another model; counts where the settings have cascades."""
+    best_of: Literal["allow", "never"] | None = None
+    """Whether one model may be asked for several answers; counts where the settings have `best_of`."""
     targets: TargetSettings | None = None
     """Of a team or key alone: what one request asks for cannot be reached over many."""
     usd_per_day: Usd | None = None
@@ -134,7 +136,9 @@ class Plan:
     requests_per_minute: int | None = None
     """How many requests of a minute, of whoever sets it, the weights hold for."""
     cascade: bool = False
-    """Whether it may be answered a second time by another model."""
+    """Whether it may be answered a second time by another model,"""
+    best_of: bool = False
+    """and several times at once by one."""
 
 
 class Planner:
@@ -192,6 +196,7 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         "max_cost_usd": settings.max_cost_usd,
         "priority": None,
         "cascade": None if settings.cascade is None else settings.cascade.default,
+        "best_of": None if settings.best_of is None else settings.best_of.default,
         "targets": settings.targets,
         "usd_per_day": settings.usd_per_day,
         "requests_per_minute": settings.requests_per_minute,
@@ -236,6 +241,7 @@ def _plan(settings: RouteBalanceSettings, given: Given) -> Plan:
         values["usd_per_day"],
         values["requests_per_minute"],
         settings.cascade is not None and values["cascade"] == "allow",
+        settings.best_of is not None and values["best_of"] == "allow",
     )
 
 

@@ -4,7 +4,7 @@ Every field is described here once. Errors name the setting, its value and what 
 one deployment are in its `model_info.routebalance`.
 """
 
-from rb_litellm.config.cascade import CascadeSettings, JudgeSettings
+from rb_litellm.config.cascade import BestOfSettings, CascadeSettings, JudgeSettings
 from rb_litellm.config.decision import (
     AdmissionSettings,
     AffinitySettings,
@@ -37,6 +37,7 @@ __all__ = [
     "AdmissionSettings",
     "AffinitySettings",
     "AgentSettings",
+    "BestOfSettings",
     "Cap",
     "CapName",
     "CascadeSettings",

@@ -1,4 +1,4 @@
-"""Cascades: one model answers, a judge reads the answer, and another model answers where it is poor."""
+"""Requests that are answered more than once: cascades, and the best of several answers of one model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from rb_litellm.config.values import Settings
+from rb_litellm.core.best_of.rule import CORRELATION, MOST_CHOICES, SPREAD
 from rb_litellm.core.cascade.rule import DEPENDENCE
 
 
@@ -31,7 +32,7 @@ class JudgeSettings(Settings):
         default=24_000,
         ge=500,
         le=400_000,
-        description="Characters of the request, and as many of the answer, that it is shown.",
+        description="Characters of the request, and as many of each answer, that it is shown.",
     )
 
 
@@ -50,4 +51,26 @@ class CascadeSettings(Settings):
     )
     timeout_s: float = Field(
         default=60.0, gt=0.0, le=3_600.0, description="The longest that the second answer is waited for."
+    )
+
+
+class BestOfSettings(Settings):
+    """A request that is not streamed may be answered several times at once, where the score is for it."""
+
+    judge: JudgeSettings
+    default: Literal["allow", "never"] = Field(
+        default="allow", description="For requests that do not say `best_of` themselves."
+    )
+    answers: int = Field(default=4, ge=2, le=MOST_CHOICES, description="The most that are asked for.")
+    correlation: float = Field(
+        default=CORRELATION,
+        ge=0.0,
+        le=1.0,
+        description="Of being right, between two answers of one model to one prompt.",
+    )
+    length_spread: float = Field(
+        default=SPREAD,
+        ge=0.0,
+        le=1.0,
+        description="Standard deviation of the logs of their lengths, before any were seen.",
     )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from rb_litellm.config.cascade import CascadeSettings
+from rb_litellm.config.cascade import BestOfSettings, CascadeSettings
 from rb_litellm.config.decision import (
     AdmissionSettings,
     AffinitySettings,
@@ -91,6 +91,10 @@ class RouteBalanceSettings(Settings):
         default=None,
         description="Answer again with another model where a judge calls an answer poor and it pays.",
     )
+    best_of: BestOfSettings | None = Field(
+        default=None,
+        description="Ask one model for several answers at once where a judge's pick of them pays.",
+    )
     exploration: ExplorationSettings = ExplorationSettings()
     overrides: OverrideSettings = OverrideSettings()
     member_access: Literal["group", "key"] = Field(
@@ -124,8 +128,9 @@ class RouteBalanceSettings(Settings):
 
     @model_validator(mode="after")
     def _answers_itself(self) -> RouteBalanceSettings:
-        if self.mode == "shadow" and self.cascade is not None:
-            raise ValueError("cascade needs mode: active; in shadow mode base_strategy serves, once")
+        for name in ("cascade", "best_of"):
+            if self.mode == "shadow" and getattr(self, name) is not None:
+                raise ValueError(f"{name} needs mode: active; in shadow mode base_strategy serves, once")
         return self
 
 

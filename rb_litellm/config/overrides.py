@@ -31,6 +31,7 @@ ControlName = Literal[
     "max_cost_usd",
     "priority",
     "cascade",
+    "best_of",
     "targets",
     "usd_per_day",
     "requests_per_minute",

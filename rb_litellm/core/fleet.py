@@ -61,6 +61,8 @@ class Deployment:
     """Tokens, input and output, that it may get in a minute."""
     max_parallel: float | None = None
     """Requests that one worker may have open there; more are refused before they are sent."""
+    takes_n: bool = False
+    """Whether it can be asked for several answers in one call (`n`), and they would differ."""
     effort: str = ""
     """The level of reasoning effort that it is a candidate for; empty for what a deployment does unasked."""
     levels: tuple[Deployment, ...] = ()

@@ -46,7 +46,7 @@ class InstanceState:
     """Load of N deployments at one moment; every array has shape (N,)."""
 
     in_flight: FloatArray
-    """Open attempts, queued or running on the deployment."""
+    """Open attempts, queued or running on the deployment; one for several answers counts as so many."""
     pending_prefill_tokens: FloatArray
     """Input tokens that are not prefilled yet."""
     pending_decode_tokens: FloatArray
@@ -207,7 +207,8 @@ class Outcome:
     written_tokens: int | None = None
     """Tokens that it says it wrote into its cache; None where it does not say."""
     choices: int = 1
-    """Answers that were asked for in one (`n`); `output_tokens` is what one of them has on average."""
+    """Answers that were asked for in one (`n`); `output_tokens` is then that of the longest, as far as their
+    texts tell, for which all had to wait."""
     limited: bool = False
     """Whether a limit on its tokens, such as `max_tokens`, ended the answer."""
     sending_s: float | None = None

@@ -25,6 +25,7 @@ from rb_litellm.config import (
     ScrapeSettings,
     ShadowEvaluationSettings,
 )
+from rb_litellm.core.best_of.discernment import PickBook
 from rb_litellm.core.cascade.judge_rates import JudgeBook
 from rb_litellm.core.latency.drift import Drift
 from rb_litellm.core.latency.learning.learner import LatencyLearner
@@ -47,6 +48,7 @@ from rb_litellm.litellm_adapter.shared.origins import Origins
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.second_answers import SecondAnswers
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
+from rb_litellm.litellm_adapter.shared.several_answers import RefusedAnswers
 from rb_litellm.litellm_adapter.shared.upkeep.deferred import DeferredActions
 from rb_litellm.litellm_adapter.shared.upkeep.hub_stalls import HubNotice, hub_is_off
 from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask
@@ -86,10 +88,13 @@ class Runtime:
         self.feedback = FeedbackBox()
         self.learning = AbilityLearning(KINDS)
         self._lone_grades = LoneGrades(self.learning)
-        self.cascades = False
-        """Whether any selector may have requests answered twice."""
+        self.judging = False
+        """Whether any selector may have requests answered more than once."""
         self.judges = JudgeBook()
-        """Those of cascades; under the lock."""
+        """How good judges are at single answers,"""
+        self.picks = PickBook()
+        """and at several; both under the lock."""
+        self.refused_answers = RefusedAnswers()
         self.second_answers = SecondAnswers()
         self.shadow_evaluation: ShadowEvaluationSettings | None = None
         self.drift = Drift()
@@ -174,6 +179,7 @@ class Runtime:
         self.learning.grade(call_id, grade)
         with self.lock:
             self.judges.graded(call_id, grade)
+            self.picks.graded(call_id, grade)
 
     def settle_grades(self) -> None:
         """Take up users' grades where no exchange with other workers does."""

@@ -23,13 +23,13 @@ from rb_litellm.core.limits.admission import Admission
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.targets.landing import landed
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.cascading.stages import Cascades
+from rb_litellm.litellm_adapter.cascading.judged import Judged
 from rb_litellm.litellm_adapter.fallback import fewest_open
 from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.agents import Agents
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import allowance_of, unclamp
-from rb_litellm.litellm_adapter.request.cascade import further_at_pick
+from rb_litellm.litellm_adapter.request.cascade import ONCE, further_at_pick
 from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.holding import HoldEnded
@@ -79,7 +79,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         self._batcher: MicroBatcher[_Asked, PendingRequest, Entry | Refusal] = MicroBatcher(
             lambda asked: self._pending(*asked), self._decide
         )
-        self._cascades = None if settings.cascade is None else Cascades(router, settings.cascade, worker)
+        judges = settings.cascade is not None or settings.best_of is not None
+        self._judged = Judged(router, settings, worker) if judges else None
         self._hold = None if settings.hold is None else Hold(router, settings.hold, worker)
 
     async def select(
@@ -272,9 +273,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         body = input if responses else messages
         steered = None if plan.targets is None else self._steered(plan, arrival, request_kwargs)
         objective = plan.objective if steered is None else self._runtime.targets.objective(steered)
-        rule = run = None
-        if self._cascades is not None:
-            rule, run = self._cascades.offered(plan, arrival, prompt, messages, request_kwargs)
+        offer = ONCE
+        if self._judged is not None:
+            offer = self._judged.offered(plan, arrival, prompt, messages, request_kwargs, again=bool(tried))
         runtime = self._runtime
         used = landing(
             plan, runtime.day_spend, runtime.minute_requests, arrival,
@@ -297,8 +298,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             priority=plan.priority or 0,
             retries=retries_left(self._router, request_kwargs, tried),
             proxy_s=runtime.proxy_time.expected_for(arrival.before_s, again=bool(tried)),
-            cascade=rule,
-            run=run,
+            offer=offer,
             again=further is not None,
         )
 
@@ -360,7 +360,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 t.arrival.thread,
                 t.retries,
                 t.proxy_s,
-                t.cascade,
+                t.offer.cascade,
+                t.offer.best_of,
             )
             for t, prompt in zip(batch, prompts, strict=True)
         ]
@@ -379,13 +380,12 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         # A request that is tried again is one request.
         if (asker := pending.used.asker) is not None and attempt == 0 and not pending.again:
             self._runtime.minute_requests.add(asker, 1.0)
-        if self._cascades is not None:
-            self._cascades.decided(pending, placed)
+        judged = self._judged is not None and self._judged.decided(pending, placed)
         if pending.steered is not None and not pending.again:
             told, waited_s = attempt, pending.arrival.waited_s
-            if placed.decision.cascade is not None and pending.run is not None:
+            if judged and (run := pending.offer.run) is not None:
                 # All of its calls are timed together, from the Router's first one on.
-                told, waited_s = WHOLE, max(waited_s - pending.run.lasts_s, 0.0)
+                told, waited_s = WHOLE, max(waited_s - run.lasts_s, 0.0)
             self._runtime.targets.decided(
                 pending.steered, pending.arrival.known_id, told, placed.decision, waited_s
             )

@@ -52,6 +52,8 @@ class Attempt:
     """Of `in_flight`, those that this worker had not sent."""
     written_from: Reading
     """The server's occupancy at its first token, or when it was opened as long as there is none."""
+    answers: int = 1
+    """Sequences that it runs as on its server."""
     first_token_s: float | None = None
     first_token_learned: bool = False
     sending_s: float | None = None

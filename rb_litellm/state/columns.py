@@ -30,7 +30,7 @@ class Columns:
     def __init__(self, capacity: int = 256) -> None:
         self.row: IntArray = np.zeros(capacity, dtype=np.int64)
         # The sums read four of them together, so they are rows of one matrix.
-        self._data: FloatArray = np.zeros((9, capacity))
+        self._data: FloatArray = np.zeros((10, capacity))
         self._name_columns()
 
     def _name_columns(self) -> None:
@@ -44,6 +44,7 @@ class Columns:
             self.decode_rate,
             self.e2e_s,
             self.overdue_s,  # when it becomes overdue
+            self.answers,  # sequences that it runs as
         ) = self._data
 
     def write(
@@ -56,8 +57,12 @@ class Columns:
         input_tokens: int,
         prediction: Prediction | None,
         streams: bool,
+        answers: int = 1,
     ) -> None:
-        """Write an attempt, sent at `sent_s` to the deployment at `row`, to the first slot not in use."""
+        """Write an attempt, sent at `sent_s` to the deployment at `row`, to the first slot not in use.
+
+        `prediction` is of one answer; it runs as so many sequences as `answers` are asked for.
+        """
         if slot >= self.row.size:
             self.row = np.concatenate([self.row, np.zeros_like(self.row)])
             self._data = np.concatenate([self._data, np.zeros_like(self._data)], axis=1)
@@ -65,10 +70,10 @@ class Columns:
         self.row[slot] = row
         if (p := prediction) is None:
             never = sent_s - 1e9
-            self._data[:, slot] = (lease_end_s, never, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, np.inf)
+            self._data[:, slot] = (lease_end_s, never, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, np.inf, answers)
             return
         ttft_s, e2e_s = at_least(0.0, p.ttft_s), at_least(1e-3, p.e2e_s)
-        output_tokens = at_least(0.0, p.output_tokens)
+        output_tokens = answers * at_least(0.0, p.output_tokens)
         expected_s = min(ttft_s, e2e_s) if streams else e2e_s
         self._data[:, slot] = (
             lease_end_s,
@@ -77,9 +82,10 @@ class Columns:
             input_tokens / at_least(1e-3, ttft_s - p.wait_s),
             output_tokens,
             min(output_tokens, max(1.0, output_tokens * _REMAINDER)),
-            1.0 / at_least(1e-6, p.tpot_s),
+            answers / at_least(1e-6, p.tpot_s),
             e2e_s,
             sent_s + _PATIENCE * expected_s + _GRACE_S,
+            answers,
         )
 
     def first_token(self, slot: int, sent_s: float, now: float) -> None:
@@ -89,9 +95,10 @@ class Columns:
 
     def cap_decode_rate(self, count: int, row: int, tpot_s: float) -> None:
         """Let the open attempts on the deployment at `row` decode no faster than one token every `tpot_s`."""
-        slots = np.flatnonzero((self.row[:count] == row) & (self.decode_rate[:count] * tpot_s > 1.0))
-        longer_s = self.e2e_s[slots] * (self.decode_rate[slots] * tpot_s - 1.0)
-        self.decode_rate[slots] = 1.0 / tpot_s
+        faster = self.decode_rate[:count] * tpot_s / self.answers[:count]
+        slots = np.flatnonzero((self.row[:count] == row) & (faster > 1.0))
+        longer_s = self.e2e_s[slots] * (faster[slots] - 1.0)
+        self.decode_rate[slots] = self.answers[slots] / tpot_s
         self.e2e_s[slots] += longer_s
         self.overdue_s[slots] += _PATIENCE * longer_s
 
@@ -111,7 +118,7 @@ class Columns:
         prefill = np.maximum(-decoding_s, 0.0) * self.prefill_rate[:count]
         np.minimum(prefill, self.input_tokens[:count], out=prefill)
         return InstanceState(
-            np.bincount(row, minlength=rows).astype(np.float64),
+            np.bincount(row, self.answers[:count], minlength=rows).astype(np.float64, copy=False),
             np.bincount(row, prefill, minlength=rows).astype(np.float64, copy=False),
             np.bincount(row, decode, minlength=rows).astype(np.float64, copy=False),
         )

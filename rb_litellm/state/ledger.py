@@ -92,8 +92,9 @@ class Ledger:
         sent_before: SentBefore = NOTHING_SENT,
         saved_tokens: float = 0.0,
         level: Level | None = None,
+        answers: int = 1,
     ) -> None:
-        """Open an attempt, which counts from now on.
+        """Open an attempt, which counts from now on: for so many sequences as `answers` are asked for.
 
         `prediction` is None if the fallback rule placed it; then it counts as one in flight and no tokens.
         `in_flight` and `pending_prefill_tokens` are the load that it met, for the outcome. `streams` says
@@ -126,7 +127,8 @@ class Ledger:
                 level=level,
                 arrival=self._departures.arrived(server, now),
                 of_others=of_others,
-                written_from=self._occupancy.changed(server, 1, now),
+                written_from=self._occupancy.changed(server, answers, now),
+                answers=answers,
             )
             self._open[key] = attempt
             self._by_slot.append(attempt)
@@ -139,6 +141,7 @@ class Ledger:
                 input_tokens=attempt.input_tokens,
                 prediction=prediction,
                 streams=streams,
+                answers=answers,
             )
             self.changes += 1
 
@@ -389,7 +392,7 @@ class Ledger:
         self._departures.ended(attempt.arrival, now)
         server = attempt.arrival.server
         mean = self._occupancy.mean(server, attempt.written_from, now)
-        self._occupancy.changed(server, -1, now)
+        self._occupancy.changed(server, -attempt.answers, now)
         return attempt.outcome(
             now,
             closed_by,

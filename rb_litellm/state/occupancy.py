@@ -1,4 +1,4 @@
-"""How many attempts of this worker were open on a server on average: what a request ran beside.
+"""How many answers this worker had under way on a server on average: what a request ran beside.
 
 The load that a request meets says little of the load that it runs with: the first of eight that come at once
 meets nobody, and is written beside another one all along. So for each server the integral of open attempts

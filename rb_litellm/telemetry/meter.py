@@ -122,6 +122,11 @@ class Meter:
         """Count the outcome of a decision's attempt, `record.outcome`."""
         self._put(record, True)
 
+    def answered_several(self, model: str, answers: int, became: str) -> None:
+        """Count a request of which several answers were asked for."""
+        m = self._metrics
+        m.best_of.labels(m.model(model), str(answers), became).inc()
+
     def cascaded(self, first: str, second: str, became: str) -> None:
         """A request that could be answered twice has its answer."""
         m = self._metrics

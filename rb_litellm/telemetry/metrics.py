@@ -91,6 +91,12 @@ class Metrics:
             "Requests that could be answered twice, by model groups of both stages and what became of them",
             ("model", "second", "became"),
         )
+        self.best_of = counter(
+            "best_of",
+            "Requests of which several answers were asked for, by model group, how many came, and what "
+            "became of them",
+            ("model", "answers", "became"),
+        )
         self.decision_s = histogram(
             "decision_seconds", "From a request's arrival at the strategy to its choice", _DECISION_S
         )

@@ -1,78 +1,22 @@
-"""Cascades through a real proxy: an answer is judged, and another model asked where it is poor.
-
-The models and the judge are servers of this test, which do as they are told and count what they were asked.
-"""
+"""Cascades through a real proxy: an answer is judged, and another model asked where it is poor."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import json
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
-from aiohttp import web
 
+from tests.e2e.judged_models import Models, answer, ask, entry, key, metric, nothing_open, usd
 from tests.e2e.proxy import Proxy, chat, routed, running_proxy
 from tests.e2e.upstream import serving_chats
 
 pytestmark = pytest.mark.slow
-PRICES = {"small": 1e-6, "large": 2e-5, "judge": 1e-6}
-TOKENS = {"small": 40, "large": 60, "judge": 5}
-INPUT = 30
-
-
-@dataclass
-class Models:
-    """Three models behind one address."""
-
-    url: str = ""
-    verdict: str = "VERDICT: GOOD"
-    delays: dict[str, float] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-    asked: Counter[str] = field(default_factory=Counter)
-    seen: list[dict[str, Any]] = field(default_factory=list)
-    left: int = 0
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        model = body["model"]
-        self.asked[model] += 1
-        self.seen.append(body)
-        try:
-            await asyncio.sleep(self.delays.get(model, 0.0))
-        except asyncio.CancelledError:
-            self.left += 1
-            raise
-        if model in self.broken:
-            return web.json_response({"error": {"message": "broken"}}, status=500)
-        text = f"{model} answers."
-        if model == "judge":
-            hard = "hard" in body["messages"][-1]["content"]
-            text = "VERDICT: POOR" if hard else self.verdict
-        told = {"id": f"{model}-{uuid4().hex}", "created": 1, "model": model}
-        usage = {"prompt_tokens": INPUT, "completion_tokens": TOKENS[model], "total_tokens": 0}
-        if body.get("stream"):
-            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-            await response.prepare(request)
-            delta = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None}
-            end = {"index": 0, "delta": {}, "finish_reason": "stop"}
-            for choice in (delta, end):
-                chunk = {**told, "object": "chat.completion.chunk", "choices": [choice]}
-                await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
-            await response.write(b"data: [DONE]\n\n")
-            return response
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-        return web.json_response({**told, "object": "chat.completion", "choices": [choice], "usage": usage})
 
 
 @pytest.fixture(scope="module")
@@ -84,31 +28,10 @@ def serving() -> Iterator[Models]:
 
 @pytest.fixture
 def models(serving: Models) -> Models:
-    serving.verdict, serving.left = "VERDICT: GOOD", 0
-    serving.delays.clear()
-    serving.broken.clear()
-    serving.asked.clear()
-    serving.seen.clear()
-    return serving
+    return serving.again()
 
 
 def configuration(serving: Models, feedback: Path) -> dict[str, Any]:
-    def entry(name: str, quality: float) -> dict[str, Any]:
-        return {
-            "model_name": name,
-            "litellm_params": {
-                "model": f"hosted_vllm/{name}",
-                "api_base": serving.url,
-                "api_key": "none",
-                "input_cost_per_token": PRICES[name],
-                "output_cost_per_token": PRICES[name],
-            },
-            "model_info": {
-                "id": f"{name}-1",
-                "routebalance": {"quality": quality, "output_tokens": TOKENS[name]},
-            },
-        }
-
     args = {
         "predictor": "none",
         "objective": "priced",
@@ -129,7 +52,11 @@ def configuration(serving: Models, feedback: Path) -> dict[str, Any]:
         },
     }
     return {
-        "model_list": [entry("small", 0.6), entry("large", 0.8), entry("judge", 0.5)],
+        "model_list": [
+            entry(serving, "small", 0.6),
+            entry(serving, "large", 0.8),
+            entry(serving, "judge", 0.5),
+        ],
         "general_settings": {"custom_auth": "keys.authenticate", "cancel_on_disconnect": True},
         "router_settings": {
             "routing_groups": [
@@ -152,50 +79,6 @@ def proxy(serving: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     shutil.copy(Path(__file__).with_name("keys.py"), folder / "keys.py")
     with running_proxy(folder, configuration(serving, folder / "feedback.jsonl")) as running:
         yield running
-
-
-def key(
-    models: tuple[str, ...] = ("auto", "small", "large"), of_key: dict[str, Any] | None = None, **record: Any
-) -> str:
-    told = {"models": list(models), "key": {"routebalance": of_key} if of_key else {}, "record": record}
-    return "sk-" + base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
-
-
-def ask(
-    proxy: Proxy, text: str = "What is a balance?", as_: str | None = None, **body: Any
-) -> httpx.Response:
-    with proxy.client() as client:
-        headers = {} if as_ is None else {"Authorization": f"Bearer {as_}"}
-        return client.post("/v1/chat/completions", json=chat("auto", text, **body), headers=headers)
-
-
-def answer(response: httpx.Response) -> str:
-    assert response.status_code == 200, response.text
-    told: str = response.json()["choices"][0]["message"]["content"]
-    return told
-
-
-def usd(*names: str) -> float:
-    return sum((INPUT + TOKENS[name]) * PRICES[name] for name in names)
-
-
-def metric(proxy: Proxy, name: str, *labels: str) -> float:
-    with proxy.client(follow_redirects=True) as client:
-        lines = client.get("/routebalance/metrics").text.splitlines()
-    found = [
-        line for line in lines if line.startswith(f"routebalance_{name}") and all(x in line for x in labels)
-    ]
-    return sum(float(line.split()[-1]) for line in found)
-
-
-def nothing_open(proxy: Proxy) -> None:
-    """The ledger comes to nothing, however an answer came about."""
-    with proxy.client(follow_redirects=True) as client:
-        assert "\nroutebalance_ledger_open_attempts" in client.get("/routebalance/metrics").text
-    until = time.monotonic() + 10.0
-    while (open_ := metric(proxy, "ledger_open_attempts")) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert open_ == 0.0
 
 
 def test_a_good_answer_is_kept_and_its_cost_is_told_with_the_judges(proxy: Proxy, models: Models) -> None:

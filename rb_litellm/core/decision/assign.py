@@ -166,6 +166,7 @@ def _is_ordinary(request: BatchRequest) -> bool:
         request.limits is None
         and request.cached_prefix is None
         and request.cascade is None
+        and request.best_of is None
         and request.horizon is None
         and request.objective.latency_weight is not None
         and (request.exploration is None or recovers(request))

@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rb_litellm.core.best_of.rule import BestOfRule
 from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.breakdown import ScoreTerm, all_of
 from rb_litellm.core.decision.exploration import ExplorationRule
@@ -60,6 +61,8 @@ class BatchRequest:
     """Seconds of its time that pass in the proxy; its limits count them."""
     cascade: CascadeRule | None = None
     """How it may be answered a second time; None for never."""
+    best_of: BestOfRule | None = None
+    """How it may be answered several times at once; None for never."""
     horizon: Horizon | None = None
     """The calls that come after it, of an agent's loop; it counts where `cached_prefix` is given."""
 
@@ -146,7 +149,9 @@ class Fleet:
     levels: IntArray | None = None
     """(N,) the deployment of each; None where no two are levels of effort of one deployment."""
     models: IntArray | None = None
-    """(N,) number of each one's model; needed where a request may cascade."""
+    """(N,) number of each one's model; needed where a request may cascade, or be answered several times."""
+    takes_n: BoolArray | None = None
+    """(N,) who can be asked for several answers in one call; needed where a request may have that."""
 
     def together(self, row: int) -> list[int]:
         """The candidates whose load grows with that of this one: those on its server."""

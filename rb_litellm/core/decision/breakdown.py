@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 
+from rb_litellm.core.best_of.candidate import Samples
 from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.types import NOTHING_SENT, BoolArray, FloatArray, IntArray, Prediction, SentBefore
@@ -162,11 +163,20 @@ class Decision:
     """Output tokens that the budget pays for there; None without a budget, inf where they are free."""
     cascade: Compound | None = None
     """What follows where a judge calls its answer poor; None for a request that is answered once."""
+    best_of: Samples | None = None
+    """How many answers it is asked for, of which a judge picks one; None for one answer."""
 
     @property
     def expected(self) -> Prediction:
-        """What is expected of the request, all of a cascade together."""
+        """What is expected of the request, all of a cascade or of several answers together."""
+        if self.best_of is not None:
+            return self.best_of.expected()
         return self.prediction if self.cascade is None else self.cascade.expected(self.prediction)
+
+    @property
+    def answers(self) -> int:
+        """How many answers one call asks for on our behalf."""
+        return 1 if self.best_of is None else self.best_of.n
 
     @property
     def breakdown(self) -> ScoreBreakdown:

@@ -9,6 +9,8 @@ from random import Random
 
 import numpy as np
 
+from rb_litellm.core.best_of.candidate import Samples
+from rb_litellm.core.best_of.samples import best_samples
 from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.cascade.pairs import best_compound
 from rb_litellm.core.compiled.forecaster import batch_forecaster
@@ -97,22 +99,28 @@ def place(
     explored = informing
     if explored is None:
         explored = explore(prescored, fleet, breakdown, allowed, looks, now, random)
-    cascade = None
+    cascade = best_of = None
     if explored is not None:
         chosen = explored
     else:
         chosen = best_row(scores, fleet.state.in_flight, fleet.last_chosen_s, random)
+        least = scores.item(chosen) + TIE
         cascade = _cascade(prescored, fleet, breakdown, filtered)
-        if cascade is not None and cascade.score > scores.item(chosen) + TIE:
-            chosen = cascade.first
+        if cascade is not None and cascade.score > least:
+            chosen, least = cascade.first, cascade.score
         else:
             cascade = None
+        best_of = _best_of(prescored, fleet, breakdown, filtered, prefill_tokens)
+        if best_of is not None and best_of.score > least:
+            chosen, cascade = best_of.row, None
+        else:
+            best_of = None
         chosen = instead(chosen, request, breakdown, prefill_tokens, fleet, random)
     affordable = filtered.affordable_tokens
     decision = Decision(
         index=chosen,
         score=scores.item(chosen),
-        prediction=predictions.at(chosen),
+        prediction=predictions.at(chosen) if best_of is None else best_of.call,
         candidates=int(np.count_nonzero(request.allowed)),
         in_flight=fleet.state.in_flight.item(chosen),
         pending_prefill_tokens=fleet.state.pending_prefill_tokens.item(chosen),
@@ -123,13 +131,17 @@ def place(
         explored=explored is not None,
         affordable_tokens=None if affordable is None else affordable.item(chosen),
         cascade=cascade,
+        best_of=best_of,
     )
+    output_tokens, answers = decision.prediction.output_tokens, decision.answers
     for row in fleet.together(chosen):
-        forecaster.join(row, decision.prefill_tokens, decision.prediction.output_tokens)
+        forecaster.join(row, decision.prefill_tokens, output_tokens)
+        for _ in range(answers - 1):
+            forecaster.join(row, 0.0, output_tokens)
     its = fleet.levels_of(chosen)
     fleet.last_chosen_s[its] = now
     if fleet.room is not None:
-        fleet.room.take(its, request.input_tokens + decision.prediction.output_tokens)
+        fleet.room.take(its, request.input_tokens + answers * output_tokens)
     return decision
 
 
@@ -152,6 +164,39 @@ def _cascade(
         fleet.models,
         request.input_tokens,
         prescored.priced_usd,
+        request.limits,
+        fleet.latency_errors,
+        request.proxy_s,
+    )
+
+
+def _best_of(
+    prescored: PrescoredRequest,
+    fleet: Fleet,
+    breakdown: ScoreBreakdown,
+    filtered: Filtered,
+    prefill_tokens: FloatArray,
+) -> Samples | None:
+    """The best that one model can do in several answers, where the request may have that; as with cascades,
+    none where limits had to be loosened."""
+    request = prescored.request
+    if request.best_of is None or filtered.relaxed or filtered.penalty is not None:
+        return None
+    if fleet.models is None or fleet.takes_n is None:
+        raise ValueError("a request may have several answers, and nobody says which deployments give them")
+    return best_samples(
+        request.best_of,
+        request.objective,
+        breakdown,
+        fleet.models,
+        fleet.takes_n,
+        fleet.coefficients,
+        fleet.state,
+        request.input_tokens,
+        prefill_tokens,
+        fleet.prices.output_usd,
+        prescored.priced_usd,
+        fleet.slowdown,
         request.limits,
         fleet.latency_errors,
         request.proxy_s,

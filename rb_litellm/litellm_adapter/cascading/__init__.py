@@ -1,1 +1,1 @@
-"""Requests that are answered in stages: the judge between them, and what follows the first answer."""
+"""Requests that are answered more than once: their judge, and what follows the first answer."""

@@ -1,4 +1,4 @@
-"""Whom cascades ask whether an answer is good, what that is expected to take, and when nobody is asked.
+"""Whom cascades and best of n ask of answers, what that is expected to take, and when nobody is asked.
 
 A judge that has failed FAILURES times in a row is not asked for REST_S: nobody is to wait for it each time.
 """
@@ -9,12 +9,10 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from rb_litellm.config import CascadeSettings
-from rb_litellm.core.cascade.rule import CascadeRule
+from rb_litellm.config import JudgeSettings
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.litellm_adapter.request.judging import accepts, judge_messages
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.telemetry.comparing.pairwise import text_of
 
@@ -26,65 +24,66 @@ CHARS_PER_TOKEN = 4.0
 LEAST_CHARS_PER_TOKEN = 2.0
 """By which what a verdict costs at most is reckoned."""
 OVERHEAD_TOKENS = 160
-"""What a judge is told beside request and answer."""
+"""What a judge is told beside request and answers."""
 _SMOOTH = 0.1
 _log = logging.getLogger("rb_litellm")
+_Word = TypeVar("_Word")
 CallRouter = Callable[[dict[str, Any], float], Awaitable[Any]]
 """Calls the Router with these arguments, within a time in s."""
 
 
 class Judge:
-    """Of one selector."""
+    """Of one selector; `name` is the setting that has it."""
 
-    def __init__(self, router: Any, settings: CascadeSettings, worker: Worker) -> None:
+    def __init__(self, router: Any, settings: JudgeSettings, worker: Worker, name: str) -> None:
         self._router = router
-        self._settings = settings
+        self.settings = settings
         self._runtime = worker.runtime
-        its = settings.judge
-        self._rates = self._runtime.judges.of(its.model, its.accepts_right, its.accepts_wrong)
-        self._verdict_s = its.seconds
+        self._name = name
+        its = settings
+        self.rates = self._runtime.judges.of(its.model, its.accepts_right, its.accepts_wrong)
+        """How good it is, as learned by this worker."""
+        self.verdict_s = its.seconds
+        """Seconds that a verdict takes."""
         self._failed_in_a_row = 0
         self._rests_until = -math.inf
         self._found: Deployment | None = None
         self._looked_at = -math.inf
 
-    def rule(self) -> CascadeRule | None:
-        """By what cascades are priced now; None while the judge cannot be asked or has no known price."""
+    @property
+    def deployment(self) -> Deployment | None:
+        """Its deployment; None while it cannot be asked or has no known price."""
         now = self._runtime.clock()
-        if now < self._rests_until or (judge := self._now(now)) is None:
-            return None
-        asked, (right, wrong) = self._settings.judge, self._rates.rates()
-        return CascadeRule(
-            right,
-            wrong,
-            self._settings.dependence,
-            self._verdict_s,
-            self._fixed_usd(judge),
-            judge.input_usd_per_token,
-            2.0 * asked.max_chars / CHARS_PER_TOKEN,
-        )
+        return None if now < self._rests_until else self._now(now)
 
-    def messages(self, request: str, answer: str) -> list[dict[str, str]]:
-        """What it is asked about this answer."""
-        return judge_messages(request, answer, self._settings.judge.max_chars)
+    @property
+    def text_tokens(self) -> float:
+        """Tokens that it is shown of one text at most."""
+        return self.settings.max_chars / CHARS_PER_TOKEN
+
+    def fixed_usd(self, judge: Deployment) -> float:
+        """What a verdict costs beside what it reads."""
+        most_tokens = self.settings.max_tokens
+        return OVERHEAD_TOKENS * judge.input_usd_per_token + most_tokens * judge.output_usd_per_token
 
     def most_usd(self, messages: Sequence[Mapping[str, str]]) -> float | None:
         """What a verdict costs at most; None while it cannot be asked."""
-        now = self._runtime.clock()
-        if now < self._rests_until or (judge := self._now(now)) is None:
+        judge = self.deployment
+        if judge is None:
             return None
         chars = sum(len(message["content"]) for message in messages)
-        return self._fixed_usd(judge) + judge.input_usd_per_token * chars / LEAST_CHARS_PER_TOKEN
+        return self.fixed_usd(judge) + judge.input_usd_per_token * chars / LEAST_CHARS_PER_TOKEN
 
-    async def accepts(
-        self, ask: CallRouter, messages: list[dict[str, str]], call_id: str, quality: float, hurried: bool
-    ) -> tuple[bool, Any] | None:
-        """Whether it calls an answer good of which this quality was predicted, with its own reply.
+    async def word(
+        self, ask: CallRouter, messages: list[dict[str, str]], read: Callable[[str], _Word], hurried: bool
+    ) -> tuple[_Word, Any] | None:
+        """What it says, as `read` from its text, with its own reply.
 
-        `hurried` says that the request's own time limit is shorter than a judge's: if that ends the call, the
-        judge is not to blame. None where it fails. Raises nothing but its own cancellation.
+        `read` raises ValueError for what is no verdict. `hurried` says that the request's own time limit is
+        shorter than a judge's: if that ends the call, the judge is not to blame. None where it fails. Raises
+        nothing but its own cancellation.
         """
-        asked, started = self._settings.judge, time.monotonic()
+        asked, started = self.settings, time.monotonic()
         body = {
             "model": asked.model,
             "messages": messages,
@@ -95,22 +94,16 @@ class Judge:
         }
         try:
             reply = await ask(body, asked.timeout_s)
-            accepted = accepts(text_of(reply))
+            found = read(text_of(reply))
         except Exception as error:  # noqa: BLE001  the client has its answer
             self._failed(error, counts=not hurried)
             return None
         self._failed_in_a_row = 0
-        with self._runtime.lock:
-            self._verdict_s += _SMOOTH * (time.monotonic() - started - self._verdict_s)
-            self._runtime.judges.judged(self._rates, call_id, quality, accepted)
-        return accepted, reply
-
-    def _fixed_usd(self, judge: Deployment) -> float:
-        most_tokens = self._settings.judge.max_tokens
-        return OVERHEAD_TOKENS * judge.input_usd_per_token + most_tokens * judge.output_usd_per_token
+        self.verdict_s += _SMOOTH * (time.monotonic() - started - self.verdict_s)
+        return found, reply
 
     def _failed(self, error: Exception, counts: bool) -> None:
-        self._runtime.failed("cascade judge", error)
+        self._runtime.failed(f"{self._name} judge", error)
         if not counts:
             return
         self._failed_in_a_row += 1
@@ -119,7 +112,7 @@ class Judge:
             self._rests_until = self._runtime.clock() + REST_S
             _log.warning(
                 "RouteBalance: the judge %s has failed %d times in a row; all are answered once for %g s",
-                self._settings.judge.model,
+                self.settings.model,
                 FAILURES,
                 REST_S,
             )
@@ -128,12 +121,12 @@ class Judge:
         if now - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = now
             entries = getattr(self._router, "model_list", None) or ()
-            its = [entry for entry in entries if entry["model_name"] == self._settings.judge.model][:1]
+            its = [entry for entry in entries if entry["model_name"] == self.settings.model][:1]
             found = self._runtime.catalog.facts(its)[0] if its else None
             if found is None or not found.priced:
                 why = "the proxy has no such model" if found is None else "its price is not known"
-                error = LookupError(f"cascade.judge.model {self._settings.judge.model!r}: {why}")
-                self._runtime.failed("cascade judge", error)
+                error = LookupError(f"{self._name}.judge.model {self.settings.model!r}: {why}")
+                self._runtime.failed(f"{self._name} judge", error)
                 found = None
             self._found = found
         return self._found

@@ -1,92 +1,72 @@
 """A request answered in stages: the first answer judged, and another model asked where it is poor.
 
 The pick of the first stage has decided for this, by the joint score. What follows here is two further calls
-of LiteLLM's own Router, so that its filters, cooldowns, rate limits, spend logs and callbacks hold for them,
-and our own pick chooses the second deployment by the load of that moment. The request's key pays for all.
+of LiteLLM's own Router, and our own pick chooses the second deployment by the load of that moment.
 
 Whatever fails, the client has the first answer: a judge that errs or takes too long, a second model that
-does, a budget that does not pay for more. A client that leaves cancels what is under way. None of the calls
-made here may be answered twice.
+does, a budget that does not pay for more. A client that leaves cancels what is under way.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rb_litellm.balancer import Assignment
 from rb_litellm.config import CascadeSettings
-from rb_litellm.controls import Plan
+from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.cascade.rule import CascadeRule
-from rb_litellm.core.types import Prompt
+from rb_litellm.core.fleet import Deployment
+from rb_litellm.litellm_adapter.cascading.further_calls import FurtherCalls, own_limit, usd_of
 from rb_litellm.litellm_adapter.cascading.judge import Judge
-from rb_litellm.litellm_adapter.hosts import host
 from rb_litellm.litellm_adapter.lifecycle.usage import ended_at_limit, hidden
-from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.cascade import (
-    JudgesCall,
-    Planned,
-    Run,
-    SecondStage,
-    during,
-    may_be_answered_twice,
-    readable,
-    run_at_pick,
-    run_of,
-)
-from rb_litellm.litellm_adapter.request.explanation import current_inquiry
+from rb_litellm.litellm_adapter.request.cascade import Run, SecondStage
+from rb_litellm.litellm_adapter.request.judging import accepts, judge_messages
 from rb_litellm.litellm_adapter.request.pending import PendingRequest
 from rb_litellm.litellm_adapter.request.prompt import read_uncounted
 from rb_litellm.litellm_adapter.request.rights.caller import caller_of
-from rb_litellm.litellm_adapter.request.rights.controls import given_to
-from rb_litellm.litellm_adapter.worker import Worker, worker
+from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.telemetry.comparing.pairwise import text_of
 from rb_litellm.telemetry.records.cascade import HIDDEN, CascadeReport
 
 _NOT_SENT = ("litellm_logging_obj", "litellm_call_id")
-_OF_REQUEST = ("litellm_session_id", "litellm_trace_id", "user")
-"""What of a request its judge's call has, too."""
 
 
 class Cascades:
-    """Of one selector: its judge, and the runs that its picks decide on."""
+    """Of one selector: its judge, and what its picks decide to follow."""
 
     def __init__(self, router: Any, settings: CascadeSettings, worker: Worker) -> None:
-        self._router = router
-        self._settings = settings
-        self._worker = worker
-        self._runtime = worker.runtime
-        self._judge = Judge(router, settings, worker)
-        self._runtime.cascades = True
+        self.settings = settings
+        self.worker = worker
+        self.judge = Judge(router, settings.judge, worker, "cascade")
+        self.calls = FurtherCalls(router)
 
-    def offered(
-        self, plan: Plan, arrival: Arrival, prompt: Prompt, messages: Any, kwargs: Mapping[str, Any] | None
-    ) -> tuple[CascadeRule | None, Run | None]:
-        """By what this request may be answered twice, and who waits to know; None and None for once.
+    def rule(self) -> CascadeRule | None:
+        """By what cascades are priced now; None while the judge cannot be asked or has no known price."""
+        if (deployment := self.judge.deployment) is None:
+            return None
+        right, wrong = self.judge.rates.rates()
+        return CascadeRule(
+            right,
+            wrong,
+            self.settings.dependence,
+            self.judge.verdict_s,
+            self.judge.fixed_usd(deployment),
+            deployment.input_usd_per_token,
+            2.0 * self.judge.text_tokens,
+        )
 
-        To be asked in the request's own context. A loop of tool calls stays with who has begun it.
-        """
-        run = run_at_pick(arrival.call_id)
-        if run is not None:
-            run.planned, run.given = None, given_to(kwargs)
-        if not plan.cascade or arrival.thread or not readable(prompt):
-            return None, None
-        if current_inquiry() is not None:
-            asked = may_be_answered_twice({**(kwargs or {}), "messages": messages})
-            return (self._judge.rule() if asked else None), None
-        return (None, None) if run is None else (self._judge.rule(), run)
-
-    def decided(self, pending: PendingRequest, placed: Assignment) -> None:
-        """A request is placed: whoever waits for its answer is to know what follows."""
-        compound = placed.decision.cascade
-        if pending.run is None or compound is None:
-            return
-        pending.run.planned = Planned(
+    def follow_up(
+        self, run: Run, compound: Compound, pending: PendingRequest, placed: Assignment
+    ) -> SecondAnswer:
+        """What follows where this pair was chosen."""
+        return SecondAnswer(
             self,
+            run,
             placed.deployment,
             placed.deployments[compound.second],
             compound,
@@ -96,135 +76,124 @@ class Cascades:
             pending.steered is not None,
         )
 
-    async def follow(self, run: Run, planned: Planned, response: Any) -> Any:
-        """The answer that the client gets, given the first one. Raises nothing but its own cancellation."""
-        try:
-            return await self._followed(run, planned, response)
-        except Exception as error:  # noqa: BLE001  an answer is there
-            self._runtime.failed("cascade", error)
-            return response
 
-    async def _followed(self, run: Run, planned: Planned, response: Any) -> Any:
+@dataclass(frozen=True, slots=True)
+class SecondAnswer:
+    """What the pick of the first stage has decided."""
+
+    cascades: Cascades
+    run: Run
+    first: Deployment
+    second: Deployment
+    compound: Compound
+    first_quality: float
+    first_usd: float
+    max_cost_usd: float | None
+    targeted: bool
+    """Whether targets wait for what it cost and took."""
+
+    def without(self, error: BaseException) -> bool:
+        """See `FollowUp`."""
+        return False
+
+    def given_up(self) -> None:
+        """See `FollowUp`."""
+        if self.targeted:
+            self.cascades.worker.runtime.targets.judged(self.run.call_id, 0.0, None)
+
+    async def follow(self, response: Any) -> Any:
+        """See `FollowUp`."""
+        try:
+            return await self._followed(response)
+        except Exception as error:  # noqa: BLE001  an answer is there
+            self.cascades.worker.runtime.failed("cascade", error)
+            self._settle(usd_of(response))
+            return response
+        except BaseException:
+            # Its client has left; the first answer is paid for.
+            if self.targeted:
+                self.cascades.worker.runtime.targets.judged(self.run.call_id, usd_of(response), None)
+            raise
+
+    async def _followed(self, response: Any) -> Any:
+        run, worker = self.run, self.cascades.worker
         told = hidden(response)
         text = text_of(response)
-        if told("model_id") != planned.first.id or told("cache_hit") or not text or ended_at_limit(response):
+        spent = usd_of(response)
+        if told("model_id") != self.first.id or told("cache_hit") or not text or ended_at_limit(response):
             # Somebody else has answered, or a cache, or there is nothing to judge.
-            self._settle(run, planned, _usd(response))
+            self._settle(spent)
             return response
         # Its server is free again, whatever takes how long from now on.
-        await self._worker.callbacks.async_post_call_success_hook(
-            {"litellm_call_id": run.call_id}, None, response
-        )
-        spent = _usd(response)
+        await worker.callbacks.async_post_call_success_hook({"litellm_call_id": run.call_id}, None, response)
         report = CascadeReport("kept", run.call_id)
         answer = response
-        poor, judge_usd = await self._poor(run, planned, text, spent, report)
+        poor, judge_usd = await self._poor(text, spent, report)
         spent += judge_usd
         if poor:
-            second, second_usd = await self._second(run, planned, spent, report)
+            second, second_usd = await self._second(spent, report)
             spent += second_usd
             answer = response if second is None else second
         report.usd = spent
-        self._settle(run, planned, spent)
-        self._runtime.recorder.cascaded(planned.first.group, planned.second.group, report.became)
+        self._settle(spent)
+        worker.runtime.recorder.cascaded(self.first.group, self.second.group, report.became)
         kept = getattr(answer, "_hidden_params", None)
         if isinstance(kept, dict):
             kept[HIDDEN] = report
         return answer
 
-    async def _poor(
-        self, run: Run, planned: Planned, text: str, spent: float, report: CascadeReport
-    ) -> tuple[bool, float]:
+    async def _poor(self, text: str, spent: float, report: CascadeReport) -> tuple[bool, float]:
         """Whether the judge calls the answer poor, and what it cost to ask."""
+        run, judge, runtime = self.run, self.cascades.judge, self.cascades.worker.runtime
         prompt = read_uncounted(run.kwargs.get("messages"), None, run.kwargs)
-        messages = self._judge.messages(prompt.text, text)
-        most_usd = self._judge.most_usd(messages)
+        messages = judge_messages(prompt.text, text, judge.settings.max_chars)
+        most_usd = judge.most_usd(messages)
         if most_usd is None:
             report.became = "unjudged"
             return False, 0.0
-        if planned.max_cost_usd is not None and spent + most_usd > planned.max_cost_usd:
+        if self.max_cost_usd is not None and spent + most_usd > self.max_cost_usd:
             report.became = "over-budget"
             return False, 0.0
-
-        async def ask(body: dict[str, Any], timeout_s: float) -> Any:
-            of_request = {name: run.kwargs[name] for name in _OF_REQUEST if run.kwargs.get(name) is not None}
-            return await self._call(run, JudgesCall(str(uuid.uuid4())), {**of_request, **body}, timeout_s)
-
-        hurried = _own_limit(run.kwargs) < self._settings.judge.timeout_s
-        found = await self._judge.accepts(ask, messages, run.call_id, planned.first_quality, hurried)
+        hurried = own_limit(run.kwargs) < judge.settings.timeout_s
+        found = await judge.word(partial(self.cascades.calls.ask_judge, run), messages, accepts, hurried)
         if found is None:
             report.became = "judge-failed"
             return False, 0.0
         accepted, reply = found
-        return not accepted, _usd(reply)
+        with runtime.lock:
+            runtime.judges.judged(judge.rates, run.call_id, self.first_quality, accepted)
+        return not accepted, usd_of(reply)
 
-    async def _second(
-        self, run: Run, planned: Planned, spent: float, report: CascadeReport
-    ) -> tuple[Any, float]:
+    async def _second(self, spent: float, report: CascadeReport) -> tuple[Any, float]:
         """The second model's answer and its cost; None where the first one has to do."""
-        second_usd = (planned.compound.cost_usd - planned.first_usd) / max(planned.compound.escalated, 1e-3)
+        run, runtime = self.run, self.cascades.worker.runtime
+        second_usd = (self.compound.cost_usd - self.first_usd) / max(self.compound.escalated, 1e-3)
         if not affords(caller_of(run.kwargs), spent + second_usd):
             report.became = "over-budget"
             return None, 0.0
         call_id = str(uuid.uuid4())
-        stage = SecondStage(call_id, planned.second, run.given, spent, run.started_s)
+        stage = SecondStage(call_id, self.second, run.given, spent, run.started_s)
         asked = {name: value for name, value in run.kwargs.items() if name not in _NOT_SENT}
         # LiteLLM's cache would give the first answer once more; the second one may take its place there.
         cache = asked.get("cache")
         asked["cache"] = {**(cache if isinstance(cache, Mapping) else {}), "no-cache": True}
         try:
-            answer = await self._call(run, stage, asked, self._settings.timeout_s)
+            answer = await self.cascades.calls.make(run, stage, asked, self.cascades.settings.timeout_s)
             if not text_of(answer):
                 raise ValueError("the second model gave no text")
         except Exception as error:  # noqa: BLE001  the client has its answer
             report.became = "second-failed"
-            self._runtime.failed("cascade second stage", error)
+            runtime.failed("cascade second stage", error)
             return None, 0.0
         report.became, report.call_id = "escalated", call_id
-        self._runtime.second_answers.given(run.call_id, call_id)
-        self._runtime.learning.same_answer(run.call_id, call_id)
-        return answer, _usd(answer)
+        runtime.second_answers.given(run.call_id, call_id)
+        runtime.learning.same_answer(run.call_id, call_id)
+        return answer, usd_of(answer)
 
-    async def _call(
-        self,
-        run: Run,
-        stage: SecondStage | JudgesCall,
-        asked: Mapping[str, Any],
-        timeout_s: float,
-    ) -> Any:
-        """One further call of the Router on behalf of the request, within a time."""
-        metadata = host.current().subcall_metadata(run.kwargs.get("metadata") or {})
-        kwargs = {
-            **asked,
-            "metadata": metadata,
-            "litellm_call_id": stage.call_id,
-            "disable_fallbacks": True,
-            "timeout": min(timeout_s, _own_limit(run.kwargs)),
-        }
-        if isinstance(other := run.kwargs.get("litellm_metadata"), Mapping):
-            kwargs["litellm_metadata"] = host.current().subcall_metadata(other)
-        with during(stage):
-            # A task of its own, whose end tells the ledger that the attempt is over, also where time is.
-            return await asyncio.wait_for(
-                asyncio.ensure_future(self._router.acompletion(**kwargs)), timeout_s
-            )
-
-    def _settle(self, run: Run, planned: Planned, usd: float) -> None:
-        if planned.targeted:
-            self._runtime.targets.cascaded(run.call_id, usd, time.monotonic() - run.started_s)
-
-
-async def followed_up(original: Callable[..., Awaitable[Any]], _: Any, *args: Any, **kwargs: Any) -> Any:
-    """Stands around the Router's chat completions: what a pick has decided to follow an answer follows."""
-    run = run_of(kwargs) if not args and worker().runtime.cascades else None
-    if run is None:
-        return await original(*args, **kwargs)
-    with during(run):
-        response = await original(**kwargs)
-    planned = run.planned
-    if planned is None or not isinstance(planned.decider, Cascades):
-        return response
-    return await planned.decider.follow(run, planned, response)
+    def _settle(self, usd: float) -> None:
+        if self.targeted:
+            took_s = time.monotonic() - self.run.started_s
+            self.cascades.worker.runtime.targets.judged(self.run.call_id, usd, took_s)
 
 
 def affords(caller: Any, usd: float) -> bool:
@@ -234,14 +203,3 @@ def affords(caller: Any, usd: float) -> bool:
         if isinstance(budget, (int, float)) and (before or 0.0) + usd > budget:
             return False
     return True
-
-
-def _own_limit(kwargs: Mapping[str, Any]) -> float:
-    """The time limit of the request itself, in s."""
-    given = kwargs.get("timeout")
-    return float(given) if isinstance(given, (int, float)) else math.inf
-
-
-def _usd(response: Any) -> float:
-    cost = hidden(response)("response_cost")
-    return float(cost) if isinstance(cost, (int, float)) and math.isfinite(cost) else 0.0

@@ -159,6 +159,13 @@ class Accounting:
         with self._runtime.lock:
             return self._attempts.effort(call_id, deployment)
 
+    def answers(self, call_id: str | None, deployment: str) -> int:
+        """How many answers the call's attempt on this deployment asks for on our behalf."""
+        if call_id is None:
+            return 1
+        with self._runtime.lock:
+            return self._attempts.answers(call_id, deployment)
+
     def without_effort(self, call_id: str | None, deployment: str | None) -> None:
         """The level was not asked for after all: what comes of the attempt says nothing of it."""
         if call_id is None or deployment is None:

@@ -24,6 +24,8 @@ MAX_AWAITING = 4096
 """Closed attempts that wait for their usage; the oldest is recorded without it."""
 MAX_LATE = 4096
 """Attempts whose lease ended, or that were given up, that may still be answered; the oldest is forgotten."""
+MAX_ANSWERS = 1024
+"""An attempt counts for no more answers, whatever `n` a client asks for."""
 GIVEN_UP_S = 60.0
 """A success of an attempt that was given up comes within this time, or it was a failure."""
 _IMPLAUSIBLE = 0.2
@@ -38,6 +40,8 @@ class _Open:
     again: bool
     """The call was on this deployment before, so a failure told of it may be the earlier one's."""
     choices: int = 1
+    ours: int = 1
+    """Of these, how many are asked for on our behalf."""
     timed: bool = True
     first_token_learned: bool = True
     task: asyncio.Task[object] | None = None
@@ -91,7 +95,8 @@ class Attempts:
         request's `n`; `timed` is False where LiteLLM itself answers, and no server is asked.
         """
         key = self._next(call_id, assignment.deployment.id, now, task)
-        self._open[key].choices, self._open[key].timed = max(choices, 1), timed
+        held, ours = self._open[key], assignment.decision.answers
+        held.choices, held.ours, held.timed = max(choices, ours, 1), ours, timed
         self._ledger.open(
             key,
             assignment.deployment.id,
@@ -104,6 +109,7 @@ class Attempts:
             sent_before=assignment.decision.sent_before,
             saved_tokens=assignment.decision.saved_tokens,
             level=assignment.level,
+            answers=min(held.choices, MAX_ANSWERS),
         )
         return key
 
@@ -153,6 +159,11 @@ class Attempts:
         key = self._open_on(call_id, deployment)
         level = None if key is None else self._ledger.level(key)
         return "" if level is None else level.effort
+
+    def answers(self, call_id: str, deployment: str) -> int:
+        """How many answers the call's open attempt on this deployment asks for on our behalf."""
+        key = self._open_on(call_id, deployment)
+        return 1 if key is None else self._open[key].ours
 
     def without_effort(self, call_id: str, deployment: str) -> None:
         """Forget the level of the call's open attempt on this deployment."""

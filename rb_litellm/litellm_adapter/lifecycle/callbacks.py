@@ -29,6 +29,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
     estimated_tokens,
     hidden,
     is_receipt,
+    longest_share,
     output_tokens,
     reasoning_tokens,
     written_tokens,
@@ -38,7 +39,9 @@ from rb_litellm.litellm_adapter.request.rights.controls import BadControls, take
 from rb_litellm.litellm_adapter.request.rights.planner import planner_for
 from rb_litellm.litellm_adapter.request.routing_decision import add_measured
 from rb_litellm.litellm_adapter.shared.effort_levels import effort_asked
-from rb_litellm.telemetry.records.cascade import HIDDEN, CascadeReport, cascade_headers
+from rb_litellm.litellm_adapter.shared.several_answers import refuses_several
+from rb_litellm.telemetry.records.best_of import BestOfReport
+from rb_litellm.telemetry.records.cascade import HIDDEN, CascadeReport
 from rb_litellm.telemetry.records.headers import response_headers
 
 if TYPE_CHECKING:
@@ -96,14 +99,20 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
 
     @_silent
     async def async_pre_call_deployment_hook(self, kwargs: Any, call_type: Any) -> Any:
-        """What is sent to the deployment now: with the level of effort that was chosen, if one was."""
-        deployment = _id(kwargs.get("model_info")) if self._runtime.catalog.any_levels else None
-        effort = "" if deployment is None else self._accounting.effort(_call_id(kwargs), deployment)
-        if not effort:
+        """What is sent to the deployment now: with the level of effort that was chosen, if one was, and the
+        number of answers."""
+        if not (self._runtime.catalog.any_levels or self._runtime.judging):
             return None
-        asked = asking(kwargs, effort, getattr(call_type, "value", "") == "aresponses")
-        if asked is None and effort_asked(kwargs) != effort:
-            self._accounting.without_effort(_call_id(kwargs), deployment)
+        deployment = _id(kwargs.get("model_info"))
+        if deployment is None:
+            return None
+        asked = None
+        if effort := self._accounting.effort(_call_id(kwargs), deployment):
+            asked = asking(kwargs, effort, getattr(call_type, "value", "") == "aresponses")
+            if asked is None and effort_asked(kwargs) != effort:
+                self._accounting.without_effort(_call_id(kwargs), deployment)
+        if (answers := self._accounting.answers(_call_id(kwargs), deployment)) > 1:
+            asked = {**(asked or kwargs), "n": answers}
         return asked
 
     @_silent
@@ -131,6 +140,12 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         """One attempt has failed, just now: before any retry, or the wait for it."""
         deployment = _id(request_data.get("model_info"))
         if deployment is not None:
+            if (
+                refuses_several(exception)
+                and self._accounting.answers(_call_id(request_data), deployment) > 1
+            ):
+                runtime = self._runtime
+                runtime.guarded(lambda: runtime.refused_answers.note(deployment, runtime.clock()))
             self._accounting.attempt_failed(
                 _call_id(request_data), deployment, failure_name(exception), at_once=True
             )
@@ -189,13 +204,14 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             self._accounting.watch_request(_call_id(data))
         report = hidden(response)(HIDDEN)
         # A second answer has a call and a decision of its own.
-        call_id = report.call_id if isinstance(report, CascadeReport) else _call_id(data)
+        report = report if isinstance(report, (CascadeReport, BestOfReport)) else None
+        call_id = _call_id(data) if report is None else report.call_id
         record = await self._accounting.written(call_id)
         answered_by = (litellm_call_info or {}).get("model_id")
         if record is None or (answered_by and answered_by != record.deployment):
             return None
         headers = response_headers(record, _number(hidden(response)("response_cost")))
-        return {**headers, **cascade_headers(report)} if isinstance(report, CascadeReport) else headers
+        return headers if report is None else {**headers, **report.headers()}
 
     async def async_logging_hook(self, kwargs: Any, result: Any, call_type: str) -> tuple[Any, Any]:
         """LiteLLM is about to log a success: what was measured goes into the decision that it logs."""
@@ -292,6 +308,7 @@ def _usage(response: Any) -> tuple[int | None, Usage]:
         written_tokens=written_tokens(response),
         limited=ended_at_limit(response),
         answer_id=answer_id(response),
+        longest=longest_share(response),
     )
 
 

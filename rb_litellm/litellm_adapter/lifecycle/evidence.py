@@ -29,6 +29,8 @@ class Usage(NamedTuple):
     """A limit on its tokens ended it."""
     answer_id: str = ""
     """Its own id."""
+    longest: float | None = None
+    """Of the text of several answers in one, the share that the longest has; None where they have none."""
 
 
 TOLD = Usage()
@@ -46,7 +48,10 @@ def as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, us
         limited=usage.limited,
         answer_id=usage.answer_id,
     )
-    each = output_tokens if outcome.choices == 1 else round(output_tokens / outcome.choices)
+    each = output_tokens
+    if outcome.choices > 1:
+        # The last of them to be there is the one that was waited for.
+        each = round(output_tokens * (usage.longest or 1.0 / outcome.choices))
     result = measured(outcome, each, cost_usd)
     if outcome.cut:
         # The usage may be that of the whole answer, which the server went on writing.

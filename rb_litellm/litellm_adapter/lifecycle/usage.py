@@ -70,6 +70,15 @@ def estimated_tokens(response: object) -> int:
     return -(-sum(map(len, _texts(response))) // _CHARS_PER_TOKEN)
 
 
+def longest_share(response: object) -> float | None:
+    """Of the text of several answers in one, the share that the longest has; None where there is one only."""
+    choices = _get(response, "choices")
+    if not isinstance(choices, list) or len(choices) < 2:
+        return None
+    lengths = [sum(map(len, _texts({"choices": [choice]}))) for choice in choices]
+    return max(lengths) / sum(lengths) if any(lengths) else None
+
+
 def is_receipt(response: object) -> bool:
     """Whether this only says that a background response will follow."""
     # An answer with choices is there. To ask LiteLLM's own for what it has not got takes microseconds.

@@ -1,13 +1,14 @@
-"""Which requests may be answered a second time, and how their picks know of it.
+"""Which requests may be answered more than once, and how their picks know of it.
 
 A request of a cascade is two calls of LiteLLM's Router, with a judge's between them, each under a call id of
-its own. The first is the client's. What its pick decides travels back to whoever waits for its answer in a
-context variable, and what the second pick must know travels there in the same way. A pick of any other call
-that is made meanwhile, a guardrail's or the judge's, has another call id and takes nothing from it.
+its own; one with several answers is a call and the judge's. The first is the client's. What its pick decides
+travels back to whoever waits for its answer in a context variable, and what the second pick must know travels
+there in the same way. A pick of any other call that is made meanwhile, a guardrail's or the judge's, has
+another call id and takes nothing from it.
 
-May be answered twice: a chat completion of the proxy in one piece, with one choice, without tools, images and
-sound. Everything else has its answer from one model: a stream has begun before anybody can judge it, and a
-tool that was called may have been called.
+May be answered more than once: a chat completion of the proxy in one piece, with one choice, without tools,
+images and sound. Everything else has one answer of one model: a stream has begun before anybody can judge it,
+and a tool that was called may have been called.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from rb_litellm.controls import NOTHING, Given, Plan
-from rb_litellm.core.cascade.candidate import Compound
+from rb_litellm.core.best_of.rule import BestOfRule
+from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Prompt
 
@@ -32,25 +34,22 @@ _WRITTEN_TO = ("metadata", "litellm_metadata", "extra_body")
 """LiteLLM writes into these while it serves a call, and our own limits into the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What the pick of the first stage has decided."""
+class FollowUp(Protocol):
+    """What a pick has decided to follow its answer."""
 
-    decider: object
-    """The selector that decided, who knows judge and settings."""
-    first: Deployment
-    second: Deployment
-    compound: Compound
-    first_quality: float
-    first_usd: float
-    max_cost_usd: float | None
-    targeted: bool
-    """Whether targets wait for what it cost and took."""
+    async def follow(self, response: Any) -> Any:
+        """The answer that the client gets, given the first one. Raises nothing but its own cancellation."""
+
+    def without(self, error: BaseException) -> bool:
+        """The call has failed: whether it may be only for what was asked of it beyond one answer."""
+
+    def given_up(self) -> None:
+        """There is nothing to follow: the call has failed, its client has left, or another pick decides."""
 
 
 @dataclass(slots=True)
 class Run:
-    """A request that may be answered twice, from its coming to its answer."""
+    """A request that may be answered more than once, from its coming to its answer."""
 
     call_id: str
     kwargs: dict[str, Any]
@@ -58,8 +57,27 @@ class Run:
     started_s: float = field(default_factory=time.monotonic)
     given: Given = NOTHING
     """The controls of its first pick."""
-    planned: Planned | None = None
+    follow_up: FollowUp | None = None
     """None while it is answered once."""
+    several: bool = True
+    """Whether one model may still be asked for several answers."""
+
+    def anew(self) -> dict[str, Any]:
+        """What came, to be sent once more."""
+        return {**self.kwargs, **_copied(self.kwargs)}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """By what a request may be answered more than once; None for never."""
+
+    cascade: CascadeRule | None = None
+    best_of: BestOfRule | None = None
+    run: Run | None = None
+    """Where what is decided is told to whoever waits for the answer."""
+
+
+ONCE = Offer()
 
     @property
     def lasts_s(self) -> float:
@@ -136,14 +154,17 @@ _current: ContextVar[_Stage | None] = ContextVar("routebalance_cascade", default
 
 
 def run_of(kwargs: dict[str, Any]) -> Run | None:
-    """A run for a call that comes to the Router; None for one that may not be answered twice."""
+    """A run for a call that comes to the Router; None for one that may not be answered more than once."""
     if _current.get() is not None or not isinstance(kwargs.get("proxy_server_request"), Mapping):
         return None
     call_id = kwargs.get("litellm_call_id")
     if not isinstance(call_id, str) or not may_be_answered_twice(kwargs):
         return None
-    copied = {name: dict(its) for name in _WRITTEN_TO if isinstance(its := kwargs.get(name), Mapping)}
-    return Run(call_id, {**kwargs, **copied})
+    return Run(call_id, {**kwargs, **_copied(kwargs)})
+
+
+def _copied(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: dict(its) for name in _WRITTEN_TO if isinstance(its := kwargs.get(name), Mapping)}
 
 
 def may_be_answered_twice(kwargs: Mapping[str, Any]) -> bool:

@@ -20,6 +20,7 @@ from rb_litellm.core.decision.scoring import JointScore
 from rb_litellm.core.decision.sensitivity import flips
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.request.refusals import message_of
+from rb_litellm.telemetry.records.best_of import best_of_record
 from rb_litellm.telemetry.records.cascade import cascade_record
 from rb_litellm.telemetry.records.decision import prediction_json
 
@@ -80,6 +81,8 @@ def explanation(
     }
     if isinstance(placed, Assignment) and (cascade := placed.decision.cascade) is not None:
         told["cascade"] = cascade_record(cascade, deployments[cascade.second])
+    if isinstance(placed, Assignment) and (samples := placed.decision.best_of) is not None:
+        told["best_of"] = best_of_record(samples)
     if isinstance(placed, Assignment) and placed.deployment.effort:
         told["effort"] = placed.deployment.effort
     if plan.max_cost_usd is not None:

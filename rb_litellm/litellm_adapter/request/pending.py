@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rb_litellm.balancer import Assignment
-from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.scoring import Objective
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance, clamp
-from rb_litellm.litellm_adapter.request.cascade import Run
+from rb_litellm.litellm_adapter.request.cascade import ONCE, Offer
 from rb_litellm.litellm_adapter.request.efforts import has_room
 from rb_litellm.litellm_adapter.request.rights.landing import Landing
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
@@ -51,10 +50,8 @@ class PendingRequest:
     """How often it will be sent again if it fails."""
     proxy_s: float
     """Seconds of its time that pass in the proxy, those after the choice as expected."""
-    cascade: CascadeRule | None = None
-    """How it may be answered a second time; None for never."""
-    run: Run | None = None
-    """Where what was decided is told to whoever waits for its answer, if it may have a second one."""
+    offer: Offer = ONCE
+    """How it may be answered more than once."""
     again: bool = False
     """Whether it is such a second answer, and no request of its own."""
 
@@ -81,7 +78,10 @@ def held_to_budget(pending: PendingRequest, placed: Assignment, catalog: Catalog
     affordable, kwargs = placed.decision.affordable_tokens, pending.request_kwargs
     if affordable is None or pending.allowance is None or kwargs is None or not placed.deployment.generates:
         return chosen
-    answers = pending.allowance.answers
+    answers = pending.allowance.answers * placed.decision.answers
+    if (samples := placed.decision.best_of) is not None and placed.deployment.output_usd_per_token > 0.0:
+        # The judge is to be paid, too.
+        affordable -= samples.judge_usd / placed.deployment.output_usd_per_token
     pending.arrival.max_tokens = clamp(kwargs, affordable, pending.responses, answers)
     if not has_room(placed.deployment.effort, pending.arrival.max_tokens):
         (placed.deployment,) = catalog.facts([chosen])

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from rb_litellm.config import DeploymentSettings, SettingsError, parse_deployment
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.hardware import latency_prior
+from rb_litellm.litellm_adapter.shared import several_answers
 from rb_litellm.litellm_adapter.shared.effort_levels import levels_of
 from rb_litellm.state.addresses import server_at
 from rb_litellm.state.server_metrics import metrics_url
@@ -198,6 +199,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         like=settings.like,
         serves=_serves(model, info, params),
         mocked=params.get("mock_response") is not None,
+        takes_n=several_answers.taken(model, params),
         generates=mode not in ("embedding", "rerank", "moderation"),
         quality=settings.quality,
         output_tokens=settings.output_tokens,

@@ -10,8 +10,8 @@ from rb_litellm.core.fleet import Deployment
 
 _MAX_NAME = 128
 
-HIDDEN = "routebalance_cascade"
-"""Where it stands among LiteLLM's hidden parameters of an answer, which no client sees."""
+HIDDEN = "routebalance_judged"
+"""Where what became of a request stands among LiteLLM's hidden parameters of an answer: no client sees it."""
 
 Became = Literal["kept", "escalated", "unjudged", "judge-failed", "second-failed", "over-budget"]
 """The first answer was accepted; the second one was given; nobody could judge; the judge or the second model
@@ -28,13 +28,17 @@ class CascadeReport:
     usd: float = 0.0
     """What all its calls together cost."""
 
+    def headers(self) -> dict[str, str]:
+        """The `x-routebalance-cascade*` headers."""
+        return {
+            "x-routebalance-cascade": self.became,
+            "x-routebalance-cascade-usd": plain_usd(self.usd),
+        }
 
-def cascade_headers(report: CascadeReport) -> dict[str, str]:
-    """The `x-routebalance-cascade*` headers."""
-    return {
-        "x-routebalance-cascade": report.became,
-        "x-routebalance-cascade-usd": f"{report.usd:.10f}".rstrip("0").rstrip("."),
-    }
+
+def plain_usd(usd: float) -> str:
+    """A cost as a header has it."""
+    return f"{usd:.10f}".rstrip("0").rstrip(".")
 
 
 class _Level(TypedDict, total=False):

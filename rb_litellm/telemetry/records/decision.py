@@ -19,6 +19,7 @@ import numpy as np
 from rb_litellm.core.decision.breakdown import ScoreBreakdown
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome, Prediction
+from rb_litellm.telemetry.records.best_of import BestOfRecord
 from rb_litellm.telemetry.records.cascade import CascadeRecord
 from rb_litellm.telemetry.records.weighing import Weighing
 
@@ -134,6 +135,8 @@ class DecisionRecord:
     """In shadow mode, what would have been chosen; None where it would have been refused."""
     cascade: CascadeRecord | None = None
     """None for a request that is answered once."""
+    best_of: BestOfRecord | None = None
+    """None for a request of which one answer is asked for."""
     outcome: Outcome | None = None
     """What was measured; None until the attempt is over."""
 
@@ -292,6 +295,8 @@ def as_json(record: DecisionRecord) -> dict[str, Any]:
         document["price"] = "unknown"
     if record.cascade is not None:
         document["cascade"] = record.cascade
+    if record.best_of is not None:
+        document["best_of"] = record.best_of
     if record.would is not None:
         document["would"] = record.would
     if record.outcome is not None:

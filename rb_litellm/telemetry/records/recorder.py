@@ -12,6 +12,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.meter import Meter
 from rb_litellm.telemetry.records.baseline import Baseline
+from rb_litellm.telemetry.records.best_of import best_of_record
 from rb_litellm.telemetry.records.cascade import CascadeRecord, cascade_record
 from rb_litellm.telemetry.records.decision import (
     DecisionRecord,
@@ -94,6 +95,7 @@ class Recorder:
             state_age_s=state_age_s,
             priced=assignment.deployment.priced,
             cascade=_cascade(assignment),
+            best_of=None if decision.best_of is None else best_of_record(decision.best_of),
             baseline=self.baseline.prediction(breakdown, assignment.deployments),
             would=candidate(breakdown, would.deployments, would.decision.index, weighing)
             if isinstance(would, Assignment)
@@ -141,6 +143,11 @@ class Recorder:
         """Count what became of a request that could be answered twice, by its model groups."""
         if self.meter is not None:
             self.meter.cascaded(first, second, became)
+
+    def answered_several(self, model: str, answers: int, became: str) -> None:
+        """Count what became of a request of which several answers of one model group were asked for."""
+        if self.meter is not None:
+            self.meter.answered_several(model, answers, became)
 
     def _add(
         self,

@@ -150,7 +150,8 @@ def may_be_the_requests_fault(outcome: Outcome) -> bool:
 
 def has_length(outcome: Outcome) -> bool:
     """Whether its tokens are those of the whole answer, as the server counted them."""
-    return outcome.error is None and not (outcome.cut or outcome.estimated or outcome.limited)
+    parts = outcome.cut or outcome.estimated or outcome.limited or outcome.choices > 1
+    return outcome.error is None and not parts
 
 
 def log_error(outcome: Outcome) -> float:

@@ -47,9 +47,10 @@ def coarse(answer: dict[str, Any]) -> dict[str, Any]:
     told = {name: value for name, value in answer.items() if name != "state_age_s"}
     told["candidates"] = [_candidate(one) for one in answer.get("candidates", ())]
     told["flips"] = [{name: one[name] for name in ("deployment", "model")} for one in answer.get("flips", ())]
-    if "cascade" in answer:
-        pair = answer["cascade"]
-        told["cascade"] = {**pair, "e2e_s": _power_of_two(pair["e2e_s"]), "score": _tenth(pair["score"])}
+    for name in ("cascade", "best_of"):
+        if name in answer:
+            its = answer[name]
+            told[name] = {**its, "e2e_s": _power_of_two(its["e2e_s"]), "score": _tenth(its["score"])}
     if "refused" in answer:
         told["refused"] = {"reason": answer["refused"]["reason"]}
     return told

@@ -23,7 +23,7 @@ from rb_litellm.state.exchange.gauges import Gauge
 MAX_SHOWN = 32
 """Owners whose targets the page and the metrics show, those used last."""
 WHOLE = -1
-"""In the place of an attempt's number: all calls of a request that may be answered twice."""
+"""In the place of an attempt's number: all calls of a request that may be answered more than once."""
 MAX_OWNER = 16
 """Characters of a hashed owner that are shown."""
 
@@ -68,8 +68,9 @@ class GuardedTargets:
         with self._lock:
             self._book.decided(steered.name, steered.targets, (call_id, attempt), decision, waited_s)
 
-    def cascaded(self, call_id: str, usd: float, e2e_s: float) -> None:
-        """A request that could be answered twice has its answer; what all its calls cost and took."""
+    def judged(self, call_id: str, usd: float, e2e_s: float | None) -> None:
+        """A request that could be answered more than once is over; what all its calls cost and took, None
+        where it failed or its client has left."""
         with self._lock:
             self._book.finished((call_id, WHOLE), usd, e2e_s)
 

@@ -1,0 +1,71 @@
+"""How often a judge knows the right answers among several, learned from users' grades of what it picked.
+
+Of an answer that it picked, the expected grade is g = q + d (p - q): q for one answer, p that any of those
+shown is right, both as predicted. So d is the slope of g - q over p - q, by least squares through the origin,
+pulled towards what its stated or learned rates say as if PRIOR picks among answers of which half are right
+had been graded. Old grades fade: each one makes those before it count less by FORGET.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+PRIOR = 50.0
+FORGET = 1.0 / 1000.0
+MOST = 0.98
+_USUAL = 0.15
+"""p - q where half of the answers are right, with the usual correlation and three of them."""
+MAX_JUDGES = 64
+"""Judges of which something is learned; the one that was longest without use is forgotten."""
+MAX_PICKED = 4096
+"""Picked answers that may still be graded; the oldest is forgotten."""
+
+
+@dataclass(slots=True)
+class Discernment:
+    """Of one judge. Not thread-safe."""
+
+    _gained: float = 0.0
+    _possible: float = 0.0
+
+    def graded(self, one: float, any_right: float, grade: float) -> None:
+        """A user has graded an answer that it picked, in [0, 1]."""
+        kept, possible = 1.0 - FORGET, any_right - one
+        self._gained = self._gained * kept + possible * (grade - one)
+        self._possible = self._possible * kept + possible * possible
+
+    def share(self, stated: float) -> float:
+        """How often it knows which are right, in [0, 1], given what its rates say."""
+        prior = PRIOR * _USUAL**2
+        found = (prior * stated + self._gained) / (prior + self._possible)
+        return min(max(found, 0.0), max(MOST, stated))
+
+
+class PickBook:
+    """The judges of one worker, and the picks that may be graded. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._judges: OrderedDict[str, Discernment] = OrderedDict()
+        self._picked: OrderedDict[str, tuple[Discernment, float, float]] = OrderedDict()
+
+    def of(self, model: str) -> Discernment:
+        """What is known of this judge."""
+        found = self._judges.setdefault(model, Discernment())
+        self._judges.move_to_end(model)
+        if len(self._judges) > MAX_JUDGES:
+            self._judges.popitem(last=False)
+        return found
+
+    def picked(self, its: Discernment, call_id: str, one: float, any_right: float) -> None:
+        """It has picked the answer that the client of this call gets."""
+        self._picked[call_id] = its, one, any_right
+        if len(self._picked) > MAX_PICKED:
+            self._picked.popitem(last=False)
+
+    def graded(self, call_id: str, grade: float) -> None:
+        """A user has graded the answer of a call; only the first grade of a picked one counts."""
+        found = self._picked.pop(call_id, None)
+        if found is not None:
+            its, one, any_right = found
+            its.graded(one, any_right, grade)
