@@ -195,14 +195,15 @@ def test_true_is_no_number(name):
         parse_deployment({name: True}, "here")
 
 
-def test_a_cascade_needs_a_judge_and_active_mode():
-    settings = parse_settings({"cascade": {"judge": {"model": "judge"}}}, "args")
-    assert settings.cascade is not None
-    assert settings.cascade.default == "allow"
+@pytest.mark.parametrize("name", ["cascade", "best_of"])
+def test_what_is_judged_needs_a_judge_and_active_mode(name):
+    settings = getattr(parse_settings({name: {"judge": {"model": "judge"}}}, "args"), name)
+    assert settings.default == "allow"
     for wrong, named in (
-        ({"cascade": {}}, "args.cascade.judge"),
-        ({"cascade": {"judge": {"model": "judge", "accepts_right": 1.5}}}, "accepts_right"),
-        ({"cascade": {"judge": {"model": "judge"}}, "mode": "shadow"}, "mode: active"),
+        ({name: {}}, f"args.{name}.judge"),
+        ({name: {"judge": {"model": "judge", "accepts_right": 1.5}}}, "accepts_right"),
+        ({name: {"judge": {"model": "judge"}}, "mode": "shadow"}, f"{name} needs mode: active"),
+        ({"best_of": {"judge": {"model": "judge"}, "answers": 9}}, "answers"),
     ):
         with pytest.raises(SettingsError, match=named):
             parse_settings(wrong, "args")

@@ -315,15 +315,16 @@ def test_without_targets_a_plan_is_what_it_would_be_if_there_were_none(team, key
     assert isinstance(plan.objective, JointScore | Priced)
 
 
-def test_a_request_may_ask_for_a_second_answer_or_against_it_where_the_settings_have_any():
-    on = {"cascade": {"judge": {"model": "judge"}}}
-    off = {"cascade": {"judge": {"model": "judge"}, "default": "never"}}
+@pytest.mark.parametrize("name", ["cascade", "best_of"])
+def test_a_request_may_ask_for_more_answers_or_against_them_where_the_settings_have_any(name):
+    on = {name: {"judge": {"model": "judge"}}}
+    off = {name: {"judge": {"model": "judge"}, "default": "never"}}
     for args, asked, found in (
         ({}, None, False), ({}, "allow", False), (on, None, True), (on, "never", False), (off, None, False),
         (off, "allow", True),
     ):  # fmt: skip
-        given = Given(request=Controls(cascade=asked))
-        assert Planner(parse_settings(args, "x")).plan(given).cascade is found
+        given = Given(request=Controls(**{name: asked}))
+        assert getattr(Planner(parse_settings(args, "x")).plan(given), name) is found
 
 
 def test_a_key_may_fix_that_nothing_is_answered_twice():

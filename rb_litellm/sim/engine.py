@@ -15,7 +15,16 @@ from itertools import count
 from random import Random
 from time import perf_counter
 
-from rb_litellm.sim.policies.policy import HELD, REFUSED, HearsCached, Levels, Policy, Releases, TellsFailures
+from rb_litellm.sim.policies.policy import (
+    HELD,
+    REFUSED,
+    AsksForSeveral,
+    HearsCached,
+    Levels,
+    Policy,
+    Releases,
+    TellsFailures,
+)
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.servers.instance import Instance, Job
 from rb_litellm.sim.workload import Request
@@ -75,6 +84,10 @@ class Served:
     """The error with which its stream is going to break off; empty for none."""
     lost_tokens: int = 0
     """Output tokens of a stream that broke off."""
+    answers_left: int = 1
+    """Answers that are not complete, of those that its server was asked for,"""
+    written: int = 0
+    """and the tokens of those that are."""
 
 
 @dataclass(slots=True)
@@ -128,6 +141,7 @@ class Simulation:
         self._policy = policy
         self._holder = policy if isinstance(policy, Releases) else None
         self._levels = policy if isinstance(policy, Levels) else None
+        self._several = policy if isinstance(policy, AsksForSeveral) else None
         self._held: dict[int, Served] = {}
         self.deciding_wall_s = 0.0
         """Real time that the policy's decisions took."""
@@ -251,6 +265,10 @@ class Simulation:
         tokens = min(tokens, limit) if limit else tokens
         tokens = max(tokens // 2, 1) if served.broken else tokens
         instance.add(Job(request.prompt.input_tokens, tokens, served, request.prefix, request.leaves))
+        further = () if self._several is None else self._several.further(request, index)
+        served.answers_left, served.written, served.cached_tokens = 1 + len(further), 0, 0
+        for length in further:
+            instance.add(Job(1, length, served))
         if not instance.busy:
             self._begin(index)
         else:
@@ -284,8 +302,11 @@ class Simulation:
                 served.ttft_s = self._now + back_s - served.request.arrival_s
                 self._at(self._now + back_s, partial(self._first_token, served, job))
             if job.done:
-                served.cached_tokens = job.found
-                self._at(self._now + back_s, partial(self._end, served, job.written))
+                served.cached_tokens = max(served.cached_tokens, job.found)
+                served.written += job.written
+                served.answers_left -= 1
+                if not served.answers_left:
+                    self._at(self._now + back_s, partial(self._end, served, served.written))
         self._begin(index)
 
     def _first_token(self, served: Served, job: Job) -> None:
@@ -337,9 +358,11 @@ class Simulation:
         instance = self.instances[index]
         self._down[index] = slowdown == float("inf")
         if self._down[index]:
-            for job in [*instance.running, *instance.waiting]:
+            jobs = [*instance.running, *instance.waiting]
+            for job in jobs:
                 instance.cancel(job)
-                self._fail(job.tag)
+            for served in {id(job.tag): job.tag for job in jobs}.values():
+                self._fail(served)
         else:
             instance.slowdown = slowdown
             if instance.busy:

@@ -10,6 +10,6 @@ def test_every_setting_is_measured_alone_and_with_all_others() -> None:
     told = [row["on"] for row in rows]
     assert told[0] == "all off"
     assert {"all on", *FEATURES} < set(told)
-    assert {"targets", "hold", "agents", "usd_per_day", "efforts", "cascade"} < set(FEATURES)
+    assert {"targets", "hold", "agents", "usd_per_day", "efforts", "cascade", "best of n"} < set(FEATURES)
     assert all(row["cpu_us"] > 0.0 for row in rows)
     assert rows[0]["ratio"] == 1.0

@@ -17,7 +17,7 @@ from tests.docs.pages import PAGES, ROOT, Command, commands
 _CHECKED = (click.Choice, click.IntRange, click.FloatRange, click.types.IntParamType)
 
 
-ALONE = ("incidents", "failures", "agents", "efforts", "cascade", "mooncake")
+ALONE = ("incidents", "failures", "agents", "efforts", "cascade", "best-of", "mooncake")
 """Experiments that the registry does not list."""
 
 

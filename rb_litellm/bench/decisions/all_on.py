@@ -26,8 +26,9 @@ FEATURES: dict[str, dict[str, Any]] = {
     "usd_per_day": {"usd_per_day": 1_000_000.0},
     "efforts": {},
     "cascade": {"cascade": {"judge": {"model": GROUPS[-1]}}},
+    "best of n": {"best_of": {"judge": {"model": GROUPS[-1]}}},
 }
-"""With all on, a request is part of an agent's loop, and has no second answer."""
+"""With all on, a request is part of an agent's loop, and is answered once."""
 OFF, ALL_ON, ALL_AND_LIMITS = "all off", "all on", "all on, with limits, budget and affinity"
 _EFFORTS = {
     "low": {"quality": 0.6, "output_tokens": 200},

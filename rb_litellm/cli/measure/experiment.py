@@ -78,8 +78,8 @@ def experiment(
     """Carry out an experiment.
 
     NAME is cluster, paper-table, front, litellm, rivals, bursts, scale, azure, ablations, slo, targets,
-    norms, reference, hold, incidents, failures, agents, efforts, cascade or mooncake. `agents` takes a turn
-    of 50 to 150 calls for each 100 `--requests`.
+    norms, reference, hold, incidents, failures, agents, efforts, cascade, best-of or mooncake. `agents`
+    takes a turn of 50 to 150 calls for each 100 `--requests`.
     """
     place = where(jobs, scheduler)
     if name == "incidents":
@@ -99,8 +99,8 @@ def experiment(
         return
     if not data:
         raise click.UsageError("Missing option '--data'.")
-    if name == "cascade":
-        _cascade(data, cluster, predictor, requests, seeds, place, as_json, as_markdown, quiet)
+    if name in ("cascade", "best-of"):
+        _judged(name, data, cluster, predictor, requests, seeds, place, as_json, as_markdown, quiet)
         return
     from rb_litellm.sim.experiments.measured import Scale
     from rb_litellm.sim.experiments.registry import carry_out, named
@@ -212,7 +212,8 @@ def _efforts(requests: int, seeds: int, place: Where, as_json: bool, as_markdown
     _print(document, blocks, as_json, as_markdown)
 
 
-def _cascade(
+def _judged(
+    name: str,
     data: tuple[Path, ...],
     cluster: str,
     predictor: Path | None,
@@ -223,20 +224,24 @@ def _cascade(
     as_markdown: bool,
     quiet: bool,
 ) -> None:
-    """What is right is known of every prompt and model; the judge alone is made up."""
-    from rb_litellm.sim.experiments.loads import cascade
+    """What is right is known of every prompt and model's first answer; the judge is made up."""
+    from rb_litellm.sim.experiments.loads import best_of, cascade
     from rb_litellm.sim.servers.cluster_file import load_cluster
     from rb_litellm.sim.training import train_for
     from rb_litellm.sim.world import WorldFiles
 
-    with tempfile.TemporaryDirectory() as scratch, _advancing("cascade", quiet) as progress:
+    with tempfile.TemporaryDirectory() as scratch, _advancing(name, quiet) as progress:
         servers = load_cluster(cluster)
         known = predictor or train_for(data, servers, Path(scratch) / "predictor")
         files = WorldFiles(data, servers, known)
-        found = cascade.carry_out(files, requests, range(seeds), place, progress)
-    blocks = cascade.blocks(found)
+        if name == "cascade":
+            pairs = cascade.carry_out(files, requests, range(seeds), place, progress)
+            blocks, policies = cascade.blocks(pairs), cascade.as_json(pairs)
+        else:
+            found = best_of.carry_out(files, requests, range(seeds), place, progress)
+            blocks, policies = best_of.blocks(found), best_of.as_json(found)
     claims = [claim for block in blocks for claim in block.as_json()["claims"]]
-    document = {"requests": requests, "seeds": seeds, "policies": cascade.as_json(found), "claims": claims}
+    document = {"requests": requests, "seeds": seeds, "policies": policies, "claims": claims}
     _print(document, blocks, as_json, as_markdown)
 
 

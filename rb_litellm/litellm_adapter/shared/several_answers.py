@@ -46,7 +46,8 @@ def answers_differ(params: Mapping[str, Any]) -> bool:
 
 
 def _differ(params: Mapping[str, Any]) -> bool:
-    if any(params.get(name) not in (None, False) for name in _FIXED):
+    # A seed of 0 is one.
+    if any((value := params.get(name)) is not None and value is not False for name in _FIXED):
         return False
     if params.get("n") not in (None, 1) or params.get("top_k") == 1:
         return False

@@ -100,6 +100,14 @@ class Levels(Protocol):
         """Which column of the request's truth is to be there, in place of that of the deployment's tier."""
 
 
+@runtime_checkable
+class AsksForSeveral(Protocol):
+    """A policy that asks a server for several answers to one request."""
+
+    def further(self, request: Request, deployment: int) -> Sequence[int]:
+        """Lengths of the answers there beside the first, which need no prefill of their own."""
+
+
 class Oblivious:
     """A base for policies that need no queue of their own and learn from nothing."""
 

@@ -17,6 +17,7 @@ import numpy as np
 from rb_litellm.balancer import Balancer, RoutingRequest
 from rb_litellm.beliefs import MAX_STREAMS_PER_STEP
 from rb_litellm.candidates import model_info
+from rb_litellm.core.best_of.candidate import Samples
 from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.decision.breakdown import Refusal, ScoreTerm
 from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
@@ -126,6 +127,8 @@ class RouteBalance:
         """The level of effort of each request that was placed, by its number."""
         self._pairs: dict[int, tuple[Compound, Deployment]] = {}
         """What is to follow where its answer is poor, with a deployment of the model that answers then."""
+        self._samples: dict[int, Samples] = {}
+        """Of those that were asked for several answers, how many, by their numbers."""
         self._workers = [_Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
 
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
@@ -169,7 +172,10 @@ class RouteBalance:
                 sent_before=decision.sent_before,
                 saved_tokens=decision.saved_tokens,
                 level=assignment.level,
+                answers=decision.answers,
             )
+            if decision.best_of is not None:
+                self._samples[request.number] = decision.best_of
             its.predicted[request.number] = decision.prediction
             self._efforts[request.number] = assignment.deployment.effort
             if decision.cascade is not None:
@@ -260,6 +266,8 @@ class RouteBalance:
         if outcome is None:
             return
         outcome = replace(outcome, cached_tokens=its.told_cached)
+        if (samples := self._samples.get(request.number)) is not None:
+            outcome = replace(outcome, choices=samples.n)
         its.told_cached = None
         if self._arms.learning and (self._arms.failures or error is None):
             its.balancer.beliefs.learn(_measured(outcome, output_tokens))
