@@ -15,7 +15,7 @@ def planner(**args):
 
 
 def controls(**raw):
-    return parse_controls(raw, "x-routebalance")
+    return parse_controls(raw, "x-routebalance-")
 
 
 def level(**raw):
@@ -111,22 +111,23 @@ def test_an_ignored_number_beyond_its_cap_becomes_the_cap():
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        ({"weights": "fastest"}, "x-routebalance.weights: unknown preset 'fastest'; allowed are balanced"),
+        ({"weights": "fastest"}, "x-routebalance-weights: unknown preset 'fastest'; allowed are balanced"),
         ({"weights": "0.5,0.5"}, "three numbers"),
         ({"weights": "a,b,c"}, "weights.quality is 'a'"),
         ({"weights": "0.5,0.5,0.5"}, "must sum to 1"),
-        ({"ttft_ms": "soon"}, "x-routebalance.ttft_ms: Input should be a valid number"),
-        ({"ttft_ms": "-1"}, "x-routebalance.ttft_ms: Input should be greater than 0"),
-        ({"theta": "nan"}, "x-routebalance.theta: Input should be a finite number"),
-        ({"max_cost_usd": "1e9"}, "x-routebalance.max_cost_usd"),
+        ({"ttft_ms": "soon"}, "x-routebalance-ttft-ms: Input should be a valid number"),
+        ({"ttft_ms": "-1"}, "x-routebalance-ttft-ms: Input should be greater than 0"),
+        ({"theta": "nan"}, "x-routebalance-theta: Input should be a finite number"),
+        ({"max_cost_usd": "1e9"}, "x-routebalance-max-cost-usd"),
         ({"slo_mode": "lax"}, "'strict', 'tiered' or 'prefer'"),
-        ({"colour": "red"}, "x-routebalance.colour: unknown setting (value 'red'); allowed are weights"),
+        ({"colour": "red"}, "x-routebalance-colour: unknown setting (value 'red'); allowed are weights"),
+        ({"usd_per_qualty": "1"}, "usd-per-quality, "),
         ("quality", "x-routebalance"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(raw, said):
     with pytest.raises(SettingsError) as error:
-        parse_controls(raw, "x-routebalance")
+        parse_controls(raw, "x-routebalance-")
     assert said in str(error.value)
 
 

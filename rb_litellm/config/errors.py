@@ -24,21 +24,33 @@ class SettingsError(ValueError):
 
 
 def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
-    """One line per wrong setting: its full name, what is allowed, and the value that was given."""
+    """One line per wrong setting: its full name, what is allowed, and the value that was given.
+
+    `where` is what the names stand in, or, with a hyphen at its end, how the names of headers begin.
+    """
     lines = []
     for problem in error.errors()[:_MOST]:
         # `[key]` is pydantic's word for a key of a mapping that is no setting.
-        name = ".".join([where, *(str(part)[:_SHOWN] for part in problem["loc"] if part != "[key]")])
+        parts = [str(part)[:_SHOWN] for part in problem["loc"] if part != "[key]"]
+        name = _name(where, parts)
         secret = any(word in name.lower() for word in _SECRET)
         value = "hidden" if secret else shown(problem["input"])
         if problem["type"] == "extra_forbidden":
-            allowed = ", ".join(_fields_at(model, problem["loc"][:-1]))
-            hint = did_you_mean(str(problem["loc"][-1]), allowed.split(", "))
+            fields, given = _fields_at(model, problem["loc"][:-1]), str(problem["loc"][-1])
+            if where.endswith("-") and len(parts) == 1:
+                *fields, given = (field.replace("_", "-") for field in (*fields, given))
+            allowed, hint = ", ".join(fields), did_you_mean(given, fields)
             lines.append(f"{name}: unknown setting (value {value}); {hint}allowed are {allowed}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{name}: {message} (value {value})")
     return "\n".join(lines)
+
+
+def _name(where: str, parts: list[str]) -> str:
+    if not where.endswith("-") or not parts:
+        return ".".join([where, *parts])
+    return ".".join([where + parts[0].replace("_", "-"), *parts[1:]])
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

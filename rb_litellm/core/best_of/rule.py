@@ -89,9 +89,9 @@ class BestOfRule:
 
     def verdict_usd(self, input_tokens: float, output_tokens: FloatArray, n: IntArray) -> FloatArray:
         """(K,) what it costs to judge n answers (K,) of these lengths (K,)."""
-        read: FloatArray = n * np.minimum(output_tokens, self.judge_most_tokens)
-        read += min(input_tokens, self.judge_most_tokens)
-        cost: FloatArray = self.judge_usd + self.judge_usd_per_token * read
+        answers = n.astype(np.float64) * np.minimum(output_tokens, self.judge_most_tokens)
+        prompt = min(input_tokens, self.judge_most_tokens)
+        cost: FloatArray = self.judge_usd + self.judge_usd_per_token * (prompt + answers)
         return cost
 
 

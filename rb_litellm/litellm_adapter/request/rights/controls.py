@@ -194,7 +194,7 @@ def _taken(data: MutableMapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]
     sent = data.get("proxy_server_request")
     headers = _ours(sent.get("headers") if isinstance(sent, Mapping) else None)
     if headers:
-        found.append((HEADER.rstrip("-"), {name: headers[header] for header, name in _names(headers)}))
+        found.append((HEADER, {name: headers[header] for header, name in _names(headers)}))
     for outgoing in ("headers", "extra_headers"):
         holder = data.get(outgoing)
         for header in _ours(holder):
