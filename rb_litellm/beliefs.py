@@ -329,6 +329,9 @@ class Beliefs:
         measured_s = outcome.open_s if outcome.in_one_piece else outcome.ttft_s
         if ahead is None or not ahead.requests or not measured_s or not taught_by(outcome).times:
             return outcome
+        if outcome.choices > 1:
+            # Which of its answers had to wait is not told.
+            return outcome
         if outcome.in_one_piece and outcome.output_tokens is None:
             return outcome
         server = self._reckoner.server(outcome.deployment)

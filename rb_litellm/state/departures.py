@@ -28,13 +28,16 @@ class Arrival(NamedTuple):
     """Number of the event that it is; ends are events too."""
     at_s: float
     ahead: int
-    """Open attempts that were sent well before it."""
+    """Open attempts that were sent well before it; one for several answers counts as so many,"""
+    answers: int = 1
+    """and for how many it is."""
 
 
-_Begun = tuple[int, float, float]
-"""An attempt's event, when it was sent, and the latest time at which it or any that began before was sent."""
-_End = tuple[int, int, float, float]
-"""The end's event; of the attempt its event and when it was sent; when it ended."""
+_Begun = tuple[int, float, float, int]
+"""An attempt's event, when it was sent, the latest time at which it or any that began before was sent, and
+for how many answers it is."""
+_End = tuple[int, int, float, float, int]
+"""The end's event; of the attempt its event and when it was sent; when it ended, with how many answers."""
 
 
 class Departures:
@@ -48,31 +51,34 @@ class Departures:
         self._ends: dict[int, deque[_End]] = {}
         self._events = 0
 
-    def arrived(self, server: int, now: float) -> Arrival:
-        """An attempt is sent to a server."""
+    def arrived(self, server: int, now: float, answers: int = 1) -> Arrival:
+        """An attempt for so many answers is sent to a server."""
         self._events += 1
         latest = _of(self._latest, server)
         while latest and latest[0].at_s < now - TOGETHER_S:
             latest.popleft()
-        arrival = Arrival(server, self._events, now, self._open[server] - len(latest))
+        ahead = self._open[server] - sum(other.answers for other in latest)
+        arrival = Arrival(server, self._events, now, ahead, answers)
         latest.append(arrival)
-        self._open[server] += 1
+        self._open[server] += answers
         return arrival
 
     def begun(self, arrival: Arrival) -> None:
         """The first token of an attempt has come; told once, and at its end if not before."""
         begun = _of(self._begun, arrival.server)
         latest_s = max(begun[-1][2], arrival.at_s) if begun else arrival.at_s
-        begun.append((arrival.event, arrival.at_s, latest_s))
+        begun.append((arrival.event, arrival.at_s, latest_s, arrival.answers))
 
     def ended(self, arrival: Arrival, now: float) -> None:
         """An attempt is over."""
         self._events += 1
-        self._open[arrival.server] -= 1
+        self._open[arrival.server] -= arrival.answers
         latest = _of(self._latest, arrival.server)
         if arrival in latest:
             latest.remove(arrival)
-        _of(self._ends, arrival.server).append((self._events, arrival.event, arrival.at_s, now))
+        _of(self._ends, arrival.server).append(
+            (self._events, arrival.event, arrival.at_s, now, arrival.answers)
+        )
 
     def ahead(self, arrival: Arrival, sent_s: float) -> Ahead | None:
         """Those that were served before it, and when they ended; None where that is no longer known."""
@@ -82,28 +88,28 @@ class Departures:
         own, before_s = arrival.event, arrival.at_s - TOGETHER_S
         found: list[float] = []
         ends = self._ends.get(arrival.server, ())
-        for event, other, other_s, end_s in reversed(ends):
+        for event, other, other_s, end_s, answers in reversed(ends):
             if event < own:
                 break
             if other in together or other_s < before_s:
-                found.append(end_s - sent_s)
+                found += [end_s - sent_s] * answers
         else:
             if len(ends) == MAX_REMEMBERED:
                 return None
-        return Ahead(arrival.ahead + len(together), tuple(reversed(found)))
+        return Ahead(arrival.ahead + sum(together.values()), tuple(reversed(found)))
 
-    def _together(self, arrival: Arrival) -> set[int]:
-        """Events of those that were sent together with it and began before it."""
+    def _together(self, arrival: Arrival) -> dict[int, int]:
+        """Answers, by event, of those that were sent together with it and began before it."""
         own, at_s = arrival.event, arrival.at_s
-        near: set[int] = set()
+        near: dict[int, int] = {}
         # Asked at every first token and end: from the latest back to where all were sent long before it.
-        for event, other_s, latest_s in reversed(self._begun.get(arrival.server, ())):
+        for event, other_s, latest_s, answers in reversed(self._begun.get(arrival.server, ())):
             if event == own:
                 near.clear()
             elif latest_s - at_s < -TOGETHER_S:
                 break
             elif -TOGETHER_S <= other_s - at_s <= TOGETHER_S:
-                near.add(event)
+                near[event] = answers
         return near
 
 

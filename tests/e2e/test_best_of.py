@@ -62,8 +62,8 @@ def configuration(serving: Models, **further: Any) -> dict[str, Any]:
     }
     return {
         "model_list": [
-            entry(serving, "small", 0.6),
-            entry(serving, "large", 0.8),
+            entry(serving, "small", 0.6, max_num_seqs=64),
+            entry(serving, "large", 0.8, max_num_seqs=64),
             entry(serving, "judge", 0.5),
         ],
         "general_settings": {"custom_auth": "keys.authenticate", "cancel_on_disconnect": True},

@@ -150,3 +150,14 @@ def test_it_is_as_defined_in_any_order_of_arrivals_first_tokens_and_ends(
             of.ended(arrival, now)
         for asked in (arrival, *random.sample(writing, min(3, len(writing)))):
             assert of.ahead(asked, 0.7 * asked.at_s) == of.by_definition(asked, 0.7 * asked.at_s)
+
+
+def test_one_for_several_answers_counts_as_so_many():
+    of = Departures()
+    first = of.arrived(0, 0.0, answers=3)
+    late = of.arrived(0, 1.0)
+    of.begun(first)
+    assert of.ahead(late, 1.0) == Ahead(3, ())
+    of.ended(first, 2.0)
+    assert of.ahead(late, 1.0) == Ahead(3, (1.0, 1.0, 1.0))
+    assert of.ahead(of.arrived(0, 3.0), 3.0) == Ahead(1, ())

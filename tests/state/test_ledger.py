@@ -31,6 +31,21 @@ def test_an_open_attempt_counts_with_its_input_and_expected_output(ledger):
     assert (sums.in_flight, sums.pending_prefill_tokens, sums.pending_decode_tokens) == ([1], [100], [200])
 
 
+def test_one_for_several_answers_counts_as_so_many_of_one_prompt(ledger):
+    open_one(ledger, answers=3, in_flight=2.0)
+    sums = ledger.sums(0.0)
+    assert (sums.in_flight, sums.pending_prefill_tokens, sums.pending_decode_tokens) == ([3], [100], [600])
+    # All three write: 150 tokens a second, as one writes 50.
+    assert ledger.sums(1.5).pending_decode_tokens == pytest.approx([450])
+    ledger.cap_decode_rate("d", 0.04)
+    assert ledger.decode_rates() == pytest.approx([75])
+    assert ledger.open_count("d") == 1
+    outcome = ledger.close(A, 4.0, "success")
+    # Each of them runs beside the two others, and beside those that were there.
+    assert (outcome.in_flight, outcome.beside) == (4.0, 4.0)
+    assert ledger.sums(4.0).in_flight == [0]
+
+
 def test_a_closed_attempt_counts_for_nothing(ledger):
     open_one(ledger)
     ledger.close(A, 1.0, "success")

@@ -24,7 +24,7 @@ MAX_AWAITING = 4096
 """Closed attempts that wait for their usage; the oldest is recorded without it."""
 MAX_LATE = 4096
 """Attempts whose lease ended, or that were given up, that may still be answered; the oldest is forgotten."""
-MAX_ANSWERS = 1024
+MAX_ANSWERS = 32
 """An attempt counts for no more answers, whatever `n` a client asks for."""
 GIVEN_UP_S = 60.0
 """A success of an attempt that was given up comes within this time, or it was a failure."""
