@@ -99,12 +99,10 @@ def any_right(one: FloatArray, n: IntArray, correlation: float) -> FloatArray:
     """(K,) probability that at least one of n (K,) answers is right where each is with probability (K,)."""
     if correlation >= 1.0:
         return one
-    none = np.ones_like(one)
     apart = 1.0 - correlation
-    for j in range(int(n.max(initial=0))):
-        still = ((1.0 - one) * apart + j * correlation) / (apart + j * correlation)
-        none = np.where(j < n, none * still, none)
-    found: FloatArray = 1.0 - none
+    drawn = np.arange(int(n[n.argmax()])) * correlation
+    still = ((1.0 - one)[:, None] * apart + drawn) / (apart + drawn)
+    found: FloatArray = 1.0 - still.cumprod(axis=1)[np.arange(n.size), n - 1]
     return found
 
 
