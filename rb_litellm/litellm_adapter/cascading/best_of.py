@@ -8,7 +8,6 @@ more than one.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -174,5 +173,4 @@ class Pick:
 
     def _settle(self, usd: float) -> None:
         if self.targeted:
-            took_s = time.monotonic() - self.run.started_s
-            self.best_of.worker.runtime.targets.judged(self.run.call_id, usd, took_s)
+            self.best_of.worker.runtime.targets.judged(self.run.call_id, usd, self.run.lasts_s)

@@ -9,7 +9,6 @@ does, a budget that does not pay for more. A client that leaves cancels what is 
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -192,8 +191,7 @@ class SecondAnswer:
 
     def _settle(self, usd: float) -> None:
         if self.targeted:
-            took_s = time.monotonic() - self.run.started_s
-            self.cascades.worker.runtime.targets.judged(self.run.call_id, usd, took_s)
+            self.cascades.worker.runtime.targets.judged(self.run.call_id, usd, self.run.lasts_s)
 
 
 def affords(caller: Any, usd: float) -> bool:
