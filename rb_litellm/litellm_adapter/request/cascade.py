@@ -62,6 +62,11 @@ class Run:
     several: bool = True
     """Whether one model may still be asked for several answers."""
 
+    @property
+    def lasts_s(self) -> float:
+        """Seconds since it came to the Router."""
+        return time.monotonic() - self.started_s
+
     def anew(self) -> dict[str, Any]:
         """What came, to be sent once more."""
         return {**self.kwargs, **_copied(self.kwargs)}
@@ -78,11 +83,6 @@ class Offer:
 
 
 ONCE = Offer()
-
-    @property
-    def lasts_s(self) -> float:
-        """Seconds since it came to the Router."""
-        return time.monotonic() - self.started_s
 
 
 @dataclass(frozen=True, slots=True)
