@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from rb_litellm.core.types import Outcome
+from rb_litellm.litellm_adapter.lifecycle.evidence import Usage, as_evidence
 from rb_litellm.litellm_adapter.lifecycle.usage import (
     answer_id,
     cached_tokens,
@@ -111,3 +113,9 @@ def test_an_answers_own_id_is_read(response, told):
 
 def test_an_endless_id_is_shortened():
     assert len(answer_id({"id": "x" * 10_000})) == 256
+
+
+@pytest.mark.parametrize(("longest", "tokens"), [(2 / 3, 200), (None, 150)])
+def test_of_several_answers_the_longest_was_waited_for(longest, tokens):
+    several = Outcome("d", "success", None, 10, 0.0, 0.0, open_s=2.0, choices=2)
+    assert as_evidence(several, 300, None, Usage(longest=longest)).output_tokens == tokens
