@@ -13,7 +13,7 @@ from typing import Any
 
 from rb_litellm.version import __version__
 
-__all__ = ["RouteBalanceSettings", "__version__", "proxy", "register"]
+__all__ = ["RouteBalanceSettings", "__version__", "proxy", "register", "start_worker"]
 
 
 def register() -> None:
@@ -25,6 +25,20 @@ def register() -> None:
     from rb_litellm.litellm_adapter.register import register as install
 
     install()
+
+
+def start_worker() -> None:
+    """Register and load compiled loops, as workers of `rb-litellm` do before they read their configuration.
+
+    Loading holds up the event loop; now nobody waits for an answer.
+
+    Raises:
+        UnsupportedLiteLLM: as `register`.
+    """
+    from rb_litellm.litellm_adapter.register import worker
+
+    register()
+    worker().runtime.load_loops()
 
 
 def __getattr__(name: str) -> Any:

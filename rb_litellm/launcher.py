@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 _HOOKS = "LITELLM_WORKER_STARTUP_HOOKS"
-_OURS = "rb_litellm:register"
+_OURS = "rb_litellm:start_worker"
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _PATIENCE = "TIMEOUT_WORKER_HEALTHCHECK"
 _PATIENCE_S = "15"

@@ -200,6 +200,10 @@ class Runtime:
         """
         return self._predictors.source(settings, entries)
 
+    def load_loops(self) -> None:
+        """Load compiled loops, where numba is installed. Blocks meanwhile."""
+        self._predictors.load_loops()
+
     def predictor_versions(self) -> list[str]:
         """Versions of the predictors in use."""
         return self._predictors.versions()

@@ -233,6 +233,24 @@ def test_numba_that_does_not_work_is_counted_once(monkeypatch: pytest.MonkeyPatc
     assert IN_USE.loops is None
 
 
+def test_while_loops_load_other_threads_wait_less_and_then_as_long_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, during = sys.getswitchinterval(), []
+
+    def load(ended: Callable[[], bool]) -> Loops:
+        during.append(sys.getswitchinterval())
+        raise loading.Ended
+
+    monkeypatch.setattr(loading, "available", lambda: True)
+    monkeypatch.setattr(loading, "load", load)
+    its = loading.Loading(lambda error: pytest.fail(str(error)))
+    its.ensure_started()
+    its.wait(10.0)
+    assert during == [pytest.approx(loading.SWITCH_S)]
+    assert sys.getswitchinterval() == before
+
+
 def test_a_process_that_ends_waits_for_one_loop_and_tells_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = threading.Event()
     begun = threading.Event()

@@ -26,6 +26,8 @@ from rb_litellm.predictors.trained.model import Predictor, PredictorError
 from rb_litellm.predictors.trained.reload import Watch
 
 LOOK_EVERY_S = 2.0
+LOOPS_S = 60.0
+"""A worker that is starting waits for compiled loops no longer; they go on loading beside its requests."""
 _WHERE = "routing_strategy_args"
 _log = logging.getLogger("rb_litellm")
 
@@ -73,6 +75,11 @@ class Predictors:
             source = PredictionSource(folder.predictor, mapping, self._failed, default, self._learning)
             folder.users[source] = settings
         return source
+
+    def load_loops(self) -> None:
+        """Load compiled loops, where numba is installed. Blocks meanwhile, up to LOOPS_S."""
+        self._loading.ensure_started()
+        self._loading.wait(LOOPS_S)
 
     def versions(self) -> list[str]:
         """Versions of the predictors in use."""

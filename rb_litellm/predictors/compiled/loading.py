@@ -3,6 +3,10 @@
 That takes seconds the first time and half a second later, and memory; so it is done where numba is installed
 (`pip install rb_litellm[fast]`), in a thread, when a worker begins. `NUMBA_DISABLE_JIT=1` leaves it out.
 
+Loading stops an event loop for stretches: numba and LLVM hold Python's global lock, once for a tenth of a
+second, and Python itself for five milliseconds at a time (see SWITCH_S). So a worker that can waits before it
+serves (`rb_litellm.start_worker`).
+
 numba keeps compiled loops in `NUMBA_CACHE_DIR`, else beside their source or in the user's cache folder. Where
 nothing can be written, it compiles nothing, and NumPy goes on.
 """
@@ -11,6 +15,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
@@ -27,6 +32,8 @@ from rb_litellm.predictors.reading.pieces import BITS
 from rb_litellm.predictors.reading.structure import STRUCTURE
 
 _TOLERANCE = 1e-5
+SWITCH_S = 0.0005
+"""While loops load, a thread that wants Python's global lock is given it after so long, not after 0.005 s."""
 
 UNCOMPILED = Loops(
     text_loops.read_texts,
@@ -237,10 +244,10 @@ class Loading:
             # and the process would wait for that lock for good.
             atexit.register(self.end)
 
-    def wait(self) -> None:
-        """Until that has ended."""
+    def wait(self, seconds: float | None = None) -> None:
+        """Until that has ended, or so long."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(seconds)
 
     def end(self) -> None:
         """Load no further loop, and wait for the present one."""
@@ -248,9 +255,13 @@ class Loading:
         self.wait()
 
     def _load(self) -> None:
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(min(SWITCH_S, before))
         try:
             IN_USE.use(load(self._ended.is_set), self._failed)
         except Ended:
             return
         except Exception as error:  # noqa: BLE001  NumPy goes on
             self._failed(error)
+        finally:
+            sys.setswitchinterval(before)
