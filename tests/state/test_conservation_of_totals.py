@@ -31,6 +31,9 @@ workers = st.integers(0, 3)
 
 @pytest.fixture
 def machine(redis_server):
+    # A server that answers late on a busy machine has lost nothing.
+    settings_of_stores = RedisSettings(url=redis_server.url, timeout_s=20.0)
+
     class Fleet(RuleBasedStateMachine):
         """Four workers that may be there or not; `told` is what each of those that are there has told."""
 
@@ -50,7 +53,7 @@ def machine(redis_server):
             self.loop.close()
 
         def exchange(self, worker):
-            store = self.stores.setdefault(worker, RedisStore(RedisSettings(url=redis_server.url)))
+            store = self.stores.setdefault(worker, RedisStore(settings_of_stores))
             told = Told(NAMES, self.told[worker])
             return self.loop.run_until_complete(store.exchange(f"w{worker}", told, 60.0))
 

