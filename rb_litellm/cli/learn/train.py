@@ -58,6 +58,12 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=int, default=0, help="Draw by this seed: the same data and seed give the same predictor."
 )
+@click.option(
+    "--partitioned",
+    is_flag=True,
+    help="With --scheduler: the files of --data are shared out among its workers, which read them and keep "
+    "them, so that no process holds all rows.",
+)
 @spread_options
 @json_option
 @quiet_option
@@ -71,6 +77,7 @@ def train(
     held_out: bool,
     out: Path,
     seed: int,
+    partitioned: bool,
     jobs: int | None,
     scheduler: str | None,
     as_json: bool,
@@ -91,7 +98,7 @@ def train(
     from rb_litellm.train.data.dataset import Answer, read_dataset
     from rb_litellm.train.data.logged import answers_of_calls, latencies_of_calls
     from rb_litellm.train.folder import check_free
-    from rb_litellm.train.pipeline import train_predictor
+    from rb_litellm.train.pipeline import train_partitioned, train_predictor
 
     place = where(jobs, scheduler)
     if makes_default:
@@ -105,6 +112,8 @@ def train(
         return
     if held_out:
         raise click.UsageError("--held-out is for --default; other training is judged as it is")
+    if partitioned and (scheduler is None or logs or not data):
+        raise click.UsageError("--partitioned needs --scheduler, and --data alone")
     if not (data or logs):
         raise click.UsageError("give --data, --from-spend-logs, or both")
     if feedback and not logs:
@@ -117,23 +126,23 @@ def train(
         check_free(out)
         with progress_bar(quiet) as progress:
             task = progress.add_task("reading", total=None)
-            if logs:
-                scores = read_feedback(feedback) if feedback else {}
-                read = read_spend_logs(logs, max_rows, strict=strict)
-                answers, counts = answers_of_calls(read, scores)
-                latencies = latencies_of_calls(read.calls)
-                # The calls with all that LiteLLM stored of them are not needed any more.
-                read.calls.clear()
-            graded = read_dataset(data, answers)
-            progress.update(task, description="training")
-            predictor = train_predictor(
-                graded,
-                out,
-                seed,
-                lambda done, of: progress.update(task, completed=done, total=of),
-                latencies,
-                place,
-            )
+
+            def done(count: int, of: int) -> None:
+                progress.update(task, description="training", completed=count, total=of)
+
+            if partitioned:
+                predictor, graded = train_partitioned(data, out, seed, done, place)
+            else:
+                if logs:
+                    scores = read_feedback(feedback) if feedback else {}
+                    read = read_spend_logs(logs, max_rows, strict=strict)
+                    answers, counts = answers_of_calls(read, scores)
+                    latencies = latencies_of_calls(read.calls)
+                    # The calls with all that LiteLLM stored of them are not needed any more.
+                    read.calls.clear()
+                graded = read_dataset(data, answers)
+                progress.update(task, description="training")
+                predictor = train_predictor(graded, out, seed, done, latencies, place)
     except (ValueError, PredictorError, OSError) as error:
         raise click.ClickException(str(error)) from error
     made = _made(out, started, graded, predictor.models, predictor.version)

@@ -51,13 +51,34 @@ class Trees:
 
     def loss(self, raw: FloatArray, targets: FloatArray, known: FloatArray) -> float:
         """Mean loss: cross entropy per prompt plus mean squared error per label."""
+        return self.mean_loss(self.loss_sums(raw, targets, known))
+
+    def loss_sums(self, raw: FloatArray, targets: FloatArray, known: FloatArray) -> FloatArray:
+        """Sums over prompts (4,): squared error, labels, cross entropy, prompts."""
         rest = slice(self.kinds, None)
-        total = float(np.sum(known[:, rest] * (raw[:, rest] - targets[:, rest]) ** 2))
-        total /= max(float(known[:, rest].sum()), 1.0)
+        squares = np.sum(known[:, rest] * (raw[:, rest] - targets[:, rest]) ** 2)
+        entropy = 0.0
         if self.kinds:
             likely = np.log(softmax(raw[:, : self.kinds]) + 1e-12)
-            total -= float(np.sum(targets[:, : self.kinds] * likely)) / len(raw)
-        return total
+            entropy = -np.sum(targets[:, : self.kinds] * likely)
+        return np.array([squares, known[:, rest].sum(), entropy, len(raw)], dtype=np.float64)
+
+    @staticmethod
+    def mean_loss(sums: FloatArray) -> float:
+        """The loss out of the sums of all prompts."""
+        squares, labels, entropy, prompts = sums.tolist()
+        return float(squares / max(labels, 1.0) + entropy / max(prompts, 1.0))
+
+    def prior(self, targets: FloatArray) -> FloatArray:
+        """Raw figures (K,) that trees begin from: how common each kind is."""
+        prior = np.zeros(targets.shape[1])
+        if self.kinds:
+            prior[: self.kinds] = np.log(np.maximum(targets[:, : self.kinds].mean(axis=0), 1e-9))
+        return prior
+
+    def settings(self, outputs: int) -> dict[str, Any]:
+        """XGBoost's, for so many columns."""
+        return {**_SETTINGS, "seed": self.seed, "num_target": outputs}
 
 
 def boost(
@@ -70,16 +91,14 @@ def boost(
     rounds: int = ROUNDS,
 ) -> tuple[xgboost.Booster, int]:
     """Trees fitted on `rows`, and how many rounds of them served best on `stop_on`."""
-    prior = np.zeros(targets.shape[1])
-    if trees.kinds:
-        prior[: trees.kinds] = np.log(np.maximum(targets[:, : trees.kinds].mean(axis=0), 1e-9))
+    prior = trees.prior(targets)
     weights, wanted = known[rows].astype(np.float64), targets[rows]
 
     def objective(raw: Floats, data: xgboost.DMatrix) -> tuple[FloatArray, FloatArray]:
         del data
         return trees.pull(raw.reshape(wanted.shape) + prior, wanted, weights)
 
-    settings = {**_SETTINGS, "seed": trees.seed, "num_target": targets.shape[1]}
+    settings = trees.settings(targets.shape[1])
     matrix = xgboost.DMatrix(features[rows], wanted)
     if stop_on is None:
         return xgboost.train(settings, matrix, num_boost_round=rounds, obj=objective), rounds

@@ -6,11 +6,13 @@ unit sphere. Clusters are coarser than tasks that somebody named, and much bette
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import svds
 
+from rb_litellm.core.types import IntArray
 from rb_litellm.predictors.reading.lexicon import Floats
 
 DIMENSIONS = 32
@@ -21,25 +23,55 @@ MAX_READ = 10_000
 _ROUNDS = 30
 
 
+@dataclass(frozen=True)
+class Clusters:
+    """Clusters that were found, for any prompts on the same scale."""
+
+    dimensions: Floats
+    """(D, F)"""
+    centres: Floats
+    """(K, D)"""
+
+    @classmethod
+    def find(cls, matrix: Any, most: int, random: np.random.Generator) -> Clusters | None:
+        """Those of the rows of `matrix` (P, F), `most` at most; None where there are too few rows."""
+        rows = int(matrix.shape[0])
+        count = min(most, rows // PROMPTS_OF_CLUSTER)
+        if count < 2:
+            return None
+        part = matrix
+        if rows > MAX_READ:
+            part = matrix[np.sort(random.choice(rows, MAX_READ, replace=False))]
+        # Given, so that the same rows give the same dimensions.
+        start = np.ones(min(part.shape), dtype=np.float32)
+        _, _, dimensions = svds(part, k=DIMENSIONS, v0=start)
+        return cls(dimensions, _centres(_places(matrix, dimensions), count, random))
+
+    def nearest(self, matrix: Any) -> IntArray:
+        """The number of the cluster of each row of `matrix` (P, F)."""
+        return np.asarray((_places(matrix, self.dimensions) @ self.centres.T).argmax(axis=1))
+
+
 def clusters(matrix: Any, most: int, random: np.random.Generator) -> tuple[str, ...]:
     """A name for the cluster of each row of `matrix` (P, F), all empty where there are too few rows."""
-    rows = int(matrix.shape[0])
-    count = min(most, rows // PROMPTS_OF_CLUSTER)
-    if count < 2:
-        return ("",) * rows
-    part = matrix
-    if rows > MAX_READ:
-        part = matrix[np.sort(random.choice(rows, MAX_READ, replace=False))]
-    # Given, so that the same rows give the same dimensions.
-    start = np.ones(min(part.shape), dtype=np.float32)
-    _, _, dimensions = svds(part, k=DIMENSIONS, v0=start)
+    found = Clusters.find(matrix, most, random)
+    return names(found.nearest(matrix)) if found else ("",) * int(matrix.shape[0])
+
+
+def names(nearest: IntArray) -> tuple[str, ...]:
+    """Names of clusters."""
+    return tuple(f"cluster {number:02d}" for number in nearest.tolist())
+
+
+def _places(matrix: Any, dimensions: Floats) -> Floats:
+    """Unit vectors (P, D)."""
     places = np.asarray(matrix @ dimensions.T, dtype=np.float32)
     places /= np.linalg.norm(places, axis=1, keepdims=True) + 1e-9
-    return tuple(f"cluster {number:02d}" for number in _parted(places, count, random))
+    return places
 
 
-def _parted(places: Floats, count: int, random: np.random.Generator) -> list[int]:
-    """Cluster of each of the unit vectors (P, D)."""
+def _centres(places: Floats, count: int, random: np.random.Generator) -> Floats:
+    """Centres (K, D) of clusters of the unit vectors (P, D)."""
     # k-means++: each centre is drawn from the vectors far from those before it.
     centres = places[random.integers(len(places))][None]
     for _ in range(count - 1):
@@ -50,5 +82,4 @@ def _parted(places: Floats, count: int, random: np.random.Generator) -> list[int
         sums = np.eye(count, dtype=np.float32)[nearest].T @ places
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         centres = np.where(lengths > 0.0, sums / np.maximum(lengths, 1e-9), centres)
-    chosen: list[int] = (places @ centres.T).argmax(axis=1).tolist()
-    return chosen
+    return np.asarray(centres, dtype=np.float32)

@@ -6,7 +6,7 @@ taken from prompts that the trees judging them had not seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from rb_litellm.train.figures.leave_one_task_out import (
 from rb_litellm.train.fitting.boosting import Trees, boost, file_of
 from rb_litellm.train.fitting.clusters import clusters
 from rb_litellm.train.fitting.parts import Learned, LeftOutKind, fit_part, title
-from rb_litellm.train.fitting.prompt_features import MIN_SEEN, PromptFeatures
+from rb_litellm.train.fitting.prompt_features import MIN_SEEN, PromptFeatures, Scale
 from rb_litellm.train.fitting.targets import MAX_KINDS, RidgeModel, Targets, column_means
 from rb_litellm.train.fitting.weights import choose_weights, keep_closer, plain_blend
 
@@ -78,7 +78,7 @@ def fit(
         )
     targets = Targets.of(data, tasks)
     strange = left_out(targets)
-    steps = _Steps(2 * FOLDS + 2 + len(strange), progress)
+    steps = Steps(2 * FOLDS + 2 + len(strange), progress)
     encoder, features, familiarity = _encode(prompt_features, targets, fold, steps)
 
     trees = Trees(targets.kinds.shape[1], seed)
@@ -88,25 +88,53 @@ def fit(
         every = np.arange(len(features))
         booster, _ = boost(features, targets.every, targets.every_known, every, trees, rounds=rounds)
         steps.done()
+        judged = Judged(targets, unseen, familiarity)
+        blend = judged.blend(team, targets, strange, rounds, random, steps)
+    return judged.fitted(data, blend, encoder, file_of(booster))
 
-        blend = choose_weights(plain_blend(targets, familiarity), unseen, targets.labels, targets.known)
-        kinds = [LeftOutKind(kind, others(kind, targets, random), blend, rounds) for kind in strange]
+
+@dataclass(frozen=True)
+class Judged:
+    """What is judged by: raw figures of all prompts from trees that had not seen them."""
+
+    targets: Targets
+    unseen: FloatArray
+    """(P, C + O)"""
+    familiarity: Floats
+    """(P,)"""
+
+    def blend(
+        self,
+        team: Team[int | LeftOutKind, tuple[FloatArray, int] | HeldOutPrompts],
+        learned: Targets,
+        strange: Sequence[int],
+        rounds: int,
+        random: np.random.Generator,
+        steps: Steps,
+    ) -> Blend:
+        """The weights that serve best. `team` leaves out the kinds `strange` of what it has `learned`."""
+        targets, unseen = self.targets, self.unseen
+        blend = choose_weights(plain_blend(targets, self.familiarity), unseen, targets.labels, targets.known)
+        kinds = [LeftOutKind(kind, others(kind, learned, random), blend, rounds) for kind in strange]
         fitted = whole(team.map(kinds, steps.done))
         unseen_kinds = [part for part in fitted if isinstance(part, HeldOutPrompts)]
-    graded = targets.fully_graded
-    known = HeldOutPrompts(
-        blend, unseen[graded], familiarity[graded], targets.labels[graded, : targets.qualities]
-    )
-    blend = blend.but(recognised=choose_recognised(known, unseen_kinds))
-    blend = keep_closer(blend, unseen, familiarity, targets.labels, targets.known)
-    return _fitted(data, targets, blend, encoder, file_of(booster), unseen, familiarity)
+        graded = targets.fully_graded
+        known = HeldOutPrompts(
+            blend, unseen[graded], self.familiarity[graded], targets.labels[graded, : targets.qualities]
+        )
+        blend = blend.but(recognised=choose_recognised(known, unseen_kinds))
+        return keep_closer(blend, unseen, self.familiarity, targets.labels, targets.known)
+
+    def fitted(self, data: Dataset, blend: Blend, encoder: Encoder, booster: bytes) -> Fitted:
+        """All of it put together."""
+        return _fitted(data, self.targets, blend, encoder, booster, self.unseen, self.familiarity)
 
 
 def _unseen(
     team: Team[int | LeftOutKind, tuple[FloatArray, int] | HeldOutPrompts],
     fold: IntArray,
     targets: Targets,
-    steps: _Steps,
+    steps: Steps,
 ) -> tuple[FloatArray, int]:
     """What trees say of prompts that they have not seen (P, C + O), and how many rounds of them are best."""
     unseen = np.zeros_like(targets.every)
@@ -118,19 +146,20 @@ def _unseen(
     return unseen, max(int(np.mean(best)), 1)
 
 
-class _Steps:
+class Steps:
     """Counts what is done, for a progress bar."""
 
     def __init__(self, of: int, progress: Callable[[int, int], None]) -> None:
         self._done, self._of, self._progress = 0, of, progress
 
     def done(self, _: object = None) -> None:
+        """One more."""
         self._done += 1
         self._progress(self._done, self._of)
 
 
 def _encode(
-    prompt_features: PromptFeatures, targets: Targets, fold: IntArray, steps: _Steps
+    prompt_features: PromptFeatures, targets: Targets, fold: IntArray, steps: Steps
 ) -> tuple[Encoder, Floats, Floats]:
     """The encoder of all prompts, and features as prompts have them that it was not fitted on."""
     every = np.arange(len(fold))
@@ -143,15 +172,25 @@ def _encode(
         steps.done()
     table = ridge_model.table(matrix, every)
     steps.done()
-    width = lexicon.WIDTH
-    encoder = Encoder(scale.idf, scale.centre, scale.spread, table[:width], table[width:])
-    # An n-gram of one prompt only is unknown when that prompt is new: count it so here too.
-    idf = np.where(scale.seen > MIN_SEEN, scale.idf, 0.0).astype(np.float32)
     return (
-        encoder,
+        encoder_of(scale, table),
         np.concatenate([prompt_features.plain, read], axis=1),
-        prompt_features.familiarity(idf),
+        prompt_features.familiarity(known_by_others(scale)),
     )
+
+
+def encoder_of(scale: Scale, table: Floats) -> Encoder:
+    """The encoder with the linear model's weights (WIDTH + STRUCTURE, C + O)."""
+    width = lexicon.WIDTH
+    return Encoder(scale.idf, scale.centre, scale.spread, table[:width], table[width:])
+
+
+def known_by_others(scale: Scale) -> Floats:
+    """Rarity of n-grams as a prompt of the training finds them.
+
+    One that is in no other prompt is unknown when this prompt is new.
+    """
+    return np.where(scale.seen > MIN_SEEN, scale.idf, 0.0).astype(np.float32)
 
 
 def _fitted(

@@ -34,6 +34,37 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """Of some prompts: what their scale is learned from. Those of parts make up those of the whole."""
+
+    rows: int
+    seen: IntArray
+    """(WIDTH,) number of prompts that an n-gram occurs in."""
+    mean: Floats
+    """(STRUCTURE,)"""
+    deviation: Floats
+    """(STRUCTURE,) standard deviation."""
+
+    @classmethod
+    def together(cls, parts: Sequence[Moments]) -> Moments:
+        """Those of all parts; of a single one, its own bit for bit."""
+        rows = sum(part.rows for part in parts)
+        means = np.array([part.mean for part in parts], dtype=np.float64)
+        deviations = np.array([part.deviation for part in parts], dtype=np.float64)
+        shares = np.array([[part.rows] for part in parts], dtype=np.float64)
+        mean = (shares * means).sum(axis=0) / rows
+        deviation = np.sqrt((shares * (deviations**2 + (means - mean) ** 2)).sum(axis=0) / rows)
+        seen = np.sum([part.seen for part in parts], axis=0)
+        return cls(rows, seen, mean.astype(np.float32), deviation.astype(np.float32))
+
+    def scale(self) -> Scale:
+        """The scale that is learned from them."""
+        rarity = np.log((1.0 + self.rows) / (1.0 + self.seen)) + 1.0
+        idf = np.where(self.seen >= MIN_SEEN, rarity, 0.0).astype(np.float16).astype(np.float32)
+        return Scale(self.seen, idf, self.mean, self.deviation + np.float32(1e-3))
+
+
+@dataclass(frozen=True)
 class PromptFeatures:
     """Unscaled features of P prompts, worked on in pieces: the n-grams of a piece are many, those of all are
     kept packed."""
@@ -51,16 +82,18 @@ class PromptFeatures:
 
     def scale(self, rows: IntArray) -> Scale:
         """Learned from the given prompts only."""
+        return self.moments(rows).scale()
+
+    def moments(self, rows: IntArray) -> Moments:
+        """Of the given prompts only."""
         chosen = np.zeros(len(self.plain), dtype=np.bool_)
         chosen[rows] = True
         seen = np.zeros(lexicon.WIDTH, dtype=np.int64)
         for first, bag in self._pieces():
             entries = np.repeat(chosen[first : first + bag.rows], np.diff(bag.begins))
             seen += np.bincount(bag.bucket[entries], minlength=lexicon.WIDTH)
-        rarity = np.log((1.0 + len(rows)) / (1.0 + seen)) + 1.0
-        idf = np.where(seen >= MIN_SEEN, rarity, 0.0).astype(np.float16).astype(np.float32)
         plain = self.plain[rows]
-        return Scale(seen, idf, plain.mean(axis=0), plain.std(axis=0) + np.float32(1e-3))
+        return Moments(len(rows), seen, plain.mean(axis=0), plain.std(axis=0))
 
     def matrix(self, scale: Scale) -> Any:
         """All prompts as a SciPy CSR matrix (P, WIDTH + STRUCTURE)."""

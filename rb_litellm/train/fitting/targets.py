@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,10 @@ class Targets:
         kinds = np.delete(self.kinds[rows], kind, axis=1)
         return self._scaled(self.outputs, self.qualities, self.labels[rows], kinds)
 
+    def take(self, rows: IntArray) -> Targets:
+        """Those of the given rows, on the scale of all."""
+        return replace(self, labels=self.labels[rows], known=self.known[rows], kinds=self.kinds[rows])
+
     @classmethod
     def _scaled(cls, outputs: IntArray, qualities: int, labels: FloatArray, kinds: FloatArray) -> Targets:
         known = np.isfinite(labels)
@@ -85,15 +89,17 @@ class RidgeModel:
 
     def __init__(self, targets: Targets) -> None:
         kinds = targets.kinds.shape[1]
-        self._wanted = targets.every.astype(np.float32)
-        self._wanted[:, :kinds] -= self._wanted[:, :kinds].mean(axis=0)
-        self._known = targets.every_known.astype(np.float32)
-        self._penalty = np.full(self._wanted.shape[1], LABEL_PENALTY, dtype=np.float32)
-        self._penalty[:kinds] = KIND_PENALTY
+        self.wanted = targets.every.astype(np.float32)
+        """(P, C + O)"""
+        self.wanted[:, :kinds] -= self.wanted[:, :kinds].mean(axis=0)
+        self.known = targets.every_known.astype(np.float32)
+        self.penalty = np.full(self.wanted.shape[1], LABEL_PENALTY, dtype=np.float32)
+        """(C + O,)"""
+        self.penalty[:kinds] = KIND_PENALTY
 
     def table(self, matrix: object, rows: IntArray) -> Floats:
         """Weights (F, C + O) from the given rows of the targets; `matrix` holds these rows only."""
-        return ridge(matrix, self._wanted[rows], self._known[rows], self._penalty)
+        return ridge(matrix, self.wanted[rows], self.known[rows], self.penalty)
 
 
 def _kinds(tasks: Sequence[str]) -> FloatArray:
