@@ -43,10 +43,15 @@ def write_files(out: Path, files: Mapping[str, bytes], read: Callable[[Path], Re
 
     Raises:
         FileExistsError: `out` holds something.
+        OSError: it cannot be made; names `out`.
     """
     check_free(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        # The folder that is meant, and not the one that it is made in.
+        raise OSError(error.errno, error.strerror, str(out)) from None
     try:
         for name, content in files.items():
             _write(made / name, content)

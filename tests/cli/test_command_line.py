@@ -154,6 +154,8 @@ def test_version_tells_litellms_too() -> None:
     "arguments",
     [
         ("top", "--once", "--url"),
+        # In a pipe nobody would see that it asks again and again.
+        ("top", "--url"),
         ("doctor", "--url"),
         ("explain", "--key", "k", "--model", "m", "--prompt", "p", "--url"),
     ],

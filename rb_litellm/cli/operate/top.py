@@ -53,7 +53,7 @@ class Source(Protocol):
 )
 @click.option("--redis", help="Ask this Redis (redis://, rediss:// or unix:// URL), and no proxy.")
 @click.option("--namespace", help="Show this fleet of that Redis, in place of the configured one.")
-@click.option("--once", is_flag=True, help="Show it once and end; fail if it cannot be shown.")
+@click.option("--once", is_flag=True, help="Show it once and end, as in a pipe; fail if it cannot be shown.")
 @click.option("--quiet", is_flag=True, help="Print no hint on standard error.")
 def top(
     url: str,
@@ -64,7 +64,7 @@ def top(
     once: bool,
     quiet: bool,
 ) -> None:
-    """Show the cluster, its load and the last decisions until interrupted.
+    """Show the cluster, its load and the last decisions until interrupted; in a pipe, once.
 
     The proxy tells all that its status page tells. With --redis or --config only the fleet's load is
     shown, and no proxy needs to answer.
@@ -74,16 +74,16 @@ def top(
         source = _redis_source(config, redis, namespace)
     else:
         source = ProxySource(url, key)
-    if once:
+    console = Console()
+    if once or not console.is_terminal:
         try:
             Screen().print(source.show(height=_ALL))
         except Unseen as failure:
             raise click.ClickException(str(failure)) from failure
         return
-    console = Console()
     if not quiet:
         click.echo("Ctrl-C ends it", err=True)
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+    with Live(console=console, screen=True, auto_refresh=False) as live:
         try:
             while True:
                 try:
