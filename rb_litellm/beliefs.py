@@ -18,6 +18,7 @@ from rb_litellm.core.latency.forecast import LatencyPrior
 from rb_litellm.core.latency.learning.evidence import (
     TEACHES,
     Evidence,
+    Failure,
     evidence_of,
     failure_of,
     has_length,
@@ -301,8 +302,11 @@ class Beliefs:
             self.trials.heard(row, math.inf)
 
     def _learn_availability(self, row: int, outcome: Outcome, answered: bool, at_s: float) -> None:
-        if answered or not (outcome.error in _BY_CLIENT or may_be_the_requests_fault(outcome)):
-            self.outages.observe(row, answered, at_s)
+        if not answered and may_be_the_requests_fault(outcome):
+            self.outages.failed_again(row, outcome.call_id)
+        elif answered or outcome.error not in _BY_CLIENT:
+            in_doubt = not answered and failure_of(outcome) is Failure.ERROR
+            self.outages.observe(row, answered, at_s, outcome.call_id if in_doubt else "")
         if self.outages.is_out(row):
             # The outage says all; what comes after it starts with a clean record.
             self._availability.forget(row)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.limits.outages import FIRST_PAUSE_S, LAST_PAUSE_S, Outages
+from rb_litellm.core.limits.outages import FIRST_PAUSE_S, LAST_PAUSE_S, MAX_CALLS, Outages
 
 ROW = 0
 ROWS = np.array([0, 1])
@@ -44,6 +44,48 @@ def test_a_deployment_that_fails_now_and_then_is_in_no_outage():
     for n in range(100):
         of.observe(ROW, n % 3 == 0, float(n))
     assert not of.any_out
+
+
+def test_a_request_that_nobody_can_answer_counts_against_nobody():
+    of = Outages()
+    for n in range(10):
+        of.observe(ROW, False, float(n), f"call {n}")
+        of.failed_again(1, f"call {n}")
+    assert not of.any_out
+
+
+def test_what_such_requests_have_taken_out_is_back_when_their_retries_have_failed():
+    of = Outages()
+    for n in range(3):
+        of.observe(ROW, False, 0.0, f"call {n}")
+    assert of.is_out(ROW)
+    of.failed_again(1, "call 0")
+    assert not of.any_out
+
+
+def test_a_retry_that_fails_at_the_same_deployment_takes_nothing_back():
+    of = Outages()
+    for n in range(3):
+        of.observe(ROW, False, 0.0, f"call {n}")
+        of.failed_again(ROW, f"call {n}")
+    assert of.is_out(ROW)
+
+
+def test_a_call_is_forgiven_once():
+    of = Outages()
+    for n in range(3):
+        of.observe(ROW, False, 0.0, f"call {n}")
+    of.failed_again(1, "call 0")
+    of.failed_again(1, "call 0")
+    of.observe(ROW, False, 1.0)
+    assert of.is_out(ROW)
+
+
+def test_calls_that_may_be_forgiven_are_bounded():
+    of = Outages()
+    for n in range(3 * MAX_CALLS):
+        of.observe(ROW, False, 0.0, f"call {n}")
+    assert len(of._calls) == MAX_CALLS
 
 
 @pytest.mark.parametrize("workers", [2, 3, 8])

@@ -7,11 +7,15 @@ now and then is no outage; it is priced (`availability`). Where nobody is left, 
 A worker tells what it has seen itself: its failures since the last good answer that it knows of, its good
 answers since the last failure, and when the last of each was. So a failure that one worker sees counts for
 all, and an answer that one of them gets ends every streak that is older.
+
+A request that another deployment answers with an error as well is perhaps one that nobody can answer. What it
+has counted against the first one is taken back, so that a few such requests take nobody out of service.
 """
 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +28,8 @@ GOOD_ANSWERS = 2
 FIRST_PAUSE_S, LAST_PAUSE_S = 5.0, 60.0
 TOLD_FOR_S = 300.0
 """What is older is not told to other workers, nor counted when they tell it."""
+MAX_CALLS = 1024
+"""Failed calls of which a retry may say more; the oldest is forgotten, and its failure stays."""
 
 
 @dataclass(slots=True)
@@ -41,6 +47,8 @@ class Outages:
     def __init__(self) -> None:
         self._failed: dict[int, _Deployment] = {}
         self._out: set[int] = set()
+        self._calls: OrderedDict[str, int] = OrderedDict()
+        """Where calls have failed first."""
 
     @property
     def any_out(self) -> bool:
@@ -51,8 +59,11 @@ class Outages:
         """Whether this one answers nobody."""
         return row in self._out
 
-    def observe(self, row: int, answered: bool, now: float) -> None:
-        """An attempt of this worker was answered, or failed for the server's fault."""
+    def observe(self, row: int, answered: bool, now: float, call_id: str = "") -> None:
+        """An attempt of this worker was answered, or failed for the server's fault.
+
+        `call_id` names the call of a failure that may be the request's fault after all.
+        """
         its = self._failed.get(row)
         if its is None:
             if answered:
@@ -63,10 +74,28 @@ class Outages:
             its.own = own._replace(failures=0, answers=own.answers + 1, answered_s=now)
         else:
             its.own = own._replace(failures=own.failures + 1, answers=0, failed_s=now)
+            if call_id:
+                self._calls[call_id] = row
+                if len(self._calls) > MAX_CALLS:
+                    self._calls.popitem(last=False)
             if its.out:
                 its.pause_s = min(2.0 * its.pause_s, LAST_PAUSE_S)
                 its.due_s = now + its.pause_s
         self._judge(row, its, now)
+
+    def failed_again(self, row: int, call_id: str) -> None:
+        """A call that has failed was answered with an error by this one, too."""
+        first = self._calls.get(call_id)
+        if first is None or first == row:
+            return
+        del self._calls[call_id]
+        its = self._failed.get(first)
+        if its is None or not its.own.failures:
+            return
+        its.own = its.own._replace(failures=its.own.failures - 1)
+        if its.out and _in_a_row(its) < FAILURES:
+            its.out = False
+            self._out.discard(first)
 
     def heard(self, row: int, others: Sequence[Seen], now: float) -> None:
         """What the other workers have seen of it."""
@@ -112,11 +141,9 @@ class Outages:
         if failed_s > its.own.answered_s:
             its.own = its.own._replace(answers=0)
         every = (its.own, *its.others)
-        answered_s = max(seen.answered_s for seen in every)
         failed_s = max(seen.failed_s for seen in every)
-        failures = sum(seen.failures for seen in every if seen.failed_s > answered_s)
         answers = sum(seen.answers for seen in every if seen.answered_s > failed_s)
-        if failures >= FAILURES and not its.out:
+        if _in_a_row(its) >= FAILURES and not its.out:
             its.out, its.pause_s, its.due_s = True, FIRST_PAUSE_S, now + FIRST_PAUSE_S
             self._out.add(row)
         elif its.out and answers >= GOOD_ANSWERS:
@@ -125,3 +152,10 @@ class Outages:
         elif its.out and answers:
             # It seems to be back: the next one may look at once.
             its.due_s = min(its.due_s, now)
+
+
+def _in_a_row(its: _Deployment) -> int:
+    """Failures since the last good answer, in the whole fleet."""
+    every = (its.own, *its.others)
+    answered_s = max(seen.answered_s for seen in every)
+    return sum(seen.failures for seen in every if seen.failed_s > answered_s)
