@@ -65,6 +65,14 @@ def test_train_says_what_it_made(trained: tuple[Path, dict[str, Any]]) -> None:
     assert Predictor.load(out).version == said["version"]
 
 
+def test_train_says_that_nothing_was_learned_of_quality(write_rows: Write, tmp_path: Path) -> None:
+    """A column of another name, `score` for example, would go unnoticed."""
+    ungraded = [{**row, "quality": None, "score": row["quality"]} for row in answers(60)]
+    result = run("train", "--data", write_rows(ungraded), "--out", tmp_path / "model")
+    assert result.exit_code == 0, result.output
+    assert "no row has a `quality`: lengths of answers are learned, their quality is not" in result.stderr
+
+
 def test_train_prints_what_it_reached_on_prompts_it_had_not_seen(write_rows: Write, tmp_path: Path) -> None:
     result = run("train", "--data", write_rows(answers(60)), "--out", tmp_path / "model", "--quiet")
     assert result.exit_code == 0, result.output

@@ -87,10 +87,22 @@ def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
         read_dataset([path])
 
 
-def test_reading_stops_at_the_tenth_wrong_row(write_rows: Write) -> None:
-    with pytest.raises(DataError, match="stopped after 10") as error:
+def test_ten_wrong_rows_are_named_and_the_others_counted(write_rows: Write) -> None:
+    with pytest.raises(DataError, match=r"500 of 500 rows are wrong; allowed are 1%") as error:
         read_dataset([write_rows([{**ROW, "quality": 2.0}] * 500)])
-    assert len(str(error.value).splitlines()) == 11
+    assert "(and 490 more)" in str(error.value)
+    assert len(str(error.value).splitlines()) == 12
+
+
+def test_one_wrong_row_in_a_hundred_is_left_out_and_named(
+    write_rows: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{**ROW, "prompt": f"Say {number}."} for number in range(200)]
+    rows[7]["quality"] = 2.0
+    data = read_dataset([write_rows(rows)])
+    assert (data.rows, data.wrong, len(data.prompts)) == (199, 1, 199)
+    assert "answers.jsonl:8: quality is 2; allowed is a number from 0 to 1, or null" in caplog.text
+    assert "1 of 200 rows are wrong, and left out" in caplog.text
 
 
 def test_a_file_without_rows_says_what_a_row_needs(write_rows: Write) -> None:

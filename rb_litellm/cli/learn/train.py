@@ -91,6 +91,8 @@ def train(
     model card beside the predictor says how well it does on prompts that it had not seen, and under `latency`
     the `ttft_ms` and `tpot_ms` of deployments in the log, for their `model_info.routebalance`.
     """
+    import numpy as np
+
     from rb_litellm.logs.feedback import read_feedback
     from rb_litellm.logs.spend_logs import read_spend_logs
     from rb_litellm.predictors.trained.model import CARD, PredictorError
@@ -145,6 +147,8 @@ def train(
                 predictor = train_predictor(graded, out, seed, done, latencies, place)
     except (ValueError, PredictorError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    if not quiet and not np.isfinite(graded.quality).any():
+        click.echo("no row has a `quality`: lengths of answers are learned, their quality is not", err=True)
     made = _made(out, started, graded, predictor.models, predictor.version)
     card = json.loads((out / CARD).read_text(encoding="utf-8"))
     if as_json:
@@ -196,6 +200,7 @@ def _made(out: Path, started: float, graded: Dataset, models: Sequence[str], ver
         "out": str(out),
         "seconds": round(time.perf_counter() - started, 2),
         "rows": graded.rows,
+        "rows_wrong": graded.wrong,
         "prompts": len(graded.prompts),
         "models": list(models),
         "version": version,

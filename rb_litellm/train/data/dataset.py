@@ -1,8 +1,12 @@
-"""Graded answers as arrays: one row per prompt, one column per model, read strictly from files.
+"""Graded answers as arrays: one row per prompt, one column per model, read from files.
 
 Files are JSON lines (`.jsonl`, `.ndjson`, also `.gz`), CSV or Parquet. A row has `prompt` or `messages`,
 `model`, `quality` in [0, 1] and `output_tokens`; either label may be null or absent. Optional columns:
 `max_tokens` (the limit the answer was written under) and `task` (a name: training tells tasks apart).
+
+A wrong row is left out, and a warning names it. Where more than MOST_WRONG of all rows are wrong the file is
+taken to be of another form, and that is an error: one bad row ends no run over a million, and a column of
+percents trains nobody.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import logging
 import math
 import sys
 import zlib
@@ -24,8 +29,12 @@ import numpy.typing as npt
 from rb_litellm.core.types import FloatArray, Prompt
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
 
+_log = logging.getLogger("rb_litellm")
+
 MAX_PROBLEMS = 10
-"""Bad rows that one error names; reading stops there."""
+"""Wrong rows that one error or warning names."""
+MOST_WRONG = 0.01
+"""Share of all rows that may be wrong."""
 MAX_TOKENS = 10_000_000
 """More output tokens than any answer has."""
 MAX_MODELS = 512
@@ -33,7 +42,7 @@ _JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
 class DataError(ValueError):
-    """Training data that cannot be used; names every bad row by file and line."""
+    """Training data that cannot be used; names wrong rows by file and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,8 @@ class Dataset:
     rows: int
     sha256: str
     """Of the files' bytes, in the order given; empty for a part of a data set."""
+    wrong: int = 0
+    """Rows that were left out; 0 for a part of a data set."""
 
     def take(self, index: npt.NDArray[np.int64]) -> Dataset:
         """The given prompts only, in that order, with all models."""
@@ -106,7 +117,7 @@ def read_dataset(paths: Sequence[str | Path], answers: Iterable[Answer] = ()) ->
     """Read and check all rows of all files; `answers` of a log count like rows.
 
     Raises:
-        DataError: a file that cannot be read, or rows that are wrong, each named as `file:line`.
+        DataError: a file that cannot be read, or too many rows that are wrong, named as `file:line`.
     """
     builder = _Builder()
     digest = hashlib.sha256()
@@ -163,6 +174,7 @@ def _rows(path: Path) -> Iterator[tuple[int, object]]:
 class _Builder:
     def __init__(self) -> None:
         self.problems: list[str] = []
+        self.wrong = 0
         self.rows = 0
         self.prompts: dict[str, tuple[Prompt, str]] = {}
         self.models: dict[str, None] = {}
@@ -173,9 +185,9 @@ class _Builder:
             prompt = prompt_of_row(row)
             model, quality, tokens = _labels(row)
         except ValueError as error:
-            self.problems.append(f"{where}: {error}")
-            if len(self.problems) >= MAX_PROBLEMS:
-                self.complain()
+            self.wrong += 1
+            if len(self.problems) < MAX_PROBLEMS:
+                self.problems.append(f"{where}: {error}")
             return
         assert isinstance(row, Mapping)
         task = row.get("task")
@@ -193,13 +205,20 @@ class _Builder:
             if value is not None:
                 labels.append(value)
 
-    def complain(self) -> None:
-        more = f"\n(stopped after {MAX_PROBLEMS})" if len(self.problems) >= MAX_PROBLEMS else ""
-        raise DataError("\n".join(self.problems) + more)
+    def check(self) -> None:
+        """Raise, or warn, of wrong rows."""
+        if not self.wrong:
+            return
+        told, read = "\n".join(self.problems), self.rows + self.wrong
+        if self.wrong > len(self.problems):
+            told += f"\n(and {self.wrong - len(self.problems)} more)"
+        share = f"{self.wrong} of {read} rows are wrong"
+        if self.wrong > MOST_WRONG * read:
+            raise DataError(f"{told}\n{share}; allowed are {MOST_WRONG:.0%}, which are left out")
+        _log.warning("%s\n%s, and left out", told, share)
 
     def build(self, sha256: str) -> Dataset:
-        if self.problems:
-            self.complain()
+        self.check()
         if not self.rows:
             raise DataError(
                 "no rows; each needs `prompt` or `messages`, `model`, `quality` and `output_tokens`"
@@ -223,6 +242,7 @@ class _Builder:
             output_tokens=tokens,
             rows=self.rows,
             sha256=sha256,
+            wrong=self.wrong,
         )
 
 

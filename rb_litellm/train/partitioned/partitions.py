@@ -151,5 +151,6 @@ def _together(parts: Sequence[Dataset], order: IntArray) -> Dataset:
     return replace(
         whole.take(order),
         rows=sum(part.rows for part in parts),
+        wrong=sum(part.wrong for part in parts),
         sha256=digests[0] if len(parts) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
     )
