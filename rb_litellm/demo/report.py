@@ -22,6 +22,8 @@ from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Tier
 
 _SLIGHT = 0.02
 """Differences up to this share are called none."""
+_BUSY_MS = 20.0
+"""A choice that takes longer by the median waits for a processor; on two idle cores it takes 1 to 2 ms."""
 _SHOWN_ERROR = 300
 """Characters of an error."""
 _TIER_OF = {d.id: tier for tier in PAPER_CLUSTER.tiers for d in tier.deployments()}
@@ -169,6 +171,11 @@ def sentences(result: DemoResult) -> list[str]:
             f"What it costs: {_quantile(waits, 0.5):.1f} ms of the proxy's time for the choice "
             f"(median; 95% within {_quantile(waits, 0.95):.1f} ms), and no call to anybody else."
         )
+        if _quantile(waits, 0.5) > _BUSY_MS:
+            said.append(
+                "This machine was busy: the choice waited for a processor, and so did the simulated servers. "
+                "Times say little here; run it again on an idle one."
+            )
     if result.presets:
         steps = "; ".join(
             f"`{name}` gave {_against(run.total, ours.total)}" for name, run in result.presets.items()

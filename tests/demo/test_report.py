@@ -126,6 +126,13 @@ def test_the_demo_ends_with_what_was_gained_what_it_costs_and_what_to_try() -> N
     assert "At `cost` no other strategy is better" in next_
 
 
+def test_the_demo_says_when_its_machine_was_too_busy_for_times_to_count() -> None:
+    one = answer("qwen2.5-7b-1", 2.0)
+    one.routebalance = {"decision-ms": "146"}
+    said = sentences(DemoResult(1, 0, 1.0, {"routebalance": StrategyRun("routebalance", [one])}))
+    assert any("This machine was busy" in sentence for sentence in said)
+
+
 @pytest.mark.parametrize(
     ("e2e_s", "right", "better"),
     [(2.0, True, False), (2.03, True, False), (1.9, True, True), (3.0, False, False)],
