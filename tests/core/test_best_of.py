@@ -51,7 +51,7 @@ def fleet(count=2, takes_n=None, slots=64.0, usd=(1e-7, 1e-6)):
     )
 
 
-def decided(rule, fleet_=None, quality=(0.5, 0.55), objective=None, limits=None, cascade=None):
+def decided(rule, fleet_=None, quality=(0.5, 0.55), objective=None, limits=None, cascade=None, seed=0):
     count = len(quality)
     request = BatchRequest(
         100.0,
@@ -63,7 +63,7 @@ def decided(rule, fleet_=None, quality=(0.5, 0.55), objective=None, limits=None,
         cascade=cascade,
         best_of=rule,
     )
-    (decision,) = assign([request], fleet_ or fleet(), 0.0, Random(0))
+    (decision,) = assign([request], fleet_ or fleet(), 0.0, Random(seed))
     assert isinstance(decision, Decision)
     return decision
 
@@ -187,6 +187,22 @@ def test_who_cannot_be_asked_is_not():
 
 def test_nobody_is_asked_for_more_than_it_runs_at_once():
     assert [decided(PERFECT, fleet(slots=slots)).answers for slots in (1.0, 2.0, 3.0, 64.0)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("fewer", ["takes no n", "few slots"])
+def test_an_equal_that_cannot_be_asked_for_so_many_does_not_stand_in(fewer):
+    slots = 2.0 if fewer == "few slots" else 64.0
+    priors = [replace(QUICK, slots=64.0), replace(QUICK, slots=slots, tpot_s=QUICK.tpot_s * 1.01)]
+    its = replace(
+        fleet(takes_n=[True, fewer == "few slots"], usd=(1e-7, 1e-7)),
+        coefficients=LatencyCoefficients.from_priors(priors),
+        models=np.zeros(2, np.int64),
+        twins=np.zeros(2, np.int64),
+    )
+    for seed in range(30):
+        idle = replace(its, state=InstanceState.idle(2), last_chosen_s=np.full(2, -np.inf))
+        decision = decided(PERFECT, idle, (0.5, 0.5), seed=seed)
+        assert (decision.index, decision.answers > 1) == (0, True)
 
 
 def test_all_of_its_answers_count_as_load():

@@ -5,6 +5,7 @@ Those that explore are placed here, too, and all whose score compares the candid
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -115,7 +116,8 @@ def place(
             chosen, cascade = best_of.row, None
         else:
             best_of = None
-        chosen = instead(chosen, request, breakdown, prefill_tokens, fleet, random)
+        others = breakdown if best_of is None else _giving(best_of.n, breakdown, fleet)
+        chosen = instead(chosen, request, others, prefill_tokens, fleet, random)
     affordable = filtered.affordable_tokens
     decision = Decision(
         index=chosen,
@@ -201,6 +203,12 @@ def _best_of(
         fleet.latency_errors,
         request.proxy_s,
     )
+
+
+def _giving(answers: int, breakdown: ScoreBreakdown, fleet: Fleet) -> ScoreBreakdown:
+    """With those alone allowed that can be asked for so many answers."""
+    gives = breakdown.allowed & (fleet.coefficients.slots >= answers)
+    return replace(breakdown, allowed=gives if fleet.takes_n is None else gives & fleet.takes_n)
 
 
 def _further_terms(request: BatchRequest, filtered: Filtered) -> list[ScoreTerm]:
