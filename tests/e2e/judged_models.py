@@ -34,7 +34,11 @@ class Models:
     delays: dict[str, float] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     several: bool = True
-    """Whether `n` is taken; else it is refused."""
+    """Whether `n` is taken; else it is refused,"""
+    deaf: bool = False
+    """or passed over."""
+    error: int = 500
+    """The status of those that are broken."""
     asked: Counter[str] = field(default_factory=Counter)
     seen: list[dict[str, Any]] = field(default_factory=list)
     left: int = 0
@@ -53,8 +57,8 @@ class Models:
             self.left += 1
             raise
         if model in self.broken:
-            return web.json_response({"error": {"message": "broken"}}, status=500)
-        n = body.get("n") or 1
+            return web.json_response({"error": {"message": "broken"}}, status=self.error)
+        n = 1 if self.deaf else body.get("n") or 1
         if n > 1 and not self.several:
             return web.json_response({"error": {"message": "n is too large"}}, status=400)
         text = f"{model} answers."
@@ -86,6 +90,7 @@ class Models:
     def again(self) -> Models:
         """As they were at first."""
         self.verdict, self.left, self.several, self.texts = "VERDICT: GOOD", 0, True, TEXTS
+        self.deaf, self.error = False, 500
         for its in (self.delays, self.broken, self.asked, self.seen):
             its.clear()
         return self

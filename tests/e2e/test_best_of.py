@@ -60,11 +60,14 @@ def configuration(serving: Models, **further: Any) -> dict[str, Any]:
             "answers": ANSWERS,
         },
     }
+    two = entry(serving, "large", 0.8)
+    two["litellm_params"]["n"] = 2
     return {
         "model_list": [
             entry(serving, "small", 0.6, max_num_seqs=64),
             entry(serving, "large", 0.8, max_num_seqs=64),
             entry(serving, "judge", 0.5),
+            {**two, "model_name": "two", "model_info": {"id": "two-1"}},
         ],
         "general_settings": {"custom_auth": "keys.authenticate", "cancel_on_disconnect": True},
         "router_settings": {
@@ -173,6 +176,22 @@ def test_others_are_sent_as_they_come(proxy: Proxy, models: Models, body: dict[s
     assert models.seen[0].get("n") == body.get("n")
 
 
+def test_who_has_two_answers_by_the_proxys_own_settings_keeps_them(proxy: Proxy, models: Models) -> None:
+    with proxy.client() as client:
+        response = client.post("/v1/chat/completions", json=chat("two"))
+    assert [choice["message"]["content"] for choice in response.json()["choices"]] == list(TEXTS[:2])
+    assert models.asked == {"large": 1}
+
+
+def test_a_request_that_nobody_answers_is_no_refusal_of_several(proxy: Proxy, models: Models) -> None:
+    models.error, models.broken = 400, {"small", "large"}
+    assert ask(proxy).status_code == 400
+    assert [body.get("n") for body in models.seen] == [ANSWERS, None]
+    models.again().verdict = "BEST: 2"
+    assert routed(ask(proxy))["best-of"] == "picked"
+    nothing_open(proxy)
+
+
 def test_a_budget_pays_for_all_answers_and_the_judge(proxy: Proxy, models: Models) -> None:
     for most, several in ((4.0 * ALL_USD, True), (1.2 * usd("small"), False)):
         models.seen.clear()
@@ -207,11 +226,12 @@ def test_a_grade_of_a_picked_answer_is_taken(proxy: Proxy, models: Models) -> No
     assert given.status_code == 201, given.text
 
 
-def test_a_server_that_refuses_is_asked_once_more_for_one_answer_and_then_left_alone(
-    models: Models, tmp_path: Path
+@pytest.mark.parametrize("how", ["refuses", "passes it over"])
+def test_a_server_that_gives_one_answer_only_is_then_asked_for_one(
+    models: Models, tmp_path: Path, how: str
 ) -> None:
     shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
-    models.several = False
+    models.several, models.deaf = how != "refuses", how != "refuses"
     with running_proxy(tmp_path, configuration(models)) as proxy:
         response = ask(proxy)
         assert response.status_code == 200, response.text

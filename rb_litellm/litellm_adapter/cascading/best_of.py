@@ -21,6 +21,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.cascading.further_calls import FurtherCalls, own_limit, usd_of
 from rb_litellm.litellm_adapter.cascading.judge import Judge
+from rb_litellm.litellm_adapter.lifecycle.usage import hidden
 from rb_litellm.litellm_adapter.request.best_of import answers_of, only, shown_to_judge
 from rb_litellm.litellm_adapter.request.cascade import Run
 from rb_litellm.litellm_adapter.request.judging import best, best_messages
@@ -98,6 +99,12 @@ class Pick:
         """See `FollowUp`: some servers refuse to give several answers."""
         return refuses_several(error)
 
+    def alone_too(self, error: BaseException) -> None:
+        """See `FollowUp`: what nobody answers was not refused for being several."""
+        if refuses_several(error):
+            runtime = self.best_of.worker.runtime
+            runtime.guarded(lambda: runtime.refused_answers.forgive(self.deployment.id))
+
     def given_up(self) -> None:
         """See `FollowUp`."""
         if self.targeted:
@@ -122,6 +129,10 @@ class Pick:
         choices, spent = answers_of(response), usd_of(response)
         if len(choices) < 2:
             # Somebody else has answered, or its server takes no notice of `n`.
+            told = hidden(response)
+            if told("model_id") == self.deployment.id and not told("cache_hit"):
+                runtime = worker.runtime
+                runtime.guarded(lambda: runtime.refused_answers.note(self.deployment.id, runtime.clock()))
             self._settle(spent)
             return response
         # Its server is free again, whatever takes how long from now on.

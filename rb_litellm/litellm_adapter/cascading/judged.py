@@ -86,6 +86,7 @@ class Judged:
             follow_up = self._cascades.follow_up(run, decision.cascade, pending, placed)
         if decision.best_of is not None and self._best_of is not None:
             follow_up = self._best_of.follow_up(run, decision.best_of, pending, placed)
+            run.several_asked = True
         run.follow_up = follow_up
         return follow_up is not None
 
@@ -98,8 +99,8 @@ async def followed_up(original: Callable[..., Awaitable[Any]], _: Any, *args: An
     response = await _answered(original, run, kwargs)
     if run.follow_up is not None:
         response = await run.follow_up.follow(response)
-    # Whoever answered, and whatever failed since: nobody gets more than was asked for.
-    return only(response, 0) if len(answers_of(response)) > 1 else response
+    # Whoever answered, and whatever failed since: nobody gets several because we asked for them.
+    return only(response, 0) if run.several_asked and len(answers_of(response)) > 1 else response
 
 
 async def _answered(original: Callable[..., Awaitable[Any]], run: Run, kwargs: dict[str, Any]) -> Any:
@@ -115,8 +116,9 @@ async def _answered(original: Callable[..., Awaitable[Any]], run: Run, kwargs: d
     try:
         with during(run):
             return await original(**run.anew())
-    except BaseException:
+    except BaseException as error:
         _given_up(run)
+        follow_up.alone_too(error)
         raise
 
 

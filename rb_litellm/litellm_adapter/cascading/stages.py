@@ -95,6 +95,9 @@ class SecondAnswer:
         """See `FollowUp`."""
         return False
 
+    def alone_too(self, error: BaseException) -> None:
+        """See `FollowUp`."""
+
     def given_up(self) -> None:
         """See `FollowUp`."""
         if self.targeted:

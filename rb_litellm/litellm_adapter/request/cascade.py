@@ -43,6 +43,9 @@ class FollowUp(Protocol):
     def without(self, error: BaseException) -> bool:
         """The call has failed: whether it may be only for what was asked of it beyond one answer."""
 
+    def alone_too(self, error: BaseException) -> None:
+        """The call for one answer, which came after `without`, has failed as well."""
+
     def given_up(self) -> None:
         """There is nothing to follow: the call has failed, its client has left, or another pick decides."""
 
@@ -61,6 +64,8 @@ class Run:
     """None while it is answered once."""
     several: bool = True
     """Whether one model may still be asked for several answers."""
+    several_asked: bool = False
+    """Whether one was, so that more may come than the client has asked for."""
 
     @property
     def lasts_s(self) -> float:

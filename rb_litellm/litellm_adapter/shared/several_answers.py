@@ -1,7 +1,7 @@
 """Who can be asked for several answers in one call (`n`), and under which parameters they would differ.
 
-Some servers refuse `n` beyond the requests that they run at once, or altogether, whatever LiteLLM says of
-their provider: a deployment that refused is asked for one answer for a while.
+Some servers refuse `n` beyond the requests that they run at once, or altogether, and some take no notice of
+it, whatever LiteLLM says of their provider: such a deployment is asked for one answer for a while.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ def _differ(params: Mapping[str, Any]) -> bool:
         return False
     if params.get("n") not in (None, 1) or params.get("top_k") == 1:
         return False
+    dropped = params.get("additional_drop_params")
+    if isinstance(dropped, (list, tuple)) and "n" in dropped:
+        return False  # One comes, whatever is asked for.
     least = (("temperature", LEAST_TEMPERATURE), ("top_p", LEAST_TOP_P))
     return all(_at_least(params.get(name), value) for name, value in least)
 
@@ -66,11 +69,15 @@ class RefusedAnswers:
         self._refused_s: OrderedDict[str, float] = OrderedDict()
 
     def note(self, deployment: str, now: float) -> None:
-        """It has refused."""
+        """It has refused, or has given one answer all the same."""
         self._refused_s[deployment] = now
         self._refused_s.move_to_end(deployment)
         if len(self._refused_s) > MAX_REFUSED:
             self._refused_s.popitem(last=False)
+
+    def forgive(self, deployment: str) -> None:
+        """It was not for being several that it refused."""
+        self._refused_s.pop(deployment, None)
 
     def lately(self, now: float) -> frozenset[str]:
         """Who is not to be asked now."""

@@ -20,7 +20,10 @@ from rb_litellm.litellm_adapter.shared.several_answers import (
 )
 
 
-@pytest.mark.parametrize("params", [{}, {"temperature": 1}, {"temperature": 0.7, "top_p": 0.9, "n": 1}])
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"temperature": 1}, {"temperature": 0.7, "top_p": 0.9, "n": 1}, {"additional_drop_params": 3}],
+)
 def test_answers_differ_where_nothing_fixes_them(params):
     assert answers_differ(params)
 
@@ -38,6 +41,7 @@ def test_answers_differ_where_nothing_fixes_them(params):
         {"extra_body": {"temperature": 0.0}},
         {"extra_body": {"best_of": 4}},
         {"extra_body": {"use_beam_search": True}},
+        {"additional_drop_params": ["n"]},
     ],
 )
 def test_they_do_not_where_something_does(params):
@@ -58,6 +62,9 @@ def test_who_refused_is_left_alone_for_a_while_and_few_are_remembered():
     refused.note("b", 10.0)
     assert refused.lately(11.0) == {"a", "b"}
     assert refused.lately(REST_S + 1.0) == {"b"}
+    refused.forgive("b")
+    refused.forgive("nobody")
+    assert not refused.lately(12.0)
     for number in range(MAX_REFUSED + 5):
         refused.note(str(number), 20.0)
     assert len(refused.lately(21.0)) == MAX_REFUSED
