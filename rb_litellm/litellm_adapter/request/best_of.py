@@ -6,6 +6,9 @@ from typing import Any
 
 from rb_litellm.telemetry.comparing.pairwise import text_of
 
+_CUT = ("length", "content_filter")
+"""Reasons for which an answer breaks off."""
+
 
 def answers_of(response: Any) -> list[Any]:
     """The choices of a chat completion."""
@@ -14,10 +17,9 @@ def answers_of(response: Any) -> list[Any]:
 
 
 def shown_to_judge(choices: list[Any]) -> list[int]:
-    """Which of the choices are to be judged: those with a text, without those cut at a limit while there are
-    others."""
-    written = [n for n, choice in enumerate(choices) if text_of({"choices": [choice]})]
-    whole = [n for n in written if getattr(choices[n], "finish_reason", None) != "length"]
+    """Which of the choices are to be judged: those with a text, without those cut while there are others."""
+    written = [n for n, choice in enumerate(choices) if text_of({"choices": [choice]}).strip()]
+    whole = [n for n in written if getattr(choices[n], "finish_reason", None) not in _CUT]
     return whole or written
 
 

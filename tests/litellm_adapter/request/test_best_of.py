@@ -101,9 +101,11 @@ def test_the_client_gets_one_answer_and_litellm_keeps_all():
     assert whole.choices[1].index == 1
 
 
-def test_what_is_empty_or_cut_is_not_shown_while_there_is_something_else():
-    cut = response("a", finish="length").choices[0]
-    empty, good = response("", "good").choices
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+@pytest.mark.parametrize("nothing", ["", None, " \n"])
+def test_what_is_empty_or_cut_is_not_shown_while_there_is_something_else(finish, nothing):
+    cut = response("a", finish=finish).choices[0]
+    empty, good = response(nothing, "good").choices
     assert shown_to_judge([cut, empty, good]) == [2]
     assert shown_to_judge([cut, empty]) == [0]
     assert shown_to_judge([empty]) == []
