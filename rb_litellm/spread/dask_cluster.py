@@ -8,6 +8,7 @@ threads: Dask gives up not only the cell that ends worker after worker, but all 
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import threading
 import uuid
@@ -57,7 +58,7 @@ def cluster_client(address: str) -> Iterator[Client]:
     with client:
         try:
             client.wait_for_workers(1, timeout=ANSWER_S)
-        except TimeoutError:
+        except asyncio.TimeoutError:
             raise SpreadError(f"the Dask scheduler at {address} has no worker") from None
         # Dask's scheduler reads tasks, too.
         _check(f"the scheduler {address}", _on_scheduler(client))

@@ -282,3 +282,13 @@ def test_targets_hear_of_what_fails(models: Models, tmp_path: Path) -> None:
         models.again().verdict = "BEST: 2"
         assert "targets" in routed(ask(proxy, as_=key()))
         nothing_open(proxy)
+
+
+def test_what_the_proxy_sets_for_all_requests_counts(models: Models, tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
+    config = configuration(models)
+    config["router_settings"]["default_litellm_params"] = {"temperature": 0.0}
+    with running_proxy(tmp_path, config) as proxy:
+        assert "best-of" not in routed(ask(proxy))
+        assert "n" not in models.seen[0]
+        assert routed(ask(proxy, temperature=1.0))["best-of"] == "picked"

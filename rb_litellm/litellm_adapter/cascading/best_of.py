@@ -46,12 +46,15 @@ class BestOf:
         self.judge = Judge(router, settings.judge, worker, "best_of")
         self.discernment = worker.runtime.picks.of(settings.judge.model)
         self.calls = FurtherCalls(router)
+        self._router = router
         self._variance = settings.length_spread**2
 
     def rule(self, asked: Mapping[str, Any], prompt: Prompt) -> BestOfRule | None:
         """By what several answers to this request are priced now; None where it may not have them, or while
         the judge cannot be asked or has no known price."""
-        if not answers_differ(asked) or (deployment := self.judge.deployment) is None:
+        # What a proxy sets for all requests is in none of them yet.
+        usual = getattr(self._router, "default_litellm_params", None) or {}
+        if not answers_differ({**usual, **asked}) or (deployment := self.judge.deployment) is None:
             return None
         right, wrong = self.judge.rates.rates()
         runtime = self.worker.runtime

@@ -6,6 +6,7 @@ of prompts. A worker that ends takes its partition along, so training ends with 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -80,7 +81,7 @@ class Partitions:
             try:
                 wait(futures, timeout=_LOOK_S)
                 break
-            except TimeoutError:
+            except asyncio.TimeoutError:
                 self.check()
         for future in futures:
             if future.status == "error":
