@@ -200,6 +200,14 @@ def test_a_budget_pays_for_all_answers_and_the_judge(proxy: Proxy, models: Model
         assert (models.seen[0].get("n", 1) > 1) is several
 
 
+def test_the_judges_dollars_count_on_the_day_of_its_request(proxy: Proxy, models: Models) -> None:
+    mine = key(of_key={"usd_per_day": 1.0}, user_id="spends")
+    ask(proxy, as_=mine)
+    nothing_open(proxy)
+    spent = routed(ask(proxy, as_=mine))["day"]
+    assert float(spent.split()[0]) == pytest.approx(ALL_USD + usd("judge"), rel=1e-4)
+
+
 def test_an_explanation_tells_it_and_asks_nobody(proxy: Proxy, models: Models) -> None:
     with proxy.client() as client:
         told = client.post("/routebalance/explain", json=chat("auto")).json()

@@ -45,7 +45,7 @@ class BestOf:
         self.worker = worker
         self.judge = Judge(router, settings.judge, worker, "best_of")
         self.discernment = worker.runtime.picks.of(settings.judge.model)
-        self.calls = FurtherCalls(router)
+        self.calls = FurtherCalls(router, worker.runtime.day_spend)
         self._router = router
         self._variance = settings.length_spread**2
 

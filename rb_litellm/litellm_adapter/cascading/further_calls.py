@@ -15,6 +15,7 @@ from typing import Any
 from rb_litellm.litellm_adapter.hosts import host
 from rb_litellm.litellm_adapter.lifecycle.usage import hidden
 from rb_litellm.litellm_adapter.request.cascade import JudgesCall, Run, SecondStage, during
+from rb_litellm.litellm_adapter.shared.exchange.day_spend import DaySpend
 
 _OF_REQUEST = ("litellm_session_id", "litellm_trace_id", "user")
 """What of a request its judge's call has, too."""
@@ -23,8 +24,9 @@ _OF_REQUEST = ("litellm_session_id", "litellm_trace_id", "user")
 class FurtherCalls:
     """Of one selector."""
 
-    def __init__(self, router: Any) -> None:
+    def __init__(self, router: Any, day_spend: DaySpend) -> None:
         self._router = router
+        self._day_spend = day_spend
 
     async def make(
         self, run: Run, stage: SecondStage | JudgesCall, asked: Mapping[str, Any], timeout_s: float
@@ -47,9 +49,12 @@ class FurtherCalls:
             )
 
     async def ask_judge(self, run: Run, body: Mapping[str, Any], timeout_s: float) -> Any:
-        """One call of a judge."""
+        """One call of a judge; its dollars count on the day of whose request it judges."""
         of_request = {name: run.kwargs[name] for name in _OF_REQUEST if run.kwargs.get(name) is not None}
-        return await self.make(run, JudgesCall(str(uuid.uuid4())), {**of_request, **body}, timeout_s)
+        reply = await self.make(run, JudgesCall(str(uuid.uuid4())), {**of_request, **body}, timeout_s)
+        if run.spender is not None:
+            self._day_spend.sums.add(run.spender, usd_of(reply))
+        return reply
 
 
 def own_limit(kwargs: Mapping[str, Any]) -> float:

@@ -87,7 +87,7 @@ class Judged:
         if decision.best_of is not None and self._best_of is not None:
             follow_up = self._best_of.follow_up(run, decision.best_of, pending, placed)
             run.several_asked = True
-        run.follow_up = follow_up
+        run.follow_up, run.spender = follow_up, pending.used.spender
         return follow_up is not None
 
 

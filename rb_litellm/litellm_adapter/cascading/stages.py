@@ -42,7 +42,7 @@ class Cascades:
         self.settings = settings
         self.worker = worker
         self.judge = Judge(router, settings.judge, worker, "cascade")
-        self.calls = FurtherCalls(router)
+        self.calls = FurtherCalls(router, worker.runtime.day_spend)
 
     def rule(self) -> CascadeRule | None:
         """By what cascades are priced now; None while the judge cannot be asked or has no known price."""

@@ -60,6 +60,8 @@ class Run:
     started_s: float = field(default_factory=time.monotonic)
     given: Given = NOTHING
     """The controls of its first pick."""
+    spender: str | None = None
+    """Whose day's dollars it counts on; None for nobody's."""
     follow_up: FollowUp | None = None
     """None while it is answered once."""
     several: bool = True
