@@ -185,16 +185,9 @@ def _kept(
     proxy_s: float,
 ) -> BoolArray:
     """(K,) whether all answers with the judge's verdict keep the limits on quality, cost and time."""
-    kept = np.ones(rows.size, dtype=np.bool_)
-    if limits.budget is not None:
-        kept &= most_usd <= limits.budget.max_cost_usd
-    slo = limits.slo
+    kept, slo = limits.allows(most_usd, quality), limits.slo
     if slo is None:
         return kept
-    if slo.max_cost_usd is not None:
-        kept &= most_usd <= slo.max_cost_usd
-    if slo.quality_min is not None:
-        kept &= quality >= slo.quality_min
     kinds, limits_s = slo.latencies
     if kinds and latency_errors is not None:
         seen = times.as_seen(proxy_s)

@@ -130,18 +130,12 @@ def _kept(
     proxy_s: float,
 ) -> BoolArray:
     """(K,) whether both stages with the judge between them keep the limits on quality, cost and time."""
-    usd = predictions.cost_usd
+    usd, quality = predictions.cost_usd, predictions.quality
     most_usd = usd[first] + verdict_usd + usd[second]
-    kept = np.ones(first.size, dtype=np.bool_)
-    if limits.budget is not None:
-        kept &= most_usd <= limits.budget.max_cost_usd
+    kept = limits.allows(most_usd, rule.quality(quality[first], quality[second]))
     slo = limits.slo
     if slo is None:
         return kept
-    if slo.max_cost_usd is not None:
-        kept &= most_usd <= slo.max_cost_usd
-    if slo.quality_min is not None:
-        kept &= rule.quality(predictions.quality[first], predictions.quality[second]) >= slo.quality_min
     kinds, limits_s = slo.latencies
     if kinds and latency_errors is not None:
         times = predictions.times.as_seen()

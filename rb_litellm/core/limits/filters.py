@@ -49,6 +49,17 @@ class Limits(NamedTuple):
             asked.update(self.slo.limits)
         return asked
 
+    def allows(self, usd: FloatArray, quality: FloatArray) -> BoolArray:
+        """(K,) whether answers of this cost (K,) and quality (K,) keep the limits on these two."""
+        kept = np.ones(usd.size, dtype=np.bool_)
+        if self.budget is not None:
+            kept &= usd <= self.budget.max_cost_usd
+        if self.slo is not None and self.slo.max_cost_usd is not None:
+            kept &= usd <= self.slo.max_cost_usd
+        if self.slo is not None and self.slo.quality_min is not None:
+            kept &= quality >= self.slo.quality_min
+        return kept
+
 
 @dataclass(slots=True)
 class Filtered:
