@@ -94,8 +94,10 @@ class TestServing:
 
     async def test_a_retry_goes_elsewhere(self, host: PublicApi, shared: Runtime) -> None:
         of = router(deployment("good", 0.9, **FAILS), deployment("other", 0.5), num_retries=1)
+        assert await ask(of) == "other"
+        assert shared.counters.decisions == 2
+        # How soon "good" is passed over without being tried depends on how long its failures take.
         assert await seen(of, times=4) == {"other"}
-        assert shared.counters.decisions == 8
 
     async def test_fallbacks_are_picked_by_us_as_well(self, host: PublicApi, shared: Runtime) -> None:
         of = router(
