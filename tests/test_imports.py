@@ -44,7 +44,7 @@ ROOMS = (
     {"lifecycle"},
     {"worker"},
     {"fallback"},
-    {"held", "cascading"},
+    {"held", "further_answers"},
     {"strategy"},
     {"build_selector"},
     {"hosts"},

@@ -23,18 +23,14 @@ from rb_litellm.core.limits.admission import Admission
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.targets.landing import landed
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.cascading.judged import Judged
 from rb_litellm.litellm_adapter.fallback import fewest_open
+from rb_litellm.litellm_adapter.further_answers.judged import Judged
 from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.agents import Agents
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import allowance_of, unclamp
-from rb_litellm.litellm_adapter.request.cascade import ONCE, further_at_pick
 from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
-from rb_litellm.litellm_adapter.request.holding import HoldEnded
-from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
-from rb_litellm.litellm_adapter.request.pending import Entry, PendingRequest, held_to_budget
 from rb_litellm.litellm_adapter.request.prompt import counted, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for, error_of_hold
 from rb_litellm.litellm_adapter.request.retries import retries_left, untried
@@ -43,6 +39,10 @@ from rb_litellm.litellm_adapter.request.rights.caller import caller_of, is_admin
 from rb_litellm.litellm_adapter.request.rights.controls import given_to
 from rb_litellm.litellm_adapter.request.rights.key_weights import of_key
 from rb_litellm.litellm_adapter.request.rights.landing import landing
+from rb_litellm.litellm_adapter.request.stages import ONCE, further_at_pick
+from rb_litellm.litellm_adapter.request.waiting.holding import HoldEnded
+from rb_litellm.litellm_adapter.request.waiting.micro_batch import MicroBatcher
+from rb_litellm.litellm_adapter.request.waiting.pending import Entry, PendingRequest, held_to_budget
 from rb_litellm.litellm_adapter.shared.exchange.target_share import WHOLE, Steered, words
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.predictors.registry import PredictionSource

@@ -18,7 +18,7 @@ from rb_litellm.config import RouteBalanceSettings
 from rb_litellm.litellm_adapter.hosts import host
 from rb_litellm.litellm_adapter.lifecycle.accounting import EXPIRE_EVERY_S, Accounting
 from rb_litellm.litellm_adapter.lifecycle.callbacks import Lifecycle
-from rb_litellm.litellm_adapter.request.holding import Holding
+from rb_litellm.litellm_adapter.request.waiting.holding import Holding
 from rb_litellm.litellm_adapter.runtime import Runtime
 from rb_litellm.litellm_adapter.shared.upkeep.gc_tuning import GcTuning
 from rb_litellm.litellm_adapter.shared.upkeep.throttle import Throttle

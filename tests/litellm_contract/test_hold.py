@@ -5,7 +5,7 @@ import asyncio
 import litellm
 import pytest
 
-from rb_litellm.litellm_adapter.request.holding import Holding
+from rb_litellm.litellm_adapter.request.waiting.holding import Holding
 from rb_litellm.litellm_adapter.worker import worker
 from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
 

@@ -106,7 +106,7 @@ class _Decision:
 
     async def cpu_s(self, request: dict[str, Any]) -> float:
         """Processor time that one takes, in s."""
-        from rb_litellm.litellm_adapter.request.cascade import Run, during
+        from rb_litellm.litellm_adapter.request.stages import Run, during
         from rb_litellm.litellm_adapter.worker import worker
 
         books = worker().accounting

@@ -20,7 +20,7 @@ from importlib.metadata import version
 from typing import Any
 
 from rb_litellm.litellm_adapter.build_selector import build_selector
-from rb_litellm.litellm_adapter.cascading.judged import followed_up
+from rb_litellm.litellm_adapter.further_answers.judged import followed_up
 from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import (
     PRIORITY,

@@ -12,7 +12,7 @@ from typing import Any
 
 from rb_litellm.core.decision.breakdown import Refusal
 from rb_litellm.core.limits.filters import MAX_RETRY_AFTER_S
-from rb_litellm.litellm_adapter.request.holding import HoldEnded
+from rb_litellm.litellm_adapter.request.waiting.holding import HoldEnded
 
 _TIMES = ("ttft", "tpot", "e2e", "wait")
 _HELD = {

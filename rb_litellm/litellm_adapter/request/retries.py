@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rb_litellm.core.limits.availability import RETRIES
-from rb_litellm.litellm_adapter.request.pending import Entry
+from rb_litellm.litellm_adapter.request.waiting.pending import Entry
 
 
 def untried(healthy: Sequence[Entry], tried: Collection[str]) -> Sequence[Entry]:

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from litellm import ModelResponse
 
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.lifecycle.evidence import Usage, as_evidence
@@ -11,6 +12,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
     cached_tokens,
     ended_at_limit,
     hidden,
+    longest_share,
     output_tokens,
     written_tokens,
 )
@@ -119,3 +121,14 @@ def test_an_endless_id_is_shortened():
 def test_of_several_answers_the_longest_was_waited_for(longest, tokens):
     several = Outcome("d", "success", None, 10, 0.0, 0.0, open_s=2.0, choices=2)
     assert as_evidence(several, 300, None, Usage(longest=longest)).output_tokens == tokens
+
+
+def response(*texts):
+    choices = [{"message": {"role": "assistant", "content": text}} for text in texts]
+    return ModelResponse(choices=choices)
+
+
+def test_the_longest_is_told_by_its_text():
+    assert longest_share(response("abcd", "ab", "ab")) == pytest.approx(0.5)
+    assert longest_share(response("abcd")) is None
+    assert longest_share(response("", "")) is None

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from rb_litellm.litellm_adapter.proxy.endpoints.turns import Turns
-from rb_litellm.litellm_adapter.request.micro_batch import MicroBatcher
+from rb_litellm.litellm_adapter.request.waiting.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.shared.upkeep.loop_round import ENOUGH_S, PATIENCE, LoopRound
 
 

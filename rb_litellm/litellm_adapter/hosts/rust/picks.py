@@ -14,7 +14,7 @@ from typing import Any
 from rb_litellm.litellm_adapter.hosts.held_strategies import held
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.hosts.rust.selectors import decider, ours, own_selector
-from rb_litellm.litellm_adapter.request.pending import Entry
+from rb_litellm.litellm_adapter.request.waiting.pending import Entry
 from rb_litellm.litellm_adapter.shared.catalog import MAX_DEPLOYMENTS
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker

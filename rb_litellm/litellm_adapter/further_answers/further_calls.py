@@ -14,7 +14,7 @@ from typing import Any
 
 from rb_litellm.litellm_adapter.hosts import host
 from rb_litellm.litellm_adapter.lifecycle.usage import hidden
-from rb_litellm.litellm_adapter.request.cascade import JudgesCall, Run, SecondStage, during
+from rb_litellm.litellm_adapter.request.stages import JudgesCall, Run, SecondStage, during
 from rb_litellm.litellm_adapter.shared.exchange.day_spend import DaySpend
 
 _OF_REQUEST = ("litellm_session_id", "litellm_trace_id", "user")

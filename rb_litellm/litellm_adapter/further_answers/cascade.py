@@ -20,14 +20,14 @@ from rb_litellm.config import CascadeSettings
 from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.litellm_adapter.cascading.further_calls import FurtherCalls, own_limit, usd_of
-from rb_litellm.litellm_adapter.cascading.judge import Judge
+from rb_litellm.litellm_adapter.further_answers.further_calls import FurtherCalls, own_limit, usd_of
+from rb_litellm.litellm_adapter.further_answers.judge import Judge
+from rb_litellm.litellm_adapter.further_answers.verdicts import accepts, judge_messages
 from rb_litellm.litellm_adapter.lifecycle.usage import ended_at_limit, hidden
-from rb_litellm.litellm_adapter.request.cascade import Run, SecondStage
-from rb_litellm.litellm_adapter.request.judging import accepts, judge_messages
-from rb_litellm.litellm_adapter.request.pending import PendingRequest
 from rb_litellm.litellm_adapter.request.prompt import read_uncounted
 from rb_litellm.litellm_adapter.request.rights.caller import caller_of
+from rb_litellm.litellm_adapter.request.stages import Run, SecondStage
+from rb_litellm.litellm_adapter.request.waiting.pending import PendingRequest
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.telemetry.comparing.pairwise import text_of
 from rb_litellm.telemetry.records.cascade import HIDDEN, CascadeReport

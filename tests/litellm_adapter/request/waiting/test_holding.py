@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from rb_litellm.core.decision.breakdown import Refusal
-from rb_litellm.litellm_adapter.request.holding import HoldEnded, Holding, Place
+from rb_litellm.litellm_adapter.request.waiting.holding import HoldEnded, Holding, Place
 
 BUSY = Refusal("load", cast(Any, None), {"wait": 1.0}, 1.0)
 HOPELESS = Refusal("slo", cast(Any, None), {"e2e": 1.0}, None)

@@ -13,9 +13,9 @@ from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import Allowance, clamp
-from rb_litellm.litellm_adapter.request.cascade import ONCE, Offer
 from rb_litellm.litellm_adapter.request.efforts import has_room
 from rb_litellm.litellm_adapter.request.rights.landing import Landing
+from rb_litellm.litellm_adapter.request.stages import ONCE, Offer
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
 from rb_litellm.litellm_adapter.shared.exchange.target_share import Steered
 

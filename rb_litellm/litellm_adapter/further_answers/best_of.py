@@ -19,14 +19,14 @@ from rb_litellm.core.best_of.candidate import Samples
 from rb_litellm.core.best_of.rule import BestOfRule
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.cascading.further_calls import FurtherCalls, own_limit, usd_of
-from rb_litellm.litellm_adapter.cascading.judge import Judge
+from rb_litellm.litellm_adapter.further_answers.choices import answers_of, only, shown_to_judge
+from rb_litellm.litellm_adapter.further_answers.further_calls import FurtherCalls, own_limit, usd_of
+from rb_litellm.litellm_adapter.further_answers.judge import Judge
+from rb_litellm.litellm_adapter.further_answers.verdicts import best, best_messages
 from rb_litellm.litellm_adapter.lifecycle.usage import hidden
-from rb_litellm.litellm_adapter.request.best_of import answers_of, only, shown_to_judge
-from rb_litellm.litellm_adapter.request.cascade import Run
-from rb_litellm.litellm_adapter.request.judging import best, best_messages
-from rb_litellm.litellm_adapter.request.pending import PendingRequest
 from rb_litellm.litellm_adapter.request.prompt import read_uncounted
+from rb_litellm.litellm_adapter.request.stages import Run
+from rb_litellm.litellm_adapter.request.waiting.pending import PendingRequest
 from rb_litellm.litellm_adapter.shared.several_answers import answers_differ, refuses_several
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.telemetry.comparing.pairwise import text_of

@@ -1,14 +1,10 @@
-"""Which requests may be answered more than once, and how their picks know of it.
+"""The calls that a request is made of which is answered more than once, and how their picks know of it.
 
 A request of a cascade is two calls of LiteLLM's Router, with a judge's between them, each under a call id of
 its own; one with several answers is a call and the judge's. The first is the client's. What its pick decides
 travels back to whoever waits for its answer in a context variable, and what the second pick must know travels
 there in the same way. A pick of any other call that is made meanwhile, a guardrail's or the judge's, has
 another call id and takes nothing from it.
-
-May be answered more than once: a chat completion of the proxy in one piece, with one choice, without tools,
-images and sound. Everything else has one answer of one model: a stream has begun before anybody can judge it,
-and a tool that was called may have been called.
 """
 
 from __future__ import annotations
@@ -24,12 +20,10 @@ from rb_litellm.controls import NOTHING, Given, Plan
 from rb_litellm.core.best_of.rule import BestOfRule
 from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.types import Prompt
 
 _Entry = dict[str, Any]
 _LEAST_USD = 1e-12
 """What is left of a budget that is used up: no answer is to be had for it."""
-_NEVER = ("tools", "functions", "tool_choice", "audio", "modalities", "mock_response", "prediction")
 _WRITTEN_TO = ("metadata", "litellm_metadata", "extra_body")
 """LiteLLM writes into these while it serves a call, and our own limits into the last."""
 
@@ -161,45 +155,15 @@ _current: ContextVar[_Stage | None] = ContextVar("routebalance_cascade", default
 
 
 def run_of(kwargs: dict[str, Any]) -> Run | None:
-    """A run for a call that comes to the Router; None for one that may not be answered more than once."""
+    """A run for a call that comes to the Router; None for a call within another run, or not of the proxy."""
     if _current.get() is not None or not isinstance(kwargs.get("proxy_server_request"), Mapping):
         return None
     call_id = kwargs.get("litellm_call_id")
-    if not isinstance(call_id, str) or not may_be_answered_twice(kwargs):
-        return None
-    return Run(call_id, {**kwargs, **_copied(kwargs)})
+    return Run(call_id, {**kwargs, **_copied(kwargs)}) if isinstance(call_id, str) else None
 
 
 def _copied(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: dict(its) for name in _WRITTEN_TO if isinstance(its := kwargs.get(name), Mapping)}
-
-
-def may_be_answered_twice(kwargs: Mapping[str, Any]) -> bool:
-    """Whether the body of a chat request allows it."""
-    if kwargs.get("stream") or kwargs.get("n") not in (None, 1):
-        return False
-    if any(kwargs.get(name) for name in _NEVER):
-        return False
-    kind = getattr(kwargs.get("litellm_logging_obj"), "call_type", "acompletion")
-    messages = kwargs.get("messages")
-    if kind != "acompletion" or not isinstance(messages, list) or not messages:
-        return False
-    last = messages[-1]
-    return isinstance(last, Mapping) and last.get("role") == "user" and all(map(_is_text, messages))
-
-
-def _is_text(message: object) -> bool:
-    """Whether a judge that reads text sees all of a message."""
-    content = message.get("content") if isinstance(message, Mapping) else message
-    parts = content if isinstance(content, list) else ()
-    return all(
-        isinstance(part, str) or (isinstance(part, Mapping) and part.get("type") == "text") for part in parts
-    )
-
-
-def readable(prompt: Prompt) -> bool:
-    """Whether a judge that reads text sees all of it."""
-    return bool(prompt.text) and not prompt.images
 
 
 @contextmanager

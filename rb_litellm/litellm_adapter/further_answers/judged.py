@@ -1,7 +1,7 @@
 """Requests that may be answered more than once: what a selector offers them, and what follows a first answer.
 
 Everything that may follow is decided at the request's first pick, by the joint score: a second model's answer
-where a judge calls the first one poor (`stages`), or one of several answers of one model (`best_of`).
+where a judge calls the first one poor (`cascade`), or one of several answers of one model (`best_of`).
 """
 
 from __future__ import annotations
@@ -13,24 +13,23 @@ from rb_litellm.balancer import Assignment
 from rb_litellm.config import RouteBalanceSettings
 from rb_litellm.controls import Plan
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.cascading.best_of import BestOf
-from rb_litellm.litellm_adapter.cascading.stages import Cascades
+from rb_litellm.litellm_adapter.further_answers.best_of import BestOf
+from rb_litellm.litellm_adapter.further_answers.cascade import Cascades
+from rb_litellm.litellm_adapter.further_answers.choices import answers_of, only
+from rb_litellm.litellm_adapter.further_answers.eligible import may_be_answered_twice, readable
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.best_of import answers_of, only
-from rb_litellm.litellm_adapter.request.cascade import (
+from rb_litellm.litellm_adapter.request.explanation import current_inquiry
+from rb_litellm.litellm_adapter.request.rights.controls import given_to
+from rb_litellm.litellm_adapter.request.stages import (
     ONCE,
     FollowUp,
     Offer,
     Run,
     during,
-    may_be_answered_twice,
-    readable,
     run_at_pick,
     run_of,
 )
-from rb_litellm.litellm_adapter.request.explanation import current_inquiry
-from rb_litellm.litellm_adapter.request.pending import PendingRequest
-from rb_litellm.litellm_adapter.request.rights.controls import given_to
+from rb_litellm.litellm_adapter.request.waiting.pending import PendingRequest
 from rb_litellm.litellm_adapter.worker import Worker, worker
 
 
@@ -93,7 +92,9 @@ class Judged:
 
 async def followed_up(original: Callable[..., Awaitable[Any]], _: Any, *args: Any, **kwargs: Any) -> Any:
     """Stands around the Router's chat completions: what a pick has decided to follow an answer follows."""
-    run = run_of(kwargs) if not args and worker().runtime.judging else None
+    run = None
+    if not args and worker().runtime.judging and may_be_answered_twice(kwargs):
+        run = run_of(kwargs)
     if run is None:
         return await original(*args, **kwargs)
     response = await _answered(original, run, kwargs)

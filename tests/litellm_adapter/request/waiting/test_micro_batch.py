@@ -5,7 +5,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from rb_litellm.litellm_adapter.request.micro_batch import HOLD_S, MAX_BATCH, MIN_BATCH, MicroBatcher
+from rb_litellm.litellm_adapter.request.waiting.micro_batch import HOLD_S, MAX_BATCH, MIN_BATCH, MicroBatcher
 
 
 def batcher_of(decide, read=lambda request: request, clock=lambda: 0.0):
