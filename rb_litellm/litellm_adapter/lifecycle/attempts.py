@@ -2,32 +2,26 @@
 
 LiteLLM says in many ways, and sometimes not at all, that a call is over. The first word closes the
 attempt and frees its load; what an answer used often comes later, with the success event, and completes
-the outcome. The two are kept apart so that load is never held for the sake of a measurement.
+the outcome (`unsettled`). The two are kept apart so that load is never held for the sake of a measurement.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rb_litellm.balancer import Assignment
 from rb_litellm.core.servers.streams import Progress
 from rb_litellm.core.types import Outcome
-from rb_litellm.litellm_adapter.lifecycle.evidence import TOLD, Usage, as_evidence
+from rb_litellm.litellm_adapter.lifecycle.evidence import TOLD, Usage
 from rb_litellm.litellm_adapter.lifecycle.failure_names import CONNECTION, NOT_SENT, failure_name
+from rb_litellm.litellm_adapter.lifecycle.unsettled import Unsettled
 from rb_litellm.state.attempt import AttemptKey
 from rb_litellm.state.ledger import Ledger
 
-MAX_AWAITING = 4096
-"""Closed attempts that wait for their usage; the oldest is recorded without it."""
-MAX_LATE = 4096
-"""Attempts whose lease ended, or that were given up, that may still be answered; the oldest is forgotten."""
 MAX_ANSWERS = 32
 """An attempt counts for no more answers, whatever `n` a client asks for."""
-GIVEN_UP_S = 60.0
-"""A success of an attempt that was given up comes within this time, or it was a failure."""
 _IMPLAUSIBLE = 0.2
 """A first token sooner than this share of the predicted TTFT is learned from only when the answer is over."""
 _SHORTER = 0.5
@@ -70,11 +64,7 @@ class Attempts:
         self._finished = finished
         self._begun = begun
         self._amended = amended
-        self._late: OrderedDict[AttemptKey, Outcome] = OrderedDict()
-        """Attempts whose lease ended, finished already: an answer would be news."""
-        self._given_up: OrderedDict[AttemptKey, Outcome] = OrderedDict()
-        """Attempts that the next pick of their task closed, not finished: a success may be on its way."""
-        self._awaiting: OrderedDict[AttemptKey, Outcome] = OrderedDict()
+        self._unsettled = Unsettled(ledger.next_attempt, finished, amended)
         # Bounded by the ledger's open attempts.
         self._open: dict[AttemptKey, _Open] = {}
 
@@ -194,7 +184,7 @@ class Attempts:
         """
         key = self._ledger.latest_open(call_id, deployment)
         if key is None or self._is_of_earlier(key, now, lasted_s):
-            self._answered_late(call_id, deployment, now, lasted_s)
+            self._unsettled.over(call_id, deployment, now, lasted_s)
             return
         if deployment is not None and self._open[key].deployment != deployment:
             # A fallback to a model that is not routed here has answered.
@@ -240,10 +230,8 @@ class Attempts:
         self._forget(key)
         if outcome.error is not None:
             self._finished(outcome)
-            return
-        self._awaiting[key] = outcome
-        if len(self._awaiting) > MAX_AWAITING:
-            self._finished(self._awaiting.popitem(last=False)[1])
+        else:
+            self._unsettled.answered(key, outcome)
 
     def complete(
         self,
@@ -258,32 +246,12 @@ class Attempts:
 
         An answer from a cache has no time and no length to learn from.
         """
-        found = self._answered(call_id)
-        if found is None:
-            return
-        key, waiting, tell = found
-        outcome = waiting[key]
-        if deployment is not None and outcome.deployment != deployment:
-            return
-        self._ledger.succeeded(call_id)
-        if cached:
-            del waiting[key]
-            tell(replace(outcome, error="CacheHit"))
-        elif output_tokens is not None:
-            del waiting[key]
-            tell(as_evidence(outcome, output_tokens, cost_usd, usage))
-        if waiting is self._awaiting and self._given_up:
-            # The call has its answer: whatever it gave up before was a failure.
-            self._finish_given_up(lambda old: old.call_id == call_id and old.attempt < key.attempt)
+        if self._unsettled.complete(call_id, deployment, output_tokens, cost_usd, cached, usage):
+            self._ledger.succeeded(call_id)
 
     def unfinished(self, call_id: str) -> bool:
         """Whether an attempt of the call is open, or waits for what its answer used."""
-        return (
-            self._ledger.latest_open(call_id) is not None
-            or self._latest(self._awaiting, call_id) is not None
-            or self._latest(self._late, call_id) is not None
-            or self._latest(self._given_up, call_id) is not None
-        )
+        return self._ledger.latest_open(call_id) is not None or self._unsettled.has(call_id)
 
     def give_up_earlier(self, call_id: str, now: float, task: asyncio.Task[object] | None) -> None:
         """A retry of the call is to come, but not yet: what it has open is no load any more."""
@@ -300,11 +268,7 @@ class Attempts:
         if outcomes:
             for key in [key for key in self._open if not self._ledger.is_open(key)]:
                 self._forget(key)
-        while self._given_up:
-            key = next(iter(self._given_up))
-            if now - (self._given_up[key].at_s or 0.0) < GIVEN_UP_S:
-                break
-            self._finished(replace(self._given_up.pop(key), error="Retried"))
+        self._unsettled.age(now)
         return len(outcomes)
 
     def __len__(self) -> int:
@@ -343,8 +307,7 @@ class Attempts:
     def _give_up(self, key: AttemptKey, now: float, task: asyncio.Task[object] | None) -> None:
         """The next pick has come: usually a retry, but it may be another call under the same trace id.
 
-        LiteLLM tells the end of an SDK's call when the next one may be under way already. So where one task
-        makes both picks, the attempt is no load any more, and what it was is left open for a while.
+        So where one task makes both picks, the attempt is no load any more, and what it was is left open.
         """
         if task is None:
             self.close_attempt(key, "next-pick", now, error="Retried")
@@ -352,45 +315,13 @@ class Attempts:
         outcome = self._ledger.close(key, now, "next-pick")
         self._forget(key)
         if outcome is not None:
-            self._given_up[key] = outcome
-            if len(self._given_up) > MAX_LATE:
-                self._finished(replace(self._given_up.popitem(last=False)[1], error="Retried"))
-
-    def _finish_given_up(self, which: Callable[[Outcome], bool]) -> None:
-        for key in [key for key, outcome in self._given_up.items() if which(outcome)]:
-            self._finished(replace(self._given_up.pop(key), error="Retried"))
+            self._unsettled.give_up(key, outcome)
 
     def _is_of_earlier(self, key: AttemptKey, now: float, lasted_s: float | None) -> bool:
         """Whether a call that took so long cannot be the open attempt, but is one that was given up."""
-        if lasted_s is None or self._latest(self._given_up, key.call_id) is None:
+        if lasted_s is None or not self._unsettled.has_given_up(key.call_id):
             return False
         return self._ledger.open_s(key, now) < _SHORTER * lasted_s
-
-    def _answered_late(
-        self, call_id: str, deployment: str | None, now: float, lasted_s: float | None
-    ) -> None:
-        """A call is over whose attempt is not open any more: its times are those of now."""
-        for waiting in (self._given_up, self._late):
-            key = self._latest(waiting, call_id)
-            if key is None or (deployment is not None and deployment != waiting[key].deployment):
-                continue
-            outcome = waiting[key]
-            if outcome.closed_by == "late" or outcome.at_s is None:
-                continue
-            open_s = outcome.open_s + now - outcome.at_s if lasted_s is None else lasted_s
-            waiting[key] = replace(outcome, closed_by="late", open_s=max(open_s, 0.0), at_s=now)
-            return
-
-    def _answered(
-        self, call_id: str
-    ) -> tuple[AttemptKey, OrderedDict[AttemptKey, Outcome], Callable[[Outcome], None]] | None:
-        """The attempt that the call's usage belongs to, where it waits, and who is to be told."""
-        for waiting in (self._given_up, self._late):
-            key = self._latest(waiting, call_id, answered=True)
-            if key is not None:
-                return key, waiting, self._amended if waiting is self._late else self._finished
-        key = self._latest(self._awaiting, call_id)
-        return None if key is None else (key, self._awaiting, self._finished)
 
     def _keep_late(self, outcome: Outcome) -> None:
         if outcome.closed_by != "lease":
@@ -398,20 +329,7 @@ class Attempts:
         key = AttemptKey(outcome.call_id, outcome.attempt)
         held = self._open.get(key)
         choices = 1 if held is None else held.choices
-        self._late[key] = outcome if choices == 1 else replace(outcome, choices=choices)
-        if len(self._late) > MAX_LATE:
-            self._late.popitem(last=False)
-
-    def _latest(
-        self, of: Mapping[AttemptKey, Outcome], call_id: str, answered: bool = False
-    ) -> AttemptKey | None:
-        if not of:
-            return None
-        for attempt in range(self._ledger.next_attempt(call_id) - 1, -1, -1):
-            key = AttemptKey(call_id, attempt)
-            if key in of and (not answered or of[key].closed_by == "late"):
-                return key
-        return None
+        self._unsettled.expired(key, outcome if choices == 1 else replace(outcome, choices=choices))
 
     def _forget(self, key: AttemptKey) -> None:
         self._freed()

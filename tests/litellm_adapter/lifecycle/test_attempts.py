@@ -12,7 +12,7 @@ from rb_litellm.core.decision.breakdown import Decision
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.core.types import Prediction
-from rb_litellm.litellm_adapter.lifecycle import attempts as attempts_module
+from rb_litellm.litellm_adapter.lifecycle import unsettled
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
 from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.index import DeploymentIndex
@@ -196,7 +196,7 @@ def test_an_attempt_without_a_prediction_is_counted_and_closed_alike(book):
 
 
 def test_answers_that_wait_for_their_usage_are_bounded(book, monkeypatch):
-    monkeypatch.setattr(attempts_module, "MAX_AWAITING", 5)
+    monkeypatch.setattr(unsettled, "MAX_ANSWERED", 5)
     for i in range(20):
         book.open(f"c{i}")
         book.attempts.close(f"c{i}", "success-hook", 1.0)
@@ -252,7 +252,7 @@ def test_whatever_comes_in_whatever_order_every_attempt_is_finished_at_most_once
         else:
             book.attempts.expire(float(now))
         assert len(book.attempts._open) == len(book.ledger)
-        accounted = len(book.ledger) + len(book.attempts._awaiting) + len(book.finished)
+        accounted = len(book.ledger) + len(book.attempts._unsettled) + len(book.finished)
         assert accounted == opened
     for call in range(3):
         book.attempts.close(f"c{call}", "end", 1e3)
