@@ -36,7 +36,8 @@ STORE_TESTS = (
     *(
         f"tests/state/test_{name}.py"
         for name in (
-            "stores", "redis_store", "redis_cluster", "rolling_upgrade", "conservation_of_totals",
+            "stores", "redis_store", "redis_sentinel", "redis_cluster", "rolling_upgrade",
+            "conservation_of_totals",
         )
     ),
     "tests/security/test_shared_state.py",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from contextlib import ExitStack
 
 import pytest
 import redis
-from state_samples import told
+from fleet_of_stores import heard, heard_again, until
 
 from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.state.exchange.redis.settings import RedisSettings
@@ -24,13 +22,6 @@ OPTIONS = (
     "0",
 )
 FLEET = "rb:2:{default}"
-
-
-def until(true, within_s=30.0):
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.1)
 
 
 def sees(server, nodes):
@@ -80,21 +71,6 @@ async def stores(cluster):
         await store.close()
 
 
-async def heard(stores):
-    found = [await store.exchange(f"w{n}", told(10**n), 60.0) for n, store in enumerate(stores)]
-    return [one.table[0, 0] for one in found]
-
-
-async def heard_or_nothing(stores):
-    """What is heard; None while the cluster has no master for the fleet's slot."""
-    try:
-        return await heard(stores)
-    except (redis.RedisError, OSError):
-        for store in stores:
-            await store.close()
-        return None
-
-
 @pytest.mark.slow
 async def test_a_fleet_stands_in_one_slot_and_outlives_its_master(cluster, stores):
     _, owner = cluster
@@ -105,9 +81,5 @@ async def test_a_fleet_stands_in_one_slot_and_outlives_its_master(cluster, store
         assert {key.decode().partition("}")[0] for key in client.scan_iter()} == {"rb:2:{default"}
         assert client.wait(1, 5000) == 1
     owner.stop()
-    deadline = time.monotonic() + 30.0
     # What the replica has is enough: nobody has to tell all of it again, and nothing counts twice.
-    while (found := await heard_or_nothing(stores)) is None:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.2)
-    assert found == [10, 1]
+    assert await heard_again(stores) == [10, 1]

@@ -1,4 +1,4 @@
-"""What only Redis can show: keys, round trips, logins, restarts, Sentinel and Cluster."""
+"""What only Redis can show: keys, round trips, logins, restarts and Cluster."""
 
 import asyncio
 import ssl
@@ -160,18 +160,6 @@ async def test_tls_by_url_and_by_litellms_settings(tls_port, authority):
 async def test_a_certificate_that_nobody_vouches_for_is_refused(tls_port, store_of):
     with pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
         await store_of(f"rediss://127.0.0.1:{tls_port}/0").exchange("w0", told(), 5.0)
-
-
-async def test_sentinel_leads_to_the_master(tmp_path, redis_server):
-    configuration = tmp_path / "sentinel.conf"
-    configuration.write_text(f"sentinel monitor fleet 127.0.0.1 {redis_server.port} 1\n")
-    with RedisServer(sentinel_file=configuration) as sentinel:
-        settings = RedisSettings(sentinel_nodes=(("127.0.0.1", sentinel.port),), service_name="fleet")
-        store = RedisStore(settings)
-        await store.exchange("w0", told(), 5.0)
-        await store.close()
-    with redis_server.client() as client:
-        assert client.hexists("rb:2:{default}:shares", "w0")
 
 
 @pytest.fixture
