@@ -9,9 +9,11 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import logging
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal
 
@@ -23,6 +25,8 @@ _PEEK = 1 << 16
 _UTF8_MARK = b"\xef\xbb\xbf"
 _GZIP_MARK = b"\x1f\x8b"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+_log = logging.getLogger("rb_litellm")
 
 
 class LogFileError(ValueError):
@@ -63,15 +67,17 @@ def open_bytes(path: Path) -> IO[bytes]:
     file = path.open("rb")
     packed = file.read(2) == _GZIP_MARK
     file.seek(0)
-    return io.BufferedReader(_Unpacked(file)) if packed else file
+    return io.BufferedReader(_Unpacked(path, file)) if packed else file
 
 
 class _Unpacked(io.RawIOBase):
-    """What a packed file holds; of one that is cut, what comes before the cut."""
+    """What a packed file holds; of one that is cut or damaged, what comes before that place."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
         self._file = file
         self._content = gzip.GzipFile(fileobj=file)
+        self._damaged = False
 
     def readable(self) -> bool:
         return True
@@ -80,14 +86,21 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        if self._damaged:
+            return 0
         try:
             part = self._content.read1(len(buffer))
-        except EOFError:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            if not self._content.tell():
+                raise gzip.BadGzipFile(str(error)) from None
+            self._damaged = True
+            _tell_damage(self._path, str(error))
             return 0
         buffer[: len(part)] = part
         return len(part)
 
     def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
+        self._damaged = False
         return self._content.seek(place, whence)
 
     def tell(self) -> int:
@@ -96,6 +109,12 @@ class _Unpacked(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+@lru_cache(maxsize=256)
+def _tell_damage(path: Path, why: str) -> None:
+    # Once for a file, which is opened more than once.
+    _log.warning("%s: the packed file is cut or damaged (%s); what comes before that is read", path, why)
 
 
 def open_text(path: Path) -> io.TextIOWrapper:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from rb_litellm.logs import classify
+from rb_litellm.logs.rows import SpendLogsError
 from rb_litellm.logs.spend_logs import SpendLog, read_spend_logs
 from tests.logs.lifelike import plain
 
@@ -67,6 +68,33 @@ def test_a_packed_file_that_is_cut_gives_what_is_whole(tmp_path: Path) -> None:
     told = read(tmp_path, "a.jsonl.gz", gzip.compress(LINES.encode())[:-60])
     assert 0 < len(told.calls) < len(ROWS)
     assert told.report.left_out[classify.UNREADABLE, "any"] == 1
+
+
+def test_a_packed_file_whose_checksum_differs_is_read_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    packed = gzip.compress(LINES.encode())
+    told = read(tmp_path, "a.jsonl.gz", packed[:-8] + b"\0\0\0\0" + packed[-4:])
+    assert len(told.calls) == len(ROWS)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        str(tmp_path / "a.jsonl.gz")
+    ]
+
+
+def test_a_packed_file_that_is_damaged_gives_what_comes_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = "".join(LINES.replace('"request_id": "', f'"request_id": "{n}-') for n in range(2_000))
+    packed = gzip.compress(lines.encode())
+    at = len(packed) // 2
+    told = read(tmp_path, "a.jsonl.gz", packed[:at] + bytes(64) + packed[at + 64 :])
+    assert 0 < len(told.calls) < 2_000 * len(ROWS)
+    assert "cut or damaged" in caplog.text
+
+
+def test_what_only_begins_like_a_packed_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SpendLogsError, match=r"a\.jsonl\.gz: cannot be read"):
+        read(tmp_path, "a.jsonl.gz", gzip.compress(b"")[:2] + b"no archive" * 9)
 
 
 @pytest.mark.parametrize("levels", [900, 3_000, 100_000])
