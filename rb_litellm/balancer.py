@@ -14,6 +14,7 @@ import numpy as np
 from rb_litellm import passed_over
 from rb_litellm.beliefs import Beliefs
 from rb_litellm.candidates import CandidateSet, CandidateSets
+from rb_litellm.capacity_use import CapacityUse
 from rb_litellm.core.best_of.rule import BestOfRule
 from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.assign import assign
@@ -29,7 +30,7 @@ from rb_litellm.core.latency.forecast import LatencyForecast, forecast
 from rb_litellm.core.latency.learning.evidence import Failure
 from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.limits.availability import RETRIES
-from rb_litellm.core.limits.capacity import Room, Usage
+from rb_litellm.core.limits.capacity import Usage
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.servers.affinity import AffinityRule, CachedPrefix
 from rb_litellm.core.servers.prefix_memory import PrefixMemory
@@ -38,7 +39,6 @@ from rb_litellm.core.types import (
     InstanceState,
     Level,
     ModelPredictions,
-    Outcome,
     Prompt,
 )
 from rb_litellm.horizons import Horizons
@@ -129,8 +129,7 @@ class Balancer:
         self.memory = memory or PrefixMemory()
         """An estimate of what deployments have cached."""
         self._horizons = Horizons(self.memory.threads, self.beliefs)
-        self.usage = usage or Usage()
-        """What went to deployments with limits in the last minute, by row of the index."""
+        self.capacity_use = CapacityUse(reckoner, usage or Usage())
         self._credit: FloatArray = np.zeros(0)
 
     def decide(
@@ -158,8 +157,7 @@ class Balancer:
                 self.beliefs.sent(candidate_set.rows.item(decision.index), now, decision.explored)
         if fleet.credit is not None:
             self._keep_credit(candidate_set, fleet.credit)
-        if candidate_set.capacity is not None:
-            self._count(requests, candidate_set, decisions, now)
+        self.capacity_use.sent([request.prompt for request in requests], candidate_set, decisions, now)
         for request, batch_request, decision in zip(requests, batch_requests, decisions, strict=True):
             if batch_request.cached_prefix is not None and isinstance(decision, Decision):
                 row = candidate_set.state_rows.item(decision.index)
@@ -219,8 +217,7 @@ class Balancer:
             prefill_tokens=float(request.prompt.input_tokens),
             compute_breakdown=lambda: breakdown,
         )
-        if candidate_set.capacity is not None:
-            self._count([request], candidate_set, [theirs], now)
+        self.capacity_use.sent([request.prompt], candidate_set, [theirs], now)
         told = candidate_set.gradable(predicted, 0, theirs)
         return Assignment(chosen, theirs, candidate_set.deployments, told), _assignment(
             decision, candidate_set.deployments
@@ -261,7 +258,7 @@ class Balancer:
             latency_errors=candidate_set.latency_errors,
             servers=candidate_set.servers,
             twins=candidate_set.twins,
-            room=self._room(candidate_set, now),
+            room=self.capacity_use.room(candidate_set, now),
             levels=candidate_set.levels,
             models=candidate_set.model_of,
             takes_n=candidate_set.willing([r.best_of for r in requests]),
@@ -349,40 +346,6 @@ class Balancer:
             self.beliefs.chances_to_fail(candidate_set.rows, now),
             self.beliefs.windows.of(candidate_set.rows),
         )
-
-    def settle(self, outcome: Outcome, now: float) -> None:
-        """Count against `tpm` what a closed attempt has written, and no longer what it was expected to."""
-        if outcome.predicted is None or (outcome.output_tokens is None and outcome.error is None):
-            return
-        written = 0 if outcome.output_tokens is None else outcome.output_tokens
-        row = self._reckoner.row(outcome.deployment)
-        self.usage.corrected(row, outcome.choices * (written - outcome.predicted.output_tokens), now)
-
-    def _room(self, candidate_set: CandidateSet, now: float) -> Room | None:
-        if candidate_set.capacity is None:
-            return None
-        rows = candidate_set.state_rows
-        open_here = self._reckoner.open_here()
-        used = self._reckoner.used(self.usage.of_minute(open_here.size, now), now)
-        requests, tokens = used.take(rows, axis=1)
-        return Room(candidate_set.capacity, requests, tokens, open_here.take(rows))
-
-    def _count(
-        self,
-        requests: Sequence[RoutingRequest],
-        candidate_set: CandidateSet,
-        decisions: Sequence[Decision | Refusal],
-        now: float,
-    ) -> None:
-        placed = (
-            (
-                candidate_set.state_rows.item(decision.index),
-                request.prompt.input_tokens + decision.answers * decision.prediction.output_tokens,
-            )
-            for request, decision in zip(requests, decisions, strict=True)
-            if isinstance(decision, Decision)
-        )
-        self.usage.sent(placed, now)
 
     def _cached_prefix(
         self, request: RoutingRequest, candidate_set: CandidateSet, now: float

@@ -1,7 +1,7 @@
 """What one worker believes of its deployments: how quick they are, whether they answer, what their quota is.
 
 Beliefs come from outcomes, which are classed before they teach (`core/evidence`), and age where none come.
-They belong to what serves: a deployment that is edited under its old id starts anew.
+They belong to what serves (`identities`): a deployment that is edited under its old id starts anew.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from itertools import islice
 
 from rb_litellm.core.decision.trials import Trials
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency.forecast import LatencyPrior
 from rb_litellm.core.latency.learning.evidence import (
     TEACHES,
     Evidence,
@@ -40,11 +38,9 @@ from rb_litellm.core.servers.queueing import as_served
 from rb_litellm.core.servers.slots import ALL, Slots
 from rb_litellm.core.servers.streams import Stream
 from rb_litellm.core.types import FloatArray, IntArray, Outcome, Seen
-from rb_litellm.state.exchange.gauges import wire_name
+from rb_litellm.identities import Identities
 from rb_litellm.state.reckoning import Reckoner
 
-Identity = tuple[str, str, str, LatencyPrior]
-"""Tier, model, what serves, prior."""
 MAX_STREAMS_PER_STEP = 512
 """Open streams that are observed in one step; the others are in the next."""
 _BY_CLIENT = (None, "CancelledError")
@@ -83,29 +79,20 @@ class Beliefs:
         self._availability = Availability()
         self._quotas = Quotas()
         self._aged_s = -math.inf
-        self._rows: dict[str, int] = {}
-        """The row of each deployment as it is now,"""
-        self._row_by_wire_name: dict[str, int] = {}
-        """by its name on the wire too,"""
-        self._rows_by_identity: dict[tuple[str, Identity], int] = {}
-        """and of each that it ever was."""
+        self._identities = Identities()
         self._pace_rows: list[int] = []
         """By row, the learner's row: deployments that one engine serves have the same."""
         self._engines: dict[tuple[str, str], int] = {}
         """The learner's row of each engine, by server and engine,"""
         self._on_server: dict[int, set[int]] = {}
         """and all of each server."""
-        self._changed_s: dict[str, float] = {}
-        """When a deployment became another one under its old id."""
-        self._names: list[str] = []
-        """By row, what workers call it among themselves."""
         self._heard: dict[str, LearnedTimes] = {}
         self._adopted_s: dict[int, float] = {}
         """When each row was last measured by another worker, as far as that was taken over."""
         self._now = 0.0
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._identities)
 
     # For decisions
 
@@ -121,7 +108,7 @@ class Beliefs:
 
     def _hear_failures(self, failing: Mapping[str, Sequence[Seen]], now: float) -> None:
         for name in {**self._failing_elsewhere, **failing}:
-            row = self._row_by_wire_name.get(name)
+            row = self._identities.by_wire_name.get(name)
             if row is not None:
                 self.outages.heard(row, failing.get(name, ()), now)
                 if self.outages.is_out(row):
@@ -138,7 +125,7 @@ class Beliefs:
         if not (told or self._availability.any_failed):
             return {}
         found: dict[int, Seen] = {}
-        for deployment, row in self._rows.items():
+        for deployment, row in self._identities.rows.items():
             losses = self._availability.told(row)
             seen = told.get(row)
             if seen is not None or losses.at_s > -math.inf:
@@ -152,19 +139,12 @@ class Beliefs:
 
     def row(self, deployment: Deployment) -> int:
         """The row of a deployment, which is new where it was not met before as it is now."""
-        identity = identity_of(deployment)
-        row = self._rows_by_identity.get((deployment.id, identity))
-        if row is None:
-            row = len(self._names)
+        row = self._identities.row(deployment, self._now)
+        if row == len(self._pace_rows):
             self._pace_rows.append(self._pace_row(deployment))
-            self._rows_by_identity[deployment.id, identity] = row
             for its in (self.trials, self._availability, self._quotas, self.windows):
                 its.add()
-            self._names.append(learned_name(deployment.id, identity))
             self._adopt(row, deployment.id)
-        if self._rows.get(deployment.id, row) != row:
-            self._changed_s[deployment.id] = self._now
-        self._rows[deployment.id] = self._row_by_wire_name[wire_name(deployment.id)] = row
         return row
 
     def pace_row(self, row: int) -> int:
@@ -216,7 +196,7 @@ class Beliefs:
 
     def told_quota(self, deployment: str, headers: Mapping[str, object], now: float) -> None:
         """An answer of this deployment came with these headers, which may speak of its quota."""
-        row = self._rows.get(deployment)
+        row = self._identities.rows.get(deployment)
         if row is not None:
             self._quotas.told(row, headers, now)
 
@@ -237,14 +217,14 @@ class Beliefs:
     def stated_window(self, deployments: Iterable[str], tokens: int | None) -> None:
         """The server of these deployments states its context window; None where it states none."""
         for deployment in deployments:
-            row = self._rows.get(deployment)
+            row = self._identities.rows.get(deployment)
             if row is not None:
                 self.windows.stated(row, tokens)
 
     def first_token(self, outcome: Outcome) -> None:
         """Let the latency model learn from the first token of an attempt that is still open."""
-        row = self._rows.get(outcome.deployment)
-        if row is not None and not self._is_of_another(outcome):
+        row = self._identities.rows.get(outcome.deployment)
+        if row is not None and not self._identities.sent_to_another(outcome):
             served = self._as_served(self._pace_rows[row], outcome)
             if served is not None:
                 self.learner.first_token(self._pace_rows[row], self._as_kept(self._pace_rows[row], served))
@@ -254,14 +234,15 @@ class Beliefs:
         contradicted = set(self.learner.contradicted.tolist())
         watched: dict[int, list[Stream]] = {}
         deployments: dict[int, list[str]] = {}
-        for deployment, row in self._rows.items():
+        for deployment, row in self._identities.rows.items():
             pace = self._pace_rows[row]
             deployments.setdefault(pace, []).append(deployment)
             if pace in contradicted:
                 watched.setdefault(pace, [])
         for stream in streams:
-            if stream.deployment in self._rows:
-                watched.setdefault(self._pace_rows[self._rows[stream.deployment]], []).append(stream)
+            of = self._identities.rows.get(stream.deployment)
+            if of is not None:
+                watched.setdefault(self._pace_rows[of], []).append(stream)
         in_flight = self._reckoner.state(now).in_flight
         for pace, its in watched.items():
             load = float(in_flight[self._reckoner.row(deployments[pace][0])])
@@ -272,8 +253,8 @@ class Beliefs:
 
     def learn(self, outcome: Outcome) -> None:
         """Let the latency model learn from a closed attempt; unknown deployments are skipped."""
-        row = self._rows.get(outcome.deployment)
-        if row is None or self._is_of_another(outcome):
+        row = self._identities.rows.get(outcome.deployment)
+        if row is None or self._identities.sent_to_another(outcome):
             return
         at_s = self._now if outcome.at_s is None else outcome.at_s
         if outcome.level is not None and has_length(outcome):
@@ -359,11 +340,11 @@ class Beliefs:
     def learned(self, since_s: float) -> dict[str, LearnedTimes]:
         """What this worker has measured itself since then, by a name of what serves: at most MAX_LEARNED."""
         found: dict[str, LearnedTimes] = {}
-        for deployment, row in self._rows.items():
+        for deployment, row in self._identities.rows.items():
             times = self.learner.learned(self._pace_rows[row])
             if times is not None and times.seen_s > max(since_s, self._adopted_s.get(row, -math.inf)):
                 server = self._reckoner.server(deployment)
-                found[self._names[row]] = times._replace(slots=self.slots.learned(server))
+                found[self._identities.names[row]] = times._replace(slots=self.slots.learned(server))
                 if len(found) >= MAX_LEARNED:
                     break
         return found
@@ -371,11 +352,11 @@ class Beliefs:
     def adopt(self, learned: Mapping[str, LearnedTimes]) -> None:
         """Take over what other workers have measured, of deployments that are met later, too."""
         self._heard = dict(islice(learned.items(), MAX_LEARNED))
-        for deployment, row in self._rows.items():
+        for deployment, row in self._identities.rows.items():
             self._adopt(row, deployment)
 
     def _adopt(self, row: int, deployment: str) -> None:
-        times = self._heard.get(self._names[row])
+        times = self._heard.get(self._identities.names[row])
         if times is None:
             return
         server = self._reckoner.server(deployment)
@@ -383,21 +364,3 @@ class Beliefs:
         self._run_at_once(server)
         if self.learner.adopt(self._pace_rows[row], times):
             self._adopted_s[row] = times.seen_s
-
-    def _is_of_another(self, outcome: Outcome) -> bool:
-        """Whether the attempt was sent to what the deployment was before it was edited."""
-        changed_s = self._changed_s.get(outcome.deployment)
-        if changed_s is None or outcome.at_s is None:
-            return False
-        return outcome.at_s - outcome.open_s - (outcome.sending_s or 0.0) < changed_s
-
-
-def identity_of(deployment: Deployment) -> Identity:
-    """What serves under a deployment's id: with another of these it is another deployment."""
-    return deployment.tier, deployment.model, deployment.serves, deployment.prior
-
-
-def learned_name(deployment: str, identity: Identity) -> str:
-    """What workers call a deployment with this identity when they share what they learned."""
-    digest = blake2b(repr(identity).encode("utf-8", "replace"), digest_size=8).hexdigest()
-    return f"{wire_name(deployment)}|{digest}"

@@ -271,7 +271,7 @@ class Runtime:
         self.day_spend.finished(outcome)
         self.balancer.beliefs.learn(outcome)
         # It counts for when it came, not for when there was time to learn from it.
-        self.balancer.settle(outcome, self.clock() if outcome.at_s is None else outcome.at_s)
+        self.balancer.capacity_use.settle(outcome, self.clock() if outcome.at_s is None else outcome.at_s)
         for change in self.drift.learn(outcome, self.catalog.group_of(outcome.deployment)):
             named = replace(
                 change,

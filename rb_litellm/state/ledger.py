@@ -13,9 +13,8 @@ The caller passes the time, in monotonic seconds. The ledger is thread-safe.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
-from itertools import islice
 from threading import RLock
 
 import numpy as np
@@ -37,11 +36,10 @@ from rb_litellm.state.columns import Columns, at_least
 from rb_litellm.state.departures import Departures
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.occupancy import Occupancy
+from rb_litellm.state.open_streams import OpenStreams
 
 MAX_OPEN = 65_536
 """Attempts open at once. At the bound the one whose lease ends first is closed to make room."""
-_ON_PACE = 0.5
-"""A stream that has come at this share of the predicted pace, or faster, is not overdue, however long."""
 _LATE_LOOKED_AT = 64
 """Late streams whose pace is looked at in one read."""
 MAX_CLOSED_CALLS = 8_192
@@ -68,7 +66,7 @@ class Ledger:
         self._open: dict[AttemptKey, Attempt] = {}
         self._by_slot: list[Attempt] = []
         self._columns = Columns()
-        self._streams: OrderedDict[AttemptKey, Stream] = OrderedDict()
+        self._streams = OpenStreams()
         self._calls = CallLog(max_closed_calls)
         self._evicted: list[Outcome] = []
         self._departures = Departures()
@@ -188,7 +186,7 @@ class Ledger:
             if attempt.prediction is not None:
                 self._columns.first_token(attempt.slot, attempt.sent_s, now)
             if progress is not None:
-                self._streams[key] = Stream(attempt.deployment, progress, now)
+                self._streams.begun(key, Stream(attempt.deployment, progress, now))
             self.changes += 1
             attempt.first_token_learned = True
             return attempt.outcome(now, "first-token", ahead=self._ahead(attempt))
@@ -242,7 +240,7 @@ class Ledger:
             # Closing moves other attempts between slots, so collect them before closing any.
             for attempt in [self._by_slot[slot] for slot in ended]:
                 left_s = attempt.sent_s + self.lease.ceiling_s - now
-                written = self._goes_on(attempt)
+                written = self._streams.has_gone_on(attempt)
                 if left_s > 0.0 and (written or alive(attempt.key)):
                     self._columns.lease_end[attempt.slot] = now + min(self.lease.floor_s, left_s)
                     if not written:
@@ -250,13 +248,6 @@ class Ledger:
                 else:
                     outcomes.append(self._close(attempt, now, "lease"))
             return outcomes
-
-    def _goes_on(self, attempt: Attempt) -> bool:
-        stream = self._streams.get(attempt.key)
-        if stream is None:
-            return False
-        before, attempt.chunks_at_lease = attempt.chunks_at_lease, stream.progress.chunks
-        return attempt.chunks_at_lease > before
 
     def cap_decode_rate(self, deployment: str, tpot_s: float) -> None:
         """Let the open attempts on the deployment decode no faster than one token every `tpot_s`.
@@ -271,10 +262,7 @@ class Ledger:
     def streams(self, most: int) -> list[Stream]:
         """At most `most` streams that have begun and are counted; the next call returns the others first."""
         with self._lock:
-            keys = list(islice(self._streams, most))
-            for key in keys:
-                self._streams.move_to_end(key)
-            return [self._streams[key] for key in keys]
+            return self._streams.next(most)
 
     def is_open(self, key: AttemptKey) -> bool:
         """Whether the attempt is open."""
@@ -354,16 +342,10 @@ class Ledger:
         with self._lock:
             if self._streams:
                 for slot in self._columns.late(len(self._by_slot), now)[:_LATE_LOOKED_AT]:
-                    self._judge_by_pace(self._by_slot[slot], now)
+                    attempt, tokens_per_s = self._by_slot[slot], self._columns.decode_rate.item(slot)
+                    if self._streams.is_on_pace(attempt, tokens_per_s, now):
+                        self._columns.overdue_s[slot] = now + 1.0
             return self._columns.overdue(len(self._by_slot), len(self._index), now, self._index.by_server)
-
-    def _judge_by_pace(self, attempt: Attempt, now: float) -> None:
-        stream = self._streams.get(attempt.key)
-        if stream is None or attempt.first_token_s is None:
-            return
-        expected = (now - attempt.first_token_s) * self._columns.decode_rate[attempt.slot]
-        if stream.progress.chunks >= _ON_PACE * expected:
-            self._columns.overdue_s[attempt.slot] = now + 1.0
 
     def _close(
         self,
@@ -378,7 +360,6 @@ class Ledger:
         ttft_s: float | None = None,
     ) -> Outcome:
         del self._open[attempt.key]
-        stream = self._streams.pop(attempt.key, None)
         self._calls.closed(*attempt.key, None if error is None else attempt.deployment)
         last = self._by_slot.pop()
         if last is not attempt:
@@ -401,7 +382,7 @@ class Ledger:
             cost_usd=cost_usd,
             error=error,
             ttft_s=ttft_s,
-            chunks=0 if stream is None else stream.progress.chunks,
+            chunks=self._streams.ended(attempt.key),
             ahead=self._ahead(attempt),
             beside=None if mean is None else max(mean - 1.0, 0.0) + attempt.of_others,
         )

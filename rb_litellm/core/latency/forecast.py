@@ -133,6 +133,17 @@ class LatencyCoefficients:
         expected += steps * (self.tpot_s[row] + self.tpot_s_per_running[row] * running)
         return expected
 
+    def answer_s(self, row: int, outcome: Outcome, output_tokens: float) -> float:
+        """What an answer of so many tokens was to take at `row` from beginning to end, but for its wait."""
+        running = min(outcome.in_flight, float(self.slots[row]) - 1.0)
+        ttft_s = float(
+            self.ttft_s[row]
+            + self.ttft_s_per_running[row] * running
+            + self.prefill_s_per_token[row] * (outcome.pending_prefill_tokens + outcome.input_tokens)
+        )
+        tpot_s = float(self.tpot_s[row] + self.tpot_s_per_running[row] * running)
+        return ttft_s + (max(output_tokens - 1.0, 0.0) + self.joined(row, running)) * tpot_s
+
     def slowed(self, factor: FloatArray) -> LatencyCoefficients:
         """The coefficients of deployments that take `factor` (N,) times as long for everything."""
         return LatencyCoefficients(

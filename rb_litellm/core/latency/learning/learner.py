@@ -35,7 +35,7 @@ from rb_litellm.core.latency.learning.evidence import taught_by
 from rb_litellm.core.latency.learning.learned import LearnedTimes
 from rb_litellm.core.latency.learning.regression import Regression
 from rb_litellm.core.latency.learning.scales import Scales
-from rb_litellm.core.latency.learning.tier import PREFILL_UNIT, RUNNING_UNIT, TPOT, TTFT, Kind, Tier
+from rb_litellm.core.latency.learning.tier import TPOT, TTFT, Kind, Tier, Tiers
 from rb_litellm.core.latency.learning.total_time import OF_DEPLOYMENT, TotalTime
 from rb_litellm.core.servers.stream_progress import DecodeSpeed
 from rb_litellm.core.servers.streams import Stream
@@ -51,12 +51,12 @@ _BOUND_GAIN = 0.3
 """Least gain of an attempt that was not answered: it says how long an answer takes at least."""
 _AGED = 0.02
 """A forecast is worked out anew when age has changed it by so much, in log,"""
+_MOST_AGED = 64
+"""of at most so many tiers at a time."""
 NEWER_S = 30.0
 """Another worker's evidence is taken over if it is newer by so much than one's own."""
 _ADOPTED = 20
 """Measurements of another worker that are counted at most: one's own soon weigh as much."""
-_MOST_AGED = 64
-"""of at most so many tiers at a time."""
 _KINDS: tuple[Kind, Kind] = (TPOT, TTFT)
 
 
@@ -67,9 +67,7 @@ class LatencyLearner:
     """
 
     def __init__(self) -> None:
-        self._tiers: dict[str, Tier] = {}
-        self._tier_of: list[str] = []
-        self._tier_rows: dict[str, int] = {}
+        self._tiers = Tiers()
         self._scales = Scales()
         self._decode_speeds: list[DecodeSpeed] = []
         self._factor: FloatArray = np.ones(0)
@@ -81,11 +79,11 @@ class LatencyLearner:
         self._now = 0.0
         """The latest moment that is known of."""
         self._coefficients = LatencyCoefficients.from_priors([])
-        self._stale: set[tuple[str, Kind]] = set()
+        self._stale: set[tuple[int, Kind]] = set()
         """Tiers and kinds of time that were learned from since their coefficients were computed."""
 
     def __len__(self) -> int:
-        return len(self._tier_of)
+        return self._tiers.rows
 
     @property
     def coefficients(self) -> LatencyCoefficients:
@@ -97,20 +95,15 @@ class LatencyLearner:
 
     def tier_row(self, row: int) -> int:
         """The number of the tier of the deployment at `row`; tiers count from 0 in order of appearance."""
-        return self._tier_rows[self._tier_of[row]]
+        return self._tiers.number(row)
 
     def add(self, tier: str, prior: LatencyPrior) -> int:
         """Add a deployment of the given tier and return its row.
 
         The first deployment of a tier sets the tier's prior. Later ones start from what the tier has learned.
         """
-        row = len(self._tier_of)
-        if tier not in self._tiers:
-            self._tier_rows[tier] = len(self._tiers)
-            self._tiers[tier] = Tier.assumed(prior)
-        self._tier_of.append(tier)
-        found = self._tiers[tier]
-        found.rows = np.append(found.rows, row)
+        row = self._tiers.add(tier, prior)
+        found = self._tiers.of(row)
         self._scales.add()
         self._decode_speeds.append(DecodeSpeed())
         self._factor = np.append(self._factor, 1.0)
@@ -119,23 +112,24 @@ class LatencyLearner:
         self._aging.add(level, self._now)
         self._shape_level = np.append(self._shape_level, level[:, None], axis=1)
         self._coefficients = self._coefficients.with_row(prior)
-        self._slots_changed(tier)
+        self._slots_changed(row)
         return row
 
     def run_at_once(self, row: int, slots: float) -> None:
         """A deployment's server runs so many requests at once."""
         if slots != self._coefficients.slots[row]:
             self._coefficients.slots[row] = slots
-            self._slots_changed(self._tier_of[row])
+            self._slots_changed(row)
 
-    def _slots_changed(self, name: str) -> None:
-        tier = self._tiers[name]
+    def _slots_changed(self, row: int) -> None:
+        tier = self._tiers.of(row)
         anew = tier.slots_changed(self._coefficients.slots[tier.rows])
-        self._stale |= {(name, TPOT), (name, TTFT)}
+        for kind in _KINDS:
+            self._outdated(kind, row)
         if anew:
             # What came before was learned as slowness of a server with room.
-            for row, outcome in tier.latest:
-                self._learn_pace(row, outcome)
+            for its, outcome in tier.latest:
+                self._learn_pace(its, outcome)
 
     def first_token(self, row: int, outcome: Outcome) -> None:
         """Learn from the first token of an attempt that is still open; `observe` then skips its TTFT."""
@@ -158,7 +152,7 @@ class LatencyLearner:
             self._learn_bound(row, outcome)
         if not taught.times:
             return
-        self._tiers[self._tier_of[row]].latest.append((row, outcome))
+        self._tiers.of(row).latest.append((row, outcome))
         self._learn_pace(row, outcome)
         if outcome.in_one_piece:
             return
@@ -170,7 +164,7 @@ class LatencyLearner:
         if outcome.in_one_piece:
             self._learn_total(row, outcome)
         elif outcome.tpot_s is not None and outcome.tpot_s > 0.0:
-            self._learn(TPOT, row, (1.0, self._beside(row, outcome) / RUNNING_UNIT), outcome.tpot_s)
+            self._learn(TPOT, row, Tier.tpot_features(self._beside(row, outcome)), outcome.tpot_s)
 
     def _beside(self, row: int, outcome: Outcome) -> float:
         """Requests that ran beside it while it was written, or those that it met where that is not known."""
@@ -184,7 +178,7 @@ class LatencyLearner:
             return
         drift = self._aging.drift(self._scales.believed, self._goal(now), self._now)
         for kind, row in self._scales.aged(drift, _AGED, _MOST_AGED):
-            self._stale.add((self._tier_of[row], _KINDS[kind]))
+            self._outdated(_KINDS[kind], row)
 
     def hoped(self, rows: IntArray, now: float) -> FloatArray:
         """(2, n) factors, at most 1, to which TPOT and TTFT of these rows may well have fallen by now."""
@@ -228,14 +222,14 @@ class LatencyLearner:
         own_s = float(self._aging.seen_s[:, row].max())
         if times.seen_s <= own_s + NEWER_S:
             return False
-        tier = self._tiers[self._tier_of[row]]
+        tier = self._tiers.of(row)
         if not self._scales.measured[:, tier.rows].any():
             tier.adopt(times)
         levels_s = (times.tpot_s, times.ttft_s)
         for kind, shape, level_s in zip(_KINDS, (tier.tpot, tier.ttft), levels_s, strict=True):
             scale = math.log(level_s / shape.weights[0])
             self._scales.adopt(kind, row, scale, min(times.measured, _ADOPTED))
-            self._stale.add((self._tier_of[row], kind))
+            self._outdated(kind, row)
         habit = np.log([times.habit_tpot_s, times.habit_ttft_s])
         self._aging.adopt(row, habit, times.seen_s)
         return True
@@ -243,7 +237,7 @@ class LatencyLearner:
     def _goal(self, now: float) -> FloatArray:
         """(2, N) log scales to which beliefs without evidence return."""
         goal = self._aging.goal(now) - self._shape_level
-        tiers = (tier.rows for tier in self._tiers.values())
+        tiers = (tier.rows for tier in self._tiers)
         return self._aging.as_fresh_ones(goal, self._scales.believed, tiers, now)
 
     def _pass_to(self, outcome: Outcome) -> None:
@@ -269,7 +263,7 @@ class LatencyLearner:
         decode_speed.observe(learned_s, streams, now)
         if decode_speed.factor != self._factor[row]:
             self._factor[row] = decode_speed.factor
-            self._stale.add((self._tier_of[row], TPOT))
+            self._outdated(TPOT, row)
         return learned_s * decode_speed.factor if decode_speed.factor > 1.0 else None
 
     def _learn_ttft(self, row: int, outcome: Outcome) -> float | None:
@@ -278,10 +272,9 @@ class LatencyLearner:
             return None
         if outcome.in_flight >= float(self._coefficients.slots[row]):
             return None
-        tokens = outcome.pending_prefill_tokens + outcome.input_tokens
-        load = outcome.in_flight / RUNNING_UNIT
-        features = (1.0, tokens / PREFILL_UNIT, load)
-        tpot_s = self._tiers[self._tier_of[row]].tpot.at((1.0, load)) * self._scales.learned(TPOT, row)
+        features = Tier.ttft_features(outcome)
+        tpot_s = self._tiers.of(row).tpot.at(Tier.tpot_features(outcome.in_flight))
+        tpot_s *= self._scales.learned(TPOT, row)
         join_s = self._coefficients.joined(row, outcome.in_flight) * tpot_s
         return self._learn(TTFT, row, features, outcome.ttft_s, join_s)
 
@@ -297,7 +290,7 @@ class LatencyLearner:
 
         Returns the clipped log of measured / expected before it.
         """
-        tier = self._tiers[self._tier_of[row]]
+        tier = self._tiers.of(row)
         shape = tier.shape(kind)
         self._settle_age(kind, row)
         if self._scales.is_bound(row):
@@ -321,11 +314,8 @@ class LatencyLearner:
         slots = float(self._coefficients.slots[row])
         if outcome.in_flight >= slots:
             return
-        tier = self._tiers[self._tier_of[row]]
-        tokens = outcome.pending_prefill_tokens + outcome.input_tokens
-        load = outcome.in_flight / RUNNING_UNIT
-        beside = self._beside(row, outcome) / RUNNING_UNIT
-        features = ((1.0, beside), (1.0, tokens / PREFILL_UNIT, load))
+        tier = self._tiers.of(row)
+        features = (Tier.tpot_features(self._beside(row, outcome)), Tier.ttft_features(outcome))
         shapes = (tier.tpot, tier.ttft)
         joined = self._coefficients.joined(row, outcome.in_flight)
         steps = (max(outcome.output_tokens - 1.0, 0.0) + joined, 1.0)
@@ -356,27 +346,19 @@ class LatencyLearner:
 
     def _learn_bound(self, row: int, outcome: Outcome) -> None:
         """Learn from an attempt that was not answered as long as it was open."""
-        if outcome.predicted is None:
+        predicted = outcome.predicted
+        if predicted is None:
             return
-        c, p = self.coefficients, outcome.predicted
-        running = min(outcome.in_flight, float(c.slots[row]) - 1.0)
-        ttft_s = float(
-            c.ttft_s[row]
-            + c.ttft_s_per_running[row] * running
-            + c.prefill_s_per_token[row] * (outcome.pending_prefill_tokens + outcome.input_tokens)
-        )
-        tpot_s = float(c.tpot_s[row] + c.tpot_s_per_running[row] * running)
-        steps = max(p.output_tokens - 1.0, 0.0) + c.joined(row, running)
-        expected_s = p.wait_s + ttft_s + steps * tpot_s
+        expected_s = predicted.wait_s + self.coefficients.answer_s(row, outcome, predicted.output_tokens)
         if outcome.open_s <= expected_s:
             return
-        tier = self._tiers[self._tier_of[row]]
+        tier = self._tiers.of(row)
         kinds: tuple[Kind, ...] = (TPOT,) if outcome.ttft_s is not None else (TPOT, TTFT)
         for kind in kinds:
             self._settle_age(kind, row)
             gain = max(self._gain(kind, row), _BOUND_GAIN)
             self._scales.bounded_by(kind, row, gain * _clipped(outcome.open_s / expected_s))
-            self._stale.add((self._tier_of[row], kind))
+            self._outdated(kind, row)
             self._note(kind, row, tier.shape(kind))
 
     def _gain(self, kind: Kind, row: int) -> float:
@@ -384,9 +366,13 @@ class LatencyLearner:
         counted = self._scales.count(kind, row)
         return max(_GAIN_FLOOR, counted, self._aging.gain(kind, row, self._now))
 
+    def _outdated(self, kind: Kind, row: int) -> None:
+        """What is learned of the tier of `row` is to be worked out anew."""
+        self._stale.add((self._tiers.number(row), kind))
+
     def _settle_age(self, kind: Kind, row: int) -> None:
         if self._scales.settle_age(kind, row):
-            self._stale.add((self._tier_of[row], kind))
+            self._outdated(kind, row)
 
     def _note(self, kind: Kind, row: int, shape: Regression) -> None:
         level = math.log(shape.weights[0]) + self._scales.level(kind, row)
@@ -397,7 +383,7 @@ class LatencyLearner:
         if kind == TPOT:
             self._decode_speeds[row].compensate(moved)
             self._factor[row] = self._decode_speeds[row].factor
-        self._stale.add((self._tier_of[row], kind))
+        self._outdated(kind, row)
 
     def _refresh(self, tier: Tier, kind: Kind) -> None:
         rows = tier.rows

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -60,6 +61,17 @@ class Tier:
         """Log of the idle time."""
         return math.log(self.shape(kind).weights[0])
 
+    @staticmethod
+    def tpot_features(beside: float) -> tuple[float, float]:
+        """What time per token is regressed on, of an answer that was written beside so many others."""
+        return 1.0, beside / RUNNING_UNIT
+
+    @staticmethod
+    def ttft_features(outcome: Outcome) -> tuple[float, float, float]:
+        """What the time to the first token of an attempt is regressed on."""
+        tokens = outcome.pending_prefill_tokens + outcome.input_tokens
+        return 1.0, tokens / PREFILL_UNIT, outcome.in_flight / RUNNING_UNIT
+
     def slots_changed(self, slots: FloatArray) -> bool:
         """Its deployments (K,) have so many slots now; whether time per token is to be learned anew."""
         # They have the same hardware: what shows where few slots are known is true of all.
@@ -97,3 +109,45 @@ class Tier:
             return growth
         steep: FloatArray = np.minimum(growth, np.maximum(usual, most_growth(slots) * shape.weights[0]))
         return steep
+
+
+class Tiers:
+    """The tiers of a growing number of deployments, whose rows count from 0 in the order they are added."""
+
+    def __init__(self) -> None:
+        self._tiers: list[Tier] = []
+        self._numbers: dict[str, int] = {}
+        self._number_of: list[int] = []
+
+    def add(self, name: str, prior: LatencyPrior) -> int:
+        """Add a deployment of the tier of this name and return its row.
+
+        The first one of a tier says what is assumed of the tier.
+        """
+        row = len(self._number_of)
+        if (number := self._numbers.get(name)) is None:
+            number = self._numbers[name] = len(self._tiers)
+            self._tiers.append(Tier.assumed(prior))
+        self._number_of.append(number)
+        tier = self._tiers[number]
+        tier.rows = np.append(tier.rows, row)
+        return row
+
+    def number(self, row: int) -> int:
+        """The number of the tier of the deployment at `row`; tiers count from 0 in order of appearance."""
+        return self._number_of[row]
+
+    def of(self, row: int) -> Tier:
+        """The tier of the deployment at `row`."""
+        return self._tiers[self._number_of[row]]
+
+    def __getitem__(self, number: int) -> Tier:
+        return self._tiers[number]
+
+    def __iter__(self) -> Iterator[Tier]:
+        return iter(self._tiers)
+
+    @property
+    def rows(self) -> int:
+        """How many deployments there are."""
+        return len(self._number_of)
