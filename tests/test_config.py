@@ -88,16 +88,16 @@ BAD = [
     ({"weights": {"quality": -1, "latency": 1, "cost": 1}}, "weights.quality", "-1", "number from 0 to 1"),
     ({"quality_norm": "log"}, "quality_norm", "'log'", "'raw', 'minmax' or 'scaled'"),
     ({"member_access": "team"}, "member_access", "'team'", "'group' or 'key'"),
-    ({"predictor": {}}, "predictor.path", "{}", "Field required"),
+    ({"predictor": {}}, "predictor.path", "{}", "missing, and needed"),
     ({"predictor": {"path": "x", "model": {}}}, "predictor.model", "{}", "path, models"),
     ({"predictor": "x"}, "predictor", "'x'", "default, none"),
     ({"redis": {"host": "h"}}, "redis.host", "'h'", "enabled, url, namespace, interval_ms, ttl_s"),
-    ({"redis": {"interval_ms": 1}}, "redis.interval_ms", "1", "greater than or equal to 100"),
-    ({"redis": {"ttl_s": "soon"}}, "redis.ttl_s", "'soon'", "valid number"),
-    ({"redis": {"namespace": "a b"}}, "redis.namespace", "'a b'", "match pattern"),
-    ({"scrape": {"interval_s": 0}}, "scrape.interval_s", "0", "greater than or equal to 1"),
-    ({"lease": {"factor": 0.5}}, "lease.factor", "0.5", "greater than or equal to 1"),
-    ({"seed": "x"}, "seed", "'x'", "valid integer"),
+    ({"redis": {"interval_ms": 1}}, "redis.interval_ms", "1", "number of at least 100"),
+    ({"redis": {"ttl_s": "soon"}}, "redis.ttl_s", "'soon'", "allowed is a number"),
+    ({"redis": {"namespace": "a b"}}, "redis.namespace", "'a b'", "text that matches"),
+    ({"scrape": {"interval_s": 0}}, "scrape.interval_s", "0", "number of at least 1"),
+    ({"lease": {"factor": 0.5}}, "lease.factor", "0.5", "number of at least 1"),
+    ({"seed": "x"}, "seed", "'x'", "allowed is a whole number"),
 ]
 
 
@@ -121,7 +121,7 @@ def test_every_wrong_setting_is_listed_at_once():
 def test_settings_that_are_no_mapping_are_an_error_of_the_same_kind(args):
     message = refusal(args)
     assert WHERE in message
-    assert "dictionary" in message
+    assert "mapping" in message
 
 
 def test_settings_cannot_be_changed_afterwards():
@@ -141,13 +141,13 @@ def test_a_deployment_of_which_nothing_is_said_has_no_settings():
 
 BAD_DEPLOYMENT = [
     ({"qualty": 0.5}, "qualty", "0.5", "quality, output_tokens, like, tpot_ms"),
-    ({"quality": 7}, "quality", "7", "less than or equal to 1"),
-    ({"tpot_ms": 0}, "tpot_ms", "0", "greater than 0"),
-    ({"ttft_ms": "fast"}, "ttft_ms", "'fast'", "valid number"),
-    ({"max_num_seqs": 0}, "max_num_seqs", "0", "greater than or equal to 1"),
-    ({"max_num_seqs": 2.5}, "max_num_seqs", "2.5", "valid integer"),
-    ("fast", "model_info.routebalance of big", "'fast'", "dictionary"),
-    ([], "model_info.routebalance of big", "[]", "dictionary"),
+    ({"quality": 7}, "quality", "7", "number of at most 1"),
+    ({"tpot_ms": 0}, "tpot_ms", "0", "number above 0"),
+    ({"ttft_ms": "fast"}, "ttft_ms", "'fast'", "allowed is a number"),
+    ({"max_num_seqs": 0}, "max_num_seqs", "0", "number of at least 1"),
+    ({"max_num_seqs": 2.5}, "max_num_seqs", "2.5", "allowed is a whole number"),
+    ("fast", "model_info.routebalance of big", "'fast'", "mapping"),
+    ([], "model_info.routebalance of big", "[]", "mapping"),
 ]
 
 
@@ -179,7 +179,7 @@ def test_a_figure_of_a_deployment_must_be_finite(name, value):
             "efforts.low.qualty: unknown setting (value 0.1); did you mean quality? "
             "allowed are quality, output_tokens",
         ),
-        ({"ultra": {"quality": 0.5, "output_tokens": 9}}, "here.efforts.ultra: Input should be 'none'"),
+        ({"ultra": {"quality": 0.5, "output_tokens": 9}}, "here.efforts.ultra: allowed are 'none'"),
     ],
 )
 def test_a_wrong_level_of_effort_is_told_with_what_is_allowed(level, said):

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rb_litellm.calibration.fit import Calibration
+from rb_litellm.config.allowed import what_is_allowed
 from rb_litellm.redaction import shown_address
 
 
@@ -123,7 +124,7 @@ def read_document(file: Path) -> Document:
     try:
         return Document.model_validate(content["calibration"])
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:8])
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {what_is_allowed(e)}" for e in error.errors()[:8])
         raise ValueError(f"calibration {file}: {wrong}") from None
 
 

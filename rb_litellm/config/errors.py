@@ -6,6 +6,7 @@ from typing import get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from rb_litellm.config.allowed import what_is_allowed
 from rb_litellm.redaction import without_secrets
 from rb_litellm.suggestion import did_you_mean
 
@@ -42,8 +43,7 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
             allowed, hint = ", ".join(fields), did_you_mean(given, fields)
             lines.append(f"{name}: unknown setting (value {value}); {hint}allowed are {allowed}")
         else:
-            message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{name}: {message} (value {value})")
+            lines.append(f"{name}: {what_is_allowed(problem)} (value {value})")
     return "\n".join(lines)
 
 

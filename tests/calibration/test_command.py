@@ -90,7 +90,7 @@ def test_what_is_written_are_settings_and_a_calibration(server: str, tmp_path: P
     ("content", "message"),
     [
         ("model_info: {}", "holds no `calibration`"),
-        ("calibration: {url: u}", "Field required"),
+        ("calibration: {url: u}", "missing, and needed"),
         ("a: [", "is not YAML"),
         (None, "cannot be read"),
     ],

@@ -30,6 +30,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from rb_litellm.config.allowed import what_is_allowed
 from rb_litellm.sim.servers.calibrated import calibrated
 from rb_litellm.sim.servers.cluster import LONE_CONTEXT, PAPER_CLUSTER, Cluster, Tier
 from rb_litellm.sim.servers.instance import Hardware
@@ -121,7 +122,7 @@ def load_cluster(name: str) -> Cluster:
         raise ValueError(f"cluster {name}: is not YAML ({error})") from None
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'the file'} is {e['input']!r:.60}: {e['msg']}"
+            f"{'.'.join(map(str, e['loc'])) or 'the file'} is {e['input']!r:.60}: {what_is_allowed(e)}"
             for e in error.errors()
         )
         raise ValueError(f"cluster {name}: {wrong}") from None
