@@ -71,6 +71,18 @@ class LazyGroup(click.Group):
             ctx.fail(f"There is no command {args[0]!r}. {hint}".strip())
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Carry it out; a file that is given bare is answered with the options that take one."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            given = error.ctx.command.params if error.ctx and "extra argument" in error.message else ()
+            options = [one for one in given if isinstance(one, click.Option)]
+            if taking := [one.opts[-1] for one in options if isinstance(one.type, click.Path)]:
+                told = f"{error.message}. Options take files here: {', '.join(taking)}"
+                raise click.UsageError(told, error.ctx) from None
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the table, group by group, without importing anything."""
         width = max(map(len, COMMANDS))

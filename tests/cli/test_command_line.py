@@ -137,6 +137,12 @@ def test_a_misspelt_command_is_told_what_may_be_meant() -> None:
     assert "Did you mean" not in run("xyzzy").stderr
 
 
+def test_a_file_without_its_option_is_told_the_option() -> None:
+    result = run("doctor", "config.yaml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Options take files here: --config" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "meant"), [({"wieghts": "cost"}, "weights"), ({"weights": "balnced"}, "balanced")]
 )
