@@ -29,7 +29,8 @@ from rb_litellm.core.decision.scoring import PRESETS
 from rb_litellm.core.types import FloatArray, IntArray, Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.engine import Incident, Served, Simulation
-from rb_litellm.sim.policies.routebalance_policy import Arms, RouteBalance
+from rb_litellm.sim.policies.routebalance.arms import Arms
+from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.workload import Request, arrivals
 

@@ -13,8 +13,8 @@ from rb_litellm.core.decision.scoring import Priced
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.experiments.loads import best_of
-from rb_litellm.sim.policies.cascading import Judge
-from rb_litellm.sim.policies.sampling import AnsweredSeveral, FurtherAnswers, Sampling
+from rb_litellm.sim.policies.routebalance.cascading import Judge
+from rb_litellm.sim.policies.routebalance.sampling import AnsweredSeveral, FurtherAnswers, Sampling
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.workload import Request
 

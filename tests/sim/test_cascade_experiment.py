@@ -12,7 +12,7 @@ from rb_litellm.core.decision.scoring import Priced
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.experiments.loads import cascade
-from rb_litellm.sim.policies.cascading import Answered, Cascading, Judge
+from rb_litellm.sim.policies.routebalance.cascading import Answered, Cascading, Judge
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.workload import Request
 

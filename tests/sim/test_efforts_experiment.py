@@ -14,7 +14,7 @@ from rb_litellm.cli.measure.experiment import experiment
 from rb_litellm.core.decision.scoring import Priced
 from rb_litellm.sim.engine import Simulation
 from rb_litellm.sim.experiments.loads import efforts
-from rb_litellm.sim.policies.leveled import Leveled
+from rb_litellm.sim.policies.routebalance.leveled import Leveled
 from rb_litellm.sim.reasoning import LEVELS, ReadDifficulty, levels, requests
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 

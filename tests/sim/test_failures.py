@@ -11,7 +11,8 @@ from rb_litellm.sim.failures import SCENES, TIMEOUT_S, Cooled, run
 from rb_litellm.sim.incidents import Incident, cluster, requests
 from rb_litellm.sim.policies.baseline_policies import RoundRobin
 from rb_litellm.sim.policies.policy import Oblivious
-from rb_litellm.sim.policies.routebalance_policy import Arms, RouteBalance
+from rb_litellm.sim.policies.routebalance.arms import Arms
+from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.workload import Request
 
 ASKED = requests(Incident("none"), 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rb_litellm.sim.policies.held import NAMES, quiet, rule
+from rb_litellm.sim.policies.routebalance.held import NAMES, quiet, rule
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.world import Run, World
 from tests.sim.corpus import TEST, TRAIN

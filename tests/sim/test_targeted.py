@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rb_litellm.core.targets.stated import Targets
-from rb_litellm.sim.policies.targeted import targets
+from rb_litellm.sim.policies.routebalance.targeted import targets
 from rb_litellm.sim.results import Repriced
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.world import Run, World

@@ -12,10 +12,14 @@ from rb_litellm.core.servers.affinity import AffinityRule
 from rb_litellm.core.servers.threads import thread_rule
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.memory import Trained
-from rb_litellm.sim.policies import controlled, held, oracle_bounds, reference, targeted
+from rb_litellm.sim.policies import oracle_bounds
 from rb_litellm.sim.policies.baseline_policies import PeakEwma, RoundRobin, ShortestQueue
 from rb_litellm.sim.policies.policy import Policy
-from rb_litellm.sim.policies.routebalance_policy import Arms, Decoupled, OraclePredictions, RouteBalance
+from rb_litellm.sim.policies.routebalance import controlled, held, reference, targeted
+from rb_litellm.sim.policies.routebalance.arms import Arms
+from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
+from rb_litellm.sim.policies.routebalance.decoupled import Decoupled
+from rb_litellm.sim.policies.routebalance.oracle_predictions import OraclePredictions
 from rb_litellm.sim.policies.routers import Classifier, Clusters, ModelChooser, ThenShortestQueue, WinRate
 from rb_litellm.sim.rivals import names as rivals
 from rb_litellm.sim.servers.cluster import Cluster

@@ -1,4 +1,4 @@
-"""What the reference decides otherwise than we do, each departure alone (`sim.policies.reference`)."""
+"""What the reference decides otherwise than we do, each departure alone (`routebalance.reference`)."""
 
 from __future__ import annotations
 

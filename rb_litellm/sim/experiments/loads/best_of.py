@@ -25,8 +25,8 @@ from rb_litellm.sim.experiments.loads.cascade import (
     SECOND_USD,
     SLACK,
 )
-from rb_litellm.sim.policies.cascading import Judge
-from rb_litellm.sim.policies.sampling import AnsweredSeveral, FurtherAnswers, Sampling
+from rb_litellm.sim.policies.routebalance.cascading import Judge
+from rb_litellm.sim.policies.routebalance.sampling import AnsweredSeveral, FurtherAnswers, Sampling
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.workload import arrivals, requests
 from rb_litellm.sim.world import World, WorldFiles

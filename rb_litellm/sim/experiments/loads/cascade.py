@@ -17,7 +17,7 @@ import numpy as np
 
 from rb_litellm.core.cascade.rule import DEPENDENCE, CascadeRule
 from rb_litellm.core.decision.scoring import Priced
-from rb_litellm.sim.policies.cascading import Answered, Cascading, Judge
+from rb_litellm.sim.policies.routebalance.cascading import Answered, Cascading, Judge
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.workload import arrivals, requests
 from rb_litellm.sim.world import World, WorldFiles

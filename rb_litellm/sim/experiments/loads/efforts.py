@@ -19,7 +19,7 @@ import numpy as np
 from rb_litellm.core.decision.scoring import Priced
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.engine import Simulation
-from rb_litellm.sim.policies.leveled import Leveled
+from rb_litellm.sim.policies.routebalance.leveled import Leveled
 from rb_litellm.sim.reasoning import LEVELS, ReadDifficulty, levels, requests
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster

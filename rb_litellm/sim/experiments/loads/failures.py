@@ -16,7 +16,8 @@ from rb_litellm.sim.failures import Failures, Seen
 from rb_litellm.sim.incidents import Incident, cluster, requests
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.policies.policy import Policy
-from rb_litellm.sim.policies.routebalance_policy import Arms, RouteBalance
+from rb_litellm.sim.policies.routebalance.arms import Arms
+from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.workload import Corpus
 from rb_litellm.spread.where import HERE, Where

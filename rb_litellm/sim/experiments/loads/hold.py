@@ -8,7 +8,7 @@ import numpy as np
 
 from rb_litellm.sim.experiments.comparisons.cluster import capacity
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
-from rb_litellm.sim.policies.held import QUIET_EVERY, quiet
+from rb_litellm.sim.policies.routebalance.held import QUIET_EVERY, quiet
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.statistics import Spread
 from rb_litellm.sim.results import RunResult

@@ -17,7 +17,7 @@ from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies.baseline_policies import PrefixGate
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.policies.policy import Policy
-from rb_litellm.sim.policies.routebalance_policy import RouteBalance
+from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.workload import Corpus, Request

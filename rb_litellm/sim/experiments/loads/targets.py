@@ -14,7 +14,7 @@ import numpy as np
 
 from rb_litellm.sim.engine import Incident
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale
-from rb_litellm.sim.policies.targeted import targets
+from rb_litellm.sim.policies.routebalance.targeted import targets
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.statistics import Spread
 from rb_litellm.sim.results import Repriced, RunResult

@@ -27,8 +27,8 @@ from rb_litellm.core.decision.scoring import PRESETS, Objective
 from rb_litellm.core.types import FloatArray
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.engine import Served, Simulation
-from rb_litellm.sim.policies.cascading import Judge
-from rb_litellm.sim.policies.routebalance_policy import RouteBalance
+from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
+from rb_litellm.sim.policies.routebalance.cascading import Judge
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Corpus, Request
 

@@ -9,78 +9,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
-import numpy as np
-
-from rb_litellm.balancer import Balancer, RoutingRequest
-from rb_litellm.beliefs import MAX_STREAMS_PER_STEP
-from rb_litellm.candidates import model_info
+from rb_litellm.balancer import RoutingRequest
 from rb_litellm.core.best_of.candidate import Samples
 from rb_litellm.core.cascade.candidate import Compound
-from rb_litellm.core.decision.breakdown import Refusal, ScoreTerm
+from rb_litellm.core.decision.breakdown import Refusal
 from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
-from rb_litellm.core.decision.scoring import JointScore, Norm, Objective, QualityNorm, Weights, score
+from rb_litellm.core.decision.scoring import JointScore, Norm, Objective, QualityNorm, Weights
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.latency.learning.learned import LearnedTimes
-from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.latency.measurement import measured
 from rb_litellm.core.limits.filters import Limits
-from rb_litellm.core.servers.affinity import AffinityRule
 from rb_litellm.core.servers.streams import Progress
-from rb_litellm.core.targets.book import TargetBook
 from rb_litellm.core.targets.stated import Targets
-from rb_litellm.core.types import (
-    BoolArray,
-    FloatArray,
-    InstanceState,
-    ModelPredictions,
-    Outcome,
-    Prediction,
-    Prompt,
-)
-from rb_litellm.predictors.registry import ModelInfo, PredictionSource
+from rb_litellm.core.types import Outcome, Prediction
+from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.policies.policy import REFUSED, DecisionQueue, Excluded, nobody
+from rb_litellm.sim.policies.routebalance.arms import WHOLE, Arms, WithoutBurden
+from rb_litellm.sim.policies.routebalance.worker import Worker
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
-from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.gauges import StoredGauge, decode, encode
-from rb_litellm.state.exchange.peers import Peers
-from rb_litellm.state.index import DeploymentIndex
-from rb_litellm.state.ledger import Ledger
-from rb_litellm.state.reckoning import Reckoner
 
 DECISION_S = 0.0006
-"""Time of one decision in the proxy, measured for 13 deployments with predictors; a batch adds to it"""
+"""Time of one decision in the proxy, measured for 13 deployments with predictors; a batch adds to it,"""
 PER_REQUEST_S = 0.0002
-
-
-@dataclass(frozen=True)
-class Arms:
-    """Parts of RouteBalance that can be left out, one by one, to see what each is worth."""
-
-    batching: bool = True
-    """Requests that arrive during a decision are decided together."""
-    sequential: bool = True
-    """Each request of a batch sees the load of those assigned before it."""
-    reckoning: bool = True
-    """Open attempts fall with elapsed time; without, each counts in full until it ends."""
-    learning: bool = True
-    """Latency is learned from what is measured; without, the prior stays."""
-    load: bool = True
-    """The balancer sees load at all; without, it prices latency on idle servers."""
-    burden: bool = True
-    """What the requests already running lose by a new one is priced too."""
-    failures: bool = True
-    """Attempts that fail teach something; without, answers alone do."""
-    window_s: float = 0.0
-    """Time for which a batch is collected before it is decided, as the reference does (50-200 ms)."""
-    affinity: AffinityRule | None = None
-    """Not left out but added: prompts go, other things equal, where their beginning is cached."""
-    threads: bool = False
-    """Added as well: a conversation is known for an agent's loop."""
+"""this for each request."""
 
 
 class RouteBalance:
@@ -96,7 +52,7 @@ class RouteBalance:
         quality_norm: QualityNorm = "raw",
         norm: Norm = "absolute",
         exploration: ExplorationRule | None = RECOVERY,
-        arms: Arms = Arms(),
+        arms: Arms = WHOLE,
         workers: int = 1,
         gauges_s: float = 0.2,
         seed: int = 0,
@@ -118,7 +74,7 @@ class RouteBalance:
         self._norm: QualityNorm = quality_norm
         joint = JointScore(weights, quality_norm, norm)
         self._exploration = exploration
-        self._objective: Objective = objective or (joint if arms.burden else _WithoutBurden(joint))
+        self._objective: Objective = objective or (joint if arms.burden else WithoutBurden(joint))
         self._limits = limits
         self._targets = targets
         self._predictions = predictions
@@ -129,7 +85,7 @@ class RouteBalance:
         """What is to follow where its answer is poor, with a deployment of the model that answers then."""
         self._samples: dict[int, Samples] = {}
         """Of those that were asked for several answers, how many, by their numbers."""
-        self._workers = [_Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
+        self._workers = [Worker(f"worker-{n}", arms, Random(f"{seed} {n}")) for n in range(workers)]
 
     def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
         """Place the batch and open an attempt for each request."""
@@ -293,119 +249,6 @@ class RouteBalance:
     def predicted(self, worker: int, request: Request) -> Prediction:
         """What was predicted at the request's last decision."""
         return self._workers[worker].predicted[request.number]
-
-
-class Decoupled(RouteBalance):
-    """First the model, by predicted quality and cost; then its quickest server, by predicted latency.
-
-    The same predictions, state and latency model as RouteBalance: what it lacks is the price of latency
-    at the moment when the model is chosen.
-    """
-
-    def _routing_requests(self, batch: Sequence[Request], now: float) -> list[RoutingRequest]:
-        groups = tuple(dict.fromkeys(d.group for d in self._deployments))
-        members = [tuple(d for d in self._deployments if d.group == group) for group in groups]
-        infos = [model_info(of[0]) for of in members]
-        told = self._predictions.predict([r.prompt for r in batch], infos)
-        prices = np.array([(of[0].input_usd_per_token, of[0].output_usd_per_token) for of in members])
-        input_tokens = np.array([[r.prompt.input_tokens] for r in batch], dtype=np.float64)
-        cost = input_tokens * prices[:, 0] + told.output_tokens * prices[:, 1]
-        allowed = np.ones(told.quality.shape, dtype=np.bool_)
-        scores = score(told.quality, np.zeros_like(cost), cost, allowed, self._weights, self._norm)
-        quickest = JointScore(Weights(0.0, 1.0, 0.0))
-        return [
-            RoutingRequest(request.prompt, members[int(best)], quickest)
-            for request, best in zip(batch, scores.argmax(axis=1), strict=True)
-        ]
-
-
-class _Worker:
-    """One worker process of the proxy."""
-
-    def __init__(self, name: str, arms: Arms, random: Random) -> None:
-        self.name = name
-        self.index = DeploymentIndex()
-        self.ledger = Ledger(self.index, LeaseRule())
-        self.peers = Peers(self.index)
-        reckoner: Reckoner = Reckoner(self.index, self.ledger, self.peers)
-        if not arms.load:
-            reckoner = _WithoutLoad(self.index, self.ledger, self.peers)
-        elif not arms.reckoning:
-            reckoner = _WithoutDeadReckoning(self.index, self.ledger, self.peers)
-        self.balancer = Balancer(reckoner, LatencyLearner(), random)
-        self.book = TargetBook()
-        self.predicted: dict[int, Prediction] = {}
-        self.told_cached: int | None = None
-        self._observed_s = 0.0
-
-    def observe_streams(self, now: float) -> None:
-        """See how fast open streams are being written, once a second."""
-        if now - self._observed_s >= 0.999:
-            self._observed_s = now
-            self.balancer.beliefs.observe_streams(self.ledger.streams(MAX_STREAMS_PER_STEP), now)
-
-    def attempt(self, request: Request) -> AttemptKey:
-        """The key of the request's next attempt."""
-        call = str(request.number)
-        return AttemptKey(call, self.ledger.next_attempt(call))
-
-
-@dataclass(frozen=True, slots=True)
-class _WithoutBurden(Objective):
-    """The objective without the burden on others: a request counts its own time only."""
-
-    objective: Objective
-
-    def static_terms(
-        self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
-    ) -> tuple[ScoreTerm, ScoreTerm]:
-        return self.objective.static_terms(quality, cost_usd, allowed)
-
-    def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
-        return self.objective.latency(replace(times, burden_s=0.0), allowed)
-
-
-class _WithoutLoad(Reckoner):
-    """Reports no load anywhere."""
-
-    def state(self, now: float) -> InstanceState:
-        return InstanceState.idle(len(self._index))
-
-    def slowdown(self, now: float) -> FloatArray:
-        return np.ones(len(self._index))
-
-
-class _WithoutDeadReckoning(Reckoner):
-    """Counts its own open attempts as they were when sent: they are not advanced in time."""
-
-    def state(self, now: float) -> InstanceState:
-        own = self._ledger.sums(-1e9)
-        others = self._peers.sums(now, own.in_flight.size)
-        return InstanceState(
-            own.in_flight + others.in_flight,
-            own.pending_prefill_tokens + others.pending_prefill_tokens,
-            own.pending_decode_tokens + others.pending_decode_tokens,
-        )
-
-    def slowdown(self, now: float) -> FloatArray:
-        return np.ones(len(self._index))
-
-
-class OraclePredictions(PredictionSource):
-    """True quality and length of every prompt, by tier: the bound that no predictor passes."""
-
-    def __init__(self, cluster: Cluster, requests: Sequence[Request]) -> None:
-        super().__init__()
-        self._tier = {tier.model: column for column, tier in enumerate(cluster.tiers)}
-        self._truth = {request.prompt: request for request in requests}
-
-    def predict(self, prompts: Sequence[Prompt], models: Sequence[ModelInfo]) -> ModelPredictions:
-        """The truth as it will be measured."""
-        columns = [self._tier[model.key] for model in models]
-        rows = [self._truth[prompt] for prompt in prompts]
-        quality = np.array([row.quality[columns] for row in rows])
-        tokens = np.array([row.output_tokens[columns] for row in rows])
-        return ModelPredictions(quality, tokens, np.ones_like(quality))
 
 
 def _measured(outcome: Outcome, output_tokens: int) -> Outcome:

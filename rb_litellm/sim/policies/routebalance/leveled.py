@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rb_litellm.core.decision.scoring import PRESETS, Objective
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.policies.routebalance_policy import RouteBalance
+from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
 

@@ -26,7 +26,7 @@ from rb_litellm.core.limits.slo import Slo
 from rb_litellm.core.types import BoolArray, FloatArray
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.policies.policy import REFUSED
-from rb_litellm.sim.policies.routebalance_policy import RouteBalance
+from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
 
