@@ -13,7 +13,8 @@ from rb_litellm.core.decision.scoring import Priced
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.experiments.loads import best_of
-from rb_litellm.sim.policies.routebalance.cascading import Judge
+from rb_litellm.sim.experiments.loads.judged_answers import QUALITY_USD, as_json
+from rb_litellm.sim.policies.routebalance.judged import Judge
 from rb_litellm.sim.policies.routebalance.sampling import AnsweredSeveral, FurtherAnswers, Sampling
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.workload import Request
@@ -77,9 +78,9 @@ def test_the_report_compares_with_the_best_single_answers() -> None:
     def one(policy: str, price: float, quality: float) -> best_of.Measured:
         return best_of.Measured(policy, price, quality, (quality,), 1.0, 2.0, 0.01, 0.0, 1.0)
 
-    found = [one(best_of.NONE, price, 0.5) for price in best_of.QUALITY_USD]
-    found += [one(name, price, 0.55) for name in best_of.CASES for price in best_of.QUALITY_USD]
+    found = [one(best_of.NONE, price, 0.5) for price in QUALITY_USD]
+    found += [one(name, price, 0.55) for name in best_of.CASES for price in QUALITY_USD]
     (block,) = best_of.blocks(found)
     assert {row[-1] for row in block.table.rows} == {"+0.0000", "+0.0500"}
     assert all(claim.holds for claim in block.claims)
-    assert len(best_of.as_json(found)) == len(found)
+    assert len(as_json(found)) == len(found)

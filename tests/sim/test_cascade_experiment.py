@@ -12,7 +12,9 @@ from rb_litellm.core.decision.scoring import Priced
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.experiments.loads import cascade
-from rb_litellm.sim.policies.routebalance.cascading import Answered, Cascading, Judge
+from rb_litellm.sim.experiments.loads.judged_answers import QUALITY_USD, as_json
+from rb_litellm.sim.policies.routebalance.cascading import AnsweredTwice, Cascading
+from rb_litellm.sim.policies.routebalance.judged import Judge
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.workload import Request
 
@@ -26,7 +28,7 @@ def asked(right: bool) -> list[Request]:
     return [Request(n, 0.5 * n, Prompt(f"{n}", 100), quality, tokens) for n in range(NUMBER)]
 
 
-def answered(right: bool, rule: CascadeRule | None, judge: Judge) -> Answered:
+def answered(right: bool, rule: CascadeRule | None, judge: Judge) -> AnsweredTwice:
     policy = Cascading("p", CLUSTER, PredictionSource(), Priced(0.01, 1e-6), rule, judge)
     return policy.run(asked(right))
 
@@ -71,13 +73,13 @@ def test_the_report_compares_with_the_best_price_without_cascades() -> None:
     def one(policy: str, price: float, quality: float, usd: float) -> cascade.Measured:
         return cascade.Measured(policy, price, quality, (quality,), 1.0, 2.0, usd, 0.0, 0.0)
 
-    found = [one(cascade.NONE, price, 0.5, 0.01) for price in cascade.QUALITY_USD]
+    found = [one(cascade.NONE, price, 0.5, 0.01) for price in QUALITY_USD]
     # One price's choice happens to be better at all others.
-    found[0] = one(cascade.NONE, cascade.QUALITY_USD[0], 0.6, 0.01)
-    found += [one(name, price, 0.65, 0.01) for name in cascade.JUDGES for price in cascade.QUALITY_USD]
+    found[0] = one(cascade.NONE, QUALITY_USD[0], 0.6, 0.01)
+    found += [one(name, price, 0.65, 0.01) for name in cascade.JUDGES for price in QUALITY_USD]
     (block,) = cascade.blocks(found)
     told = {(row[0], row[1]): row[-1] for row in block.table.rows}
     assert told["judge 0.95 / 0.10", "0.01"] == "+0.0500"
     assert told[cascade.NONE, "0.01"] == "-0.1000"
     assert all(claim.holds for claim in block.claims)
-    assert len(cascade.as_json(found)) == len(found)
+    assert len(as_json(found)) == len(found)

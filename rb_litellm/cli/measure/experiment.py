@@ -225,7 +225,7 @@ def _judged(
     quiet: bool,
 ) -> None:
     """What is right is known of every prompt and model's first answer; the judge is made up."""
-    from rb_litellm.sim.experiments.loads import best_of, cascade
+    from rb_litellm.sim.experiments.loads import best_of, cascade, judged_answers
     from rb_litellm.sim.servers.cluster_file import load_cluster
     from rb_litellm.sim.training import train_for
     from rb_litellm.sim.world import WorldFiles
@@ -236,10 +236,10 @@ def _judged(
         files = WorldFiles(data, servers, known)
         if name == "cascade":
             pairs = cascade.carry_out(files, requests, range(seeds), place, progress)
-            blocks, policies = cascade.blocks(pairs), cascade.as_json(pairs)
+            blocks, policies = cascade.blocks(pairs), judged_answers.as_json(pairs)
         else:
             found = best_of.carry_out(files, requests, range(seeds), place, progress)
-            blocks, policies = best_of.blocks(found), best_of.as_json(found)
+            blocks, policies = best_of.blocks(found), judged_answers.as_json(found)
     claims = [claim for block in blocks for claim in block.as_json()["claims"]]
     document = {"requests": requests, "seeds": seeds, "policies": policies, "claims": claims}
     _print(document, blocks, as_json, as_markdown)

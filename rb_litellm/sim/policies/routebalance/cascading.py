@@ -1,8 +1,7 @@
 """RouteBalance with cascades: some answers are judged, and those called poor are asked for again elsewhere.
 
 What the truth is of every prompt and model is known, so what becomes of a cascade is known, too; only the
-judge is made up, by the rates at which it accepts right and wrong answers, whatever the prompt. It takes a
-fixed time and no server.
+judge is made up, by the rates at which it accepts right and wrong answers, whatever the prompt.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ import numpy as np
 from rb_litellm.balancer import RoutingRequest
 from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.scoring import PRESETS, Objective
-from rb_litellm.core.types import FloatArray
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
+from rb_litellm.sim.policies.routebalance.judged import Answered, Judge, paid_usd
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Request
 
@@ -28,23 +27,9 @@ AGAIN = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """What it does in truth, and what a verdict takes."""
+class AnsweredTwice(Answered):
+    """And how many were judged, and answered a second time."""
 
-    accepts_right: float
-    accepts_wrong: float
-    seconds: float
-    usd: float
-    usd_per_token: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What R requests got; arrays of shape (R,)."""
-
-    quality: FloatArray
-    e2e_s: FloatArray
-    usd: FloatArray
     judged: int
     escalated: int
 
@@ -70,16 +55,11 @@ class Cascading(RouteBalance):
         self._judged: dict[int, float] = {}
         """What a verdict on each request's first answer has cost, by its number."""
 
-    def run(self, asked: Sequence[Request]) -> Answered:
+    def run(self, asked: Sequence[Request]) -> AnsweredTwice:
         """Serve these requests, and those that follow."""
         served = Simulation(self._cluster, self, asked, self._seed, follow=self._follow).run()
         tier_of = [tier for tier in self._cluster.tiers for _ in range(tier.instances)]
         column = [n for n, tier in enumerate(self._cluster.tiers) for _ in range(tier.instances)]
-
-        def usd(one: Served) -> float:
-            tier = tier_of[one.deployment]
-            tokens = one.request.prompt.input_tokens * tier.input_usd_per_million
-            return (tokens + one.output_tokens * tier.output_usd_per_million) / 1e6
 
         second = {one.request.number - AGAIN: one for one in served if one.request.number >= AGAIN}
         quality, e2e_s, cost = [], [], []
@@ -90,9 +70,11 @@ class Cascading(RouteBalance):
             ended_s = last.request.arrival_s + last.e2e_s
             kept_s = self._judge.seconds if number in self._judged and number not in second else 0.0
             e2e_s.append(ended_s + kept_s - one.request.arrival_s)
-            again = usd(last) if last is not one else 0.0
-            cost.append(usd(one) + self._judged.get(number, 0.0) + again)
-        return Answered(np.array(quality), np.array(e2e_s), np.array(cost), len(self._judged), len(second))
+            again = paid_usd(last, tier_of[last.deployment]) if last is not one else 0.0
+            cost.append(paid_usd(one, tier_of[one.deployment]) + self._judged.get(number, 0.0) + again)
+        return AnsweredTwice(
+            np.array(quality), np.array(e2e_s), np.array(cost), len(self._judged), len(second)
+        )
 
     def _routing_requests(self, batch: Sequence[Request], now: float) -> list[RoutingRequest]:
         read = super()._routing_requests(batch, now)
@@ -113,11 +95,10 @@ class Cascading(RouteBalance):
             if tier.model == self._deployments[served.deployment].group
         )  # fmt: skip
         judge, random = self._judge, Random(f"verdict {self._seed} {number} {column}")
-        read = served.request.prompt.input_tokens + served.output_tokens
-        self._judged[number] = judge.usd + judge.usd_per_token * read
+        self._judged[number] = judge.usd_for(served)
         # A grade between right and wrong is right in that share of the cases.
         right = random.random() < served.request.quality[column]
-        if random.random() < (judge.accepts_right if right else judge.accepts_wrong):
+        if judge.accepts(right, random):
             return None
         ended_s = served.request.arrival_s + served.e2e_s
         return replace(served.request, number=number + AGAIN, arrival_s=ended_s + judge.seconds)

@@ -9,7 +9,7 @@ ones among j so far, the next is right with probability
 q being the model's mean on the prompt's task and r the correlation between answers. That makes them
 beta-binomial, as the rule has it, about what was measured. The judge calls right and wrong answers good at
 its rates, whatever the prompt, and picks one of those it calls good by chance, or any where there is none:
-not quite what the rule takes it to do. It takes a fixed time and no server.
+not quite what the rule takes it to do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rb_litellm.core.types import FloatArray
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
-from rb_litellm.sim.policies.routebalance.cascading import Judge
+from rb_litellm.sim.policies.routebalance.judged import Answered, Judge, paid_usd
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workload import Corpus, Request
 
@@ -67,14 +67,10 @@ class FurtherAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class AnsweredSeveral:
-    """What R requests got; arrays of shape (R,)."""
+class AnsweredSeveral(Answered):
+    """And how many answers each of them had, (R,)."""
 
-    quality: FloatArray
-    e2e_s: FloatArray
-    usd: FloatArray
     answers: FloatArray
-    """Of each, how many it had."""
 
 
 class Sampling(RouteBalance):
@@ -136,17 +132,13 @@ class Sampling(RouteBalance):
     def _got(self, served: Served) -> tuple[float, float, float, float]:
         request, column = served.request, self._column[served.deployment]
         tier, judge = self._cluster.tiers[column], self._judge
-        usd = request.prompt.input_tokens * tier.input_usd_per_million
-        usd = (usd + served.output_tokens * tier.output_usd_per_million) / 1e6
+        usd = paid_usd(served, tier)
         samples = self._samples.get(request.number)
         if samples is None:
             return float(request.quality[column]), served.e2e_s, usd, 1.0
         random = Random(f"answers {self._seed} {request.number} {column}")
         right = self._truth.right(request, column, samples.n, random)
-        good = [
-            its for its in right if random.random() < (judge.accepts_right if its else judge.accepts_wrong)
-        ]
+        good = [its for its in right if judge.accepts(its, random)]
         picked = random.choice(good or right)
-        read = request.prompt.input_tokens + served.output_tokens
-        usd += judge.usd + judge.usd_per_token * read
+        usd += judge.usd_for(served)
         return float(picked), served.e2e_s + judge.seconds, usd, float(samples.n)
