@@ -8,6 +8,7 @@ from typing import Any
 
 from rb_litellm.config.deployment import EffortSettings
 from rb_litellm.core.fleet import Deployment
+from rb_litellm.litellm_adapter.shared.provider_fields import holders, reaches
 
 _WORDS = (
     "reasoning_effort",
@@ -45,7 +46,8 @@ def levels_of(
             "[reasoning_effort])",
         )
         return ()
-    if not deployment.generates or not _takes_efforts(deployment.model, params):
+    takes = _passed_on(params) or reaches("reasoning_effort", deployment.model, params)
+    if not deployment.generates or not takes:
         warn(
             f"efforts:{deployment.id}",
             f"{where} is ignored: LiteLLM says that {deployment.model} takes no reasoning_effort (with "
@@ -67,8 +69,7 @@ def levels_of(
 
 def effort_asked(params: Mapping[str, Any]) -> str | None:
     """The level that a request or `litellm_params` ask for, empty for one in other words; None for none."""
-    extra = params.get("extra_body")
-    for holder in (params, extra if isinstance(extra, Mapping) else {}):
+    for holder in holders(params):
         for name in _WORDS:
             given = holder.get(name)
             if given is not None:
@@ -94,21 +95,6 @@ def _refused_for_its_id(deployment: Deployment, params: Mapping[str, Any]) -> bo
 def _passed_on(params: Mapping[str, Any]) -> bool:
     allowed = params.get("allowed_openai_params")
     return isinstance(allowed, (list, tuple)) and "reasoning_effort" in allowed
-
-
-def _takes_efforts(model: str, params: Mapping[str, Any]) -> bool:
-    if _passed_on(params):
-        return True
-    import litellm
-
-    try:
-        name, provider, _, _ = litellm.get_llm_provider(
-            model, params.get("custom_llm_provider"), params.get("api_base"), None
-        )
-        known = litellm.get_supported_openai_params(name, provider)
-    except Exception:  # noqa: BLE001  of a provider that it does not know, LiteLLM says nothing
-        return False
-    return known is not None and "reasoning_effort" in known
 
 
 def _takes_level(level: str, mapped: Mapping[str, Any]) -> bool:

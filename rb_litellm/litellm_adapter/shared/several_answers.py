@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from rb_litellm.litellm_adapter.shared.provider_fields import holders, reaches
+
 LEAST_TEMPERATURE = 0.3
 """Below it, answers to one prompt are too much alike for a choice among them."""
 LEAST_TOP_P = 0.3
@@ -25,24 +27,12 @@ _OF_REQUEST = frozenset({"ContextWindowExceededError", "ContentPolicyViolationEr
 
 def taken(model: str, params: Mapping[str, Any]) -> bool:
     """Whether LiteLLM passes `n` on to a deployment with these parameters, and answers would differ there."""
-    if not answers_differ(params):
-        return False
-    import litellm
-
-    try:
-        name, provider, _, _ = litellm.get_llm_provider(
-            model, params.get("custom_llm_provider"), params.get("api_base"), None
-        )
-        known = litellm.get_supported_openai_params(name, provider)
-    except Exception:  # noqa: BLE001  of a provider that it does not know, LiteLLM says nothing
-        return False
-    return known is not None and "n" in known
+    return answers_differ(params) and reaches("n", model, params)
 
 
 def answers_differ(params: Mapping[str, Any]) -> bool:
     """Whether several answers under these parameters, a request's or a deployment's, would differ."""
-    extra = params.get("extra_body")
-    return all(_differ(holder) for holder in (params, extra if isinstance(extra, Mapping) else {}))
+    return all(map(_differ, holders(params)))
 
 
 def _differ(params: Mapping[str, Any]) -> bool:
