@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.e2e.judged_models import (
@@ -26,8 +23,8 @@ from tests.e2e.judged_models import (
     nothing_open,
     usd,
 )
-from tests.e2e.proxy import Proxy, chat, routed, running_proxy
-from tests.e2e.upstream import serving_chats
+from tests.e2e.judged_proxy import IN_CACHE, JUDGE, configuration, leave, serving_models, started
+from tests.e2e.proxy import Proxy, chat, routed
 
 pytestmark = pytest.mark.slow
 ANSWERS = 3
@@ -36,9 +33,8 @@ ALL_USD = (INPUT + ANSWERS * TOKENS["small"]) * PRICES["small"]
 
 @pytest.fixture(scope="module")
 def serving() -> Iterator[Models]:
-    told = Models()
-    with serving_chats(told.answer) as told.url:
-        yield told
+    with serving_models() as models:
+        yield models
 
 
 @pytest.fixture
@@ -48,49 +44,24 @@ def models(serving: Models) -> Models:
     return told
 
 
-def configuration(serving: Models, **further: Any) -> dict[str, Any]:
-    args = {
-        "predictor": "none",
-        "objective": "priced",
-        "prices": {"usd_per_quality": 0.02, "usd_per_second": 0.0},
-        "exploration": {"method": "none"},
-        "best_of": {
-            "judge": {"model": "judge", "accepts_right": 0.95, "accepts_wrong": 0.1, "timeout_s": 2.0},
-            "correlation": 0.3,
-            "answers": ANSWERS,
-        },
-    }
+def config_of(serving: Models, **further: Any) -> dict[str, Any]:
     two = entry(serving, "large", 0.8)
     two["litellm_params"]["n"] = 2
-    return {
-        "model_list": [
-            entry(serving, "small", 0.6, max_num_seqs=64),
-            entry(serving, "large", 0.8, max_num_seqs=64),
-            entry(serving, "judge", 0.5),
-            {**two, "model_name": "two", "model_info": {"id": "two-1"}},
-        ],
-        "general_settings": {"custom_auth": "keys.authenticate", "cancel_on_disconnect": True},
-        "router_settings": {
-            "routing_groups": [
-                {
-                    "group_name": "auto",
-                    "models": ["small", "large"],
-                    "routing_strategy": "routebalance",
-                    "routing_strategy_args": {**args, **further},
-                }
-            ],
-            "num_retries": 0,
-            "disable_cooldowns": True,
-        },
-    }
+    model_list = [
+        entry(serving, "small", 0.6, max_num_seqs=64),
+        entry(serving, "large", 0.8, max_num_seqs=64),
+        entry(serving, "judge", 0.5),
+        {**two, "model_name": "two", "model_info": {"id": "two-1"}},
+    ]
+    best_of = {"judge": JUDGE, "correlation": 0.3, "answers": ANSWERS}
+    return configuration(model_list, **{"best_of": best_of, **further})
 
 
 @pytest.fixture(scope="module")
 def proxy(serving: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("best-of")
-    shutil.copy(Path(__file__).with_name("keys.py"), folder / "keys.py")
     feedback = {"path": str(folder / "feedback.jsonl")}
-    with running_proxy(folder, configuration(serving, feedback=feedback)) as running:
+    with started(folder, config_of(serving, feedback=feedback)) as running:
         yield running
 
 
@@ -218,11 +189,7 @@ def test_an_explanation_tells_it_and_asks_nobody(proxy: Proxy, models: Models) -
 
 def test_a_client_that_leaves_cancels_the_judge(proxy: Proxy, models: Models) -> None:
     models.delays["judge"] = 1.9
-    with proxy.client() as client, pytest.raises(httpx.ReadTimeout):
-        client.post("/v1/chat/completions", json=chat("auto"), timeout=1.0)
-    until = time.monotonic() + 2.0
-    while not models.left and time.monotonic() < until:
-        time.sleep(0.05)
+    leave(proxy, models, after_s=1.0)
     assert models.left == 1
     nothing_open(proxy)
 
@@ -238,9 +205,8 @@ def test_a_grade_of_a_picked_answer_is_taken(proxy: Proxy, models: Models) -> No
 def test_a_server_that_gives_one_answer_only_is_then_asked_for_one(
     models: Models, tmp_path: Path, how: str
 ) -> None:
-    shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
     models.several, models.deaf = how != "refuses", how != "refuses"
-    with running_proxy(tmp_path, configuration(models)) as proxy:
+    with started(tmp_path, config_of(models)) as proxy:
         response = ask(proxy)
         assert response.status_code == 200, response.text
         assert "best-of" not in routed(response)
@@ -255,11 +221,10 @@ def test_a_server_that_gives_one_answer_only_is_then_asked_for_one(
 
 
 def test_a_retry_elsewhere_asks_for_one_answer(models: Models, tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
-    config = configuration(models)
+    config = config_of(models)
     config["router_settings"]["num_retries"] = 2
     models.broken.add("small")
-    with running_proxy(tmp_path, config) as proxy:
+    with started(tmp_path, config) as proxy:
         response = ask(proxy)
         assert answer(response) == "large answers."
         assert models.seen[0]["n"] == ANSWERS
@@ -269,9 +234,7 @@ def test_a_retry_elsewhere_asks_for_one_answer(models: Models, tmp_path: Path) -
 
 
 def test_out_of_a_cache_the_same_answer_comes(models: Models, tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
-    cache = {"cache": True, "cache_params": {"type": "local"}}
-    with running_proxy(tmp_path, {**configuration(models), "litellm_settings": cache}) as proxy:
+    with started(tmp_path, {**config_of(models), "litellm_settings": IN_CACHE}) as proxy:
         first, again = ask(proxy), ask(proxy)
         assert answer(first) == answer(again) == TEXTS[1]
         assert len(again.json()["choices"]) == 1
@@ -281,11 +244,10 @@ def test_out_of_a_cache_the_same_answer_comes(models: Models, tmp_path: Path) ->
 
 
 def test_targets_hear_of_what_fails(models: Models, tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
-    config = configuration(models, objective="score", targets={"cost_usd_per_1k": 5.0})
+    config = config_of(models, objective="score", targets={"cost_usd_per_1k": 5.0})
     models.broken.add("small")
     models.broken.add("large")
-    with running_proxy(tmp_path, config) as proxy:
+    with started(tmp_path, config) as proxy:
         assert ask(proxy, as_=key()).status_code == 500
         models.again().verdict = "BEST: 2"
         assert "targets" in routed(ask(proxy, as_=key()))
@@ -293,10 +255,9 @@ def test_targets_hear_of_what_fails(models: Models, tmp_path: Path) -> None:
 
 
 def test_what_the_proxy_sets_for_all_requests_counts(models: Models, tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
-    config = configuration(models)
+    config = config_of(models)
     config["router_settings"]["default_litellm_params"] = {"temperature": 0.0}
-    with running_proxy(tmp_path, config) as proxy:
+    with started(tmp_path, config) as proxy:
         assert "best-of" not in routed(ask(proxy))
         assert "n" not in models.seen[0]
         assert routed(ask(proxy, temperature=1.0))["best-of"] == "picked"

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.e2e.judged_models import Models, answer, ask, entry, key, metric, nothing_open, usd
-from tests.e2e.proxy import Proxy, chat, routed, running_proxy
-from tests.e2e.upstream import serving_chats
+from tests.e2e.judged_proxy import IN_CACHE, JUDGE, configuration, leave, serving_models, started
+from tests.e2e.proxy import Proxy, chat, routed
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def serving() -> Iterator[Models]:
-    told = Models()
-    with serving_chats(told.answer) as told.url:
-        yield told
+    with serving_models() as models:
+        yield models
 
 
 @pytest.fixture
@@ -31,53 +27,19 @@ def models(serving: Models) -> Models:
     return serving.again()
 
 
-def configuration(serving: Models, feedback: Path) -> dict[str, Any]:
-    args = {
-        "predictor": "none",
-        "objective": "priced",
-        "prices": {"usd_per_quality": 0.02, "usd_per_second": 0.0},
-        "exploration": {"method": "none"},
-        "member_access": "key",
-        "feedback": {"path": str(feedback)},
-        "cascade": {
-            "judge": {
-                "model": "judge",
-                "accepts_right": 0.95,
-                "accepts_wrong": 0.1,
-                "timeout_s": 2.0,
-                "max_chars": 1000,
-            },
-            "dependence": 0.0,
-            "timeout_s": 3.0,
-        },
-    }
-    return {
-        "model_list": [
-            entry(serving, "small", 0.6),
-            entry(serving, "large", 0.8),
-            entry(serving, "judge", 0.5),
-        ],
-        "general_settings": {"custom_auth": "keys.authenticate", "cancel_on_disconnect": True},
-        "router_settings": {
-            "routing_groups": [
-                {
-                    "group_name": "auto",
-                    "models": ["small", "large"],
-                    "routing_strategy": "routebalance",
-                    "routing_strategy_args": args,
-                }
-            ],
-            "num_retries": 0,
-            "disable_cooldowns": True,
-        },
-    }
+def config_of(serving: Models, feedback: Path) -> dict[str, Any]:
+    return configuration(
+        [entry(serving, "small", 0.6), entry(serving, "large", 0.8), entry(serving, "judge", 0.5)],
+        member_access="key",
+        feedback={"path": str(feedback)},
+        cascade={"judge": {**JUDGE, "max_chars": 1000}, "dependence": 0.0, "timeout_s": 3.0},
+    )
 
 
 @pytest.fixture(scope="module")
 def proxy(serving: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("cascade")
-    shutil.copy(Path(__file__).with_name("keys.py"), folder / "keys.py")
-    with running_proxy(folder, configuration(serving, folder / "feedback.jsonl")) as running:
+    with started(folder, config_of(serving, folder / "feedback.jsonl")) as running:
         yield running
 
 
@@ -227,11 +189,7 @@ def test_an_explanation_tells_the_pair_and_asks_nobody(proxy: Proxy, models: Mod
 
 def test_a_client_that_leaves_cancels_what_is_under_way(proxy: Proxy, models: Models) -> None:
     models.verdict, models.delays["large"] = "VERDICT: POOR", 2.5
-    with proxy.client() as client, pytest.raises(httpx.ReadTimeout):
-        client.post("/v1/chat/completions", json=chat("auto"), timeout=1.2)
-    until = time.monotonic() + 2.0
-    while not models.left and time.monotonic() < until:
-        time.sleep(0.05)
+    leave(proxy, models, after_s=1.2)
     assert (models.asked["large"], models.left) == (1, 1)
     nothing_open(proxy)
 
@@ -239,11 +197,9 @@ def test_a_client_that_leaves_cancels_what_is_under_way(proxy: Proxy, models: Mo
 def test_a_second_answer_is_not_the_first_one_out_of_a_cache_and_takes_its_place_there(
     models: Models, tmp_path: Path
 ) -> None:
-    shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
-    cache = {"cache": True, "cache_params": {"type": "local"}}
     models.verdict = "VERDICT: POOR"
-    config = configuration(models, tmp_path / "feedback.jsonl")
-    with running_proxy(tmp_path, {**config, "litellm_settings": cache}) as proxy:
+    config = config_of(models, tmp_path / "feedback.jsonl")
+    with started(tmp_path, {**config, "litellm_settings": IN_CACHE}) as proxy:
         first = ask(proxy)
         assert (answer(first), routed(first)["cascade"]) == ("large answers.", "escalated")
         again = ask(proxy)
@@ -270,14 +226,13 @@ def test_a_grade_counts_for_the_model_that_gave_the_answer(proxy: Proxy, models:
 
 def test_controls_of_a_key_are_not_for_the_judges_call(models: Models, tmp_path: Path) -> None:
     """Where the judge is routed by us, too: its quality is stated below what the key wants of answers."""
-    shutil.copy(Path(__file__).with_name("keys.py"), tmp_path / "keys.py")
-    config = configuration(models, tmp_path / "feedback.jsonl")
+    config = config_of(models, tmp_path / "feedback.jsonl")
     config["router_settings"] |= {
         "routing_strategy": "routebalance",
         "routing_strategy_args": {"predictor": "none"},
     }
     models.verdict = "VERDICT: POOR"
-    with running_proxy(tmp_path, config) as proxy:
+    with started(tmp_path, config) as proxy:
         demanding = key(of_key={"quality_min": 0.55, "slo_mode": "strict", "requests_per_minute": 10})
         response = ask(proxy, as_=demanding)
         assert routed(response)["cascade"] == "escalated", routed(response)
