@@ -1,10 +1,10 @@
-"""Every test gets a runtime of its own, and leaves no attempt open when it ends."""
+"""Every test gets a runtime of its own, and leaves no attempt open and nothing in LiteLLM when it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import litellm
 import pytest
@@ -28,6 +28,22 @@ async def shared(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
     await settled(made)
     litellm.logging_callback_manager._reset_all_callbacks()
     assert len(made.ledger) == 0, f"still open: {list(made.ledger._open)}"
+
+
+@pytest.fixture(autouse=True)
+def _models_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Router enters its deployments into LiteLLM's maps of models, where later tests would find them."""
+    monkeypatch.setattr(litellm, "suppress_debug_info", litellm.suppress_debug_info)
+    entries = {name: dict(entry) for name, entry in litellm.model_cost.items()}
+    of_providers = [(names, set(names)) for names in vars(litellm).values() if isinstance(names, set)]
+    yield
+    # LiteLLM looks its maps up anew once a model was registered.
+    litellm.register_model({"gpt-4o": entries["gpt-4o"]})
+    litellm.model_cost.clear()
+    litellm.model_cost.update(entries)
+    for names, before in of_providers:
+        names.intersection_update(before)
+        names.update(before)
 
 
 @pytest.fixture
