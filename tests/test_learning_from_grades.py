@@ -17,11 +17,11 @@ from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.state.attempt import LeaseRule
-from rb_litellm.state.exchange.memory import MemoryStore
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
+from tests.memory_store import MemoryStore
 
 MATHEMATICS = Prompt("A train goes 60 miles in 45 minutes. How many miles does it go in 3 hours?", 20)
 OTHER = Prompt("Write a python function that reverses a linked list.", 10)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-MAX_SECONDS = 120.0
-"""Of one calibration; what is not measured by then is left out."""
 _LENGTHS = (32, 128, 512, 1024, 2048, 4096)
 _BATCHES = (1, 1, 2, 4, 8, 16, 32, 64)
-
-
 _LONGER = 1.25
 """A prompt may come out so much longer than planned: words are of different lengths."""
 

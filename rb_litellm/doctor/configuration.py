@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rb_litellm.candidates import model_info
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.proxy.starting.preflight import models_in_database, strategies
@@ -65,14 +64,6 @@ class Configuration:
         """The key that its server gets, where it is known here."""
         key = self.parameters[deployment.id].get("api_key")
         return key if isinstance(key, str) and not key.startswith("os.environ/") else None
-
-    def quality_known(self, deployment: Deployment) -> bool:
-        """Whether a setting or a predictor says how good it is."""
-        return deployment.quality is not None or any(
-            deployment in self.members(strategy)
-            and source_of(strategy.settings).knows(model_info(deployment))
-            for strategy in self.strategies
-        )
 
     def routed(self) -> list[Deployment]:
         """The deployments that any strategy of ours chooses among."""

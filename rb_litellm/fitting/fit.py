@@ -100,11 +100,6 @@ class Fit:
     """And of those that took far longer than the rest."""
 
 
-def fit_servers(calls: Sequence[LoggedCall]) -> list[FittedServer]:
-    """All servers with at least one answered call, in the order of their names."""
-    return fit(calls).servers
-
-
 def fit(calls: Sequence[LoggedCall]) -> Fit:
     """Fit all servers; calls are told apart by their `deployment`."""
     places: dict[str, list[int]] = defaultdict(list)

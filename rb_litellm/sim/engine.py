@@ -65,8 +65,6 @@ class Served:
     deployment: int = -1
     decided_s: float = 0.0
     """On the clock."""
-    met_in_flight: int = 0
-    """Requests on the deployment when this one reached it."""
     step_left_s: float = 0.0
     """What was left of the iteration under way on the server when this one reached it,"""
     step_s: float = 0.0
@@ -257,7 +255,7 @@ class Simulation:
                 return
             served.broken = fault.error
         instance = self.instances[index]
-        served.met_in_flight, served.step_left_s, served.step_s = len(instance), 0.0, 0.0
+        served.step_left_s = served.step_s = 0.0
         request = served.request
         column = self.tier_of[index] if self._levels is None else self._levels.column(request, index)
         tokens = int(request.output_tokens[column])

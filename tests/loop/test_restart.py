@@ -6,8 +6,8 @@ import pytest
 
 from rb_litellm.core.latency.learning.learned import LearnedTimes
 from rb_litellm.litellm_adapter.shared.exchange.learned_share import GuardedLearned
-from rb_litellm.state.exchange.memory import MemoryStore
 from tests.loop.world import Server, Traffic, World
+from tests.memory_store import MemoryStore
 
 MINUTE = 60.0
 

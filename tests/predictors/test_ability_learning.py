@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rb_litellm.core.grade_sums import Grades, GradeSum
 from rb_litellm.predictors import ability_learning
 from rb_litellm.predictors.ability_learning import AbilityLearning, Gradable, corrected, sum_name
-from rb_litellm.state.exchange.memory import MemoryStore
+from tests.memory_store import MemoryStore
 
 KINDS = ("code", "chat")
 

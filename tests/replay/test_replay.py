@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from rb_litellm.cli import main
 from rb_litellm.core.latency.forecast import LatencyPrior
-from rb_litellm.fitting.fit import fit_servers
+from rb_litellm.fitting.fit import fit
 from rb_litellm.logs.spend_logs import read_spend_logs
 from rb_litellm.replay.whatif import Change, Replay
 from rb_litellm.sim.servers.calibrated import Calibrated
@@ -73,7 +73,7 @@ def test_a_deployment_with_few_calls_takes_the_shape_of_its_model(log):
     calls = read_spend_logs(log).calls
     few = [call for call in calls if call.deployment == "qwen2.5-7b-1"][:5]
     rest = [call for call in calls if call.deployment != "qwen2.5-7b-1"]
-    servers = {s.deployment: s for s in fit_servers(sorted(few + rest, key=lambda call: call.start_s))}
+    servers = {s.deployment: s for s in fit(sorted(few + rest, key=lambda call: call.start_s)).servers}
     assert servers["qwen2.5-7b-1"].origin == "calls of the model"
     assert servers["qwen2.5-7b-1"].tpot_s == pytest.approx(servers["qwen2.5-7b-2"].tpot_s, rel=0.1)
 

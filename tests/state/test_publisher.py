@@ -11,12 +11,12 @@ from rb_litellm.core.grade_sums import Grades, GradeSum
 from rb_litellm.core.servers.prefix_memory import PrefixIndex, block_names
 from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.gauges import StoredGauge
-from rb_litellm.state.exchange.memory import MemoryStore
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.exchange.publisher import LEARNED_EVERY_S, GaugePublisher
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
+from tests.memory_store import MemoryStore
 
 
 class Clock:

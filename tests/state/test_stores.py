@@ -7,10 +7,10 @@ import pytest
 from state_samples import told
 
 from rb_litellm.core.grade_sums import MAX_NAMES, MOST, Grades, GradeSum
-from rb_litellm.state.exchange.memory import MemoryStore
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.exchange.wire import COLUMN, Told
+from tests.memory_store import MemoryStore
 
 
 @pytest.fixture(params=["memory", "redis"])

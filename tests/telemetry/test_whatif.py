@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.telemetry.comparing.summary import summarise
-from rb_litellm.telemetry.comparing.whatif import weights_of, what_if
+from rb_litellm.telemetry.comparing.whatif import choice_under, compared, weights_of
 from rb_litellm.telemetry.records.decision import DecisionRecord
 from rb_litellm.telemetry.records.decision_log import Recent
 
@@ -58,6 +59,10 @@ def decided(
 
 def by_simple_rule() -> Recent:
     return Recent(DecisionRecord("c", 0, "small", "small", 3, "fewest-open", 0.001), None, ())
+
+
+def what_if(recent: list[Recent], weights: Weights) -> dict[str, Any]:
+    return compared([choice_under(one, weights) for one in recent], weights)
 
 
 def test_the_weights_that_decided_change_nothing() -> None:

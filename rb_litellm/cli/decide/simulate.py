@@ -18,8 +18,6 @@ from rb_litellm.cli.spread_options import FAILED, failed_as_json, spread_options
 if TYPE_CHECKING:
     from rb_litellm.sim.results import RunResult
 
-_POLICIES = ("routebalance:balanced", "litellm:simple-shuffle", "litellm:least-busy")
-
 
 @click.command(context_settings={"show_default": True})
 @click.option("--cluster", default="paper", help="Simulate these servers: paper, or a YAML file of tiers.")

@@ -40,7 +40,6 @@ class Held:
     tokens: float
     """That it will take of a server, as far as known; at least 1."""
     deadline_s: float
-    entered_s: float
     number: int
     """In the order of coming."""
 
@@ -105,7 +104,7 @@ class HoldQueue:
         level = self._levels.setdefault(priority, _Level())
         if not self._waits(owner):
             self._lift(owner)
-        held = Held(owner, priority, max(tokens, 1.0), deadline_s, now, self._next)
+        held = Held(owner, priority, max(tokens, 1.0), deadline_s, self._next)
         self._next += 1
         heapq.heappush(level.owners.setdefault(owner, []), (deadline_s, held.number, held))
         self._held[held.number] = held

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -87,14 +87,6 @@ def weights_of(quality: float, latency: float, cost: float) -> Weights:
     return Weights(*(min(amount / total, 1.0) for amount in given.values()))
 
 
-def what_if(recent: Sequence[Recent], weights: Weights) -> dict[str, Any]:
-    """What the recent joint decisions would have been under other weights.
-
-    `now` summarises the choices that were made, `then` those under `weights`.
-    """
-    return compared([choice_under(one, weights) for one in recent], weights)
-
-
 def choice_under(one: Recent, weights: Weights) -> Choice | None:
     """The choice that a decision would have been under other weights; None where nothing was weighed."""
     breakdown = one.breakdown
@@ -109,7 +101,10 @@ def choice_under(one: Recent, weights: Weights) -> Choice | None:
 
 
 def compared(choices: Iterable[Choice | None], weights: Weights) -> dict[str, Any]:
-    """The answer of `what_if` from the single choices."""
+    """All of these decisions under other weights, without those in which nothing was weighed.
+
+    `now` summarises the choices that were made, `then` those under `weights`.
+    """
     now, then, changed = Tally.empty(), Tally.empty(), 0
     for choice in choices:
         if choice is None:

@@ -1,4 +1,4 @@
-"""Loads in this process: for one worker without Redis, and for tests."""
+"""A load store in this process, which behaves as the one in Redis does (`state/test_stores.py`)."""
 
 from __future__ import annotations
 
