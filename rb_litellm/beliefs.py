@@ -1,7 +1,8 @@
 """What one worker believes of its deployments: how quick they are, whether they answer, what their quota is.
 
-Beliefs come from outcomes, which are classed before they teach (`core/evidence`), and age where none come.
-They belong to what serves (`identities`): a deployment that is edited under its old id starts anew.
+Beliefs come from outcomes, which are classed before they teach (`latency.learning.evidence`), and age where
+none come. They belong to what serves (`identities`): a deployment that is edited under its old id starts
+anew.
 """
 
 from __future__ import annotations

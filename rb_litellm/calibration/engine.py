@@ -12,7 +12,7 @@ import httpx
 from rb_litellm.calibration.facts import PATHS, Facts, facts_of, whole
 from rb_litellm.calibration.streams import Stream
 from rb_litellm.redaction import one_line, shown_address, without_secrets
-from rb_litellm.state.server_metrics import beside_api
+from rb_litellm.state.servers.metrics import beside_api
 
 KEY_VARIABLE = "ENGINE_API_KEY"
 _PIECES_PER_TOKEN = 4

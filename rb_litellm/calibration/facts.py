@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rb_litellm.state.server_facts import stated_slots, stated_window
-from rb_litellm.state.server_metrics import MetricsError, read_metrics
+from rb_litellm.state.servers.facts import stated_slots, stated_window
+from rb_litellm.state.servers.metrics import MetricsError, read_metrics
 
 PATHS = ("props", "get_server_info", "metrics")
 _CACHE = "vllm:cache_config_info"

@@ -58,12 +58,12 @@ from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.exchange.redis.sums import RedisSums
-from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.outcomes import OutcomeRing
 from rb_litellm.state.reckoning import Reckoner
-from rb_litellm.state.scraper import ServerStatus
+from rb_litellm.state.servers.external_load import ExternalLoad
+from rb_litellm.state.servers.scraper import ServerStatus
 from rb_litellm.telemetry.counters import Counters
 from rb_litellm.telemetry.meter import prometheus_meter
 from rb_litellm.telemetry.records.recorder import Recorder

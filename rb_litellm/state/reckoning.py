@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 
 from rb_litellm.core.types import FloatArray, InstanceState, Seen
 from rb_litellm.state.exchange.peers import Peers
-from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
+from rb_litellm.state.servers.external_load import ExternalLoad
 
 
 class Reckoner:

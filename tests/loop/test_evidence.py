@@ -11,8 +11,8 @@ from rb_litellm.core.types import Outcome, Prediction
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
 from rb_litellm.litellm_adapter.lifecycle.evidence import Usage
 from rb_litellm.litellm_adapter.lifecycle.usage import estimated_tokens, is_receipt, reasoning_tokens
-from rb_litellm.state.scraper import _get
-from rb_litellm.state.server_metrics import read_metrics
+from rb_litellm.state.servers.metrics import read_metrics
+from rb_litellm.state.servers.scraper import _get
 from tests.loop.world import Server, Traffic, World, Written
 
 PREDICTED = Prediction(0.5, 100.0, 0.0, 0.5, 0.02, 2.5, 0.001)

@@ -14,11 +14,11 @@ from aiohttp.test_utils import TestServer
 from rb_litellm.state import scraper as module
 from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.exchange.peers import Peers
-from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
-from rb_litellm.state.scraper import MAX_BYTES, Scraper
+from rb_litellm.state.servers.external_load import ExternalLoad
+from rb_litellm.state.servers.scraper import MAX_BYTES, Scraper
 
 METRICS = "vllm:num_requests_running 3\n"
 BOMB = gzip.compress(b"# nothing at all\n" * (20 << 20), 9)

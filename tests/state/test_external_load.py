@@ -7,12 +7,12 @@ from state_samples import prediction
 
 from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.peers import Peers
-from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
-from rb_litellm.state.scraper import Scraper
-from rb_litellm.state.server_metrics import MetricsError, ServerLoad, metrics_url, read_metrics
+from rb_litellm.state.servers.external_load import ExternalLoad
+from rb_litellm.state.servers.metrics import MetricsError, ServerLoad, metrics_url, read_metrics
+from rb_litellm.state.servers.scraper import Scraper
 
 VLLM = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.

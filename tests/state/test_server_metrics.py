@@ -2,8 +2,8 @@
 
 import pytest
 
-from rb_litellm.state.server_facts import facts_url, stated_slots, stated_window
-from rb_litellm.state.server_metrics import MetricsError, ServerLoad, read_metrics
+from rb_litellm.state.servers.facts import facts_url, stated_slots, stated_window
+from rb_litellm.state.servers.metrics import MetricsError, ServerLoad, read_metrics
 
 LLAMA = """\
 # HELP llamacpp:requests_processing Number of requests processing.

@@ -1,1 +1,1 @@
-"""One request on its way in: arrival, prompt, controls, access, budget, micro-batch."""
+"""One request on its way in: arrival, prompt, rights, budget, levels of effort, and what it waits for."""

@@ -20,8 +20,8 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.litellm_adapter.shared import several_answers
 from rb_litellm.litellm_adapter.shared.effort_levels import levels_of
-from rb_litellm.state.addresses import server_at
-from rb_litellm.state.server_metrics import metrics_url
+from rb_litellm.state.servers.addresses import server_at
+from rb_litellm.state.servers.metrics import metrics_url
 
 MAX_DEPLOYMENTS = 65_536
 """Facts kept at a time; beyond it the oldest are forgotten and read again when met."""

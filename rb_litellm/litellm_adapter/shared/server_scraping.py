@@ -9,10 +9,10 @@ from typing import Any
 
 from rb_litellm.config import ScrapeSettings
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
-from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.reckoning import Reckoner
-from rb_litellm.state.scraper import Scraper, ServerStatus
+from rb_litellm.state.servers.external_load import ExternalLoad
+from rb_litellm.state.servers.scraper import Scraper, ServerStatus
 
 _log = logging.getLogger("rb_litellm")
 

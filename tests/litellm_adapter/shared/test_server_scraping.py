@@ -9,10 +9,10 @@ from rb_litellm.litellm_adapter.shared.catalog import Catalog
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
 from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.exchange.peers import Peers
-from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
+from rb_litellm.state.servers.external_load import ExternalLoad
 
 
 def entry(id, model="hosted_vllm/m", info=None, **params):

@@ -17,10 +17,10 @@ from random import Random
 from time import monotonic
 
 from rb_litellm.redaction import one_line, shown_address, without_secrets
-from rb_litellm.state.external_load import ExternalLoad
 from rb_litellm.state.reckoning import Reckoner
-from rb_litellm.state.server_facts import facts_url, stated_slots, stated_window
-from rb_litellm.state.server_metrics import MetricsError, ServerLoad, read_metrics
+from rb_litellm.state.servers.external_load import ExternalLoad
+from rb_litellm.state.servers.facts import facts_url, stated_slots, stated_window
+from rb_litellm.state.servers.metrics import MetricsError, ServerLoad, read_metrics
 
 MAX_SERVERS = 2_048
 """Servers that are read at most: the first ones."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, InstanceState
-from rb_litellm.state.server_metrics import ServerLoad
+from rb_litellm.state.servers.metrics import ServerLoad
 
 _GAIN = 0.5
 """Weight of the latest difference in the moving average."""

@@ -1,0 +1,1 @@
+"""What inference servers tell of themselves: their addresses, facts, metrics, and the load of others."""
