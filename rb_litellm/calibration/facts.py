@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rb_litellm.state.servers.facts import stated_slots, stated_window
+from rb_litellm.state.servers.facts import json_object, stated_slots, stated_window
 from rb_litellm.state.servers.metrics import MetricsError, read_metrics
 
 PATHS = ("props", "get_server_info", "metrics")
@@ -34,7 +33,7 @@ class Facts:
 
 def facts_of(told: Mapping[str, str]) -> Facts:
     """The facts in what a server answers at each of PATHS."""
-    props, info = _object(told.get("props", "")), _object(told.get("get_server_info", ""))
+    props, info = json_object(told.get("props", "")), json_object(told.get("get_server_info", ""))
     slots = stated_slots(told.get("props", "")) or stated_slots(told.get("get_server_info", ""))
     settings = props.get("default_generation_settings")
     # llama-server divides its cache evenly among its slots.
@@ -55,14 +54,6 @@ def whole(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 40:
         return None
     return value
-
-
-def _object(text: str) -> Mapping[str, Any]:
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _running(metrics: str) -> int:

@@ -31,7 +31,7 @@ def facts_url(metrics: str, engine: str) -> str | None:
 
 def stated_slots(text: str) -> float | None:
     """Requests at once, from what a server answers there; None where it says nothing of that."""
-    told = _object(text)
+    told = json_object(text)
     if (slots := _number(told.get("total_slots"))) is not None:
         return slots
     # SGLang's limit as asked for, and as each of its schedulers has made it.
@@ -48,7 +48,7 @@ def stated_slots(text: str) -> float | None:
 def stated_window(text: str) -> int | None:
     """Tokens of prompt and answer together, from what a server answers there; None where it says nothing of
     that, or where its models differ."""
-    told = _object(text)
+    told = json_object(text)
     settings = told.get("default_generation_settings")
     cards = told.get("data")
     windows = {
@@ -63,7 +63,8 @@ def stated_window(text: str) -> int | None:
     return int(windows.pop()) if len(windows) == 1 else None
 
 
-def _object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
+    """What a server has answered; empty where it is no object."""
     try:
         told = json.loads(text)
     except (ValueError, RecursionError):

@@ -39,7 +39,7 @@ _LONG = 4_000
 def judge_messages(request: str, first: str, second: str) -> list[dict[str, str]]:
     """The messages for the judge."""
     shown = (("request", request), ("answer_1", first), ("answer_2", second))
-    asked = "\n\n".join(f"<{name}>\n{_clipped(text)}\n</{name}>" for name, text in shown)
+    asked = "\n\n".join(f"<{name}>\n{clipped(text, MAX_CHARS)}\n</{name}>" for name, text in shown)
     return [{"role": "system", "content": _ASKED}, {"role": "user", "content": asked}]
 
 
@@ -101,6 +101,7 @@ def _get(holder: Any, name: str) -> Any:
     return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
 
 
-def _clipped(text: str) -> str:
-    half = MAX_CHARS // 2
-    return text if len(text) <= MAX_CHARS else f"{text[:half]}\n[...]\n{text[-half:]}"
+def clipped(text: str, max_chars: int) -> str:
+    """The text as a judge is shown it: of a long one its first and last part."""
+    half = max_chars // 2
+    return text if len(text) <= max_chars else f"{text[:half]}\n[...]\n{text[-half:]}"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rb_litellm.telemetry.comparing.pairwise import clipped
 from rb_litellm.train.data.dataset import prompt_of_row
 
 MAX_CHARS = 24_000
@@ -62,7 +63,7 @@ def task_of_row(row: Mapping[str, Any]) -> Task:
         raise ValueError(f"reference is {type(reference).__name__}; allowed is a text, or nothing")
     rubric = _REFERENCE if reference else _FREE
     shown = [("request", prompt.text), *([("reference", reference)] if reference else []), ("answer", answer)]
-    asked = "\n\n".join(f"<{name}>\n{_clipped(text)}\n</{name}>" for name, text in shown)
+    asked = "\n\n".join(f"<{name}>\n{clipped(text, MAX_CHARS)}\n</{name}>" for name, text in shown)
     told = json.dumps([prompt.text, model, answer, reference or ""])
     return Task(
         id=hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16],
@@ -110,8 +111,3 @@ def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
     if tokens not in (None, ""):
         kept["output_tokens"] = float(tokens) if isinstance(tokens, str) else tokens
     return kept
-
-
-def _clipped(text: str) -> str:
-    half = MAX_CHARS // 2
-    return text if len(text) <= MAX_CHARS else f"{text[:half]}\n[...]\n{text[-half:]}"
