@@ -18,6 +18,14 @@ from tests.e2e.upstream import serving_chats
 
 JUDGE = {"model": "judge", "accepts_right": 0.95, "accepts_wrong": 0.1, "timeout_s": 2.0}
 """Settings of a judge that is said to be good."""
+PRICED = {
+    "predictor": "none",
+    "objective": "priced",
+    "prices": {"usd_per_quality": 0.02, "usd_per_second": 0.0},
+    "exploration": {"method": "none"},
+}
+"""Quality is dear and time costs nothing: what is chosen hangs on what the models are stated to be, and on
+nothing that a test's machine does."""
 IN_CACHE = {"cache": True, "cache_params": {"type": "local"}}
 """`litellm_settings` with LiteLLM's cache on."""
 
@@ -31,14 +39,7 @@ def serving_models() -> Iterator[Models]:
 
 
 def configuration(model_list: list[dict[str, Any]], **args: Any) -> dict[str, Any]:
-    """`auto` over small and large with these arguments: quality is dear and time costs nothing, so what is
-    chosen hangs on what the models are stated to be, and on nothing that a test's machine does."""
-    usual = {
-        "predictor": "none",
-        "objective": "priced",
-        "prices": {"usd_per_quality": 0.02, "usd_per_second": 0.0},
-        "exploration": {"method": "none"},
-    }
+    """`auto` over small and large, `PRICED`, with these arguments."""
     return {
         "model_list": model_list,
         "general_settings": {"custom_auth": "keys.authenticate", "cancel_on_disconnect": True},
@@ -48,7 +49,7 @@ def configuration(model_list: list[dict[str, Any]], **args: Any) -> dict[str, An
                     "group_name": "auto",
                     "models": ["small", "large"],
                     "routing_strategy": "routebalance",
-                    "routing_strategy_args": {**usual, **args},
+                    "routing_strategy_args": {**PRICED, **args},
                 }
             ],
             "num_retries": 0,

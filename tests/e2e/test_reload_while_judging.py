@@ -13,14 +13,15 @@ import httpx
 import pytest
 
 from tests.e2e.judged_models import TEXTS, Models, answer, entry, nothing_open
+from tests.e2e.judged_proxy import JUDGE as GOOD_JUDGE
+from tests.e2e.judged_proxy import PRICED, serving_models
 from tests.e2e.proxy import Proxy, chat, routed, running_proxy
-from tests.e2e.upstream import serving_chats
 
 pytestmark = pytest.mark.slow
 WITHIN_S = 5.0
 """A changed file is in force after this."""
 UNDER_WAY_S = 1.6 * WITHIN_S
-JUDGE = {"model": "judge", "accepts_right": 0.95, "accepts_wrong": 0.1, "timeout_s": 4.0 * WITHIN_S}
+JUDGE = {**GOOD_JUDGE, "timeout_s": 4.0 * WITHIN_S}
 WAYS = {
     "best_of": {"judge": JUDGE, "correlation": 0.3, "answers": 3},
     "cascade": {"judge": JUDGE, "dependence": 0.0, "timeout_s": 8.0 * WITHIN_S},
@@ -30,9 +31,8 @@ WAYS = {
 
 @pytest.fixture(scope="module")
 def serving() -> Iterator[Models]:
-    told = Models()
-    with serving_chats(told.answer) as told.url:
-        yield told
+    with serving_models() as models:
+        yield models
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +60,12 @@ def of_group(way: str, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def groups(ways: Mapping[str, Any]) -> list[dict[str, Any]]:
-    args = {
-        "predictor": "none",
-        "objective": "priced",
-        "prices": {"usd_per_quality": 0.02, "usd_per_second": 0.0},
-        "exploration": {"method": "none"},
-    }
     return [
         {
             "group_name": name,
             "models": [f"{name}-small", f"{name}-large"],
             "routing_strategy": "routebalance",
-            "routing_strategy_args": {**args, **({name: ways[name]} if name in ways else {})},
+            "routing_strategy_args": {**PRICED, **({name: ways[name]} if name in ways else {})},
         }
         for name in WAYS
     ]
