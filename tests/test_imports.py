@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "rb_litellm"
 
 LAYERS = (
-    {"version", "redaction", "suggestion"},
+    {"version", "redaction", "suggestion", "excerpt"},
     {"core", "spread"},
     {"config"},
     {"controls", "logs"},

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rb_litellm.excerpt import excerpt
 from rb_litellm.logs.files import LogFileError, rows_of_file
 
 MAX_CALL_ID = 256
@@ -49,12 +50,12 @@ def parse_feedback(given: object) -> Feedback:
         if score is not None:
             raise ValueError("score and thumbs are both given; allowed is one of them")
         if thumbs not in _THUMBS:
-            raise ValueError(f"thumbs is {_short(thumbs)}; allowed is up or down")
+            raise ValueError(f"thumbs is {excerpt(thumbs)}; allowed is up or down")
         score = _THUMBS[thumbs]
     if not isinstance(call_id, str) or not 1 <= len(call_id) <= MAX_CALL_ID:
-        raise ValueError(f"call_id is {_short(call_id)}; allowed is a text of 1 to {MAX_CALL_ID} characters")
+        raise ValueError(f"call_id is {excerpt(call_id)}; allowed is a text of 1 to {MAX_CALL_ID} characters")
     if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0.0 <= score <= 1.0:
-        raise ValueError(f"score is {_short(score)}; allowed is a number from 0 to 1")
+        raise ValueError(f"score is {excerpt(score)}; allowed is a number from 0 to 1")
     return Feedback(call_id, float(score))
 
 
@@ -100,8 +101,3 @@ def _number(value: Any) -> Any:
         return float(value) if isinstance(value, str) else value
     except ValueError:
         return value
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

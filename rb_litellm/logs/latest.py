@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 import polars as pl
 
+from rb_litellm.excerpt import excerpt
 from rb_litellm.logs import classify
 from rb_litellm.logs.database_url import shown_source
 from rb_litellm.logs.report import ReadReport
@@ -132,9 +133,4 @@ def _said(why: str, row: dict[str, object]) -> str:
     }.get(why)
     if names is None:
         return str(row["broken"])[:200]
-    return f"{why}: " + ", ".join(f"{name} is {_short(row[name])}" for name in names)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return f"{why}: " + ", ".join(f"{name} is {excerpt(row[name])}" for name in names)

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rb_litellm.core.types import FloatArray, Prompt
+from rb_litellm.excerpt import excerpt
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
 
 _log = logging.getLogger("rb_litellm")
@@ -270,10 +271,10 @@ def prompt_of_row(row: object) -> Prompt:
     if messages is None:
         prompt = row.get("prompt")
         if not isinstance(prompt, str):
-            raise ValueError(f"prompt is {_short(prompt)}; allowed is a text (or give `messages`)")
+            raise ValueError(f"prompt is {excerpt(prompt)}; allowed is a text (or give `messages`)")
         messages = [{"role": "user", "content": prompt}]
     elif not isinstance(messages, list):
-        raise ValueError(f"messages is {_short(messages)}; allowed is a list of messages")
+        raise ValueError(f"messages is {excerpt(messages)}; allowed is a list of messages")
     limit = row.get("max_tokens")
     return read_prompt(messages, None, {"max_tokens": limit, **_extras(row)})
 
@@ -286,7 +287,7 @@ def _labels(row: object) -> tuple[str, float | None, float | None]:
     assert isinstance(row, Mapping)
     model = row.get("model")
     if not isinstance(model, str) or not model:
-        raise ValueError(f"model is {_short(model)}; allowed is a name")
+        raise ValueError(f"model is {excerpt(model)}; allowed is a name")
     quality, tokens = _number(row, "quality"), _number(row, "output_tokens")
     if quality is not None and not 0.0 <= quality <= 1.0:
         raise ValueError(f"quality is {quality:g}; allowed is a number from 0 to 1, or null")
@@ -301,10 +302,5 @@ def _number(row: Mapping[str, Any], name: str) -> float | None:
         return None
     known = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not known or not abs(value) <= sys.float_info.max:
-        raise ValueError(f"{name} is {_short(value)}; allowed is a number, or null")
+        raise ValueError(f"{name} is {excerpt(value)}; allowed is a number, or null")
     return float(value)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
