@@ -230,8 +230,8 @@ class Balancer:
         candidate_set, masks = self._candidate_sets.common([request.candidates for request in requests])
         self._reach(len(self.beliefs))
         everywhere = self._reckoner.state(now)
-        loops = np.array([request.thread != "" for request in requests])
-        if np.count_nonzero(loops):
+        in_loops = [request.thread != "" for request in requests]
+        if any(in_loops):
             self._horizons.see(everywhere, now)
         state = everywhere.take(candidate_set.state_rows)
         slowdown = self._slowdown(candidate_set, now)
@@ -239,7 +239,8 @@ class Balancer:
         quality = predicted.quality[:, candidate_set.model_of]
         output_tokens = predicted.output_tokens[:, candidate_set.model_of] * candidate_set.writes
         names = candidate_set.level_names
-        if names is not None or np.count_nonzero(loops):
+        if names is not None or any(in_loops):
+            loops = np.array(in_loops)
             output_tokens = self.beliefs.level_lengths.corrected(
                 output_tokens,
                 names or candidate_set.loop_names,
@@ -251,14 +252,16 @@ class Balancer:
             state=state,
             prices=self._prices(candidate_set, now),
             last_chosen_s=self._last_chosen.take(candidate_set.rows),
-            slowdown=slowdown if float(slowdown[slowdown.argmax()]) > 1.0 else None,
+            slowdown=slowdown,
             measured=self.beliefs.learner.measured[candidate_set.pace_rows]
             if any(r.exploration is not None and r.exploration.method != "recovery" for r in requests)
             else None,
             latency_errors=candidate_set.latency_errors,
             servers=candidate_set.servers,
             twins=candidate_set.twins,
-            room=self.capacity_use.room(candidate_set, now),
+            room=self.capacity_use.room(
+                candidate_set, [request.prompt.input_tokens for request in requests], output_tokens, now
+            ),
             levels=candidate_set.levels,
             models=candidate_set.model_of,
             takes_n=candidate_set.willing([r.best_of for r in requests]),
@@ -295,10 +298,14 @@ class Balancer:
         ]
         return candidate_set, fleet, batch_requests, predicted
 
-    def _slowdown(self, candidate_set: CandidateSet, now: float) -> FloatArray:
-        slowdown = self._reckoner.slowdown(now).take(candidate_set.state_rows)
-        slower = self.beliefs.slowdown(candidate_set.rows, now)
-        return slowdown if slower is None else slowdown * slower
+    def _slowdown(self, candidate_set: CandidateSet, now: float) -> FloatArray | None:
+        """(N,) by how much the times of candidates count for more; None where nobody is slower than usual."""
+        late = self._reckoner.slowdown(now)
+        slowdown = self.beliefs.slowdown(candidate_set.rows, now)
+        if late is not None:
+            of_these = late.take(candidate_set.state_rows)
+            slowdown = of_these if slowdown is None else of_these * slowdown
+        return None if slowdown is None or slowdown.item(slowdown.argmax()) <= 1.0 else slowdown
 
     def _prices(self, candidate_set: CandidateSet, now: float) -> Prices:
         prices = candidate_set.prices
@@ -341,7 +348,7 @@ class Balancer:
             candidate_set.deployments,
             state,
             times,
-            slowdown,
+            np.ones(len(state.in_flight)) if slowdown is None else slowdown,
             coefficients.slots,
             self.beliefs.chances_to_fail(candidate_set.rows, now),
             self.beliefs.windows.of(candidate_set.rows),

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from rb_litellm.candidates import CandidateSet
 from rb_litellm.core.decision.breakdown import Decision, Refusal
-from rb_litellm.core.limits.capacity import Room, Usage
-from rb_litellm.core.types import Outcome, Prompt
+from rb_litellm.core.limits.capacity import Capacity, Room, Usage
+from rb_litellm.core.types import FloatArray, Outcome, Prompt
 from rb_litellm.state.reckoning import Reckoner
 
 
@@ -23,15 +23,36 @@ class CapacityUse:
         self._reckoner = reckoner
         self._usage = usage
 
-    def room(self, candidate_set: CandidateSet, now: float) -> Room | None:
-        """What the candidates have left; None where none has a limit."""
-        if candidate_set.capacity is None:
+    def room(
+        self, candidate_set: CandidateSet, input_tokens: Sequence[int], output_tokens: FloatArray, now: float
+    ) -> Room | None:
+        """What the candidates have left for R requests that will come to so many tokens, (R,) and (R, N).
+
+        None where none of them can reach a limit.
+        """
+        capacity = candidate_set.capacity
+        if capacity is None or self._is_far(capacity, input_tokens, output_tokens, now):
             return None
         rows = candidate_set.state_rows
         open_here = self._reckoner.open_here()
         used = self._reckoner.used(self._usage.of_minute(open_here.size, now), now)
         requests, tokens = used.take(rows, axis=1)
-        return Room(candidate_set.capacity, requests, tokens, open_here.take(rows))
+        return Room(capacity, requests, tokens, open_here.take(rows))
+
+    def _is_far(
+        self, capacity: Capacity, input_tokens: Sequence[int], output_tokens: FloatArray, now: float
+    ) -> bool:
+        """Whether all of these could go to any one candidate, whichever had most of the last minute."""
+        if self._reckoner.has_peers:
+            return False
+        others = len(input_tokens) - 1.0
+        longest = output_tokens.item(output_tokens.argmax())
+        requests, tokens = self._usage.most(now)
+        return capacity.is_far(
+            requests + others,
+            tokens + sum(input_tokens) + len(input_tokens) * longest,
+            self._reckoner.open_in_all + others,
+        )
 
     def sent(
         self,

@@ -127,6 +127,11 @@ class Columns:
         """Tokens per second that the open attempts decode, by row (rows,)."""
         return np.bincount(self.row[:count], self.decode_rate[:count], minlength=rows).astype(np.float64)
 
+    def any_late(self, count: int, now: float) -> bool:
+        """Whether an attempt is overdue."""
+        due_s = self.overdue_s[:count]
+        return count > 0 and due_s.item(due_s.argmin()) < now
+
     def late(self, count: int, now: float) -> IntArray:
         """Slots whose attempts are overdue."""
         return np.flatnonzero(self.overdue_s[:count] < now)

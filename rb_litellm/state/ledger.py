@@ -332,6 +332,11 @@ class Ledger:
         with self._lock:
             return self._columns.decode_rates(len(self._by_slot), len(self._index))
 
+    def any_late(self, now: float) -> bool:
+        """Whether an attempt is overdue; if none is, `overdue` is 1 everywhere."""
+        with self._lock:
+            return self._columns.any_late(len(self._by_slot), now)
+
     def overdue(self, now: float) -> FloatArray:
         """How many times slower than predicted each row is, judging by its open attempts; at least 1.
 

@@ -93,6 +93,16 @@ class Reckoner:
         """Attempts of this worker alone, per row of the index."""
         return self._ledger.counts()
 
+    @property
+    def open_in_all(self) -> int:
+        """Attempts of this worker alone, on all deployments."""
+        return len(self._ledger)
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether there are other workers."""
+        return self._peers.count > 0
+
     def used(self, own: FloatArray, now: float) -> FloatArray:
         """(2, N) requests and tokens of a minute of all workers, where this one sent `own` (2, N)."""
         peers = self._peers.count
@@ -107,6 +117,9 @@ class Reckoner:
         """Let open attempts on the deployment decode no faster than one token every `tpot_s`."""
         self._ledger.cap_decode_rate(deployment, tpot_s)
 
-    def slowdown(self, now: float) -> FloatArray:
-        """How many times slower than predicted each deployment is, by its open attempts; at least 1."""
-        return self._ledger.overdue(now)
+    def slowdown(self, now: float) -> FloatArray | None:
+        """How many times slower than predicted each deployment is, by its open attempts; at least 1.
+
+        None where none is late, which is usual.
+        """
+        return self._ledger.overdue(now) if self._ledger.any_late(now) else None

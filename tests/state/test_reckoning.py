@@ -121,7 +121,7 @@ def test_a_store_flushed_and_answering_means_no_peers_and_not_solitude(worker):
 
 def test_slowdown_comes_from_overdue_attempts(worker):
     worker.open("a")
-    assert worker.reckoner.slowdown(1.0).tolist() == [1, 1]
+    assert worker.reckoner.slowdown(1.0) is None
     late = worker.reckoner.slowdown(60.0)
     assert late[0] > 5
     assert late[1] == 1

@@ -39,10 +39,20 @@ class Capacity:
     """From how many requests on the limit is taken for reached,"""
     nearly_tokens: FloatArray = field(init=False)
     """and up to how many tokens it is not."""
+    _least: tuple[float, float, float] = field(init=False)
+    """The tightest of these two, and of the slots."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nearly_requests", NEARLY * self.requests)
         object.__setattr__(self, "nearly_tokens", NEARLY * self.tokens)
+        limits = self.nearly_requests, self.nearly_tokens, self.slots
+        object.__setattr__(self, "_least", tuple(limit.min(initial=np.inf).item() for limit in limits))
+
+    def is_far(self, requests: float, tokens: float, open_here: float) -> bool:
+        """Whether nobody can be near a limit who has had at most so many requests and tokens in a minute, and
+        has at most so many requests open."""
+        least_requests, least_tokens, least_slots = self._least
+        return requests < least_requests and tokens <= least_tokens and open_here < least_slots
 
 
 def stated(deployments: Sequence[Deployment]) -> Capacity | None:
@@ -112,6 +122,8 @@ class Usage:
     def __init__(self) -> None:
         self._steps = np.zeros((_STEPS, 2, 0))
         self._sums = np.zeros((2, 0))
+        self._most = [0.0, 0.0]
+        """No row has more requests, or more tokens."""
         self._step = 0
 
     def sent(self, placed: Iterable[tuple[int, float]], now: float) -> None:
@@ -122,6 +134,7 @@ class Usage:
             for its in (self._steps[self._step % _STEPS], self._sums):
                 its[0, row] += 1.0
                 its[1, row] += tokens
+            self._see(row)
 
     def corrected(self, row: int, tokens: float, now: float) -> None:
         """It came to so many tokens more or fewer than expected; passed over where nothing is counted."""
@@ -129,6 +142,13 @@ class Usage:
             self._advance(now)
             for its in (self._steps[self._step % _STEPS], self._sums):
                 its[1, row] += tokens
+            self._see(row)
+
+    def most(self, now: float) -> tuple[float, float]:
+        """Requests and tokens of a minute that no row has more of."""
+        self._advance(now)
+        requests, tokens = self._most
+        return requests, tokens
 
     def of_minute(self, rows: int, now: float) -> FloatArray:
         """(2, rows) requests and tokens, for all rows up to `rows`; to be read, not written."""
@@ -142,6 +162,10 @@ class Usage:
         requests, tokens = self._sums
         (rows,) = (requests > 0.0).nonzero()
         return {row: (requests.item(row), max(tokens.item(row), 0.0)) for row in rows.tolist()}
+
+    def _see(self, row: int) -> None:
+        for figure, most in enumerate(self._most):
+            self._most[figure] = max(most, self._sums.item(figure, row))
 
     def _grow(self, rows: int) -> None:
         missing = rows - self._sums.shape[1]
@@ -158,6 +182,7 @@ class Usage:
         self._step = step
         # Summed anew, so that rounding does not pile up.
         self._sums = self._steps.sum(axis=0)
+        self._most = self._sums.max(axis=1, initial=0.0).tolist()
 
 
 def _or_inf(limits: Sequence[float | None]) -> FloatArray:
