@@ -125,15 +125,16 @@ def place_several(
     last_chosen: FloatArray,
     now: float,
     tie: float,
-    scale: FloatArray,
+    scales: FloatArray,
+    prices: FloatArray,
     input_tokens: FloatArray,
     output_tokens: FloatArray,
+    quality: FloatArray,
     allowed: BoolArray,
-    failures_s: FloatArray,
+    failures: FloatArray,
     weights: FloatArray,
-    points: FloatArray,
+    cost_usd: FloatArray,
     times: FloatArray,
-    value: FloatArray,
     scores: FloatArray,
     met: FloatArray,
     chosen: IntArray,
@@ -149,24 +150,30 @@ def place_several(
     is), and they are filled in into `best`. Whoever makes the choice writes it into `chosen` and calls again.
     If none is left, `at` is `end`.
 
-    `scale` (3,) are slope, nought and least of `worth_of`. By request: tokens of input (R,) and output
-    (R, N), where it may go (R, N), seconds for failures (R, N), the weight of latency (R,), the points of the
-    other terms (R, N). Filled in are times (R, 5, N), what they are worth (R, N), scores (R, N), and of those
-    that were placed the load that they met, (R, 2), and the row (R,), below 0 before. Those with the same
-    number in `servers` share their load, in `deployments` when they were last chosen.
+    `scales` (2, 3) are slope, nought and least of `worth_of`, for times and for costs; `prices` (2, N) USD of
+    a token of input and of output. By request: tokens of input (R,) and output (R, N), quality (R, N), where
+    it may go (R, N), seconds and USD for failures (2, R, N), the weights of quality, latency and cost (R, 3).
+    Filled in are the cost (R, N), times (R, 5, N), scores (R, N), and of those that were placed the load that
+    they met, (R, 2), and the row (R,), below 0 before. Those with the same number in `servers` share their
+    load, in `deployments` when they were last chosen.
     """
     count = in_flight.size
     prefill = np.empty(count)
-    most = math.log(scale[1])
+    most_s, most_usd = math.log(scales[0, 1]), math.log(scales[1, 1])
     for row in range(at[0], end):
         if chosen[row] < 0:
             prefill[:] = input_tokens[row]
             forecast_times(parts, prefill, output_tokens[row], times[row])
             for one in range(count):
-                priced = times[row, 3, one] + times[row, 4, one] + failures_s[row, one]
-                worth = scale[0] * (most - math.log(priced + scale[2]))
-                value[row, one] = worth
-                scores[row, one] = points[row, one] + weights[row] * worth if allowed[row, one] else -math.inf
+                usd = input_tokens[row] * prices[0, one] + output_tokens[row, one] * prices[1, one]
+                cost_usd[row, one] = usd
+                priced_s = times[row, 3, one] + times[row, 4, one] + failures[0, row, one]
+                in_time = scales[0, 0] * (most_s - math.log(priced_s + scales[0, 2]))
+                usd += failures[1, row, one]
+                in_cost = scales[1, 0] * (most_usd - math.log(usd + scales[1, 2]))
+                score = weights[row, 0] * quality[row, one] + weights[row, 2] * in_cost
+                score += weights[row, 1] * in_time
+                scores[row, one] = score if allowed[row, one] else -math.inf
             found = best_of(scores[row], in_flight, last_chosen, tie, best)
             if found != 1 or alone:
                 at[0] = row

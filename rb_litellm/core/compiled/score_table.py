@@ -1,57 +1,65 @@
-"""A batch placed by a compiled loop, from the forecast to the choice, without coming back to Python.
+"""Requests placed by a compiled loop, from cost and forecast to the choice, without coming back to Python.
 
-It is for requests whose scores depend on nothing but quality, cost and times, in the form of
-`worth_of_times`. NumPy does the same for one request at a time, in `decision.single`.
+It is for requests whose scores depend on nothing but quality, cost and times, each by itself (see
+`Objective.plain_weights`). NumPy does the same for one request at a time, in `decision.single`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from rb_litellm.core.compiled.forecaster import CompiledForecaster
 from rb_litellm.core.compiled.in_use import Loops
-from rb_litellm.core.decision.batch import Fleet, Prescored
+from rb_litellm.core.decision.batch import BatchRequest, Fleet, matrix
 from rb_litellm.core.decision.best import TIE
-from rb_litellm.core.decision.scoring import LATENCY_SCALE
+from rb_litellm.core.decision.scoring import COST_SCALE, LATENCY_SCALE, Weights
 from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.types import FloatArray, IntArray
 
-_SCALE = np.array(LATENCY_SCALE)
+_SCALES = np.array([LATENCY_SCALE, COST_SCALE])
+_LEFT = Weights(0.0, 0.0, 1.0)
+"""Of requests that are not placed here, which have a row all the same."""
 
 
 class ScoreTable:
     """Of R requests in the order in which they are placed, on the N deployments of a fleet."""
 
     def __init__(
-        self, prescored: Prescored, fleet: Fleet, forecaster: CompiledForecaster, now: float
+        self, requests: Sequence[BatchRequest], fleet: Fleet, forecaster: CompiledForecaster, now: float
     ) -> None:
-        requests, (count, width) = prescored.requests, prescored.points.shape
+        count, width = len(requests), fleet.last_chosen_s.size
         self._forecaster = forecaster
         each = np.arange(width)
+        prices, failing = fleet.prices, fleet.prices.failing
         self._fleet = (
             each if fleet.servers is None else fleet.servers,
             each if fleet.levels is None else fleet.levels,
             fleet.last_chosen_s,
             now,
             TIE,
-            _SCALE,
+            _SCALES,
+            matrix([prices.input_usd, prices.output_usd]),
         )
-        self._failures_s = np.zeros((count, width))
-        self._fails = fleet.prices.failing is not None
-        if fleet.prices.failing is not None:
+        self._failures = np.zeros((2, count, width))
+        self._fails = failing is not None
+        if failing is not None:
             for row, its in enumerate(requests):
-                self._failures_s[row] = fleet.prices.failing.seconds(its.allowed, its.retries)
+                self._failures[0, row] = failing.seconds(its.allowed, its.retries)
+                self._failures[1, row] = failing.usd(its.input_tokens, prices.input_usd, prices.output_usd)
+        weights = [its.objective.plain_weights or _LEFT for its in requests]
         self._requests = (
             np.array([its.input_tokens for its in requests], dtype=np.float64),
-            np.ascontiguousarray(prescored.output_tokens),
-            prescored.allowed,
-            self._failures_s,
-            np.array([its.objective.latency_weight or 0.0 for its in requests]),
-            np.ascontiguousarray(prescored.points),
+            matrix([its.output_tokens for its in requests]),
+            matrix([its.quality for its in requests]),
+            matrix([its.allowed for its in requests]),
+            self._failures,
+            np.array([(its.quality, its.latency, its.cost) for its in weights]),
         )
+        self.cost_usd = np.empty((count, width))
+        """(R, N) what the requests cost,"""
         self._times = np.empty((count, 5, width))
-        self.worth_of_times = np.empty((count, width))
-        """(R, N) what they are worth,"""
         self.scores = np.empty((count, width))
         """(R, N) scores,"""
         self.met = np.empty((count, 2))
@@ -75,8 +83,8 @@ class ScoreTable:
             self._forecaster.parts,
             *self._fleet,
             *self._requests,
+            self.cost_usd,
             self._times,
-            self.worth_of_times,
             self.scores,
             self.met,
             self.chosen,
@@ -89,9 +97,14 @@ class ScoreTable:
 
     def times(self, row: int) -> LatencyForecast:
         """Of one request, as they were when it was placed."""
-        failures_s: FloatArray | None = self._failures_s[row] if self._fails else None
+        failures_s: FloatArray | None = self._failures[0, row] if self._fails else None
         wait_s, ttft_s, tpot_s, e2e_s, burden_s = self._times[row]
         return LatencyForecast(wait_s, ttft_s, tpot_s, e2e_s, burden_s, failures_s)
+
+    def priced_usd(self, row: int) -> FloatArray:
+        """(N,) cost of one request, with what is paid for streams that break off."""
+        cost_usd: FloatArray = self.cost_usd[row]
+        return cost_usd + self._failures[1, row] if self._fails else cost_usd
 
     def times_at(self, row: int, chosen: int) -> tuple[float, float, float, float]:
         """Wait, TTFT, TPOT and E2E of one request on one deployment."""

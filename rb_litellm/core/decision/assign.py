@@ -10,7 +10,7 @@ looked best to each of them (herding).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from random import Random
 
 import numpy as np
@@ -21,7 +21,7 @@ from rb_litellm.core.compiled.score_table import ScoreTable
 from rb_litellm.core.decision.alike import instead
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prescored, longest_first, prescore_one
 from rb_litellm.core.decision.best import one_of
-from rb_litellm.core.decision.breakdown import Decision, Predictions, Refusal, ScoreBreakdown, ScoreTerm
+from rb_litellm.core.decision.breakdown import Decision, Predictions, Refusal, ScoreBreakdown
 from rb_litellm.core.decision.single import place
 from rb_litellm.core.decision.trying import may_look, recovers
 from rb_litellm.core.limits.capacity import Room
@@ -39,10 +39,7 @@ def assign(
     Raises:
         ValueError: a request allows no deployment at all.
     """
-    if len(requests) == 1:
-        forecaster = batch_forecaster(fleet.coefficients, fleet.state, fleet.slowdown)
-        return [place(prescore_one(requests[0], fleet.prices), fleet, forecaster, False, None, now, random)]
-    order = longest_first(requests)
+    order = longest_first(requests) if len(requests) > 1 else [0]
     placed = _Batch([requests[position] for position in order], fleet, now, random).placed()
     decisions = dict(zip(order, placed, strict=True))
     return [decisions[position] for position in range(len(requests))]
@@ -60,13 +57,16 @@ class _Batch:
         self._fleet = fleet
         self._now = now
         self._random = random
-        self._prescored = Prescored(requests, fleet.prices)
-        self._forecaster = batch_forecaster(fleet.coefficients, fleet.state, fleet.slowdown)
+        self._forecaster = forecaster = batch_forecaster(fleet.coefficients, fleet.state, fleet.slowdown)
         self._has_room = fleet.room is None or self._room_suffices(fleet.room)
         self._table: ScoreTable | None = None
-        forecaster = self._forecaster
         if self._has_room and isinstance(forecaster, CompiledForecaster) and any(map(_is_ordinary, requests)):
-            self._table = ScoreTable(self._prescored, fleet, forecaster, now)
+            self._table = ScoreTable(requests, fleet, forecaster, now)
+
+    @cached_property
+    def _prescored(self) -> Prescored:
+        """Of all requests, once one of them is placed singly."""
+        return Prescored(self._requests, self._fleet.prices)
 
     def placed(self) -> list[Decision | Refusal]:
         """Place them all."""
@@ -115,16 +115,15 @@ class _Batch:
         )
 
     def _breakdown(self, table: ScoreTable, row: int) -> ScoreBreakdown:
-        request = self._requests[row]
-        quality, cost = self._prescored.terms(row)
-        weight = request.objective.latency_weight or 0.0
+        request, times = self._requests[row], table.times(row)
+        quality, cost = request.objective.static_terms(
+            request.quality, table.priced_usd(row), request.allowed
+        )
         return ScoreBreakdown(
-            Predictions(
-                request.quality, request.output_tokens, table.times(row), self._prescored.cost_usd[row]
-            ),
+            Predictions(request.quality, request.output_tokens, times, table.cost_usd[row]),
             request.allowed,
             request.allowed,
-            (quality, ScoreTerm("latency", weight, table.worth_of_times[row]), cost),
+            (quality, request.objective.latency(times, request.allowed), cost),
             table.scores[row],
         )
 
@@ -137,7 +136,7 @@ class _Batch:
                 request.quality.item(chosen),
                 request.output_tokens.item(chosen),
                 *table.times_at(row, chosen),
-                cost_usd=self._prescored.cost_usd.item(row, chosen),
+                cost_usd=table.cost_usd.item(row, chosen),
             ),
             candidates=int(np.count_nonzero(request.allowed)),
             in_flight=table.met.item(row, 0),
@@ -151,13 +150,14 @@ class _Batch:
         return decision
 
     def _singly(self, row: int, looks: bool | None) -> Decision | Refusal:
-        prescored, fleet = self._prescored[row], self._fleet
+        fleet, alone = self._fleet, len(self._requests) == 1
+        prescored = prescore_one(self._requests[0], fleet.prices) if alone else self._prescored[row]
         return place(prescored, fleet, self._forecaster, self._has_room, looks, self._now, self._random)
 
     def _room_suffices(self, room: Room) -> bool:
         # Of whom has no room, that is told and explained.
         prompts = sum(request.input_tokens for request in self._requests)
-        tokens = np.add.reduce(self._prescored.output_tokens) + prompts
+        tokens = np.add.reduce([request.output_tokens for request in self._requests]) + prompts
         return room.suffices(len(self._requests), tokens)
 
 
@@ -168,6 +168,6 @@ def _is_ordinary(request: BatchRequest) -> bool:
         and request.cascade is None
         and request.best_of is None
         and request.horizon is None
-        and request.objective.latency_weight is not None
+        and request.objective.plain_weights is not None
         and (request.exploration is None or recovers(request))
     )

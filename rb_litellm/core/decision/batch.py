@@ -204,9 +204,9 @@ class Prescored:
 
     def __init__(self, requests: Sequence[BatchRequest], prices: Prices) -> None:
         self.requests = requests
-        self.output_tokens = _matrix([request.output_tokens for request in requests])
-        self.allowed = _matrix([request.allowed for request in requests])
-        quality = _matrix([request.quality for request in requests])
+        self.output_tokens = matrix([request.output_tokens for request in requests])
+        self.allowed = matrix([request.allowed for request in requests])
+        quality = matrix([request.quality for request in requests])
         self.cost_usd = self.output_tokens * prices.output_usd
         self.cost_usd += np.array([[request.input_tokens] for request in requests]) * prices.input_usd
         for row, request in enumerate(requests):
@@ -217,10 +217,10 @@ class Prescored:
         an answer."""
         if any(request.horizon is not None for request in requests):
             rows = zip(requests, self.cost_usd, strict=True)
-            self.priced_usd = _matrix([prices.over_horizon(request, cost) for request, cost in rows])
+            self.priced_usd = matrix([prices.over_horizon(request, cost) for request, cost in rows])
         if (failing := prices.failing) is not None:
             lost = [failing.usd(its.input_tokens, prices.input_usd, prices.output_usd) for its in requests]
-            self.priced_usd = self.priced_usd + _matrix(lost)
+            self.priced_usd = self.priced_usd + matrix(lost)
         self._terms: list[tuple[ScoreTerm, ScoreTerm, int]] = []
         """By request, terms of quality and cost for all that have its objective, and its row in them."""
         self.points: FloatArray
@@ -313,8 +313,8 @@ def prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
 def longest_first(requests: Sequence[BatchRequest]) -> list[int]:
     """Positions of the requests by falling expected output length, the mean over allowed candidates."""
     tokens, allowed = (
-        _matrix([request.output_tokens for request in requests]),
-        _matrix([request.allowed for request in requests]),
+        matrix([request.output_tokens for request in requests]),
+        matrix([request.allowed for request in requests]),
     )
     if not all_of(allowed):
         tokens = np.where(allowed, tokens, 0.0)
@@ -323,6 +323,6 @@ def longest_first(requests: Sequence[BatchRequest]) -> list[int]:
     return order
 
 
-def _matrix(rows: Sequence[NDArray[_Scalar]]) -> NDArray[_Scalar]:
+def matrix(rows: Sequence[NDArray[_Scalar]]) -> NDArray[_Scalar]:
     """(R, N) from R rows; `np.array` takes several times as long."""
     return np.concatenate(rows).reshape(len(rows), -1)

@@ -42,6 +42,7 @@ _LATENCY_NOUGHT_S, _COST_NOUGHT_USD = 1000.0, 10.0
 _LEAST_S, _LEAST_USD = 1e-3, 1e-6
 """A millisecond and a thousandth of a tenth of a cent more or less make no difference."""
 LATENCY_SCALE = _LATENCY_SLOPE, _LATENCY_NOUGHT_S, _LEAST_S
+COST_SCALE = _COST_SLOPE, _COST_NOUGHT_USD, _LEAST_USD
 
 _SUM_TOLERANCE = 1e-6
 
@@ -159,8 +160,8 @@ class Objective(ABC):
         return False
 
     @property
-    def latency_weight(self) -> float | None:
-        """Weight of the times where their worth is `worth_of_times`, whoever is compared; None elsewhere."""
+    def plain_weights(self) -> Weights | None:
+        """The weights where quality counts as it is, and times and costs by their `worth`; None elsewhere."""
         return None
 
     @abstractmethod
@@ -205,19 +206,15 @@ class JointScore(Objective):
         return self.norm == "paper" or self.quality_norm != "raw"
 
     @property
-    def latency_weight(self) -> float | None:
-        """Weight of the times where their worth is `worth_of_times`, whoever is compared; None elsewhere."""
-        return self.weights.latency if self.norm == "absolute" else None
+    def plain_weights(self) -> Weights | None:
+        """The weights where quality counts as it is, and times and costs by their `worth`; None elsewhere."""
+        return None if self.relative else self.weights
 
     def static_terms(
         self, quality: FloatArray, cost_usd: FloatArray, allowed: BoolArray
     ) -> tuple[ScoreTerm, ScoreTerm]:
         """The normalised quality, and what a low cost is worth."""
-        saved = (
-            saving(cost_usd, allowed)
-            if self.norm == "paper"
-            else worth(cost_usd, _COST_SLOPE, _COST_NOUGHT_USD, _LEAST_USD)
-        )
+        saved = saving(cost_usd, allowed) if self.norm == "paper" else worth(cost_usd, *COST_SCALE)
         return (
             ScoreTerm(
                 "quality", self.weights.quality, normalise_quality(quality, allowed, self.quality_norm)

@@ -91,7 +91,7 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
     unsigned, grid = array(types.uint32, 1), array(types.uint32, 2)
     figures, matrix = array(types.float64, 1), array(types.float64, 2)
     number, whole = types.float64, types.int64
-    given, told = array(types.float64, 1, readonly=True), array(types.float64, 2, readonly=True)
+    given, cube = array(types.float64, 1, readonly=True), array(types.float64, 3)
     load_parts = compiled(decision_loops.load_parts, *[figures] * 10, whole, whole, matrix)
     forecast_times = compiled(decision_loops.forecast_times, matrix, figures, given, matrix)
     best_of = compiled(decision_loops.best_of, figures, figures, figures, number, numbers, result=whole)
@@ -129,15 +129,16 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
             figures,
             number,
             number,
-            figures,
-            figures,
-            told,
-            array(types.boolean, 2, readonly=True),
-            told,
-            figures,
-            told,
-            array(types.float64, 3),
             matrix,
+            matrix,
+            figures,
+            matrix,
+            matrix,
+            array(types.boolean, 2),
+            cube,
+            matrix,
+            matrix,
+            cube,
             matrix,
             matrix,
             numbers,
@@ -214,10 +215,10 @@ def _trials() -> Iterator[tuple[str, list[Any]]]:
     yield "best_of", [several[0], several[1], several[2], 1e-9, np.zeros(9, np.int64)]
     yield "place_several", [
         *several, draw.random((7, 9)), np.arange(9), np.arange(9) % 7, draw.random(9),
-        5.0, 1e-9, np.array([0.3, 10.0, 1e-3]), draw.random(4), draw.random((4, 9)) * 99.0,
-        draw.random((4, 9)) > 0.2, draw.random((4, 9)), draw.random(4), draw.random((4, 9)),
-        np.zeros((4, 5, 9)), np.zeros((4, 9)), np.zeros((4, 9)), np.zeros((4, 2)), np.full(4, -1),
-        np.zeros(9, np.int64), np.zeros(1, np.int64), 4, False,
+        5.0, 1e-9, np.array([[0.3, 1000.0, 1e-3], [0.2, 10.0, 1e-6]]), draw.random((2, 9)), draw.random(4),
+        draw.random((4, 9)) * 99.0, draw.random((4, 9)), draw.random((4, 9)) > 0.2, draw.random((2, 4, 9)),
+        draw.random((4, 3)), np.zeros((4, 9)), np.zeros((4, 5, 9)), np.zeros((4, 9)), np.zeros((4, 2)),
+        np.full(4, -1), np.zeros(9, np.int64), np.zeros(1, np.int64), 4, False,
     ]  # fmt: skip
     yield "evaluate_trees", [rows, outputs, features, thresholds, leaves, *_zeros((3, 3))]
 
