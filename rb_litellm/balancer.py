@@ -236,8 +236,8 @@ class Balancer:
         state = everywhere.take(candidate_set.state_rows)
         slowdown = self._slowdown(candidate_set, now)
         predicted = predictions.predict([request.prompt for request in requests], candidate_set.models)
-        quality = predicted.quality[:, candidate_set.model_of]
-        output_tokens = predicted.output_tokens[:, candidate_set.model_of] * candidate_set.writes
+        quality = predicted.quality.take(candidate_set.model_of, axis=1)
+        output_tokens = predicted.output_tokens.take(candidate_set.model_of, axis=1) * candidate_set.writes
         names = candidate_set.level_names
         if names is not None or any(in_loops):
             loops = np.array(in_loops)

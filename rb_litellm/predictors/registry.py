@@ -188,6 +188,8 @@ class PredictionSource:
             assert trained.length_quantiles is not None
             taught, lengths = columns.taught_quality, columns.taught_lengths
             if others is None:
+                if columns.columns is None:
+                    return trained
                 return ModelPredictions(
                     columns.chosen(trained.quality, None, None),
                     columns.chosen(trained.output_tokens, None, None),

@@ -41,7 +41,17 @@ def test_a_minute_holds_what_came_in_it_and_forgets_it_in_time(sent):
             most = [t for at, r, t in log if r == row_ and at > now - MINUTE_S - STEP_S]
             assert len(least) <= found[0, row_] <= len(most)
             assert sum(least) - 1e-6 <= found[1, row_] <= sum(most) + 1e-6
+        assert np.all(found <= np.array(usage.most(now))[:, None] + 1e-6)
     assert not usage.of_minute(4, now + MINUTE_S + STEP_S).any()
+
+
+@given(limits, limits, limits, st.lists(st.floats(0.0, 12.0), min_size=9, max_size=9))
+def test_who_is_far_from_every_limit_has_room(requests, tokens, slots, taken):
+    used = np.array(taken).reshape(3, 3)
+    its = Room(Capacity(*(np.array([limit, 5.0, np.inf]) for limit in (requests, tokens, slots))), *used)
+    most_requests, most_tokens, most_open = used.max(axis=1)
+    if its.capacity.is_far(most_requests + 1.0, most_tokens + 2.0, most_open + 1.0):
+        assert its.suffices(2, np.full(3, 2.0))
 
 
 def test_what_was_written_corrects_what_was_expected():

@@ -58,7 +58,10 @@ def load_parts(
 def forecast_times(
     parts: FloatArray, prefill_tokens: FloatArray, output_tokens: FloatArray, times: FloatArray
 ) -> None:
-    """Fill in wait, TTFT, TPOT, E2E and burden of one request (5, N), from what `load_parts` fills in."""
+    """Fill in wait, TTFT, TPOT, E2E and burden of one request, the first five rows of `times` (5 or more, N).
+
+    `parts` is what `load_parts` fills in.
+    """
     for row in range(parts.shape[1]):
         prefill = parts[6, row] * prefill_tokens[row]
         ttft = parts[1, row] + prefill
@@ -133,9 +136,7 @@ def place_several(
     allowed: BoolArray,
     failures: FloatArray,
     weights: FloatArray,
-    cost_usd: FloatArray,
-    times: FloatArray,
-    scores: FloatArray,
+    figures: FloatArray,
     met: FloatArray,
     chosen: IntArray,
     best: IntArray,
@@ -153,9 +154,9 @@ def place_several(
     `scales` (2, 3) are slope, nought and least of `worth_of`, for times and for costs; `prices` (2, N) USD of
     a token of input and of output. By request: tokens of input (R,) and output (R, N), quality (R, N), where
     it may go (R, N), seconds and USD for failures (2, R, N), the weights of quality, latency and cost (R, 3).
-    Filled in are the cost (R, N), times (R, 5, N), scores (R, N), and of those that were placed the load that
-    they met, (R, 2), and the row (R,), below 0 before. Those with the same number in `servers` share their
-    load, in `deployments` when they were last chosen.
+    Filled in are `figures` (R, 9, N): the times of `forecast_times`, the cost, what times and cost are worth,
+    the score; and of those that were placed the load that they met, (R, 2), and the row (R,), below 0 before.
+    Those with the same number in `servers` share their load, in `deployments` when they were last chosen.
     """
     count = in_flight.size
     prefill = np.empty(count)
@@ -163,18 +164,19 @@ def place_several(
     for row in range(at[0], end):
         if chosen[row] < 0:
             prefill[:] = input_tokens[row]
-            forecast_times(parts, prefill, output_tokens[row], times[row])
+            told = figures[row]
+            forecast_times(parts, prefill, output_tokens[row], told)
             for one in range(count):
                 usd = input_tokens[row] * prices[0, one] + output_tokens[row, one] * prices[1, one]
-                cost_usd[row, one] = usd
-                priced_s = times[row, 3, one] + times[row, 4, one] + failures[0, row, one]
-                in_time = scales[0, 0] * (most_s - math.log(priced_s + scales[0, 2]))
-                usd += failures[1, row, one]
-                in_cost = scales[1, 0] * (most_usd - math.log(usd + scales[1, 2]))
-                score = weights[row, 0] * quality[row, one] + weights[row, 2] * in_cost
-                score += weights[row, 1] * in_time
-                scores[row, one] = score if allowed[row, one] else -math.inf
-            found = best_of(scores[row], in_flight, last_chosen, tie, best)
+                priced_s = told[3, one] + told[4, one] + failures[0, row, one]
+                priced_usd = usd + failures[1, row, one]
+                told[5, one] = usd
+                told[6, one] = scales[0, 0] * (most_s - math.log(priced_s + scales[0, 2]))
+                told[7, one] = scales[1, 0] * (most_usd - math.log(priced_usd + scales[1, 2]))
+                score = weights[row, 0] * quality[row, one] + weights[row, 2] * told[7, one]
+                score += weights[row, 1] * told[6, one]
+                told[8, one] = score if allowed[row, one] else -math.inf
+            found = best_of(told[8], in_flight, last_chosen, tie, best)
             if found != 1 or alone:
                 at[0] = row
                 return found

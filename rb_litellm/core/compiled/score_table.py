@@ -14,9 +14,10 @@ from rb_litellm.core.compiled.forecaster import CompiledForecaster
 from rb_litellm.core.compiled.in_use import Loops
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, matrix
 from rb_litellm.core.decision.best import TIE
+from rb_litellm.core.decision.breakdown import Predictions, ScoreBreakdown, ScoreTerm
 from rb_litellm.core.decision.scoring import COST_SCALE, LATENCY_SCALE, Weights
 from rb_litellm.core.latency.forecast import LatencyForecast
-from rb_litellm.core.types import FloatArray, IntArray
+from rb_litellm.core.types import FloatArray, IntArray, Prediction
 
 _SCALES = np.array([LATENCY_SCALE, COST_SCALE])
 _LEFT = Weights(0.0, 0.0, 1.0)
@@ -33,7 +34,7 @@ class ScoreTable:
         self._forecaster = forecaster
         each = np.arange(width)
         prices, failing = fleet.prices, fleet.prices.failing
-        self._fleet = (
+        self._of_fleet = (
             each if fleet.servers is None else fleet.servers,
             each if fleet.levels is None else fleet.levels,
             fleet.last_chosen_s,
@@ -43,25 +44,22 @@ class ScoreTable:
             matrix([prices.input_usd, prices.output_usd]),
         )
         self._failures = np.zeros((2, count, width))
+        self._requests = requests
         self._fails = failing is not None
         if failing is not None:
             for row, its in enumerate(requests):
                 self._failures[0, row] = failing.seconds(its.allowed, its.retries)
                 self._failures[1, row] = failing.usd(its.input_tokens, prices.input_usd, prices.output_usd)
-        weights = [its.objective.plain_weights or _LEFT for its in requests]
-        self._requests = (
+        self._weights = [its.objective.plain_weights or _LEFT for its in requests]
+        self._of_requests = (
             np.array([its.input_tokens for its in requests], dtype=np.float64),
             matrix([its.output_tokens for its in requests]),
             matrix([its.quality for its in requests]),
             matrix([its.allowed for its in requests]),
             self._failures,
-            np.array([(its.quality, its.latency, its.cost) for its in weights]),
+            np.array([(its.quality, its.latency, its.cost) for its in self._weights]),
         )
-        self.cost_usd = np.empty((count, width))
-        """(R, N) what the requests cost,"""
-        self._times = np.empty((count, 5, width))
-        self.scores = np.empty((count, width))
-        """(R, N) scores,"""
+        self._figures = np.empty((count, 9, width))
         self.met = np.empty((count, 2))
         """(R, 2) requests in flight and pending tokens of prefill that each one met,"""
         self.chosen: IntArray = np.full(count, -1)
@@ -81,11 +79,9 @@ class ScoreTable:
         found: int = loops.place_several(
             *self._forecaster.given,
             self._forecaster.parts,
-            *self._fleet,
-            *self._requests,
-            self.cost_usd,
-            self._times,
-            self.scores,
+            *self._of_fleet,
+            *self._of_requests,
+            self._figures,
             self.met,
             self.chosen,
             self.best,
@@ -95,18 +91,31 @@ class ScoreTable:
         )
         return self._at.item(), found
 
-    def times(self, row: int) -> LatencyForecast:
-        """Of one request, as they were when it was placed."""
+    def score(self, row: int, chosen: int) -> float:
+        """Of one request on one deployment."""
+        return self._figures.item(row, 8, chosen)
+
+    def prediction(self, row: int, chosen: int) -> Prediction:
+        """Of one request on one deployment."""
+        request = self._requests[row]
+        wait_s, ttft_s, tpot_s, e2e_s, _, cost_usd = self._figures[row, :6, chosen].tolist()
+        quality, output_tokens = request.quality.item(chosen), request.output_tokens.item(chosen)
+        return Prediction(quality, output_tokens, wait_s, ttft_s, tpot_s, e2e_s, cost_usd)
+
+    def breakdown(self, row: int) -> ScoreBreakdown:
+        """All that one request was scored by, as it was when it was placed."""
+        request, weights = self._requests[row], self._weights[row]
+        wait_s, ttft_s, tpot_s, e2e_s, burden_s, cost_usd, in_time, in_cost, scores = self._figures[row]
         failures_s: FloatArray | None = self._failures[0, row] if self._fails else None
-        wait_s, ttft_s, tpot_s, e2e_s, burden_s = self._times[row]
-        return LatencyForecast(wait_s, ttft_s, tpot_s, e2e_s, burden_s, failures_s)
-
-    def priced_usd(self, row: int) -> FloatArray:
-        """(N,) cost of one request, with what is paid for streams that break off."""
-        cost_usd: FloatArray = self.cost_usd[row]
-        return cost_usd + self._failures[1, row] if self._fails else cost_usd
-
-    def times_at(self, row: int, chosen: int) -> tuple[float, float, float, float]:
-        """Wait, TTFT, TPOT and E2E of one request on one deployment."""
-        wait_s, ttft_s, tpot_s, e2e_s = self._times[row, :4, chosen].tolist()
-        return wait_s, ttft_s, tpot_s, e2e_s
+        times = LatencyForecast(wait_s, ttft_s, tpot_s, e2e_s, burden_s, failures_s)
+        return ScoreBreakdown(
+            Predictions(request.quality, request.output_tokens, times, cost_usd),
+            request.allowed,
+            request.allowed,
+            (
+                ScoreTerm("quality", weights.quality, request.quality),
+                ScoreTerm("latency", weights.latency, in_time),
+                ScoreTerm("cost", weights.cost, in_cost),
+            ),
+            scores,
+        )

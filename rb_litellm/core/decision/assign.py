@@ -21,11 +21,10 @@ from rb_litellm.core.compiled.score_table import ScoreTable
 from rb_litellm.core.decision.alike import instead
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prescored, longest_first, prescore_one
 from rb_litellm.core.decision.best import one_of
-from rb_litellm.core.decision.breakdown import Decision, Predictions, Refusal, ScoreBreakdown
+from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.single import place
 from rb_litellm.core.decision.trying import may_look, recovers
 from rb_litellm.core.limits.capacity import Room
-from rb_litellm.core.types import Prediction
 
 
 def assign(
@@ -110,39 +109,19 @@ class _Batch:
     def _instead(self, table: ScoreTable, row: int, chosen: int) -> int:
         request = self._requests[row]
         prefill_tokens = np.full(request.allowed.size, request.input_tokens)
-        return instead(
-            chosen, request, self._breakdown(table, row), prefill_tokens, self._fleet, self._random
-        )
-
-    def _breakdown(self, table: ScoreTable, row: int) -> ScoreBreakdown:
-        request, times = self._requests[row], table.times(row)
-        quality, cost = request.objective.static_terms(
-            request.quality, table.priced_usd(row), request.allowed
-        )
-        return ScoreBreakdown(
-            Predictions(request.quality, request.output_tokens, times, table.cost_usd[row]),
-            request.allowed,
-            request.allowed,
-            (quality, request.objective.latency(times, request.allowed), cost),
-            table.scores[row],
-        )
+        return instead(chosen, request, table.breakdown(row), prefill_tokens, self._fleet, self._random)
 
     def _decision(self, table: ScoreTable, row: int) -> Decision:
         request, chosen = self._requests[row], table.chosen.item(row)
         decision = Decision(
             index=chosen,
-            score=table.scores.item(row, chosen),
-            prediction=Prediction(
-                request.quality.item(chosen),
-                request.output_tokens.item(chosen),
-                *table.times_at(row, chosen),
-                cost_usd=table.cost_usd.item(row, chosen),
-            ),
+            score=table.score(row, chosen),
+            prediction=table.prediction(row, chosen),
             candidates=int(np.count_nonzero(request.allowed)),
             in_flight=table.met.item(row, 0),
             pending_prefill_tokens=table.met.item(row, 1),
             prefill_tokens=float(request.input_tokens),
-            compute_breakdown=partial(self._breakdown, table, row),
+            compute_breakdown=partial(table.breakdown, row),
         )
         if self._fleet.room is not None:
             tokens = request.input_tokens + decision.prediction.output_tokens

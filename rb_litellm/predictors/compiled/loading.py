@@ -137,9 +137,7 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
             array(types.boolean, 2),
             cube,
             matrix,
-            matrix,
             cube,
-            matrix,
             matrix,
             numbers,
             numbers,
@@ -217,8 +215,8 @@ def _trials() -> Iterator[tuple[str, list[Any]]]:
         *several, draw.random((7, 9)), np.arange(9), np.arange(9) % 7, draw.random(9),
         5.0, 1e-9, np.array([[0.3, 1000.0, 1e-3], [0.2, 10.0, 1e-6]]), draw.random((2, 9)), draw.random(4),
         draw.random((4, 9)) * 99.0, draw.random((4, 9)), draw.random((4, 9)) > 0.2, draw.random((2, 4, 9)),
-        draw.random((4, 3)), np.zeros((4, 9)), np.zeros((4, 5, 9)), np.zeros((4, 9)), np.zeros((4, 2)),
-        np.full(4, -1), np.zeros(9, np.int64), np.zeros(1, np.int64), 4, False,
+        draw.random((4, 3)), np.zeros((4, 9, 9)), np.zeros((4, 2)), np.full(4, -1), np.zeros(9, np.int64),
+        np.zeros(1, np.int64), 4, False,
     ]  # fmt: skip
     yield "evaluate_trees", [rows, outputs, features, thresholds, leaves, *_zeros((3, 3))]
 

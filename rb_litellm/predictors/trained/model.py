@@ -66,8 +66,13 @@ class Predictor:
         if given != told or len(self._blend.offset) != len(self._outputs):
             raise ValueError(f"{given} outputs, described as {told}")
         self._confidence: FloatArray = np.array(meta["confidence"], dtype=np.float64)
-        self._mean_factor: FloatArray = np.array(meta["length_mean_factor"], dtype=np.float64)
-        self._residuals: FloatArray = _matrix(meta["length_residuals"], len(self.models))
+        # Lengths are spread alike around what is told of a prompt: by factors.
+        self._spread: FloatArray = np.exp(_matrix(meta["length_residuals"], len(self.models)))
+        """(M, Q) from the length that is told to the quantiles,"""
+        self._mean: FloatArray = mean_of_quantiles(self._spread) * np.array(
+            meta["length_mean_factor"], dtype=np.float64
+        )
+        """(M,) and to the mean."""
         self.share_of_default: FloatArray = np.array(
             meta.get("share_of_default", np.zeros(len(self.models))), dtype=np.float64
         )
@@ -132,10 +137,10 @@ class Predictor:
             outputs[:, self._outputs] = told
         # np.clip takes longer than both bounds, for one row.
         quality: FloatArray = np.minimum(np.maximum(outputs[:, :count], 0.0), 1.0)
-        quantiles: FloatArray = np.exp(outputs[:, count:, None] + self._residuals)
-        tokens = mean_of_quantiles(quantiles) * self._mean_factor
+        lengths = np.exp(outputs[:, count:])
+        quantiles: FloatArray = lengths[:, :, None] * self._spread
         confidence: FloatArray = familiarity[:, None] * self._confidence
-        return ModelPredictions(quality, tokens, confidence, quantiles)
+        return ModelPredictions(quality, lengths * self._mean, confidence, quantiles)
 
 
 def mean_of_quantiles(quantiles: FloatArray) -> FloatArray:

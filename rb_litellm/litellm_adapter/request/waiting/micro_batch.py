@@ -30,7 +30,7 @@ MAX_BATCH = 64
 MIN_BATCH = 2
 """However long they take: one by one, requests take twice as long in all."""
 _FIRST_BATCH = 4
-HOLD_S = 0.0015
+HOLD_S = 0.0025
 """A batch holds the loop for about so long."""
 
 
