@@ -1,7 +1,7 @@
 """The predictor that ships is what its command makes of the public data, byte for byte.
 
-Bytes hang on the processor and on the releases of NumPy and XGBoost, so that it is asked for by
-`ROUTEBALANCE_ARTIFACT=1`, and takes NumPy 2.4.6 and XGBoost 3.2.0 on x86-64.
+Bytes hang on the releases of NumPy and XGBoost, so that it is asked for by `ROUTEBALANCE_ARTIFACT=1`, and
+takes NumPy 2.4.6 and XGBoost 3.2.0. They do not hang on the kernels that BLAS chooses by the processor.
 """
 
 import hashlib

@@ -84,7 +84,9 @@ def made_of(tables: Mapping[str, Any], version: str) -> DefaultPredictor:
         **{name: plain[name] for name in (*_READER, *_OF_LENGTH)},
         familiar=float(plain["familiar"]),
     )
-    population = Population(*(np.asarray(tables[f"population_{part}"]) for part in ("mean", "covariance")))
+    population = Population(
+        *(np.asarray(tables[f"population_{part}"], np.float64) for part in ("mean", "covariance"))
+    )
     return DefaultPredictor(reader, population, Scales(*(plain[name] for name in _SCALES)), version)
 
 

@@ -27,6 +27,7 @@ from rb_litellm.train.data.dataset import DataError, Dataset
 from rb_litellm.train.default.level_and_steepness import PromptFigures, kind_of, prompt_figures, unit_of
 from rb_litellm.train.default.longer_prompts import level_by_words, steepness_by_words
 from rb_litellm.train.default.population import table_population
+from rb_litellm.train.default.rounding import rounded, stored
 from rb_litellm.train.fitting.boosting import Trees, boost
 from rb_litellm.train.fitting.linear import ridge
 from rb_litellm.train.fitting.prompt_features import MIN_SEEN, PromptFeatures
@@ -93,8 +94,8 @@ class _Targets:
 
 
 def abilities_of(models: Sequence[str], population: Population) -> FloatArray:
-    """Abilities (M, K) of the data's models, by their names alone."""
-    return np.stack([population.known(ModelInfo(name, name)).abilities for name in models])
+    """Abilities (M, K) of the data's models, by their names alone, to single precision."""
+    return rounded([population.known(ModelInfo(name, name)).abilities for name in models])
 
 
 def fit_default(
@@ -154,7 +155,7 @@ def fit_default(
         "reference": _reference(figures, targets),
         "length_residuals": _length_residuals(data, abilities, figures, targets),
     }
-    return Fitted(tables)
+    return Fitted({name: stored(values) for name, values in tables.items()})
 
 
 def _encode(features: PromptFeatures, targets: _Targets, fold: IntArray) -> tuple[Encoder, Floats, Floats]:

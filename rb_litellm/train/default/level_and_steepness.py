@@ -17,6 +17,7 @@ from rb_litellm.core.types import FloatArray, IntArray
 from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.default.predictor import LEAST_LEVEL
 from rb_litellm.train.data.dataset import DataError, Dataset
+from rb_litellm.train.default.rounding import rounded
 
 TASKS = {
     "knowledge": "mmlu arc_challenge openbook_qa commonsense_qa gpqa natural_qa trivia_qa",
@@ -74,7 +75,8 @@ def unit_of(kind: int) -> float:
 
 
 def prompt_figures(data: Dataset, abilities: FloatArray, rows: IntArray | None = None) -> PromptFigures:
-    """Figures of the prompts `rows` (all without), for models of the given abilities (M, K)."""
+    """Figures of the prompts `rows` (all without), for models of the given abilities (M, K), to single
+    precision."""
     tasks = np.array([task_of(name) for name in data.tasks])
     values = np.full((len(tasks), 4), np.nan)
     chosen = np.ones(len(tasks), dtype=np.bool_) if rows is None else np.isin(np.arange(len(tasks)), rows)
@@ -87,7 +89,7 @@ def prompt_figures(data: Dataset, abilities: FloatArray, rows: IntArray | None =
         logs = np.log(np.maximum(data.output_tokens[at], 1.0))
         (_, slope), values[at, 2], own = _apart(logs, scaled, 0.5, 0.0)
         values[at, 3] = slope + own
-    return PromptFigures(tuple(tasks.tolist()), values)
+    return PromptFigures(tuple(tasks.tolist()), rounded(values))
 
 
 def _apart(
