@@ -32,7 +32,8 @@ class Learning:
         self.settled_at: list[float] = []
         self.broken = -1
         monkeypatch.setattr(self.runtime.balancer.beliefs, "learn", self.learn)
-        monkeypatch.setattr(self.runtime.balancer, "settle", lambda outcome, now: self.settled_at.append(now))
+        used = self.runtime.balancer.capacity_use
+        monkeypatch.setattr(used, "settle", lambda outcome, now: self.settled_at.append(now))
 
     def learn(self, outcome: Outcome) -> None:
         if outcome.attempt == self.broken:
