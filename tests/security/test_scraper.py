@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from rb_litellm.state import scraper as module
 from rb_litellm.state.attempt import LeaseRule
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
+from rb_litellm.state.servers import scraper as module
 from rb_litellm.state.servers.external_load import ExternalLoad
 from rb_litellm.state.servers.scraper import MAX_BYTES, Scraper
 
