@@ -102,12 +102,17 @@ def machine(redis_server):
             self.redis.script_flush()
             self.disturbed = True
 
-        @precondition(lambda self: self.disturbed)
+        @precondition(lambda self: self.disturbed and self.told)
         @rule()
         def all_have_exchanged(self):
             for _ in range(2):
                 for worker in self.told:
                     self.exchange(worker)
+            # Where it was lost how long the share of a dead worker counts, it counts for one time to live.
+            living = {f"w{worker}" for worker in self.told}
+            for name in self.redis.zrange(f"{FLEET}:alive", 0, -1):
+                if name.decode() not in living:
+                    self.redis.zadd(f"{FLEET}:alive", {name: 1.0})
             self.disturbed = False
 
         @invariant()

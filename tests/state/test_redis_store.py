@@ -46,6 +46,22 @@ async def test_every_key_has_the_version_the_namespace_as_hash_tag_and_a_ttl(red
         assert all(0 < client.pttl(key) <= 60_000 for key in keys)
 
 
+async def test_what_a_worker_leaves_behind_is_not_heard_after_an_hour_either(redis_server, store_of):
+    # Once an hour the totals are added up anew, and end where nobody has told anything further on.
+    stays, goes = store_of(redis_server.url), store_of(redis_server.url)
+    for _ in range(2):
+        await goes.exchange("goes", told(3), 60.0)
+        heard = await stays.exchange("stays", told(0), 60.0)
+    assert heard.table[0].any()
+    await goes.remove("goes")
+    with redis_server.client() as client:
+        epoch = int(client.hget("rb:2:{default}:meta", "epoch"))
+        client.hset("rb:2:{default}:meta", "epoch", epoch - 3_600_001)
+    heard = await stays.exchange("stays", told(0), 60.0)
+    assert not heard.table.any()
+    assert heard.peers == 0
+
+
 async def test_two_fleets_share_one_redis_without_seeing_each_other(redis_server, store_of):
     blue, green = (store_of(redis_server.url, namespace=name) for name in ("blue", "green"))
     assert await exchange_twice(blue, green) == [[], []]

@@ -57,7 +57,7 @@ def totals_with(*rows):
     chunk = np.zeros(1, dtype=TOTALS_CHUNK)
     chunk["rows"][0, : len(rows)] = np.array([tuple(row) for row in rows], dtype=ROW)
     totals = Totals()
-    totals.update(1.0, chunk.tobytes())
+    totals.update(1.0, 1, chunk.tobytes())
     return totals
 
 
@@ -87,11 +87,19 @@ def test_a_row_beyond_the_totals_has_no_load():
     assert others[:, COLUMN.in_flight].tolist() == [1, 0]
 
 
+def test_what_totals_no_longer_reach_is_forgotten():
+    totals = totals_with((1, 2, 3, 4.0))
+    totals.update(2.0, 0, b"")
+    others, right = totals.others(np.array([0]), np.zeros((1, 4), dtype=np.int64), np.zeros(1), 0.0)
+    assert right
+    assert not others.any()
+
+
 def test_chunks_beyond_the_bound_are_no_totals():
     chunk = np.zeros(1, dtype=TOTALS_CHUNK)
     chunk["number"] = 128
     with pytest.raises(ValueError, match="at most 8192"):
-        Totals().update(1.0, chunk.tobytes())
+        Totals().update(1.0, 1, chunk.tobytes())
 
 
 def test_slots_of_another_generation_are_taken_anew():

@@ -130,12 +130,15 @@ class Totals:
         """Read all of them at the next exchange."""
         self.version, self._columns = 0.0, np.zeros((4, 0))
 
-    def update(self, version: float, chunks: bytes) -> None:
-        """Take in the chunks that have changed.
+    def update(self, version: float, length: int, chunks: bytes) -> None:
+        """Take in the chunks that have changed, of totals that are so many chunks long now.
+
+        Totals that are added up anew end at the last chunk that somebody has told: what stood beyond is gone.
 
         Raises:
             ValueError: they are no chunks.
         """
+        self._columns = self._columns[:, : length * CHUNK]
         if chunks:
             changed = np.frombuffer(chunks, dtype=TOTALS_CHUNK)
             numbers = changed["number"].astype(np.int64)

@@ -165,10 +165,10 @@ class RedisStore:
         if answer[0] == _TELL_ALL:
             self._share.forget()
             return None
-        ms, epoch_ms, count, version, chunks, notes, last_note, living, bad = answer[1:]
+        ms, epoch_ms, count, version, length, chunks, notes, last_note, living, bad = answer[1:]
         ms, epoch_ms = float(ms), float(epoch_ms)
         self._share.arrived(table, changed, number, now_ms, ms, epoch_ms)
-        self._totals.update(float(version), chunks)
+        self._totals.update(float(version), int(length), chunks)
         others, right = self._totals.others(slots_of, *self._share.rows(size), ms)
         self._note_is_new, self._notes_heard, self._doubted = False, int(last_note), not right
         return Heard(

@@ -14,9 +14,9 @@
 -- ARGV[13]  '1' where the totals cannot be right: they are added up anew
 --
 -- Returns {1} where the slots are of another generation, {2} where all is to be told, else
--- {0, ms since the epoch, epoch, number of workers, version, changed chunks: number (16 bits), version, rows,
---  notes: name, age in ms, content of each, number of the last note, workers: name, ms until dead, head of the
---  share of each, number of shares that could not be read}.
+-- {0, ms since the epoch, epoch, number of workers, version, number of chunks, changed chunks: number (16 bits),
+--  version, rows, notes: name, age in ms, content of each, number of the last note, workers: name, ms until dead,
+--  head of the share of each, number of shares that could not be read}.
 
 local origin, ttl, base, rows, note = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[8], ARGV[9]
 local MAX_NOTES, MAX_NOTE = 65536, 131072
@@ -146,4 +146,4 @@ if ARGV[12] == '1' then
     end
   end
 end
-return {0, text(ms), text(epoch), count, text(version), table.concat(changed), notes, text(heard), workers, bad}
+return {0, text(ms), text(epoch), count, text(version), last, table.concat(changed), notes, text(heard), workers, bad}
