@@ -9,6 +9,8 @@ from rb_litellm.telemetry.records.decision import as_json
 from tests.litellm_contract.routers import ask, deployment, router
 
 SAME = {"model": "openai/same"}
+WHOLE_BURST_S = 0.5
+"""A busy machine, too, decides on twenty requests before the first is answered."""
 
 
 async def burst(of, count, **kwargs):
@@ -64,8 +66,8 @@ async def test_where_all_are_full_litellm_decides():
 
 async def test_max_parallel_requests_are_slots():
     of = router(
-        deployment("best", 0.9, max_parallel_requests=4, mock_delay=0.1),
-        deployment("other", 0.1, mock_delay=0.1),
+        deployment("best", 0.9, max_parallel_requests=4, mock_delay=WHOLE_BURST_S),
+        deployment("other", 0.1, mock_delay=WHOLE_BURST_S),
     )
     assert await burst(of, 20) == {"best": 4, "other": 16}
     assert await burst(of, 20) == {"best": 4, "other": 16}
@@ -73,9 +75,9 @@ async def test_max_parallel_requests_are_slots():
 
 async def test_the_routers_default_is_a_slot_count_too():
     of = router(
-        deployment("best", 0.9, mock_delay=0.1),
-        deployment("middle", 0.5, mock_delay=0.1),
-        deployment("other", 0.1, max_parallel_requests=100, mock_delay=0.1),
+        deployment("best", 0.9, mock_delay=WHOLE_BURST_S),
+        deployment("middle", 0.5, mock_delay=WHOLE_BURST_S),
+        deployment("other", 0.1, max_parallel_requests=100, mock_delay=WHOLE_BURST_S),
         default_max_parallel_requests=4,
     )
     assert await burst(of, 20) == {"best": 4, "middle": 4, "other": 12}

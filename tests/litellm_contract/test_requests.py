@@ -192,8 +192,8 @@ async def test_requests_of_a_burst_are_decided_in_batches(shared, monkeypatch):
 
 async def test_a_busy_deployment_is_left_for_a_quicker_one():
     of = router(
-        deployment("better", 0.6, mock_delay=0.3, info={"routebalance": {"quality": 0.6, "hosted": False}}),
-        deployment("other", 0.5, mock_delay=0.3, info={"routebalance": {"quality": 0.5, "hosted": False}}),
+        deployment("better", 0.6, mock_delay=1.0, info={"routebalance": {"quality": 0.6, "hosted": False}}),
+        deployment("other", 0.5, mock_delay=1.0, info={"routebalance": {"quality": 0.5, "hosted": False}}),
         routing_strategy_args={"weights": {"quality": 0.5, "latency": 0.5, "cost": 0.0}},
     )
     answered = Counter(await asyncio.gather(*(ask(of) for _ in range(200))))
