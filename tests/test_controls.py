@@ -117,6 +117,7 @@ def test_an_ignored_number_beyond_its_cap_becomes_the_cap():
         ({"weights": "0.5,0.5,0.5"}, "must sum to 1"),
         ({"ttft_ms": "soon"}, "x-routebalance-ttft-ms: allowed is a number (value 'soon')"),
         ({"ttft_ms": "-1"}, "x-routebalance-ttft-ms: allowed is a number above 0 (value '-1')"),
+        ({"ttft_ms": "1e9"}, "allowed is a number of at most 86400000 (value '1e9')"),
         ({"theta": "nan"}, "x-routebalance-theta: allowed is a finite number"),
         ({"max_cost_usd": "1e9"}, "x-routebalance-max-cost-usd"),
         ({"slo_mode": "lax"}, "'strict', 'tiered' or 'prefer'"),

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 _ALLOWED = {
     "missing": "it is missing, and needed",
-    "greater_than": "allowed is a number above {gt:g}",
-    "greater_than_equal": "allowed is a number of at least {ge:g}",
-    "less_than": "allowed is a number below {lt:g}",
-    "less_than_equal": "allowed is a number of at most {le:g}",
+    "greater_than": "allowed is a number above {gt:.15g}",
+    "greater_than_equal": "allowed is a number of at least {ge:.15g}",
+    "less_than": "allowed is a number below {lt:.15g}",
+    "less_than_equal": "allowed is a number of at most {le:.15g}",
     "finite_number": "allowed is a finite number",
     **dict.fromkeys(("float_parsing", "float_type"), "allowed is a number"),
     **dict.fromkeys(
