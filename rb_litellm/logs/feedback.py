@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rb_litellm.excerpt import excerpt
-from rb_litellm.logs.files import LogFileError, rows_of_file
+from rb_litellm.logs.files import LogFileError, named_rows
 
 MAX_CALL_ID = 256
 """Characters of a call's id."""
@@ -49,7 +49,7 @@ def parse_feedback(given: object) -> Feedback:
     if thumbs is not None:
         if score is not None:
             raise ValueError("score and thumbs are both given; allowed is one of them")
-        if thumbs not in _THUMBS:
+        if not isinstance(thumbs, str) or thumbs not in _THUMBS:
             raise ValueError(f"thumbs is {excerpt(thumbs)}; allowed is up or down")
         score = _THUMBS[thumbs]
     if not isinstance(call_id, str) or not 1 <= len(call_id) <= MAX_CALL_ID:
@@ -62,11 +62,13 @@ def parse_feedback(given: object) -> Feedback:
 def read_feedback(path: Path) -> dict[str, float]:
     """Scores by call id from a file of any kind that logs come in; the last one of a call counts.
 
+    A line that is cut is left out, and told in the log.
+
     Raises:
         LogFileError: the file cannot be read, or a row is no feedback.
     """
     scores = {}
-    for number, row in rows_of_file(path):
+    for number, row in named_rows(path):
         try:
             told = {name: row.get(name) for name in _FIELDS}
             one = parse_feedback({**told, "score": _number(told["score"])})

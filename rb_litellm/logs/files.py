@@ -9,15 +9,16 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import logging
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal
+from typing import IO, Any, BinaryIO, Literal, cast
 
-from rb_litellm.logs.json_values import Unreadable, rows_of_value, values_of
+from rb_litellm.logs.json_values import Unreadable, values_of
 
 Form = Literal["lines", "values", "csv", "parquet"]
 _KINDS = ("jsonl", "ndjson", "json", "log", "txt", "csv", "tsv", "parquet")
@@ -62,12 +63,20 @@ def form_of_file(path: Path) -> Form:
     return "lines" if whole or (kind != "json" and not first.startswith(b"[")) else "values"
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """The file's bytes, unpacked where they are packed, whatever the file is called."""
+def open_bytes(path: Path, whole: bool = False) -> IO[bytes]:
+    """The file's bytes, unpacked where they are packed, whatever the file is called.
+
+    Of a packed file that is cut, what comes before that place; with `whole`, reading it raises.
+    """
     file = path.open("rb")
     packed = file.read(2) == _GZIP_MARK
     file.seek(0)
-    return io.BufferedReader(_Unpacked(path, file)) if packed else file
+    if not packed:
+        return file
+    if not whole:
+        return io.BufferedReader(_Unpacked(path, file))
+    file.close()
+    return cast("IO[bytes]", gzip.GzipFile(path))
 
 
 class _Unpacked(io.RawIOBase):
@@ -117,11 +126,11 @@ def _tell_damage(path: Path, why: str) -> None:
     _log.warning("%s: the packed file is cut or damaged (%s); what comes before that is read", path, why)
 
 
-def open_text(path: Path) -> io.TextIOWrapper:
+def open_text(path: Path, whole: bool = False) -> io.TextIOWrapper:
     """The file's text, without its byte-order mark; characters that are none are replaced."""
-    with open_bytes(path) as file:
+    with open_bytes(path, whole) as file:
         encoding = "utf-16" if file.read(2) in _UTF16_MARKS else "utf-8-sig"
-    return io.TextIOWrapper(open_bytes(path), encoding=encoding, errors="replace", newline="")
+    return io.TextIOWrapper(open_bytes(path, whole), encoding=encoding, errors="replace", newline="")
 
 
 def csv_rows(text: io.TextIOBase) -> tuple[list[str], Iterator[Sequence[str]]]:
@@ -136,47 +145,75 @@ def csv_rows(text: io.TextIOBase) -> tuple[list[str], Iterator[Sequence[str]]]:
     return [name.strip() for name in names], csv.reader(text, delimiter=delimiter)
 
 
-def rows_of_file(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Rows as mappings, numbered from 1.
+def rows_of_file(path: Path, whole: bool = False) -> Iterator[tuple[int, Mapping[str, Any] | LogFileError]]:
+    """Rows as mappings by the number of their line; in the place of one that is none, what is wrong with it.
+
+    Of a list that is laid out over lines, of CSV below its header and of Parquet, rows are counted, CSV's
+    from 2 on. With `whole`, a packed file that is cut is not read.
 
     Raises:
-        LogFileError: the file is missing, of another kind, or a row is no mapping.
+        LogFileError: the file is missing, of another kind, or cannot be read.
     """
     form = form_of_file(path)
+    read = {"parquet": _parquet, "csv": _csv, "lines": _lines, "values": _values}[form]
     number = 0
     try:
-        for row in _parquet(path) if form == "parquet" else _csv(path) if form == "csv" else _json(path):
-            number += 1
-            if not isinstance(row, Mapping):
-                raise LogFileError(f"{path}, row {number}: is {type(row).__name__}; allowed is an object")
+        for number, row in read(path, whole):
+            if not isinstance(row, (Mapping, LogFileError)):
+                row = LogFileError(f"is {type(row).__name__}; allowed is an object")
             yield number, row
-    except (OSError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise LogFileError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    except Unreadable as error:
-        raise LogFileError(f"{path}, row {number + 1}: cannot be read ({error})") from None
-    except csv.Error as error:
-        raise LogFileError(f"{path}, row {number + 1}: cannot be read ({error})") from None
+    except (Unreadable, RecursionError, csv.Error) as error:
+        yield number + 1, LogFileError(f"cannot be read ({error})")
 
 
-def _json(path: Path) -> Iterator[Any]:
-    with open_text(path) as text:
-        for value in values_of(text):
-            yield from rows_of_value(value)
+def named_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Those rows that can be read; of the others, such as a line that a full disk has cut, a warning tells.
+
+    Raises:
+        LogFileError: as `rows_of_file`.
+    """
+    for number, row in rows_of_file(path):
+        if isinstance(row, LogFileError):
+            _log.warning("%s, row %d: %s; it is left out", path, number, row)
+        else:
+            yield number, row
 
 
-def _csv(path: Path) -> Iterator[Any]:
-    with open_text(path) as text:
+def _lines(path: Path, whole: bool) -> Iterator[tuple[int, Any]]:
+    with open_bytes(path, whole) as file:
+        for number, line in enumerate(file, start=1):
+            if not (text := line.removeprefix(_UTF8_MARK).strip()):
+                continue
+            try:
+                # A line out of a list still has the comma behind it.
+                yield number, json.loads(text.decode("utf-8", "replace").removesuffix(","))
+            except (ValueError, RecursionError) as error:
+                yield number, LogFileError(f"is not JSON ({error})")
+
+
+def _values(path: Path, whole: bool) -> Iterator[tuple[int, Any]]:
+    with open_text(path, whole) as text:
+        yield from enumerate(values_of(text), start=1)
+
+
+def _csv(path: Path, whole: bool) -> Iterator[tuple[int, Any]]:
+    with open_text(path, whole) as text:
         names, rows = csv_rows(text)
-        for row in rows:
-            yield dict(zip(names, row, strict=False))
+        for number, row in enumerate(filter(None, rows), start=2):
+            if len(row) == len(names):
+                yield number, {name: value or None for name, value in zip(names, row, strict=True)}
+            else:
+                yield number, LogFileError(f"has {len(row)} fields where the header has {len(names)}")
 
 
-def _parquet(path: Path) -> Iterator[Any]:
+def _parquet(path: Path, _: bool) -> Iterator[tuple[int, Any]]:
     try:
         import polars
     except ImportError:
         raise LogFileError(f"{path}: reading this needs polars; install 'rb_litellm[train]'") from None
     try:
-        yield from polars.read_parquet(path).iter_rows(named=True)
+        yield from enumerate(polars.read_parquet(path).iter_rows(named=True), start=1)
     except polars.exceptions.PolarsError as error:
         raise LogFileError(f"{path}: cannot be read ({error})") from None

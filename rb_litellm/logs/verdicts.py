@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from rb_litellm.logs.files import LogFileError, rows_of_file
+from rb_litellm.logs.files import LogFileError, named_rows
 
 Outcome = Literal["win", "tie", "loss", "same"]
 """Of what would have been chosen against what served; `same` where both are one model."""
@@ -56,18 +56,20 @@ def append_verdict(path: Path, max_bytes: int, one: Comparison) -> None:
     try:
         if os.fstat(file).st_size + len(line) > max_bytes:
             raise VerdictsFull(f"{path} holds {max_bytes} bytes, its bound")
-        os.write(file, line)
+        if os.write(file, line) != len(line):
+            os.write(file, b"\n")  # what follows stays readable
+            raise OSError(f"{path}: a line was written in part")
     finally:
         os.close(file)
 
 
 def read_verdicts(path: Path) -> Iterator[Comparison]:
-    """All verdicts of a file.
+    """All verdicts of a file; a line that is cut is left out, and told in the log.
 
     Raises:
         LogFileError: the file cannot be read, or a row is no verdict.
     """
-    for number, row in rows_of_file(path):
+    for number, row in named_rows(path):
         try:
             yield _verdict(row)
         except (KeyError, TypeError, ValueError) as error:  # noqa: PERF203  its row is named

@@ -57,6 +57,7 @@ def test_a_full_file_keeps_what_it_holds(tmp_path: Path) -> None:
         ({"call_id": "c1", "score": 1.5}, "score is 1.5; allowed is a number from 0 to 1"),
         ({"call_id": "c1", "score": float("nan")}, "score is nan"),
         ({"call_id": "c1", "score": "good"}, "score is 'good'"),
+        ({"call_id": "c1", "thumbs": ["up"]}, r"thumbs is \['up'\]; allowed is up or down"),
         ({"call_id": "", "score": 1}, "call_id is ''"),
         ({"call_id": "c" * 257, "score": 1}, "allowed is a text of 1 to 256"),
         ({"call_id": 7, "score": 1}, "call_id is 7"),
@@ -73,6 +74,20 @@ def test_a_wrong_row_of_a_file_is_named(tmp_path: Path) -> None:
     path.write_text(json.dumps({"call_id": "c1", "score": 1}) + "\n" + json.dumps({"call_id": "c2"}) + "\n")
     with pytest.raises(LogFileError, match="row 2: score is None"):
         read_feedback(path)
+
+
+def test_a_line_that_a_full_disk_has_cut_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "f.jsonl"
+    append_feedback(path, 1000, Feedback("c1", 0.5))
+    path.write_bytes(path.read_bytes() + b'{"call_id": "c2", "sc\n' + b"\0" * 64 + b"\n")
+    append_feedback(path, 1000, Feedback("c3", 1.0))
+    assert read_feedback(path) == {"c1": 0.5, "c3": 1.0}
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        f"{path}, row 2",
+        f"{path}, row 3",
+    ]
 
 
 def test_csv_is_read_too(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,20 @@ def test_verdicts_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert list(read_verdicts(path)) == written
     with pytest.raises(VerdictsFull):
         append_verdict(path, 100, written[0])
+
+
+def test_a_verdict_that_a_full_disk_has_cut_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, written = tmp_path / "verdicts.jsonl", [verdict(n, "win") for n in range(3)]
+    append_verdict(path, 10_000, written[0])
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, line: write(file, line[:20] if len(line) > 1 else line))
+        with pytest.raises(OSError, match="written in part"):
+            append_verdict(path, 10_000, written[1])
+    append_verdict(path, 10_000, written[2])
+    assert list(read_verdicts(path)) == [written[0], written[2]]
 
 
 def test_the_better_of_two_is_found_and_what_it_costs_is_told() -> None:

@@ -105,6 +105,35 @@ def test_one_wrong_row_in_a_hundred_is_left_out_and_named(
     assert "1 of 200 rows are wrong, and left out" in caplog.text
 
 
+SHEET = "prompt;model;quality;output_tokens;max_tokens;messages\n"
+
+
+def test_a_spreadsheets_rows_are_read_one_by_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One row with a field too many, or a word for a number, is that row's matter alone."""
+    good = "".join(f"Say {n}.;a;0.5;12;512;\n" for n in range(400))
+    path = tmp_path / "sheet.csv"
+    path.write_text(SHEET + "What;now;a;0.5;12;512;\n" + "Say it.;a;n/a;12;512;\n" + good, "utf-8-sig")
+    data = read_dataset([path])
+    assert (data.rows, data.wrong, data.models) == (400, 2, ("a",))
+    assert {prompt.max_tokens for prompt in data.prompts} == {512}
+    assert "sheet.csv:2: has 7 fields where the header has 6" in caplog.text
+    assert "sheet.csv:3: quality is 'n/a'; allowed is a number, or null" in caplog.text
+
+
+def test_a_list_over_several_lines_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    rows = [{**ROW, "items": [1, 2]}, {**ROW, "model": "b", "items": []}]
+    path.write_text(json.dumps(rows, indent=1))
+    assert read_dataset([path]).models == ("a", "b")
+
+
+def test_messages_that_are_nested_too_deeply_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("messages,model,quality\n" + "[" * 100_000 + ",a,0.5\n")
+    with pytest.raises(DataError, match=r"rows\.csv:2: messages is '\[+'; allowed is a JSON list"):
+        read_dataset([path])
+
+
 def test_a_file_without_rows_says_what_a_row_needs(write_rows: Write) -> None:
     with pytest.raises(DataError, match="no rows; each needs `prompt` or `messages`"):
         read_dataset([write_rows([])])

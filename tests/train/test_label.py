@@ -155,16 +155,30 @@ def test_thumbs_become_quality(write_rows: Write, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"answer": ""}, "row 1: answer is ''"),
-        ({"model": None}, "row 1: model is None"),
-        ({"prompt": 3}, "row 1: prompt is 3"),
-        ({"reference": 3}, "row 1: reference is int"),
+        ({"answer": ""}, "answers.jsonl:1: answer is ''"),
+        ({"model": None}, ":1: model is None"),
+        ({"prompt": 3}, ":1: prompt is 3"),
+        ({"reference": 3}, ":1: reference is int"),
+        ({"output_tokens": "many"}, ":1: output_tokens is 'many'; allowed is a number, or null"),
     ],
 )
 def test_wrong_rows_are_named(changes: dict[str, Any], told: str, write_rows: Write) -> None:
     result = run("--data", write_rows([{**ROW, **changes}]), *JUDGE, "--dry-run")
     assert result.exit_code == 1
     assert told in result.output
+
+
+def test_one_wrong_row_in_a_hundred_is_left_out(
+    write_rows: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"prompt": f"Say {n}.", "model": "a", "thumbs": "up"} for n in range(200)]
+    data = write_rows([*rows, {**rows[0], "thumbs": "sideways"}])
+    data.write_text('{"prompt": "cut\n' + data.read_text())
+    result = run("--thumbs", data, "--out", tmp_path / "out.jsonl")
+    assert result.exit_code == 0, result.output
+    assert len(lines(tmp_path / "out.jsonl")) == 200
+    assert "answers.jsonl:1: is not JSON" in caplog.text
+    assert "answers.jsonl:202: thumbs is 'sideways'" in caplog.text
 
 
 def test_a_file_of_something_else_is_left_alone(write_rows: Write, tmp_path: Path) -> None:

@@ -139,14 +139,19 @@ def label(
 
 
 def _read(path: Path, read: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
-    from rb_litellm.logs.files import rows_of_file
+    from rb_litellm.logs.files import LogFileError, rows_of_file
+    from rb_litellm.train.data.dataset import WrongRows
 
+    wrong = WrongRows()
     result = []
-    for number, row in rows_of_file(path):
+    for line, row in rows_of_file(path):
         try:
+            if isinstance(row, LogFileError):
+                raise row
             result.append(read(row))
         except ValueError as error:  # noqa: PERF203  its row is named
-            raise ValueError(f"{path}, row {number}: {error}") from None
+            wrong.add(f"{path}:{line}", error)
+    wrong.check(len(result))
     return result
 
 

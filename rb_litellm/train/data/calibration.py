@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rb_litellm.telemetry.comparing.pairwise import clipped
-from rb_litellm.train.data.dataset import prompt_of_row
+from rb_litellm.train.data.dataset import number_in_row, prompt_of_row
 
 MAX_CHARS = 24_000
 """Characters of a prompt, an answer or a reference that a judge is shown: the first and the last half."""
@@ -106,8 +106,5 @@ def read_grade(reply: str) -> float:
 
 def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: row[name] for name in _KEPT if row.get(name) not in (None, "")}
-    tokens = row.get("output_tokens")
-    # CSV knows texts only.
-    if tokens not in (None, ""):
-        kept["output_tokens"] = float(tokens) if isinstance(tokens, str) else tokens
-    return kept
+    tokens = number_in_row(row, "output_tokens")
+    return kept if tokens is None else {**kept, "output_tokens": tokens}

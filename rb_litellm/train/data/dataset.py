@@ -1,6 +1,6 @@
 """Graded answers as arrays: one row per prompt, one column per model, read from files.
 
-Files are JSON lines (`.jsonl`, `.ndjson`, also `.gz`), CSV or Parquet. A row has `prompt` or `messages`,
+Files are JSON lines, a JSON list, CSV or Parquet. A row has `prompt` or `messages`,
 `model`, `quality` in [0, 1] and `output_tokens`; either label may be null or absent. Optional columns:
 `max_tokens` (the limit the answer was written under) and `task` (a name: training tells tasks apart).
 
@@ -11,14 +11,13 @@ percents trains nobody.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import logging
 import math
 import sys
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ import numpy.typing as npt
 from rb_litellm.core.types import FloatArray, Prompt
 from rb_litellm.excerpt import excerpt
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
+from rb_litellm.logs.files import LogFileError, rows_of_file
 
 _log = logging.getLogger("rb_litellm")
 
@@ -39,7 +39,6 @@ MOST_WRONG = 0.01
 MAX_TOKENS = 10_000_000
 """More output tokens than any answer has."""
 MAX_MODELS = 512
-_JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
 class DataError(ValueError):
@@ -132,50 +131,46 @@ def read_dataset(paths: Sequence[str | Path], answers: Iterable[Answer] = ()) ->
 
 def _read_file(path: Path, builder: _Builder) -> bytes:
     try:
-        for line, row in _rows(path):
+        for line, row in rows_of_file(path, whole=True):
             builder.add(f"{path}:{line}", row)
         return path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    except LogFileError as error:
+        raise DataError(str(error)) from None
 
 
-def _rows(path: Path) -> Iterator[tuple[int, object]]:
-    """Rows with their line in the file; an undecodable line is given as the ValueError it raised."""
-    name = path.name.removesuffix(".gz")
-    if name.endswith(_JSON_LINES):
-        with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    try:
-                        yield number, json.loads(line)
-                    except (ValueError, RecursionError) as error:
-                        yield number, ValueError(f"is not JSON ({error})")
-        return
-    if not name.endswith((".csv", ".parquet")):
-        raise DataError(
-            f"{path}: unknown kind of file; "
-            "allowed are .jsonl, .ndjson, .json (each also .gz), .csv and .parquet"
-        )
-    try:
-        import polars
-    except ImportError:
-        raise DataError(f"{path}: reading this needs polars; install 'rb_litellm[train]'") from None
-    try:
-        if name.endswith(".csv"):
-            frame = polars.read_csv(path, infer_schema_length=None)
-        else:
-            frame = polars.read_parquet(path)
-    except (polars.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-    # The header of a CSV file is its line 1; of Parquet the first row is called 1.
-    for number, row in enumerate(frame.iter_rows(named=True), start=2 if name.endswith(".csv") else 1):
-        yield number, row
+class WrongRows:
+    """Rows of data that are left out."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._named: list[str] = []
+
+    def add(self, where: str, error: ValueError) -> None:
+        """One more; `error` says what is wrong and what is allowed."""
+        self.count += 1
+        if len(self._named) < MAX_PROBLEMS:
+            self._named.append(f"{where}: {error}")
+
+    def check(self, rows: int) -> None:
+        """Warn of them beside so many rows that were read.
+
+        Raises:
+            DataError: they are too many.
+        """
+        if not self.count:
+            return
+        told, read = "\n".join(self._named), rows + self.count
+        if self.count > len(self._named):
+            told += f"\n(and {self.count - len(self._named)} more)"
+        share = f"{self.count} of {read} rows are wrong"
+        if self.count > MOST_WRONG * read:
+            raise DataError(f"{told}\n{share}; allowed are {MOST_WRONG:.0%}, which are left out")
+        _log.warning("%s\n%s, and left out", told, share)
 
 
 class _Builder:
     def __init__(self) -> None:
-        self.problems: list[str] = []
-        self.wrong = 0
+        self.wrong = WrongRows()
         self.rows = 0
         self.prompts: dict[str, tuple[Prompt, str]] = {}
         self.models: dict[str, None] = {}
@@ -186,9 +181,7 @@ class _Builder:
             prompt = prompt_of_row(row)
             model, quality, tokens = _labels(row)
         except ValueError as error:
-            self.wrong += 1
-            if len(self.problems) < MAX_PROBLEMS:
-                self.problems.append(f"{where}: {error}")
+            self.wrong.add(where, error)
             return
         assert isinstance(row, Mapping)
         task = row.get("task")
@@ -206,20 +199,8 @@ class _Builder:
             if value is not None:
                 labels.append(value)
 
-    def check(self) -> None:
-        """Raise, or warn, of wrong rows."""
-        if not self.wrong:
-            return
-        told, read = "\n".join(self.problems), self.rows + self.wrong
-        if self.wrong > len(self.problems):
-            told += f"\n(and {self.wrong - len(self.problems)} more)"
-        share = f"{self.wrong} of {read} rows are wrong"
-        if self.wrong > MOST_WRONG * read:
-            raise DataError(f"{told}\n{share}; allowed are {MOST_WRONG:.0%}, which are left out")
-        _log.warning("%s\n%s, and left out", told, share)
-
     def build(self, sha256: str) -> Dataset:
-        self.check()
+        self.wrong.check(self.rows)
         if not self.rows:
             raise DataError(
                 "no rows; each needs `prompt` or `messages`, `model`, `quality` and `output_tokens`"
@@ -243,7 +224,7 @@ class _Builder:
             output_tokens=tokens,
             rows=self.rows,
             sha256=sha256,
-            wrong=self.wrong,
+            wrong=self.wrong.count,
         )
 
 
@@ -266,17 +247,16 @@ def prompt_of_row(row: object) -> Prompt:
     if isinstance(messages, str) and messages:
         try:
             messages = json.loads(messages)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(f"messages is {messages[:40]!r}; allowed is a JSON list of messages") from None
-    if messages is None:
+    if messages in (None, ""):
         prompt = row.get("prompt")
         if not isinstance(prompt, str):
             raise ValueError(f"prompt is {excerpt(prompt)}; allowed is a text (or give `messages`)")
         messages = [{"role": "user", "content": prompt}]
     elif not isinstance(messages, list):
         raise ValueError(f"messages is {excerpt(messages)}; allowed is a list of messages")
-    limit = row.get("max_tokens")
-    return read_prompt(messages, None, {"max_tokens": limit, **_extras(row)})
+    return read_prompt(messages, None, {"max_tokens": number_in_row(row, "max_tokens"), **_extras(row)})
 
 
 def _extras(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,7 +268,7 @@ def _labels(row: object) -> tuple[str, float | None, float | None]:
     model = row.get("model")
     if not isinstance(model, str) or not model:
         raise ValueError(f"model is {excerpt(model)}; allowed is a name")
-    quality, tokens = _number(row, "quality"), _number(row, "output_tokens")
+    quality, tokens = number_in_row(row, "quality"), number_in_row(row, "output_tokens")
     if quality is not None and not 0.0 <= quality <= 1.0:
         raise ValueError(f"quality is {quality:g}; allowed is a number from 0 to 1, or null")
     if tokens is not None and not 0.0 <= tokens <= MAX_TOKENS:
@@ -296,10 +276,19 @@ def _labels(row: object) -> tuple[str, float | None, float | None]:
     return model, quality, tokens
 
 
-def _number(row: Mapping[str, Any], name: str) -> float | None:
-    value = row.get(name)
+def number_in_row(row: Mapping[str, Any], name: str) -> float | None:
+    """A column's number, None without one.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    value: Any = row.get(name)
     if value is None or value == "":
         return None
+    if isinstance(value, str):
+        # CSV knows texts only.
+        with suppress(ValueError):
+            value = float(value)
     known = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not known or not abs(value) <= sys.float_info.max:
         raise ValueError(f"{name} is {excerpt(value)}; allowed is a number, or null")

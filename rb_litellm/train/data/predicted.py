@@ -13,7 +13,7 @@ from rb_litellm.core.types import Prompt
 from rb_litellm.logs.files import rows_of_file
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
-from rb_litellm.train.data.dataset import DataError, id_of, prompt_of_row
+from rb_litellm.train.data.dataset import WrongRows, id_of, prompt_of_row
 
 BATCH = 256
 
@@ -22,16 +22,20 @@ def prompts_of_file(path: Path) -> Iterator[tuple[str, Prompt]]:
     """The prompts of a file in its order, each with the row's `prompt_id`, or else one made of its text.
 
     Raises:
-        DataError: names the row without a prompt.
+        DataError: at the end, where too many rows are without a prompt; names them.
         LogFileError: the file cannot be read.
     """
-    for number, row in rows_of_file(path):
+    wrong, rows = WrongRows(), 0
+    for line, row in rows_of_file(path):
         try:
             prompt = prompt_of_row(row)
         except ValueError as error:
-            raise DataError(f"{path}, row {number}: {error}") from None
-        given = row.get("prompt_id")
+            wrong.add(f"{path}:{line}", error)
+            continue
+        rows += 1
+        given = row["prompt_id"] if isinstance(row, Mapping) and "prompt_id" in row else None
         yield (id_of(prompt) if given in (None, "") else str(given)), prompt
+    wrong.check(rows)
 
 
 def predicted_rows(
