@@ -72,9 +72,16 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Carry it out; a file that is given bare is answered with the options that take one."""
+        """Carry it out; a file that is given bare is answered with the options that take one.
+
+        A file that cannot be read or written is an error with its name, wherever that shows.
+        """
         try:
             return super().invoke(ctx)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except click.UsageError as error:
             given = error.ctx.command.params if error.ctx and "extra argument" in error.message else ()
             options = [one for one in given if isinstance(one, click.Option)]

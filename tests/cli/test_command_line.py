@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 import httpx
@@ -55,6 +56,35 @@ def test_every_option_is_told_of_in_a_sentence_that_begins_alike() -> None:
             if isinstance(option, click.Option) and not option.hidden:
                 told = (option.help or "").partition("  [")[0]
                 assert re.fullmatch(r"[A-Z][a-z]+,? .*[.]", told), f"{name} {option.opts}: {told!r}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("calibrate", "--url", "http://127.0.0.1:9/v1", "--yes", "--out"),
+        ("tune", "--from-spend-logs", "log.jsonl", "--out"),
+        ("replay", "--from-spend-logs", "log.jsonl", "--html"),
+        ("predict", "--data", __file__, "--model", "a", "--out"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["missing", "a-file"])
+def test_a_place_that_takes_no_file_is_told_before_anything_is_done(
+    arguments: tuple[str, ...], folder: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a-file").write_text("")
+    result = run(*arguments, str(tmp_path / folder / "out"))
+    assert result.exit_code == 1
+    assert f"{tmp_path / folder} is no folder" in result.stderr
+
+
+def test_a_file_that_cannot_be_written_is_named_without_a_traceback(tmp_path: Path) -> None:
+    row = {"prompt": "p", "model": "m", "answer": "a"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    judge = ("--judge", "openai/gpt-4o-mini", "--param", "mock_response=SCORE: 8", "--yes")
+    out = str(tmp_path / "missing" / "out")
+    result = run("label", "--data", str(tmp_path / "rows.jsonl"), *judge, "--out", out)
+    assert result.exit_code == 1
+    assert f"Error: {out}: No such file or directory" in result.stderr
 
 
 def test_no_commands_summary_is_cut() -> None:

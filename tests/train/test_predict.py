@@ -62,7 +62,32 @@ def test_a_row_without_a_prompt_is_named(write_rows: Write) -> None:
     data = write_rows([*ROWS, {"prompt": 3}])
     result = run("--data", data, *MODELS)
     assert result.exit_code == 1
-    assert f"{data}, row 4: prompt is 3; allowed is a text" in result.output
+    assert f"{data}:4: prompt is 3; allowed is a text" in result.output
+
+
+def test_one_row_in_a_hundred_without_a_prompt_ends_no_run(
+    write_rows: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = write_rows([*ROWS * 40, {"prompt": 3}, *ROWS])
+    result = run("--data", data, *MODELS)
+    assert result.exit_code == 0, result.output
+    assert len(lines(result.stdout)) == 123
+    assert f"{data}:121: prompt is 3; allowed is a text" in caplog.text
+
+
+def test_what_is_there_is_not_overwritten_least_of_all_the_data(write_rows: Write) -> None:
+    data = write_rows(ROWS)
+    before = data.read_text()
+    result = run("--data", data, *MODELS, "--out", data)
+    assert result.exit_code == 1
+    assert "nothing is overwritten" in result.output
+    assert data.read_text() == before
+
+
+def test_of_a_run_that_fails_no_half_is_left(write_rows: Write, tmp_path: Path) -> None:
+    result = run("--data", write_rows([*ROWS, {"prompt": 3}]), *MODELS, "--out", tmp_path / "out.jsonl")
+    assert result.exit_code == 1
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_a_model_named_twice_is_refused(write_rows: Write) -> None:

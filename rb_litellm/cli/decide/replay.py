@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
 from rb_litellm.cli.named_values import read_numbers, read_pairs, read_qualities
-from rb_litellm.cli.output_options import json_option, quiet_option
+from rb_litellm.cli.output_options import NewFile, json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, name_option, predictor_option
 from rb_litellm.cli.screen import Screen, progress_bar
 
@@ -101,9 +101,9 @@ _DEFAULT = (
 @click.option("--poor-fits", is_flag=True, help="Simulate deployments too whose fit cannot be trusted.")
 @click.option(
     "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a report for reading to this file. Without a change it tries one server more and fewer of "
-    "each model, too.",
+    type=NewFile(),
+    help="Write a report for reading to this file, which must not exist yet. Without a change it tries one "
+    "server more and fewer of each model, too.",
 )
 @click.option("--seed", type=int, default=0, help="Draw by this seed.")
 @json_option
@@ -138,8 +138,6 @@ def replay(
     from rb_litellm.replay.whatif import AS_LOGGED, Change
     from rb_litellm.sim.servers.calibrated import calibrated
 
-    if html is not None and html.exists():
-        raise click.ClickException(f"{html} exists; nothing is overwritten")
     chosen = policies or tuple(name for name in _DEFAULT if not (without and name == AS_LOGGED))
     try:
         servers = {name: calibrated(Path(file)) for name, file in read_pairs("measured", measured)}

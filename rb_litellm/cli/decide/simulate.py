@@ -175,7 +175,10 @@ def simulate(
     if out:
         from rb_litellm.sim.report.files import write_report
 
-        write_report(out, f"Simulated: {cluster} cluster", results, document)
+        try:
+            write_report(out, f"Simulated: {cluster} cluster", results, document)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps(document))
     else:

@@ -15,7 +15,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
-from rb_litellm.cli.output_options import json_option, quiet_option
+from rb_litellm.cli.output_options import NewFile, json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, name_option, predictor_option
 from rb_litellm.cli.screen import Screen
 from rb_litellm.cli.spread_options import spread_options, where
@@ -82,9 +82,7 @@ _MISSED = 3
     help="Draw by this seed; robustness is over all of them. May be given several times.  [default: 0, 1, 2]",
 )
 @click.option("--group", default="auto", help="Name this routing group in the lines for the configuration.")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write these lines to this file."
-)
+@click.option("--out", type=NewFile(), help="Write these lines to this file, which must not exist yet.")
 @spread_options
 @json_option
 @quiet_option
@@ -118,8 +116,6 @@ def tune(
 
     if bool(data) == bool(sources):
         raise click.UsageError("give either --data or --from-spend-logs")
-    if out is not None and out.exists():
-        raise click.ClickException(f"{out} exists; nothing is overwritten")
     place = where(jobs, scheduler)
     wishes = Wishes(max_p95_s, max_cost, min_quality)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from rb_litellm.cli.output_options import NewFile
 from rb_litellm.cli.plain_table import show_table
 from rb_litellm.cli.predictor_option import open_source, predictor_option
 
@@ -36,8 +37,8 @@ SHOWN = 20
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write JSON lines to this file, one for each row of --data.",
+    type=NewFile(),
+    help="Write JSON lines to this file, which must not exist yet: one for each row of --data.",
 )
 @click.option(
     "--json",
@@ -73,10 +74,15 @@ def predict(predictor: str, data: Path, models: tuple[str, ...], out: Path | Non
 
 def _write(out: Path, rows: Iterable[dict[str, Any]]) -> int:
     count = 0
-    with out.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")
-            count += 1
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            for row in rows:
+                file.write(json.dumps(row) + "\n")
+                count += 1
+    except BaseException:
+        # Half of it would pass for the whole.
+        out.unlink(missing_ok=True)
+        raise
     return count
 
 

@@ -13,7 +13,7 @@ import click
 import yaml
 from rich.table import Table
 
-from rb_litellm.cli.output_options import json_option, quiet_option
+from rb_litellm.cli.output_options import NewFile, json_option, quiet_option
 from rb_litellm.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _IDLE_S = 2.0
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NewFile(),
     help="Write the settings to this file, which must not exist yet.",
 )
 @click.option(
@@ -71,8 +71,6 @@ def calibrate(
     from rb_litellm.calibration.plan import Plan
     from rb_litellm.redaction import shown_address
 
-    if out is not None and out.exists():
-        raise click.ClickException(f"{out} exists; nothing is overwritten")
     plan = Plan()
     click.echo(_told(plan, shown_address(url), seconds), err=True)
     if dry_run:
