@@ -8,6 +8,7 @@ from typing import Any
 
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
+from rb_litellm.doctor.shapes import shaped
 from rb_litellm.litellm_adapter.proxy.starting.preflight import models_in_database, strategies
 from rb_litellm.litellm_adapter.shared.catalog import is_self_hosted, read_deployment
 from rb_litellm.litellm_adapter.shared.model_kinds import guessed_kind, kind_of
@@ -22,7 +23,9 @@ class Configuration:
 
     def __init__(self, file: Path, content: Mapping[str, Any]) -> None:
         self.file = file
-        self.content = content
+        content, self.misshapen = shaped(content)
+        self.content: Mapping[str, Any] = content
+        """Without what is `misshapen`."""
         self.router = _mapping(content.get("router_settings"))
         self.entries = [_mapping(entry) for entry in _list(content.get("model_list"))]
         self.strategies = [Strategy(*found) for found in strategies(content)]
@@ -47,7 +50,7 @@ class Configuration:
         if strategy.group is not None:
             return [d for d in self.deployments if d.group in strategy.models]
         claimed = {
-            model
+            str(model)
             for group in _list(self.router.get("routing_groups"))
             for model in _list(_mapping(group).get("models"))
         }

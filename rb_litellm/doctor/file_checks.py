@@ -27,6 +27,8 @@ _CALLBACK = "rb_litellm.proxy"
 
 def check(config: Configuration) -> Iterator[Finding]:
     """All findings that the file alone gives."""
+    for message in config.misshapen:
+        yield error("file", message, "correct it; LiteLLM cannot use it either")
     yield from _environment(config)
     yield from _settings(config)
     yield from _names(config)

@@ -47,17 +47,17 @@ def _preferences(config: Configuration) -> Iterator[Finding]:
         for number, entry in enumerate(config.entries)
         if f"model_list.{number}" in routed
     ]
-    if len({p["order"] for p in params if p.get("order") is not None}) > 1:
+    if len({repr(p["order"]) for p in params if p.get("order") is not None}) > 1:
         yield warn(
             "policies",
             "deployments have an `order`: LiteLLM hands over only those of the lowest order that are healthy",
             "leave `order` out where quality, latency and cost shall decide",
         )
     if any(p.get("weight") is not None for p in params):
-        yield warn(
+        yield ok(
             "policies",
-            "deployments have a `weight`, which only simple-shuffle goes by",
-            "leave it out: load is measured, not configured",
+            "deployments have a `weight`: their shares among those of one model group that are alike in "
+            "quality and price",
         )
     limited = any(p.get(name) is not None for p in params for name in ("rpm", "tpm"))
     checks = config.router.get("optional_pre_call_checks") or []

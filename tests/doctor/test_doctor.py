@@ -147,7 +147,6 @@ def test_what_is_known_of_a_models_quality(write: Write, name: str, level: str, 
     [
         ({"optional_pre_call_checks": ["session_affinity"]}, {}, "session_affinity"),
         ({"disable_cooldowns": True}, {}, "cooldowns are off"),
-        ({}, {"weight": 3}, "`weight`"),
         ({}, {"rpm": 10}, "`rpm`"),
     ],
 )
@@ -161,6 +160,75 @@ def test_policies_that_interact_are_named(
     ((level, message),) = found(file, "policies")
     assert level == "warn"
     assert part in message
+
+
+def test_a_provider_that_litellm_does_not_know_leaves_json_alone(write: Write) -> None:
+    """LiteLLM has a hint for those on standard output."""
+    entry = {"model_name": "m", "litellm_params": {"model": "of-no-provider"}}
+    status, _ = examine(
+        write(model_list=[entry, entry], router_settings={"routing_strategy": "routebalance"})
+    )
+    assert status == 0
+
+
+def test_weights_of_deployments_hold(write: Write) -> None:
+    models = [model("small", params={"weight": number}) for number in (1, 2)]
+    file = write(model_list=models, router_settings={"routing_strategy": "routebalance"})
+    assert [level for level, message in found(file, "policies") if "`weight`" in message] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model_list": [{**model("small"), "litellm_params": [{"model": "gpt-4o"}]}, model("large")]},
+         "model_list.0.litellm_params: holds [{'model': 'gpt-4o'}]; allowed is a mapping"),
+        ({"model_list": [{**model("small"), "model_info": "x"}]}, "0.model_info: holds 'x'; allowed"),
+        ({"model_list": ["gpt-4o"]}, "model_list.0: holds 'gpt-4o'; allowed is a mapping"),
+        ({"model_list": model("small")}, "allowed is a list"),
+        ({"litellm_settings": [{"cache": True}]}, "litellm_settings: holds [{'cache': True}]; allowed"),
+        ({"litellm_settings": {"cache_params": "redis"}}, "litellm_settings.cache_params: holds 'redis'"),
+        ({"credential_list": {"credential_name": "c"}}, "credential_list: holds"),
+        ({"router_settings": {**auto("small"), "model_group_alias": ["a"]}}, "alias: holds ['a']"),
+        ({"router_settings": {**auto("small"), "optional_pre_call_checks": True}}, "allowed is a list"),
+        ({"router_settings": [auto("small")]}, "router_settings: holds"),
+        ({"general_settings": "sk-1"}, "general_settings: holds 'sk-1'; allowed is a mapping"),
+    ],
+)  # fmt: skip
+def test_a_part_of_another_kind_is_named_and_the_rest_looked_at(
+    write: Write, changes: dict[str, Any], told: str
+) -> None:
+    content = {"model_list": PAIR, "router_settings": auto("small", "large"), **changes}
+    file = write(**content)
+    ((level, message),) = found(file, "file")
+    assert level == "error"
+    assert told in message
+    assert found(file, "litellm")
+    proposed = CliRunner().invoke(main, ["init", "--config", str(file)])
+    assert proposed.exit_code == 1
+    assert f"{file}: nothing was changed; correct this first:" in proposed.stderr
+    assert told in proposed.stderr
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        {"models": [["small"], "large"]},
+        {"models": [{"small": 1}]},
+        {"routing_strategy": {"name": "routebalance"}},
+    ],
+)
+def test_a_group_that_holds_another_kind_of_value_is_told(write: Write, group: dict[str, Any]) -> None:
+    settings = auto("small", "large")
+    settings["routing_groups"][0] |= group
+    file = write(model_list=PAIR, router_settings=settings)
+    assert "error" in {level for level, _ in found(file, "settings")}
+
+
+@pytest.mark.parametrize("order", [{"a": 1}, [2]])
+def test_an_order_that_is_no_number_stops_no_check(write: Write, order: object) -> None:
+    models = [model("small", params={"order": its}) for its in (1, order)]
+    file = write(model_list=models, router_settings={"routing_strategy": "routebalance"})
+    assert found(file, "access")
 
 
 def test_an_order_of_deployments_leaves_nothing_to_decide(write: Write) -> None:

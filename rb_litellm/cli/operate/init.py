@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -56,7 +57,10 @@ def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool
     register()
     try:
         files = read_files(file)
-        proposal = propose(Configuration(file, merged(files)), files, group, weights)
+        config = Configuration(file, merged(files))
+        if config.misshapen:
+            raise click.ClickException(_first(file, config.misshapen))
+        proposal = propose(config, files, group, weights)
     except CannotEdit as error:
         raise click.ClickException(
             f"{error}; nothing was changed. Add the lines by hand (docs/configuration.md)"
@@ -68,7 +72,7 @@ def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool
     after = read_files(file, {path.resolve(): text for path, text in proposal.texts.items()})
     findings = file_checks.check(Configuration(file, merged(after)))
     if errors := [finding.message for finding in findings if finding.level == "error"]:
-        raise click.ClickException("\n".join([f"{file}: nothing was changed; correct this first:", *errors]))
+        raise click.ClickException(_first(file, errors))
     changed = bool(proposal.texts)
     diff = "".join(
         _diff(one.text, proposal.texts[one.path], one.path) for one in files if one.path in proposal.texts
@@ -88,6 +92,10 @@ def init(file: Path, group: str | None, weights: str, write: bool, as_json: bool
     if not quiet:
         for note in _closing(file, list(proposal.texts), write, proposal.notes):
             click.echo(note, err=True)
+
+
+def _first(file: Path, errors: Sequence[str]) -> str:
+    return "\n".join([f"{file}: nothing was changed; correct this first:", *errors])
 
 
 def _diff(before: str, after: str, file: Path) -> str:

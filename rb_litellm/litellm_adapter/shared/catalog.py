@@ -248,8 +248,12 @@ def is_drained(entry: Mapping[str, Any]) -> bool:
 
 def mode_of(entry: Mapping[str, Any]) -> str | None:
     """What a LiteLLM entry is for (chat, embedding, rerank, ...), None where nobody says."""
-    info = entry.get("model_info") or {}
-    model = str((entry.get("litellm_params") or {}).get("model", ""))
+    # A file that nobody has checked yet may hold anything there.
+    info, params = (
+        part if isinstance(part := entry.get(name), Mapping) else {}
+        for name in ("model_info", "litellm_params")
+    )
+    model = str(params.get("model", ""))
     mode = info.get("mode") or _cost_map_entry(model, info).get("mode")
     return None if mode is None else str(mode)
 

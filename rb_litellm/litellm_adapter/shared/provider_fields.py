@@ -10,6 +10,8 @@ def reaches(field: str, model: str, params: Mapping[str, Any]) -> bool:
     """Whether LiteLLM passes a field on to the provider of a deployment with these `litellm_params`."""
     import litellm
 
+    # Its Router and its proxy set it, too: else it prints a hint for each provider that it does not know.
+    litellm.suppress_debug_info = True
     try:
         name, provider, _, _ = litellm.get_llm_provider(
             model, params.get("custom_llm_provider"), params.get("api_base"), None

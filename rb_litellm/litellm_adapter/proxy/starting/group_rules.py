@@ -101,7 +101,7 @@ def _strategy(where: str, stated: object, known: Collection[str], required: bool
         return
     if stated is None:
         yield f"{where}.routing_strategy: is missing; LiteLLM needs one for each group, e.g. {STRATEGY}"
-    elif known and stated not in known:
+    elif known and str(stated) not in known:
         hint = did_you_mean(str(stated), known)
         allowed = ", ".join(sorted(known))
         yield f"{where}.routing_strategy: unknown strategy {stated!r}; {hint}allowed are {allowed}"
@@ -113,7 +113,7 @@ def _models(where: str, group: Mapping[str, Any], names: Collection[str] | None)
         stated = "is missing" if "models" not in group else f"holds {models!r}"
         yield f"{where}.models: {stated}; allowed is a list of model names of model_list"
     elif names is not None and group.get("routing_strategy") == STRATEGY:
-        unknown = [str(model) for model in models if model not in names]
+        unknown = [model for model in map(str, models) if model not in names]
         if unknown:
             hint = did_you_mean(unknown[0], names)
             yield f"{where}.models: unknown model group (value {unknown}); {hint}allowed are {joined(names)}"

@@ -1,0 +1,62 @@
+"""Parts of a configuration that are another kind of value than LiteLLM takes there.
+
+A dash too many makes a list of a mapping, one too few the reverse. LiteLLM ends on such a file without naming
+the place; what else is wrong with the file can be told all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from rb_litellm.excerpt import excerpt
+
+
+class _Shape(NamedTuple):
+    allowed: Literal["mapping", "list"]
+    parts: Mapping[str, _Shape] = {}
+    """Of a mapping by name; of a list, what each of its items is stands under _EACH."""
+
+
+_EACH = "*"
+_MAPPING, _LIST = _Shape("mapping"), _Shape("list")
+_CONFIGURATION = _Shape(
+    "mapping",
+    {
+        "model_list": _Shape(
+            "list", {_EACH: _Shape("mapping", {"litellm_params": _MAPPING, "model_info": _MAPPING})}
+        ),
+        "credential_list": _Shape("list", {_EACH: _MAPPING}),
+        "litellm_settings": _Shape("mapping", {"cache_params": _MAPPING}),
+        "router_settings": _Shape(
+            "mapping", {"model_group_alias": _MAPPING, "optional_pre_call_checks": _LIST}
+        ),
+        "general_settings": _MAPPING,
+    },
+)
+"""Routing groups are looked at where their rules are."""
+
+
+def shaped(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The configuration without its misshapen parts, and a message for each of these."""
+    found: list[str] = []
+    kept: dict[str, Any] = _shaped(content, _CONFIGURATION, "", found)
+    return kept, found
+
+
+def _shaped(value: Any, shape: _Shape, where: str, found: list[str]) -> Any:
+    if shape.allowed == "mapping" and isinstance(value, Mapping):
+        return {
+            name: _shaped(part, its, f"{where}.{name}".lstrip("."), found)
+            if part is not None and (its := shape.parts.get(name)) is not None
+            else part
+            for name, part in value.items()
+        }
+    if shape.allowed == "list" and isinstance(value, list):
+        each = shape.parts.get(_EACH)
+        if each is None:
+            return value
+        return [_shaped(item, each, f"{where}.{number}", found) for number, item in enumerate(value)]
+    if value:
+        found.append(f"{where}: holds {excerpt(value)}; allowed is a {shape.allowed}")
+    return {} if shape.allowed == "mapping" else []
