@@ -25,6 +25,8 @@ def check_settings(args: Mapping[str, Any] | None, where: str) -> list[str]:
 def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceSelector:
     """The selector for a router or routing group with these `routing_strategy_args`.
 
+    What is wrong with a deployment's own settings stops nothing here: it is served without them.
+
     Raises:
         SettingsError: a setting is wrong.
         PredictorError: the predictor folder is missing, corrupt or of another version.
@@ -34,7 +36,6 @@ def build_selector(router: Any, args: Mapping[str, Any] | None) -> RouteBalanceS
     check_shadow_evaluation(settings, "routing_strategy_args")
     its = worker()
     entries = getattr(router, "model_list", None) or ()
-    its.runtime.catalog.check(entries)
     predictions = its.runtime.prediction_source(settings.predictor, entries)
     # The first request must not wait for a vocabulary to be read.
     predictions.predict([read_prompt("What is this?", None, None)], [])

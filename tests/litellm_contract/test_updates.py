@@ -5,6 +5,7 @@ import logging
 from contextlib import contextmanager
 
 import pytest
+from litellm.types.router import Deployment
 
 from rb_litellm.litellm_adapter.hosts.settings.page import FIELD
 from rb_litellm.litellm_adapter.hosts.settings.proxy import guard_stored_settings, offer_stored_settings
@@ -20,6 +21,20 @@ async def test_new_arguments_are_in_force_at_once():
     assert await ask(of) == "good"
     of.update_settings(routing_strategy_args=weights(0.0, 0.0, 1.0))
     assert await ask(of) == "cheap"
+
+
+async def test_a_wrong_deployment_that_came_later_keeps_no_settings_from_changing():
+    """One from the database is served without its wrong settings; those of the Router are another matter."""
+    of = router(deployment("good", 0.9, input_cost_per_token=1e-4), deployment("cheap", 0.1))
+    of.upsert_deployment(Deployment(**deployment("late", 7, input_cost_per_token=1e-2)))
+    of.update_settings(routing_strategy_args=weights(0.0, 0.0, 1.0))
+    assert await ask(of) == "cheap"
+
+
+async def test_a_wrong_deployment_that_came_later_fails_no_request_with_a_strategy_of_its_own():
+    of = router(deployment("good"), routing_strategy="simple-shuffle")
+    of.upsert_deployment(Deployment(**deployment("late", 7)))
+    assert await ask(of, routing_strategy="routebalance") in ("good", "late")
 
 
 async def test_new_arguments_that_come_with_routing_groups_are_in_force_at_once():

@@ -67,6 +67,9 @@ _LEAVE = ("_core_discard", "discard")
 _UNREGISTER = "_unregister_router_selectors"
 # How LiteLLM's auto routers leave their decision in a request's metadata; without it none is shown.
 RECORD = "_record_routing_decision"
+# What a Router has once its own selectors are built. Until then a wrong deployment stops the start; one that
+# comes later must not keep settings from changing, or fail a request that brings our strategy along.
+_BUILT = "_override_selectors_lock"
 # Settings that change at run time; LiteLLM builds selectors from them without a second look.
 _UPDATE = ("_core_update_settings", "update_settings")
 # What the Admin UI is told of them.
@@ -212,6 +215,8 @@ def _build_selector(
     if not is_ours(strategy):
         return original(strategy=strategy, routing_strategy_args=routing_strategy_args, **kwargs)
     # `router` may be the core behind LiteLLM's facade; both offer what the strategy asks of it.
+    if not hasattr(router, _BUILT):
+        worker().runtime.catalog.check(getattr(router, "model_list", None) or ())
     selector = build_selector(router, routing_strategy_args)
     if selector.settings.mode == "shadow":
         # Kept with the router: a selector that was replaced would go on hearing of every request.
