@@ -29,12 +29,14 @@ EVALUATION = "asked by RouteBalance to compare answers"
 NO_ANSWER = "without an answer"
 DUPLICATE = "logged twice"
 OLDER = "older than the latest rows asked for"
+MAX_TOKENS = 10_000_000
+"""More than any prompt or answer has."""
 DEFECTS = (UNREADABLE, NO_TIME, BACKWARDS, NO_TOKENS, NO_MODEL)
 ALLOWED = {
     UNREADABLE: "a row is an object with the columns of LiteLLM_SpendLogs",
     NO_TIME: "startTime and endTime are date and time in ISO 8601",
     BACKWARDS: "endTime is not before startTime",
-    NO_TOKENS: "prompt_tokens and completion_tokens are numbers of at least 0",
+    NO_TOKENS: f"prompt_tokens and completion_tokens are numbers from 0 to {MAX_TOKENS}",
     NO_MODEL: "model is LiteLLM's name of the model that answered",
 }
 
@@ -116,7 +118,7 @@ def classified(frame: pl.DataFrame, kinds: Collection[str] | None, failed: bool)
 
 def _no_amount(number: pl.Expr, name: str) -> pl.Expr:
     given = pl.col(name).is_not_null() & (pl.col(name) != "")
-    return given & ~(number.is_finite() & (number >= 0.0)).fill_null(False)
+    return given & ~number.is_between(0.0, MAX_TOKENS).fill_null(False)
 
 
 def _kinds(frame: pl.DataFrame) -> pl.Expr:

@@ -108,6 +108,16 @@ def test_a_row_that_is_nested_deeply_stops_nothing(levels: int, begin: str, end:
     assert {call.call_id for call in told.calls} >= {row["litellm_call_id"] for row in ROWS}
 
 
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
+@pytest.mark.parametrize("tokens", [1e308, 1793606400, 10**18])
+def test_tokens_that_no_call_has_are_left_out_and_told(name: str, tokens: float, tmp_path: Path) -> None:
+    """A replay would end at one such row: it holds more than any server, or is no number any more."""
+    odd = {**ROWS[0], "request_id": "odd", "litellm_call_id": "odd", name: tokens}
+    told = read(tmp_path, "a.jsonl", LINES + json.dumps(odd) + "\n")
+    assert len(told.calls) == len(ROWS)
+    assert [why for why, _ in told.report.left_out] == [classify.NO_TOKENS]
+
+
 def without(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda row: {**row, **dict.fromkeys(names)}
 

@@ -150,7 +150,7 @@ def test_what_several_exports_hold_counts_once(tmp_path):
         ({"startTime": None}, classify.NO_TIME, ["row 2", "startTime is None", "ISO 8601"]),
         ({"startTime": "yesterday"}, classify.NO_TIME, ["row 2", "startTime is 'yesterday'", "ISO 8601"]),
         ({"endTime": "2026-11-01T09:00:00Z"}, classify.BACKWARDS, ["row 2", "not before startTime"]),
-        ({"prompt_tokens": -4}, classify.NO_TOKENS, ["row 2", "prompt_tokens is '-4'", "at least 0"]),
+        ({"prompt_tokens": -4}, classify.NO_TOKENS, ["row 2", "prompt_tokens is '-4'", "from 0 to 10000000"]),
         ({"completion_tokens": "many"}, classify.NO_TOKENS, ["row 2", "completion_tokens is 'many'"]),
         ({"model": ""}, classify.NO_MODEL, ["row 2", "model is ''"]),
     ],
