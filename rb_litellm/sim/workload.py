@@ -61,6 +61,8 @@ class Corpus:
     """(P, M), at least 1."""
     tasks: tuple[str, ...] = ()
     """Name of each prompt's task, where the data have them; for predictors to learn from."""
+    models: tuple[str, ...] = ()
+    """(M,) names of the models that gave the answers; empty where they are not the same for all prompts."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -86,6 +88,7 @@ class Corpus:
             self.quality[rows],
             self.output_tokens[rows],
             tuple(self.tasks[i] for i in rows) if self.tasks else (),
+            self.models,
         )
 
 
@@ -125,6 +128,7 @@ def read_corpus(paths: Sequence[Path], cluster: Cluster) -> Corpus:
         np.concatenate([part.quality for part in parts]),
         np.concatenate([part.output_tokens for part in parts]),
         tuple(task for part in parts for task in part.tasks),
+        parts[0].models if all(part.models == parts[0].models for part in parts) else (),
     )
 
 
@@ -156,7 +160,7 @@ def corpus(data: Dataset, cluster: Cluster, models: Sequence[str] | None = None)
         _drawn_lengths(chosen.prompt_ids, means),
     )
     tokens = np.maximum(np.round(tokens), 1.0)
-    return Corpus(chosen.prompts, chosen.prompt_ids, chosen.quality, tokens, chosen.tasks)
+    return Corpus(chosen.prompts, chosen.prompt_ids, chosen.quality, tokens, chosen.tasks, chosen.models)
 
 
 def requests(

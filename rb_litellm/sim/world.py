@@ -220,11 +220,13 @@ def run_all(
 
 
 def with_means(cluster: Cluster, train: Corpus) -> Cluster:
-    """The cluster with each tier's prior quality and length as they are on the training rows."""
+    """The cluster with each tier's prior quality and length as they are on the training rows, and the model
+    that answers them there."""
     quality: list[float] = np.mean(train.quality, axis=0).tolist()
     tokens: list[float] = np.mean(train.output_tokens, axis=0).tolist()
+    answering = train.models or [None] * len(cluster.tiers)
     tiers = tuple(
-        replace(tier, quality=q, output_tokens=n)
-        for tier, q, n in zip(cluster.tiers, quality, tokens, strict=True)
+        replace(tier, quality=q, output_tokens=n, like=model)
+        for tier, q, n, model in zip(cluster.tiers, quality, tokens, answering, strict=True)
     )
     return replace(cluster, tiers=tiers)

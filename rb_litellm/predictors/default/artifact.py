@@ -2,7 +2,7 @@
 
 manifest.json   format and SHA-256 of the other files
 tables.npz      what each n-gram says, the trees as flat arrays (see `forest`), the population of models,
-                figures by task and kind
+                figures by task and kind, shifts of single models by task
 card.json       what it was trained on and how well it does; not read here
 """
 
@@ -20,13 +20,14 @@ import numpy as np
 
 from rb_litellm.core.types import FloatArray
 from rb_litellm.predictors.default.abilities import Population
+from rb_litellm.predictors.default.measured import Measured
 from rb_litellm.predictors.default.predictor import DefaultPredictor, Scales
 from rb_litellm.predictors.default.prompt_reading import PromptReader
 from rb_litellm.predictors.reading.encoder import Encoder
 from rb_litellm.predictors.trained.folder_files import FolderError, check_arrays, read_files, read_manifest
 from rb_litellm.predictors.trained.forest import Forest
 
-FORMAT = "default-3"
+FORMAT = "default-4"
 PACKAGED = Path(__file__).parent / "artifact"
 """The folder that the package ships."""
 _ENCODER = ("idf", "centre", "spread", "table", "structure_table")
@@ -87,7 +88,12 @@ def made_of(tables: Mapping[str, Any], version: str) -> DefaultPredictor:
     population = Population(
         *(np.asarray(tables[f"population_{part}"], np.float64) for part in ("mean", "covariance"))
     )
-    return DefaultPredictor(reader, population, Scales(*(plain[name] for name in _SCALES)), version)
+    measured = Measured(
+        tuple(map(str, tables["measured_models"])),
+        np.asarray(tables["measured_shifts"], np.float64),
+        np.asarray(tables["share_of_kind"], np.float64),
+    )
+    return DefaultPredictor(reader, population, Scales(*(plain[name] for name in _SCALES)), measured, version)
 
 
 def to_files(tables: Mapping[str, Any]) -> dict[str, bytes]:

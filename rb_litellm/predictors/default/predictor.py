@@ -5,10 +5,11 @@ the steepness S, the log odds that one unit of ability adds. A model is its abil
 With a(r, m) the mean over kinds of the model's ability by P(kind | prompt), an item-response curve (the
 two-parameter logistic model of Birnbaum, 1968) through L:
 
-    quality = sigmoid(logit L + S a)
+    quality = sigmoid(logit L + S a + b)
 
-More ability never makes less of it. An operator's `quality` moves the curve until the model's mean is that;
-the differences between prompts stay.
+More ability never makes less of it. Of models that the training data have answers of, b(r, m) says at which
+tasks they are better or worse than that (`measured`); of others it is 0. An operator's `quality` moves the
+curve until the model's mean is that; the differences between prompts stay.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 from rb_litellm.core.types import FloatArray, ModelPredictions, Prompt
 from rb_litellm.predictors.default.abilities import KINDS, Known, Population
+from rb_litellm.predictors.default.measured import Measured
 from rb_litellm.predictors.default.prompt_reading import PromptReader
 from rb_litellm.predictors.priors import ModelInfo
 from rb_litellm.predictors.trained.model import mean_of_quantiles
@@ -61,8 +63,10 @@ class _Models:
     known: tuple[Known, ...]
     abilities: FloatArray
     """(K, M) in units of the prompt's steepness."""
-    shifts: FloatArray
-    """(K, M) log odds by which an operator's word moves a model."""
+    by_kind: FloatArray
+    """(K, M) log odds by which answers, or an operator's word, move a model on prompts of a kind."""
+    by_task: FloatArray
+    """(C, M) log odds by which answers move it on those of a task, beyond what they do for the kind."""
     certainty: FloatArray
     """(M,)"""
     output_tokens: FloatArray
@@ -72,11 +76,19 @@ class _Models:
 class DefaultPredictor:
     """Made by `routebalance train --default`."""
 
-    def __init__(self, reader: PromptReader, population: Population, scales: Scales, version: str) -> None:
+    def __init__(
+        self,
+        reader: PromptReader,
+        population: Population,
+        scales: Scales,
+        measured: Measured,
+        version: str,
+    ) -> None:
         self.version = version
         self._reader = reader
         self._population = population
         self._scales = scales
+        self._measured = measured
         self._sets: OrderedDict[tuple[ModelInfo, ...], _Models] = OrderedDict()
         typical = np.exp(reader.offset[2])
         self._typical_tokens = float(typical * mean_of_quantiles(np.exp(scales.length_residuals)).mean())
@@ -87,18 +99,19 @@ class DefaultPredictor:
 
     def mean_quality(self, info: ModelInfo) -> float:
         """Mean quality of a model over typical prompts of all kinds."""
-        return float(_share(self._means(self._abilities((self.known(info),))[:, 0])).mean())
+        known = (self.known(info),)
+        shifts = self._measured.by_kind(self._measured.of(known))
+        return float(_share(self._means(self._abilities(known)[:, 0], shifts[:, 0])).mean())
 
     def scale_of(self, measured: Sequence[tuple[ModelInfo, float]]) -> Callable[[ModelInfo], float | None]:
         """Mean quality of other models on the scale of some whose mean was measured; None without any."""
         if not measured:
             return lambda info: None
         apart = [
-            _log_odds(np.array(mean)) - _log_odds(np.array(self.mean_quality(info)))
-            for info, mean in measured
+            log_odds(np.array(mean)) - log_odds(np.array(self.mean_quality(info))) for info, mean in measured
         ]
         moved = float(np.mean(apart))
-        return lambda info: float(_share(_log_odds(np.array(self.mean_quality(info))) + moved))
+        return lambda info: float(_share(log_odds(np.array(self.mean_quality(info))) + moved))
 
     def predict(self, prompts: Sequence[Prompt], models: Sequence[ModelInfo]) -> ModelPredictions:
         """Quality (R, M), output tokens (R, M) and their quantiles (R, M, Q), not capped."""
@@ -109,7 +122,8 @@ class DefaultPredictor:
         asked = self._models(tuple(models))
         read = self._reader.read(prompts)
         abilities = read.kinds @ asked.abilities
-        quality = curve(read.figures[:, :2], abilities, read.kinds @ asked.shifts)
+        shifts = read.kinds @ asked.by_kind + read.tasks @ asked.by_task
+        quality = curve(read.figures[:, :2], abilities, shifts)
         logs = read.figures[:, 2, None] + read.figures[:, 3, None] * abilities
         quantiles = np.exp(logs[:, :, None] + (read.kinds @ self._scales.length_residuals)[:, None, :])
         told = np.isfinite(asked.output_tokens)
@@ -133,12 +147,19 @@ class DefaultPredictor:
             self._sets.move_to_end(models)
             return held
         known = tuple(map(self._population.known, models))
-        abilities = self._abilities(known)
-        shifts = [self._shift(abilities[:, at], info.quality) for at, info in enumerate(models)]
+        abilities, measured = self._abilities(known), self._measured.of(known)
+        by_kind = self._measured.by_kind(measured)
+        shifts = [
+            by_kind[:, at]
+            if info.quality is None
+            else self._shift(abilities[:, at], by_kind[:, at], info.quality)
+            for at, info in enumerate(models)
+        ]
         made = _Models(
             known,
             abilities,
             np.stack(shifts, axis=1),
+            self._measured.within_kind(measured),
             np.array([each.certainty for each in known]),
             np.array([np.nan if info.output_tokens is None else info.output_tokens for info in models]),
         )
@@ -151,17 +172,15 @@ class DefaultPredictor:
         """(K, M) in units of a prompt's steepness."""
         return np.asarray(self._scales.unit[:, None] * np.stack([each.abilities for each in known], axis=1))
 
-    def _shift(self, abilities: FloatArray, quality: float | None) -> FloatArray:
+    def _shift(self, abilities: FloatArray, measured: FloatArray, quality: float) -> FloatArray:
         """Log odds (K,) that bring a model's mean on each kind to what the operator says of it.
 
         How hard a kind is for everybody is taken as part of the operator's word, which speaks of the traffic
         as it is; what the model does better or worse than others of its level is kept.
         """
-        if quality is None:
-            return np.zeros(len(KINDS))
-        own, middling = self._means(abilities), self._means(np.zeros(len(KINDS)))
+        own, middling = self._means(abilities, measured), self._means(np.zeros(len(KINDS)))
         relative = (own - own.mean()) - (middling - middling.mean())
-        wanted = _log_odds(np.array([min(max(quality, 0.02), 0.98)])) + relative
+        wanted = log_odds(np.array([min(max(quality, 0.02), 0.98)])) + relative
         low, high = np.full(len(KINDS), -_CURVE_LIMIT), np.full(len(KINDS), _CURVE_LIMIT)
         for _ in range(30):
             middle = (low + high) / 2
@@ -177,7 +196,7 @@ class DefaultPredictor:
             np.repeat(abilities, points.shape[1])[:, None],
             np.repeat(np.broadcast_to(shifts, len(KINDS)), points.shape[1])[:, None],
         )
-        return _log_odds(each.reshape(len(KINDS), -1).mean(axis=1))
+        return log_odds(each.reshape(len(KINDS), -1).mean(axis=1))
 
 
 def curve(figures: FloatArray, abilities: FloatArray, shifts: FloatArray | float = 0.0) -> FloatArray:
@@ -192,6 +211,7 @@ def _share(odds: FloatArray) -> FloatArray:
     return np.asarray(1.0 / (1.0 + np.exp(-odds)))
 
 
-def _log_odds(share: FloatArray) -> FloatArray:
+def log_odds(share: FloatArray) -> FloatArray:
+    """Log odds of shares, which are kept away from 0 and 1."""
     clipped = np.minimum(np.maximum(share, 1e-4), 1.0 - 1e-4)
     return np.asarray(np.log(clipped / (1.0 - clipped)))

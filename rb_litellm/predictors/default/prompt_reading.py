@@ -39,6 +39,8 @@ class Readings:
 
     kinds: FloatArray
     """(R, K) probability of each of KINDS."""
+    tasks: FloatArray
+    """(R, C) probability of each task of the training data, less what of the prompt training had not seen."""
     certainty: FloatArray
     """(R,) in [0, 1]: how sure the kind is, and how much of the prompt training had seen."""
     figures: FloatArray
@@ -96,9 +98,8 @@ class PromptReader:
         if not np.isfinite(raw).all():
             raise ValueError("the trees give no finite figures")
         tasks, figures = self.blend(raw, familiarity, features[:, WORDS])
-        kinds = tasks @ self.kind_of_task
-        certainty = kinds.max(axis=1) * self._known(familiarity)
-        return Readings(_by_form(kinds, prompts), certainty, figures)
+        kinds, known = tasks @ self.kind_of_task, self._known(familiarity)
+        return Readings(_by_form(kinds, prompts), tasks * known[:, None], kinds.max(axis=1) * known, figures)
 
     def longer(self, words: Floats) -> FloatArray:
         """By how much (R, C) prompts are longer than those of each task, as logarithms, within bounds."""

@@ -58,6 +58,8 @@ class Tier:
     """Between the router and a server, one way."""
     cached_usd_per_million: float | None = None
     """Price of input tokens that are cached; None for that of the others."""
+    like: str | None = None
+    """The model whose answers the tier gives, where that is not its own."""
 
     @property
     def tpot_s(self) -> float:
@@ -92,6 +94,7 @@ class Tier:
                 cached_usd_per_token=math.nan if cached is None else cached / 1e6,
                 quality=self.quality,
                 output_tokens=self.output_tokens,
+                like=self.like,
             )
             for number in range(1, self.instances + 1)
         ]

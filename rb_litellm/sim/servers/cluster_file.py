@@ -82,9 +82,9 @@ class _Tier(_Strict):
     def build(self, folder: Path) -> Tier:
         if isinstance(self.hardware, str):
             measured = calibrated(folder / self.hardware)
-            hardware, network = measured.hardware, {"network_s": measured.network_s}
+            hardware, network_s = measured.hardware, measured.network_s
         else:
-            hardware, network = self.hardware.build(), {}
+            hardware, network_s = self.hardware.build(), Tier.network_s
         return Tier(
             self.name,
             self.model,
@@ -94,7 +94,7 @@ class _Tier(_Strict):
             self.output_usd_per_million,
             self.quality,
             self.output_tokens,
-            **network,
+            network_s,
         )
 
 

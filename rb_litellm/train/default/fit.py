@@ -14,7 +14,7 @@ import numpy as np
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray
 from rb_litellm.predictors.default.abilities import KINDS, Population
 from rb_litellm.predictors.default.artifact import made_of
-from rb_litellm.predictors.default.predictor import DefaultPredictor
+from rb_litellm.predictors.default.predictor import DefaultPredictor, curve, log_odds
 from rb_litellm.predictors.default.prompt_reading import FIGURES, PromptReader
 from rb_litellm.predictors.priors import ModelInfo
 from rb_litellm.predictors.reading import lexicon
@@ -26,6 +26,7 @@ from rb_litellm.predictors.trained.model import LEVELS
 from rb_litellm.train.data.dataset import DataError, Dataset
 from rb_litellm.train.default.level_and_steepness import PromptFigures, kind_of, prompt_figures, unit_of
 from rb_litellm.train.default.longer_prompts import level_by_words, steepness_by_words
+from rb_litellm.train.default.measured_shifts import measured_shifts
 from rb_litellm.train.default.population import table_population
 from rb_litellm.train.default.rounding import rounded, stored
 from rb_litellm.train.fitting.boosting import Trees, boost
@@ -139,6 +140,14 @@ def fit_default(
         ),
     )
     _, figures = reader.blend(unseen, familiarity, words)
+    measured, shifts = measured_shifts(
+        data.models,
+        population,
+        log_odds(curve(figures[:, :2], _in_odds(abilities, targets))),
+        data.quality,
+        targets.tasks,
+        targets.one_hot,
+    )
     progress(FOLDS + 2, FOLDS + 2)
     tables = {
         **{name: getattr(encoder, name) for name in ("centre", "spread", "structure_table")},
@@ -154,6 +163,9 @@ def fit_default(
         "unit": np.array([*map(unit_of, range(len(KINDS)))]),
         "reference": _reference(figures, targets),
         "length_residuals": _length_residuals(data, abilities, figures, targets),
+        "measured_models": np.array(measured, dtype=np.str_),
+        "measured_shifts": shifts,
+        "share_of_kind": _share_of_kind(targets),
     }
     return Fitted({name: stored(values) for name, values in tables.items()})
 
@@ -216,6 +228,12 @@ def _reader(
     _, told = chosen.blend(unseen, familiarity, words)
     apart = np.where(targets.known[:, 0], (truth - told)[:, 0], np.nan)
     return replace(chosen, level_by_words=level_by_words(apart, words, targets.one_hot, kinds.argmax(axis=1)))
+
+
+def _share_of_kind(targets: _Targets) -> FloatArray:
+    """Share (C, K) of each task among the prompts of its kind."""
+    prompts = targets.one_hot.sum(axis=0)[:, None] * np.eye(len(KINDS))[_kind_of_task(targets)]
+    return np.asarray(prompts / np.maximum(prompts.sum(axis=0), 1.0))
 
 
 def _kinds(targets: _Targets) -> IntArray:

@@ -73,13 +73,20 @@ def predicted_unseen(
     for k in range(PARTS):
         for g in range(PARTS):
             train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-            seen = [name for at, name in enumerate(data.models) if group[at] != g]
             held = np.flatnonzero(group == g)
+            seen = _others(data, held)
             made = fit_default(data.take(train).for_models(seen), seed).predictor()
             infos = [ModelInfo(data.models[at], data.models[at]) for at in held]
             result[np.ix_(test, held)] = _predicted(made, data, test, infos)
             progress(k * PARTS + g + 1, PARTS * PARTS)
     return result
+
+
+def _others(data: Dataset, held: Sequence[int] | IntArray) -> list[str]:
+    """Names of the models of the data but for those at `held`, whatever else these are called there."""
+    known = [table_population().known(ModelInfo(name, name)).name or name for name in data.models]
+    left_out = {known[at] for at in held}
+    return [name for name, model in zip(data.models, known, strict=True) if model not in left_out]
 
 
 def _groups(data: Dataset, random: np.random.Generator) -> IntArray:
@@ -147,7 +154,7 @@ def predicted_pairs(
             wanted.setdefault(pair, set()).update(rows.tolist())
     made: dict[tuple[int, int], FloatArray] = {}
     for done, ((strong, weak), asked) in enumerate(wanted.items()):
-        others = [name for at, name in enumerate(data.models) if at not in (strong, weak)]
+        others = _others(data, [strong, weak])
         infos = [ModelInfo(data.models[at], data.models[at]) for at in (strong, weak)]
         told = np.full((len(data.prompts), 2), np.nan)
         for k in range(PARTS):
