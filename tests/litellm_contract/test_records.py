@@ -1,6 +1,7 @@
 """The decision in LiteLLM's own records: metadata of the request, logging payload, spans, spend logs."""
 
 import asyncio
+from datetime import datetime
 
 import litellm
 import pytest
@@ -15,20 +16,25 @@ PRE_ROUTING_HOOK = private_names.pre_routing_hook()
 
 
 class Payloads(CustomLogger):
-    """What a logging integration is handed."""
+    """What a logging integration is handed of requests that began after it was made: LiteLLM logs late, so
+    that those of the test before may come meanwhile."""
 
     def __init__(self):
         super().__init__()
+        self.since = datetime.now()
         self.succeeded, self.failed, self.spend = [], [], []
 
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
         from litellm.proxy.spend_tracking.spend_tracking_utils import get_logging_payload
 
+        if start_time < self.since:
+            return
         self.succeeded.append(kwargs["standard_logging_object"])
         self.spend.append(get_logging_payload(kwargs, response_obj, start_time, end_time))
 
     async def async_log_failure_event(self, kwargs, response_obj, start_time, end_time):
-        self.failed.append(kwargs["standard_logging_object"])
+        if start_time >= self.since:
+            self.failed.append(kwargs["standard_logging_object"])
 
     async def decision(self, patience=200):
         """The decision of the one success that is logged."""
