@@ -32,7 +32,7 @@ class DemoOptions:
     requests: int = 240
     rate: float = 16.0
     """Requests per second of the cluster's time."""
-    time_scale: float = 1.6
+    time_scale: float = 1.0
     """How many times faster than real the cluster runs. All times are reported in the cluster's time."""
     seed: int = 0
     weights: str = STANDARD

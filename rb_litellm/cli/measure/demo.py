@@ -42,7 +42,7 @@ def _weights(context: click.Context, parameter: click.Parameter, given: str) -> 
 @click.option(
     "--time-scale",
     type=click.FloatRange(0.1, 100),
-    default=1.6,
+    default=1.0,
     show_default=True,
     help="Run servers and load this many times faster; times are still shown in the servers' time, "
     "so the proxy's own time counts that many times.",
