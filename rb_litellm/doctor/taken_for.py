@@ -40,8 +40,10 @@ def told(model: str, known: Known) -> str:
         line = f"{model} is in no table; it is judged by {_BY[known.how]}"
     else:
         line = f"{model} is not recognised; it is taken for a model of medium size"
-    better = "" if known.certainty >= SURE else "; model_info.routebalance.like may name a better one"
-    return f"{line} (certainty {known.certainty:.2f}){better}"
+    more = "" if known.certainty >= SURE else "; model_info.routebalance.like may name a better one"
+    if tasks := packaged().graded_tasks(known):
+        more = f"; its answers to {tasks} task{'s' * (tasks > 1)} are known{more}"
+    return f"{line} (certainty {known.certainty:.2f}){more}"
 
 
 def findings(deployments: Iterable[Deployment]) -> Iterator[Finding]:

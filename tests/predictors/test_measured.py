@@ -49,3 +49,9 @@ def test_an_operators_quality_is_the_models_mean_whatever_its_answers_said():
     )
     said = packaged().predict([SUM], [model]).quality[0, 0]
     assert low < said < high
+
+
+def test_a_model_is_told_on_how_many_tasks_its_answers_count():
+    graded, other = ModelInfo("a", "Qwen/Qwen2.5-7B-Instruct-AWQ"), ModelInfo("b", "house-14b")
+    assert packaged().graded_tasks(packaged().known(graded)) > 5
+    assert packaged().graded_tasks(packaged().known(other)) == 0

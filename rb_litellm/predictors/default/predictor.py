@@ -97,6 +97,10 @@ class DefaultPredictor:
         """What a model is taken for."""
         return self._population.known(info)
 
+    def graded_tasks(self, known: Known) -> int:
+        """On how many tasks answers of such a model were graded, and count."""
+        return int(np.count_nonzero(self._measured.of((known,))))
+
     def mean_quality(self, info: ModelInfo) -> float:
         """Mean quality of a model over typical prompts of all kinds."""
         known = (self.known(info),)
