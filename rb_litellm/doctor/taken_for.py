@@ -42,7 +42,7 @@ def told(model: str, known: Known) -> str:
         line = f"{model} is not recognised; it is taken for a model of medium size"
     more = "" if known.certainty >= SURE else "; model_info.routebalance.like may name a better one"
     if tasks := packaged().graded_tasks(known):
-        more = f"; its answers to {tasks} task{'s' * (tasks > 1)} are known{more}"
+        more = f"; answers of {known.name} to {tasks} task{'s' * (tasks > 1)} are known{more}"
     return f"{line} (certainty {known.certainty:.2f}){more}"
 
 

@@ -211,7 +211,10 @@ def test_it_says_what_each_model_is_taken_for_and_writes_no_guess(tmp_path: Path
     file = tmp_path / "config.yaml"
     file.write_text(ONE_MODEL)
     told = run("init", file)
-    assert "is taken for llama-3.1-8b-instruct (certainty 1.00)" in told.stderr
+    assert (
+        "is taken for llama-3.1-8b-instruct (certainty 1.00); answers of llama-3.1-8b-instruct to "
+        in told.stderr
+    )
     assert "quality" not in told.stdout
 
 

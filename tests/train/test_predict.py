@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rb_litellm.cli import main
+from rb_litellm.cli.learn.predict import _write as write
 from rb_litellm.predictors.default.abilities import KINDS
 
 Write = Callable[..., Path]
@@ -94,3 +95,11 @@ def test_a_model_named_twice_is_refused(write_rows: Write) -> None:
     result = run("--data", write_rows(ROWS), "--model", "a", "--model", "a")
     assert result.exit_code == 2
     assert "--model a is given twice" in result.output
+
+
+def test_a_file_that_came_meanwhile_is_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("somebody else's")
+    with pytest.raises(FileExistsError):
+        write(out, [])
+    assert out.read_text() == "somebody else's"

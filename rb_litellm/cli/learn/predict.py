@@ -74,15 +74,15 @@ def predict(predictor: str, data: Path, models: tuple[str, ...], out: Path | Non
 
 def _write(out: Path, rows: Iterable[dict[str, Any]]) -> int:
     count = 0
-    try:
-        with out.open("x", encoding="utf-8") as file:
+    with out.open("x", encoding="utf-8") as file:
+        try:
             for row in rows:
                 file.write(json.dumps(row) + "\n")
                 count += 1
-    except BaseException:
-        # Half of it would pass for the whole.
-        out.unlink(missing_ok=True)
-        raise
+        except BaseException:
+            # Half of it would pass for the whole.
+            out.unlink(missing_ok=True)
+            raise
     return count
 
 
