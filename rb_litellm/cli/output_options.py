@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,4 +37,34 @@ class NewFile(click.Path):
             raise click.ClickException(f"{path} cannot be written: {path.parent} is no folder")
         if not os.access(path.parent, os.W_OK):
             raise click.ClickException(f"{path} cannot be written: {path.parent} takes no files")
+        return super().convert(value, param, ctx)
+
+
+class ReportFolder(click.Path):
+    """A folder that takes a report: it is there or can be made, and what draws is installed.
+
+    Known before anything is simulated, for the same reason.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """The path.
+
+        Raises:
+            ClickException: it cannot be written, or a library is missing; says which.
+        """
+        path = Path(os.fsdecode(value))
+        place = next(one for one in (path, *path.absolute().parents) if one.exists() or one.is_symlink())
+        if not place.is_dir():
+            raise click.ClickException(f"{path} cannot be written: {place} is no folder")
+        if not os.access(place, os.W_OK):
+            raise click.ClickException(f"{path} cannot be written: {place} takes no files")
+        for library in ("matplotlib", "polars"):
+            if find_spec(library) is None:
+                option = param.opts[0] if param else "a report"
+                raise click.ClickException(f"{option} needs {library}; install 'rb_litellm[sim]'")
         return super().convert(value, param, ctx)

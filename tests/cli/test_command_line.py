@@ -77,6 +77,38 @@ def test_a_place_that_takes_no_file_is_told_before_anything_is_done(
     assert f"{tmp_path / folder} is no folder" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("simulate", "--data", __file__, "--out"),
+        ("experiment", "front", "--data", __file__, "--out"),
+        ("experiment", "front", "--data", __file__, "--plots"),
+    ],
+)
+def test_a_place_that_takes_no_report_is_told_before_anything_is_simulated(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a-file").write_text("")
+    result = run(*arguments, str(tmp_path / "a-file" / "report"))
+    assert result.exit_code == 1
+    assert f"cannot be written: {tmp_path / 'a-file'} is no folder" in result.stderr
+    monkeypatch.setattr("rb_litellm.cli.output_options.find_spec", lambda name: None)
+    result = run(*arguments, str(tmp_path / "a" / "new" / "report"))
+    assert result.exit_code == 1
+    assert f"Error: {arguments[-1]} needs matplotlib; install 'rb_litellm[sim]'" in result.stderr
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("name", ["incidents", "mooncake", "best-of"])
+@pytest.mark.parametrize("option", ["--out", "--plots"])
+def test_an_experiment_without_a_report_says_so_and_does_not_begin(
+    name: str, option: str, tmp_path: Path
+) -> None:
+    result = run("experiment", name, option, str(tmp_path / "report"))
+    assert result.exit_code == 2
+    assert f"--out and --plots are not for {name}" in result.stderr
+
+
 def test_a_file_that_cannot_be_written_is_named_without_a_traceback(tmp_path: Path) -> None:
     row = {"prompt": "p", "model": "m", "answer": "a"}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")

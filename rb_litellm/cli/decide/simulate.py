@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from rb_litellm.cli.output_options import json_option, quiet_option
+from rb_litellm.cli.output_options import ReportFolder, json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, predictor_option
 from rb_litellm.cli.screen import Screen, progress_bar
 from rb_litellm.cli.spread_options import FAILED, failed_as_json, spread_options, tell_failed, where
@@ -83,9 +83,7 @@ if TYPE_CHECKING:
     help="Let a quality router take so long to score a prompt.  [default: as measured; 9, serial forms 65]",
 )
 @click.option("--slo-e2e-ms", type=click.FloatRange(1), help="Judge every request by this E2E.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Write JSON, Parquet, a page and plots to this folder."
-)
+@click.option("--out", type=ReportFolder(), help="Write JSON, Parquet, a page and plots to this folder.")
 @spread_options
 @json_option
 @quiet_option

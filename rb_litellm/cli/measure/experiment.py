@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rb_litellm.cli.output_options import json_option, quiet_option
+from rb_litellm.cli.output_options import ReportFolder, json_option, quiet_option
 from rb_litellm.cli.screen import Screen, progress_bar
 from rb_litellm.cli.spread_options import FAILED, failed_as_json, spread_options, tell_failed, where
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from rb_litellm.sim.world import Run
     from rb_litellm.spread.where import Where
     from rb_litellm.spread.work import Failed
+
+
+_TABLES_ALONE = ("incidents", "failures", "agents", "efforts", "mooncake", "cascade", "best-of")
+"""Experiments whose results are not those of single runs, of which a report is made."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -50,12 +54,8 @@ if TYPE_CHECKING:
     help="Read this file of a trace, for `azure`, `targets`, `norms` and `mooncake`.",
 )
 @spread_options
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Write JSON, Parquet, a page and plots to this folder."
-)
-@click.option(
-    "--plots", type=click.Path(path_type=Path), help="Write the plots alone, as PNGs, to this folder."
-)
+@click.option("--out", type=ReportFolder(), help="Write JSON, Parquet, a page and plots to this folder.")
+@click.option("--plots", type=ReportFolder(), help="Write the plots alone, as PNGs, to this folder.")
 @json_option
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print tables for a README.")
 @quiet_option
@@ -82,6 +82,8 @@ def experiment(
     takes a turn of 50 to 150 calls for each 100 `--requests`.
     """
     place = where(jobs, scheduler)
+    if name in _TABLES_ALONE and (out or plots):
+        raise click.UsageError(f"--out and --plots are not for {name}, which prints tables; see --json.")
     if name == "incidents":
         _incidents(seeds, place, as_json, as_markdown, quiet)
         return
