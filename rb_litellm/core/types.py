@@ -18,6 +18,9 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
+MAX_TOKENS = 10_000_000
+"""More than any prompt or answer has: a count beyond it is a mistake of whoever wrote it."""
+
 
 class Prompt(NamedTuple):
     """What a predictor may read of one request. It holds prompt text, so it is never logged or published."""

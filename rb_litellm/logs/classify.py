@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import polars as pl
 
+from rb_litellm.core.types import MAX_TOKENS
 from rb_litellm.logs.kinds import MARK, kind_of
 
 UNREADABLE = "unreadable"
@@ -29,8 +30,6 @@ EVALUATION = "asked by RouteBalance to compare answers"
 NO_ANSWER = "without an answer"
 DUPLICATE = "logged twice"
 OLDER = "older than the latest rows asked for"
-MAX_TOKENS = 10_000_000
-"""More than any prompt or answer has."""
 DEFECTS = (UNREADABLE, NO_TIME, BACKWARDS, NO_TOKENS, NO_MODEL)
 ALLOWED = {
     UNREADABLE: "a row is an object with the columns of LiteLLM_SpendLogs",

@@ -14,7 +14,7 @@ from rb_litellm.logs.rows import LONG
 
 _KEPT = (
     "source", "row", "at", "request_id", "litellm_call_id", "model", "model_group", "model_id", "api_base",
-    "custom_llm_provider", "session_id", "start_s", "end_s", "first_s", "tokens_in", "tokens_out", "cost",
+    "session_id", "start_s", "end_s", "first_s", "tokens_in", "tokens_out", "cost",
     "kind", "failed", *LONG,
 )  # fmt: skip
 _REQUEST = ("messages", "proxy_server_request")

@@ -19,7 +19,7 @@ TABLE = "LiteLLM_SpendLogs"
 NEEDED = ("startTime", "endTime", "model")
 SHORT = (
     "request_id", "litellm_call_id", "call_type", "startTime", "endTime", "completionStartTime", "model",
-    "model_group", "model_id", "api_base", "custom_llm_provider", "prompt_tokens", "completion_tokens",
+    "model_group", "model_id", "api_base", "prompt_tokens", "completion_tokens",
     "spend", "cache_hit", "status", "session_id",
 )  # fmt: skip
 LONG = ("metadata", "messages", "proxy_server_request")

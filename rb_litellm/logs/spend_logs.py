@@ -61,7 +61,6 @@ class LoggedCall:
     failed: bool
     session: str
     kind: str = "chat"
-    provider: str = ""
     aborted: bool = False
     """The client left before the answer's end."""
     body_text: str = field(default="", repr=False)
@@ -216,7 +215,6 @@ def _call(row: Mapping[str, Any]) -> LoggedCall:
         failed=bool(row["failed"]) or told.get("status") == "failure",
         session=intern(row["session_id"] or ""),
         kind=intern(kind),
-        provider=intern(row["custom_llm_provider"] or ""),
         aborted=bool(told.get("client_disconnected")),
         body_text=body,
         metadata_text=metadata if "routebalance" in metadata else "",

@@ -163,11 +163,10 @@ def test_a_table_of_an_older_release_is_read(postgres: Server) -> None:
             "litellm_call_id",
             "status",
             "session_id",
-            "custom_llm_provider",
             "proxy_server_request",
         ):
             connection.execute(f'ALTER TABLE old."LiteLLM_SpendLogs" DROP COLUMN "{name}"')
-    gone = ("litellm_call_id", "status", "session_id", "custom_llm_provider", "proxy_server_request")
+    gone = ("litellm_call_id", "status", "session_id", "proxy_server_request")
     rows = [{name: value for name, value in row.items() if name not in gone} for row in plain(6)]
     rows[0]["metadata"] = {"status": "failure"}
     insert(postgres.url(), rows, "old")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from rb_litellm.core.types import MAX_TOKENS
+
 _OUTPUT_NAMES = ("completion_tokens", "output_tokens")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _CHARS_PER_TOKEN = 4
-MAX_TOKENS = 10_000_000
-"""More than any prompt or answer has. A count beyond it is a server's mistake, and none is taken for told."""
 _MAX_ID = 256
 """Characters of an answer's id. LiteLLM's ids of Responses are the longest, with about 200."""
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rb_litellm.core.types import FloatArray, Prompt
+from rb_litellm.core.types import MAX_TOKENS, FloatArray, Prompt
 from rb_litellm.excerpt import excerpt
 from rb_litellm.litellm_adapter.request.prompt import read_prompt
 from rb_litellm.logs.files import LogFileError, rows_of_file
@@ -36,8 +36,6 @@ MAX_PROBLEMS = 10
 """Wrong rows that one error or warning names."""
 MOST_WRONG = 0.01
 """Share of all rows that may be wrong."""
-MAX_TOKENS = 10_000_000
-"""More output tokens than any answer has."""
 MAX_MODELS = 512
 
 
