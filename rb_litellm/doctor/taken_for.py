@@ -16,7 +16,7 @@ _HOW = {
     "name": "",
     "quantised": ", quantised",
     "dated": " of another date",
-    "version": ", which is another version",
+    "version": ", the nearest that is known",
     "derived": ", which it derives from",
 }
 _BY = {

@@ -21,7 +21,8 @@ FULL_SHIFT_AT = 1.0
 """Known models needed for half of the shift to their scale."""
 
 _MIXTURE = re.compile(r"(?<![\d.])(\d+)x(\d+(?:\.\d+)?)b(?![a-z])")
-_SIZE = re.compile(r"(?<![\d.a-z])(\d+(?:\.\d+)?)b(?![a-z])")
+_SIZE = re.compile(r"(?<![\d.a-z])e?(\d+(?:\.\d+)?)b(?![a-z])")
+_MILLIONS = re.compile(r"(?<![\d.a-z])(\d{2,3})m(?![a-z0-9])")
 _FAMILY = re.compile(r"[a-z]+")
 
 
@@ -67,11 +68,12 @@ class KnownModel:
 
 
 def size_billions(name: str) -> float | None:
-    """Parameters in billions as the name says (`qwen2.5-7b`: 7, `mixtral-8x7b`: 56), else None."""
+    """Parameters in billions as a name says (`qwen2.5-7b`: 7, `mixtral-8x7b`: 56, `gemma-3-270m`: 0.27)."""
     name = name.lower()
     if mixture := _MIXTURE.search(name):
         return float(mixture[1]) * float(mixture[2])
     sizes = [float(size) for size in _SIZE.findall(name)]
+    sizes = sizes or [float(size) / 1000.0 for size in _MILLIONS.findall(name)]
     return max(sizes) if sizes and max(sizes) > 0 else None
 
 

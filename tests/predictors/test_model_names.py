@@ -6,7 +6,7 @@ import pytest
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.default.naming import CERTAINTY, resolve
 from rb_litellm.predictors.default.table import entries
-from rb_litellm.predictors.priors import ModelInfo
+from rb_litellm.predictors.priors import ModelInfo, size_billions
 
 WRITTEN = [
     ("hosted_vllm/Qwen/Qwen2.5-7B-Instruct-AWQ", "qwen2.5-7b-instruct", "quantised"),
@@ -25,9 +25,71 @@ WRITTEN = [
     ("hosted_vllm/TheBloke/Mistral-7B-Instruct-v0.2-GPTQ", "mistral-7b-instruct-v0.2", "quantised"),
     ("hosted_vllm/deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", "deepseek-r1-distill-qwen-32b", "name"),
     ("FuseChat-Qwen-2.5-7B-Instruct", "qwen2.5-7b-instruct", "derived"),
-    ("gemini/gemini-2.5-flash-preview-05-20", "gemini-2.5-flash", "version"),
+    ("gemini/gemini-2.5-flash-preview-05-20", "gemini-2.5-flash", "dated"),
+    ("gemini/gemini-2.5-flash-lite-preview-09-2025", "gemini-2.5-flash-lite", "dated"),
     ("anthropic/claude-sonnet-4-5", "claude-sonnet-4-5-20250929", "name"),
     ("Claude 3.5 Sonnet", "claude-3-5-sonnet-20241022", "name"),
+]
+OF_PROVIDERS = [
+    ("bedrock/anthropic.claude-v2:1", "claude-2.1", "name"),
+    ("bedrock/anthropic.claude-v2:0:100k", "claude-2.0", "name"),
+    ("bedrock/anthropic.claude-instant-v1", "claude-instant-1", "name"),
+    ("bedrock/mistral.mistral-7b-instruct-v0:2", "mistral-7b-instruct-v0.2", "name"),
+    ("bedrock/us.deepseek.r1-v1:0", "deepseek-r1", "name"),
+    ("bedrock/deepseek.v3-v1:0", "deepseek-v3.1", "name"),
+    ("bedrock/openai.gpt-oss-120b-1:0", "gpt-oss-120b", "name"),
+    ("bedrock/us.meta.llama3-2-11b-instruct-v1:0", "llama-3.2-11b-vision-instruct", "name"),
+    ("bedrock/us.meta.llama4-maverick-17b-instruct-v1:0", "llama-4-maverick", "name"),
+    ("vertex_ai/meta/llama-4-scout-17b-16e-instruct-maas", "llama-4-scout", "name"),
+    ("vertex_ai/claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet-20241022", "name"),
+    ("groq/llama3-70b-8192", "llama-3-70b-instruct", "name"),
+    ("openrouter/mistralai/mistral-small-3.2-24b-instruct", "mistral-small-3.2-24b-instruct-2506", "name"),
+    ("openrouter/anthropic/claude-3.7-sonnet:thinking", "claude-3-7-sonnet-20250219", "derived"),
+    ("openrouter/moonshotai/kimi-k2-thinking", "kimi-k2-instruct", "derived"),
+    ("ollama/deepseek-r1:7b", "deepseek-r1-distill-qwen-7b", "name"),
+    ("ollama/deepseek-r1:671b", "deepseek-r1", "name"),
+    ("ollama/command-r:35b", "command-r", "name"),
+    ("ollama/mistral-nemo:12b", "mistral-nemo-instruct-2407", "name"),
+    ("ollama/mistral-small3.1:24b", "mistral-small-3.1-24b-instruct-2503", "name"),
+    ("ollama/qwq", "qwq-32b", "name"),
+    ("microsoft/Phi-4-multimodal-instruct", "phi-4-mini", "name"),
+    ("watsonx/ibm/granite-3-8b-instruct", "granite-3.0-8b-instruct", "name"),
+    ("meta/code-llama-instruct-34b-chat", "codellama-34b-instruct", "name"),
+]
+TUNED = [
+    ("ft:gpt-3.5-turbo-0125:acme::8xY2", "gpt-3.5-turbo-0125"),
+    ("openai/ft:gpt-4o-2024-08-06:acme:mini-bot:AbC", "gpt-4o-2024-08-06"),
+]
+PATHS = [
+    ("/mnt/models/Qwen2.5-72B-Instruct-AWQ/", "qwen2.5-72b-instruct", "quantised"),
+    ("/models/llama-3.1-8b-sft/checkpoint-1500", "llama-3.1-8b-instruct", "derived"),
+    (
+        "/hub/models--Qwen--Qwen2.5-7B-Instruct/snapshots/a09a35458c702b33eeacc393d103063234e8bc28",
+        "qwen2.5-7b-instruct",
+        "derived",
+    ),
+    ("qwen2.5-7b-instruct-q5_k_m-00001-of-00002.gguf", "qwen2.5-7b-instruct", "quantised"),
+]
+WITHOUT_A_POINT = [
+    ("azure/gpt-41-mini", "gpt-4.1-mini-2025-04-14"),
+    ("gpt35_turbo_instruct", "gpt-3.5-turbo-0125"),
+    ("llama31-8b", "llama-3.1-8b-instruct"),
+    ("claude35sonnet", "claude-3-5-sonnet-20241022"),
+    ("llama-13b", None),
+]
+LATER = [
+    ("gemini/gemini-3-pro-preview", "gemini-2.5-pro"),
+    ("gemini/gemini-3.1-flash-lite", "gemini-2.5-flash-lite"),
+    ("gpt-5.4", "gpt-5-2025-08-07"),
+    ("gpt-5.4-nano", "gpt-5-nano-2025-08-07"),
+    ("claude-sonnet-4-6", "claude-sonnet-4-5-20250929"),
+    ("claude-opus-4-6", "claude-sonnet-4-5-20250929"),
+    ("claude-5", "claude-sonnet-4-5-20250929"),
+    ("deepseek/deepseek-v4-pro", "deepseek-v3.2-exp"),
+    ("openrouter/z-ai/glm-5", "glm-4.6"),
+    ("gemma-4-27b-it", "gemma-3-27b-it"),
+    ("bedrock/us.amazon.nova-premier-v1:0", "nova-pro"),
+    ("hermes-3-llama-3-8b", "llama-3-8b-instruct"),
 ]
 UNKNOWN = [
     "small",
@@ -35,6 +97,12 @@ UNKNOWN = [
     "house-model",
     "qwen2.5-math-7b",
     "llama-3.1-900b",
+    "gemma-3-270m-it",
+    "qwen2.5vl:7b",
+    "gemini-3-pro-image-preview",
+    "mistral-ocr-3",
+    "claude-mythos-5",
+    "gpt-image-1",
     "",
     "a" * 10_000,
 ]
@@ -45,6 +113,43 @@ def test_a_name_is_found_however_it_is_written(written, entry, how):
     found = resolve(written)
     assert found.entry is not None
     assert (found.entry.name, found.how, found.certainty) == (entry, how, CERTAINTY[how])
+
+
+@pytest.mark.parametrize(("written", "entry", "how"), OF_PROVIDERS + PATHS)
+def test_forms_of_providers_and_paths_are_no_other_model(written, entry, how):
+    found = resolve(written)
+    assert found.entry is not None
+    assert (found.entry.name, found.how) == (entry, how)
+
+
+@pytest.mark.parametrize(("written", "entry"), TUNED)
+def test_of_a_fine_tuned_model_the_one_that_was_tuned_counts_and_nothing_of_its_own_name(written, entry):
+    found = resolve(written)
+    assert found.entry is not None
+    assert (found.entry.name, found.how) == (entry, "derived")
+
+
+@pytest.mark.parametrize(("written", "entry"), WITHOUT_A_POINT)
+def test_a_version_without_its_point_is_a_version(written, entry):
+    found = resolve(written).entry
+    assert (found and found.name) == entry
+
+
+@pytest.mark.parametrize(("written", "entry"), LATER)
+def test_a_version_after_the_table_is_taken_for_the_newest_before_it(written, entry):
+    found = resolve(written)
+    assert found.entry is not None
+    assert (found.entry.name, found.how) == (entry, "version")
+
+
+@pytest.mark.parametrize(
+    ("written", "entry"),
+    [("gpt-4o-minni", "gpt-4o-mini-2024-07-18"), ("lama-3.1-8b", "llama-3.1-8b-instruct")],
+)
+def test_a_slip_of_the_pen_is_seen_and_less_sure(written, entry):
+    found = resolve(written)
+    assert found.entry is not None
+    assert (found.entry.name, found.how) == (entry, "derived")
 
 
 @pytest.mark.parametrize("written", UNKNOWN, ids=lambda name: name[:20])
@@ -83,6 +188,36 @@ def test_what_is_in_no_table_is_judged_by_family_size_price_and_then_by_nothing(
     certainty = [known.certainty for known in by]
     assert certainty == sorted(certainty, reverse=True)
     assert len(set(certainty)) == 4
+
+
+def test_sizes_in_millions_and_of_effective_parameters_are_sizes():
+    assert size_billions("gemma-3-270m-it") == 0.27
+    assert size_billions("gemma-3n-e4b-it") == 4.0
+    assert size_billions("qwen2.5-14b-instruct-1m") == 14.0
+    assert size_billions("bge-m3") is None
+
+
+@pytest.mark.parametrize(
+    ("later", "known"),
+    [
+        ("qwen3.5-9b", "qwen3-8b"),
+        ("qwen3.6-35b-a3b", "qwen3-32b"),
+        ("qwen4-72b", "qwen2.5-72b-instruct"),
+        ("llama-5-13b", "llama-3.1-8b-instruct"),
+        ("gemma-4-31b-it", "gemma-3-27b-it"),
+    ],
+)
+def test_a_later_version_of_no_smaller_size_is_no_lesser_one(later, known):
+    told = packaged().known(ModelInfo("m", later))
+    assert told.how == "family and size"
+    assert np.all(told.abilities >= packaged().known(ModelInfo("m", known)).abilities)
+
+
+def test_a_variant_of_a_later_version_is_not_held_to_the_versions_before():
+    plain, eyed = (
+        packaged().known(ModelInfo("m", name)).abilities for name in ("qwen3.5-9b", "qwen3.5-vl-9b")
+    )
+    assert np.all(eyed < plain)
 
 
 def test_of_an_unknown_family_the_larger_model_is_the_abler_one():

@@ -61,6 +61,20 @@ def test_data_parallel_ranks_are_added_and_tensor_parallel_ones_are_not():
     assert read_metrics("\n".join(lines)).running == 7
 
 
+def test_a_rank_without_a_figure_of_its_cache_leaves_the_others():
+    page = (
+        'sglang:num_running_reqs{dp_rank="0"} 4\n'
+        'sglang:token_usage{dp_rank="0"} 0.28\n'
+        'sglang:token_usage{dp_rank="1"} NaN\n'
+    )
+    assert read_metrics(page) == ServerLoad(4, 0, 0.28, "SGLang")
+
+
+def test_running_requests_that_are_no_number_are_refused():
+    with pytest.raises(MetricsError, match="num_requests_running is nan"):
+        read_metrics('vllm:num_requests_running{engine="0"} NaN\nvllm:num_requests_running{engine="1"} 2')
+
+
 def test_one_broken_line_does_not_make_another_number():
     with pytest.raises(MetricsError):
         read_metrics('vllm:num_requests_running{engine="0"} 5\nvllm:num_requests_running{engine="1} x')

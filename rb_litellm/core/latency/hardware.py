@@ -32,13 +32,16 @@ _HOSTED_TTFT_MS = 500.0
 _GROWTH = 1.0 / 256.0
 """Relative growth of TPOT with each further running sequence."""
 _PREFILL_MS_PER_TOKEN_AND_BILLION = 0.02
-_SIZE = re.compile(r"(?<![a-z0-9.])(?:(\d{1,2})x)?(\d{1,4}(?:\.\d{1,2})?)b(?![a-z])", re.IGNORECASE)
+_SIZE = re.compile(r"(?<![a-z0-9.])e?(?:(\d{1,2})x)?(\d{1,4}(?:\.\d{1,2})?)b(?![a-z])", re.IGNORECASE)
+_MILLIONS = re.compile(r"(?<![a-z0-9.])(\d{2,3})m(?![a-z0-9])", re.IGNORECASE)
 
 
 def billions_of_parameters(name: str) -> float | None:
-    """Parameters in billions, read from a model's name: `llama-3.1-8b` 8, `mixtral-8x7b` 56."""
-    found = _SIZE.search(name)
-    return None if found is None else float(found[1] or 1) * float(found[2])
+    """Parameters in billions by a name: `llama-3.1-8b` 8, `mixtral-8x7b` 56, `gemma-3-270m` 0.27, else None."""
+    if (found := _SIZE.search(name)) is not None:
+        return float(found[1] or 1) * float(found[2])
+    small = _MILLIONS.search(name)
+    return None if small is None else float(small[1]) / 1000.0
 
 
 def latency_prior(

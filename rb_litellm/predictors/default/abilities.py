@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rb_litellm.core.types import FloatArray
-from rb_litellm.predictors.default.naming import How, family, resolve
+from rb_litellm.predictors.default.naming import How, family, predecessors, resolve
 from rb_litellm.predictors.default.table import FACTS, Entry, entries
 from rb_litellm.predictors.priors import ModelInfo, size_billions
 
@@ -100,7 +100,8 @@ class Population:
         return self._known(axes(entry), entry.name, certainty, how)
 
     def _guessed(self, info: ModelInfo) -> Known:
-        own = family(info.model) or family(info.key)
+        name = info.model if family(info.model) else info.key
+        own = family(name)
         size = size_billions(info.model) or size_billions(info.key)
         if size:
             how = "size"
@@ -116,11 +117,12 @@ class Population:
         known[1] = _TODAY if how != "unknown" and (info.context_window or 0) >= 65_536 else np.nan
         relatives = [entry for entry in entries() if own and family(entry.name) == own and entry.billions]
         if how == "size" and relatives:
-            return self._related(known, relatives)
+            return self._related(known, relatives, predecessors(name, size or 0.0))
         return self._known(known, None, CERTAINTY_BY.get(how, 0.05), how)
 
-    def _related(self, known: FloatArray, relatives: list[Entry]) -> Known:
-        """By size, moved by how far relatives of about this size are from what their size says."""
+    def _related(self, known: FloatArray, relatives: list[Entry], before: list[Entry]) -> Known:
+        """By size, moved by how far relatives of about this size are from what their size says; no lesser
+        than those `before` it."""
         mean, _ = self.given(known)
         moved, total = np.zeros(len(AXES)), 1.0
         for entry in relatives:
@@ -131,7 +133,10 @@ class Population:
             moved += weight * (self.given(told)[0] - self.given(alone)[0])
             total += weight
         plain = self._known(known, None, CERTAINTY_BY["family and size"], "family and size")
-        abilities = self._weights() @ (mean + moved / total - self.mean)
+        weights = self._weights()
+        abilities = weights @ (mean + moved / total - self.mean)
+        for entry in before:
+            abilities = np.maximum(abilities, weights @ (self.given(axes(entry))[0] - self.mean))
         return Known(None, plain.certainty, plain.how, abilities, 0.8 * plain.spread)
 
     def _known(self, known: FloatArray, name: str | None, certainty: float, how: str) -> Known:

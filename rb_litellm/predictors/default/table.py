@@ -43,6 +43,8 @@ class Entry:
     name: str
     aliases: tuple[str, ...]
     billions: float | None
+    active_billions: float | None
+    """Those that are active per token, where they are not all."""
     released: float
     """In years since 2024."""
     facts: Mapping[str, float]
@@ -62,6 +64,7 @@ def _entry(row: Mapping[str, str]) -> Entry:
         name=row["name"],
         aliases=tuple(row["aliases"].split()),
         billions=float(row["billions"]) if row["billions"] else None,
+        active_billions=float(row["active_billions"]) if row["active_billions"] else None,
         released=year + (month - 0.5) / 12.0 - 2024.0,
         facts={name: log_odds(name, float(row[name])) for name in FACTS if row[name]},
     )

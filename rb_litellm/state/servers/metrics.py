@@ -10,6 +10,7 @@ the highest counts. Ollama has no such figures.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -105,6 +106,7 @@ _NAMES = frozenset(
     for series in (engine.running, engine.waiting, engine.cache_use, engine.slots)
     for name in series.names
 )
+_RUNNING = frozenset(name for engine in _ENGINES for name in engine.running.names)
 _NAME = re.compile(r"[a-zA-Z_:][\w:]*")
 
 _Samples = dict[str, list[tuple[Mapping[str, str], float]]]
@@ -162,6 +164,9 @@ def _samples(lines: Iterable[str]) -> _Samples:
     try:
         for family in text_string_to_metric_families("\n".join(lines)):
             for sample in family.samples:
+                if math.isnan(sample.value) and sample.name not in _RUNNING:
+                    # A share of nothing, such as that of a cache of a rank that has none.
+                    continue
                 if not 0.0 <= sample.value < 1e9:
                     raise MetricsError(f"{sample.name} is {sample.value}")
                 found.setdefault(sample.name, []).append((sample.labels, sample.value))
