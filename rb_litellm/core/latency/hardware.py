@@ -37,7 +37,7 @@ _MILLIONS = re.compile(r"(?<![a-z0-9.])(\d{2,3})m(?![a-z0-9])", re.IGNORECASE)
 
 
 def billions_of_parameters(name: str) -> float | None:
-    """Parameters in billions by a name: `llama-3.1-8b` 8, `mixtral-8x7b` 56, `gemma-3-270m` 0.27, else None."""
+    """Parameters in billions, read from a name: `llama-3.1-8b` 8, `mixtral-8x7b` 56, `gemma-3-270m` 0.27."""
     if (found := _SIZE.search(name)) is not None:
         return float(found[1] or 1) * float(found[2])
     small = _MILLIONS.search(name)
