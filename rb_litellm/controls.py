@@ -18,6 +18,7 @@ from rb_litellm.config import (
     Cap,
     CapName,
     ControlName,
+    ControlNames,
     Milliseconds,
     ObjectiveName,
     QualityNormSetting,
@@ -94,9 +95,7 @@ def _items(value: object) -> object:
 class LevelControls(Controls):
     """What the metadata of a team or key may hold under `routebalance`."""
 
-    fixed: Literal["all"] | tuple[ControlName, ...] = Field(
-        default=(), description="Controls that nothing more specific may change."
-    )
+    fixed: ControlNames = Field(default=(), description="Controls that nothing more specific may change.")
     caps: Annotated[tuple[tuple[CapName, Cap], ...], BeforeValidator(_items)] = Field(
         default=(), description="Bounds of what anything more specific may set."
     )
@@ -175,7 +174,7 @@ def parse_controls(raw: object, where: str, model: type[Controls] = Controls) ->
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise SettingsError(explain(error, where, model)) from None
+        raise SettingsError(explain(error, where, model, _OF_MANY if model is Controls else ())) from None
     except (OverflowError, RecursionError, ValueError) as error:
         raise SettingsError(f"{where}: cannot be read ({type(error).__name__})") from None
 
@@ -361,4 +360,4 @@ def _seconds(milliseconds: float | None) -> float | None:
 def _shown(value: Any) -> str:
     if isinstance(value, Weights):
         return f"{value.quality:g},{value.latency:g},{value.cost:g}"
-    return shown(value)
+    return shown(value.stated().given() if isinstance(value, TargetSettings) else value)

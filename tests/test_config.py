@@ -97,6 +97,22 @@ BAD = [
     ({"redis": {"namespace": "a b"}}, "redis.namespace", "'a b'", "text that matches"),
     ({"scrape": {"interval_s": 0}}, "scrape.interval_s", "0", "number of at least 1"),
     ({"lease": {"factor": 0.5}}, "lease.factor", "0.5", "number of at least 1"),
+    ({"targets": {"cost_usd_per_1k": True}}, "targets.cost_usd_per_1k", "True", "not true or false"),
+    ({"usd_per_day": True}, "usd_per_day", "True", "not true or false"),
+    ({"requests_per_minute": True}, "requests_per_minute", "True", "not true or false"),
+    (
+        {"overrides": {"request": ["wieghts"]}},
+        "overrides.request: 'wieghts' is no control",
+        "['wieghts']",
+        "did you mean weights? allowed are all, or a list of weights, quality_norm",
+    ),
+    ({"overrides": {"key": "none"}}, "overrides.key: allowed are all", "'none'", "or a list of weights"),
+    (
+        {"cascade": {"judge": {"model": "j", "accepts_right": 0.4, "accepts_wrong": 0.9}}},
+        "cascade.judge: accepts_wrong 0.9 is above accepts_right 0.4",
+        "0.9",
+        "no more of the wrong answers than of the right ones",
+    ),
     ({"seed": "x"}, "seed", "'x'", "allowed is a whole number"),
 ]
 
@@ -146,6 +162,7 @@ BAD_DEPLOYMENT = [
     ({"ttft_ms": "fast"}, "ttft_ms", "'fast'", "allowed is a number"),
     ({"max_num_seqs": 0}, "max_num_seqs", "0", "number of at least 1"),
     ({"max_num_seqs": 2.5}, "max_num_seqs", "2.5", "allowed is a whole number"),
+    ({"scrape_url": "gpu-1:8000"}, "scrape_url", "'gpu-1:8000'", "http:// or https:// address"),
     ("fast", "model_info.routebalance of big", "'fast'", "mapping"),
     ([], "model_info.routebalance of big", "[]", "mapping"),
 ]

@@ -132,6 +132,22 @@ def test_a_wrong_value_is_named_with_what_is_allowed(raw, said):
     assert said in str(error.value)
 
 
+def test_what_no_request_may_set_is_not_proposed_to_it():
+    with pytest.raises(SettingsError) as error:
+        controls(target="x")
+    assert "targets" not in str(error.value)
+    assert "usd-per-day" not in str(error.value)
+    with pytest.raises(SettingsError, match="did you mean targets"):
+        level(target={})
+
+
+def test_targets_of_a_request_are_refused_as_they_were_given():
+    plan = planner().plan(Given(None, None, controls(targets={"cost_usd_per_1k": 1})))
+    assert plan.refused == (
+        "targets: a request may not set it (value {'cost_usd_per_1k': 1.0}); its key or team may",
+    )
+
+
 def test_names_of_controls_and_of_the_settings_about_them_agree():
     assert set(NAMES) == set(Controls.model_fields)
 

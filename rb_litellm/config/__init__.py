@@ -20,7 +20,7 @@ from rb_litellm.config.deployment import DeploymentSettings, parse_deployment
 from rb_litellm.config.errors import SettingsError, explain, shown
 from rb_litellm.config.grades import FeedbackSettings, ShadowEvaluationSettings
 from rb_litellm.config.group import RouteBalanceSettings, parse_settings
-from rb_litellm.config.overrides import Cap, CapName, ControlName, OverrideSettings
+from rb_litellm.config.overrides import Cap, CapName, ControlName, ControlNames, OverrideSettings
 from rb_litellm.config.predictor import PackagedPredictor, PredictorSetting, PredictorSettings
 from rb_litellm.config.state import LeaseSettings, RedisSettingsArgs, ScrapeSettings
 from rb_litellm.config.values import (
@@ -42,6 +42,7 @@ __all__ = [
     "CapName",
     "CascadeSettings",
     "ControlName",
+    "ControlNames",
     "DeploymentSettings",
     "ExplorationSettings",
     "FeedbackSettings",

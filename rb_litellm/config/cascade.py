@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rb_litellm.config.values import Settings
 from rb_litellm.core.best_of.rule import CORRELATION, MOST_CHOICES, SPREAD
@@ -34,6 +34,15 @@ class JudgeSettings(Settings):
         le=400_000,
         description="Characters of the request, and as many of each answer, that it is shown.",
     )
+
+    @model_validator(mode="after")
+    def _tells_something(self) -> JudgeSettings:
+        if self.accepts_wrong > self.accepts_right:
+            raise ValueError(
+                f"accepts_wrong {self.accepts_wrong:g} is above accepts_right {self.accepts_right:g}; "
+                "allowed is a judge that accepts no more of the wrong answers than of the right ones"
+            )
+        return self
 
 
 class CascadeSettings(Settings):

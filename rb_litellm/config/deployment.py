@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from rb_litellm.config.errors import SettingsError, explain
 from rb_litellm.config.values import Settings
@@ -48,6 +49,13 @@ class DeploymentSettings(Settings):
     efforts: dict[EffortName, EffortSettings] = Field(
         default_factory=dict, description="Levels of `reasoning_effort` that are candidates of their own."
     )
+
+    @field_validator("scrape_url")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^/\s]", value):
+            raise ValueError("allowed is an http:// or https:// address, such as http://gpu-1:8000/metrics")
+        return value
 
 
 def parse_deployment(info: object, where: str) -> DeploymentSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -24,10 +25,11 @@ class SettingsError(ValueError):
     """A setting that cannot be used; the message names it, its value and what is allowed."""
 
 
-def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
+def explain(error: ValidationError, where: str, model: type[BaseModel], without: Collection[str] = ()) -> str:
     """One line per wrong setting: its full name, what is allowed, and the value that was given.
 
     `where` is what the names stand in, or, with a hyphen at its end, how the names of headers begin.
+    Names `without` are not proposed.
     """
     lines = []
     for problem in error.errors()[:_MOST]:
@@ -38,6 +40,7 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
         value = "hidden" if secret else shown(problem["input"])
         if problem["type"] == "extra_forbidden":
             fields, given = _fields_at(model, problem["loc"][:-1]), str(problem["loc"][-1])
+            fields = [field for field in fields if field not in without]
             if where.endswith("-") and len(parts) == 1:
                 *fields, given = (field.replace("_", "-") for field in (*fields, given))
             allowed, hint = ", ".join(fields), did_you_mean(given, fields)

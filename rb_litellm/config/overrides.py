@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from rb_litellm.config.errors import shown
 from rb_litellm.config.values import Settings
+from rb_litellm.suggestion import did_you_mean
 
 
 class Cap(Settings):
@@ -57,12 +59,26 @@ CapName = Literal[
 ]
 
 
+def _all_or_names(value: object) -> object:
+    names = get_args(ControlName)
+    listed = value if isinstance(value, (list, tuple)) else None
+    wrong = [name for name in listed or () if name not in names]
+    if value != "all" and (listed is None or wrong):
+        told = f"{shown(wrong[0])} is no control; {did_you_mean(str(wrong[0]), names)}" if wrong else ""
+        raise ValueError(f"{told}allowed are all, or a list of {', '.join(names)}")
+    return value
+
+
+ControlNames = Annotated[Literal["all"] | tuple[ControlName, ...], BeforeValidator(_all_or_names)]
+"""All controls, or some by name."""
+
+
 class OverrideSettings(Settings):
     """Who may set which control above these settings: a team, a key (by their metadata), a request."""
 
-    team: Literal["all"] | tuple[ControlName, ...] = "all"
-    key: Literal["all"] | tuple[ControlName, ...] = "all"
-    request: Literal["all"] | tuple[ControlName, ...] = Field(
+    team: ControlNames = "all"
+    key: ControlNames = "all"
+    request: ControlNames = Field(
         default="all",
         description="`all` lets a request lower its LiteLLM priority, but not raise it above what its key, "
         "team or no priority gives it: name `priority` to allow that.",

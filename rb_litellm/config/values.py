@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -21,7 +21,8 @@ class Settings(BaseModel):
     @classmethod
     def _no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
         annotation = cls.model_fields[str(info.field_name)].annotation
-        kinds = set(get_args(annotation) or (annotation,)) - {type(None)}
+        told = get_args(annotation) or (annotation,)
+        kinds = {get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in told} - {type(None)}
         if isinstance(value, bool) and kinds <= {int, float}:
             raise ValueError("allowed is a number, not true or false")
         return value

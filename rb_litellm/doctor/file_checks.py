@@ -17,6 +17,7 @@ from rb_litellm.litellm_adapter.proxy.starting.group_rules import told_kinds
 from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes_in
 from rb_litellm.litellm_adapter.shared.catalog import has_prices
 from rb_litellm.litellm_adapter.shared.model_kinds import CHAT
+from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.priors import size_billions
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.predictors.trained.model import PredictorError
@@ -219,7 +220,7 @@ def _knowledge(config: Configuration, strategy: Strategy) -> Iterator[Finding]:
     for d in members:
         if "*" in d.model:
             continue  # what is known of it is known of the model that a request names
-        by_origin.setdefault(_origin(source, d), set()).add(d.group)
+        by_origin.setdefault(_origin(source, d, strategy.settings.predictor), set()).add(d.group)
     guessed = sorted(by_origin.pop("guessed", ()))
     name = strategy.where.removeprefix("router_settings.")
     for origin, groups in sorted(by_origin.items()):
@@ -232,12 +233,14 @@ def _knowledge(config: Configuration, strategy: Strategy) -> Iterator[Finding]:
         )
 
 
-def _origin(source: PredictionSource, deployment: Deployment) -> str:
+def _origin(source: PredictionSource, deployment: Deployment, predictor: object) -> str:
     info = model_info(deployment)
     if source.knows(info):
         return f"the predictor ({source.version}) speaks"
     if info.quality is not None:
         return "quality is configured"
+    if predictor != "none" and packaged().known(info).name is not None:
+        return "quality is what is published of the model"
     if size_billions(info.model) or size_billions(info.key):
         return "quality is guessed from the size in the name"
     if info.usd_per_million_tokens:

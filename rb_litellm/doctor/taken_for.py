@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from rb_litellm.candidates import model_info
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.doctor.finding import Finding, ok
+from rb_litellm.doctor.finding import Finding, ok, warn
 from rb_litellm.predictors.default.abilities import Known
 from rb_litellm.predictors.default.artifact import packaged
+from rb_litellm.predictors.default.naming import resolve
 
 SURE = 0.5
 """Certainty from which nothing needs to be done."""
@@ -47,6 +48,15 @@ def told(model: str, known: Known) -> str:
 
 
 def findings(deployments: Iterable[Deployment]) -> Iterator[Finding]:
-    """One finding per model."""
-    for model, known in models_taken_for(deployments).items():
+    """One finding per model, and one for each `like` that names none."""
+    held = list(deployments)
+    for model, known in models_taken_for(held).items():
         yield ok("models", told(model, known))
+    for model, like in dict.fromkeys((each.model, each.like) for each in held if each.like):
+        if resolve(like).entry is None:
+            yield warn(
+                "models",
+                f"{model}: model_info.routebalance.like: {like!r} is a model that nothing is known of, and "
+                "counts for nothing",
+                "name one by its public name, such as gpt-4o-mini or qwen2.5-7b-instruct, or take it out",
+            )

@@ -129,8 +129,9 @@ def test_a_price_that_yaml_takes_for_a_string_is_a_price(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "level", "part"),
     [
-        ("hosted_vllm/qwen2.5-7b", "ok", "guessed from the size"),
-        ("gpt-4o-mini", "ok", "guessed from the price"),
+        ("hosted_vllm/qwen2.5-7b", "ok", "what is published"),
+        ("gpt-4o-mini", "ok", "what is published"),
+        ("hosted_vllm/house-7b", "ok", "guessed from the size"),
         ("hosted_vllm/house-model", "warn", "nothing tells how good"),
     ],
 )
@@ -140,6 +141,17 @@ def test_what_is_known_of_a_models_quality(write: Write, name: str, level: str, 
     ((told, message),) = found(file, "quality")
     assert told == level
     assert part in message
+
+
+def test_like_that_names_nothing_is_told_and_counts_for_nothing(write: Write) -> None:
+    info = {"routebalance": {"like": "nosuchmodel-3000"}}
+    entry = {"model_name": "m", "litellm_params": {"model": "gpt-4o-mini"}, "model_info": info}
+    file = write(model_list=[entry], router_settings={"routing_strategy": "routebalance"})
+    (own, wrong) = found(file, "models")
+    assert own[0] == "ok"
+    assert "gpt-4o-mini is taken for gpt-4o-mini-2024-07-18" in own[1]
+    assert wrong[0] == "warn"
+    assert "model_info.routebalance.like: 'nosuchmodel-3000'" in wrong[1]
 
 
 @pytest.mark.parametrize(

@@ -88,11 +88,10 @@ class Population:
 
     def known(self, info: ModelInfo) -> Known:
         """Abilities of a model by the best that is known of it."""
-        like = info.like
-        for name in (like,) if like else (info.base_model, info.model, info.key):
+        for name in (info.like, info.base_model, info.model, info.key):
             found = resolve(name) if name else None
             if found is not None and found.entry is not None:
-                how = f"like {found.entry.name}" if like else found.how
+                how = f"like {found.entry.name}" if name == info.like else found.how
                 return self._told(found.entry, found.certainty, how)
         return self._guessed(info)
 

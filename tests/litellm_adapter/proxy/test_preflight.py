@@ -191,13 +191,14 @@ def test_a_priority_group_may_share_its_models(tmp_path: Path) -> None:
     ("args", "setting"),
     [
         ({"cascade": {"judge": {"model": "smal"}}}, "cascade.judge.model"),
+        ({"baseline": "smal"}, "baseline"),
         (
             {"mode": "shadow", "shadow_evaluation": {"judge": "smal", "path": "v.jsonl", "usd_per_day": 1.0}},
             "shadow_evaluation.judge",
         ),
     ],
 )
-def test_a_judge_that_nobody_knows_is_named(
+def test_a_judge_or_baseline_that_nobody_knows_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: dict[str, Any], setting: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -54,7 +54,7 @@ def group_mistakes(config: Mapping[str, Any], names: Collection[str] | None) -> 
 
 
 def judge_mistakes(settings: RouteBalanceSettings, config: Mapping[str, Any], where: str) -> Iterator[str]:
-    """Judges that are no model of the configuration, one message each."""
+    """Judges and a baseline that are no model of the configuration, one message each."""
     known = {str(_mapping(entry).get("model_name")) for entry in _list(config.get("model_list"))}
     cascade, best_of = settings.cascade, settings.best_of
     evaluation = settings.shadow_evaluation
@@ -62,6 +62,7 @@ def judge_mistakes(settings: RouteBalanceSettings, config: Mapping[str, Any], wh
         "cascade.judge.model": None if cascade is None else cascade.judge.model,
         "best_of.judge.model": None if best_of is None else best_of.judge.model,
         "shadow_evaluation.judge": None if evaluation is None else evaluation.judge,
+        "baseline": settings.baseline,
     }
     for name, judge in judges.items():
         if judge is not None and judge not in known:
