@@ -23,7 +23,7 @@ from rb_litellm.core.limits.admission import Admission
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.targets.landing import landed
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.fallback import fewest_open
+from rb_litellm.litellm_adapter.fallback import fewest_open, is_look, looked_up
 from rb_litellm.litellm_adapter.further_answers.judged import Judged
 from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.agents import Agents
@@ -98,6 +98,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             RateLimitError, ServiceUnavailableError, BadRequestError: no deployment keeps the request's own
                 limits, or admission control refuses it.
         """
+        if is_look(messages, input, request_kwargs):
+            return looked_up(self._worker, healthy)
         arrival = Arrival.now(model, request_kwargs)
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
@@ -127,6 +129,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         request_kwargs: dict[str, Any] | None = None,
     ) -> Entry:
         """The same for LiteLLM's synchronous calls; `member_access` has no caller to check there."""
+        if is_look(messages, input, request_kwargs):
+            return looked_up(self._worker, healthy)
         arrival = Arrival.now(model, request_kwargs)
         healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
         if self._agents is not None:
@@ -152,6 +156,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
 
         Nothing of the request is changed. Never raises.
         """
+        if is_look(messages, input, request_kwargs):
+            return
         arrival = Arrival.now(model, request_kwargs)
         try:
             self._worker.ensure_started()

@@ -7,7 +7,7 @@ import litellm
 import pytest
 
 from tests.litellm_contract.conftest import settled
-from tests.litellm_contract.routers import HELLO, answered_by, ask, deployment, router
+from tests.litellm_contract.routers import HELLO, QUALITY_ONLY, answered_by, ask, deployment, router
 
 BEST, SECOND = 0.9, 0.4
 
@@ -87,6 +87,21 @@ async def test_a_responses_request_is_answered(two):
 async def test_a_responses_request_of_items_is_answered(two):
     items = [{"role": "user", "content": [{"type": "input_text", "text": "Hello"}]}]
     assert answered_by(await two.aresponses(model="auto", input=items, instructions="Be brief.")) == "best"
+
+
+@pytest.mark.parametrize("settings", [{}, {"mode": "shadow"}, {"admission": {"max_wait_s": 1e-9}}])
+async def test_a_look_which_deployment_it_may_be_is_no_request(shared, settings):
+    """LiteLLM counts tokens so, which coding agents ask for before each of their requests."""
+    of = router(deployment("a"), deployment("b"), routing_strategy_args={**QUALITY_ONLY, **settings})
+    found = {
+        (await of.async_get_available_deployment(model="auto", request_kwargs={}))["model_info"]["id"]
+        for _ in range(20)
+    }
+    assert found <= {"a", "b"}
+    await asyncio.create_task(asyncio.sleep(0))
+    assert shared.counters.decisions == 0
+    assert not shared.counters.refusals
+    assert not shared.ledger.closed
 
 
 async def test_an_anthropic_request_is_answered(two):
