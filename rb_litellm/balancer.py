@@ -85,6 +85,8 @@ class Assignment:
     """What a user's grade of the answer will be compared with; None where nothing learns from it."""
     level: Level | None = None
     """What the length of its level of effort, or of an agent's loop, is learned from; None for neither."""
+    sent_to: int | None = None
+    """Row of the beliefs that its outcome will teach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ class Balancer:
                 if (horizon := batch_request.horizon) is not None:
                     self._horizons.sent(horizon, candidate_set, decision, now, self._reckoner.workers)
         placed = [
-            _assignment(decision, candidate_set.deployments, candidate_set.gradable(predicted, r, decision))
+            _assignment(decision, candidate_set, candidate_set.gradable(predicted, r, decision))
             for r, decision in enumerate(decisions)
         ]
         for r, (request, assignment) in enumerate(zip(requests, placed, strict=True)):
@@ -186,7 +188,7 @@ class Balancer:
         )
         (decision,) = assign(batch_requests, fleet, now, Random(0))
         taken = passed_over.why(batch_requests[0].allowed, request.prompt, candidate_set, self.beliefs)
-        return _assignment(decision, candidate_set.deployments), candidate_set.deployments, taken
+        return _assignment(decision, candidate_set), candidate_set.deployments, taken
 
     def record_shadow(
         self, request: RoutingRequest, chosen: Deployment, predictions: PredictionSource, now: float
@@ -219,8 +221,9 @@ class Balancer:
         )
         self.capacity_use.sent([request.prompt], candidate_set, [theirs], now)
         told = candidate_set.gradable(predicted, 0, theirs)
-        return Assignment(chosen, theirs, candidate_set.deployments, told), _assignment(
-            decision, candidate_set.deployments
+        sent_to = candidate_set.rows.item(row)
+        return Assignment(chosen, theirs, candidate_set.deployments, told, sent_to=sent_to), _assignment(
+            decision, candidate_set
         )
 
     def _setting(
@@ -228,6 +231,7 @@ class Balancer:
     ) -> tuple[CandidateSet, Fleet, list[BatchRequest], ModelPredictions]:
         self.beliefs.age(now)
         candidate_set, masks = self._candidate_sets.common([request.candidates for request in requests])
+        self.beliefs.met(candidate_set.deployments, candidate_set.rows)
         self._reach(len(self.beliefs))
         everywhere = self._reckoner.state(now)
         in_loops = [request.thread != "" for request in requests]
@@ -370,11 +374,12 @@ class Balancer:
 
 
 def _assignment(
-    decision: Decision | Refusal, deployments: tuple[Deployment, ...], told: Gradable | None = None
+    decision: Decision | Refusal, candidate_set: CandidateSet, told: Gradable | None = None
 ) -> Assignment | Refusal:
     if isinstance(decision, Refusal):
         return decision
-    return Assignment(deployments[decision.index], decision, deployments, told)
+    its, deployments = decision.index, candidate_set.deployments
+    return Assignment(deployments[its], decision, deployments, told, sent_to=candidate_set.rows.item(its))
 
 
 def _shares(request: RoutingRequest, candidate_set: CandidateSet) -> Shares | None:

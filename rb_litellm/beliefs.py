@@ -87,6 +87,8 @@ class Beliefs:
         """The learner's row of each engine, by server and engine,"""
         self._on_server: dict[int, set[int]] = {}
         """and all of each server."""
+        self._met: tuple[Deployment, ...] = ()
+        """The candidates that were met last."""
         self._heard: dict[str, LearnedTimes] = {}
         self._adopted_s: dict[int, float] = {}
         """When each row was last measured by another worker, as far as that was taken over."""
@@ -140,13 +142,22 @@ class Beliefs:
 
     def row(self, deployment: Deployment) -> int:
         """The row of a deployment, which is new where it was not met before as it is now."""
-        row = self._identities.row(deployment, self._now)
+        row = self._identities.row(deployment)
         if row == len(self._pace_rows):
             self._pace_rows.append(self._pace_row(deployment))
             for its in (self.trials, self._availability, self._quotas, self.windows):
                 its.add()
             self._adopt(row, deployment.id)
         return row
+
+    def met(self, deployments: tuple[Deployment, ...], rows: IntArray) -> None:
+        """A decision is about these N deployments: from now on their ids stand for these rows (N,)."""
+        several = self._identities.several
+        if several and deployments is not self._met:
+            self._met = deployments
+            for deployment, row in zip(deployments, rows.tolist(), strict=True):
+                if deployment.id in several:
+                    self._identities.met(deployment.id, row, self._now)
 
     def pace_row(self, row: int) -> int:
         """The learner's row of a deployment at this row."""
@@ -224,8 +235,8 @@ class Beliefs:
 
     def first_token(self, outcome: Outcome) -> None:
         """Let the latency model learn from the first token of an attempt that is still open."""
-        row = self._identities.rows.get(outcome.deployment)
-        if row is not None and not self._identities.sent_to_another(outcome):
+        row = self._identities.row_of(outcome)
+        if row is not None:
             served = self._as_served(self._pace_rows[row], outcome)
             if served is not None:
                 self.learner.first_token(self._pace_rows[row], self._as_kept(self._pace_rows[row], served))
@@ -241,9 +252,14 @@ class Beliefs:
             if pace in contradicted:
                 watched.setdefault(pace, [])
         for stream in streams:
-            of = self._identities.rows.get(stream.deployment)
+            of = stream.sent_to
+            if of is None:
+                of = self._identities.rows.get(stream.deployment)
             if of is not None:
-                watched.setdefault(self._pace_rows[of], []).append(stream)
+                pace = self._pace_rows[of]
+                watched.setdefault(pace, []).append(stream)
+                if pace not in deployments:
+                    deployments[pace] = [stream.deployment]
         in_flight = self._reckoner.state(now).in_flight
         for pace, its in watched.items():
             load = float(in_flight[self._reckoner.row(deployments[pace][0])])
@@ -254,8 +270,8 @@ class Beliefs:
 
     def learn(self, outcome: Outcome) -> None:
         """Let the latency model learn from a closed attempt; unknown deployments are skipped."""
-        row = self._identities.rows.get(outcome.deployment)
-        if row is None or self._identities.sent_to_another(outcome):
+        row = self._identities.row_of(outcome)
+        if row is None:
             return
         at_s = self._now if outcome.at_s is None else outcome.at_s
         if outcome.level is not None and has_length(outcome):

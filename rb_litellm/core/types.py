@@ -220,6 +220,9 @@ class Outcome:
     """The answer's own id, by which LiteLLM's log lists it; empty where it has none."""
     level: Level | None = None
     """None where no level of effort was chosen for it."""
+    sent_to: int | None = None
+    """Row of the balancer's beliefs of what it was sent to, which the deployment's id alone does not tell:
+    several models are behind a wildcard, and deployments are edited. None by the fallback rule."""
 
 
 @dataclass(frozen=True, slots=True)

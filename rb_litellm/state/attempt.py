@@ -54,6 +54,8 @@ class Attempt:
     """The server's occupancy at its first token, or when it was opened as long as there is none."""
     answers: int = 1
     """Sequences that it runs as on its server."""
+    sent_to: int | None = None
+    """See `Outcome`."""
     first_token_s: float | None = None
     first_token_learned: bool = False
     sending_s: float | None = None
@@ -101,6 +103,7 @@ class Attempt:
             saved_tokens=self.saved_tokens,
             sending_s=self.sending_s,
             level=self.level,
+            sent_to=self.sent_to,
             call_id=self.key.call_id,
             attempt=self.key.attempt,
         )

@@ -91,6 +91,7 @@ class Ledger:
         saved_tokens: float = 0.0,
         level: Level | None = None,
         answers: int = 1,
+        sent_to: int | None = None,
     ) -> None:
         """Open an attempt, which counts from now on: for so many sequences as `answers` are asked for.
 
@@ -98,6 +99,7 @@ class Ledger:
         `in_flight` and `pending_prefill_tokens` are the load that it met, for the outcome. `streams` says
         that its first token will be seen, so that a missing one is evidence of slowness. `sent_before` is
         the beginning of its prompt that was, and `input_tokens` are fewer by `saved_tokens` for that.
+        `sent_to` is for the outcome, too.
 
         Raises:
             ValueError: this attempt was opened before.
@@ -127,6 +129,7 @@ class Ledger:
                 of_others=of_others,
                 written_from=self._occupancy.changed(server, answers, now),
                 answers=answers,
+                sent_to=sent_to,
             )
             self._open[key] = attempt
             self._by_slot.append(attempt)
@@ -186,7 +189,7 @@ class Ledger:
             if attempt.prediction is not None:
                 self._columns.first_token(attempt.slot, attempt.sent_s, now)
             if progress is not None:
-                self._streams.begun(key, Stream(attempt.deployment, progress, now))
+                self._streams.begun(key, Stream(attempt.deployment, progress, now, attempt.sent_to))
             self.changes += 1
             attempt.first_token_learned = True
             return attempt.outcome(now, "first-token", ahead=self._ahead(attempt))

@@ -6,6 +6,7 @@ import litellm
 import pytest
 from litellm.types.router import RouterRateLimitError, RoutingContext
 
+from rb_litellm.identities import MAX_OF_ONE
 from tests.litellm_contract.routers import ask, deployment, router
 
 BEST, SECOND = 0.9, 0.4
@@ -201,6 +202,17 @@ async def test_a_wildcard_deployment_is_routed():
         deployment("second", SECOND, group="openai/*", model="openai/*", mock_response="hi"),
     )
     assert await ask(of, model="openai/gpt-4o") == "best"
+
+
+async def test_names_that_clients_make_up_for_a_wildcard_are_bounded(shared, caplog):
+    of = router(
+        deployment("wild", group="openai/*", model="openai/*", input_cost_per_token=None, mock_response="hi")
+    )
+    for number in range(MAX_OF_ONE + 40):
+        await ask(of, model=f"openai/made-up-{number}")
+    assert len(shared.balancer.beliefs) <= MAX_OF_ONE
+    told = [record.getMessage() for record in caplog.records if "no price is known" in record.getMessage()]
+    assert len(told) == 1
 
 
 async def test_no_deployment_left_is_litellms_own_error():

@@ -4,6 +4,8 @@ The figures in the docstrings are what happened before.
 """
 
 import math
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -133,6 +135,29 @@ def test_an_edited_deployment_is_another():
     assert world.forecast_s("a", 100) < 2.5
     world.run(6 * MINUTE)
     assert world.forecast_s("a", 100) == pytest.approx(1.6, rel=0.25)
+
+
+QUICK = {"ttft_s": 0.1, "tpot_s": 0.015, "model": "hosted_vllm/q-3b"}
+SLOW = {"ttft_s": 0.5, "tpot_s": 0.12, "model": "hosted_vllm/q-72b"}
+
+
+def becomes(world: World, figures: dict[str, Any]) -> None:
+    """The only server is of another model from now on."""
+    (its,) = world.servers.values()
+    for name, figure in figures.items():
+        setattr(its, name, figure)
+    world.deployments = (its.deployment(output_tokens=100.0),)
+
+
+def test_models_behind_one_wildcard_are_learned_apart():
+    """The later one learned from both, the first one nothing; and what was under way was thrown away."""
+    world = World([Server("a", hosted=False, **QUICK)], Traffic(per_s=1.0))
+    for second in range(0, 600, 4):
+        world.at(float(second), partial(becomes, world, SLOW if second % 8 else QUICK))
+    world.run(10 * MINUTE)
+    for figures in (QUICK, SLOW):
+        becomes(world, figures)
+        assert world.forecast_s("a", 100) == pytest.approx(world.true_s("a", 100), rel=0.25)
 
 
 def test_one_long_stream_says_nothing_against_a_healthy_server():

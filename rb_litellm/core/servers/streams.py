@@ -25,10 +25,12 @@ class Chunks:
 class Stream:
     """A stream that has begun, observed since `now` (monotonic s)."""
 
-    __slots__ = ("_before", "_since_s", "deployment", "progress")
+    __slots__ = ("_before", "_since_s", "deployment", "progress", "sent_to")
 
-    def __init__(self, deployment: str, progress: Progress, now: float) -> None:
+    def __init__(self, deployment: str, progress: Progress, now: float, sent_to: int | None = None) -> None:
+        """`sent_to` as in `Outcome`."""
         self.deployment = deployment
+        self.sent_to = sent_to
         self.progress = progress
         self.watch(now)
 

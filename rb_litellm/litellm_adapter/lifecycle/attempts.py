@@ -99,6 +99,7 @@ class Attempts:
             sent_before=assignment.decision.sent_before,
             saved_tokens=assignment.decision.saved_tokens,
             level=assignment.level,
+            sent_to=assignment.sent_to,
             answers=min(held.choices, MAX_ANSWERS),
         )
         return key

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -23,6 +24,8 @@ from rb_litellm.litellm_adapter.shared.effort_levels import levels_of
 from rb_litellm.state.servers.addresses import server_at
 from rb_litellm.state.servers.metrics import metrics_url
 
+MAX_BEHIND = 1024
+"""Models behind wildcards whose facts are kept; the least recently asked for is read again when met."""
 MAX_DEPLOYMENTS = 65_536
 """Facts kept at a time; beyond it the oldest are forgotten and read again when met."""
 
@@ -48,6 +51,8 @@ _SERVED_BY = (
 )
 """Settings of a deployment that make it another server, or the same one answer otherwise."""
 _ANY_MODEL = "(any model)"
+_Held = tuple[object, object, Deployment, str | None]
+"""`model_info` and `litellm_params` of LiteLLM's entry, what was read of them, and where its metrics are."""
 _log = logging.getLogger("rb_litellm")
 
 
@@ -55,7 +60,9 @@ class Catalog:
     """Facts by deployment id, bounded by MAX_DEPLOYMENTS."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[object, object, Deployment, str | None]] = {}
+        self._known: dict[str, _Held] = {}
+        self._behind: OrderedDict[tuple[str, object], _Held] = OrderedDict()
+        """By id and model, of deployments that serve whatever model is asked for by name."""
         self._warned: set[str] = set()
         self._default_parallel: int | None = None
         self.any_levels = False
@@ -67,6 +74,7 @@ class Catalog:
         if found != self._default_parallel:
             self._default_parallel = found
             self._known.clear()
+            self._behind.clear()
 
     def facts(self, deployments: Sequence[Mapping[str, Any]]) -> list[Deployment]:
         """Facts of the given LiteLLM entries, in their order. Never raises for an entry with an id."""
@@ -103,9 +111,7 @@ class Catalog:
             info, group = entry.get("model_info") or {}, entry.get("model_name")
             parse_deployment(info.get("routebalance"), f"model_info.routebalance of {group}")
 
-    def _held(
-        self, deployments: Sequence[Mapping[str, Any]]
-    ) -> list[tuple[object, object, Deployment, str | None]]:
+    def _held(self, deployments: Sequence[Mapping[str, Any]]) -> list[_Held]:
         known = self._known
         result = []
         for entry in deployments:
@@ -115,14 +121,27 @@ class Catalog:
             # from a core in Rust, equal ones; then the facts stay the same object, which batches go by.
             params = entry["litellm_params"]
             if held is None or not _same(held[0], info) or not _same(held[1], params):
-                held = self._read(entry)
+                held = self._read_behind(entry) if _is_wildcard(entry) else self._read(entry)
             elif held[1] is not params:
                 # Dicts of a Router lead back to it: one that was discarded would be kept by them.
                 held = known[info["id"]] = (info, params, held[2], held[3])
             result.append(held)
         return result
 
-    def _read(self, entry: Mapping[str, Any]) -> tuple[object, object, Deployment, str | None]:
+    def _read_behind(self, entry: Mapping[str, Any]) -> _Held:
+        """The same object for the same model: requests for several models may take turns."""
+        info, params = entry["model_info"], entry["litellm_params"]
+        key = info["id"], params.get("model")
+        held = self._behind.get(key)
+        if held is None or not _same(held[0], info) or not _same(held[1], params):
+            held = self._behind[key] = self._read(entry)
+            if len(self._behind) > MAX_BEHIND:
+                self._behind.popitem(last=False)
+        self._behind.move_to_end(key)
+        self._known[info["id"]] = held
+        return held
+
+    def _read(self, entry: Mapping[str, Any]) -> _Held:
         info, params = entry["model_info"], entry["litellm_params"]
         held = self._known.get(info["id"])
         facts = read_deployment(entry, self._warn_once, self._default_parallel)
@@ -141,6 +160,11 @@ class Catalog:
         if subject not in self._warned and len(self._warned) < MAX_DEPLOYMENTS:
             self._warned.add(subject)
             _log.warning("%s", message)
+
+
+def _is_wildcard(entry: Mapping[str, Any]) -> bool:
+    """Whether it serves whatever model is asked for by name (`openai/*`)."""
+    return "*" in str(entry.get("model_name"))
 
 
 def _same(one: object, other: object) -> bool:
@@ -174,7 +198,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
     mode = info.get("mode") or mapped.get("mode")
     if math.isnan(input_price) or math.isnan(output_price):
         warn(
-            f"price:{group}:{model}",
+            f"price:{group}" if _is_wildcard(entry) else f"price:{group}:{model}",
             f"no price is known for {model} (model group {group}): set input_cost_per_token and "
             "output_cost_per_token in its litellm_params; until then it is taken for the median of the "
             "other candidates",
