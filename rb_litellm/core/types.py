@@ -220,6 +220,8 @@ class Outcome:
     """The answer's own id, by which LiteLLM's log lists it; empty where it has none."""
     level: Level | None = None
     """None where no level of effort was chosen for it."""
+    own_account: bool = False
+    """Whether it was sent with credentials, or to an address, of its client's own."""
     sent_to: int | None = None
     """Row of the balancer's beliefs of what it was sent to, which the deployment's id alone does not tell:
     several models are behind a wildcard, and deployments are edited. None by the fallback rule."""

@@ -68,6 +68,16 @@ async def test_a_timeout_is_an_error_like_others(shared):
     assert await ask(of) == "second"
 
 
+async def test_what_comes_of_a_clients_own_key_says_nothing_of_the_deployment(shared):
+    of = router(deployment("best", BEST))
+    await ask(of, api_key="sk-mine")
+    with pytest.raises(litellm.InternalServerError):
+        await asyncio.create_task(ask(of, api_key="sk-wrong", mock_response=ERROR))
+    await settled(shared)
+    assert {evidence_of(outcome) for outcome in shared.outcomes} == {Evidence.UNTIMED}
+    assert [outcome.error for outcome in shared.outcomes] == [None, "InternalServerError"]
+
+
 async def test_a_stream_that_cannot_be_opened_is_retried_elsewhere():
     of = router(deployment("best", BEST, mock_response=ERROR), deployment("second", SECOND), num_retries=1)
     stream = await of.acompletion(model="auto", messages=HELLO, stream=True)

@@ -28,6 +28,8 @@ OUTCOME = Outcome("a", "success-event", PREDICTED, 10, 0.0, 0.0, open_s=2.5, ttf
         ({"choices": 8}, Evidence.PARALLEL),
         ({"timed": False}, Evidence.UNTIMED),
         ({"error": "CacheHit"}, Evidence.UNTIMED),
+        ({"error": "AuthenticationError", "own_account": True}, Evidence.UNTIMED),
+        ({"error": "RateLimitError", "own_account": True}, Evidence.UNTIMED),
         ({"error": "Timeout", "ttft_s": None}, Evidence.CENSORED),
         ({"error": "CancelledError", "ttft_s": None}, Evidence.CENSORED),
         ({"error": "CancelledError"}, Evidence.UNKNOWN),

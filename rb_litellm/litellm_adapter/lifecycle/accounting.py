@@ -94,6 +94,7 @@ class Accounting:
                 arrival.task,
                 arrival.choices,
                 timed=arrival.timed and not assignment.deployment.mocked,
+                own_account=arrival.own_account,
             )
             self._watch(key, arrival.task, arrival.stream)
             runtime.counters.decisions += 1

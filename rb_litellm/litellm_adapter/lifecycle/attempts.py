@@ -37,6 +37,7 @@ class _Open:
     ours: int = 1
     """Of these, how many are asked for on our behalf."""
     timed: bool = True
+    own_account: bool = False
     first_token_learned: bool = True
     task: asyncio.Task[object] | None = None
     ended: Callable[[asyncio.Task[object]], None] | None = None
@@ -78,15 +79,18 @@ class Attempts:
         task: asyncio.Task[object] | None = None,
         choices: int = 1,
         timed: bool = True,
+        own_account: bool = False,
     ) -> AttemptKey:
         """Count a new attempt; an earlier one of the same call and task that is still open has failed.
 
         `streams` says that its first token will be seen; `task` makes the pick; `choices` is the
-        request's `n`; `timed` is False where LiteLLM itself answers, and no server is asked.
+        request's `n`; `timed` is False where LiteLLM itself answers, and no server is asked. Of a client's
+        `own_account` LiteLLM tells under an id that it makes up.
         """
         key = self._next(call_id, assignment.deployment.id, now, task)
         held, ours = self._open[key], assignment.decision.answers
-        held.choices, held.ours, held.timed = max(choices, ours, 1), ours, timed
+        held.choices, held.ours, held.timed = max(choices, ours, 1), ours, timed and not own_account
+        held.own_account = own_account
         self._ledger.open(
             key,
             assignment.deployment.id,
@@ -164,7 +168,11 @@ class Attempts:
 
     def _open_on(self, call_id: str, deployment: str) -> AttemptKey | None:
         key = self._ledger.latest_open(call_id, deployment)
-        return key if key is not None and self._open[key].deployment == deployment else None
+        return key if key is not None and self._is_on(key, deployment) else None
+
+    def _is_on(self, key: AttemptKey, deployment: str) -> bool:
+        held = self._open[key]
+        return held.deployment == deployment or held.own_account
 
     def close(
         self,
@@ -187,7 +195,7 @@ class Attempts:
         if key is None or self._is_of_earlier(key, now, lasted_s):
             self._unsettled.over(call_id, deployment, now, lasted_s)
             return
-        if deployment is not None and self._open[key].deployment != deployment:
+        if deployment is not None and not self._is_on(key, deployment):
             # A fallback to a model that is not routed here has answered.
             error = "AnsweredElsewhere"
         self.close_attempt(key, closed_by, now, error=error, ttft_s=ttft_s, cut=cut)
@@ -199,7 +207,7 @@ class Attempts:
         a retry may be under way on the same deployment.
         """
         key = self._ledger.latest_open(call_id, deployment)
-        if key is None or self._open[key].deployment != deployment:
+        if key is None or not self._is_on(key, deployment):
             return
         if at_once:
             self.close_attempt(key, "attempt-failed", now, error=error)
@@ -226,8 +234,9 @@ class Attempts:
         if held is not None and (cut or held.choices > 1 or not (held.first_token_learned and held.timed)):
             learned = outcome.first_token_learned and held.first_token_learned
             outcome = replace(
-                outcome, cut=cut, choices=held.choices, timed=held.timed, first_token_learned=learned
-            )
+                outcome, cut=cut, choices=held.choices, timed=held.timed, first_token_learned=learned,
+                own_account=held.own_account,
+            )  # fmt: skip
         self._forget(key)
         if outcome.error is not None:
             self._finished(outcome)
@@ -303,7 +312,9 @@ class Attempts:
 
     def _as_opened(self, outcome: Outcome) -> Outcome:
         held = self._open.get(AttemptKey(outcome.call_id, outcome.attempt))
-        return outcome if held is None or held.timed else replace(outcome, timed=False)
+        if held is None or held.timed:
+            return outcome
+        return replace(outcome, timed=False, own_account=held.own_account)
 
     def _give_up(self, key: AttemptKey, now: float, task: asyncio.Task[object] | None) -> None:
         """The next pick has come: usually a retry, but it may be another call under the same trace id.
@@ -314,9 +325,10 @@ class Attempts:
             self.close_attempt(key, "next-pick", now, error="Retried")
             return
         outcome = self._ledger.close(key, now, "next-pick")
+        own_account = self._open[key].own_account
         self._forget(key)
         if outcome is not None:
-            self._unsettled.give_up(key, outcome)
+            self._unsettled.give_up(key, replace(outcome, own_account=True) if own_account else outcome)
 
     def _is_of_earlier(self, key: AttemptKey, now: float, lasted_s: float | None) -> bool:
         """Whether a call that took so long cannot be the open attempt, but is one that was given up."""

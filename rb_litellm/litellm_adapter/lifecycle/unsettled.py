@@ -80,9 +80,11 @@ class Unsettled:
         """A call has been answered whose attempt is not open any more: its times are those of now."""
         for kind in (self._given_up, self._expired):
             key = self._latest(kind, call_id)
-            if key is None or (deployment is not None and deployment != kind[key].deployment):
+            if key is None:
                 continue
             outcome = kind[key]
+            if deployment is not None and deployment != outcome.deployment and not outcome.own_account:
+                continue
             if outcome.closed_by == "late" or outcome.at_s is None:
                 continue
             open_s = outcome.open_s + now - outcome.at_s if lasted_s is None else lasted_s
@@ -104,7 +106,7 @@ class Unsettled:
             return False
         key, kind, tell = found
         outcome = kind[key]
-        if deployment is not None and outcome.deployment != deployment:
+        if deployment is not None and outcome.deployment != deployment and not outcome.own_account:
             return False
         if cached:
             del kind[key]

@@ -11,6 +11,9 @@ from typing import Any
 from rb_litellm.litellm_adapter.request.routing_decision import RoutingDecision
 from rb_litellm.telemetry.records.decision import DecisionRecord, Reason
 
+_ACCOUNT = ("api_key", "api_base", "base_url")
+"""Where a client says them, as far as its operator lets it. LiteLLM then makes up an id."""
+
 
 @dataclass(slots=True)
 class Arrival:
@@ -58,6 +61,8 @@ class Arrival:
     """All that it was chosen by, once it is written down."""
     choices: int = 1
     """Answers that it asks for in one (`n`)."""
+    own_account: bool = False
+    """Whether it is sent with credentials, or to an address, of its client's own."""
     timed: bool = True
     """False where the time says nothing of a server: it brings its own answer (`mock_response`), or opens a
     websocket, which lasts as long as its client stays."""
@@ -81,6 +86,7 @@ class Arrival:
             at,
             max(time.time() - came_s, 0.0) if isinstance(came_s, float) else None,
             choices=choices if isinstance(choices, int) else 1,
+            own_account=any(name in kwargs for name in _ACCOUNT),
             timed=kwargs.get("mock_response") is None and kwargs.get("websocket") is None,
         )
 

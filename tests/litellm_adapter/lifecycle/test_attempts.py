@@ -11,6 +11,7 @@ from rb_litellm.balancer import Assignment
 from rb_litellm.core.decision.breakdown import Decision
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.hardware import latency_prior
+from rb_litellm.core.latency.learning.evidence import Evidence, evidence_of
 from rb_litellm.core.types import Prediction
 from rb_litellm.litellm_adapter.lifecycle import unsettled
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
@@ -143,6 +144,28 @@ def test_an_answer_from_a_deployment_that_is_not_ours_teaches_nothing(book):
     book.attempts.complete("c", "elsewhere", 50, None, cached=False)
     assert len(book.ledger) == 0
     assert [outcome.error for outcome in book.finished] == ["AnsweredElsewhere"]
+
+
+def of_own_account(book):
+    book.attempts.open("c", to("a"), 10, 0.0, False, own_account=True)
+
+
+def test_an_answer_of_a_clients_own_account_is_known_under_whatever_id(book):
+    of_own_account(book)
+    book.attempts.close("c", "success-event", 1.0, deployment="made-up-by-litellm")
+    book.attempts.complete("c", "made-up-by-litellm", 50, None, cached=False)
+    (outcome,) = book.finished
+    assert (outcome.error, outcome.output_tokens) == (None, 50)
+    assert evidence_of(outcome) is Evidence.UNTIMED
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_failure_of_a_clients_own_account_is_not_the_deployments(book, at_once):
+    of_own_account(book)
+    book.attempts.failed("c", "made-up-by-litellm", 1.0, "AuthenticationError", at_once)
+    assert len(book.ledger) == 0
+    assert [evidence_of(outcome) for outcome in book.finished] == [Evidence.UNTIMED]
+    assert book.ledger.failed("c") == {"a"}
 
 
 def test_an_answer_from_a_cache_teaches_nothing(book):

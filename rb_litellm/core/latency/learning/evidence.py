@@ -26,7 +26,8 @@ class Evidence(Enum):
     PARALLEL = "parallel"
     """Several choices in one answer (n > 1): the usage is the sum over all of them."""
     UNTIMED = "untimed"
-    """A cached or mocked answer, a background response, a websocket's session: no server was timed."""
+    """A cached or mocked answer, a background response, a websocket's session: no server was timed. And all
+    that comes of a client's own account, which may have another quota, be elsewhere, or not exist."""
     CENSORED = "censored"
     """No answer after so long: a timeout, an expired lease, a client that stopped waiting."""
     LIMITED = "limited"
@@ -116,6 +117,8 @@ def failure_of(outcome: Outcome) -> Failure:
 
 def evidence_of(outcome: Outcome) -> Evidence:
     """The class of an outcome."""
+    if outcome.own_account:
+        return Evidence.UNTIMED
     if outcome.error is not None:
         found = _OF_ERROR.get(outcome.error, Evidence.FAILED)
         if found is not Evidence.CENSORED or (outcome.timed and outcome.ttft_s is None):
