@@ -137,6 +137,34 @@ def test_growth_with_load_and_with_prompt_length_is_learned():
     assert expected(of, input_tokens=4000)[0] == pytest.approx(0.1 + 1.2, rel=0.15)
 
 
+SLOW_PREFILL = 20.0 * PRIOR.prefill_s_per_token
+"""A processor: it writes like the hardware that is assumed, and reads many times more slowly."""
+
+
+def test_a_first_token_that_is_much_later_than_assumed_tells_of_slow_prefill():
+    # All else before it takes about a step.
+    of, random = learner(), Random(4)
+    for _ in range(20):
+        tokens = random.randint(50, 250)
+        of.observe(0, outcome(ttft=0.1 + tokens * SLOW_PREFILL, input_tokens=tokens))
+    assert expected(of, input_tokens=2000)[0] == pytest.approx(0.1 + 2000 * SLOW_PREFILL, rel=0.2)
+
+
+def test_two_that_come_at_once_are_prefilled_one_after_the_other_however_slow_it_is():
+    of = learner(prior=replace(PRIOR, slots=2.0))
+    one, two = (0.1 + prompts * TOKENS * SLOW_PREFILL for prompts in (1, 2))
+    for _ in range(12):
+        of.observe(0, outcome(ttft=one))
+        of.observe(0, outcome(ttft=two, in_flight=1.0, pending=TOKENS))
+        # Those that waited for a slot had nobody before them when they got one.
+        of.observe(0, outcome(ttft=one, in_flight=1.0))
+        of.observe(0, outcome(ttft=one, in_flight=1.0))
+    state = InstanceState.idle(1)
+    state.in_flight[:], state.pending_prefill_tokens[:] = 1.0, TOKENS
+    assert expected(of)[0] == pytest.approx(one, rel=0.1)
+    assert forecast(of.coefficients, state, TOKENS, np.full(1, 10.0)).ttft_s[0] == pytest.approx(two, rel=0.1)
+
+
 def test_a_failed_attempt_teaches_nothing():
     of = learner()
     before = expected(of)

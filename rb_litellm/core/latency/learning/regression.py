@@ -10,7 +10,7 @@ updates
     w = w + g * error                                  P = (P - g (P x')^T) / lambda
 
 as in Haykin, Adaptive Filter Theory, chapter on RLS. lambda = 0.998 forgets with a memory of about 500
-measurements. P starts at the square of the prior, so that a few measurements that err by the prior's own size
+measurements. P starts at the squares of the prior's errors, so that a few measurements that err by such an error
 move it: the first ones may move it far, for s is large then, and later ones little. P never grows beyond its
 start, because without new information forgetting would let it grow without bound (estimator wind-up).
 
@@ -42,19 +42,20 @@ _DOUBT = 0.05
 class Regression:
     """y = w . x for features x >= 0 with x[0] = 1. w[0] stays positive, the other weights are never negative.
 
-    `prior` holds the weights at the start, each with a standard error of its own size. Scale the features so
-    that 1 is a usual value.
+    `prior` holds the weights at the start, `errors` their standard errors as multiples of their sizes, all 1
+    where none are given. Scale the features so that 1 is a usual value.
     """
 
     __slots__ = ("_covariance", "_doubt", "_low", "_prior", "_share", "usual_most", "weights")
 
-    def __init__(self, prior: Sequence[float]) -> None:
+    def __init__(self, prior: Sequence[float], errors: Sequence[float] | None = None) -> None:
         first = prior[0]
         self._prior = tuple(prior)
         self.weights = list(prior)
         self._share = [0.0] * len(prior)
         """What each weight may reach, besides, as a share of the first one."""
-        self._doubt = [max(w, first * _DOUBT) ** 2 for w in prior]
+        sizes = prior if errors is None else [w * e for w, e in zip(prior, errors, strict=True)]
+        self._doubt = [max(size, first * _DOUBT) ** 2 for size in sizes]
         self._covariance = [
             [v if i == j else 0.0 for j in range(len(prior))] for i, v in enumerate(self._doubt)
         ]

@@ -25,6 +25,9 @@ RUNNING_UNIT, PREFILL_UNIT = 16.0, 1000.0
 TPOT: Final = 0
 TTFT: Final = 1
 Kind = Literal[0, 1]
+_PREFILL_DOUBT = 10.0
+"""Standard error of the prefill speed that is assumed, as a multiple of it: a processor may be ten times slower
+than the hardware that a model of its size usually runs on. The rest of a first token's time is about a step."""
 _LATEST = 32
 """Answers that are kept."""
 _OF_RUNNING = {TPOT: 1, TTFT: 2}
@@ -50,7 +53,9 @@ class Tier:
         growth = prior.tpot_s_per_running * RUNNING_UNIT
         return cls(
             tpot=Regression((prior.tpot_s, growth)),
-            ttft=Regression((prior.ttft_s, prior.prefill_s_per_token * PREFILL_UNIT, growth)),
+            ttft=Regression(
+                (prior.ttft_s, prior.prefill_s_per_token * PREFILL_UNIT, growth), (1.0, _PREFILL_DOUBT, 1.0)
+            ),
         )
 
     def shape(self, kind: Kind) -> Regression:
