@@ -10,9 +10,10 @@ updates
     w = w + g * error                                  P = (P - g (P x')^T) / lambda
 
 as in Haykin, Adaptive Filter Theory, chapter on RLS. lambda = 0.998 forgets with a memory of about 500
-measurements. P starts at the squares of the prior's errors, so that a few measurements that err by such an error
-move it: the first ones may move it far, for s is large then, and later ones little. P never grows beyond its
-start, because without new information forgetting would let it grow without bound (estimator wind-up).
+measurements. P starts at the squares of the prior's errors, so that a few measurements that err by such an
+error move it: the first ones may move it far, for s is large then, and later ones little. P never grows
+beyond its start, because without new information forgetting would let it grow without bound (estimator
+wind-up).
 
 Two or three coefficients in plain Python floats are several times quicker than NumPy at this size.
 """

@@ -26,8 +26,8 @@ TPOT: Final = 0
 TTFT: Final = 1
 Kind = Literal[0, 1]
 _PREFILL_DOUBT = 10.0
-"""Standard error of the prefill speed that is assumed, as a multiple of it: a processor may be ten times slower
-than the hardware that a model of its size usually runs on. The rest of a first token's time is about a step."""
+"""Standard error of the prefill speed that is assumed, as a multiple of it: a processor may be ten times
+slower than the hardware that a model of its size usually has. The rest of a first token is about a step."""
 _LATEST = 32
 """Answers that are kept."""
 _OF_RUNNING = {TPOT: 1, TTFT: 2}
