@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from rb_litellm.litellm_adapter.runtime import Runtime
 from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
@@ -42,6 +44,13 @@ async def test_when_the_days_dollars_are_spent_the_cheapest_answers(shared):
     assert await ask(of) == "cheap"
 
 
+@pytest.fixture
+def one_minute(shared: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The minute whose requests are counted does not end meanwhile."""
+    monkeypatch.setattr(shared.minute_requests, "_wall", lambda: 90.0)
+
+
+@pytest.mark.usefixtures("one_minute")
 async def test_when_the_minutes_requests_are_used_the_cheapest_answers(shared):
     of = of_two(requests_per_minute=20)
     served = [await ask(of) for _ in range(40)]
@@ -50,6 +59,7 @@ async def test_when_the_minutes_requests_are_used_the_cheapest_answers(shared):
     assert shared.minute_requests.sum("auto") == 40.0
 
 
+@pytest.mark.usefixtures("one_minute")
 async def test_a_request_that_is_tried_again_counts_once(shared):
     failing = deployment("failing", 0.9, mock_response="litellm.InternalServerError")
     of = router(
