@@ -7,6 +7,7 @@ What cannot be asked is no finding: most servers do not say how many slots they 
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ MAX_SERVERS = 256
 """Servers that are asked: the first ones."""
 _AT_ONCE = 16
 _TIMEOUT_S = 3.0
+_SHOWN = 6
 _API = ("hosted_vllm/", "openai/", "vllm/", "litellm_proxy/", "lm_studio/", "llamafile/")
 """Providers that ask a server by OpenAI's API, below `api_base`."""
 
@@ -38,9 +40,11 @@ class _Server:
 def check(config: Configuration) -> Iterator[Finding]:
     """Findings on the servers of the deployments that are routed; none where there are no servers."""
     servers = _servers(config)
-    found = list(_shared(servers))
+    shared = list(_shared(config))
+    found = [finding for finding in shared if finding.level != "ok"]
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         found += [finding for findings in threads.map(_ask, servers) for finding in findings]
+    yield from (finding for finding in shared if finding.level == "ok")
     yield from found
     if servers and not found:
         one = len(servers) == 1
@@ -58,19 +62,30 @@ def _servers(config: Configuration) -> Sequence[_Server]:
     return [_Server(base, keys[base], tuple(its)) for base, its in list(members.items())[:MAX_SERVERS]]
 
 
-def _shared(servers: Sequence[_Server]) -> Iterator[Finding]:
-    for server in servers:
-        by_model: dict[str, int] = {}
-        for d in server.members:
-            by_model[d.model] = by_model.get(d.model, 0) + 1
+def _shared(config: Configuration) -> Iterator[Finding]:
+    """Servers that several deployments are on, however their addresses are written."""
+    members: dict[str, list[Deployment]] = {}
+    for d in config.routed():
+        if d.server:
+            members.setdefault(d.server, []).append(d)
+    for its in members.values():
+        shown = shown_address(config.api_base(its[0]) or its[0].server)
+        by_model = Counter(d.model for d in its)
         for model, count in by_model.items():
             if count > 1:
                 yield warn(
                     "engines",
-                    f"{count} deployments of {model} are one server, {shown_address(server.base)}: they "
+                    f"{count} deployments of {model} are one server, {shown}: they "
                     "share its load and slots, and none is more of it",
                     "list each server once; for several names of one model use model_group_alias",
                 )
+        if len(by_model) > 1:
+            told = ", ".join(list(by_model)[:_SHOWN]) + (", ..." if len(by_model) > _SHOWN else "")
+            yield ok(
+                "engines",
+                f"{shown} is one server for {len(by_model)} models ({told}): their deployments share its "
+                "load and slots",
+            )
 
 
 def _ask(server: _Server) -> list[Finding]:

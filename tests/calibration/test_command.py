@@ -57,10 +57,11 @@ def test_a_dead_server_is_a_failure_on_standard_error() -> None:
     assert result.stdout == ""
 
 
-def test_an_address_that_is_none_is_wrong() -> None:
-    result = calibrate("--url", "gpu-3:8000", "--yes")
-    assert result.exit_code == 1
-    assert "does not answer" in result.stderr
+@pytest.mark.parametrize("how", ["--yes", "--dry-run"])
+def test_an_address_that_is_none_is_wrong(how: str) -> None:
+    result = calibrate("--url", "gpu-3:8000", how)
+    assert result.exit_code == 2
+    assert "'gpu-3:8000' is no address; allowed is one such as http://gpu-3:8000/v1" in result.stderr
 
 
 def test_a_file_is_not_overwritten(tmp_path: Path) -> None:

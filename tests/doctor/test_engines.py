@@ -14,7 +14,10 @@ def engines(write: Write, *bases: str, **more: object) -> list[tuple[str, str]]:
 
 
 def test_servers_that_answer_are_fine(write: Write, engine: str) -> None:
-    assert engines(write, engine, engine) == [("ok", "1 server answers")]
+    (shared, answers) = engines(write, engine, engine)
+    assert answers == ("ok", "1 server answers")
+    assert shared[0] == "ok"
+    assert "is one server for 2 models" in shared[1]
 
 
 def test_a_port_that_nobody_listens_on_is_an_error(write: Write, engine: str) -> None:
@@ -37,6 +40,14 @@ def test_two_deployments_on_one_server_are_told(write: Write, engine: str) -> No
     file = write(model_list=twice, router_settings={"routing_strategy": "routebalance"})
     ((level, message),) = found(file, "engines")
     assert (level, "2 deployments of hosted_vllm/small are one server" in message) == ("warn", True)
+
+
+def test_one_server_under_two_addresses_is_told(write: Write, engine: str) -> None:
+    other = engine.replace("127.0.0.1", "localhost")
+    assert other != engine
+    twice = [model("small", params={"api_base": base}) for base in (engine, other)]
+    file = write(model_list=twice, router_settings={"routing_strategy": "routebalance"})
+    assert any("are one server" in message for level, message in found(file, "engines") if level == "warn")
 
 
 def test_slots_that_the_server_tells_otherwise_are_told(write: Write, slots: str) -> None:

@@ -38,6 +38,7 @@ def status(
         "version": "0.1.0", "litellm": "1.110.2", "worker": worker, "failures": {}, "predictors": [],
         "strategies": [{"group": "auto", "models": ["small"], "arguments": {"weights": "cost"}}],
         "exchange": {"mode": mode, "peers": peers, "age_s": 0.1}, "decisions_total": 0, "left_out": 0,
+        "in_flight": 3.0,
         "tiers": [{"tier": "t", "models": ["small"], "in_flight": 3.0, "deployments": list(deployments)}],
         "recent": {"decisions": 0, "decision_ms": None, "chosen": None, "random": None, "baseline": None},
         "latest": [],

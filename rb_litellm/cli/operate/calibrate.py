@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 import yaml
@@ -71,6 +72,11 @@ def calibrate(
     from rb_litellm.calibration.plan import Plan
     from rb_litellm.redaction import shown_address
 
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise click.BadParameter(
+            f"{shown_address(url)!r} is no address; allowed is one such as http://gpu-3:8000/v1",
+            param_hint="--url",
+        )
     plan = Plan()
     click.echo(_told(plan, shown_address(url), seconds), err=True)
     if dry_run:

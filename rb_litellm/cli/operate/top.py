@@ -165,7 +165,7 @@ def draw(status: Mapping[str, Any], height: int) -> Iterator[RenderableType]:
 
 def _headline(status: Mapping[str, Any]) -> Text:
     exchange = status["exchange"] or {"mode": "starting", "peers": 0, "age_s": None}
-    in_flight = sum(tier["in_flight"] for tier in status["tiers"])
+    in_flight = status["in_flight"]
     took = status["recent"]["decision_ms"]
     parts = [
         f"{status['version']} on litellm {status['litellm']}",

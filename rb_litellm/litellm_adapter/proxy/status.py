@@ -162,12 +162,13 @@ class Status:
         now: float,
     ) -> dict[str, Any]:
         if not deployments:
-            return {"tiers": [], "left_out": 0}
+            return {"tiers": [], "left_out": 0, "in_flight": 0.0}
         input_tokens, output_tokens = _typical(recent)
         runtime = self._runtime
         with runtime.lock:
             snapshot = runtime.balancer.snapshot(deployments, now, input_tokens, output_tokens)
             own = [runtime.ledger.open_count(d.id) for d in deployments]
+            servers = [runtime.reckoner.server(d.id) for d in deployments]
         state, times = snapshot.state, snapshot.times
         health = health_of(runtime, [d.id for d in deployments], now)
         shown = np.argsort(-state.in_flight, kind="stable")[:MAX_SHOWN]
@@ -182,6 +183,7 @@ class Status:
                     "model": d.group,
                     "in_flight": round(float(state.in_flight[row]), 1),
                     "own_in_flight": own[row],
+                    "server": servers[row],
                     "slots": round(slots, 1) if math.isfinite(slots := float(snapshot.slots[row])) else None,
                     "context_window": _stated(float(snapshot.windows[row]), d.context_window),
                     "pending_prefill_tokens": round(float(state.pending_prefill_tokens[row])),
@@ -198,6 +200,7 @@ class Status:
                 }
             )
         return {
+            "in_flight": open_on_servers([row for rows in tiers.values() for row in rows]),
             "tiers": [_tier(name, rows) for name, rows in tiers.items()],
             "left_out": len(deployments) - len(shown),
             "typical": {"input_tokens": round(input_tokens), "output_tokens": round(output_tokens)},
@@ -277,13 +280,19 @@ def _typical(recent: Sequence[Recent]) -> tuple[float, float]:
     )
 
 
+def open_on_servers(rows: Sequence[Mapping[str, Any]]) -> float:
+    """What is open on the servers of these deployments; of several on one server each shows all of it."""
+    by_server: dict[int, float] = {row["server"]: row["in_flight"] for row in rows}
+    return round(sum(by_server.values()), 1)
+
+
 def _tier(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     for row in rows:
         row["trouble"], row["urgency"] = deployment_trouble(row), urgency(row)
     return {
         "tier": name,
         "models": sorted({row["model"] for row in rows}),
-        "in_flight": round(sum(row["in_flight"] for row in rows), 1),
+        "in_flight": open_on_servers(rows),
         "share": round(sum(row["share"] for row in rows), 4),
         "deployments": rows,
     }

@@ -26,7 +26,7 @@ function showFacts(status) {
   const facts = [
     ["Shared load", mode[0], lastUpdate, freshness, "How old the other workers' load is that decisions go by. Amber after 5 exchanges without an answer, red after 25."],
     ["Workers", whole(exchange.peers + 1), `up ${duration(status.up_s)}`, ""],
-    ["In flight", whole(status.tiers.reduce((sum, tier) => sum + tier.in_flight, 0)), "", "", "Requests that are open on all deployments, of all workers."],
+    ["In flight", whole(status.in_flight), "", "", "Requests that are open on all deployments, of all workers."],
     ["Decisions", whole(status.decisions_total), "by this worker", ""],
     ["Decision time", decided ? decided.p50.toFixed(2) + " ms" : "–", decided ? `p95 ${decided.p95.toFixed(2)} ms` : "", ""],
     ["Proxy's own time", seconds(Object.values(status.proxy_s).reduce((sum, s) => sum + s, 0)), "", "", "What a request waits for before its server is asked: LiteLLM's authentication and hooks, the choice, and the way to the server's call. A mean of this worker; no server's latency contains it."],
