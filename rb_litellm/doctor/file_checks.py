@@ -229,7 +229,7 @@ def _knowledge(config: Configuration, strategy: Strategy) -> Iterator[Finding]:
         yield warn(
             "quality",
             f"{name}: nothing tells how good {_counted(guessed)} may be: taken for a model of medium size",
-            "set model_info.routebalance.quality (routebalance init proposes figures) or train a predictor",
+            "set model_info.routebalance.like (a model that it is like) or quality, or train a predictor",
         )
 
 

@@ -143,6 +143,14 @@ def test_what_is_known_of_a_models_quality(write: Write, name: str, level: str, 
     assert part in message
 
 
+def test_the_remedy_for_a_model_that_nobody_knows_is_one_that_there_is(write: Write) -> None:
+    entry = {"model_name": "m", "litellm_params": {"model": "hosted_vllm/house-model"}}
+    file = write(model_list=[entry], router_settings={"routing_strategy": "routebalance"})
+    (finding,) = (each for each in examine(file)[1] if each["check"] == "quality")
+    assert "model_info.routebalance.like" in finding["remedy"]
+    assert "init" not in finding["remedy"]
+
+
 def test_like_that_names_nothing_is_told_and_counts_for_nothing(write: Write) -> None:
     info = {"routebalance": {"like": "nosuchmodel-3000"}}
     entry = {"model_name": "m", "litellm_params": {"model": "gpt-4o-mini"}, "model_info": info}

@@ -103,3 +103,9 @@ def test_a_file_that_came_meanwhile_is_kept(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         write(out, [])
     assert out.read_text() == "somebody else's"
+
+
+def test_a_model_without_a_name_is_refused(write_rows: Write) -> None:
+    result = run("--data", write_rows(ROWS), "--model", "")
+    assert result.exit_code == 2
+    assert "--model is empty" in result.output

@@ -56,6 +56,8 @@ def predict(predictor: str, data: Path, models: tuple[str, ...], out: Path | Non
     from rb_litellm.predictors.trained.model import PredictorError
     from rb_litellm.train.data.predicted import predicted_rows, prompts_of_file
 
+    if not all(name.strip() for name in models):
+        raise click.UsageError("--model is empty; allowed is a model's name")
     if twice := sorted({name for name in models if models.count(name) > 1}):
         raise click.UsageError(f"--model {twice[0]} is given twice")
     try:
