@@ -31,6 +31,8 @@ def test_streams_in_mid_flight_on_a_slowed_server_change_its_forecast_before_the
     config = {
         "model_list": [servers.deployment(0, "small", routebalance=known)],
         "router_settings": {"routing_strategy": "routebalance"},
+        # With that LiteLLM makes each answer in a task of its own, which ends when the stream begins.
+        "litellm_settings": {"sse_keepalive_ping_interval_seconds": 30},
     }
 
     def answer(proxy: Proxy, number: int) -> None:

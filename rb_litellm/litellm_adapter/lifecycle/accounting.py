@@ -23,6 +23,7 @@ from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
 from rb_litellm.litellm_adapter.lifecycle.calls import Calls
 from rb_litellm.litellm_adapter.lifecycle.evidence import TOLD, Usage
 from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
+from rb_litellm.litellm_adapter.lifecycle.request_end import until_request_ends
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.runtime import Runtime
 from rb_litellm.telemetry.records.decision import DecisionRecord
@@ -195,15 +196,13 @@ class Accounting:
             self._runtime.guarded(lambda: self._attempts.failed(call_id, deployment, now, error, at_once))
 
     def watch_request(self, call_id: str | None) -> None:
-        """Close what is open of the call when the running task ends: it serves the call's whole request."""
+        """Close what is open of the call when its request ends, which the running task serves."""
         if call_id is None or (task := asyncio.current_task()) is None:
             return
-
-        def ended(over: asyncio.Task[Any]) -> None:
-            # Exceptions of this task are the server's to retrieve.
-            self.closed(call_id, "request-end", error="CancelledError" if over.cancelled() else None)
-
-        task.add_done_callback(ended)
+        until_request_ends(
+            task,
+            lambda error: self.closed(call_id, "request-end", error=error),
+        )
 
     def answered(
         self,

@@ -199,8 +199,9 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         litellm_call_info: Mapping[str, Any] | None = None,
     ) -> dict[str, str] | None:
         """The `x-routebalance-*` headers, if it was our choice that answered."""
-        if isinstance(response, AsyncIterable):
-            # The wrapper around a stream sees nothing of a client that leaves before it is begun.
+        if response is None or isinstance(response, AsyncIterable):
+            # The wrapper around a stream sees nothing of a client that leaves before it is begun; nor of one
+            # that LiteLLM has made nothing of, as of a server's 422 with `drop_params`.
             self._accounting.watch_request(_call_id(data))
         report = hidden(response)(HIDDEN)
         # A second answer has a call and a decision of its own.
