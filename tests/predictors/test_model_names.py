@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rb_litellm.predictors.default import naming
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.default.naming import CERTAINTY, resolve
 from rb_litellm.predictors.default.table import entries
@@ -223,3 +224,15 @@ def test_a_variant_of_a_later_version_is_not_held_to_the_versions_before():
 def test_of_an_unknown_family_the_larger_model_is_the_abler_one():
     sizes = [packaged().known(ModelInfo("m", f"house-{size}b")).abilities for size in (1, 7, 30, 120)]
     assert np.all(np.diff(sizes, axis=0) > 0.0)
+
+
+def test_a_name_of_many_strange_words_takes_no_long_search(monkeypatch):
+    searched = []
+    monkeypatch.setattr(naming, "get_close_matches", lambda word, *_: searched.append(word) or [])
+    strange = "/".join("-".join(f"strange{letter}" for letter in "abcdefgh") for _ in range(4))
+    looked = []
+    fit = naming._fit
+    monkeypatch.setattr(naming, "_fit", lambda segment: looked.append(segment) or fit(segment))
+    assert resolve(strange).entry is None
+    assert len(searched) <= 2
+    assert len(looked) <= 4

@@ -9,8 +9,8 @@ is not in the table the newest one before it is taken (`gemini-3-pro`: gemini-2.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -36,6 +36,10 @@ _MARK = re.compile(r"([a-z])(\d+)$")
 """A version behind a letter: v3, r1, k2, o3."""
 _LIKE = 0.85
 """Likeness from which a word that is in no name is a slip of the pen."""
+_SLIPS = 2
+"""Words that are mended,"""
+_FOLDERS = 2
+"""and folders that are looked at: a request may bring a name, and nothing of it may take long."""
 
 
 def _words(text: str) -> list[str]:
@@ -120,7 +124,7 @@ def resolve(name: str) -> Resolved:
             fit, most = corrected, CERTAINTY["derived"]
     if fit is None and not _sizes(words(plain(own))):
         # A folder that is named by its model, such as `/models/qwen2.5-7b-instruct/merged`.
-        held = (_fit(folder) for folder in folders if len(words(plain(folder))) > 1)
+        held = (_fit(folder) for folder in folders[:_FOLDERS] if len(words(plain(folder))) > 1)
         fit, most = next((each for each in held if each is not None), None), CERTAINTY["derived"]
     if fit is None:
         return Resolved(None, 0.0, "unknown")
@@ -172,7 +176,7 @@ def _by_all_words(listed: Sequence[str], *, fewer_bits: bool) -> _Fit | None:
     """The most specific entry whose own words all stand in the name."""
     told, parts = Counter(listed), _parts(listed)
     best: tuple[tuple[int, bool, int, int], _Fit] | None = None
-    for at, name in enumerate(_table()):
+    for at, name in _met(parts):
         if not name.own <= told or not _in_order(name, parts):
             continue
         left = told - name.own
@@ -219,7 +223,7 @@ def _by_line(parts: Sequence[str]) -> _Fit | None:
     told = Counter(part for part in parts if not part.isdigit())
     sized = bool(_sizes(parts))
     best: tuple[tuple[int, float, tuple[int, ...]], _Fit] | None = None
-    for name in (*_table(), *_beyond()):
+    for _, name in _met(parts, beyond=True):
         if not name.line <= told or not _leaves_little(name, frozenset(told - name.line)):
             continue
         version = _version(parts, name.family, name.line)
@@ -293,15 +297,22 @@ def _billions(word: str) -> float:
 
 
 def _corrected(segment: str) -> str:
-    """A name with slips of the pen mended: `gpt-4o-minni`."""
+    """A name with slips of the pen mended: `gpt-4o-minni`. The first letter is taken to be right."""
+    strange = [word for word in re.findall(r"[a-z]{4,}", segment) if word not in _vocabulary()]
+    for word in strange[:_SLIPS]:
+        near = [known for known in _by_letter()[word[0]] if abs(len(known) - len(word)) <= 1]
+        for known in get_close_matches(word, near, 1, _LIKE):
+            segment = segment.replace(word, known)
+    return segment
 
-    def nearest(found: re.Match[str]) -> str:
-        word = found[0]
-        if word in _vocabulary():
-            return word
-        return next(iter(get_close_matches(word, _vocabulary(), 1, _LIKE)), word)
 
-    return re.sub(r"[a-z]{4,}", nearest, segment)
+@lru_cache(maxsize=1)
+def _by_letter() -> Mapping[str, Sequence[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for word in sorted(_vocabulary()):
+        if len(word) > 2:
+            found[word[0]].append(word)
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -315,6 +326,22 @@ def _vocabulary() -> frozenset[str]:
 def _table() -> Sequence[_Name]:
     """Each entry once per name."""
     return [_named(name, entry) for entry in entries() for name in (entry.name, *entry.aliases)]
+
+
+def _met(parts: Sequence[str], *, beyond: bool = False) -> Iterator[tuple[int, _Name]]:
+    """Names of the table, with their places in it, whose first word is among the parts."""
+    for part in dict.fromkeys(parts):
+        yield from _by_family().get(part, ())
+        if beyond:
+            yield from ((-1, name) for name in _beyond() if name.family == part)
+
+
+@lru_cache(maxsize=1)
+def _by_family() -> Mapping[str, Sequence[tuple[int, _Name]]]:
+    found: defaultdict[str, list[tuple[int, _Name]]] = defaultdict(list)
+    for at, name in enumerate(_table()):
+        found[name.family].append((at, name))
+    return found
 
 
 @lru_cache(maxsize=1)
