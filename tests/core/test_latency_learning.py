@@ -165,6 +165,14 @@ def test_two_that_come_at_once_are_prefilled_one_after_the_other_however_slow_it
     assert forecast(of.coefficients, state, TOKENS, np.full(1, 10.0)).ttft_s[0] == pytest.approx(two, rel=0.1)
 
 
+def test_a_server_that_is_quicker_than_assumed_still_takes_time_for_prefill():
+    # Else nothing would be saved by what it has cached.
+    of = learner()
+    for _ in range(6):
+        of.observe(0, outcome(ttft=0.022, input_tokens=1000))
+        assert of.coefficients.prefill_s_per_token[0] > 0.1 * PRIOR.prefill_s_per_token
+
+
 def test_a_failed_attempt_teaches_nothing():
     of = learner()
     before = expected(of)

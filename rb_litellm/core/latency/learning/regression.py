@@ -47,7 +47,7 @@ class Regression:
     where none are given. Scale the features so that 1 is a usual value.
     """
 
-    __slots__ = ("_covariance", "_doubt", "_low", "_prior", "_share", "usual_most", "weights")
+    __slots__ = ("_covariance", "_doubt", "_low", "_prior", "_share", "_upwards", "usual_most", "weights")
 
     def __init__(self, prior: Sequence[float], errors: Sequence[float] | None = None) -> None:
         first = prior[0]
@@ -60,6 +60,8 @@ class Regression:
         self._covariance = [
             [v if i == j else 0.0 for j in range(len(prior))] for i, v in enumerate(self._doubt)
         ]
+        self._upwards = [i for i, error in enumerate(errors or ()) if error > 1.0]
+        """Those whose error is larger than their size: downwards it is no larger."""
         self._low = [first * _LEAST, *(0.0 for _ in prior[1:])]
         self.usual_most = [first * _MOST, *(max(w * _MOST, first * _GROWTH) for w in prior[1:])]
         """What each weight may reach where `doubt` says no more."""
@@ -94,14 +96,19 @@ class Regression:
     def observe(self, features: Sequence[float], y: float, known: float = 0.0) -> None:
         """Learn from one measurement y > 0, of which `known` comes on top of w . x and is no part of it."""
         expected = self.at(features) + known
-        relative = [x / expected for x in features]
         rows = self._covariance
+        reach = [1.0] * len(rows)
+        if y < expected:
+            # Many times its prior a coefficient may be, and less than nothing never.
+            for i in self._upwards:
+                reach[i] = min(1.0, self.weights[i] / max(math.sqrt(rows[i][i]), 1e-300))
+        relative = [r * x / expected for r, x in zip(reach, features, strict=True)]
         spread = [sum(c * x for c, x in zip(row, relative, strict=True)) for row in rows]
         total = _SPREAD * _SPREAD * _FORGETTING + sum(s * x for s, x in zip(spread, relative, strict=True))
         clip = _CLIP * math.sqrt(total)
         error = min(max(math.log(y / expected), -min(clip, _DOWN)), clip)
         for i, s in enumerate(spread):
-            self.weights[i] += s / total * error
+            self.weights[i] += reach[i] * s / total * error
             row = rows[i]
             for j, t in enumerate(spread):
                 row[j] = (row[j] - s * t / total) / _FORGETTING
