@@ -33,10 +33,7 @@ class NewFile(click.Path):
         path = Path(os.fsdecode(value))
         if path.exists() or path.is_symlink():
             raise click.ClickException(f"{path} exists; nothing is overwritten")
-        if not path.parent.is_dir():
-            raise click.ClickException(f"{path} cannot be written: {path.parent} is no folder")
-        if not os.access(path.parent, os.W_OK):
-            raise click.ClickException(f"{path} cannot be written: {path.parent} takes no files")
+        _check(path, path.parent)
         return super().convert(value, param, ctx)
 
 
@@ -59,12 +56,17 @@ class ReportFolder(click.Path):
         """
         path = Path(os.fsdecode(value))
         place = next(one for one in (path, *path.absolute().parents) if one.exists() or one.is_symlink())
-        if not place.is_dir():
-            raise click.ClickException(f"{path} cannot be written: {place} is no folder")
-        if not os.access(place, os.W_OK):
-            raise click.ClickException(f"{path} cannot be written: {place} takes no files")
+        _check(path, place)
         for library in ("matplotlib", "polars"):
             if find_spec(library) is None:
                 option = param.opts[0] if param else "a report"
                 raise click.ClickException(f"{option} needs {library}; install 'rb_litellm[sim]'")
         return super().convert(value, param, ctx)
+
+
+def _check(path: Path, place: Path) -> None:
+    """Whether `place` is a folder that `path` can be written below."""
+    if not place.is_dir():
+        raise click.ClickException(f"{path} cannot be written: {place} is no folder")
+    if not os.access(place, os.W_OK):
+        raise click.ClickException(f"{path} cannot be written: {place} takes no files")

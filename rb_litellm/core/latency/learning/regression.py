@@ -44,7 +44,8 @@ class Regression:
     """y = w . x for features x >= 0 with x[0] = 1. w[0] stays positive, the other weights are never negative.
 
     `prior` holds the weights at the start, `errors` their standard errors as multiples of their sizes, all 1
-    where none are given. Scale the features so that 1 is a usual value.
+    where none are given. One above 1 is so upwards alone: downwards a weight's error is its size at most.
+    Scale the features so that 1 is a usual value.
     """
 
     __slots__ = ("_covariance", "_doubt", "_low", "_prior", "_share", "_upwards", "usual_most", "weights")
