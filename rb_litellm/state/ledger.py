@@ -96,9 +96,10 @@ class Ledger:
         """Open an attempt, which counts from now on: for so many sequences as `answers` are asked for.
 
         `prediction` is None if the fallback rule placed it; then it counts as one in flight and no tokens.
-        `in_flight` and `pending_prefill_tokens`, the load that it met, and `sent_to` are for the outcome. `streams`
-        says that its first token will be seen, so that a missing one is evidence of slowness. `sent_before` is
+        `in_flight` and `pending_prefill_tokens` are the load that it met, for the outcome. `streams` says
+        that its first token will be seen, so that a missing one is evidence of slowness. `sent_before` is
         the beginning of its prompt that was, and `input_tokens` are fewer by `saved_tokens` for that.
+        `sent_to` is for the outcome, too.
 
         Raises:
             ValueError: this attempt was opened before.
