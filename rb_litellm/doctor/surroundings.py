@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from packaging.requirements import Requirement
+from redis.exceptions import NoPermissionError
 
 from rb_litellm.config import RedisSettingsArgs, SettingsError
 from rb_litellm.doctor.configuration import Configuration
@@ -20,11 +21,13 @@ from rb_litellm.litellm_adapter.hosts.choose import FIRST_UNSEEN
 from rb_litellm.litellm_adapter.hosts.host import UnsupportedLiteLLM, current
 from rb_litellm.litellm_adapter.register import register
 from rb_litellm.state.exchange.overview import overview
-from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import CLUSTER_RIGHTS, NEEDED_RIGHTS, RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore, connect
 from rb_litellm.state.exchange.wire import NOTHING
 
 _PINGS = 7
+_NO_RIGHT = ("can't run this command", "can't access", "ACL failure")
+"""What Redis says of a script that did what its user may not."""
 _SLOW_MS = 20.0
 """A slower Redis still keeps no request waiting, but the load known through it is older."""
 _SKEW_S = 2.0
@@ -82,6 +85,14 @@ def check_redis(config: Configuration) -> Iterator[Finding]:
     try:
         yield from asyncio.run(_ask(settings))
     except Exception as failure:  # noqa: BLE001  whatever it fails with is the finding
+        if isinstance(failure, NoPermissionError) or any(said in str(failure) for said in _NO_RIGHT):
+            rights = NEEDED_RIGHTS + (CLUSTER_RIGHTS if settings.cluster_nodes else "")
+            yield error(
+                "redis",
+                f"{settings.shown} does not let its user do all that is needed: {failure}",
+                f"ACL SETUSER NAME {rights}; until then each worker uses its own load alone",
+            )
+            return
         yield error(
             "redis",
             f"{settings.shown} cannot be used: {type(failure).__name__}: {failure}",
@@ -93,16 +104,14 @@ async def _ask(settings: RedisSettings) -> list[Finding]:
     client = connect(settings)
     store = RedisStore(settings)
     try:
-        info = await client.info("server")
         times = []
+        # The command that the scripts need as well: a user of few rights may not be permitted to ping.
         for _ in range(_PINGS):
-            before = time.perf_counter()
-            await client.ping()
+            before, asked = time.perf_counter(), time.time()
+            seconds, microseconds = await client.time()
+            skew_s = seconds + microseconds / 1e6 - (asked + time.time()) / 2.0
             times.append((time.perf_counter() - before) * 1000.0)
-        asked = time.time()
-        seconds, microseconds = await client.time()
-        skew_s = seconds + microseconds / 1e6 - (asked + time.time()) / 2.0
-        found = [*_latency(settings, info, median(times)), *_clock(skew_s)]
+        found = [*_latency(settings, await _release(client), median(times)), *_clock(skew_s)]
         # Tells a load and takes it away, as a worker does: scripts and keys must be permitted.
         await store.exchange("doctor", NOTHING, 1.0)
         await store.remove("doctor")
@@ -113,11 +122,20 @@ async def _ask(settings: RedisSettings) -> list[Finding]:
         await client.aclose()
 
 
-def _latency(settings: RedisSettings, info: Any, ping_ms: float) -> Iterator[Finding]:
-    release = info.get("redis_version") or next(iter(info.values())).get("redis_version", "?")
-    if int(str(release).partition(".")[0] or 0) < 5:
+async def _release(client: Any) -> str | None:
+    """The server's release; None where its user may not ask."""
+    try:
+        info = await client.info("server")
+    except NoPermissionError:
+        return None
+    return str(info.get("redis_version") or next(iter(info.values())).get("redis_version", "?"))
+
+
+def _latency(settings: RedisSettings, release: str | None, ping_ms: float) -> Iterator[Finding]:
+    if release is not None and int(release.partition(".")[0] or 0) < 5:
         yield error("redis", f"{settings.shown} is Redis {release}", "use Redis 5 or later, or Valkey")
-    told = f"{settings.shown} (Redis {release}) answers in {ping_ms:.2f} ms"
+    known = "release unknown" if release is None else f"Redis {release}"
+    told = f"{settings.shown} ({known}) answers in {ping_ms:.2f} ms"
     if ping_ms > _SLOW_MS:
         yield warn("redis", told, "use a nearer one: no request waits for it, but load is known later")
     else:

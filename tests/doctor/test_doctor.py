@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.cli import main
+from rb_litellm.state.exchange.redis.settings import NEEDED_RIGHTS
 from tests.doctor.conftest import Write, auto, model
 
 PAIR = [model("small"), model("large")]
@@ -307,6 +308,25 @@ def test_a_redis_that_does_not_answer_is_an_error_without_its_password(write: Wr
     assert level == "error"
     assert "redis://127.0.0.1:1/0" in message
     assert "s3cret" not in message
+
+
+@pytest.mark.parametrize("lacking", [None, "+time", "+@scripting"])
+def test_a_user_of_redis_needs_the_documented_rights_and_no_more(
+    write: Write, redis: RedisServer, lacking: str | None
+) -> None:
+    assert NEEDED_RIGHTS.replace("~rb:*", "'~rb:*'") in Path("docs/state.md").read_text("utf-8")
+    rights = [right for right in NEEDED_RIGHTS.split() if right != lacking]
+    with redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "few", "reset", "on", ">p", *rights)
+    router = {**auto("small", "large"), "redis_url": f"redis://few:p@127.0.0.1:{redis.port}/1"}
+    _, findings = examine(write(model_list=PAIR, router_settings=router))
+    (of_redis,) = [finding for finding in findings if finding["check"] == "redis"]
+    if lacking is None:
+        assert (of_redis["level"], "release unknown" in of_redis["message"]) == ("ok", True)
+        return
+    assert of_redis["level"] == "error"
+    assert "does not let its user do all" in of_redis["message"]
+    assert NEEDED_RIGHTS in of_redis["remedy"]
 
 
 def test_no_redis_at_all_is_a_warning(write: Write) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from rb_litellm.config import RedisSettingsArgs, SettingsError
 from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.store import connect
 
 
 def resolve(litellm=None, env=None, **ours):
@@ -62,6 +63,21 @@ def test_litellms_environment():
     assert resolve(env={"REDIS_URL": "redis://e"}).url == "redis://e"
     found = resolve(env={"REDIS_HOST": "h", "REDIS_PORT": "7000", "REDIS_SSL": "true", "REDIS_DB": "2"})
     assert (found.host, found.port, found.ssl, found.db) == ("h", 7000, True, 2)
+
+
+@pytest.mark.parametrize(("said", "checked"), [("False", False), ("true", True), ("0", False)])
+def test_the_environments_words_for_no_are_understood(said, checked):
+    found = resolve(env={"REDIS_HOST": "h", "REDIS_SSL": "True", "REDIS_SSL_CHECK_HOSTNAME": said})
+    client = connect(found)
+    assert client.connection_pool.connection_kwargs["ssl_check_hostname"] is checked
+
+
+def test_all_of_litellms_settings_of_authorities_are_taken():
+    given = {"ssl_ca_path": "/etc/ssl/own", "ssl_ca_data": "PEM", "ssl_password": "p"}
+    found = resolve({"redis_host": "h", "ssl": True, **given})
+    used = connect(found).connection_pool.connection_kwargs
+    assert {name: used[name] for name in given} == given
+    assert "PEM" not in repr(found)
 
 
 def test_a_host_in_the_settings_outranks_the_environments_url_but_keeps_its_password():

@@ -13,7 +13,7 @@ from state_samples import told
 from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.config import RedisSettingsArgs
 from rb_litellm.core.grade_sums import HALF_LIFE_S, Grades, GradeSum
-from rb_litellm.state.exchange.redis.settings import RedisSettings
+from rb_litellm.state.exchange.redis.settings import NEEDED_RIGHTS, RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 
 
@@ -100,12 +100,12 @@ async def test_ages_come_from_the_servers_clock_alone(redis_server, store_of, mo
 async def test_password_and_acl_user(store_of):
     with RedisServer("--requirepass", "s3cret") as server:
         with server.client() as client:
-            client.acl_setuser(
-                "routing", enabled=True, passwords=["+pa55"], keys=["rb:*"], commands=["+@all"]
-            )
+            client.execute_command("ACL", "SETUSER", "routing", "on", ">pa55", *NEEDED_RIGHTS.split())
         for url in (server.url, f"redis://routing:pa55@127.0.0.1:{server.port}/0"):
             store = store_of(url)
             await store.exchange("w0", told(), 5.0)
+            await store.share_learned({"d": b"figures"}, 10.0)
+            await store.share_grades(Grades({}))
             await store.remove("w0")
         with pytest.raises(redis.AuthenticationError):
             await store_of(f"redis://:wrong@127.0.0.1:{server.port}/0").exchange("w0", told(), 5.0)

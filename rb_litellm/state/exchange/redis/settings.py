@@ -18,6 +18,11 @@ from rb_litellm.redaction import shown_address
 TIMEOUT_S = 1.0
 """Timeout of one answer from the server. No request waits for it."""
 
+NEEDED_RIGHTS = "~rb:* +@read +@write +@scripting +time +select"
+"""What the server's user must be permitted to, as its ACL writes it;"""
+CLUSTER_RIGHTS = " +cluster +command"
+"""and in a cluster, besides."""
+
 _SCHEMES = ("redis", "rediss", "unix")
 _NAMES = (
     "url",
@@ -28,8 +33,11 @@ _NAMES = (
     "password",
     "ssl",
     "ssl_ca_certs",
+    "ssl_ca_path",
+    "ssl_ca_data",
     "ssl_certfile",
     "ssl_keyfile",
+    "ssl_password",
     "ssl_cert_reqs",
     "ssl_check_hostname",
     "startup_nodes",
@@ -41,7 +49,7 @@ _FROM_ENVIRONMENT = {
     **{f"REDIS_{name.upper()}": name for name in _NAMES if name != "startup_nodes"},
     "REDIS_CLUSTER_NODES": "startup_nodes",
 }
-_SSL_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
+_SSL_OPTIONS = tuple(name for name in _NAMES if name.startswith("ssl_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +64,8 @@ class RedisSettings:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     ssl: bool = False
-    ssl_options: tuple[tuple[str, Any], ...] = ()
-    """redis-py's own: ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_cert_reqs, ssl_check_hostname."""
+    ssl_options: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
+    """redis-py's own, by its names: authorities, certificate and key, and what is checked."""
     cluster_nodes: tuple[tuple[str, int], ...] = ()
     sentinel_nodes: tuple[tuple[str, int], ...] = ()
     sentinel_password: str | None = field(default=None, repr=False)
@@ -152,9 +160,19 @@ def _login(found: Mapping[str, Any]) -> dict[str, Any]:
         "db": _whole("db", found.get("db", 0)),
         "username": _text(found.get("username")),
         "password": _text(found.get("password")),
-        "ssl": str(found.get("ssl", False)).lower() in ("1", "true", "yes"),
-        "ssl_options": tuple((name, found[name]) for name in _SSL_OPTIONS if name in found),
+        "ssl": _is_true(found.get("ssl", False)),
+        "ssl_options": tuple(
+            # The environment has words only, and redis-py takes any word for True.
+            (name, _is_true(found[name]) if name == "ssl_check_hostname" else found[name])
+            for name in _SSL_OPTIONS
+            if name in found
+        ),
     }
+
+
+def _is_true(value: Any) -> bool:
+    """As LiteLLM reads it."""
+    return str(value).lower() in ("1", "true", "yes")
 
 
 def _text(value: Any) -> str | None:

@@ -272,6 +272,9 @@ def connect(settings: RedisSettings) -> Any:
     security: dict[str, Any] = {"ssl": True, **dict(s.ssl_options)} if s.ssl else {}
     if s.cluster_nodes:
         nodes = [ClusterNode(host, port) for host, port in s.cluster_nodes]
+        # redis-py's client of a cluster knows fewer settings, and LiteLLM leaves out the others, too.
+        for name in ("ssl_ca_path", "ssl_password"):
+            security.pop(name, None)
         return RedisCluster(startup_nodes=nodes, **login, **security, **limits)
     if s.sentinel_nodes and s.service_name is not None:
         asked = {"password": s.sentinel_password, "socket_timeout": s.timeout_s}
