@@ -56,6 +56,12 @@ OF_PROVIDERS = [
     ("microsoft/Phi-4-multimodal-instruct", "phi-4-mini", "name"),
     ("watsonx/ibm/granite-3-8b-instruct", "granite-3.0-8b-instruct", "name"),
     ("meta/code-llama-instruct-34b-chat", "codellama-34b-instruct", "name"),
+    ("ollama/falcon3", "falcon3-7b-instruct", "name"),
+    ("tiiuae/Falcon3-10B-Instruct", "falcon3-10b-instruct", "name"),
+    ("tiiuae/falcon-7b-instruct", "falcon-7b-instruct", "name"),
+    ("minimax/MiniMax-M2", "minimax-m2", "name"),
+    ("deepseek/deepseek-v4-flash", "deepseek-v4-flash", "name"),
+    ("THUDM/glm-4-9b-chat", "glm-4-9b-chat", "name"),
 ]
 TUNED = [
     ("ft:gpt-3.5-turbo-0125:acme::8xY2", "gpt-3.5-turbo-0125"),
@@ -86,7 +92,8 @@ LATER = [
     ("claude-sonnet-4-6", "claude-sonnet-4-5-20250929"),
     ("claude-opus-4-6", "claude-sonnet-4-5-20250929"),
     ("claude-5", "claude-sonnet-4-5-20250929"),
-    ("deepseek/deepseek-v4-pro", "deepseek-v3.2-exp"),
+    ("deepseek/deepseek-v5-pro", "deepseek-v4-pro"),
+    ("openrouter/minimax/minimax-m2.5", "minimax-m2"),
     ("openrouter/z-ai/glm-5", "glm-4.6"),
     ("gemma-4-27b-it", "gemma-3-27b-it"),
     ("bedrock/us.amazon.nova-premier-v1:0", "nova-pro"),

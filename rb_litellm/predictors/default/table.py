@@ -2,9 +2,12 @@
 
 `models.csv` holds facts, no opinions: scores in [0, 1] as their makers or a public leaderboard report them,
 the rating of the Chatbot Arena, parameters in billions (all, and those active per token), month of release.
-What is not published is empty. Sources: LLM-Stats (CC BY 4.0) for benchmarks that makers report, the model
-cards and papers where it has none, the Chatbot Arena's leaderboard for `arena`, ZeroEval's summaries
-(Apache-2.0) for the two columns that end in its name.
+What is not published is empty, and so is what is published of the base model alone; but MMLU, which tuning
+moves little, may be that of the base model. Of models that answer with and without thinking, those published
+without it are taken, but for DeepSeek's from V3.2 on, which think unless told not to. Sources: LLM-Stats
+(CC BY 4.0) for benchmarks that makers report, the model cards and papers where it has none or those of the
+base model, the Chatbot Arena's leaderboard for `arena`, ZeroEval's summaries (Apache-2.0) for the two columns
+that end in its name.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ ID_DIGITS = 8
 """Of a prompt's id, in the list of those that were trained on."""
 SOURCES = {
     "table of models": "LLM-Stats (JonathanChavezTamales/llm-leaderboard at 24a9ccf, CC BY 4.0), model "
-    "cards and papers, Chatbot Arena leaderboards to March 2025, ZeroEval's summaries (Apache-2.0)",
+    "cards and papers (among them openai/simple-evals at ee3b031, QwenLM/qwenlm.github.io at 1f89f8c, "
+    "QwenLM/Qwen3's report at 7a2f61f, meta-llama/llama-models at a9c89c4, MoonshotAI/Kimi-K2 at c6157be), "
+    "Chatbot Arena leaderboards to March 2025, ZeroEval's summaries (Apache-2.0)",
     "quality_tasks": "ulab-uiuc/LLMRouter at 4e7a796, MIT",
     "quality_math_code": "WildEval/ZeroEval at 8c1485e, Apache-2.0",
     "quality_chat_wide, quality_length_chat": "tatsu-lab/alpaca_eval at cd543a1, Apache-2.0",
