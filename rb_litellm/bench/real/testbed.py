@@ -21,7 +21,7 @@ START_S = 240.0
 BIN = Path(sys.executable).parent
 RB_LITELLM = (str(BIN / "rb-litellm"),)
 LITELLM = (str(BIN / "litellm"),)
-PATIENT = ("--timeout_worker_healthcheck", "120")
+PATIENT = ("--timeout_worker_healthcheck", str(round(START_S)))
 """A worker that imports LiteLLM on a busy machine answers its supervisor later than after the usual 5 s."""
 
 
@@ -117,15 +117,19 @@ class Servers:
 
 @contextmanager
 def running_servers(
-    folder: Path, count: int, time_scale: float = 10.0, slots: int | None = None
+    folder: Path, count: int, time_scale: float = 10.0, slots: int | None = None, prefix_cache: bool = False
 ) -> Iterator[Servers]:
-    """Start `count` mock servers in one process, each of `slots` or as many as its tier has."""
+    """Start `count` mock servers in one process, each of `slots` or as many as its tier has.
+
+    With `prefix_cache`, they keep the beginnings of prompts.
+    """
     ports = [free_port() for _ in range(count)]
     folder.mkdir(parents=True, exist_ok=True)
     places = [argument for port in ports for argument in ("--port", str(port))]
     command = [sys.executable, "-m", "rb_litellm.demo.backend", *places]
     command += ["--model", "mock", "--tier", "paper-3b", "--time-scale", str(time_scale)]
     command += ["--slots", str(slots)] if slots else []
+    command += ["--prefix-cache"] if prefix_cache else []
     with Child("mock servers", command, folder / "servers.log", clean_environment()) as child:
         child.wait_until(lambda: '"servers"' in child.output(), START_S)
         yield Servers(tuple(f"http://127.0.0.1:{port}" for port in ports))
