@@ -27,6 +27,7 @@ from rb_litellm.litellm_adapter.fallback import fewest_open, is_look, looked_up
 from rb_litellm.litellm_adapter.further_answers.judged import Judged
 from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.agents import Agents
+from rb_litellm.litellm_adapter.request.answer_kind import answers_in_text
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import allowance_of, unclamp
 from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
@@ -301,6 +302,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             arrival=arrival,
             request_kwargs=request_kwargs,
             responses=responses,
+            in_text=answers_in_text(messages, input, request_kwargs),
             priority=plan.priority or 0,
             retries=retries_left(self._router, request_kwargs, tried),
             proxy_s=runtime.proxy_time.expected_for(arrival.before_s, again=bool(tried)),

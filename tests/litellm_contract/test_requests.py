@@ -6,6 +6,7 @@ from collections import Counter
 import litellm
 import pytest
 
+from rb_litellm.litellm_adapter.request.waiting import pending
 from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import HELLO, QUALITY_ONLY, answered_by, ask, deployment, router
 
@@ -128,6 +129,23 @@ async def test_an_embedding_goes_by_latency_and_cost():
     texts = {"model": "auto", "input": ["one", "two"]}
     assert {answered_by(await of.aembedding(**texts)) for _ in range(3)} == {"embed-good"}
     assert answered_by(of.embedding(model="auto", input="one")) == "embed-good"
+
+
+async def test_a_budget_gives_only_requests_that_are_answered_in_text_a_limit_on_tokens(monkeypatch):
+    limited = []
+    monkeypatch.setattr(pending, "clamp", lambda *args: limited.append(args))
+    of = router(
+        deployment("own-embedder", group="embed", mock_response=[0.1]),
+        deployment("gpt-image-1", group="image", mock_response="https://picture"),
+        deployment("own-chat", group="chat"),
+        routing_strategy_args={"max_cost_usd": 0.5},
+    )
+    await of.aembedding(model="embed", input=["one"])
+    await of.aimage_generation(model="image", prompt="a cat")
+    assert limited == []
+    await of.acompletion(model="chat", messages=HELLO)
+    await of.aresponses(model="chat", input="one")
+    assert len(limited) == 2
 
 
 async def test_embeddings_of_token_numbers_are_routed():

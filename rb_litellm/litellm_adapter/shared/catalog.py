@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -50,6 +50,8 @@ _SERVED_BY = (
     "extra_headers",
 )
 """Settings of a deployment that make it another server, or the same one answer otherwise."""
+WRITING = frozenset({"chat", "completion", "responses"})
+"""Modes of LiteLLM's map whose models answer in text as long as a limit lets them."""
 _ANY_MODEL = "(any model)"
 _Held = tuple[object, object, Deployment, str | None]
 """`model_info` and `litellm_params` of LiteLLM's entry, what was read of them, and where its metrics are."""
@@ -195,7 +197,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
     )
     input_price = _price("input_cost_per_token", params, info, mapped)
     output_price = _price("output_cost_per_token", params, info, mapped)
-    mode = info.get("mode") or mapped.get("mode")
+    mode = mode_of(entry)
     if math.isnan(input_price) or math.isnan(output_price):
         warn(
             f"price:{group}" if _is_wildcard(entry) else f"price:{group}:{model}",
@@ -224,7 +226,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
         serves=_serves(model, info, params),
         mocked=params.get("mock_response") is not None,
         takes_n=several_answers.taken(model, params),
-        generates=mode not in ("embedding", "rerank", "moderation"),
+        generates=mode is None or mode in WRITING,
         quality=settings.quality,
         output_tokens=settings.output_tokens,
         weight=_amount(params.get("weight")),
@@ -278,7 +280,9 @@ def mode_of(entry: Mapping[str, Any]) -> str | None:
         for name in ("model_info", "litellm_params")
     )
     model = str(params.get("model", ""))
-    mode = info.get("mode") or _cost_map_entry(model, info).get("mode")
+    # A model with prices of its own gets an entry in the map under its whole name, without a mode.
+    stated = (info, *_cost_map_entries(model, info))
+    mode = next((found["mode"] for found in stated if found.get("mode")), None)
     return None if mode is None else str(mode)
 
 
@@ -293,13 +297,17 @@ def has_prices(provider: str) -> bool:
 
 
 def _cost_map_entry(model: str, info: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(next(_cost_map_entries(model, info), {}))
+
+
+def _cost_map_entries(model: str, info: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What LiteLLM's map has of a model, by its most exact name first."""
     import litellm
 
     for name in (info.get("base_model"), model, model.split("/", 1)[-1]):
         found = litellm.model_cost.get(name) if isinstance(name, str) else None
         if found:
-            return dict(found)
-    return {}
+            yield found
 
 
 def _price(name: str, params: Mapping[str, Any], info: Mapping[str, Any], mapped: Mapping[str, Any]) -> float:

@@ -3,6 +3,7 @@
 import logging
 import math
 
+import litellm
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +63,13 @@ def test_embeddings_write_nothing_and_cost_nothing_for_it():
     embedding = read(model="openai/text-embedding-3-small")
     assert embedding.generates is False
     assert embedding.output_usd_per_token == 0.0
+
+
+@pytest.mark.parametrize("model", ["gpt-image-1", "tts-1", "whisper-1"])
+def test_a_model_that_answers_in_pictures_or_sound_writes_nothing(model, monkeypatch):
+    # What LiteLLM makes of a deployment with prices of its own.
+    monkeypatch.setitem(litellm.model_cost, f"openai/{model}", {"input_cost_per_token": 1e-6})
+    assert read(model=f"openai/{model}").generates is False
 
 
 @pytest.mark.parametrize(

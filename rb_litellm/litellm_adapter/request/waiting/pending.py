@@ -50,6 +50,8 @@ class PendingRequest:
     """How often it will be sent again if it fails."""
     proxy_s: float
     """Seconds of its time that pass in the proxy, those after the choice as expected."""
+    in_text: bool = True
+    """Whether a limit on tokens bounds its answer."""
     offer: Offer = ONCE
     """How it may be answered more than once."""
     again: bool = False
@@ -76,7 +78,9 @@ def held_to_budget(pending: PendingRequest, placed: Assignment, catalog: Catalog
     """
     chosen = pending.entries[pending.candidates.index(placed.deployment)]
     affordable, kwargs = placed.decision.affordable_tokens, pending.request_kwargs
-    if affordable is None or pending.allowance is None or kwargs is None or not placed.deployment.generates:
+    if affordable is None or pending.allowance is None or kwargs is None:
+        return chosen
+    if not (placed.deployment.generates and pending.in_text):
         return chosen
     answers = pending.allowance.answers * placed.decision.answers
     if (samples := placed.decision.best_of) is not None and placed.deployment.output_usd_per_token > 0.0:
