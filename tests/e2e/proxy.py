@@ -1,13 +1,18 @@
-"""What the end-to-end tests ask and read; the processes themselves are those of the benchmarks."""
+"""What the end-to-end tests ask and read; the processes themselves are those of the benchmarks.
+
+`running_proxy` forks proxies where it can (see `tests.forked`); the testbed's own starts them really.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
+from functools import partial
 from typing import Any
 
 import httpx
 
+from rb_litellm.bench.real import testbed
 from rb_litellm.bench.real.testbed import (
     BIN,
     LITELLM,
@@ -15,10 +20,10 @@ from rb_litellm.bench.real.testbed import (
     START_S,
     Proxy,
     Servers,
-    running_proxy,
     running_servers,
 )
 from rb_litellm.demo.stage import clean_environment
+from tests.forked.start import start
 
 __all__ = [
     "LITELLM",
@@ -32,6 +37,9 @@ __all__ = [
     "running_servers",
     "shared_state",
 ]
+
+running_proxy = partial(testbed.running_proxy, start=start)
+"""As of the testbed, but forked where that is the same."""
 
 
 def chat(model: str, text: str = "What is a balance?", **fields: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rb_litellm.bench.real.redis_server import RedisServer
+from rb_litellm.bench.real.testbed import running_proxy
 from rb_litellm.demo.processes import ChildFailed
 from tests.e2e.proxy import (
     LITELLM,
@@ -17,7 +18,6 @@ from tests.e2e.proxy import (
     Servers,
     chat,
     routed,
-    running_proxy,
     shared_state,
 )
 

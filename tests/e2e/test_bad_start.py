@@ -10,9 +10,10 @@ import httpx
 import pytest
 import yaml
 
+from rb_litellm.bench.real.testbed import running_proxy
 from rb_litellm.demo.processes import Child, free_port
 from rb_litellm.demo.stage import clean_environment
-from tests.e2e.proxy import LITELLM, RB_LITELLM, START_S, chat, routed, running_proxy
+from tests.e2e.proxy import LITELLM, RB_LITELLM, START_S, chat, routed
 from tests.litellm_contract.routers import deployment
 
 pytestmark = pytest.mark.slow

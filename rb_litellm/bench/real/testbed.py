@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +56,9 @@ def running_proxy(
     arguments: Sequence[str] = (),
     workers: int = 1,
     env: Mapping[str, str] = {},
+    start: Callable[[str, Sequence[str], Path, Mapping[str, str]], Child] = Child,
 ) -> Iterator[Proxy]:
-    """Start `command --config ...`, wait until it serves, and end it with all its workers.
+    """Start `command --config ...` by `start`, wait until it serves, and end it with all its workers.
 
     Raises:
         ChildFailed: it does not start; carries what it printed last.
@@ -70,7 +71,7 @@ def running_proxy(
     config_file.write_text(json.dumps(dict(config), indent=1))
     listen = ("--host", "127.0.0.1", "--port", str(port), "--num_workers", str(workers), *PATIENT)
     environment = {**clean_environment(), "LITELLM_MASTER_KEY": key, **env}
-    with Child(
+    with start(
         "proxy",
         [*command, "--config", str(config_file), *listen, *arguments],
         folder / "proxy.log",
