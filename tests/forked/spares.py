@@ -38,8 +38,13 @@ def keep(number: int, read: set[str]) -> Callable[[], None] | None:
             return _await_turn(theirs, read)
         theirs.close()
         spares.append((pid, ours))
-    _replace_start(spares)
+    _replace_start(spares, dict(os.environ), read)
     return None
+
+
+def differing(before: Mapping[str, str], env: Mapping[str, str], read: Iterable[str]) -> list[str]:
+    """Variables that were read and are not the same any more."""
+    return sorted(name for name in read if before.get(name) != env.get(name))
 
 
 def set_environment(env: Mapping[str, str], read: Iterable[str]) -> None:
@@ -48,17 +53,23 @@ def set_environment(env: Mapping[str, str], read: Iterable[str]) -> None:
     Raises:
         RuntimeError: a variable differs that has been read already.
     """
-    if late := [name for name in read if os.environ.get(name) != env.get(name)]:
-        raise RuntimeError(f"LiteLLM was imported with another value of {', '.join(sorted(late))}")
+    if late := differing(os.environ, env, read):
+        raise RuntimeError(f"LiteLLM was imported with another value of {', '.join(late)}")
     os.environ.clear()
     os.environ.update(env)
 
 
-def _replace_start(spares: list[tuple[int, socket.socket]]) -> None:
+def _replace_start(
+    spares: list[tuple[int, socket.socket]], before: Mapping[str, str], read: set[str]
+) -> None:
     start = multiprocessing.util.spawnv_passfds  # type: ignore[attr-defined]
 
     def start_spare(path: Any, arguments: Sequence[Any], files: Iterable[Any]) -> int:
-        if "--multiprocessing-fork" not in arguments or not spares:
+        is_worker = "--multiprocessing-fork" in arguments
+        late = differing(before, os.environ, read)
+        if is_worker and late:
+            print(f"A worker is started and not forked: {', '.join(late)} was read at import", flush=True)
+        if not is_worker or late or not spares:
             return int(start(path, arguments, files))
         pid, connection = spares.pop(0)
         numbers = sorted(int(file) for file in files)
