@@ -1,8 +1,8 @@
 """Requests of one selector that would be refused for the present load, and wait in the proxy instead.
 
 What a held request is decided by in its turn is what it came with, but for three things: deployments that
-LiteLLM has put into cooldown meanwhile are left out, limits on TTFT and E2E have run on, and it is one
-decision for one request.
+LiteLLM has put into cooldown meanwhile, or has no longer, are left out; limits on TTFT and E2E have run on;
+and it is one decision for one request.
 """
 
 from __future__ import annotations
@@ -63,11 +63,17 @@ class Hold:
         # A retry: what failed before it must not count as load while this waits.
         self._accounting.give_up_earlier(pending.arrival)
 
-        async def attempt(waited_s: float) -> Entry | Refusal:
+        known = self._served(pending.entries)
+
+        async def attempt(waited_s: float) -> Entry | Refusal | None:
             again = _after(pending, waited_s)
-            entries = await self._without_cooldowns(pending.entries)
+            gone = known - self._served(pending.entries)
+            entries = [entry for entry in pending.entries if _id_of(entry) not in gone]
+            if not entries:
+                return None
+            entries = await self._without_cooldowns(entries)
             if len(entries) < len(pending.entries):
-                left = {str(entry["model_info"]["id"]) for entry in entries}
+                left = {_id_of(entry) for entry in entries}
                 candidates = tuple(c for c in pending.candidates if c.id in left)
                 again = replace(again, entries=entries, candidates=candidates)
             # Not to be taken for the time of the decision.
@@ -108,9 +114,18 @@ class Hold:
             most=math.ceil(settings.max_requests / workers),
         )
 
-    async def _without_cooldowns(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+    def _served(self, entries: Sequence[Entry]) -> set[str]:
+        """Ids of those that LiteLLM has; of what it makes for one request alone it knows nothing."""
+        ids = {_id_of(entry) for entry in entries}
+        try:
+            return {id_ for id_ in ids if host.current().serves(self._router, id_)}
+        except Exception as error:  # noqa: BLE001  then the list that it came with counts
+            self._runtime.failed("deployments of a held request", error)
+            return ids
+
+    async def _without_cooldowns(self, entries: list[Entry]) -> list[Entry]:
         """Those that LiteLLM does not keep out by now; all where none is left, as LiteLLM's fallback does."""
-        ids = [str(entry["model_info"]["id"]) for entry in entries]
+        ids = [_id_of(entry) for entry in entries]
         try:
             asked = host.current().cooldowns(self._router, ids)
             kept_out = await asyncio.wait_for(asked, COOLDOWNS_WITHIN_S)
@@ -118,6 +133,10 @@ class Hold:
             self._runtime.failed("cooldowns of a held request", error)
             return entries
         return [e for e, id_ in zip(entries, ids, strict=True) if id_ not in kept_out] or entries
+
+
+def _id_of(entry: Entry) -> str:
+    return str(entry["model_info"]["id"])
 
 
 def _after(pending: PendingRequest, waited_s: float) -> PendingRequest:

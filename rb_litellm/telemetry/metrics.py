@@ -121,8 +121,8 @@ class Metrics:
         )
         self.hold_s = histogram(
             "hold_seconds",
-            "How long requests were held, by how that ended: served, late, displaced, full (no place), left "
-            "(their client did), failed",
+            "How long requests were held, by how that ended: served, late, displaced, full (no place), gone "
+            "(no deployment left), left (their client did), failed",
             _E2E_S,
             ("end",),
         )

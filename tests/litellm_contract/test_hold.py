@@ -76,3 +76,28 @@ async def test_where_the_queue_fails_the_request_is_refused_as_without_it(shared
     assert answers[0] == "only"
     assert "the shortest predicted wait is" in str(answers[1])
     assert shared.counters.failures["hold:ValueError"] == 1
+
+
+async def test_what_is_deleted_meanwhile_gets_no_held_request(shared):
+    of = router(
+        deployment("first", info=ONE_SLOT, mock_delay=0.2),
+        deployment("second", info=ONE_SLOT, mock_delay=0.2),
+        routing_strategy_args=HOLD,
+    )
+    tasks = [asyncio.create_task(ask(of)) for _ in range(4)]
+    await until(lambda: len(worker().holding) == 2)
+    of.delete_deployment("first")
+    answered = await asyncio.gather(*tasks)
+    assert sorted(answered[:2]) == ["first", "second"]
+    assert answered[2:] == ["second", "second"]
+
+
+async def test_with_all_that_it_may_go_to_deleted_it_is_refused(shared):
+    of = one_server(HOLD)
+    first, held = asyncio.create_task(ask(of)), asyncio.create_task(ask(of))
+    await until(lambda: len(worker().holding) == 1)
+    of.delete_deployment("only")
+    assert await first == "only"
+    with pytest.raises(litellm.RateLimitError, match="is served any more"):
+        await held
+    assert shared.counters.refusals == {"hold": 1}

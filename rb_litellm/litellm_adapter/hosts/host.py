@@ -77,6 +77,9 @@ class Host(Protocol):
     async def cooldowns(self, router: Any, ids: list[str]) -> Mapping[str, Cooldown]:
         """Those of the deployments that LiteLLM keeps out now; may wait for Redis."""
 
+    def serves(self, router: Any, id: str) -> bool:
+        """Whether a Router has this deployment now. Cheap."""
+
     def selector_for(self, router: Any, model: object, request_kwargs: Mapping[str, Any]) -> Selector | None:
         """Our selector that will decide a request for this model name; None where another strategy will."""
 

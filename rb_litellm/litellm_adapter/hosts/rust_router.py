@@ -143,6 +143,10 @@ class RustRouter:
         """See `Host`."""
         return cooldowns_of(await router.health().cooldowns.async_get_active_cooldowns(ids, None))
 
+    def serves(self, router: Any, id: str) -> bool:
+        """See `Host`."""
+        return bool(router.registry().has_deployment(id))
+
     def selector_for(
         self, router: Any, model: object, request_kwargs: Mapping[str, Any]
     ) -> RouteBalanceSelector | None:

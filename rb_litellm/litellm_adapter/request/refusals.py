@@ -18,6 +18,7 @@ _TIMES = ("ttft", "tpot", "e2e", "wait")
 _HELD = {
     "full": "no further request is held",
     "late": "none had room while this request was held",
+    "gone": "none of those that this request was held for is served any more",
     "displaced": "this request, which was held, gave way to one that had more right to its place",
 }
 _NAMES = {"quality": "quality_min", "budget": "max_cost_usd"}

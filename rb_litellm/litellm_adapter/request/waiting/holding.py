@@ -24,7 +24,7 @@ from rb_litellm.core.decision.breakdown import Refusal
 from rb_litellm.core.limits.hold_queue import Held, HoldQueue
 
 T = TypeVar("T")
-End = Literal["served", "late", "displaced", "full", "left", "failed"]
+End = Literal["served", "late", "displaced", "full", "gone", "left", "failed"]
 
 TICK_S = 0.1
 """Room may come with time alone, for what waits on servers is worked off."""
@@ -58,7 +58,9 @@ class Place(NamedTuple):
 class HoldEnded(Exception):
     """A request is not held, or not any longer, and is to be refused."""
 
-    def __init__(self, why: Literal["late", "displaced", "full"], retry_after_s: float, told: str) -> None:
+    def __init__(
+        self, why: Literal["late", "displaced", "full", "gone"], retry_after_s: float, told: str
+    ) -> None:
         """`told` says where it stood."""
         super().__init__(why)
         self.why = why
@@ -136,11 +138,15 @@ class Holding:
             self._woken = False
 
     async def wait(
-        self, place: Place, attempt: Callable[[float], Awaitable[T | Refusal]], tell: Callable[[str], None]
+        self,
+        place: Place,
+        attempt: Callable[[float], Awaitable[T | Refusal | None]],
+        tell: Callable[[str], None],
     ) -> T:
         """Hold a request until `attempt(waited_s)` gives anything but a refusal.
 
-        `tell` is told where it stood and how long it waited. One `attempt` of a model name runs at a time.
+        It gives None where nothing is left that the request may go to. `tell` is told where it stood and how
+        long it waited. One `attempt` of a model name runs at a time.
 
         Raises:
             HoldEnded: it is to be refused.
@@ -181,6 +187,9 @@ class Holding:
                 tell(f"{stood}, waited {waited_s:.2f} s")
                 end = "failed"
                 placed = await attempt(waited_s)
+                if placed is None:
+                    end = "gone"
+                    raise HoldEnded("gone", 1.0, f"{stood}, waited {self._clock() - began:.2f} s")
                 end = "left"
                 if not isinstance(placed, Refusal):
                     end = "served"
