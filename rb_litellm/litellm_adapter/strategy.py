@@ -29,9 +29,10 @@ from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.agents import Agents
 from rb_litellm.litellm_adapter.request.answer_kind import answers_in_text
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.budget import allowance_of, unclamp
+from rb_litellm.litellm_adapter.request.budget import allowance_of, api_of, unclamp
 from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
+from rb_litellm.litellm_adapter.request.google_api import google_messages
 from rb_litellm.litellm_adapter.request.prompt import counted, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for, error_of_hold
 from rb_litellm.litellm_adapter.request.retries import retries_left, untried
@@ -101,6 +102,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         """
         if is_look(messages, input, request_kwargs):
             return looked_up(self._worker, healthy)
+        messages = google_messages(messages, input, request_kwargs) or messages
         arrival = Arrival.now(model, request_kwargs)
         if self.settings.member_access == "key":
             healthy = await permitted(self._router, model, healthy, request_kwargs)
@@ -132,6 +134,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         """The same for LiteLLM's synchronous calls; `member_access` has no caller to check there."""
         if is_look(messages, input, request_kwargs):
             return looked_up(self._worker, healthy)
+        messages = google_messages(messages, input, request_kwargs) or messages
         arrival = Arrival.now(model, request_kwargs)
         healthy, arrival.key_weights = of_key(healthy, model, request_kwargs)
         if self._agents is not None:
@@ -159,6 +162,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         """
         if is_look(messages, input, request_kwargs):
             return
+        messages = google_messages(messages, input, request_kwargs) or messages
         arrival = Arrival.now(model, request_kwargs)
         try:
             self._worker.ensure_started()
@@ -276,8 +280,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 entries, candidates = further.at_its_level(entries, candidates)
         arrival.budget_usd = plan.max_cost_usd
         arrival.weights_from = plan.sources.get("weights", "settings")
-        responses = messages is None and input is not None
-        body = input if responses else messages
+        body = input if messages is None else messages
         steered = None if plan.targets is None else self._steered(plan, arrival, request_kwargs)
         objective = plan.objective if steered is None else self._runtime.targets.objective(steered)
         offer = ONCE
@@ -297,11 +300,11 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             limits=self._limits(plan),
             allowance=None
             if plan.max_cost_usd is None
-            else allowance_of(plan.max_cost_usd, prompt, body, request_kwargs or {}, responses),
+            else allowance_of(plan.max_cost_usd, prompt, body, request_kwargs or {}, api_of(messages, input)),
             entries=entries,
             arrival=arrival,
             request_kwargs=request_kwargs,
-            responses=responses,
+            api=api_of(messages, input),
             in_text=answers_in_text(messages, input, request_kwargs),
             priority=plan.priority or 0,
             retries=retries_left(self._router, request_kwargs, tried),

@@ -6,6 +6,7 @@ from collections import Counter
 import litellm
 import pytest
 
+from rb_litellm.litellm_adapter import strategy
 from rb_litellm.litellm_adapter.request.waiting import pending
 from tests.litellm_contract.conftest import settled
 from tests.litellm_contract.routers import HELLO, QUALITY_ONLY, answered_by, ask, deployment, router
@@ -147,6 +148,17 @@ async def test_a_budget_gives_only_requests_that_are_answered_in_text_a_limit_on
     await of.acompletion(model="chat", messages=HELLO)
     await of.aresponses(model="chat", input="one")
     assert len(limited) == 2
+
+
+async def test_a_request_of_googles_own_api_is_read_and_limited_in_its_form(monkeypatch):
+    decided = []
+    monkeypatch.setattr(strategy, "held_to_budget", lambda its, *_: decided.append(its) or its.entries[0])
+    of = router(deployment("best"), routing_strategy_args={"max_cost_usd": 0.5})
+    asked = {"contents": [{"role": "user", "parts": [{"text": "Why?"}]}], "generationConfig": {"topK": 1}}
+    await of.agenerate_content(model="auto", **asked)
+    (one,) = decided
+    assert (one.api, one.prompt.text) == ("google", "Why?")
+    assert one.request_kwargs["generationConfig"] is asked["generationConfig"]
 
 
 async def test_embeddings_of_token_numbers_are_routed():

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any, Literal, NamedTuple
 
 from rb_litellm.core.limits.budget import Budget
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.charged_input import unread_tokens
+from rb_litellm.litellm_adapter.request.google_api import GoogleMessages, settings_of, with_settings
 
 INPUT_MARGIN = 1.15
 """Another tokenizer than ours may count so much more."""
@@ -24,9 +26,15 @@ CHARS_PER_TOOL_TOKEN = 2.5
 """JSON has short tokens."""
 RESPONSES_MIN_TOKENS = 16
 """The Responses API takes no smaller `max_output_tokens`."""
-_CHAT_LIMITS = ("max_tokens", "max_completion_tokens")
-_RESPONSES_LIMITS = ("max_output_tokens",)
+Api = Literal["chat", "responses", "google"]
+"""OpenAI's two and Google's. Anthropic's has the limits of the first."""
+_LIMITS: Mapping[Api, tuple[str, ...]] = {
+    "chat": ("max_tokens", "max_completion_tokens"),
+    "responses": ("max_output_tokens",),
+    "google": ("maxOutputTokens", "max_output_tokens"),
+}
 _CHOICES = ("n", "best_of")
+_GOOGLE_CHOICES = ("candidateCount", "candidate_count")
 _MOST_CHOICES = 10**9
 _INPUTS = ("system", "instructions", "prediction", "extra_body")
 """Fields beside messages, input and tools whose content is sent on."""
@@ -63,22 +71,27 @@ class LoweredLimit(int):
         return lowered
 
 
+def api_of(messages: object, input: object) -> Api:
+    """Of which API a request with these is; embeddings count as responses."""
+    if isinstance(messages, GoogleMessages):
+        return "google"
+    return "responses" if messages is None and input is not None else "chat"
+
+
 def allowance_of(
-    max_cost_usd: float, prompt: Prompt, body: object, request_kwargs: Mapping[str, Any], responses: bool
+    max_cost_usd: float, prompt: Prompt, body: object, request_kwargs: Mapping[str, Any], api: Api
 ) -> Allowance:
-    """Of one request with these messages or this input; `responses`: of the Responses API."""
+    """Of one request with these messages or this input."""
     turns = len(body) if isinstance(body, list) else prompt.turns
     inputs = [body, *(request_kwargs.get(name) for name in _INPUTS)]
     unread = unread_tokens(inputs, len(prompt.text))
     beside = TOKENS_PER_TURN * (turns + 1) + TOKENS_PER_IMAGE * prompt.images + _tool_tokens(request_kwargs)
     answers = _answers(request_kwargs, body)
-    return Allowance(
-        max_cost_usd, beside + unread, _least_output(request_kwargs, responses) * answers, answers
-    )
+    return Allowance(max_cost_usd, beside + unread, _least_output(request_kwargs, api) * answers, answers)
 
 
 def clamp(
-    request_kwargs: MutableMapping[str, Any], affordable_tokens: float, responses: bool, answers: int = 1
+    request_kwargs: MutableMapping[str, Any], affordable_tokens: float, api: Api, answers: int = 1
 ) -> int | None:
     """Lower the request's limit on output tokens to what so many answers together can pay for; returns the
     limit if it was set.
@@ -89,15 +102,11 @@ def clamp(
     if math.isinf(affordable_tokens):
         return None
     tokens = int(affordable_tokens) // answers
-    names = _RESPONSES_LIMITS if responses else _CHAT_LIMITS
-    given = [
-        (holder, name)
-        for holder in _sent_on(request_kwargs)
-        for name in names
-        if holder.get(name) is not None
-    ]
+    names = _LIMITS[api]
+    holders = [with_settings(request_kwargs)] if api == "google" else [*_sent_on(request_kwargs)]
+    given = [(holder, name) for holder in holders for name in names if holder.get(name) is not None]
     if not given:
-        request_kwargs[names[0]] = LoweredLimit.to(tokens, None)
+        holders[0][names[0]] = LoweredLimit.to(tokens, None)
         return tokens
     lowered = [(holder, name) for holder, name in given if not 1.0 <= _number(holder[name]) <= tokens]
     for holder, name in lowered:
@@ -107,8 +116,8 @@ def clamp(
 
 def unclamp(request_kwargs: MutableMapping[str, Any]) -> None:
     """Undo what was lowered for a deployment that has failed."""
-    for holder in _sent_on(request_kwargs):
-        for name in (*_CHAT_LIMITS, *_RESPONSES_LIMITS):
+    for holder in (*_sent_on(request_kwargs), settings_of(request_kwargs) or {}):
+        for name in chain.from_iterable(_LIMITS.values()):
             limit = holder.get(name)
             if isinstance(limit, LoweredLimit):
                 if limit.before is None:
@@ -117,8 +126,12 @@ def unclamp(request_kwargs: MutableMapping[str, Any]) -> None:
                     holder[name] = limit.before
 
 
-def _least_output(request_kwargs: Mapping[str, Any], responses: bool) -> int:
-    least = RESPONSES_MIN_TOKENS if responses else 1
+def _least_output(request_kwargs: Mapping[str, Any], api: Api) -> int:
+    least = RESPONSES_MIN_TOKENS if api == "responses" else 1
+    if api == "google":
+        thinking = (settings_of(request_kwargs) or {}).get("thinkingConfig")
+        budget = thinking.get("thinkingBudget") if isinstance(thinking, Mapping) else None
+        return max(least, budget + 1) if isinstance(budget, int) else least
     thinking = request_kwargs.get("thinking")
     if isinstance(thinking, Mapping) and isinstance(thinking.get("budget_tokens"), int):
         least = max(least, thinking["budget_tokens"] + 1)
@@ -140,6 +153,9 @@ def _tool_tokens(request_kwargs: Mapping[str, Any]) -> float:
 def _answers(request_kwargs: Mapping[str, Any], body: object) -> int:
     """How many answers are asked for: so many choices of each prompt, of which a completion may have many."""
     counts = [_number(holder.get(name)) for holder in _sent_on(request_kwargs) for name in _CHOICES]
+    if isinstance(body, GoogleMessages):
+        settings = settings_of(request_kwargs) or {}
+        counts = [_number(settings.get(name)) for name in _GOOGLE_CHOICES]
     choices = max([1, *(math.ceil(min(c, _MOST_CHOICES)) for c in counts if c > 1.0)])
     first = body[0] if isinstance(body, list) and len(body) == 1 else None
     prompts = [first.get("content") if isinstance(first, Mapping) else None]

@@ -1,7 +1,8 @@
 """Read a LiteLLM request, of whatever endpoint and however malformed, as a `Prompt`.
 
-Chat and Anthropic messages, completion prompts, Responses items and embedding inputs all end up as
-one text with a few counts. Nothing here may raise: what cannot be read is left out.
+Chat and Anthropic messages, completion prompts, Responses items, Google's contents (see `google_api`) and
+embedding inputs all end up as one text with a few counts. Nothing here may raise: what cannot be read is left
+out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from rb_litellm.core.types import Prompt
+from rb_litellm.litellm_adapter.request.google_api import settings_of
 from rb_litellm.predictors.reading.tokens import count_tokens
 
 MAX_MESSAGES = 512
@@ -26,7 +28,7 @@ MAX_DEPTH = 4
 MAX_CHARS = 1_000_000
 """Characters of text that are kept of one request; the end is kept, where the question stands."""
 
-_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens")
 
 
 def read_prompt(messages: object, input: object, request_kwargs: Mapping[str, Any] | None) -> Prompt:
@@ -61,11 +63,13 @@ def read_uncounted(messages: object, input: object, request_kwargs: Mapping[str,
         input_tokens=0 if text else _given_tokens(body),
         system_chars=system_chars,
         turns=max(turns, 1),
-        tools=len(tools) if isinstance(tools, list) else 0,
+        tools=sum(map(_declared, tools)) if isinstance(tools, list) else 0,
         images=images,
         max_tokens=output_limit(kwargs),
-        json_output=isinstance(response_format, Mapping)
-        and response_format.get("type") not in (None, "text"),
+        json_output=(
+            isinstance(response_format, Mapping) and response_format.get("type") not in (None, "text")
+        )
+        or "json" in str(_google_settings(kwargs).get("responseMimeType")),
         session=session_of(kwargs),
     )
 
@@ -89,9 +93,20 @@ def session_of(kwargs: Mapping[str, Any]) -> str:
 
 def output_limit(kwargs: Mapping[str, Any]) -> int | None:
     """The smallest of the client's limits on output tokens, None without one."""
-    given = [kwargs[name] for name in _LIMITS if name in kwargs]
+    settings = _google_settings(kwargs)
+    given = [holder[name] for holder in (kwargs, settings) for name in _LIMITS if name in holder]
     numbers = [n for n in given if isinstance(n, (int, float)) and not isinstance(n, bool)]
     return min([int(n) for n in numbers if 1 <= n < 1e9], default=None)
+
+
+def _google_settings(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    return settings_of(kwargs) or {} if "contents" in kwargs else {}
+
+
+def _declared(tool: object) -> int:
+    """How many tools one of a request's `tools` is: Google's declare several each."""
+    declared = tool.get("functionDeclarations") if isinstance(tool, (dict, Mapping)) else None
+    return len(declared) if isinstance(declared, list) else 1
 
 
 def _contents(body: object, kwargs: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

@@ -12,7 +12,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.budget import Allowance, clamp
+from rb_litellm.litellm_adapter.request.budget import Allowance, Api, clamp
 from rb_litellm.litellm_adapter.request.efforts import has_room
 from rb_litellm.litellm_adapter.request.rights.landing import Landing
 from rb_litellm.litellm_adapter.request.stages import ONCE, Offer
@@ -42,8 +42,8 @@ class PendingRequest:
     """On whose day and minute it counts."""
     arrival: Arrival
     request_kwargs: dict[str, Any] | None
-    responses: bool
-    """Whether it is a request of the Responses API, or of embeddings."""
+    api: Api
+    """Which one it is a request of."""
     priority: int
     """LiteLLM's; 0 is the most important, and what a request without one has."""
     retries: int
@@ -86,7 +86,7 @@ def held_to_budget(pending: PendingRequest, placed: Assignment, catalog: Catalog
     if (samples := placed.decision.best_of) is not None and placed.deployment.output_usd_per_token > 0.0:
         # The judge is to be paid, too.
         affordable -= samples.judge_usd / placed.deployment.output_usd_per_token
-    pending.arrival.max_tokens = clamp(kwargs, affordable, pending.responses, answers)
+    pending.arrival.max_tokens = clamp(kwargs, affordable, pending.api, answers)
     if not has_room(placed.deployment.effort, pending.arrival.max_tokens):
         (placed.deployment,) = catalog.facts([chosen])
         placed.level = None
