@@ -6,6 +6,7 @@ with gzip. Byte-order marks, and the UTF-16 that Windows' shells write, are take
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -34,8 +35,10 @@ class LogFileError(ValueError):
     """A file whose rows cannot be read; names it and what is allowed."""
 
 
-def form_of_file(path: Path) -> Form:
+def form_of_file(path: Path, whole: bool = False) -> Form:
     """How the rows stand in the file, by its name and its first bytes.
+
+    With `whole`, a packed file whose beginning is cut is an error.
 
     Raises:
         LogFileError: the file is missing or of another kind.
@@ -46,12 +49,14 @@ def form_of_file(path: Path) -> Form:
             f"{path}: unknown kind of file; allowed are {', '.join('.' + one for one in _KINDS)}"
         )
     try:
-        with open_bytes(path) as file:
+        with open_bytes(path, whole) as file:
             start = file.read(_PEEK)
-    except (OSError, zlib.error) as error:
-        raise LogFileError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(path, error) from None
     if kind == "parquet":
         return "parquet"
+    if not start.startswith(_UTF16_MARKS):
+        _look_for_utf8(path, start)
     if kind in ("csv", "tsv"):
         return "csv"
     if start.startswith(_UTF16_MARKS):
@@ -61,6 +66,30 @@ def form_of_file(path: Path) -> Form:
     # A line of an object that is whole is a row or a page; what else begins so is laid out over lines.
     whole = first.startswith(b"{") and first.rstrip().endswith(b"}") and bool(end)
     return "lines" if whole or (kind != "json" and not first.startswith(b"[")) else "values"
+
+
+def _unreadable(path: Path, error: Exception) -> LogFileError:
+    packed = isinstance(error, (EOFError, zlib.error, gzip.BadGzipFile))
+    told = "the packed file is cut or damaged: " if packed else ""
+    return LogFileError(f"{path}: cannot be read ({told}{getattr(error, 'strerror', None) or error})")
+
+
+def _look_for_utf8(path: Path, start: bytes) -> None:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError as error:
+        line = start.count(b"\n", 0, error.start) + 1
+        _tell_encoding(path, line)
+
+
+@lru_cache(maxsize=256)
+def _tell_encoding(path: Path, line: int) -> None:
+    _log.warning(
+        "%s:%d: has characters that are not UTF-8, which are read as \N{REPLACEMENT CHARACTER}; "
+        "write the file in UTF-8 to keep them",
+        path,
+        line,
+    )
 
 
 def open_bytes(path: Path, whole: bool = False) -> IO[bytes]:
@@ -154,7 +183,7 @@ def rows_of_file(path: Path, whole: bool = False) -> Iterator[tuple[int, Mapping
     Raises:
         LogFileError: the file is missing, of another kind, or cannot be read.
     """
-    form = form_of_file(path)
+    form = form_of_file(path, whole)
     read = {"parquet": _parquet, "csv": _csv, "lines": _lines, "values": _values}[form]
     number = 0
     try:
@@ -163,7 +192,7 @@ def rows_of_file(path: Path, whole: bool = False) -> Iterator[tuple[int, Mapping
                 row = LogFileError(f"is {type(row).__name__}; allowed is an object")
             yield number, row
     except (OSError, EOFError, zlib.error) as error:
-        raise LogFileError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise _unreadable(path, error) from None
     except (Unreadable, RecursionError, csv.Error) as error:
         yield number + 1, LogFileError(f"cannot be read ({error})")
 

@@ -10,6 +10,7 @@ import pytest
 
 from rb_litellm.sim import sharing, workload
 from rb_litellm.train.data.dataset import DataError, read_dataset
+from rb_litellm.train.data.predicted import prompts_of_file
 
 ROW = {"prompt": "What is a balance?", "model": "m", "quality": 1.0, "output_tokens": 5}
 
@@ -25,6 +26,33 @@ def test_a_file_of_answers_that_is_cut_is_named(tmp_path: Path) -> None:
     path = cut(tmp_path / "a.jsonl.gz", "".join(json.dumps(ROW) + "\n" for _ in range(50)))
     with pytest.raises(DataError, match=r"a\.jsonl\.gz: cannot be read"):
         read_dataset([path])
+
+
+def test_of_a_cut_file_that_is_refused_nothing_says_that_it_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = cut(tmp_path / "a.jsonl.gz", "".join(json.dumps(ROW) + "\n" for _ in range(50)))
+    with pytest.raises(DataError, match="the packed file is cut or damaged"):
+        read_dataset([path])
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.json"])
+def test_a_file_of_prompts_without_rows_is_named(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("")
+    with pytest.raises(DataError, match=rf"{name}: has no rows; each needs `prompt` or `messages`"):
+        list(prompts_of_file(path))
+
+
+def test_of_a_file_in_another_encoding_a_warning_tells_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("prompt\nHello\nCafé au lait?\n".encode("latin-1"))
+    for _ in range(2):
+        assert len(list(prompts_of_file(path))) == 2
+    assert caplog.text.count("a.csv:3: has characters that are not UTF-8") == 1
 
 
 def test_traces_that_are_cut_are_named(tmp_path: Path) -> None:

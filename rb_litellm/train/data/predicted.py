@@ -13,7 +13,7 @@ from rb_litellm.core.types import Prompt
 from rb_litellm.logs.files import rows_of_file
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
-from rb_litellm.train.data.dataset import WrongRows, id_of, prompt_of_row
+from rb_litellm.train.data.dataset import DataError, WrongRows, id_of, prompt_of_row
 
 BATCH = 256
 
@@ -22,7 +22,7 @@ def prompts_of_file(path: Path) -> Iterator[tuple[str, Prompt]]:
     """The prompts of a file in its order, each with the row's `prompt_id`, or else one made of its text.
 
     Raises:
-        DataError: at the end, where too many rows are without a prompt; names them.
+        DataError: at the end, where there are no rows, or too many without a prompt; names them.
         LogFileError: the file cannot be read.
     """
     wrong, rows = WrongRows(), 0
@@ -36,6 +36,8 @@ def prompts_of_file(path: Path) -> Iterator[tuple[str, Prompt]]:
         given = row["prompt_id"] if isinstance(row, Mapping) and "prompt_id" in row else None
         yield (id_of(prompt) if given in (None, "") else str(given)), prompt
     wrong.check(rows)
+    if not rows:
+        raise DataError(f"{path}: has no rows; each needs `prompt` or `messages`")
 
 
 def predicted_rows(
