@@ -209,7 +209,8 @@ def _priced(deployment: Deployment) -> bool:
 
 
 def _knowledge(config: Configuration, strategy: Strategy) -> Iterator[Finding]:
-    members = config.members(strategy)
+    # Of an embedding, a picture or speech no quality is predicted.
+    members = [d for d in config.members(strategy) if config.kinds[d.id] == CHAT]
     if strategy.settings.predictor != "none":
         yield from taken_for.findings([d for d in members if "*" not in d.model])
     try:

@@ -144,6 +144,13 @@ def test_what_is_known_of_a_models_quality(write: Write, name: str, level: str, 
     assert part in message
 
 
+@pytest.mark.parametrize("kind", ["hosted_vllm/bge-m3", "openai/gpt-image-1", "hosted_vllm/kokoro"])
+def test_of_what_answers_no_chats_no_quality_is_told(write: Write, kind: str) -> None:
+    entries = [{"model_name": "m", "litellm_params": {"model": kind}}] * 2
+    file = write(model_list=entries, router_settings={"routing_strategy": "routebalance"})
+    assert [*found(file, "quality"), *found(file, "models")] == []
+
+
 def test_the_remedy_for_a_model_that_nobody_knows_is_one_that_there_is(write: Write) -> None:
     entry = {"model_name": "m", "litellm_params": {"model": "hosted_vllm/house-model"}}
     file = write(model_list=[entry], router_settings={"routing_strategy": "routebalance"})
