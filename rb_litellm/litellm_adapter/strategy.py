@@ -8,7 +8,6 @@ attempts. The only exceptions that may reach a client are LiteLLM's own refusal 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -48,8 +47,6 @@ from rb_litellm.litellm_adapter.request.waiting.pending import Entry, PendingReq
 from rb_litellm.litellm_adapter.shared.exchange.target_share import WHOLE, Steered, words
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.predictors.registry import PredictionSource
-
-_log = logging.getLogger("rb_litellm")
 
 _Asked = tuple[Arrival, Sequence[Entry], Any, Any, dict[str, Any] | None]
 """A request as it comes: its arrival, the healthy deployments, messages, input and keyword arguments."""

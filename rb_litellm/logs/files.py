@@ -64,8 +64,8 @@ def form_of_file(path: Path, whole: bool = False) -> Form:
     start = start.removeprefix(_UTF8_MARK).lstrip()
     first, end, _ = start.partition(b"\n")
     # A line of an object that is whole is a row or a page; what else begins so is laid out over lines.
-    whole = first.startswith(b"{") and first.rstrip().endswith(b"}") and bool(end)
-    return "lines" if whole or (kind != "json" and not first.startswith(b"[")) else "values"
+    is_whole = first.startswith(b"{") and first.rstrip().endswith(b"}") and bool(end)
+    return "lines" if is_whole or (kind != "json" and not first.startswith(b"[")) else "values"
 
 
 def _unreadable(path: Path, error: Exception) -> LogFileError:
@@ -78,15 +78,13 @@ def _look_for_utf8(path: Path, start: bytes) -> None:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError as error:
-        line = start.count(b"\n", 0, error.start) + 1
-        _tell_encoding(path, line)
+        _tell_encoding(path, start.count(b"\n", 0, error.start) + 1)
 
 
 @lru_cache(maxsize=256)
 def _tell_encoding(path: Path, line: int) -> None:
     _log.warning(
-        "%s:%d: has characters that are not UTF-8, which are read as \N{REPLACEMENT CHARACTER}; "
-        "write the file in UTF-8 to keep them",
+        "%s:%d: has characters that are not UTF-8, which are lost; write the file in UTF-8 to keep them",
         path,
         line,
     )

@@ -312,9 +312,8 @@ class Ledger:
         """Number of open attempts on the deployment."""
         with self._lock:
             row = self._index.find(deployment)
-            if row is None:
-                return 0
-            return int(np.count_nonzero(self._columns.row[: len(self._by_slot)] == row))
+            rows = self._columns.row[: len(self._by_slot)]
+            return 0 if row is None else int(np.count_nonzero(rows == row))
 
     def counts(self) -> FloatArray:
         """Open attempts per row of the index."""

@@ -152,10 +152,11 @@ def _tool_tokens(request_kwargs: Mapping[str, Any]) -> float:
 
 def _answers(request_kwargs: Mapping[str, Any], body: object) -> int:
     """How many answers are asked for: so many choices of each prompt, of which a completion may have many."""
-    counts = [_number(holder.get(name)) for holder in _sent_on(request_kwargs) for name in _CHOICES]
     if isinstance(body, GoogleMessages):
-        settings = settings_of(request_kwargs) or {}
-        counts = [_number(settings.get(name)) for name in _GOOGLE_CHOICES]
+        holders, names = [settings_of(request_kwargs) or {}], _GOOGLE_CHOICES
+    else:
+        holders, names = [*_sent_on(request_kwargs)], _CHOICES
+    counts = [_number(holder.get(name)) for holder in holders for name in names]
     choices = max([1, *(math.ceil(min(c, _MOST_CHOICES)) for c in counts if c > 1.0)])
     first = body[0] if isinstance(body, list) and len(body) == 1 else None
     prompts = [first.get("content") if isinstance(first, Mapping) else None]

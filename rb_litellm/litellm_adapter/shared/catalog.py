@@ -184,7 +184,7 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
     except SettingsError as error:
         warn(f"settings:{info['id']}", f"{error}; these settings are ignored")
         settings = DeploymentSettings()
-    mapped = _cost_map_entry(model, info)
+    mapped = dict(next(_cost_map_entries(model, info), {}))
     hosted = settings.hosted if settings.hosted is not None else not is_self_hosted(model, params)
     prior = latency_prior(
         model,
@@ -294,10 +294,6 @@ def has_prices(provider: str) -> bool:
     return provider == "*" or any(
         entry.get("litellm_provider") == provider and entry.get("input_cost_per_token") for entry in entries
     )
-
-
-def _cost_map_entry(model: str, info: Mapping[str, Any]) -> Mapping[str, Any]:
-    return dict(next(_cost_map_entries(model, info), {}))
 
 
 def _cost_map_entries(model: str, info: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
