@@ -40,7 +40,7 @@ def test_recent_decisions_come_newest_first_with_all_they_weighed():
 
 
 def test_calls_and_recent_decisions_are_bounded(monkeypatch):
-    monkeypatch.setattr(decision_log, "MAX_CALLS", 5)
+    monkeypatch.setattr(decision_log, "MAX_OPEN", 5)
     monkeypatch.setattr(decision_log, "MAX_RECENT", 3)
     recorder = Recorder()
     for call in range(20):
@@ -49,6 +49,30 @@ def test_calls_and_recent_decisions_are_bounded(monkeypatch):
     assert recorder.log.latest("14") is None
     assert recorder.log.latest("15") is not None
     assert len(recorder.log.recent()) == 3
+
+
+def test_of_finished_attempts_few_records_are_kept_and_all_of_open_ones(monkeypatch):
+    monkeypatch.setattr(decision_log, "MAX_FINISHED", 3)
+    monkeypatch.setattr(decision_log, "MAX_RECENT", 1)
+    recorder = Recorder()
+    record(recorder, SMALL, call_id="open")
+    for call in range(20):
+        record(recorder, SMALL, call_id=str(call))
+        recorder.finished(outcome(str(call)))
+    kept = [call for call in map(str, range(20)) if recorder.log.latest(call) is not None]
+    assert kept == ["17", "18", "19"]
+    assert recorder.log.latest("open") is not None
+
+
+def test_a_call_keeps_its_last_attempt_when_an_earlier_one_is_dropped(monkeypatch):
+    monkeypatch.setattr(decision_log, "MAX_FINISHED", 1)
+    recorder = Recorder()
+    record(recorder, SMALL, attempt=0)
+    second = record(recorder, SMALL, attempt=1)
+    recorder.finished(outcome(attempt=0, error="Timeout"))
+    record(recorder, SMALL, call_id="other")
+    recorder.finished(outcome("other"))
+    assert recorder.log.latest("c") is second
 
 
 def test_so_are_the_candidates_they_weighed_but_the_last_decision_is_kept(monkeypatch):

@@ -14,8 +14,11 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import Outcome
 from rb_litellm.telemetry.records.decision import DecisionRecord
 
-MAX_CALLS = 8192
-"""Calls whose latest decision is kept, for the headers of their responses; the oldest is dropped."""
+MAX_OPEN = 8192
+"""Attempts whose outcome is awaited, some 6 KB each; the oldest is dropped."""
+MAX_FINISHED = 1024
+"""Attempts whose record is kept after its outcome, for the headers and the log of their responses, about 6 MB
+in all; the oldest is dropped."""
 MAX_RECENT = 512
 """Decisions kept with their score breakdowns."""
 MAX_RECENT_CANDIDATES = 65_536
@@ -42,11 +45,13 @@ class Recent:
 
 
 class DecisionLog:
-    """Bounded by MAX_CALLS, MAX_RECENT and MAX_RECENT_CANDIDATES."""
+    """Bounded by MAX_OPEN, MAX_FINISHED, MAX_RECENT and MAX_RECENT_CANDIDATES."""
 
     def __init__(self) -> None:
-        self._latest: OrderedDict[str, DecisionRecord] = OrderedDict()
+        self._latest: dict[str, DecisionRecord] = {}
+        """By call: of those that are kept in the two below, no others."""
         self._unfinished: OrderedDict[tuple[str, int], DecisionRecord] = OrderedDict()
+        self._finished: deque[DecisionRecord] = deque()
         self._recent: deque[Recent] = deque()
         self._candidates = 0
         self.total = 0
@@ -62,9 +67,8 @@ class DecisionLog:
         self.total += 1
         self._latest[record.call_id] = record
         self._unfinished[record.call_id, record.attempt] = record
-        for held in (self._latest, self._unfinished):
-            if len(held) > MAX_CALLS:
-                held.popitem(last=False)
+        if len(self._unfinished) > MAX_OPEN:
+            self._drop(self._unfinished.popitem(last=False)[1])
         self._recent.append(Recent(record, breakdown, deployments))
         self._candidates += len(deployments)
         while len(self._recent) > MAX_RECENT or (
@@ -77,6 +81,9 @@ class DecisionLog:
         record = self._unfinished.pop((outcome.call_id, outcome.attempt), None)
         if record is not None:
             record.outcome = outcome
+            self._finished.append(record)
+            if len(self._finished) > MAX_FINISHED:
+                self._drop(self._finished.popleft())
         return record
 
     def latest(self, call_id: str) -> DecisionRecord | None:
@@ -91,3 +98,8 @@ class DecisionLog:
     def find(self, call_id: str) -> Recent | None:
         """The last recent decision of a call, with its score breakdown."""
         return next((one for one in reversed(self._recent) if one.record.call_id == call_id), None)
+
+    def _drop(self, record: DecisionRecord) -> None:
+        # A later attempt of the call has a record of its own.
+        if self._latest.get(record.call_id) is record:
+            del self._latest[record.call_id]
