@@ -1,8 +1,8 @@
 """Requests of one selector that would be refused for the present load, and wait in the proxy instead.
 
 What a held request is decided by in its turn is what it came with, but for three things: deployments that
-LiteLLM has put into cooldown meanwhile, or has no longer, are left out; limits on TTFT and E2E have run on;
-and it is one decision for one request.
+LiteLLM has put into cooldown meanwhile, has no longer, or keeps out by a callback (spent budgets among them)
+are left out; limits on TTFT and E2E have run on; and it is one decision for one request.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from rb_litellm.litellm_adapter.worker import Worker
 
 ANSWER_TOKENS = 512
 """What an answer counts among an owner's tokens, where the request does not allow less."""
-COOLDOWNS_WITHIN_S = 0.1
-"""LiteLLM may ask Redis for its cooldowns; one that takes longer is not waited for."""
+ASKED_WITHIN_S = 0.1
+"""LiteLLM may ask Redis for its cooldowns and budgets; an answer that takes longer is not waited for."""
 
 Decide = Callable[[list[PendingRequest]], list[Entry | Refusal]]
 
@@ -64,6 +64,7 @@ class Hold:
         self._accounting.give_up_earlier(pending.arrival)
 
         known = self._served(pending.entries)
+        kept_out: list[Exception] = []
 
         async def attempt(waited_s: float) -> Entry | Refusal | None:
             again = _after(pending, waited_s)
@@ -72,6 +73,13 @@ class Hold:
             if not entries:
                 return None
             entries = await self._without_cooldowns(entries)
+            try:
+                entries = await self._allowed(pending, entries)
+            except Exception as error:  # noqa: BLE001  LiteLLM's answer to whoever comes now
+                kept_out.append(error)
+                return None
+            if not entries:
+                return None
             if len(entries) < len(pending.entries):
                 left = {_id_of(entry) for entry in entries}
                 candidates = tuple(c for c in pending.candidates if c.id in left)
@@ -90,6 +98,8 @@ class Hold:
                 self._place(pending, refused is not None and refused.reason == "slo"), attempt, tell
             )
         except HoldEnded as ended:
+            if ended.why == "gone" and kept_out:
+                ended.error = kept_out[-1]
             return ended
 
     def _place(self, pending: PendingRequest, limited: bool) -> Place:
@@ -128,11 +138,29 @@ class Hold:
         ids = [_id_of(entry) for entry in entries]
         try:
             asked = host.current().cooldowns(self._router, ids)
-            kept_out = await asyncio.wait_for(asked, COOLDOWNS_WITHIN_S)
+            kept_out = await asyncio.wait_for(asked, ASKED_WITHIN_S)
         except Exception as error:  # noqa: BLE001  then the list that it came with counts
             self._runtime.failed("cooldowns of a held request", error)
             return entries
         return [e for e, id_ in zip(entries, ids, strict=True) if id_ not in kept_out] or entries
+
+    async def _allowed(self, pending: PendingRequest, entries: list[Entry]) -> list[Entry]:
+        """Those that LiteLLM's callbacks would let the request go to if it came now.
+
+        Raises:
+            Whatever a callback raises.
+        """
+        kwargs = {} if pending.request_kwargs is None else pending.request_kwargs
+        asked = host.current().filtered(
+            self._router, pending.arrival.requested, list(entries), pending.messages, kwargs
+        )
+        try:
+            allowed = await asyncio.wait_for(asked, ASKED_WITHIN_S)
+        except (asyncio.TimeoutError, AttributeError, TypeError) as error:
+            # No answer, or another release's way to ask: the list that it came with counts.
+            self._runtime.failed("filters of a held request", error)
+            return entries
+        return [entry for entry in entries if _id_of(entry) in allowed]
 
 
 def _id_of(entry: Entry) -> str:

@@ -31,7 +31,7 @@ from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.budget import allowance_of, api_of, unclamp
 from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
-from rb_litellm.litellm_adapter.request.google_api import google_messages
+from rb_litellm.litellm_adapter.request.google_api import GoogleMessages, google_messages
 from rb_litellm.litellm_adapter.request.prompt import counted, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for, error_of_hold
 from rb_litellm.litellm_adapter.request.retries import retries_left, untried
@@ -210,6 +210,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             raise error_for(placed, arrival.requested)
         if isinstance(placed, HoldEnded):
             self._runtime.refused("hold")
+            if placed.error is not None:
+                raise placed.error
             raise error_of_hold(placed, arrival.requested)
         self._accounting.publisher.tell_litellm(arrival, request_kwargs)
         return placed
@@ -301,6 +303,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             entries=entries,
             arrival=arrival,
             request_kwargs=request_kwargs,
+            messages=None if isinstance(messages, GoogleMessages) else messages,
             api=api_of(messages, input),
             in_text=answers_in_text(messages, input, request_kwargs),
             priority=plan.priority or 0,

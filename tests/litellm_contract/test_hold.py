@@ -4,6 +4,7 @@ import asyncio
 
 import litellm
 import pytest
+from litellm.integrations.custom_logger import CustomLogger
 
 from rb_litellm.litellm_adapter.request.waiting.holding import Holding
 from rb_litellm.litellm_adapter.worker import worker
@@ -101,3 +102,86 @@ async def test_with_all_that_it_may_go_to_deleted_it_is_refused(shared):
     with pytest.raises(litellm.RateLimitError, match="is served any more"):
         await held
     assert shared.counters.refusals == {"hold": 1}
+
+
+def limiter():
+    """LiteLLM's own, of the Router that was made last."""
+    return next(one for one in reversed(litellm.callbacks) if type(one).__name__ == "RouterBudgetLimiting")
+
+
+async def spent(name):
+    await limiter().dual_cache.async_set_cache(key=name, value=5.0)
+
+
+async def test_a_deployment_whose_budget_is_spent_meanwhile_gets_no_held_request(shared):
+    budget = {"max_budget": 1.0, "budget_duration": "1d"}
+    of = router(
+        deployment("first", info=ONE_SLOT, mock_delay=0.2, **budget),
+        deployment("second", info=ONE_SLOT, mock_delay=0.2),
+        routing_strategy_args=HOLD,
+    )
+    tasks = [asyncio.create_task(ask(of)) for _ in range(4)]
+    await until(lambda: len(worker().holding) == 2)
+    await spent("deployment_spend:first:1d")
+    answered = await asyncio.gather(*tasks)
+    assert sorted(answered[:2]) == ["first", "second"]
+    assert answered[2:] == ["second", "second"]
+
+
+async def test_with_its_providers_budget_spent_meanwhile_it_hears_what_one_that_comes_now_hears(shared):
+    of = router(
+        deployment("only", info=ONE_SLOT, mock_delay=0.2),
+        routing_strategy_args=HOLD,
+        provider_budget_config={"openai": {"budget_limit": 1.0, "time_period": "1d"}},
+    )
+    first, held = asyncio.create_task(ask(of)), asyncio.create_task(ask(of))
+    await until(lambda: len(worker().holding) == 1)
+    await spent("provider_spend:openai:1d")
+    assert await first == "only"
+    with pytest.raises(Exception, match="budget") as of_held:
+        await held
+    with pytest.raises(Exception, match="budget") as of_newcomer:
+        await ask(of)
+    assert type(of_held.value) is type(of_newcomer.value)
+    assert str(of_held.value) == str(of_newcomer.value)
+    assert len(worker().holding) == 0
+
+
+class Policy(CustomLogger):
+    """A callback of an operator's: it keeps out what is not allowed now."""
+
+    def __init__(self, *allowed):
+        super().__init__()
+        self.allowed = allowed
+        self.takes_s = 0.0
+
+    async def async_filter_deployments(
+        self, model, healthy_deployments, messages, request_kwargs=None, parent_otel_span=None
+    ):
+        await asyncio.sleep(self.takes_s)
+        return [one for one in healthy_deployments if one["model_info"]["id"] in self.allowed]
+
+
+async def test_a_callbacks_filter_that_has_changed_meanwhile_holds_for_who_waits(shared):
+    policy = Policy("first", "second")
+    litellm.logging_callback_manager.add_litellm_callback(policy)
+    of = router(
+        deployment("first", info=ONE_SLOT, mock_delay=0.2),
+        deployment("second", info=ONE_SLOT, mock_delay=0.2),
+        routing_strategy_args=HOLD,
+    )
+    tasks = [asyncio.create_task(ask(of)) for _ in range(4)]
+    await until(lambda: len(worker().holding) == 2)
+    policy.allowed = ("second",)
+    assert (await asyncio.gather(*tasks))[2:] == ["second", "second"]
+
+
+async def test_a_filter_that_takes_too_long_in_its_turn_is_not_waited_for(shared):
+    policy = Policy("only")
+    litellm.logging_callback_manager.add_litellm_callback(policy)
+    of = one_server(HOLD)
+    first, held = asyncio.create_task(ask(of)), asyncio.create_task(ask(of))
+    await until(lambda: len(worker().holding) == 1)
+    policy.takes_s = 5.0
+    assert await asyncio.gather(first, held) == ["only"] * 2
+    assert shared.counters.failures["filters of a held request:TimeoutError"] >= 1

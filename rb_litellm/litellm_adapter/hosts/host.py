@@ -77,6 +77,17 @@ class Host(Protocol):
     async def cooldowns(self, router: Any, ids: list[str]) -> Mapping[str, Cooldown]:
         """Those of the deployments that LiteLLM keeps out now; may wait for Redis."""
 
+    async def filtered(
+        self, router: Any, model: str, entries: list[dict[str, Any]], messages: Any, kwargs: dict[str, Any]
+    ) -> list[str]:
+        """Ids of those that LiteLLM's callbacks let a request go to now, budgets among them.
+
+        May wait for Redis.
+
+        Raises:
+            Whatever a callback raises, as ValueError where all budgets are spent: the client's answer.
+        """
+
     def serves(self, router: Any, id: str) -> bool:
         """Whether a Router has this deployment now. Cheap."""
 

@@ -90,6 +90,19 @@ class PublicApi:
         """See `Host`."""
         return cooldowns_of(await router.health().cooldowns.async_get_active_cooldowns(ids, None))
 
+    async def filtered(
+        self, router: Any, model: str, entries: list[dict[str, Any]], messages: Any, kwargs: dict[str, Any]
+    ) -> list[str]:
+        """See `Host`."""
+        import litellm
+        from litellm.integrations.custom_logger import CustomLogger
+
+        left = entries
+        for callback in litellm.callbacks:
+            if isinstance(callback, CustomLogger):
+                left = await callback.async_filter_deployments(model, left, messages, kwargs, None)
+        return [str(entry["model_info"]["id"]) for entry in left]
+
     def serves(self, router: Any, id: str) -> bool:
         """See `Host`."""
         return bool(router.registry().has_deployment(id))

@@ -143,6 +143,13 @@ class PythonRouter:
         """See `Host`."""
         return cooldowns_of(await router.cooldown_cache.async_get_active_cooldowns(ids, None))
 
+    async def filtered(
+        self, router: Any, model: str, entries: list[dict[str, Any]], messages: Any, kwargs: dict[str, Any]
+    ) -> list[str]:
+        """See `Host`."""
+        left = await router.async_callback_filter_deployments(model, entries, messages, None, kwargs)
+        return [str(entry["model_info"]["id"]) for entry in left]
+
     def serves(self, router: Any, id: str) -> bool:
         """See `Host`."""
         return bool(router.has_model_id(id))

@@ -143,6 +143,14 @@ class RustRouter:
         """See `Host`."""
         return cooldowns_of(await router.health().cooldowns.async_get_active_cooldowns(ids, None))
 
+    async def filtered(
+        self, router: Any, model: str, entries: list[dict[str, Any]], messages: Any, kwargs: dict[str, Any]
+    ) -> list[str]:
+        """See `Host`."""
+        core = router.itself if isinstance(router, selectors.RouterView) else _core_of(router)
+        left, _ = await core._opt.filter_deployments(model, entries, messages, kwargs)
+        return [str(entry["model_info"]["id"]) for entry in left]
+
     def serves(self, router: Any, id: str) -> bool:
         """See `Host`."""
         return bool(router.registry().has_deployment(id))

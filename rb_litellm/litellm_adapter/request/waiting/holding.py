@@ -66,6 +66,8 @@ class HoldEnded(Exception):
         self.why = why
         self.retry_after_s = retry_after_s
         self.told = told
+        self.error: Exception | None = None
+        """What LiteLLM says in place of that, where its own filters left nothing."""
 
 
 @dataclass(slots=True, eq=False)

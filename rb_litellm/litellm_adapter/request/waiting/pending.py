@@ -42,6 +42,8 @@ class PendingRequest:
     """On whose day and minute it counts."""
     arrival: Arrival
     request_kwargs: dict[str, Any] | None
+    messages: Any
+    """As LiteLLM gave them; None where it gave none."""
     api: Api
     """Which one it is a request of."""
     priority: int
