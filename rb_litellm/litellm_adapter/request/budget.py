@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from rb_litellm.core.limits.budget import Budget
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.charged_input import unread_tokens
-from rb_litellm.litellm_adapter.request.google_api import GoogleMessages, settings_of, with_settings
+from rb_litellm.litellm_adapter.request.google_api import GoogleMessages, settings_of, spelled, with_settings
 
 INPUT_MARGIN = 1.15
 """Another tokenizer than ours may count so much more."""
@@ -108,6 +108,10 @@ def clamp(
     if not given:
         holders[0][names[0]] = LoweredLimit.to(tokens, None)
         return tokens
+    if api == "google" and all(name != names[0] for _, name in given):
+        # With underscores a limit reaches Google's own models alone; of others LiteLLM leaves it out.
+        its = _number(holders[0][names[1]])
+        holders[0][names[0]] = LoweredLimit.to(int(min(its, tokens)) if its >= 1.0 else tokens, None)
     lowered = [(holder, name) for holder, name in given if not 1.0 <= _number(holder[name]) <= tokens]
     for holder, name in lowered:
         holder[name] = LoweredLimit.to(tokens, holder[name])
@@ -129,8 +133,7 @@ def unclamp(request_kwargs: MutableMapping[str, Any]) -> None:
 def _least_output(request_kwargs: Mapping[str, Any], api: Api) -> int:
     least = RESPONSES_MIN_TOKENS if api == "responses" else 1
     if api == "google":
-        thinking = (settings_of(request_kwargs) or {}).get("thinkingConfig")
-        budget = thinking.get("thinkingBudget") if isinstance(thinking, Mapping) else None
+        budget = spelled(spelled(settings_of(request_kwargs), "thinkingConfig"), "thinkingBudget")
         return max(least, budget + 1) if isinstance(budget, int) else least
     thinking = request_kwargs.get("thinking")
     if isinstance(thinking, Mapping) and isinstance(thinking.get("budget_tokens"), int):

@@ -6,6 +6,7 @@ in place of messages and with its limits in a part of their own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -15,7 +16,9 @@ MAX_PARTS = 256
 """Parts that are read of one content."""
 _SYSTEM = ("systemInstruction", "system_instruction")
 _SETTINGS = ("config", "generationConfig")
-"""Where its limits stand. LiteLLM leaves out the second where there is the first."""
+"""Where its limits stand. LiteLLM leaves out the second where there is the first, and `generation_config`
+always."""
+_CAPITAL = re.compile("[A-Z]")
 
 
 class GoogleMessages(list[dict[str, Any]]):
@@ -49,6 +52,22 @@ def settings_of(request_kwargs: Mapping[str, Any]) -> MutableMapping[str, Any] |
             found = request_kwargs[name]
             return found if isinstance(found, MutableMapping) else None
     return None
+
+
+def spelled(holder: object, name: str) -> Any:
+    """The field of this name, in camel case or with underscores as in Google's SDK; None without.
+
+    Google's servers take either.
+    """
+    if not isinstance(holder, (dict, Mapping)):
+        return None
+    found = holder.get(name)
+    return holder.get(underscored(name)) if found is None else found
+
+
+def underscored(name: str) -> str:
+    """`maxOutputTokens` as `max_output_tokens`."""
+    return _CAPITAL.sub(lambda capital: "_" + capital[0].lower(), name)
 
 
 def with_settings(request_kwargs: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.request.google_api import settings_of
+from rb_litellm.litellm_adapter.request.google_api import settings_of, spelled
 from rb_litellm.predictors.reading.tokens import count_tokens
 
 MAX_MESSAGES = 512
@@ -69,7 +69,7 @@ def read_uncounted(messages: object, input: object, request_kwargs: Mapping[str,
         json_output=(
             isinstance(response_format, Mapping) and response_format.get("type") not in (None, "text")
         )
-        or "json" in str(_google_settings(kwargs).get("responseMimeType")),
+        or "json" in str(spelled(_google_settings(kwargs), "responseMimeType")),
         session=session_of(kwargs),
     )
 
@@ -105,7 +105,7 @@ def _google_settings(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _declared(tool: object) -> int:
     """How many tools one of a request's `tools` is: Google's declare several each."""
-    declared = tool.get("functionDeclarations") if isinstance(tool, (dict, Mapping)) else None
+    declared = spelled(tool, "functionDeclarations")
     return len(declared) if isinstance(declared, list) else 1
 
 

@@ -46,6 +46,21 @@ def test_each_form_of_contents_is_read(contents):
     assert read(contents=contents).text == "Why?"
 
 
+def test_the_spelling_with_underscores_is_read_as_well():
+    """Google's SDK and its servers know both, and LiteLLM sends on both."""
+    same = {
+        "system_instruction": REQUEST["systemInstruction"],
+        "contents": REQUEST["contents"],
+        "tools": [{"function_declarations": [{"name": "look"}, {"name": "zoom"}]}],
+        "generationConfig": {"max_output_tokens": 300, "response_mime_type": "application/json"},
+    }
+    assert read(**same) == read(**REQUEST)
+
+
+def test_what_litellm_leaves_out_is_not_read():
+    assert not read(contents="Why?", generation_config={"response_mime_type": "application/json"}).json_output
+
+
 def test_requests_of_other_apis_are_left_as_they_are():
     assert google_messages([{"role": "user", "content": "Hi"}], None, REQUEST) is None
     assert google_messages(None, "Hi", REQUEST) is None
@@ -78,7 +93,18 @@ def test_the_calls_of_a_loop_are_told_by_its_first_question():
         ({"generationConfig": {}}, {"generationConfig": {"maxOutputTokens": 120}}),
         ({"generationConfig": {"maxOutputTokens": 500}}, {"generationConfig": {"maxOutputTokens": 120}}),
         ({"generationConfig": {"maxOutputTokens": 50}}, {"generationConfig": {"maxOutputTokens": 50}}),
-        ({"config": {"max_output_tokens": 500}}, {"config": {"max_output_tokens": 120}}),
+        (
+            {"config": {"max_output_tokens": 500}},
+            {"config": {"max_output_tokens": 120, "maxOutputTokens": 120}},
+        ),
+        (
+            {"config": {"max_output_tokens": 50}},
+            {"config": {"max_output_tokens": 50, "maxOutputTokens": 50}},
+        ),
+        (
+            {"config": {"max_output_tokens": "none"}},
+            {"config": {"max_output_tokens": 120, "maxOutputTokens": 120}},
+        ),
     ],
 )
 def test_a_budget_limits_it_where_its_api_has_the_limit(settings, limited):
@@ -91,8 +117,15 @@ def test_a_budget_limits_it_where_its_api_has_the_limit(settings, limited):
     }
 
 
-def test_its_candidates_share_a_budget_and_thinking_comes_before_an_answer():
-    request = {"contents": "Why?", "config": {"candidateCount": 3, "thinkingConfig": {"thinkingBudget": 512}}}
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"candidateCount": 3, "thinkingConfig": {"thinkingBudget": 512}},
+        {"candidate_count": 3, "thinking_config": {"thinking_budget": 512}},
+    ],
+)
+def test_its_candidates_share_a_budget_and_thinking_comes_before_an_answer(config):
+    request = {"contents": "Why?", "config": config}
     messages = google_messages(None, None, request)
     allowance = allowance_of(1.0, read(**request), messages, request, api_of(messages, None))
     assert allowance.answers == 3
@@ -105,7 +138,10 @@ values = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["parts", "text", "role", "functionResponse", "response", "inlineData", "config"]
+                [
+                    *("parts", "text", "role", "functionResponse", "response", "inlineData", "config"),
+                    *("thinking_config", "max_output_tokens", "maxOutputTokens", "function_declarations"),
+                ]
             ),
             inner,
         )
