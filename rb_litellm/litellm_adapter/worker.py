@@ -110,6 +110,7 @@ class Worker:
         self._leave_unused()
         self.accounting.expire()
         runtime.settle_grades()
+        runtime.catalog.age(runtime.clock())
         runtime.balancer.beliefs.observe_streams(
             runtime.ledger.streams(MAX_STREAMS_PER_STEP), runtime.clock()
         )

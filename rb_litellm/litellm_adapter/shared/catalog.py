@@ -28,6 +28,9 @@ MAX_BEHIND = 1024
 """Models behind wildcards whose facts are kept; the least recently asked for is read again when met."""
 MAX_DEPLOYMENTS = 65_536
 """Facts kept at a time; beyond it the oldest are forgotten and read again when met."""
+FORGET_S = 3600.0
+"""What no request could go to for so long is forgotten, within as long again: deployments that are deleted, and
+made anew under other ids, must not be kept with their credentials for ever."""
 
 _SELF_HOSTED = frozenset(
     {"hosted_vllm", "vllm", "sglang", "triton", "xinference"}
@@ -59,10 +62,13 @@ _log = logging.getLogger("rb_litellm")
 
 
 class Catalog:
-    """Facts by deployment id, bounded by MAX_DEPLOYMENTS."""
+    """Facts by deployment id, bounded by MAX_DEPLOYMENTS and FORGET_S. Times in s on one monotonic clock."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Held] = {}
+        self._before: dict[str, _Held] = {}
+        """Those of them that were not met since the last turn."""
+        self._turned_s: float | None = None
         self._behind: OrderedDict[tuple[str, object], _Held] = OrderedDict()
         """By id and model, of deployments that serve whatever model is asked for by name."""
         self._warned: set[str] = set()
@@ -76,7 +82,17 @@ class Catalog:
         if found != self._default_parallel:
             self._default_parallel = found
             self._known.clear()
+            self._before.clear()
             self._behind.clear()
+
+    def age(self, now: float) -> None:
+        """Forget what was not met in FORGET_S; cheap, and called now and then."""
+        if self._turned_s is None:
+            self._turned_s = now
+        elif now - self._turned_s >= FORGET_S:
+            self._known, self._before, self._turned_s = {}, self._known, now
+            for key in [key for key in self._behind if key[0] not in self._before]:
+                del self._behind[key]
 
     def facts(self, deployments: Sequence[Mapping[str, Any]]) -> list[Deployment]:
         """Facts of the given LiteLLM entries, in their order. Never raises for an entry with an id."""
@@ -91,12 +107,12 @@ class Catalog:
 
     def group_of(self, deployment: str) -> str | None:
         """Model group of a deployment that was met, by its id."""
-        held = self._known.get(deployment)
+        held = self._known.get(deployment) or self._before.get(deployment)
         return None if held is None else held[2].group
 
     def name_of(self, deployment: str) -> str:
         """What people call a deployment that was met, by its id; else the id."""
-        held = self._known.get(deployment)
+        held = self._known.get(deployment) or self._before.get(deployment)
         return deployment if held is None else held[2].name
 
     def metrics_urls(self, deployments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -119,6 +135,8 @@ class Catalog:
         for entry in deployments:
             info = entry["model_info"]
             held = known.get(info["id"])
+            if held is None and (held := self._before.pop(info["id"], None)) is not None:
+                known[info["id"]] = held
             # LiteLLM replaces these dicts when a deployment is edited. Else it hands out the same ones, or,
             # from a core in Rust, equal ones; then the facts stay the same object, which batches go by.
             params = entry["litellm_params"]

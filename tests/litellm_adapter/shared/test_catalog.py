@@ -270,3 +270,29 @@ def test_a_wrong_level_is_named_with_its_value(efforts, said):
         Catalog().check([its])
     assert said in str(error.value)
     assert "auto" in str(error.value)
+
+
+def test_what_is_recreated_under_new_ids_is_not_kept_for_ever():
+    catalog, stays = Catalog(), entry("stays")
+    for hour in range(10):
+        catalog.age(hour * catalog_module.FORGET_S)
+        catalog.facts([stays, *(entry(f"{hour}-{n}") for n in range(100))])
+    assert len(catalog._known) + len(catalog._before) == 201
+
+
+def test_what_goes_on_being_met_keeps_its_facts():
+    catalog, stays = Catalog(), entry("stays")
+    (facts,) = catalog.facts([stays])
+    for hour in range(10):
+        catalog.age(hour * catalog_module.FORGET_S)
+        assert catalog.name_of("stays") == facts.name
+        assert catalog.group_of("stays") == "auto"
+        assert catalog.facts([stays]) == [facts]
+
+
+def test_models_behind_a_wildcard_go_with_it():
+    catalog = Catalog()
+    catalog.facts([entry("wild", group="openai/*", model="openai/one")])
+    for hour in range(4):
+        catalog.age(hour * catalog_module.FORGET_S)
+    assert not catalog._behind
