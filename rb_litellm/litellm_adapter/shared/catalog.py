@@ -29,8 +29,8 @@ MAX_BEHIND = 1024
 MAX_DEPLOYMENTS = 65_536
 """Facts kept at a time; beyond it the oldest are forgotten and read again when met."""
 FORGET_S = 3600.0
-"""What no request could go to for so long is forgotten, within as long again: deployments that are deleted, and
-made anew under other ids, must not be kept with their credentials for ever."""
+"""What no request could go to for so long is forgotten, within as long again: deployments that are deleted,
+and made anew under other ids, must not be kept with their credentials for ever."""
 
 _SELF_HOSTED = frozenset(
     {"hosted_vllm", "vllm", "sglang", "triton", "xinference"}
