@@ -84,6 +84,16 @@ class Ahead(NamedTuple):
     """Seconds after the sending at which those of them ended that have ended, in order."""
 
 
+class Prefilled(NamedTuple):
+    """Prompts of this worker that were prefilled on a server while an answer was written there."""
+
+    tokens: float
+    within_s: float
+    """From its first token until the first token of the last of them."""
+    beside: float
+    """Others of this worker that were open there meanwhile, on average."""
+
+
 class Losses(NamedTuple):
     """Attempts on a deployment that failed, by kind, and what was lost by them; all fades with time."""
 
@@ -201,6 +211,8 @@ class Outcome:
     beside: float | None = None
     """Others that were open on the server on average while it was written: from its first token to its end,
     or all the time of an answer in one piece. None where that is not known."""
+    prefilled: Prefilled | None = None
+    """What was prefilled there from its first token to its end; None where that was not seen."""
     sent_before: SentBefore = NOTHING_SENT
     """The beginning of its prompt that had been sent there before,"""
     saved_tokens: float = 0.0

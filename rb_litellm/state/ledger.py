@@ -185,7 +185,9 @@ class Ledger:
                 return None
             attempt.first_token_s = now
             self._departures.begun(attempt.arrival)
-            attempt.written_from = self._occupancy.reading(attempt.arrival.server, now)
+            attempt.written_from = self._occupancy.prefilled(
+                attempt.arrival.server, attempt.input_tokens, now
+            )
             if attempt.prediction is not None:
                 self._columns.first_token(attempt.slot, attempt.sent_s, now)
             if progress is not None:
@@ -379,7 +381,13 @@ class Ledger:
             self._departures.begun(attempt.arrival)
         self._departures.ended(attempt.arrival, now)
         server = attempt.arrival.server
+        if attempt.first_token_s is None and error is None:
+            # When an answer in one piece began is not seen.
+            self._occupancy.prefilled(server, attempt.input_tokens, now)
         mean = self._occupancy.mean(server, attempt.written_from, now)
+        met = None
+        if mean is not None and attempt.first_token_s is not None:
+            met = self._occupancy.met(server, attempt.written_from, mean)
         self._occupancy.changed(server, -attempt.answers, now)
         return attempt.outcome(
             now,
@@ -392,6 +400,7 @@ class Ledger:
             chunks=self._streams.ended(attempt.key),
             ahead=self._ahead(attempt),
             beside=None if mean is None else max(mean - 1.0, 0.0) + attempt.of_others,
+            prefilled=met,
         )
 
     def _ahead(self, attempt: Attempt) -> Ahead | None:

@@ -6,7 +6,8 @@ over time is kept, and a mean is the difference of two readings over the time be
 
     mean = (A(t1) - A(t0)) / (t1 - t0)        A(t) = integral of the number open, up to t
 
-A reading is one addition whatever happened in between. The ledger's lock guards it.
+So is the sum of all prompt tokens that were prefilled there, and when the last were: what was prefilled while
+an answer was written. A reading is one addition whatever happened in between. The ledger's lock guards it.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from rb_litellm.core.types import Prefilled
+
 
 class Reading(NamedTuple):
-    """The integral at one moment."""
+    """Integral and sum at one moment."""
 
     at_s: float
     request_s: float
     """Request-seconds."""
+    prefilled_tokens: float
 
 
 @dataclass(slots=True)
@@ -28,6 +32,9 @@ class _Server:
     at_s: float
     request_s: float = 0.0
     count: int = 0
+    prefilled_tokens: float = 0.0
+    prefilled_s: float = 0.0
+    """When the last of them were."""
 
     def reach(self, now: float) -> None:
         """Let the time pass; it does not go back."""
@@ -49,7 +56,7 @@ class Occupancy:
             its = self._servers[server] = _Server(now)
         its.reach(now)
         its.count += by
-        return Reading(its.at_s, its.request_s)
+        return Reading(its.at_s, its.request_s, its.prefilled_tokens)
 
     def count(self, server: int) -> int:
         """Attempts that are open there."""
@@ -60,8 +67,22 @@ class Occupancy:
         """The integral at this moment."""
         return self.changed(server, 0, now)
 
+    def prefilled(self, server: int, tokens: float, now: float) -> Reading:
+        """A prompt of so many tokens has been prefilled there; the reading afterwards."""
+        its = self._servers.get(server)
+        if its is not None:
+            its.prefilled_tokens += tokens
+            its.prefilled_s = now
+        return self.reading(server, now)
+
     def mean(self, server: int, since: Reading, now: float) -> float | None:
         """How many were open there on average since a reading; None where no time has passed."""
-        at_s, request_s = self.reading(server, now)
+        at_s, request_s, _ = self.reading(server, now)
         passed_s = at_s - since.at_s
         return (request_s - since.request_s) / passed_s if passed_s > 0.0 else None
+
+    def met(self, server: int, since: Reading, mean: float) -> Prefilled:
+        """What was prefilled there since a reading; as many as `mean` were open on average."""
+        its = self._servers[server]
+        tokens = its.prefilled_tokens - since.prefilled_tokens
+        return Prefilled(tokens, max(its.prefilled_s - since.at_s, 0.0), max(mean - 1.0, 0.0))

@@ -64,7 +64,8 @@ async def test_an_edited_deployment_takes_over_nothing():
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"{}", b"[1]", b"[1,1,1,1,1,1,1,1,1,1,1]", b"[2,0,0,0,0,0,0,0,0,0,0]", b"x" * 10_000,
+    "payload", [b"", b"{}", b"[1]", b"[1,1,1,1,1,1,1,1,1,1,1]", b"[3,1,1,1,1,1,1,1,1,1,1]",
+                b"[2,0,0,0,0,0,0,0,0,0,0]", b"x" * 10_000,
                 b'[2,1,0,1,0,0,1,1,0,5,"NaN"]', b"[2,-1,0,1,0,0,1,1,0,5,0]"],
 )  # fmt: skip
 def test_what_cannot_be_read_is_passed_over(payload):
@@ -72,6 +73,13 @@ def test_what_cannot_be_read_is_passed_over(payload):
 
 
 def test_what_is_told_is_small_and_comes_back_as_it_was():
-    times = LearnedTimes(0.01234567, 0.0001, 0.5, 0.0, 0.0, 0.0123, 0.51, 16.0, 345, 1_700_000_000.1)
+    times = LearnedTimes(0.01234567, 0.0001, 0.5, 0.0, 0.0, 0.0123, 0.51, 16.0, 0.25, 345, 1_700_000_000.1)
     assert len(times.encoded()) < 200
     assert LearnedTimes.decoded(times.encoded()) == pytest.approx(times, rel=1e-5)
+
+
+def test_what_a_worker_of_the_release_before_has_learned_is_read():
+    told = b"[2,0.01,0.0001,0.5,0,0,0.01,0.5,16,345,1700000000.1]"
+    found = LearnedTimes.decoded(told)
+    assert found is not None
+    assert (found.tpot_s, found.slots, found.prefill_share, found.measured) == (0.01, 16.0, 0.0, 345)

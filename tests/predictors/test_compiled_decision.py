@@ -74,6 +74,7 @@ def state_of(fleet: list[tuple[LatencyPrior, tuple[float, float, float]]]) -> In
 @given(fleets, st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1e4), st.floats(0, 1e4)), max_size=6))
 def test_forecasts_are_those_of_numpy_bit_for_bit(fleet, joining):
     coefficients = LatencyCoefficients.from_priors([prior for prior, _ in fleet])
+    coefficients.prefill_share[:] = np.linspace(0.0, 0.9, len(fleet))
     IN_USE.loops = loops()
     compiled = CompiledForecaster(loops(), coefficients, state_of(fleet))
     plain = PlainForecaster(coefficients, state_of(fleet))

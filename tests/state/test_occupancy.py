@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.types import Prediction
+from rb_litellm.core.types import Prediction, Prefilled
 from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
@@ -21,8 +21,8 @@ def key(name):
     return AttemptKey(name, 0)
 
 
-def sent(of, name, now, in_flight=0.0):
-    of.open(key(name), "d", now=now, input_tokens=1, prediction=PREDICTION, in_flight=in_flight)
+def sent(of, name, now, in_flight=0.0, input_tokens=1):
+    of.open(key(name), "d", now=now, input_tokens=input_tokens, prediction=PREDICTION, in_flight=in_flight)
 
 
 def test_it_is_the_mean_over_time():
@@ -86,3 +86,25 @@ def test_one_that_was_answered_at_once_tells_nothing():
     its = ledger()
     sent(its, "a", 1.0)
     assert its.close(key("a"), 1.0, "test").beside is None
+
+
+def test_prompts_that_are_prefilled_while_an_answer_is_written_are_told():
+    its = ledger()
+    for name, tokens in (("before", 5), ("a", 10), ("b", 20), ("c", 40), ("after", 80)):
+        sent(its, name, 0.0, input_tokens=tokens)
+    for name, at_s in (("before", 1.0), ("a", 2.0), ("b", 3.0), ("c", 4.5)):
+        its.first_token(key(name), at_s)
+    assert its.close(key("a"), 6.0, "test").prefilled == Prefilled(60.0, 2.5, 4.0)
+    assert its.close(key("c"), 6.0, "test").prefilled == Prefilled(0.0, 0.0, 4.0)
+
+
+def test_the_prompt_of_an_answer_in_one_piece_counts_when_it_is_there_and_of_a_failure_never():
+    its = ledger()
+    for name, tokens in (("stream", 10), ("whole", 20), ("failed", 40)):
+        sent(its, name, 0.0, input_tokens=tokens)
+    its.first_token(key("stream"), 1.0)
+    assert its.close(key("whole"), 3.0, "test").prefilled is None
+    its.close(key("failed"), 4.0, "test", error="InternalServerError")
+    told = its.close(key("stream"), 5.0, "test").prefilled
+    assert told is not None
+    assert (told.tokens, told.within_s) == (20.0, 2.0)

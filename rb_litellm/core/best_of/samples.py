@@ -120,27 +120,19 @@ def _times(
 ) -> LatencyForecast:
     """(K,) the times of the last of n answers, which are computed from one prefill and run side by side."""
     c = coefficients
-    its = (
-        c.tpot_s,
-        c.tpot_s_per_running,
-        c.ttft_s,
-        c.ttft_s_per_running,
-        c.prefill_s_per_token,
-        c.slots,
-        c.join_steps,
-    )
     beside = (
         state.in_flight + (n - 1),
         state.pending_prefill_tokens,
         state.pending_decode_tokens + (n - 1) * tokens,
     )
-    parts = load_part(its, beside, np.minimum, np.maximum)
+    parts = load_part(c.per_load, beside, np.minimum, np.maximum)
     wait_s, ttft_s, tpot_s, e2e_s, _ = times_of(
         np.stack((*parts, c.prefill_s_per_token)), prefill_tokens, longest
     )
     # Its siblings are no others whom it slows down; each slows the others down as one answer does.
     running = np.minimum(state.in_flight, c.slots)
-    decoding_s = c.tpot_s_per_running * np.minimum(running * tokens, state.pending_decode_tokens)
+    growth = c.tpot_s_per_running * (1.0 - c.prefill_share)
+    decoding_s = growth * np.minimum(running * tokens, state.pending_decode_tokens)
     one = breakdown.predictions.times
     burden_s = np.broadcast_to(one.burden_s, one.e2e_s.shape)[rows] + (n - 1) * decoding_s
     failing = one.failures_s

@@ -17,6 +17,7 @@ from rb_litellm.core.types import BoolArray, FloatArray, IntArray
 def load_parts(
     tpot_s: FloatArray,
     tpot_s_per_running: FloatArray,
+    prefill_share: FloatArray,
     ttft_s: FloatArray,
     ttft_s_per_running: FloatArray,
     prefill_s_per_token: FloatArray,
@@ -38,20 +39,23 @@ def load_parts(
         others = min(met, slots[row] - 1.0)
         waiting = met - others
         tpot = tpot_s[row] + tpot_s_per_running[row] * others
+        decoding_share = 1.0 - prefill_share[row]
+        step_s = tpot * decoding_share
+        growth = tpot_s_per_running[row] * decoding_share
         used = max(others + 1.0, 1.0)
         rounds = waiting / used
-        rounds_s = pending_decode[row] / max(met, 1.0) * tpot
+        rounds_s = pending_decode[row] / max(met, 1.0) * step_s
         begin_s = ttft_s[row] + ttft_s_per_running[row] * others
         wait = rounds_s * (rounds + 0.5 * (used - 1.0) / used * min(rounds, 1.0))
         wait = wait + begin_s * max(waiting - 1.0, 0.0) / used
-        join_s = join_steps[row] * min(others, 1.0) * tpot
+        join_s = join_steps[row] * min(others, 1.0) * step_s
         running = min(met, slots[row])
         parts[0, row] = wait
         parts[1, row] = max(wait, join_s) + begin_s + prefill_s_per_token[row] * pending_prefill[row]
         parts[2, row] = tpot
         parts[3, row] = running
-        parts[4, row] = tpot_s_per_running[row] * running
-        parts[5, row] = tpot_s_per_running[row] * pending_decode[row]
+        parts[4, row] = growth * running
+        parts[5, row] = growth * pending_decode[row]
         parts[6, row] = prefill_s_per_token[row]
 
 
@@ -114,6 +118,7 @@ def best_of(
 def place_several(
     tpot_s: FloatArray,
     tpot_s_per_running: FloatArray,
+    prefill_share: FloatArray,
     ttft_s: FloatArray,
     ttft_s_per_running: FloatArray,
     prefill_s_per_token: FloatArray,
@@ -189,8 +194,9 @@ def place_several(
                 pending_prefill[other] += input_tokens[row]
                 pending_decode[other] += output_tokens[row, its]
                 load_parts(
-                    tpot_s, tpot_s_per_running, ttft_s, ttft_s_per_running, prefill_s_per_token, slots,
-                    join_steps, in_flight, pending_prefill, pending_decode, other, other + 1, parts,
+                    tpot_s, tpot_s_per_running, prefill_share, ttft_s, ttft_s_per_running,
+                    prefill_s_per_token, slots, join_steps, in_flight, pending_prefill, pending_decode,
+                    other, other + 1, parts,
                 )  # fmt: skip
             if deployments[other] == deployments[its]:
                 last_chosen[other] = now

@@ -37,16 +37,10 @@ class CompiledForecaster:
     __slots__ = ("_coefficients", "_outdated", "_parts", "_state", "given")
 
     def __init__(self, loops: Loops, coefficients: LatencyCoefficients, state: InstanceState) -> None:
-        c = self._coefficients = coefficients
+        self._coefficients = coefficients
         self._state = state
         self.given = (
-            c.tpot_s,
-            c.tpot_s_per_running,
-            c.ttft_s,
-            c.ttft_s_per_running,
-            c.prefill_s_per_token,
-            c.slots,
-            c.join_steps,
+            *coefficients.per_load,
             state.in_flight,
             state.pending_prefill_tokens,
             state.pending_decode_tokens,

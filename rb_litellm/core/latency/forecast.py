@@ -8,18 +8,24 @@ prefill tokens on the deployment:
 
     b      = min(m, c - 1)                                  sequences that will run beside this one
     TPOT   = tpot_idle + tpot_per_running * b
+    step   = (1 - s) * TPOT                                 of it, what is no prefill of others
     k      = m - b                                          its place in the queue; 0 while a slot is free
-    wait   = (D / m) * TPOT * (k / c + (c - 1) / 2c * min(k / c, 1)) + max(k - 1, 0) / c * ttft_idle
-    join   = h * min(b, 1) * TPOT                           until the running batch takes it in
+    wait   = (D / m) * step * (k / c + (c - 1) / 2c * min(k / c, 1)) + max(k - 1, 0) / c * ttft_idle
+    join   = h * min(b, 1) * step                           until the running batch takes it in
     TTFT   = max(wait, join) + ttft_idle + ttft_per_running * b + prefill_per_token * (P + n_in)
     E2E    = TTFT + (L - 1) * TPOT
-    burden = r * prefill_per_token * n_in + tpot_per_running * min(r * L, D),   r = min(m, c)
+    burden = r * prefill_per_token * n_in + (1 - s) * tpot_per_running * min(r * L, D),   r = min(m, c)
 
 The wait follows the queueing form of RouteBalance (https://arxiv.org/abs/2606.17949): D / m is what the mean
 sequence still has to decode, and k of them have to end. What is added to k / c is what an even flow of ends
 leaves out: requests that came at once end at once, round by round. Those ahead in the queue have their first
 tokens to come, too. TTFT grows with the batch because the first token comes at the end of a step that serves
 the batch.
+
+An answer is held up by the prompts of others that are prefilled while it is written; they take a share s of
+its time. They belong to its time per token, and not to a wait: the prompts of those that are ahead in the
+queue are in P already. Nor do they belong to what a token costs others, for prompts are the burden's first
+part.
 
 A request that meets a running batch joins it with its next step. It comes at any moment of the present one,
 so that it waits for half a step on average (h = 1/2). One that meets an idle server does not wait, and one
@@ -79,6 +85,8 @@ class LatencyCoefficients:
     slots: FloatArray
     join_steps: FloatArray
     """Steps for which a request waits that meets a running batch; 0 for a hosted API."""
+    prefill_share: FloatArray
+    """Of the time of answers, the share in which prompts of others are prefilled; 0 until it is measured."""
 
     @classmethod
     def from_priors(cls, priors: list[LatencyPrior]) -> LatencyCoefficients:
@@ -92,6 +100,7 @@ class LatencyCoefficients:
             np.array([p.prefill_s_per_token for p in priors], dtype=np.float64),
             np.array([p.slots for p in priors], dtype=np.float64),
             np.array([_STEP_LEFT if math.isfinite(p.slots) else 0.0 for p in priors], dtype=np.float64),
+            np.zeros(len(priors)),
         )
 
     def with_row(self, prior: LatencyPrior) -> LatencyCoefficients:
@@ -111,11 +120,31 @@ class LatencyCoefficients:
             self.prefill_s_per_token.take(rows),
             self.slots.take(rows),
             self.join_steps.take(rows),
+            self.prefill_share.take(rows),
         )
 
+    @property
+    def per_load(self) -> tuple[FloatArray, ...]:
+        """All of them, as `load_part` and the compiled loops take them."""
+        return (
+            self.tpot_s,
+            self.tpot_s_per_running,
+            self.prefill_share,
+            self.ttft_s,
+            self.ttft_s_per_running,
+            self.prefill_s_per_token,
+            self.slots,
+            self.join_steps,
+        )
+
+    def tpot_at(self, row: int, running: float) -> float:
+        """Time per output token at `row` beside so many running sequences."""
+        return self.tpot_s.item(row) + self.tpot_s_per_running.item(row) * running
+
     def joined(self, row: int, in_flight: float) -> float:
-        """Steps for which a request waits at `row` that meets so many others and a free slot."""
-        return float(self.join_steps[row]) * min(in_flight, 1.0)
+        """How long a request waits at `row` that meets so many others and a free slot, in TPOT of theirs."""
+        steps = self.join_steps.item(row) * min(in_flight, 1.0)
+        return steps * (1.0 - self.prefill_share.item(row))
 
     def service_s(self, row: int, outcome: Outcome, slots: FloatArray) -> FloatArray:
         """(C,) what a request was to take at `row` once it is served, with each number of slots (C,).
@@ -141,8 +170,8 @@ class LatencyCoefficients:
             + self.ttft_s_per_running[row] * running
             + self.prefill_s_per_token[row] * (outcome.pending_prefill_tokens + outcome.input_tokens)
         )
-        tpot_s = float(self.tpot_s[row] + self.tpot_s_per_running[row] * running)
-        return ttft_s + (max(output_tokens - 1.0, 0.0) + self.joined(row, running)) * tpot_s
+        steps = max(output_tokens - 1.0, 0.0) + self.joined(row, running)
+        return ttft_s + steps * self.tpot_at(row, running)
 
     def slowed(self, factor: FloatArray) -> LatencyCoefficients:
         """The coefficients of deployments that take `factor` (N,) times as long for everything."""
@@ -154,6 +183,7 @@ class LatencyCoefficients:
             self.prefill_s_per_token * factor,
             self.slots,
             self.join_steps,
+            self.prefill_share,
         )
 
 
@@ -220,15 +250,7 @@ class PlainForecaster:
         self._outdated: list[int] = []
         """The deployments that requests were added to since the last forecast."""
         its = load_part(
-            (
-                c.tpot_s,
-                c.tpot_s_per_running,
-                c.ttft_s,
-                c.ttft_s_per_running,
-                c.prefill_s_per_token,
-                c.slots,
-                c.join_steps,
-            ),
+            c.per_load,
             (state.in_flight, state.pending_prefill_tokens, state.pending_decode_tokens),
             np.minimum,
             np.maximum,
@@ -260,15 +282,7 @@ class PlainForecaster:
     def _part_of(self, row: int) -> tuple[float, float, float, float, float, float]:
         c, state = self._coefficients, self._state
         return load_part(
-            (
-                c.tpot_s.item(row),
-                c.tpot_s_per_running.item(row),
-                c.ttft_s.item(row),
-                c.ttft_s_per_running.item(row),
-                c.prefill_s_per_token.item(row),
-                c.slots.item(row),
-                c.join_steps.item(row),
-            ),
+            tuple(column.item(row) for column in c.per_load),
             (
                 state.in_flight.item(row),
                 state.pending_prefill_tokens.item(row),
@@ -313,31 +327,34 @@ _Number = TypeVar("_Number", float, FloatArray)
 
 
 def load_part(
-    coefficients: tuple[_Number, _Number, _Number, _Number, _Number, _Number, _Number],
+    coefficients: tuple[_Number, ...],
     load: tuple[_Number, _Number, _Number],
     least: Callable[[_Number, Any], _Number],
     most: Callable[[_Number, Any], _Number],
 ) -> tuple[_Number, _Number, _Number, _Number, _Number, _Number]:
     """The part of the forecast that depends on load alone: for N deployments, or in plain numbers for one.
 
-    Returns wait, TTFT without the request's own prefill, TPOT, the number of running sequences, and the
-    burden per token that the request writes and at most. `least` and `most` are the minimum and maximum of
-    two values.
+    `coefficients` are in the order of `LatencyCoefficients.per_load`. Returns wait, TTFT without the
+    request's own prefill, TPOT, the number of running sequences, and the burden per token that the request
+    writes and at most. `least` and `most` are the minimum and maximum of two values.
     """
-    tpot_s, tpot_s_per_running, ttft_s, ttft_s_per_running = coefficients[:4]
-    prefill_s_per_token, slots, join_steps = coefficients[4:]
+    tpot_s, tpot_s_per_running, prefill_share, ttft_s, ttft_s_per_running = coefficients[:5]
+    prefill_s_per_token, slots, join_steps = coefficients[5:]
     in_flight, pending_prefill, decoding = load
     others = least(in_flight, slots - 1.0)  # sequences that will run beside this one
     waiting = in_flight - others
     tpot = tpot_s + tpot_s_per_running * others
+    decoding_share = 1.0 - prefill_share
+    step_s = tpot * decoding_share
     # Time until as many sequences have ended as are ahead of this one, in rounds of all slots.
     used = most(others + 1.0, 1.0)
     rounds = waiting / used
-    rounds_s = decoding / most(in_flight, 1.0) * tpot
+    rounds_s = decoding / most(in_flight, 1.0) * step_s
     begin_s = ttft_s + ttft_s_per_running * others
     wait = rounds_s * (rounds + 0.5 * (used - 1.0) / used * least(rounds, 1.0))
     wait = wait + begin_s * most(waiting - 1.0, 0.0) / used
-    join_s = join_steps * least(others, 1.0) * tpot
+    join_s = join_steps * least(others, 1.0) * step_s
     ttft = most(wait, join_s) + begin_s + prefill_s_per_token * pending_prefill
     running = least(in_flight, slots)
-    return wait, ttft, tpot, running, tpot_s_per_running * running, tpot_s_per_running * decoding
+    growth = tpot_s_per_running * decoding_share
+    return wait, ttft, tpot, running, growth * running, growth * decoding

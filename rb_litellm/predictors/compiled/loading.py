@@ -92,7 +92,7 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
     figures, matrix = array(types.float64, 1), array(types.float64, 2)
     number, whole = types.float64, types.int64
     given, cube = array(types.float64, 1, readonly=True), array(types.float64, 3)
-    load_parts = compiled(decision_loops.load_parts, *[figures] * 10, whole, whole, matrix)
+    load_parts = compiled(decision_loops.load_parts, *[figures] * 11, whole, whole, matrix)
     forecast_times = compiled(decision_loops.forecast_times, matrix, figures, given, matrix)
     best_of = compiled(decision_loops.best_of, figures, figures, figures, number, numbers, result=whole)
     loops = Loops(
@@ -122,7 +122,7 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
         best_of,
         compiled(
             decision_loops.place_several,
-            *[figures] * 10,
+            *[figures] * 11,
             matrix,
             numbers,
             numbers,
@@ -206,7 +206,7 @@ def _trials() -> Iterator[tuple[str, list[Any]]]:
         *(draw.random(shape) for shape in (3, (4, 4), (3, 4), 4, 4, (2, 2), (2, 2))), 0.5, 0.4,
         np.zeros((2, 4)),
     ]  # fmt: skip
-    several = [draw.integers(0, 4, 9).astype(np.float64) for _ in range(10)]
+    several = [draw.integers(0, 4, 9).astype(np.float64) for _ in range(11)]
     yield "load_parts", [*several, 0, 9, np.zeros((7, 9))]
     yield "forecast_times", [draw.random((7, 9)), several[0], several[1], np.zeros((5, 9))]
     yield "worth_of", [several[0], several[1], 0.3, 10.0, 1e-3, np.zeros(9)]

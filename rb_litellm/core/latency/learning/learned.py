@@ -6,7 +6,9 @@ import json
 import math
 from typing import NamedTuple
 
-VERSION = 2
+VERSION = 3
+_BEFORE = 2
+"""The version without `prefill_share`; it is read, too."""
 MAX_BYTES = 512
 """Of one deployment; a longer one is not read."""
 
@@ -24,6 +26,8 @@ class LearnedTimes(NamedTuple):
     habit_ttft_s: float
     slots: float
     """Requests that its server runs at once, by what was learned of it; 0 where nothing was."""
+    prefill_share: float
+    """Of the time of answers, the share in which prompts of others are prefilled."""
     measured: int
     seen_s: float
     """When it was last measured, on whatever clock the reader and the writer agree on."""
@@ -39,7 +43,9 @@ class LearnedTimes(NamedTuple):
             return None
         try:
             version, *figures = json.loads(payload)
-            if version != VERSION or len(figures) != len(cls._fields):
+            if version == _BEFORE:
+                figures.insert(-2, 0.0)
+            if version not in (VERSION, _BEFORE) or len(figures) != len(cls._fields):
                 return None
             *times, measured, seen_s = map(float, figures)
         except (ValueError, TypeError):

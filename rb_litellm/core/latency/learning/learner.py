@@ -33,6 +33,7 @@ from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
 from rb_litellm.core.latency.learning.aging import Aging
 from rb_litellm.core.latency.learning.evidence import taught_by
 from rb_litellm.core.latency.learning.learned import LearnedTimes
+from rb_litellm.core.latency.learning.prefill_share import PrefillShare
 from rb_litellm.core.latency.learning.regression import Regression
 from rb_litellm.core.latency.learning.scales import Scales
 from rb_litellm.core.latency.learning.tier import TPOT, TTFT, Kind, Tier, Tiers
@@ -73,6 +74,7 @@ class LatencyLearner:
         self._factor: FloatArray = np.ones(0)
         """(N,) correction of TPOT by the decode speed of open streams."""
         self._totals: list[TotalTime] = []
+        self._prefill_share = PrefillShare()
         self._aging = Aging()
         self._shape_level: FloatArray = np.zeros((2, 0))
         """(2, N) log of the first coefficient of each row's tier."""
@@ -108,6 +110,7 @@ class LatencyLearner:
         self._decode_speeds.append(DecodeSpeed())
         self._factor = np.append(self._factor, 1.0)
         self._totals.append(TotalTime(OF_DEPLOYMENT))
+        self._prefill_share.add()
         level = np.array([found.level(TPOT), found.level(TTFT)])
         self._aging.add(level, self._now)
         self._shape_level = np.append(self._shape_level, level[:, None], axis=1)
@@ -164,7 +167,10 @@ class LatencyLearner:
         if outcome.in_one_piece:
             self._learn_total(row, outcome)
         elif outcome.tpot_s is not None and outcome.tpot_s > 0.0:
-            self._learn(TPOT, row, Tier.tpot_features(self._beside(row, outcome)), outcome.tpot_s)
+            beside = self._beside(row, outcome)
+            self._learn(TPOT, row, Tier.tpot_features(beside), outcome.tpot_s)
+            prefill_s = float(self._coefficients.prefill_s_per_token[row])
+            self._prefill_share.observe(row, outcome, beside, prefill_s)
 
     def _beside(self, row: int, outcome: Outcome) -> float:
         """Requests that ran beside it while it was written, or those that it met where that is not known."""
@@ -210,6 +216,7 @@ class LatencyLearner:
             float(habit[TPOT]),
             float(habit[TTFT]),
             0.0,
+            float(c.prefill_share[row]),
             counted,
             float(self._aging.seen_s[:, row].max()),
         )
@@ -230,6 +237,7 @@ class LatencyLearner:
             scale = math.log(level_s / shape.weights[0])
             self._scales.adopt(kind, row, scale, min(times.measured, _ADOPTED))
             self._outdated(kind, row)
+        self._prefill_share.assume(row, times.prefill_share)
         habit = np.log([times.habit_tpot_s, times.habit_ttft_s])
         self._aging.adopt(row, habit, times.seen_s)
         return True
@@ -259,7 +267,7 @@ class LatencyLearner:
         """
         decode_speed, c = self._decode_speeds[row], self.coefficients
         others = min(max(in_flight - 1.0, 0.0), float(c.slots[row]) - 1.0)
-        learned_s = float(c.tpot_s[row] + c.tpot_s_per_running[row] * others) / float(self._factor[row])
+        learned_s = c.tpot_at(row, others) / float(self._factor[row])
         decode_speed.observe(learned_s, streams, now)
         if decode_speed.factor != self._factor[row]:
             self._factor[row] = decode_speed.factor
@@ -390,6 +398,7 @@ class LatencyLearner:
         self._shape_level[kind, rows] = tier.level(kind)
         scale = self._scales.refreshed(kind, rows)
         tier.write(kind, self._coefficients, scale * self._factor[rows] if kind == TPOT else scale)
+        self._coefficients.prefill_share[rows] = self._prefill_share.of(rows)
 
 
 def _clipped(ratio: float) -> float:
