@@ -15,6 +15,8 @@ from rb_litellm.predictors.names import provider_name
 
 DEFAULT_OUTPUT_TOKENS = 250.0
 DEFAULT_BILLIONS = 14.0
+"""What a model is taken for whose name, price and context window say nothing: a medium one, such as people
+serve under names of their own. Models of whom much is published are larger."""
 RELATIVE_WEIGHT = 6.0
 """A known model of the same family counts as this many others."""
 FULL_SHIFT_AT = 1.0
@@ -77,11 +79,29 @@ def size_billions(name: str) -> float | None:
     return max(sizes) if sizes and max(sizes) > 0 else None
 
 
+def billions_by_price(price: float | None) -> float | None:
+    """Parameters in billions that a price in USD per million tokens speaks of; None without one."""
+    # List prices of open models: 0.06 for 3B, 0.2 for 8B, 0.9 for 70B.
+    return min(max(60.0 * math.pow(price, 1.1), 0.5), 1000.0) if price and price > 0.0 else None
+
+
+def usual_billions(context_window: int | None) -> float:
+    """Parameters in billions of a medium model with this context window in tokens, if it is known."""
+    if not context_window:
+        return DEFAULT_BILLIONS
+    return DEFAULT_BILLIONS * math.sqrt(min(max(context_window / 32_768, 0.5), 8.0))
+
+
 def prior_quality(info: ModelInfo, known: Sequence[KnownModel] = ()) -> float:
     """Expected mean quality of a model, in [0, 1]."""
     if info.quality is not None:
         return min(max(info.quality, 0.0), 1.0)
-    billions = size_billions(info.model) or size_billions(info.key) or _billions_by_price(info)
+    billions = (
+        size_billions(info.model)
+        or size_billions(info.key)
+        or billions_by_price(info.usd_per_million_tokens)
+        or usual_billions(info.context_window)
+    )
     shift = _shift(
         info, [(k.name, k.quality - _curve(size_billions(k.name))) for k in known if k.quality is not None]
     )
@@ -102,16 +122,6 @@ def prior_output_tokens(info: ModelInfo, known: Sequence[KnownModel] = ()) -> fl
 def _curve(billions: float | None) -> float:
     # About 0.12 per doubling among small models, flattening: the spread that open benchmarks show.
     return min(0.30 + 0.25 * math.log10(1.0 + (billions or DEFAULT_BILLIONS)), 0.92)
-
-
-def _billions_by_price(info: ModelInfo) -> float | None:
-    price = info.usd_per_million_tokens
-    if price is not None and price > 0:
-        # List prices of open models: 0.06 for 3B, 0.2 for 8B, 0.9 for 70B.
-        return min(max(60.0 * math.pow(price, 1.1), 0.5), 1000.0)
-    if info.context_window:
-        return DEFAULT_BILLIONS * math.sqrt(min(max(info.context_window / 32_768, 0.5), 8.0))
-    return None
 
 
 def _shift(info: ModelInfo, residuals: Sequence[tuple[str, float]]) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rb_litellm.predictors.default import naming
+from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.default.naming import CERTAINTY, resolve
 from rb_litellm.predictors.default.table import entries
@@ -111,6 +112,8 @@ UNKNOWN = [
     "mistral-ocr-3",
     "claude-mythos-5",
     "gpt-image-1",
+    "alpaca-farm-ppo-sim-gpt4-20k",
+    "mistral-tuned-on-gpt4-answers",
     "",
     "a" * 10_000,
 ]
@@ -196,6 +199,25 @@ def test_what_is_in_no_table_is_judged_by_family_size_price_and_then_by_nothing(
     certainty = [known.certainty for known in by]
     assert certainty == sorted(certainty, reverse=True)
     assert len(set(certainty)) == 4
+
+
+@pytest.mark.parametrize("kind", range(len(KINDS)))
+def test_of_whom_nothing_is_known_is_a_medium_model_and_none_of_the_known_ones(kind):
+    small, medium, large, nothing, window = (
+        packaged().known(info)
+        for info in (
+            ModelInfo("m", "house-7b"),
+            ModelInfo("m", "house-14b"),
+            ModelInfo("m", "house-30b"),
+            ModelInfo("m", "house"),
+            ModelInfo("m", "house", context_window=32_768),
+        )
+    )
+    assert small.abilities[kind] < nothing.abilities[kind] < large.abilities[kind]
+    assert nothing.abilities[kind] == window.abilities[kind] == medium.abilities[kind]
+    assert nothing.spread[kind] > medium.spread[kind]
+    everybody = [packaged().known(ModelInfo("m", entry.name)).abilities[kind] for entry in entries()]
+    assert nothing.abilities[kind] < np.mean(everybody)
 
 
 def test_sizes_in_millions_and_of_effective_parameters_are_sizes():

@@ -4,21 +4,24 @@ Measurements of models go together: who does well in one benchmark does well in 
 models most of all. So a model is a point of a normal distribution over size, month of release and benchmarks,
 whose mean and covariance were found from the table by expectation maximisation (missing values are missing
 at random). What is not known of a model is its conditional mean given what is; a model that is in no table
-has its size (by name, else by price) and its relatives.
+has its size (by name, else by price) and its relatives. Of whom nothing is known is no middling model of the
+table: that holds those of which much is published, the closed ones of large makers among them, and these are
+known by their names. It is taken for a medium one by size, as priors take it, and what is not known of it
+stays as wide.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rb_litellm.core.types import FloatArray
 from rb_litellm.predictors.default.naming import How, family, predecessors, resolve
 from rb_litellm.predictors.default.table import FACTS, Entry, entries
-from rb_litellm.predictors.priors import ModelInfo, size_billions
+from rb_litellm.predictors.priors import ModelInfo, billions_by_price, size_billions, usual_billions
 
 KINDS = ("knowledge", "mathematics", "code", "chat", "instructions", "tools", "long_context")
 """Kinds of task that abilities are told of."""
@@ -104,7 +107,7 @@ class Population:
         size = size_billions(info.model) or size_billions(info.key)
         if size:
             how = "size"
-        elif size := _billions_by_price(info.usd_per_million_tokens):
+        elif size := billions_by_price(info.usd_per_million_tokens):
             how = "price"
         elif info.context_window:
             how = "context"
@@ -117,7 +120,12 @@ class Population:
         relatives = [entry for entry in entries() if own and family(entry.name) == own and entry.billions]
         if how == "size" and relatives:
             return self._related(known, relatives, predecessors(name, size or 0.0))
-        return self._known(known, None, CERTAINTY_BY.get(how, 0.05), how)
+        told = self._known(known, None, CERTAINTY_BY.get(how, 0.05), how)
+        if size:
+            return told
+        # The mean of the table would be one of the models that everybody knows by name, half of them larger.
+        known[0] = math.log(usual_billions(info.context_window))
+        return replace(told, abilities=self._known(known, None, told.certainty, how).abilities)
 
     def _related(self, known: FloatArray, relatives: list[Entry], before: list[Entry]) -> Known:
         """By size, moved by how far relatives of about this size are from what their size says; no lesser
@@ -154,8 +162,3 @@ def axes(entry: Entry) -> FloatArray:
     for fact, value in entry.facts.items():
         told[AXES.index(fact)] = value
     return told
-
-
-def _billions_by_price(price: float | None) -> float | None:
-    # List prices of open models: 0.06 USD per million tokens for 3B, 0.2 for 8B, 0.9 for 70B.
-    return min(max(60.0 * math.pow(price, 1.1), 0.5), 1000.0) if price and price > 0.0 else None

@@ -175,19 +175,26 @@ def _fit(segment: str) -> _Fit | None:
 def _by_all_words(listed: Sequence[str], *, fewer_bits: bool) -> _Fit | None:
     """The most specific entry whose own words all stand in the name."""
     told, parts = Counter(listed), _parts(listed)
+    first = next((part for part in parts if part in _by_family() and part not in _NOISE), "")
     best: tuple[tuple[int, bool, int, int], _Fit] | None = None
     for at, name in _met(parts):
         if not name.own <= told or not _in_order(name, parts):
             continue
         left = told - name.own
         how = _how(name, frozenset(left), fewer_bits)
-        if how == "unknown":
+        if how == "unknown" or (how == "derived" and _taught_by(name, first)):
             continue
         # The most specific one; among equals the one that leaves least over, then the earlier one.
         rank = (name.own.total(), CERTAINTY[how] >= 0.9, -left.total(), -at)
         if best is None or rank > best[0]:
             best = rank, _Fit(name.entry, how, name.version)
     return None if best is None else best[1]
+
+
+def _taught_by(name: _Name, first: str) -> bool:
+    """Whether a model of the family `first` only names another one, of closed weights: it learned from what
+    that one says (`alpaca-farm-ppo-sim-gpt4-20k`), and does not derive from it."""
+    return name.entry.billions is None and name.family != first
 
 
 def _in_order(name: _Name, parts: Sequence[str]) -> bool:
