@@ -207,6 +207,7 @@ def _trials() -> Iterator[tuple[str, list[Any]]]:
         np.zeros((2, 4)),
     ]  # fmt: skip
     several = [draw.integers(0, 4, 9).astype(np.float64) for _ in range(11)]
+    several[2] /= 4.0  # The share of prefill is one.
     yield "load_parts", [*several, 0, 9, np.zeros((7, 9))]
     yield "forecast_times", [draw.random((7, 9)), several[0], several[1], np.zeros((5, 9))]
     yield "worth_of", [several[0], several[1], 0.3, 10.0, 1e-3, np.zeros(9)]
