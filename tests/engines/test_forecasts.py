@@ -14,6 +14,9 @@ import pytest
 from tests.engines.engine import MODEL, SLOTS, WINDOW, Engine
 from tests.engines.traffic import Routed, e2e_error, spread_of_straight, ttft_error
 
+IN_ORDER_S = 0.05
+"""Requests so long after each other come to an engine in the order in which they were sent."""
+
 both_ways = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 
 
@@ -49,18 +52,19 @@ async def test_forecasts_of_an_idle_server_hold_after_thirty_requests(engine: En
     assert e2e_error(later) < 0.10
 
 
+@pytest.mark.parametrize("apart_s", [0.0, IN_ORDER_S], ids=["at-once", "in-order"])
 @both_ways
-async def test_forecasts_of_a_full_server_hold_after_thirty_requests(engine: Engine, stream: bool) -> None:
+async def test_forecasts_of_a_full_server_hold_after_thirty_requests(
+    engine: Engine, stream: bool, apart_s: float
+) -> None:
     routed = Routed(engine.url, MODEL)
-    for _ in range(5):
-        await routed.together(3 * SLOTS, stream=stream)
-    later = [outcome for _ in range(3) for outcome in await routed.together(3 * SLOTS, stream=stream)]
+    rounds = [await routed.together(3 * SLOTS, apart_s, stream=stream) for _ in range(8)]
+    later = [outcome for its in rounds[5:] for outcome in its]
     after = e2e_error(await routed.in_turn(5, stream=stream))
-    print(
-        f"{engine.name}, {stream=}, full, E2E {e2e_error(later):.3f}, the first five afterwards {after:.3f}"
-    )
+    told = f"{engine.name}, {stream=}, full, {apart_s} s apart"
+    print(f"{told}: E2E {e2e_error(later):.3f}, the first five afterwards {after:.3f}")
     if stream:
-        print(f"{engine.name}, full, TTFT {ttft_error(later):.3f}")
+        print(f"{told}: TTFT {ttft_error(later):.3f}")
         assert ttft_error(later) < 0.25
     assert after < 0.3
     assert e2e_error(later) < 0.15

@@ -53,6 +53,7 @@ class Routed:
     async def ask(self, tokens: int = 48, words: int = 60, stream: bool = True, group: int = 0) -> None:
         """One request with a prompt of its own, of which nothing is cached, and an answer of this length."""
         self._asked += 1
+        call_id = f"{id(self)} {self._asked}"
         text = " ".join([f"{self._asked} {time.monotonic_ns()}", *[WORDS] * (words // 14 + 1)])
         answer = await self.router.acompletion(
             model=f"m{group}",
@@ -60,16 +61,24 @@ class Routed:
             max_tokens=tokens,
             stream=stream,
             extra_body={"ignore_eos": True},
+            litellm_call_id=call_id,
             **({"stream_options": {"include_usage": True}} if stream else {}),
         )
         if stream:
-            async for _ in answer:
+            # As the proxy passes a stream on, which sees its first token.
+            hook = worker().callbacks.async_post_call_streaming_iterator_hook
+            async for _ in hook(None, answer, {"litellm_call_id": call_id}):
                 pass
 
-    async def together(self, requests: int, **how: Any) -> list[Outcome]:
-        """So many requests at once; their outcomes."""
+    async def together(self, requests: int, apart_s: float = 0.0, **how: Any) -> list[Outcome]:
+        """So many requests at once, or so long after each other; their outcomes."""
         before = self.runtime.outcomes.total
-        await asyncio.gather(*(self.ask(**how) for _ in range(requests)))
+
+        async def one(number: int) -> None:
+            await asyncio.sleep(number * apart_s)
+            await self.ask(**how)
+
+        await asyncio.gather(*(one(number) for number in range(requests)))
         return await self._outcomes(before, requests)
 
     async def in_turn(self, requests: int, **how: Any) -> list[Outcome]:
