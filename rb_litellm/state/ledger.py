@@ -380,14 +380,13 @@ class Ledger:
         if attempt.first_token_s is None:
             self._departures.begun(attempt.arrival)
         self._departures.ended(attempt.arrival, now)
-        server = attempt.arrival.server
-        if attempt.first_token_s is None and error is None:
+        server, prefilled = attempt.arrival.server, None
+        mean = self._occupancy.mean(server, attempt.written_from, now)
+        if attempt.first_token_s is not None:
+            prefilled = self._occupancy.met(server, attempt.written_from, now)
+        elif error is None:
             # When an answer in one piece began is not seen.
             self._occupancy.prefilled(server, attempt.input_tokens, now)
-        mean = self._occupancy.mean(server, attempt.written_from, now)
-        met = None
-        if mean is not None and attempt.first_token_s is not None:
-            met = self._occupancy.met(server, attempt.written_from, mean)
         self._occupancy.changed(server, -attempt.answers, now)
         return attempt.outcome(
             now,
@@ -400,7 +399,7 @@ class Ledger:
             chunks=self._streams.ended(attempt.key),
             ahead=self._ahead(attempt),
             beside=None if mean is None else max(mean - 1.0, 0.0) + attempt.of_others,
-            prefilled=met,
+            prefilled=prefilled,
         )
 
     def _ahead(self, attempt: Attempt) -> Ahead | None:

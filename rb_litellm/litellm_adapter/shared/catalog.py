@@ -27,7 +27,8 @@ from rb_litellm.state.servers.metrics import metrics_url
 MAX_BEHIND = 1024
 """Models behind wildcards whose facts are kept; the least recently asked for is read again when met."""
 MAX_DEPLOYMENTS = 65_536
-"""Facts kept at a time; beyond it the oldest are forgotten and read again when met."""
+"""Facts kept of those that were met lately, and as many of those before; beyond it the oldest are forgotten
+and read again when met."""
 FORGET_S = 3600.0
 """What no request could go to for so long is forgotten, within as long again: deployments that are deleted,
 and made anew under other ids, must not be kept with their credentials for ever."""
