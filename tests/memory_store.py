@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 import numpy as np
 
-from rb_litellm.core.grade_sums import MAX_NAMES, FadingSums, Grades
+from rb_litellm.core.grade_sums import MAX_NAMES, OF_ABILITIES, FadingSums, Grades, SumRule
 from rb_litellm.core.types import IntArray
 from rb_litellm.state.exchange.gauges import Gauge, StoredGauge
 from rb_litellm.state.exchange.rows import loads_of, minutes_of
@@ -29,6 +29,15 @@ class _Share:
         return int(self.table[:, COLUMN.in_flight].sum())
 
 
+@dataclass(slots=True)
+class _Graded:
+    sums: FadingSums
+    grades: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By call id, with when they came."""
+    last: dict[str, int] = field(default_factory=dict)
+    """The last exchange of each worker."""
+
+
 class MemoryStore:
     """A dictionary with expiry. `clock` gives monotonic seconds."""
 
@@ -38,8 +47,7 @@ class MemoryStore:
         self._clock = clock
         self._learned: dict[str, bytes] = {}
         self._learned_until_s = 0.0
-        self._sums = FadingSums()
-        self._grades: dict[str, float] = {}
+        self._graded: dict[SumRule, _Graded] = {}
         self._shares: dict[str, _Share] = {}
         self._notes: dict[str, tuple[int, float, bytes]] = {}
         self._note = 0
@@ -89,16 +97,21 @@ class MemoryStore:
         self._learned_until_s = now + ttl_s
         return dict(self._learned)
 
-    async def share_grades(self, told: Grades) -> Grades:
+    async def share_grades(self, told: Grades, rule: SumRule = OF_ABILITIES) -> Grades:
         """Add to the sums of grades and to the grades of unknown calls, and get all."""
-        now = self._clock()
-        self._sums.add(told.sums, now)
-        for call_id in told.known:
-            self._grades.pop(call_id, None)
-        for call_id, score in told.unknown.items():
-            if len(self._grades) < MAX_NAMES:
-                self._grades[call_id] = score
-        return Grades(self._sums.read(now), dict(self._grades))
+        now, held = self._clock(), self._graded.setdefault(rule, _Graded(FadingSums(rule)))
+        grades = held.grades
+        for call_id in [one for one, (_, at_s) in grades.items() if now - at_s >= rule.grades_ttl_s]:
+            del grades[call_id]
+        if not told.worker or held.last.get(told.worker) != told.number:
+            held.last[told.worker] = told.number
+            held.sums.add(told.sums, now)
+            for call_id, score in told.unknown.items():
+                if len(grades) < MAX_NAMES:
+                    grades[call_id] = score, grades.get(call_id, (score, now))[1]
+            for call_id in told.known:
+                grades.pop(call_id, None)
+        return Grades(held.sums.read(now), {call_id: score for call_id, (score, _) in grades.items()})
 
     async def remove(self, origin: str) -> None:
         """Take `origin`'s load away."""

@@ -1,4 +1,4 @@
-"""What users' grades say of a model at a kind of prompt: sums that workers add up, and what shift they ask.
+"""Sums of grades that workers add up, and what shift of a model's ability users' grades ask for.
 
 Grades are compared with what was predicted of the same answers. The model's ability at that kind is off by a
 shift on the logit scale; its prior is normal around 0, its likelihood that of so many grades at the mean
@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,31 @@ SUMS_TTL_S = 90 * 86_400.0
 _STEPS = 25
 
 
+class SumRule(NamedTuple):
+    """One kind of sums: how much and how long they count, and what the store calls them."""
+
+    most: float
+    """See MOST."""
+    half_life_s: float
+    grades_ttl_s: float
+    """A grade of a call that no worker knows is kept so long."""
+    sums: str
+    grades: str
+    exchanges: str
+    """The last exchange of each worker,"""
+    came: str
+    """and when each grade came."""
+
+
+OF_ABILITIES = SumRule(
+    MOST, HALF_LIFE_S, GRADES_TTL_S, "grade_sums", "grades", "grade_exchanges", "grades_came"
+)
+OF_JUDGES = SumRule(
+    1000.0, HALF_LIFE_S, 60.0, "judge_sums", "judge_grades", "judge_exchanges", "judge_grades_came"
+)
+"""A grade waits for six exchanges: most are of calls that nobody judged."""
+
+
 class GradeSum(NamedTuple):
     """Grades of one model at one kind of prompt."""
 
@@ -48,10 +74,12 @@ class GradeSum(NamedTuple):
     expected: float
     """Sum of the qualities that were predicted for these answers."""
 
-    def plus(self, other: GradeSum) -> GradeSum:
-        """Both together, at most MOST."""
-        both = GradeSum(*(a + b for a, b in zip(self, other, strict=True)))
-        return both.times(MOST / both.weight) if both.weight > MOST else both
+    def plus(self, other: GradeSum, most: float = MOST) -> GradeSum:
+        """Both together, of `most` grades at most."""
+        both = GradeSum(
+            self.weight + other.weight, self.scored + other.scored, self.expected + other.expected
+        )
+        return both.times(most / both.weight) if both.weight > most else both
 
     def times(self, share: float) -> GradeSum:
         """The same mean grade with a share of the weight."""
@@ -61,11 +89,11 @@ class GradeSum(NamedTuple):
         """What remains after so long."""
         return self.times(0.5 ** (max(seconds, 0.0) / HALF_LIFE_S))
 
-    def sound(self) -> bool:
+    def sound(self, most: float = MOST) -> bool:
         """Whether it can be a sum of grades."""
         return (
             all(map(math.isfinite, self))
-            and 0.0 <= self.weight <= MOST * 1.001
+            and 0.0 <= self.weight <= most * 1.001
             and 0.0 <= self.scored <= self.weight * 1.001
             and 0.0 <= self.expected <= self.weight * 1.001
         )
@@ -105,12 +133,21 @@ class Grades:
     """Grades by call id, of calls that the worker that was told does not know."""
     known: Sequence[str] = ()
     """Calls whose grades, told as unknown by others, were taken up here."""
+    worker: str = ""
+    """Who tells,"""
+    number: int = 0
+    """and in which of its exchanges: one without an answer is told again as it was, and counts once."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is told."""
+        return bool(self.sums or self.unknown or self.known)
 
 
 class FadingSums:
     """Sums by name, which fade with time; what the stores of all kinds keep. `now_s` is Unix time."""
 
-    def __init__(self) -> None:
+    def __init__(self, rule: SumRule = OF_ABILITIES) -> None:
+        self._rule = rule
         self._held: dict[str, tuple[GradeSum, float]] = {}
 
     def add(self, told: Mapping[str, GradeSum], now_s: float) -> None:
@@ -118,10 +155,18 @@ class FadingSums:
         for name, one in told.items():
             held, at_s = self._held.get(name, (GradeSum(0.0, 0.0, 0.0), now_s))
             if name in self._held or len(self._held) < MAX_NAMES:
-                self._held[name] = (held.faded(now_s - at_s).plus(one), now_s)
+                self._held[name] = (held.faded(now_s - at_s).plus(one, self._rule.most), now_s)
 
     def read(self, now_s: float) -> dict[str, GradeSum]:
         """All sums as they are now; what has faded is dropped."""
         faded = {name: (held.faded(now_s - at_s), now_s) for name, (held, at_s) in self._held.items()}
         self._held = {name: (one, now_s) for name, (one, _) in faded.items() if one.weight >= LEAST}
         return {name: one for name, (one, _) in self._held.items()}
+
+
+def sum_name(kind: str, model: str) -> str:
+    """What workers call a model's sum of a kind; long names end in a digest of the whole."""
+    name = f"{kind}|{model}"
+    if len(name) <= MAX_NAME:
+        return name
+    return f"{name[: MAX_NAME - 17]}~{blake2b(name.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"

@@ -25,8 +25,6 @@ from rb_litellm.config import (
     ScrapeSettings,
     ShadowEvaluationSettings,
 )
-from rb_litellm.core.best_of.discernment import PickBook
-from rb_litellm.core.cascade.judge_rates import JudgeBook
 from rb_litellm.core.latency.drift import Drift
 from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.latency.proxy_time import ProxyTime
@@ -38,6 +36,7 @@ from rb_litellm.litellm_adapter.shared.exchange.day_spend import DaySpend
 from rb_litellm.litellm_adapter.shared.exchange.failure_share import GuardedFailures
 from rb_litellm.litellm_adapter.shared.exchange.fleet_sums import FLUSH_S, FleetSums
 from rb_litellm.litellm_adapter.shared.exchange.gauge_exchange import Sharing
+from rb_litellm.litellm_adapter.shared.exchange.judge_share import GuardedJudges
 from rb_litellm.litellm_adapter.shared.exchange.learned_share import GuardedLearned
 from rb_litellm.litellm_adapter.shared.exchange.lone_grades import LoneGrades
 from rb_litellm.litellm_adapter.shared.exchange.prefix_share import GuardedPrefixes
@@ -88,12 +87,7 @@ class Runtime:
         self.feedback = FeedbackBox()
         self.learning = AbilityLearning(KINDS)
         self._lone_grades = LoneGrades(self.learning)
-        self.judging = False
-        """Whether any selector may have requests answered more than once."""
-        self.judges = JudgeBook()
-        """How good judges are at single answers,"""
-        self.picks = PickBook()
-        """and at several; both under the lock."""
+        self.judges = GuardedJudges(self.lock)
         self.refused_answers = RefusedAnswers()
         self.second_answers = SecondAnswers()
         self.shadow_evaluation: ShadowEvaluationSettings | None = None
@@ -120,6 +114,7 @@ class Runtime:
         self.sharing.failures = GuardedFailures(self.balancer.beliefs, self.lock)
         self.sharing.learned = GuardedLearned(self.balancer.beliefs, self.lock, clock)
         self.sharing.grades = self.learning
+        self.sharing.judges = self.judges
         self.targets = GuardedTargets(self.lock)
         self.sharing.targets = self.targets
         self.day_spend = DaySpend(self.lock)
@@ -177,9 +172,7 @@ class Runtime:
     def graded(self, call_id: str, grade: float) -> None:
         """A user has graded the answer of a call, in [0, 1]."""
         self.learning.grade(call_id, grade)
-        with self.lock:
-            self.judges.graded(call_id, grade)
-            self.picks.graded(call_id, grade)
+        self.judges.graded(call_id, grade)
 
     def settle_grades(self) -> None:
         """Take up users' grades where no exchange with other workers does."""

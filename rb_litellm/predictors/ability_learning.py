@@ -11,17 +11,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 import numpy as np
 
-from rb_litellm.core.grade_sums import LEAST, MAX_NAME, MAX_NAMES, Grades, GradeSum, shifts
+from rb_litellm.core.grade_sums import Grades, GradeSum, shifts, sum_name
+from rb_litellm.core.shared_grades import SharedGrades
 from rb_litellm.core.types import FloatArray, ModelPredictions
 
 MAX_CALLS = 8192
 """Calls that can still be graded; the oldest is forgotten."""
-MAX_UNKNOWN = 512
-"""Grades of calls that another worker may know."""
 MAX_SETS = 256
 """Sets of models whose shifts are kept as an array."""
 _LEAST_KIND = 0.05
@@ -56,11 +54,7 @@ class AbilityLearning:
         self._kinds = tuple(kinds)
         self._lock = threading.Lock()
         self._calls: OrderedDict[str, _Call] = OrderedDict()
-        self._pending: dict[str, GradeSum] = {}
-        """Not told yet."""
-        self._unknown: OrderedDict[str, float] = OrderedDict()
-        self._known: list[str] = []
-        self._heard: Mapping[str, GradeSum] = {}
+        self._sums = SharedGrades()
         self._shifts: dict[str, float] = {}
         self._arrays: dict[tuple[str, ...], FloatArray | None] = {}
 
@@ -86,10 +80,7 @@ class AbilityLearning:
             return
         with self._lock:
             if not self._take(call_id, score):
-                self._unknown[call_id] = score
-                self._unknown.move_to_end(call_id)
-                if len(self._unknown) > MAX_UNKNOWN:
-                    self._unknown.popitem(last=False)
+                self._sums.leave(call_id, score)
 
     def compare(self, call_id: str, other: str, quality: float, won: float) -> None:
         """A judge compared the answer of a call with that of `other`; `won` is 1 where that was better.
@@ -110,27 +101,16 @@ class AbilityLearning:
     def tell(self) -> Grades:
         """What others do not know yet. It counts as told once `hear` is given it with the answer."""
         with self._lock:
-            return Grades(dict(self._pending), dict(self._unknown), tuple(self._known))
+            return self._sums.tell()
 
     def hear(self, told: Grades, answer: Grades) -> None:
         """`told` has arrived, and this is what all workers have."""
         with self._lock:
-            for name, one in told.sums.items():
-                held = self._pending.get(name, one)
-                left = GradeSum(*(a - b for a, b in zip(held, one, strict=True)))
-                if left.weight < LEAST / 10:
-                    self._pending.pop(name, None)
-                else:
-                    self._pending[name] = left
-            for call_id, score in told.unknown.items():
-                if self._unknown.get(call_id) == score:
-                    del self._unknown[call_id]
-            self._known = [one for one in self._known if one not in set(told.known)]
+            self._sums.hear(told, answer)
             for call_id, score in answer.unknown.items():
                 if self._take(call_id, score):
-                    self._known = [*self._known, call_id][-MAX_UNKNOWN:]
-            self._heard = {name: one for name, one in answer.sums.items() if one.sound()}
-            self._refresh(self._totals())
+                    self._sums.taken(call_id)
+            self._refresh(self._sums.all())
 
     def shifts(self, models: Sequence[str]) -> FloatArray | None:
         """(M, K) shifts of these models' abilities; None where all are 0. Cheap."""
@@ -161,7 +141,7 @@ class AbilityLearning:
         with self._lock:
             return {
                 name: {"grades": round(one.weight, 2), "shift": round(self._shifts.get(name, 0.0), 4)}
-                for name, one in sorted(self._totals().items())
+                for name, one in sorted(self._sums.all().items())
             }
 
     def _take(self, call_id: str, score: float) -> bool:
@@ -173,50 +153,26 @@ class AbilityLearning:
             self._add(given.model, given.kinds, score, given.quality, 1.0)
         elif call.score != score:
             for kind, share in self._told_kinds(given.kinds):
-                name = sum_name(kind, given.model)
-                held = self._pending.get(name, GradeSum(0.0, 0.0, 0.0))
-                self._pending[name] = held._replace(scored=held.scored + share * (score - call.score))
-                self._changed(name)
+                self._count(sum_name(kind, given.model), GradeSum(0.0, share * (score - call.score), 0.0))
         call.score = score
         return True
 
     def _add(self, model: str, kinds: Sequence[float], score: float, expected: float, weight: float) -> None:
         for kind, share in self._told_kinds(kinds):
-            name = sum_name(kind, model)
-            held = self._pending.get(name)
-            if held is None and len(self._pending) >= MAX_NAMES:
-                continue
-            one = GradeSum(1.0, score, expected).times(weight * share)
-            self._pending[name] = one if held is None else held.plus(one)
-            self._changed(name)
+            self._count(sum_name(kind, model), GradeSum(1.0, score, expected).times(weight * share))
 
     def _told_kinds(self, kinds: Sequence[float]) -> list[tuple[str, float]]:
         return [(k, share) for k, share in zip(self._kinds, kinds, strict=True) if share >= _LEAST_KIND]
 
-    def _totals(self) -> dict[str, GradeSum]:
-        found = dict(self._heard)
-        for name, one in self._pending.items():
-            found[name] = found[name].plus(one) if name in found else one
-        return found
-
-    def _changed(self, name: str) -> None:
-        heard = self._heard.get(name)
-        one = self._pending[name]
-        self._shifts[name] = (one if heard is None else heard.plus(one)).shift()
+    def _count(self, name: str, one: GradeSum) -> None:
+        self._sums.add(name, one)
+        self._shifts[name] = self._sums.of(name).shift()
         self._arrays = {}
 
     def _refresh(self, totals: Mapping[str, GradeSum]) -> None:
         told = shifts(list(totals.values())).tolist()
         self._shifts = dict(zip(totals, told, strict=True))
         self._arrays = {}
-
-
-def sum_name(kind: str, model: str) -> str:
-    """What workers call a model's grades at a kind of prompt; long names end in a digest of the whole."""
-    name = f"{kind}|{model}"
-    if len(name) <= MAX_NAME:
-        return name
-    return f"{name[: MAX_NAME - 17]}~{blake2b(name.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
 
 
 def corrected(quality: FloatArray, kinds: FloatArray, shifts: FloatArray) -> FloatArray:

@@ -295,7 +295,9 @@ def test_a_grade_counts_once_and_the_book_is_bounded():
     for _ in range(2):
         book.graded("call", 1.0)
         book.graded("unknown", 1.0)
-    assert its._possible == pytest.approx(0.04)
+    once = Discernment()
+    once.graded(0.5, 0.7, 1.0)
+    assert its.share(0.5) == once.share(0.5)
     for number in range(MAX_PICKED + 10):
         book.picked(its, str(number), 0.5, 0.7)
     for number in range(MAX_JUDGES + 10):

@@ -65,7 +65,11 @@ def test_a_grade_counts_once_and_for_the_judge_that_accepted():
         book.graded("call", 0.0)
         book.graded("poor", 0.0)
         book.graded("unknown", 0.0)
-    assert one._graded == 1.0
+    graded_once = JudgeBook()
+    again = graded_once.of("one", 0.9, 0.4)
+    graded_once.judged(again, "call", 0.5, True)
+    assert graded_once.graded("call", 0.0)
+    assert one.rates() == again.rates()
     assert other.rates() == before
     assert book.of("one", 0.9, 0.4) is one
 

@@ -1,4 +1,4 @@
-"""Grades given to one of two workers move what both of them predict, over Redis."""
+"""What one of two workers is told moves what both expect, over Redis: users' grades, a judge's verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import httpx
 import pytest
 
 from rb_litellm.bench.real.redis_server import RedisServer
-from tests.e2e.proxy import Proxy, Servers, chat, running_proxy, shared_state
+from tests.e2e.judged_models import Models, entry
+from tests.e2e.judged_proxy import JUDGE, PRICED, serving_models
+from tests.e2e.proxy import Proxy, Servers, chat, routed, running_proxy, shared_state
 
 pytestmark = pytest.mark.slow
 
@@ -19,14 +21,22 @@ STRONG, WEAK = "qwen2.5-72b-instruct", "qwen2.5-7b-instruct"
 MATHEMATICS = "A train goes 60 miles in 45 minutes. How many miles does it go in 3 hours?"
 CODE = "Write a python function that reverses a linked list."
 GRADES = 30
+VERDICTS = 20
 PATIENCE_S = 60.0
 """Grades are exchanged every ten seconds."""
 CONNECTIONS = 64
 """That are tried until a worker has accepted one."""
 
 
+@pytest.fixture(scope="module")
+def judged() -> Iterator[Models]:
+    """A small model, a large one and a judge that accepts every answer."""
+    with serving_models() as models:
+        yield models
+
+
 @pytest.fixture
-def proxy(redis: RedisServer, servers: Servers, tmp_path: Path) -> Iterator[Proxy]:
+def proxy(redis: RedisServer, servers: Servers, judged: Models, tmp_path: Path) -> Iterator[Proxy]:
     # Of its own for each try: what grades have taught stays in Redis.
     namespace = f"learning-{uuid4()}"
     arguments = {
@@ -38,6 +48,9 @@ def proxy(redis: RedisServer, servers: Servers, tmp_path: Path) -> Iterator[Prox
         "model_list": [
             servers.deployment(0, "strong", routebalance={"like": STRONG}),
             servers.deployment(1, "weak", routebalance={"like": WEAK}),
+            entry(judged, "small", 0.6),
+            entry(judged, "large", 0.8),
+            entry(judged, "judge", 0.5),
         ],
         "router_settings": {
             "routing_groups": [
@@ -46,7 +59,13 @@ def proxy(redis: RedisServer, servers: Servers, tmp_path: Path) -> Iterator[Prox
                     "models": ["strong", "weak"],
                     "routing_strategy": "routebalance",
                     "routing_strategy_args": arguments,
-                }
+                },
+                {
+                    "group_name": "judged",
+                    "models": ["small", "large"],
+                    "routing_strategy": "routebalance",
+                    "routing_strategy_args": {**PRICED, "cascade": {"judge": JUDGE, "dependence": 0.0}},
+                },
             ]
         },
     }
@@ -79,7 +98,33 @@ def two_workers(proxy: Proxy) -> tuple[str, str]:
     return one, other
 
 
-def test_grades_given_to_one_worker_move_the_predictions_of_both(proxy: Proxy) -> None:
+def test_what_one_worker_is_told_moves_the_predictions_of_both(proxy: Proxy) -> None:
+    grades_move_both(proxy)
+    verdicts_move_both(proxy)
+
+
+def verdicts_move_both(proxy: Proxy) -> None:
+    def escalated(worker: str) -> float:
+        """How often a worker expects its judge to call the small model's answer poor."""
+        with connected(proxy, worker) as client:
+            told = client.post("/routebalance/explain", json=chat("judged")).json()
+        share: float = told["cascade"]["escalated"]
+        return share
+
+    asked, other = two_workers(proxy)
+    stated = escalated(other)
+    assert escalated(asked) == stated
+    with connected(proxy, asked) as client:
+        for _ in range(VERDICTS):
+            answer = client.post("/v1/chat/completions", json=chat("judged"))
+            assert routed(answer)["cascade"] == "kept", answer.text
+    learned = escalated(asked)
+    assert learned < stated - 0.02
+    proxy.child.wait_until(lambda: escalated(other) == pytest.approx(learned, abs=1e-3), PATIENCE_S)
+    assert escalated(asked) == pytest.approx(learned, abs=1e-3)
+
+
+def grades_move_both(proxy: Proxy) -> None:
     def predicted(worker: str, prompt: str) -> dict[str, float]:
         """The quality that a worker expects of each deployment."""
         with connected(proxy, worker) as client:

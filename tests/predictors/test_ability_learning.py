@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.grade_sums import Grades, GradeSum
+from rb_litellm.core import shared_grades
+from rb_litellm.core.grade_sums import Grades, GradeSum, sum_name
 from rb_litellm.predictors import ability_learning
-from rb_litellm.predictors.ability_learning import AbilityLearning, Gradable, corrected, sum_name
+from rb_litellm.predictors.ability_learning import AbilityLearning, Gradable, corrected
 from tests.memory_store import MemoryStore
 
 KINDS = ("code", "chat")
@@ -52,7 +53,7 @@ def test_nothing_is_shifted_before_any_grade_or_while_it_is_off():
     worker.on = False
     grade_often(worker, 0.0)
     assert worker.shifts(["small"]) is None
-    assert worker.tell() == Grades()
+    assert not worker.tell()
 
 
 def test_a_prompt_that_may_be_of_two_kinds_tells_of_both_in_part():
@@ -110,9 +111,11 @@ async def test_an_exchange_that_fails_loses_nothing():
     worker.tell()  # and the answer never comes
     grade_often(worker, 0.2)
     before = worker.shifts(["small"])
-    await exchange(store, worker)
+    await exchange(store, worker, worker)
     assert worker.shifts(["small"]) == pytest.approx(before)
-    assert worker.tell() == Grades()
+    assert not worker.tell()
+    (other,) = (await store.share_grades(Grades())).sums.values()
+    assert other.weight == pytest.approx(100.0)
 
 
 def test_what_others_tell_that_is_no_sum_is_left_out():
@@ -134,7 +137,7 @@ def test_a_comparison_moves_both_models_apart():
 
 def test_calls_and_grades_that_are_kept_are_bounded(monkeypatch):
     monkeypatch.setattr(ability_learning, "MAX_CALLS", 3)
-    monkeypatch.setattr(ability_learning, "MAX_UNKNOWN", 2)
+    monkeypatch.setattr(shared_grades, "MAX_UNKNOWN", 2)
     worker = learning()
     for number in range(5):
         worker.remember(str(number), answer())

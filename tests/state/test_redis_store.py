@@ -12,7 +12,7 @@ from state_samples import told
 
 from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.config import RedisSettingsArgs
-from rb_litellm.core.grade_sums import HALF_LIFE_S, Grades, GradeSum
+from rb_litellm.core.grade_sums import HALF_LIFE_S, OF_ABILITIES, Grades, GradeSum
 from rb_litellm.state.exchange.redis.settings import NEEDED_RIGHTS, RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 
@@ -217,6 +217,24 @@ async def test_what_is_no_sum_of_grades_is_dropped_and_the_others_are_read(redis
     assert set((await store.share_grades(Grades({"code|small": GradeSum(2.0, 1.0, 1.5)}))).sums) == {
         "code|small"
     }
+
+
+async def test_grades_that_the_release_before_leaves_and_takes_are_met_and_grow_old_too(
+    redis_server, store_of
+):
+    store, rule = store_of(redis_server.url), OF_ABILITIES._replace(grades_ttl_s=0.2)
+    with redis_server.client() as client:
+        client.hset("rb:1:{default}:grades", mapping={"theirs": "1", "taken": "1"})
+        assert (await store.share_grades(Grades(), rule)).unknown == {"theirs": 1.0, "taken": 1.0}
+        client.hdel("rb:1:{default}:grades", "taken")
+        assert (await store.share_grades(Grades(), rule)).unknown == {"theirs": 1.0}
+        assert client.zrange("rb:1:{default}:grades_came", 0, -1) == [b"theirs"]
+        await asyncio.sleep(0.25)
+        assert not (await store.share_grades(Grades(), rule)).unknown
+        client.set("rb:1:{default}:grades_came", "a text")
+        client.set("rb:1:{default}:grade_exchanges", "a text")
+    told = Grades({}, {"call": 0.5}, worker="w", number=1)
+    assert (await store.share_grades(told, rule)).unknown == {"call": 0.5}
 
 
 async def test_sums_of_grades_fade_by_the_servers_clock(redis_server, store_of):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from state_samples import told
 
-from rb_litellm.core.grade_sums import MAX_NAMES, MOST, Grades, GradeSum
+from rb_litellm.core.grade_sums import MAX_NAMES, MOST, OF_JUDGES, Grades, GradeSum
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.state.exchange.redis.store import RedisStore
 from rb_litellm.state.exchange.wire import COLUMN, Told
@@ -147,6 +147,36 @@ async def test_a_grade_waits_for_the_worker_that_knows_its_call(stores):
     await stores[0].share_grades(Grades(unknown={"call": 0.25, "other": 1.0}))
     assert (await stores[1].share_grades(Grades())).unknown == {"call": 0.25, "other": 1.0}
     assert (await stores[1].share_grades(Grades(known=("call",)))).unknown == {"other": 1.0}
+
+
+async def test_an_exchange_that_is_told_again_counts_once(stores):
+    told = {"code|small": GradeSum(2.0, 1.0, 1.5)}
+    first = Grades(told, {"call": 0.25}, worker="w", number=1)
+    for store in stores[:2]:
+        answer = await store.share_grades(first)
+    assert answer.sums["code|small"] == pytest.approx(told["code|small"])
+    assert answer.unknown == {"call": 0.25}
+    for worker, number in (("w", 2), ("v", 1)):
+        answer = await stores[0].share_grades(Grades(told, worker=worker, number=number))
+    assert answer.sums["code|small"] == pytest.approx(GradeSum(6.0, 3.0, 4.5))
+
+
+async def test_kinds_of_sums_are_kept_apart_and_each_has_its_bound(stores):
+    told = Grades({"judge": GradeSum(OF_JUDGES.most, 500.0, 250.0)}, {"call": 0.25})
+    for _ in range(2):
+        answer = await stores[0].share_grades(told, OF_JUDGES)
+    assert answer.sums["judge"] == pytest.approx(GradeSum(OF_JUDGES.most, 500.0, 250.0), rel=1e-3)
+    assert not (await stores[0].share_grades(Grades())).sums
+    assert not (await stores[0].share_grades(Grades())).unknown
+
+
+async def test_grades_that_nobody_takes_up_make_room_for_others_though_workers_go_on_exchanging(stores):
+    rule = OF_JUDGES._replace(grades_ttl_s=0.2)
+    await stores[0].share_grades(Grades(unknown={f"no call {n}": 0.0 for n in range(MAX_NAMES)}), rule)
+    for _ in range(5):
+        await asyncio.sleep(0.1)
+        answer = await stores[1].share_grades(Grades(unknown={"call": 1.0}), rule)
+    assert answer.unknown == {"call": 1.0}
 
 
 async def test_names_of_sums_are_bounded(stores):

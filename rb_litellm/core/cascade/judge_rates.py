@@ -7,56 +7,56 @@ predicted of all that it was shown:
 
     P(accepted | right) = A G / q          P(accepted | wrong) = A (1 - G) / (1 - q)
 
-Both shares are pulled towards what the stated rates say of them, as if PRIOR answers had been counted. Old
-verdicts fade: each one makes those before it count less by FORGET. No rate leaves [LEAST, MOST].
+Both shares are pulled towards what the stated rates say of them, as if PRIOR answers had been counted. All
+that is counted are sums that workers add up; of a sum as many count as `OF_JUDGES` says, and the newest
+displace the older ones evenly. No rate leaves [LEAST, MOST].
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from rb_litellm.core.grade_sums import LEAST as LEAST_SUM
+from rb_litellm.core.grade_sums import OF_JUDGES, GradeSum, sum_name
+from rb_litellm.core.shared_grades import SharedGrades
 
 PRIOR = 50.0
-FORGET = 1.0 / 1000.0
 LEAST, MOST = 0.02, 0.98
 _EDGE = 0.02
 """A mean quality nearer to 0 or 1 says nothing of one of the two rates."""
 
 
-@dataclass(slots=True)
 class JudgeRates:
-    """Of one judge. Not thread-safe."""
+    """Of one judge, by its name. Not thread-safe."""
 
-    stated_right: float
-    stated_wrong: float
-    _judged: float = 0.0
-    _accepted: float = 0.0
-    _quality: float = 0.0
-    _graded: float = 0.0
-    _good: float = 0.0
+    def __init__(
+        self, stated_right: float, stated_wrong: float, sums: SharedGrades | None = None, name: str = ""
+    ) -> None:
+        self._stated_right = stated_right
+        self._stated_wrong = stated_wrong
+        self._sums = SharedGrades(OF_JUDGES) if sums is None else sums
+        # Where two say different things of one judge, each means other answers.
+        stated = f"{stated_right:g} {stated_wrong:g}"
+        self._judged, self._graded = sum_name(f"judged {stated}", name), sum_name(f"graded {stated}", name)
 
     def judged(self, quality: float, accepted: bool) -> None:
         """It was shown an answer of which this quality was predicted."""
-        kept = 1.0 - FORGET
-        self._judged = self._judged * kept + 1.0
-        self._accepted = self._accepted * kept + accepted
-        self._quality = self._quality * kept + quality
+        self._sums.add(self._judged, GradeSum(1.0, float(accepted), quality))
 
     def graded(self, grade: float) -> None:
         """A user has graded an answer that it accepted, in [0, 1]."""
-        kept = 1.0 - FORGET
-        self._graded = self._graded * kept + 1.0
-        self._good = self._good * kept + grade
+        self._sums.add(self._graded, GradeSum(1.0, grade, 0.0))
 
     def rates(self) -> tuple[float, float]:
         """P(accepted | right) and P(accepted | wrong)."""
-        if not self._judged:
-            return self.stated_right, self.stated_wrong
-        quality = min(max(self._quality / self._judged, _EDGE), 1.0 - _EDGE)
-        right, wrong = self.stated_right * quality, self.stated_wrong * (1.0 - quality)
+        judged, graded = self._sums.of(self._judged), self._sums.of(self._graded)
+        if judged.weight < LEAST_SUM:
+            return self._stated_right, self._stated_wrong
+        quality = min(max(judged.expected / judged.weight, _EDGE), 1.0 - _EDGE)
+        right, wrong = self._stated_right * quality, self._stated_wrong * (1.0 - quality)
         expected = right + wrong
-        accepted = (self._accepted + PRIOR * expected) / (self._judged + PRIOR)
-        good = (self._good + PRIOR * right / expected) / (self._graded + PRIOR)
+        accepted = (judged.scored + PRIOR * expected) / (judged.weight + PRIOR)
+        good = (graded.scored + PRIOR * right / expected) / (graded.weight + PRIOR)
         return (
             min(max(accepted * good / quality, LEAST), MOST),
             min(max(accepted * (1.0 - good) / (1.0 - quality), LEAST), MOST),
@@ -72,15 +72,18 @@ MAX_ACCEPTED = 4096
 class JudgeBook:
     """The judges of one worker. Not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, sums: SharedGrades | None = None) -> None:
+        self._sums = SharedGrades(OF_JUDGES) if sums is None else sums
         self._judges: OrderedDict[tuple[str, float, float], JudgeRates] = OrderedDict()
         self._accepted: OrderedDict[str, JudgeRates] = OrderedDict()
 
-    def of(self, model: str, stated_right: float, stated_wrong: float) -> JudgeRates:
+    def of(self, name: str, stated_right: float, stated_wrong: float) -> JudgeRates:
         """What is known of this judge."""
-        name = (model, stated_right, stated_wrong)
-        found = self._judges.setdefault(name, JudgeRates(stated_right, stated_wrong))
-        self._judges.move_to_end(name)
+        key = (name, stated_right, stated_wrong)
+        if key not in self._judges:
+            self._judges[key] = JudgeRates(stated_right, stated_wrong, self._sums, name)
+        found = self._judges[key]
+        self._judges.move_to_end(key)
         if len(self._judges) > MAX_JUDGES:
             self._judges.popitem(last=False)
         return found
@@ -93,8 +96,12 @@ class JudgeBook:
             if len(self._accepted) > MAX_ACCEPTED:
                 self._accepted.popitem(last=False)
 
-    def graded(self, call_id: str, grade: float) -> None:
-        """A user has graded the answer of a call; only the first grade of one that was accepted counts."""
+    def graded(self, call_id: str, grade: float) -> bool:
+        """A user has graded the answer of a call; only the first grade of one that was accepted counts.
+
+        False for any other.
+        """
         rates = self._accepted.pop(call_id, None)
         if rates is not None:
             rates.graded(grade)
+        return rates is not None

@@ -44,7 +44,6 @@ class BestOf:
         self.settings = settings
         self.worker = worker
         self.judge = Judge(router, settings.judge, worker, "best_of")
-        self.discernment = worker.runtime.picks.of(settings.judge.model)
         self.calls = FurtherCalls(router, worker.runtime.day_spend)
         self._router = router
         self._variance = settings.length_spread**2
@@ -59,7 +58,7 @@ class BestOf:
         right, wrong = self.judge.rates.rates()
         runtime = self.worker.runtime
         return BestOfRule(
-            self.discernment.share(max(right - wrong, 0.0)),
+            self.judge.discernment.share(max(right - wrong, 0.0)),
             self.settings.correlation,
             math.sqrt(self._variance),
             tuple(range(2, self.settings.answers + 1)),
@@ -182,7 +181,9 @@ class Pick:
         report.became = "picked"
         picked, reply = found
         with runtime.lock:
-            runtime.picks.picked(its.discernment, run.call_id, self.samples.one, self.samples.any_right)
+            runtime.judges.picks.picked(
+                judge.discernment, run.call_id, self.samples.one, self.samples.any_right
+            )
         return picked, usd_of(reply)
 
     def _settle(self, usd: float) -> None:

@@ -163,7 +163,7 @@ class SecondAnswer:
             return False, 0.0
         accepted, reply = found
         with runtime.lock:
-            runtime.judges.judged(judge.rates, run.call_id, self.first_quality, accepted)
+            runtime.judges.rates.judged(judge.rates, run.call_id, self.first_quality, accepted)
         return not accepted, usd_of(reply)
 
     async def _second(self, spent: float, report: CascadeReport) -> tuple[Any, float]:

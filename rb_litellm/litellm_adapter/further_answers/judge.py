@@ -40,10 +40,8 @@ class Judge:
         self.settings = settings
         self._runtime = worker.runtime
         self._name = name
-        its = settings
-        self.rates = self._runtime.judges.of(its.model, its.accepts_right, its.accepts_wrong)
-        """How good it is, as learned by this worker."""
-        self.verdict_s = its.seconds
+        self._know(settings.model)
+        self.verdict_s = settings.seconds
         """Seconds that a verdict takes."""
         self._failed_in_a_row = 0
         self._rests_until = -math.inf
@@ -73,6 +71,15 @@ class Judge:
             return None
         chars = sum(len(message["content"]) for message in messages)
         return self.fixed_usd(judge) + judge.input_usd_per_token * chars / LEAST_CHARS_PER_TOKEN
+
+    def _know(self, model: str) -> None:
+        """What was learned of another model under the same name is none of this one's."""
+        its, runtime = self.settings, self._runtime
+        with runtime.lock:
+            self.rates = runtime.judges.rates.of(model, its.accepts_right, its.accepts_wrong)
+            """How good it is at single answers, as all workers have learned it,"""
+            self.discernment = runtime.judges.picks.of(model)
+            """and at several."""
 
     async def word(
         self, ask: CallRouter, messages: list[dict[str, str]], read: Callable[[str], _Word], hurried: bool
@@ -128,5 +135,7 @@ class Judge:
                 error = LookupError(f"{self._name}.judge.model {self.settings.model!r}: {why}")
                 self._runtime.failed(f"{self._name} judge", error)
                 found = None
+            if found is not None and (self._found is None or self._found.model != found.model):
+                self._know(f"{self.settings.model}: {found.model}")
             self._found = found
         return self._found

@@ -40,7 +40,7 @@ class Judged:
         cascade, best_of = settings.cascade, settings.best_of
         self._cascades = None if cascade is None else Cascades(router, cascade, worker)
         self._best_of = None if best_of is None else BestOf(router, best_of, worker)
-        worker.runtime.judging = True
+        worker.runtime.judges.on = True
 
     def offered(
         self,
@@ -93,7 +93,7 @@ class Judged:
 async def followed_up(original: Callable[..., Awaitable[Any]], _: Any, *args: Any, **kwargs: Any) -> Any:
     """Stands around the Router's chat completions: what a pick has decided to follow an answer follows."""
     run = None
-    if not args and worker().runtime.judging and may_be_answered_twice(kwargs):
+    if not args and worker().runtime.judges.on and may_be_answered_twice(kwargs):
         run = run_of(kwargs)
     if run is None:
         return await original(*args, **kwargs)

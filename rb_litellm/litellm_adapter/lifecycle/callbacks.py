@@ -101,7 +101,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
     async def async_pre_call_deployment_hook(self, kwargs: Any, call_type: Any) -> Any:
         """What is sent to the deployment now: with the level of effort that was chosen, if one was, and the
         number of answers."""
-        if not (self._runtime.catalog.any_levels or self._runtime.judging):
+        if not (self._runtime.catalog.any_levels or self._runtime.judges.on):
             return None
         deployment = _id(kwargs.get("model_info"))
         if deployment is None:

@@ -24,6 +24,7 @@ from time import monotonic
 from typing import Any, Literal, Protocol, TypeVar
 from uuid import uuid4
 
+from rb_litellm.core.grade_sums import OF_ABILITIES, OF_JUDGES
 from rb_litellm.redaction import one_line, without_secrets
 from rb_litellm.state.exchange.gauges import Gauge, GaugeError, StoredGauge, decode, encode, wire_name
 from rb_litellm.state.exchange.note import OwnNote
@@ -115,6 +116,7 @@ class GaugePublisher:
         failures: FailureShare | None = None,
         learned: LearnedShare | None = None,
         grades: GradeShare | None = None,
+        judges: GradeShare | None = None,
         targets: TargetShare | None = None,
         origin: str | None = None,
         clock: Callable[[], float] = monotonic,
@@ -137,7 +139,7 @@ class GaugePublisher:
         self._shown = shown
         self._prefixes = prefixes
         self._learned = learned
-        self._grades = grades
+        self._grades = [(one, rule) for one, rule in ((grades, OF_ABILITIES), (judges, OF_JUDGES)) if one]
         self._learned_s = -math.inf
         self._targets = targets
         self._usage = usage
@@ -289,10 +291,10 @@ class GaugePublisher:
         if self._learned is not None:
             shared = store.share_learned(self._learned.tell(), LEARNED_TTL_S)
             self._learned.hear(await asyncio.wait_for(shared, self._timeout_s))
-        if self._grades is not None and self._grades.on:
-            told = self._grades.tell()
-            answer = await asyncio.wait_for(store.share_grades(told), self._timeout_s)
-            self._grades.hear(told, answer)
+        for its, rule in self._grades:
+            if its.on:
+                told = its.tell()
+                its.hear(told, await asyncio.wait_for(store.share_grades(told, rule), self._timeout_s))
 
     def _receive_prefixes(self, gauges: list[Gauge], now: float) -> None:
         if self._prefixes is None or not any(gauge.prefixes for gauge in gauges):

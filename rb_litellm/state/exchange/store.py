@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from rb_litellm.core.grade_sums import Grades
+from rb_litellm.core.grade_sums import OF_ABILITIES, Grades, SumRule
 from rb_litellm.state.exchange.gauges import Gauge
 from rb_litellm.state.exchange.wire import Heard, Told
 
@@ -51,10 +51,10 @@ class LoadStore(Protocol):
         """
         ...
 
-    async def share_grades(self, told: Grades) -> Grades:
+    async def share_grades(self, told: Grades, rule: SumRule = OF_ABILITIES) -> Grades:
         """Add to the sums of grades, leave those of calls unknown here and take out those now known; get all.
 
-        Sums fade as `grade_sums` says, and outlive the workers.
+        Sums fade as the rule says, and outlive the workers. The same exchange of a worker counts once.
         """
         ...
 

@@ -51,6 +51,7 @@ class Sharing:
         self._prefixes = prefixes
         self.learned = learned
         self.grades: GradeShare | None = None
+        self.judges: GradeShare | None = None
         self.targets: TargetShare | None = None
         self.failures = failures
         """What else workers share, from the next start on."""
@@ -139,6 +140,7 @@ class Sharing:
             prefixes=self._prefixes,
             learned=self.learned,
             grades=self.grades,
+            judges=self.judges,
             usage=self._usage,
             failures=self.failures,
             targets=self.targets,

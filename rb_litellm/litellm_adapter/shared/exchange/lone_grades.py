@@ -26,7 +26,7 @@ class LoneGrades:
         if not self._learning.on:
             return
         now, told = self._wall(), self._learning.tell()
-        if told.sums or told.unknown or now - self._done_s >= FADE_EVERY_S:
+        if told or now - self._done_s >= FADE_EVERY_S:
             self._done_s = now
             self._sums.add(told.sums, now)
             self._learning.hear(told, Grades(self._sums.read(now)))

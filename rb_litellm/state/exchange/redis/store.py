@@ -12,7 +12,10 @@ keeps a fleet in one slot of a Redis Cluster:
     rb:2:{NAMESPACE}:notes, :told      what workers saw of what fails, prefixes they sent, and in what order
     rb:1:{NAMESPACE}:learned           latencies that workers have learned, by deployment; kept for an hour
     rb:1:{NAMESPACE}:grade_sums        sums of users' grades, by model and kind of prompt; kept for 90 days
-    rb:1:{NAMESPACE}:grades            grades of calls whose worker has not taken them up yet
+    rb:1:{NAMESPACE}:grades            grades of calls whose worker has not taken them up yet,
+    rb:1:{NAMESPACE}:grades_came       and since when
+    rb:1:{NAMESPACE}:grade_exchanges   which of each worker's exchanges of them was the last
+    rb:1:{NAMESPACE}:judge_...         the same four for how good judges are
 
 Workers of the version before are met at their own keys, see `previous`. It works with Redis >= 6.2 and
 Valkey, through redis-py's own clients.
@@ -37,14 +40,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from rb_litellm.core.grade_sums import (
-    GRADES_TTL_S,
-    HALF_LIFE_S,
     LEAST,
     MAX_NAMES,
-    MOST,
+    OF_ABILITIES,
     SUMS_TTL_S,
     Grades,
     GradeSum,
+    SumRule,
 )
 from rb_litellm.state.exchange.gauges import WIRE_VERSION as GAUGE_VERSION
 from rb_litellm.state.exchange.gauges import StoredGauge
@@ -202,18 +204,27 @@ class RedisStore:
         await client.pexpire(key, round(ttl_s * 1000))
         return {_text(name): payload for name, payload in (await client.hgetall(key)).items()}
 
-    async def share_grades(self, told: Grades) -> Grades:
+    async def share_grades(self, told: Grades, rule: SumRule = OF_ABILITIES) -> Grades:
         """Add to the fleet's sums of grades and to grades of unknown calls, and get all, in one round trip.
 
         Raises:
             OSError, redis.RedisError, TimeoutError: as the connection or the server has it.
         """
-        rule = (HALF_LIFE_S * 1e3, MOST, LEAST, MAX_NAMES, SUMS_TTL_S * 1e3, GRADES_TTL_S * 1e3)
+        figures = (
+            rule.half_life_s * 1e3,
+            rule.most,
+            LEAST,
+            MAX_NAMES,
+            SUMS_TTL_S * 1e3,
+            rule.grades_ttl_s * 1e3,
+        )
         sums, grades = await self._grades.run(
             self._connected(),
-            [f"{self._prefix}:grade_sums", f"{self._prefix}:grades"],
+            [f"{self._prefix}:{name}" for name in (rule.sums, rule.grades, rule.exchanges, rule.came)],
             [
-                *(f"{figure:.10g}" for figure in rule),
+                *(f"{figure:.10g}" for figure in figures),
+                told.worker,
+                str(told.number),
                 str(len(told.sums)),
                 *(part for name, one in told.sums.items() for part in (name, *(f"{f:.6g}" for f in one))),
                 str(len(told.unknown)),
