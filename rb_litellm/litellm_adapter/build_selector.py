@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +12,21 @@ from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, chec
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker
 from rb_litellm.predictors.trained.model import PredictorError
+from rb_litellm.state.exchange.redis.settings import checked_url
 
 
 def check_settings(args: Mapping[str, Any] | None, where: str) -> list[str]:
-    """What is wrong with `routing_strategy_args`, its predictor included; empty if nothing."""
+    """What is wrong with `routing_strategy_args`, what it names included; empty if nothing.
+
+    All that building a selector may refuse: LiteLLM takes half of an update back where a build fails.
+    """
     try:
-        worker().runtime.prediction_source(parse_settings(args, where).predictor)
+        settings = parse_settings(args, where)
+        check_feedback(settings.feedback, where)
+        check_shadow_evaluation(settings, where)
+        if settings.redis.url is not None:
+            checked_url(settings.redis.url, os.environ, where)
+        worker().runtime.prediction_source(settings.predictor)
     except (SettingsError, PredictorError) as error:
         return [str(error)]
     return []

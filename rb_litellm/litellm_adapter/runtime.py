@@ -40,6 +40,7 @@ from rb_litellm.litellm_adapter.shared.exchange.judge_share import GuardedJudges
 from rb_litellm.litellm_adapter.shared.exchange.learned_share import GuardedLearned
 from rb_litellm.litellm_adapter.shared.exchange.lone_grades import LoneGrades
 from rb_litellm.litellm_adapter.shared.exchange.prefix_share import GuardedPrefixes
+from rb_litellm.litellm_adapter.shared.exchange.tally_exchange import TallyExchange
 from rb_litellm.litellm_adapter.shared.exchange.target_share import GuardedTargets
 from rb_litellm.litellm_adapter.shared.exchange.usage_share import GuardedUsage
 from rb_litellm.litellm_adapter.shared.feedback_file import FeedbackBox
@@ -56,7 +57,6 @@ from rb_litellm.predictors.ability_learning import AbilityLearning
 from rb_litellm.predictors.default.abilities import KINDS
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.attempt import LeaseRule
-from rb_litellm.state.exchange.redis.sums import RedisSums
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.outcomes import OutcomeRing
@@ -120,7 +120,9 @@ class Runtime:
         self.day_spend = DaySpend(self.lock)
         self.minute_requests = FleetSums(self.lock, "requests", 60.0)
         """Requests of this minute by the key, team or model name that bounds them."""
-        self._sums: RedisSums | None = None
+        self.tallies = TallyExchange(
+            (self.day_spend.sums, self.minute_requests), partial(self.failed, "fleet sums")
+        )
         self._summing = PeriodicTask(FLUSH_S, self._flush_sums)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded, "learning")
         self._predictors = Predictors(partial(self.failed, "predictor"), self.learning)
@@ -136,6 +138,10 @@ class Runtime:
         changes nothing.
         """
         with self.lock:
+            redis = settings.redis if "redis" in settings.model_fields_set else self._redis
+            # First, for it may refuse.
+            self.sharing.configure(redis, router)
+            self._redis = redis
             if settings.seed is not None:
                 self.random.seed(settings.seed)
             if "lease" in settings.model_fields_set:
@@ -143,8 +149,6 @@ class Runtime:
                 self.ledger.lease = LeaseRule(lease.factor, lease.floor_s, lease.ceiling_s)
             if "baseline" in settings.model_fields_set:
                 self.recorder.baseline.model = settings.baseline
-            if "redis" in settings.model_fields_set:
-                self._redis = settings.redis
             if "scrape" in settings.model_fields_set:
                 self._scrape = settings.scrape
             if "shadow_evaluation" in settings.model_fields_set:
@@ -159,7 +163,6 @@ class Runtime:
             self.catalog.default_parallel(getattr(router, "default_max_parallel_requests", None))
             for deployment in self.catalog.facts(entries):
                 self.index.place(deployment.id, deployment.server)
-            self.sharing.configure(self._redis, router)
             self.scraping.configure(self._scrape, router)
 
     def ensure_started(self) -> None:
@@ -238,13 +241,7 @@ class Runtime:
     def _flush_sums(self) -> None:
         """Tell and read what days have cost and minutes have asked, where workers share a Redis."""
         try:
-            redis = self.sharing.redis
-            if redis is None:
-                return
-            if self._sums is None or self._sums.settings != redis:
-                self._sums = RedisSums(redis)
-            for sums in (self.day_spend.sums, self.minute_requests):
-                sums.flush(self._sums, self.sharing.origin, partial(self.failed, "fleet sums"))
+            self.tallies.flush(self.sharing.redis, self.sharing.status())
         except Exception as error:  # noqa: BLE001  a chore must not raise
             self.failed("fleet sums", error)
 

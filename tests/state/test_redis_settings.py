@@ -1,6 +1,7 @@
 """Which Redis is used, out of our settings, LiteLLM's, and the environment."""
 
 import pytest
+from redis.exceptions import RedisError
 
 from rb_litellm.config import RedisSettingsArgs, SettingsError
 from rb_litellm.state.exchange.redis.settings import RedisSettings
@@ -38,6 +39,18 @@ def test_a_refused_url_does_not_show_its_password():
     with pytest.raises(SettingsError) as refused:
         resolve(url="http://user:s3cret@host")
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("password", ["s3cret/more", "s3cret#more", "s3cret?more"])
+def test_a_password_that_breaks_the_url_is_shown_nowhere(password):
+    # The part before it looks like a port, which the words of redis-py repeat.
+    url = f"redis://:{password}@host:6379"
+    with pytest.raises(SettingsError, match="%2F") as refused:
+        resolve(url=url)
+    assert "s3cret" not in str(refused.value)
+    with pytest.raises(RedisError, match="%2F") as broken:
+        connect(resolve({"redis_url": url}))
+    assert "s3cret" not in str(broken.value)
 
 
 def test_interval_ttl_and_namespace_are_ours():

@@ -15,18 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from rb_litellm.litellm_adapter.hosts.host import current
+from rb_litellm.litellm_adapter.hosts.settings.check import wrong_settings
 from rb_litellm.litellm_adapter.hosts.settings.proxy import (
     apply_stored_settings,
     guard_stored_settings,
     offer_stored_settings,
     stored_settings,
 )
-from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes, our_settings
+from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigUnreadable, read_config
+from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes_in, our_settings
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router, proxy_server
 from rb_litellm.litellm_adapter.shared.upkeep.loop_holds import LOOP_HOLDS
 from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask
 
 LOOK_EVERY_S = 2.0
+TRIES = 3
+"""Looks at a file that cannot be read before it is told: it may be half written."""
 _log = logging.getLogger("rb_litellm")
 
 
@@ -37,6 +41,10 @@ class HotReload:
         self._timer = PeriodicTask(LOOK_EVERY_S, self._look, "reload")
         self._running: asyncio.Task[None] | None = None
         self._file: tuple[int, int] | None = None
+        """Time and size of the file as it was read last, and of one that cannot be read."""
+        self._unreadable: tuple[int, int] | None = None
+        self._tried: tuple[int, int] | None = None
+        self._tries = 0
         self._in_file: Mapping[str, Any] | None = None
         self._stored: object = None
         self._seen_stored = False
@@ -63,7 +71,7 @@ class HotReload:
             offer_stored_settings(server, router)
             path = getattr(server, "user_config_file_path", None)
             if isinstance(path, str):
-                self._from_file(router, Path(path))
+                await self._from_file(router, Path(path))
             await self._from_database(server, router)
         except Exception:  # noqa: BLE001  the settings in force stay in force
             if not self._failing:
@@ -74,25 +82,26 @@ class HotReload:
             _log.warning("RouteBalance: settings can be read again")
         self._failing = False
 
-    def _from_file(self, router: Any, path: Path) -> None:
+    async def _from_file(self, router: Any, path: Path) -> None:
+        now = _as_it_is(path)
+        if now is None or now in (self._file, self._unreadable):
+            return
         try:
-            stat = path.stat()
-        except OSError:
+            # Reading one of hundreds of deployments takes longer than any request should wait.
+            settings, found = await asyncio.to_thread(_read, path)
+        except ConfigUnreadable as why:
+            self._cannot_read(now, why)
             return
-        before, self._file = self._file, (stat.st_mtime_ns, stat.st_size)
-        if before == self._file:
-            return
-        settings = our_settings(path)
-        if before is None or settings is None:
-            # The first look sees what the proxy was started with; a file half written is looked at again.
-            self._in_file = settings if before is None else self._in_file
-            self._file = self._file if settings is not None else before
-            return
-        if settings == self._in_file:
+        first, self._file = self._file is None, now
+        if first or settings == self._in_file:
+            # The first look sees what the proxy was started with.
+            self._in_file = settings
             return
         dropped = [name for name in self._in_file or () if name not in settings]
         self._in_file = settings
-        if found := mistakes(path):
+        if not found:
+            found = [text for texts in wrong_settings(settings, None).values() for text in texts]
+        if found:
             _log.error(
                 "RouteBalance: %s is not taken over, the old settings stay:\n%s", path, "\n".join(found)
             )
@@ -110,8 +119,35 @@ class HotReload:
         else:
             _log.warning("RouteBalance: the changed settings of %s are in force", path)
 
+    def _cannot_read(self, now: tuple[int, int], why: ConfigUnreadable) -> None:
+        """The file as it is `now` may be half written: it is looked at again, and told if it stays so."""
+        self._tries = self._tries + 1 if now == self._tried else 1
+        self._tried = now
+        if self._tries == TRIES:
+            self._unreadable = now
+            _log.error("RouteBalance: %s; the settings in force stay, and it is read when it changes", why)
+
     async def _from_database(self, server: Any, router: Any) -> None:
         stored = await stored_settings(server)
         if self._seen_stored and stored != self._stored:
             await apply_stored_settings(server, router)
         self._stored, self._seen_stored = stored, True
+
+
+def _as_it_is(path: Path) -> tuple[int, int] | None:
+    """Time and size of a file; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], list[str]]:
+    """Our settings in a configuration file, and what is wrong with it.
+
+    Raises:
+        ConfigUnreadable: naming the file and what is wrong with it.
+    """
+    config = read_config(path)
+    return our_settings(config), mistakes_in(config)

@@ -89,7 +89,7 @@ class MetricsReport:
                 state_age_s=runtime.sharing.age_s(now) or 0.0,
                 peers=0 if exchange is None else exchange.peers,
                 redis_up=exchange is None or exchange.mode != "degraded",
-                redis_errors=0 if exchange is None else exchange.failures,
+                redis_errors=runtime.tallies.errors + (0 if exchange is None else exchange.failures),
                 servers_read=len(failing) - sum(failing),
                 servers_failing=sum(failing),
                 strategy_active=router is None or bool(routed_by_us(router)),

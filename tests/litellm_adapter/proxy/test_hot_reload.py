@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -101,7 +103,7 @@ def reloaded(path: Path, *versions: dict[str, Any]) -> Router:
     for number, settings in enumerate(versions, 1):
         path.write_text(yaml.safe_dump({"model_list": MODELS, "router_settings": settings}))
         os.utime(path, (number, number))
-        looking._from_file(router, path)
+        asyncio.run(looking._from_file(router, path))
     return router
 
 
@@ -143,3 +145,48 @@ def test_what_is_dropped_is_told_apart_from_what_is_changed(
 
 def test_a_strategy_that_comes_back_is_applied_again(tmp_path: Path) -> None:
     assert reloaded(tmp_path / "config.yaml", OURS, {}, OURS).updates == [OURS]
+
+
+async def test_a_file_that_stays_unreadable_is_told_once_and_taken_up_when_it_is_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, router, looking, reads = tmp_path / "config.yaml", Router(), HotReload(), []
+    read = module._read
+    monkeypatch.setattr(module, "_read", lambda path: reads.append(threading.get_ident()) or read(path))
+
+    async def look(text: str, at: int, times: int) -> None:
+        path.write_text(text)
+        os.utime(path, (at, at))
+        for _ in range(times):
+            await looking._from_file(router, path)
+
+    changed = {**OURS, "routing_strategy_args": {"weights": "quality"}}
+    before, after = (yaml.safe_dump({"model_list": MODELS, "router_settings": s}) for s in (OURS, changed))
+    await look(before, 1, 2)
+    with caplog.at_level(logging.WARNING, logger="rb_litellm"):
+        await look(before + "model_list: [", 3, 2)
+        assert caplog.records == []  # half written, as far as one can tell
+        reads.clear()
+        await look(before + "model_list: [", 3, 8)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"{path}: line" in line
+    assert "the settings in force stay" in line
+    assert len(reads) == 1
+    assert reads[0] != threading.get_ident()  # requests are not made to wait
+    assert router.updates == []
+    await look(after, 4, 1)
+    assert router.updates == [changed]
+
+
+async def test_what_only_the_environment_shows_to_be_wrong_is_not_said_to_be_in_force(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    args = {"weights": "cost", "redis": {"url": "os.environ/NOT_SET_ANYWHERE"}}
+    with caplog.at_level(logging.WARNING, logger="rb_litellm"):
+        router = await asyncio.to_thread(
+            reloaded, tmp_path / "config.yaml", OURS, {**OURS, "routing_strategy_args": args}
+        )
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "is not taken over, the old settings stay" in line
+    assert "routing_strategy_args.redis.url" in line
+    assert router.updates == []

@@ -54,6 +54,11 @@ def test_a_file_without_our_strategy_is_not_ours_to_judge(tmp_path: Path) -> Non
         ({"wieghts": "cost"}, ["routing_strategy_args.wieghts", "unknown setting", "weights"]),
         ({"weights": {"quality": 1, "latency": 1, "cost": 0}}, ["weights", "sum to 2", "must sum to 1"]),
         ({"predictor": {"path": "/nowhere/at/all"}}, ["predictor.path", "/nowhere/at/all"]),
+        (
+            {"redis": {"url": "http://here"}},
+            ["routing_strategy_args.redis.url", "'http://here'", "rediss://"],
+        ),
+        ({"redis": {"url": "redis://here:many"}}, ["redis.url", "'redis://here:many'", "%2F"]),
     ],
 )
 def test_a_mistake_names_setting_value_and_what_is_allowed(
@@ -205,3 +210,8 @@ def test_a_judge_or_baseline_that_nobody_knows_is_named(
     (message,) = found(tmp_path, **router(**args))
     assert f"{setting}: unknown model (value 'smal'); did you mean small?" in message
     assert found(tmp_path, general_settings={"store_model_in_db": True}, **router(**args)) == []
+
+
+def test_a_variable_that_names_redis_may_be_set_later(tmp_path: Path) -> None:
+    # By `environment_variables` of the file, or from a secret manager.
+    assert found(tmp_path, **router(redis={"url": "os.environ/NOT_SET_YET"})) == []

@@ -18,6 +18,7 @@ from rb_litellm.litellm_adapter.proxy.starting.group_rules import group_mistakes
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
 from rb_litellm.litellm_adapter.shared.predictor_folders import check_names
 from rb_litellm.predictors.trained.model import Predictor, PredictorError
+from rb_litellm.state.exchange.redis.settings import checked_url
 
 
 def mistakes(config_file: Path) -> list[str]:
@@ -42,6 +43,10 @@ def mistakes_in(config: Mapping[str, Any]) -> list[str]:
             settings = parse_settings(args, where)
             check_feedback(settings.feedback, where)
             check_shadow_evaluation(settings, where)
+            url = settings.redis.url
+            # A variable may be set by the file itself, or kept by a secret manager that LiteLLM asks.
+            if url is not None and not url.startswith("os.environ/"):
+                checked_url(url, os.environ, where)
             if names is not None:
                 found += judge_mistakes(settings, config, where)
             if not isinstance(settings.predictor, str):
@@ -63,15 +68,12 @@ def mistakes_in(config: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def our_settings(config_file: Path) -> dict[str, Any] | None:
-    """What of a LiteLLM configuration file's `router_settings` may change at run time and concerns us.
+def our_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a LiteLLM configuration's `router_settings` may change at run time and concerns us.
 
-    As `Router.update_settings` takes it; None where the file cannot be read (yet).
+    As `Router.update_settings` takes it.
     """
-    try:
-        router = _mapping(read_config(config_file).get("router_settings"))
-    except ConfigUnreadable:
-        return None
+    router = _mapping(config.get("router_settings"))
     settings: dict[str, Any] = {}
     if router.get("routing_strategy") == STRATEGY:
         settings["routing_strategy"] = STRATEGY

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from redis.connection import parse_url
+
 from rb_litellm.config import RedisSettingsArgs, SettingsError
 from rb_litellm.redaction import shown_address
 
@@ -107,13 +109,7 @@ class RedisSettings:
             "ttl_s": args.ttl_s,
         }
         if args.url is not None:
-            url = _from_environment(args.url, env)
-            if not isinstance(url, str) or url.partition("://")[0] not in _SCHEMES:
-                raise SettingsError(
-                    f"routing_strategy_args.redis.url: allowed is a redis://, rediss:// or unix:// URL "
-                    f"(value {shown_address(args.url)!r})"
-                )
-            return cls(url=url, **ours)
+            return cls(url=checked_url(args.url, env), **ours)
         found = _litellm_settings(litellm_params, env)
         if found.get("startup_nodes"):
             return cls(cluster_nodes=_nodes("startup_nodes", found["startup_nodes"]), **_login(found), **ours)
@@ -132,6 +128,26 @@ class RedisSettings:
                 host=str(found["host"]), port=_whole("port", found.get("port", 6379)), **_login(found), **ours
             )
         return None
+
+
+def checked_url(told: str, env: Mapping[str, str], where: str = "routing_strategy_args") -> str:
+    """The URL that `redis.url` names, itself or by a variable of the environment.
+
+    Raises:
+        SettingsError: redis-py cannot read it. Nothing of a password is repeated.
+    """
+    url = _from_environment(told, env)
+    if isinstance(url, str) and url.partition("://")[0] in _SCHEMES:
+        try:
+            parse_url(url)  # type: ignore[no-untyped-call]
+        except ValueError:
+            pass
+        else:
+            return url
+    raise SettingsError(
+        f"{where}.redis.url: allowed is a redis://, rediss:// or unix:// URL, in whose user and password "
+        f"@ / ? # are written %40 %2F %3F %23 (value {shown_address(told)!r})"
+    )
 
 
 def _litellm_settings(params: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:

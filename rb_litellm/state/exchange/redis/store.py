@@ -271,7 +271,11 @@ class RedisStore:
 
 
 def connect(settings: RedisSettings) -> Any:
-    """An asyncio client of redis-py for these settings; it connects at first use."""
+    """An asyncio client of redis-py for these settings; it connects at first use.
+
+    Raises:
+        RedisError: LiteLLM's own URL cannot be read.
+    """
     s = settings
     limits: dict[str, Any] = {
         "socket_timeout": s.timeout_s,
@@ -292,7 +296,13 @@ def connect(settings: RedisSettings) -> Any:
         sentinel: Any = Sentinel(list(s.sentinel_nodes), sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
         return sentinel.master_for(s.service_name, db=s.db, **login, **security, **limits)
     if s.url is not None:
-        return redis.Redis.from_url(s.url, max_connections=2, **limits)
+        try:
+            return redis.Redis.from_url(s.url, max_connections=2, **limits)
+        except ValueError:
+            # Its words repeat the part of a password that looks like a port.
+            raise RedisError(
+                "its URL cannot be read; in user and password @ / ? # are written %40 %2F %3F %23"
+            ) from None
     return redis.Redis(
         host=s.host or "localhost", port=s.port, db=s.db, max_connections=2, **login, **security, **limits
     )
