@@ -152,7 +152,7 @@ class Hold:
         """
         kwargs = {} if pending.request_kwargs is None else pending.request_kwargs
         asked = host.current().filtered(
-            self._router, pending.arrival.requested, list(entries), pending.messages, kwargs
+            self._router, pending.arrival.name_in_full, list(entries), pending.messages, kwargs
         )
         try:
             allowed = await asyncio.wait_for(asked, ASKED_WITHIN_S)

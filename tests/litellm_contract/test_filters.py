@@ -1,13 +1,15 @@
 """Whatever LiteLLM would not use for a request, RouteBalance does not either, however good it is."""
 
 import asyncio
+import gc
+from types import FunctionType, MethodType, ModuleType
 
 import litellm
 import pytest
 from litellm.types.router import RouterRateLimitError, RoutingContext
 
 from rb_litellm.identities import MAX_OF_ONE
-from tests.litellm_contract.routers import ask, deployment, router
+from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
 
 BEST, SECOND = 0.9, 0.4
 
@@ -213,6 +215,46 @@ async def test_names_that_clients_make_up_for_a_wildcard_are_bounded(shared, cap
     assert len(shared.balancer.beliefs) <= MAX_OF_ONE
     told = [record.getMessage() for record in caplog.records if "no price is known" in record.getMessage()]
     assert len(told) == 1
+
+
+async def test_long_names_that_clients_make_up_for_a_wildcard_are_not_kept(shared):
+    of = router(
+        deployment("wild", group="openai/*", model="openai/*", mock_response="hi"),
+        deployment("other", group="openai/*", model="openai/*", mock_response="hi"),
+        routing_strategy_args={**QUALITY_ONLY, "targets": {"cost_usd_per_1k": 1.0}},
+    )
+    longest = 100_000
+    for number in range(30):
+        await ask(of, model=f"openai/{'x' * longest}{number}")
+    # LiteLLM's own entry of each deployment, as it was met last.
+    assert len(long_texts_kept_by(shared, longest)) <= 2
+    record = shared.recorder.log.recent(1)[0].record
+    assert record.requested.startswith("openai/xxx")
+    assert record.requested.endswith("x29")
+
+
+def long_texts_kept_by(shared, longest):
+    """Whatever our own objects hold on to, the Router and LiteLLM's request apart."""
+    left = [
+        *(shared.balancer, shared.catalog, shared.recorder, shared.learning, shared.targets, shared.ledger),
+        *(shared.day_spend, shared.minute_requests, shared.outcomes, shared.drift, shared.origins),
+        shared._predictors,
+    ]
+    ours, passed_over = (
+        ("builtins", "collections", "rb_litellm"),
+        (type, FunctionType, MethodType, ModuleType),
+    )
+    found, met = {}, set()
+    while left:
+        one = left.pop()
+        if id(one) in met or isinstance(one, passed_over):
+            continue
+        met.add(id(one))
+        if isinstance(one, str) and len(one) >= longest:
+            found[id(one)] = one
+        elif type(one).__module__.partition(".")[0] in ours:
+            left += gc.get_referents(one)
+    return found.values()
 
 
 async def test_no_deployment_left_is_litellms_own_error():

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rb_litellm.excerpt import kept_name
 from rb_litellm.litellm_adapter.request.routing_decision import RoutingDecision
 from rb_litellm.telemetry.records.decision import DecisionRecord, Reason
 
@@ -20,7 +21,8 @@ class Arrival:
     """See the module."""
 
     requested: str
-    """Model name that was asked for, empty where none was: LiteLLM's default fallbacks serve that too."""
+    """Model name that was asked for, empty where none was: LiteLLM's default fallbacks serve that too. A long
+    one, which a wildcard lets a client make up, is cut."""
     task: asyncio.Task[Any] | None
     """The task that makes the pick; None in a thread without an event loop."""
     stream: bool
@@ -66,6 +68,8 @@ class Arrival:
     timed: bool = True
     """False where the time says nothing of a server: it brings its own answer (`mock_response`), or opens a
     websocket, which lasts as long as its client stays."""
+    name_in_full: str = ""
+    """The model name as LiteLLM has it: to ask LiteLLM, not to be kept."""
 
     @classmethod
     def now(cls, requested: str | None, request_kwargs: Mapping[str, Any] | None) -> Arrival:
@@ -80,7 +84,7 @@ class Arrival:
         asked = kwargs.get("proxy_server_request")
         came_s = asked.get("arrival_time") if isinstance(asked, (dict, Mapping)) else None
         return cls(
-            requested or "",
+            kept_name(requested or ""),
             task,
             bool(kwargs.get("stream")),
             at,
@@ -88,6 +92,7 @@ class Arrival:
             choices=choices if isinstance(choices, int) else 1,
             own_account=any(name in kwargs for name in _ACCOUNT),
             timed=kwargs.get("mock_response") is None and kwargs.get("websocket") is None,
+            name_in_full=requested or "",
         )
 
     @property

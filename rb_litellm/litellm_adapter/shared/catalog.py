@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from rb_litellm.config import DeploymentSettings, SettingsError, parse_deployment
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.hardware import latency_prior
+from rb_litellm.excerpt import MAX_NAME, kept_name
 from rb_litellm.litellm_adapter.shared import several_answers
 from rb_litellm.litellm_adapter.shared.effort_levels import levels_of
 from rb_litellm.state.servers.addresses import server_at
@@ -152,7 +153,11 @@ class Catalog:
     def _read_behind(self, entry: Mapping[str, Any]) -> _Held:
         """The same object for the same model: requests for several models may take turns."""
         info, params = entry["model_info"], entry["litellm_params"]
-        key = info["id"], params.get("model")
+        model = params.get("model")
+        if len(str(model)) > MAX_NAME:
+            # The parameters have the name in full: what nobody asks for in earnest is read each time.
+            return self._read(entry)
+        key = info["id"], model
         held = self._behind.get(key)
         if held is None or not _same(held[0], info) or not _same(held[1], params):
             held = self._behind[key] = self._read(entry)
@@ -197,7 +202,8 @@ def read_deployment(entry: Mapping[str, Any], warn: Any, default_parallel: int |
     info: Mapping[str, Any] = entry["model_info"]
     params = with_credential(entry["litellm_params"])
     group = str(entry.get("model_name", ""))
-    model = str(params.get("model", group))
+    # Behind a wildcard it is what a client has written, and it is kept in many places.
+    model = kept_name(str(params.get("model", group)))
     try:
         settings = parse_deployment(info.get("routebalance"), f"model_info.routebalance of {group}")
     except SettingsError as error:
