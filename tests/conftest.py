@@ -1,6 +1,7 @@
 """What every test needs: LiteLLM's bundled cost map, before LiteLLM is imported; no judging of speed."""
 
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,3 +30,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A second try that is skipped has not passed: the first one failed."""
+    report = yield
+    skipped = report.skipped and not hasattr(report, "wasxfail")
+    if skipped and getattr(item, "execution_count", 1) > 1:
+        report.outcome, report.longrepr = "failed", f"failed, and was then skipped: {report.longrepr}"
+    return report
