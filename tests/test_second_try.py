@@ -1,4 +1,4 @@
-"""What failed gets a second try by itself, and has passed only if it passes then: the gate's, `conftest`'s."""
+"""What failed gets a second try by itself, and has passed only if it passes then: the gate, and `conftest`."""
 
 from __future__ import annotations
 
