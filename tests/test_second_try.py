@@ -1,4 +1,4 @@
-"""What failed gets a second try by itself, and has passed only if it passes then: the gate, and `conftest`."""
+"""What failed gets a second try by itself, and has passed only if it passes then."""
 
 from __future__ import annotations
 
