@@ -97,6 +97,33 @@ async def test_ages_come_from_the_servers_clock_alone(redis_server, store_of, mo
     assert 0.0 <= worker.age_s < 2.0
 
 
+@pytest.mark.parametrize("set_by_s", [-3600, -300, 2, 7200])
+async def test_a_servers_clock_that_is_set_leaves_nobody_with_hours_to_write(
+    redis_server, store_of, set_by_s
+):
+    # As by hand, or where a master fails over to a server whose clock differs.
+    stores = [store_of(redis_server.url) for _ in range(2)]
+    read = "local time = redis.call('TIME')"
+    for script in (each for store in stores for each in (store._tell, store._take)):
+        assert read in script._source
+        script._source = script._source.replace(
+            read, f"{read}\ntime[1] = time[1] + (redis.call('GET', 'set by') or 0)"
+        )
+
+    async def heard():
+        return [(await store.exchange(f"w{i}", told(2), 60.0)).table[0] for i, store in enumerate(stores)]
+
+    await heard()
+    before = await heard()
+    with redis_server.client() as client:
+        client.set("set by", set_by_s)
+    for _ in range(2):
+        await heard()
+    for (in_flight, _, decode, rate), (_, _, decode_before, _) in zip(await heard(), before, strict=True):
+        assert (in_flight, rate) == (2, 100)
+        assert decode == pytest.approx(decode_before, abs=50)
+
+
 async def test_password_and_acl_user(store_of):
     with RedisServer("--requirepass", "s3cret") as server:
         with server.client() as client:

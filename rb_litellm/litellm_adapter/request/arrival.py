@@ -10,8 +10,10 @@ from typing import Any
 
 from rb_litellm.excerpt import kept_name
 from rb_litellm.litellm_adapter.request.routing_decision import RoutingDecision
+from rb_litellm.litellm_adapter.request.wall_clock import WallClock
 from rb_litellm.telemetry.records.decision import DecisionRecord, Reason
 
+_CLOCK = WallClock()
 _ACCOUNT = ("api_key", "api_base", "base_url")
 """Where a client says them, as far as its operator lets it. LiteLLM then makes up an id."""
 
@@ -88,7 +90,7 @@ class Arrival:
             task,
             bool(kwargs.get("stream")),
             at,
-            max(time.time() - came_s, 0.0) if isinstance(came_s, float) else None,
+            _CLOCK.age_s(came_s) if isinstance(came_s, float) else None,
             choices=choices if isinstance(choices, int) else 1,
             own_account=any(name in kwargs for name in _ACCOUNT),
             timed=kwargs.get("mock_response") is None and kwargs.get("websocket") is None,

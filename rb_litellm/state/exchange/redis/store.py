@@ -72,6 +72,8 @@ _PARTS = ("meta", "slots", "shares", "alive", "totals", "notes", "told")
 _OTHER_GENERATION, _TELL_ALL = 1, 2
 """Answers of `scripts/tell.lua`."""
 _TRIES = 4
+_CLOCK_SET_MS = 500.0
+"""A server's clock that is off by more than that, round trip aside, was set."""
 _NAMES_AT_ONCE = 2_000
 
 
@@ -94,6 +96,8 @@ class RedisStore:
         self._note_is_new = False
         self._notes_heard = 0
         self._doubted = False
+        self._ahead_ms: float | None = None
+        """The server's clock before ours."""
         self._ttl_s = settings.ttl_s
         self._tell, self._take = Script("fleet.lua", "tell.lua"), Script("fleet.lua", "slots.lua")
         self._leave, self._look = Script("fleet.lua", "leave.lua"), Script("fleet.lua", "look.lua")
@@ -170,6 +174,7 @@ class RedisStore:
         ms, epoch_ms, count, version, length, chunks, notes, last_note, living, bad = answer[1:]
         ms, epoch_ms = float(ms), float(epoch_ms)
         self._share.arrived(table, changed, number, now_ms, ms, epoch_ms)
+        self._server_clock(ms + epoch_ms, now_ms, self._clock() * 1000.0)
         self._totals.update(float(version), int(length), chunks)
         others, right = self._totals.others(slots_of, *self._share.rows(size), ms)
         self._note_is_new, self._notes_heard, self._doubted = False, int(last_note), not right
@@ -183,6 +188,19 @@ class RedisStore:
             _workers(living, ms + epoch_ms) if workers else None,
             unreadable=int(bad) + (not right),
         )
+
+    def _server_clock(self, server_ms: float, before_ms: float, after_ms: float) -> None:
+        """Tell everything anew where the server's clock was set, or another server took its place.
+
+        Output tokens that are left stand as lines through the server's time: of one who set it back by an
+        hour each open attempt would have an hour more to write, until it ends.
+        """
+        least_ms, most_ms = server_ms - after_ms, server_ms - before_ms
+        ahead_ms = self._ahead_ms
+        if ahead_ms is None or not least_ms - _CLOCK_SET_MS <= ahead_ms <= most_ms + _CLOCK_SET_MS:
+            self._ahead_ms = (least_ms + most_ms) / 2.0
+            if ahead_ms is not None:
+                self._share.forget()
 
     def _begin_anew(self) -> None:
         self._slots.forget()
