@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import logging
+import re
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,17 @@ _PEEK = 1 << 16
 _UTF8_MARK = b"\xef\xbb\xbf"
 _GZIP_MARK = b"\x1f\x8b"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UTF32_MARKS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+_PARQUET_MARK = b"PAR1"
+_FOREIGN = (
+    (re.compile(rb"\x28\xb5\x2f\xfd"), "packed with zstd"),
+    (re.compile(rb"BZh[1-9]1AY&SY"), "packed with bzip2"),
+    (re.compile(rb"\xfd7zXZ\0"), "packed with xz"),
+    (re.compile(_GZIP_MARK), "packed twice"),
+    (re.compile(rb"PK\x03\x04"), "a ZIP archive, or a spreadsheet's own file"),
+    (re.compile(rb"SQLite format 3\0"), "a database of SQLite"),
+)
+"""How files begin that are called like one of ours and are none."""
 
 _log = logging.getLogger("rb_litellm")
 
@@ -36,13 +48,15 @@ class LogFileError(ValueError):
 
 
 def form_of_file(path: Path, whole: bool = False) -> Form:
-    """How the rows stand in the file, by its name and its first bytes.
+    """How the rows stand in the file, by its name and its first bytes. Parquet is known by these alone.
 
     With `whole`, a packed file whose beginning is cut is an error.
 
     Raises:
         LogFileError: the file is missing or of another kind.
     """
+    if path.is_dir():
+        raise LogFileError(f"{path}: is a folder; allowed is a file")
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     if kind not in _KINDS:
         raise LogFileError(
@@ -53,8 +67,13 @@ def form_of_file(path: Path, whole: bool = False) -> Form:
             start = file.read(_PEEK)
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, error) from None
-    if kind == "parquet":
+    if kind == "parquet" or start.startswith(_PARQUET_MARK):
+        _look_for_packing(path)
         return "parquet"
+    if told := _foreign(start):
+        raise LogFileError(
+            f"{path}: is {told}; allowed are text in UTF-8, as it is or packed with gzip, and Parquet"
+        )
     if not start.startswith(_UTF16_MARKS):
         _look_for_utf8(path, start)
     if kind in ("csv", "tsv"):
@@ -66,6 +85,25 @@ def form_of_file(path: Path, whole: bool = False) -> Form:
     # A line of an object that is whole is a row or a page; what else begins so is laid out over lines.
     is_whole = first.startswith(b"{") and first.rstrip().endswith(b"}") and bool(end)
     return "lines" if is_whole or (kind != "json" and not first.startswith(b"[")) else "values"
+
+
+def _look_for_packing(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(2) == _GZIP_MARK:
+            raise LogFileError(f"{path}: is Parquet packed with gzip; allowed is Parquet as it is")
+
+
+def _foreign(start: bytes) -> str:
+    """What a file is that begins so, if nothing that is read; empty otherwise."""
+    if start.startswith(_UTF32_MARKS):
+        return "in UTF-32"
+    if start.startswith(_UTF16_MARKS):
+        return ""
+    # In Latin text each second byte is zero there, or three in four; zeros of a lost block stand together.
+    places = [start[place:64:4] for place in range(4)]
+    if any(part and not any(part) for part in places) and any(all(part) for part in places):
+        return "in UTF-16 or UTF-32 without a byte-order mark"
+    return next((what for begins, what in _FOREIGN if begins.match(start)), "")
 
 
 def _unreadable(path: Path, error: Exception) -> LogFileError:

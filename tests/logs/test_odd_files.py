@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars
 import pytest
 
 from rb_litellm.logs import classify
@@ -158,3 +163,61 @@ def test_half_a_character_ends_no_run(name: str, tmp_path: Path) -> None:
     told = read(tmp_path, name, lines)
     assert len(told.calls) == len(ROWS)
     assert told.calls[3].group == "g?"
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt"])
+def test_parquet_is_read_whatever_it_is_called(name: str, tmp_path: Path) -> None:
+    frame = polars.DataFrame(
+        [
+            {
+                name: json.dumps(value) if isinstance(value, (dict, list)) else value
+                for name, value in row.items()
+            }
+            for row in ROWS
+        ]
+    )
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    assert len(read(tmp_path, name, content.getvalue()).calls) == len(ROWS)
+    with pytest.raises(SpendLogsError, match=r"is Parquet packed with gzip; allowed is Parquet as it is"):
+        read(tmp_path, f"{name}.gz", gzip.compress(content.getvalue()))
+
+
+def archive() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("xl/workbook.xml", LINES)
+    return content.getvalue()
+
+
+FOREIGN = {
+    "packed with zstd": b"\x28\xb5\x2f\xfd" + bytes(range(256)),
+    "packed with bzip2": bz2.compress(LINES.encode()),
+    "packed with xz": lzma.compress(LINES.encode()),
+    "packed twice": gzip.compress(gzip.compress(LINES.encode())),
+    "a ZIP archive, or a spreadsheet's own file": archive(),
+    "a database of SQLite": b"SQLite format 3\0" + bytes(900),
+    "in UTF-16 or UTF-32 without a byte-order mark": LINES.encode("utf-16-be"),
+    "in UTF-32": LINES.encode("utf-32"),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.json.gz"])
+def test_what_is_no_file_of_ours_is_said_in_place_of_its_broken_rows(
+    what: str, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SpendLogsError, match=rf"{re.escape(name)}: is {what}; allowed are text in UTF-8"):
+        read(tmp_path, name, FOREIGN[what])
+    assert caplog.text == ""
+
+
+def test_a_file_that_lost_its_beginning_gives_its_other_rows(tmp_path: Path) -> None:
+    told = read(tmp_path, "a.jsonl", "\0" * 4096 + LINES)
+    assert len(told.calls) == len(ROWS) - 1
+
+
+def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "logs.jsonl").mkdir()
+    with pytest.raises(SpendLogsError, match=r"logs\.jsonl: is a folder; allowed is a file"):
+        read_spend_logs(str(tmp_path / "logs.jsonl"))

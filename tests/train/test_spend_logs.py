@@ -219,3 +219,14 @@ def test_wrong_feedback_is_named(write_rows: Write, tmp_path: Path) -> None:
 
 def test_nothing_to_read_is_a_matter_of_usage(tmp_path: Path) -> None:
     assert train("--out", tmp_path / "model").exit_code == 2
+
+
+def test_of_a_log_that_teaches_nothing_it_is_told_what_its_rows_are(
+    write_rows: Write, tmp_path: Path
+) -> None:
+    log = write_rows([logged(startTime="yesterday"), logged(call_type="aembedding")])
+    told = train("--from-spend-logs", log, "--out", tmp_path / "out")
+    assert told.exit_code == 1
+    assert "left out, without a time that can be read: 1 (1 chat); the first is" in told.stderr
+    assert "startTime is 'yesterday'" in told.stderr
+    assert "left out, of another kind: 1 (1 embedding)" in told.stderr

@@ -119,7 +119,8 @@ def answers_of_calls(log: SpendLog, feedback: Mapping[str, float]) -> tuple[list
             if without_prompt
             else ""
         )
-        raise DataError(f"spend logs: nothing to learn from in {counts}{hint}")
+        left_out = "".join(f"; {line}" for line in log.report.lines()[1:])
+        raise DataError(f"spend logs: nothing to learn from in {counts}{left_out}{hint}")
     return answers[::-1], counts
 
 
