@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 
 import click
 
+from rb_litellm.new_file import NO_ROOM
 from rb_litellm.suggestion import did_you_mean
 
 # Group of --help, whose folder has its name -> command -> (module, attribute, one line for --help). A new
@@ -74,11 +78,15 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Carry it out; a file that is given bare is answered with the options that take one.
 
-        A file that cannot be read or written is an error with its name, wherever that shows.
+        A file that cannot be read or written is an error with its name, wherever that shows. One without a
+        name that finds no room is the standard output.
         """
         try:
             return super().invoke(ctx)
         except OSError as error:
+            if error.filename is None and error.errno in NO_ROOM:
+                _leave_standard_output()
+                raise click.ClickException(f"standard output: {error.strerror}") from error
             if error.filename is None:
                 raise
             raise click.ClickException(f"{error.filename}: {error.strerror}") from error
@@ -96,6 +104,12 @@ class LazyGroup(click.Group):
         for group, commands in GROUPS.items():
             with formatter.section(group):
                 formatter.write_dl([(name.ljust(width), text) for name, (_, _, text) in commands.items()])
+
+
+def _leave_standard_output() -> None:
+    """Let what it still holds go nowhere: it would be written, and fail, once more at the end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

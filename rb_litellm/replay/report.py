@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from rb_litellm.new_file import new_file
 from rb_litellm.replay.check import GOOD_MEDIAN_ERROR
 from rb_litellm.replay.intervals import DAY_S, Interval, Judged, Pieces
 from rb_litellm.replay.scenes import Played
@@ -53,7 +54,7 @@ def write_report(
     Raises:
         OSError: the file exists or cannot be written.
     """
-    with path.open("x", encoding="utf-8") as file:
+    with new_file(path) as file:
         file.write(_page(replay, judged, pieces, document, change, played))
 
 

@@ -46,15 +46,16 @@ def write_files(out: Path, files: Mapping[str, bytes], read: Callable[[Path], Re
         OSError: it cannot be made; names `out`.
     """
     check_free(out)
+    made = None
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        # The folder that is meant, and not the one that it is made in.
-        raise OSError(error.errno, error.strerror, str(out)) from None
-    try:
-        for name, content in files.items():
-            _write(made / name, content)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+            for name, content in files.items():
+                _write(made / name, content)
+        except OSError as error:
+            # The folder that is meant, and not the one that it is made in.
+            raise OSError(error.errno, error.strerror, str(out)) from None
         made.chmod(0o755)
         told = read(made)
         if out.is_dir():
@@ -62,7 +63,8 @@ def write_files(out: Path, files: Mapping[str, bytes], read: Callable[[Path], Re
         made.rename(out)
         return told
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def _write(path: Path, content: bytes) -> None:

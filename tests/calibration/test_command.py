@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,35 @@ def test_what_is_written_are_settings_and_a_calibration(server: str, tmp_path: P
     # Real time on a busy machine: which slots are found is for the tests in virtual time.
     assert parse_deployment(info["routebalance"], "it").max_num_seqs == told["slots"]
     assert info["max_input_tokens"] == told["context_window"]
+
+
+class Measured:
+    """What was found, as far as it is printed and written."""
+
+    def as_yaml(self) -> str:
+        return "x" * 100_000
+
+    def model_dump_json(self) -> str:
+        return '{"slots": 3}'
+
+
+def test_what_was_measured_is_told_where_the_file_finds_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def measured(*_: object) -> Measured:
+        return Measured()
+
+    monkeypatch.setattr("rb_litellm.cli.operate.calibrate._measure", measured)
+    file = tmp_path / "measured.yaml"
+    bound = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, bound[1]))
+    try:
+        result = calibrate("--url", "http://127.0.0.1:9/v1", "--yes", "--json", "--out", str(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, bound)
+    assert (result.exit_code, json.loads(result.stdout)) == (1, {"slots": 3})
+    assert f"Error: {file}: File too large" in result.stderr
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(

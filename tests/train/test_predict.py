@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,3 +112,25 @@ def test_a_model_without_a_name_is_refused(write_rows: Write) -> None:
     result = run("--data", write_rows(ROWS), "--model", "")
     assert result.exit_code == 2
     assert "--model is empty" in result.output
+
+
+def printed_to(output: Any, *args: object) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, whose standard output is `output`."""
+    command = [sys.executable, "-c", "from rb_litellm.cli import main; main()", "predict", *map(str, args)]
+    return subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is there on Linux alone")
+def test_an_output_without_room_is_told_in_one_line(write_rows: Write) -> None:
+    with open("/dev/full", "w") as full:
+        ended = printed_to(full, "--predictor", "none", "--data", write_rows(ROWS), *MODELS)
+    assert (ended.returncode, ended.stderr) == (1, "Error: standard output: No space left on device\n")
+
+
+def test_a_reader_that_has_left_is_no_error_to_speak_of(write_rows: Write) -> None:
+    """As with `| head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as left:
+        ended = printed_to(left, "--predictor", "none", "--data", write_rows(ROWS), *MODELS)
+    assert (ended.returncode, ended.stderr) == (1, "")

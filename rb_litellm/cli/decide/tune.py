@@ -19,6 +19,7 @@ from rb_litellm.cli.output_options import NewFile, json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, name_option, predictor_option
 from rb_litellm.cli.screen import Screen
 from rb_litellm.cli.spread_options import spread_options, where
+from rb_litellm.new_file import new_file
 
 if TYPE_CHECKING:
     from rb_litellm.logs.spend_logs import SpendLog
@@ -141,12 +142,14 @@ def tune(
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     lines = snippet(found, wishes, group, members)
-    if out is not None:
-        out.write_text(lines, encoding="utf-8")
     if as_json:
         click.echo(json.dumps(_document(found, lines)))
     else:
         _show(found, lines, "times the logged load" if sources else "requests/s")
+    # What took minutes to find has been told where the file finds no room.
+    if out is not None:
+        with new_file(out) as file:
+            file.write(lines)
     if not found.meets:
         raise SystemExit(_MISSED)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rb_litellm.cli.output_options import json_option, quiet_option
+from rb_litellm.new_file import new_file
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _T = TypeVar("_T")
@@ -156,7 +157,7 @@ def _read(path: Path, read: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
 
 
 def _write_new(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with out.open("x", encoding="utf-8") as file:
+    with new_file(out) as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 

@@ -14,6 +14,7 @@ import click
 from rb_litellm.cli.output_options import NewFile
 from rb_litellm.cli.plain_table import show_table
 from rb_litellm.cli.predictor_option import open_source, predictor_option
+from rb_litellm.new_file import new_file
 
 SHOWN = 20
 """Prompts in the table."""
@@ -70,21 +71,16 @@ def predict(predictor: str, data: Path, models: tuple[str, ...], out: Path | Non
                 click.echo(json.dumps(row))
         else:
             _show(rows)
-    except (ValueError, PredictorError, OSError) as error:
+    except (ValueError, PredictorError) as error:
         raise click.ClickException(str(error)) from error
 
 
 def _write(out: Path, rows: Iterable[dict[str, Any]]) -> int:
     count = 0
-    with out.open("x", encoding="utf-8") as file:
-        try:
-            for row in rows:
-                file.write(json.dumps(row) + "\n")
-                count += 1
-        except BaseException:
-            # Half of it would pass for the whole.
-            out.unlink(missing_ok=True)
-            raise
+    with new_file(out) as file:
+        for row in rows:
+            file.write(json.dumps(row) + "\n")
+            count += 1
     return count
 
 

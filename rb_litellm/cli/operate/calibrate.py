@@ -16,6 +16,7 @@ from rich.table import Table
 
 from rb_litellm.cli.output_options import NewFile, json_option, quiet_option
 from rb_litellm.cli.screen import Screen
+from rb_litellm.new_file import new_file
 
 if TYPE_CHECKING:
     from rb_litellm.calibration.document import Document
@@ -89,12 +90,14 @@ def calibrate(
         found = asyncio.run(_measure(url, model, key, plan, seconds, Random(seed), quiet))
     except CannotCalibrate as error:
         raise click.ClickException(str(error)) from None
-    if out is not None:
-        out.write_text(found.as_yaml(), encoding="utf-8")
     if as_json:
         click.echo(found.model_dump_json())
     else:
         _show(found)
+    # What took minutes to measure has been told where the file finds no room.
+    if out is not None:
+        with new_file(out) as file:
+            file.write(found.as_yaml())
 
 
 async def _measure(
