@@ -21,7 +21,7 @@ from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.priors import size_billions
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.predictors.trained.model import PredictorError
-from rb_litellm.telemetry.records.headers import header_value
+from rb_litellm.telemetry.records.headers import MAX_VALUE, header_value
 
 _CALLBACK = "rb_litellm.proxy"
 
@@ -33,6 +33,7 @@ def check(config: Configuration) -> Iterator[Finding]:
     yield from _environment(config)
     yield from _settings(config)
     yield from _names(config)
+    yield from _ids(config)
     yield from _loaded(config)
     if not config.strategies:
         yield error(
@@ -91,8 +92,26 @@ def _names(config: Configuration) -> Iterator[Finding]:
         if name != header_value(name):
             yield warn(
                 "names",
-                f"{where} {name[:64]!r} has characters or spaces that no response header may carry",
+                f"{where} {name[:64]!r} has characters or spaces that no response header may carry, or is "
+                f"longer than {MAX_VALUE}",
                 "name it in visible ASCII, without spaces at its ends",
+            )
+
+
+def _ids(config: Configuration) -> Iterator[Finding]:
+    """LiteLLM serves several deployments of one id, but counts them as one, and so does whoever goes by ids."""
+    groups: dict[str, list[str]] = {}
+    for entry in config.entries:
+        id_ = _mapping(entry.get("model_info")).get("id")
+        if id_ not in (None, ""):
+            groups.setdefault(str(id_), []).append(str(entry.get("model_name")))
+    for id_, names in groups.items():
+        if len(names) > 1:
+            yield warn(
+                "ids",
+                f"{len(names)} deployments have the id {header_value(id_)[:64]!r} "
+                f"({', '.join(sorted(set(names))[:8])}): their load, latency, prices and cooldowns are one's",
+                "give each its own model_info.id, or none",
             )
 
 

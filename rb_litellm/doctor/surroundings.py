@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import time
 from collections.abc import Iterator
 from importlib.metadata import requires, version
@@ -28,6 +29,8 @@ from rb_litellm.state.exchange.wire import NOTHING
 _PINGS = 7
 _NO_RIGHT = ("can't run this command", "can't access", "ACL failure")
 """What Redis says of a script that did what its user may not."""
+_NEEDED = (6, 2)
+"""The oldest release of Redis that will do."""
 _SLOW_MS = 20.0
 """A slower Redis still keeps no request waiting, but the load known through it is older."""
 _SKEW_S = 2.0
@@ -132,14 +135,18 @@ async def _release(client: Any) -> str | None:
 
 
 def _latency(settings: RedisSettings, release: str | None, ping_ms: float) -> Iterator[Finding]:
-    if release is not None and int(release.partition(".")[0] or 0) < 5:
-        yield error("redis", f"{settings.shown} is Redis {release}", "use Redis 5 or later, or Valkey")
+    told = re.match(r"(\d+)\.(\d+)", release or "")
+    if told and (int(told[1]), int(told[2])) < _NEEDED:
+        needed = ".".join(map(str, _NEEDED))
+        yield error(
+            "redis", f"{settings.shown} is Redis {release}", f"use Redis {needed} or later, or Valkey"
+        )
     known = "release unknown" if release is None else f"Redis {release}"
-    told = f"{settings.shown} ({known}) answers in {ping_ms:.2f} ms"
+    line = f"{settings.shown} ({known}) answers in {ping_ms:.2f} ms"
     if ping_ms > _SLOW_MS:
-        yield warn("redis", told, "use a nearer one: no request waits for it, but load is known later")
+        yield warn("redis", line, "use a nearer one: no request waits for it, but load is known later")
     else:
-        yield ok("redis", told)
+        yield ok("redis", line)
 
 
 def _clock(skew_s: float) -> Iterator[Finding]:

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from rb_litellm.bench.real.redis_server import RedisServer
 from rb_litellm.cli import main
-from rb_litellm.state.exchange.redis.settings import NEEDED_RIGHTS
+from rb_litellm.doctor.surroundings import _latency
+from rb_litellm.state.exchange.redis.settings import NEEDED_RIGHTS, RedisSettings
 from tests.doctor.conftest import Write, auto, model
 
 PAIR = [model("small"), model("large")]
@@ -369,3 +370,21 @@ def test_the_text_has_signs_remedies_and_a_count(write: Write) -> None:
     assert "ERROR" in result.stdout
     assert "-> routebalance init" in result.stdout
     assert "1 warning, 1 error\n" in result.stdout
+
+
+def test_an_id_that_several_deployments_have_is_named(write: Write) -> None:
+    same = [model("small", id="a"), model("large", id="a"), model("large", id=""), model("large", id="")]
+    ((level, message),) = found(write(model_list=same, router_settings=auto("small", "large")), "ids")
+    assert level == "warn"
+    assert "2 deployments have the id 'a' (large, small)" in message
+    assert found(write(model_list=PAIR, router_settings=auto("small", "large")), "ids") == []
+
+
+@pytest.mark.parametrize(
+    ("release", "old"),
+    [("5.0.14", True), ("6.0.20", True), ("6.2.14", False), ("10.0.0", False), ("?", False)],
+)
+def test_a_redis_that_is_too_old_is_named(release: str, old: bool) -> None:
+    findings = list(_latency(RedisSettings(host="there"), release, 0.1))
+    assert [one.level for one in findings] == (["error", "ok"] if old else ["ok"])
+    assert not old or "6.2 or later" in findings[0].remedy
