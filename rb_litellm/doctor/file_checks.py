@@ -99,7 +99,7 @@ def _names(config: Configuration) -> Iterator[Finding]:
 
 
 def _ids(config: Configuration) -> Iterator[Finding]:
-    """LiteLLM serves several deployments of one id, but counts them as one, and so does whoever goes by ids."""
+    """LiteLLM serves several deployments of one id, but counts them as one, as all do who go by ids."""
     groups: dict[str, list[str]] = {}
     for entry in config.entries:
         id_ = _mapping(entry.get("model_info")).get("id")
