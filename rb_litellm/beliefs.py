@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 
 from rb_litellm.core.decision.trials import Trials
@@ -23,11 +22,11 @@ from rb_litellm.core.latency.learning.evidence import (
     has_length,
     log_error,
     may_be_the_requests_fault,
-    taught_by,
 )
 from rb_litellm.core.latency.learning.learned import LearnedTimes
 from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.latency.learning.residuals import Residuals
+from rb_litellm.core.latency.service_times import ServiceTimes
 from rb_litellm.core.level_lengths import LevelLengths
 from rb_litellm.core.limits.availability import Availability, Failing
 from rb_litellm.core.limits.outages import Outages
@@ -35,8 +34,7 @@ from rb_litellm.core.limits.quota import Quotas
 from rb_litellm.core.limits.windows import Windows
 from rb_litellm.core.servers.cache_writes import CacheWrites
 from rb_litellm.core.servers.keeping import Keeping
-from rb_litellm.core.servers.queueing import as_served
-from rb_litellm.core.servers.slots import ALL, Slots
+from rb_litellm.core.servers.slots import Slots
 from rb_litellm.core.servers.streams import Stream
 from rb_litellm.core.types import FloatArray, IntArray, Outcome, Seen
 from rb_litellm.identities import Identities
@@ -70,6 +68,7 @@ class Beliefs:
         """and how much it writes into a cache for which it charges."""
         self.slots = Slots()
         """How many requests each server runs at once."""
+        self._service_times = ServiceTimes(learner, self.slots, self.keeping)
         self.outages = Outages()
         """Which deployments answer nobody."""
         self.windows = Windows()
@@ -237,9 +236,11 @@ class Beliefs:
         """Let the latency model learn from the first token of an attempt that is still open."""
         row = self._identities.row_of(outcome)
         if row is not None:
-            served = self._as_served(self._pace_rows[row], outcome)
+            pace, server = self._pace_rows[row], self._reckoner.server(outcome.deployment)
+            served = self._service_times.of_first_token(pace, server, outcome)
+            self._run_at_once(server)
             if served is not None:
-                self.learner.first_token(self._pace_rows[row], self._as_kept(self._pace_rows[row], served))
+                self.learner.first_token(pace, served)
 
     def observe_streams(self, streams: Iterable[Stream], now: float) -> None:
         """Let the latency model learn from the progress of open streams; call it about once a second."""
@@ -280,16 +281,14 @@ class Beliefs:
         taught = TEACHES[evidence]
         pace = self._pace_rows[row]
         self.residuals.learn(self.learner.tier_row(pace), outcome)
-        # Of a stream whose first token was learned from, the wait is known already.
-        served = outcome if outcome.first_token_learned else self._as_served(pace, outcome)
+        server = self._reckoner.server(outcome.deployment)
         if taught.times:
             self.keeping.told(pace, outcome)
             self.cache_writes.told(pace, outcome)
-        if served is not None:
-            kept = served if outcome.first_token_learned else self._as_kept(pace, served)
-            self.learner.observe(pace, kept)
-        elif not outcome.in_one_piece:
-            self.learner.observe(pace, replace(outcome, ttft_s=None))
+        for its_pace, its in self._service_times.of_end(pace, server, outcome):
+            self._run_at_once(server)
+            self.learner.observe(its_pace, its)
+        self._run_at_once(server)
         if taught.availability is not None or taught.lower_bound:
             self._learn_availability(row, outcome, taught.availability is True, at_s)
         if evidence is Evidence.LIMITED:
@@ -314,45 +313,6 @@ class Beliefs:
         else:
             written = outcome.output_tokens or outcome.chunks
             self._availability.failed(row, failure_of(outcome), outcome.open_s, written, at_s)
-
-    def _as_kept(self, pace: int, outcome: Outcome) -> Outcome:
-        """The outcome with the tokens that its TTFT speaks for, of a prompt that was partly sent before."""
-        if not outcome.sent_before.tokens or outcome.ttft_s is None or outcome.in_one_piece:
-            return outcome
-        whole = replace(outcome, input_tokens=round(outcome.input_tokens + outcome.saved_tokens))
-        coefficients = self.learner.coefficients
-        (full_s,) = coefficients.service_s(pace, whole, coefficients.slots[pace : pace + 1])
-        prefill_s = float(coefficients.prefill_s_per_token[pace])
-        return self.keeping.timed(pace, outcome, float(full_s), prefill_s)
-
-    def _as_served(self, pace: int, outcome: Outcome) -> Outcome | None:
-        """The outcome without its wait in the server's queue; None where it is not known how long it was."""
-        ahead = outcome.ahead
-        measured_s = outcome.open_s if outcome.in_one_piece else outcome.ttft_s
-        if ahead is None or not ahead.requests or not measured_s or not taught_by(outcome).times:
-            return outcome
-        if outcome.choices > 1:
-            # Which of its answers had to wait is not told.
-            return outcome
-        if outcome.in_one_piece and outcome.output_tokens is None:
-            return outcome
-        server = self._reckoner.server(outcome.deployment)
-        share = min(ahead.requests / max(outcome.in_flight, 1.0), 1.0)
-        wait_s = self.slots.observe(
-            server,
-            ahead,
-            share,
-            measured_s,
-            lambda slots: self.learner.coefficients.service_s(pace, outcome, slots),
-            int(self.learner.measured[pace]),
-            outcome.in_one_piece,
-        )
-        self._run_at_once(server)
-        if wait_s is None or share < ALL:
-            # When others' requests ended is not known. The learner leaves out what had to queue.
-            return outcome if wait_s is not None else None
-        slots = self.slots.of(server)
-        return outcome if slots is None else as_served(outcome, wait_s, slots)
 
     def learned(self, since_s: float) -> dict[str, LearnedTimes]:
         """What this worker has measured itself since then, by a name of what serves: at most MAX_LEARNED."""

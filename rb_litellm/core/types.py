@@ -84,6 +84,18 @@ class Ahead(NamedTuple):
     """Seconds after the sending at which those of them ended that have ended, in order."""
 
 
+class Company(NamedTuple):
+    """Those that this worker sent to a server at about the time of an attempt: in which order they came there
+    is not told."""
+
+    together: int
+    """Answers that were asked for within a tenth of a second of it, before it or after."""
+    well_before: int
+    """Those on the server that were sent earlier,"""
+    met: int
+    """and all that were there when it was sent."""
+
+
 class Prefilled(NamedTuple):
     """Prompts of this worker that were prefilled on a server while an answer was written there."""
 
@@ -208,6 +220,8 @@ class Outcome:
     """False where no server was timed: a mocked answer, a background response's receipt, a websocket."""
     ahead: Ahead | None = None
     """Those of this worker that were on the server before it; None where that was lost count of."""
+    company: Company | None = None
+    """Who was sent there with it, told at its end; None where nobody was, or where that was lost count of."""
     beside: float | None = None
     """Others that were open on the server on average while it was written: from its first token to its end,
     or all the time of an answer in one piece. None where that is not known."""

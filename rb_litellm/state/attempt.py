@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rb_litellm.core.types import Ahead, Level, Outcome, Prediction, Prefilled, SentBefore
+from rb_litellm.core.types import Ahead, Company, Level, Outcome, Prediction, Prefilled, SentBefore
 from rb_litellm.state.columns import at_least
 from rb_litellm.state.departures import Arrival
 from rb_litellm.state.occupancy import Reading
@@ -75,11 +75,12 @@ class Attempt:
         ttft_s: float | None = None,
         chunks: int = 0,
         ahead: Ahead | None = None,
+        company: Company | None = None,
         beside: float | None = None,
         prefilled: Prefilled | None = None,
     ) -> Outcome:
-        """What has come of it, at its end: `ahead` kept it waiting, it was written `beside` so many, and
-        these prompts were `prefilled` meanwhile."""
+        """What has come of it, at its end: `ahead` kept it waiting, `company` was sent with it, it was
+        written `beside` so many, and these prompts were `prefilled` meanwhile."""
         open_s = max(now - self.sent_s, 0.0)
         if ttft_s is None and self.first_token_s is not None:
             ttft_s = max(self.first_token_s - self.sent_s, 0.0)
@@ -100,6 +101,7 @@ class Attempt:
             chunks=chunks,
             at_s=now,
             ahead=ahead,
+            company=company,
             beside=beside,
             prefilled=prefilled,
             sent_before=self.sent_before,

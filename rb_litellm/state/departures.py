@@ -7,16 +7,17 @@ it the ones that began before it did.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
-from rb_litellm.core.types import Ahead
+from rb_litellm.core.servers.together import TOGETHER_S
+from rb_litellm.core.types import Ahead, Company
 
 MAX_REMEMBERED = 256
-"""Ends and beginnings that are remembered of a server. An attempt that has seen more of them begin and end
-tells nothing."""
-TOGETHER_S = 0.1
-"""Requests sent within this time may overtake each other on their way."""
+"""Arrivals, beginnings and ends that are remembered of a server. An attempt that has seen more of them come
+and go tells nothing."""
 _T = TypeVar("_T")
 
 
@@ -31,11 +32,16 @@ class Arrival(NamedTuple):
     """Open attempts that were sent well before it; one for several answers counts as so many,"""
     answers: int = 1
     """and for how many it is."""
+    together: int = 0
+    """Open attempts that were sent shortly before it, counted likewise."""
 
 
 _Begun = tuple[int, float, float, int]
 """An attempt's event, when it was sent, the latest time at which it or any that began before was sent, and
 for how many answers it is."""
+_Sent = tuple[int, float, int]
+"""An attempt's event, the latest time at which it or any before was sent, and how many answers were asked for
+by then."""
 _End = tuple[int, int, float, float, int]
 """The end's event; of the attempt its event and when it was sent; when it ended, with how many answers."""
 
@@ -47,6 +53,7 @@ class Departures:
         self._open: Counter[int] = Counter()
         self._latest: dict[int, deque[Arrival]] = {}
         """Open attempts that were sent within TOGETHER_S."""
+        self._sent: dict[int, deque[_Sent]] = {}
         self._begun: dict[int, deque[_Begun]] = {}
         self._ends: dict[int, deque[_End]] = {}
         self._events = 0
@@ -57,9 +64,12 @@ class Departures:
         latest = _of(self._latest, server)
         while latest and latest[0].at_s < now - TOGETHER_S:
             latest.popleft()
-        ahead = self._open[server] - sum(other.answers for other in latest)
-        arrival = Arrival(server, self._events, now, ahead, answers)
+        together = sum(other.answers for other in latest)
+        arrival = Arrival(server, self._events, now, self._open[server] - together, answers, together)
         latest.append(arrival)
+        sent = _of(self._sent, server)
+        latest_s, so_far = (max(sent[-1][1], now), sent[-1][2]) if sent else (now, 0)
+        sent.append((self._events, latest_s, so_far + answers))
         self._open[server] += answers
         return arrival
 
@@ -97,6 +107,16 @@ class Departures:
             if len(ends) == MAX_REMEMBERED:
                 return None
         return Ahead(arrival.ahead + sum(together.values()), tuple(reversed(found)))
+
+    def company(self, arrival: Arrival) -> Company | None:
+        """Who was sent together with it; None for nobody, or where that is no longer known."""
+        sent = self._sent.get(arrival.server, ())
+        own = bisect_left(sent, arrival.event, key=itemgetter(0))
+        if own == len(sent) or sent[own][0] != arrival.event:
+            return None
+        last = bisect_right(sent, arrival.at_s + TOGETHER_S, lo=own + 1, key=itemgetter(1)) - 1
+        together = arrival.together + sent[last][2] - sent[own][2]
+        return Company(together, arrival.ahead, arrival.ahead + arrival.together) if together else None
 
     def _together(self, arrival: Arrival) -> dict[int, int]:
         """Answers, by event, of those that were sent together with it and began before it."""

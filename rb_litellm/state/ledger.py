@@ -398,6 +398,7 @@ class Ledger:
             ttft_s=ttft_s,
             chunks=self._streams.ended(attempt.key),
             ahead=self._ahead(attempt),
+            company=self._departures.company(attempt.arrival),
             beside=None if mean is None else max(mean - 1.0, 0.0) + attempt.of_others,
             prefilled=prefilled,
         )

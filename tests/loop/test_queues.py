@@ -1,6 +1,7 @@
 """Servers that run fewer requests at once than was assumed: a queue is forecast, and teaches, as a queue."""
 
 import math
+from random import Random
 from statistics import median
 
 import pytest
@@ -53,6 +54,19 @@ def test_slots_are_found_by_a_burst_that_is_the_first_that_is_heard_of_a_server(
     world = World([Server("a", slots=2, **SERVICE)], QUIET)
     burst(world, 10)
     assert believed(world) == 2
+
+
+@pytest.mark.parametrize(("slots", "seed"), [(4, 2), (16, 0), (16, 1), (16, 2)])
+def test_whole_answers_of_all_lengths_that_are_sent_at_once_make_no_server_smaller_than_it_is(slots, seed):
+    """Long ones that began first seemed to have waited for all others: 3 slots of 4, 8 to 11 of 16."""
+    random, world = Random(seed), World([Server("a", slots=slots, **SERVICE)], QUIET)
+    for _ in range(12):
+        its = [
+            world.send(round(60 * random.lognormvariate(-0.18, 0.6)), streams=False) for _ in range(3 * slots)
+        ]
+        while any(math.isnan(s.e2e_s) for s in its):
+            world.run(world.now + 1.0)
+    assert 0.9 * slots < believed(world) <= slots
 
 
 @pytest.mark.parametrize("streams", [True, False])

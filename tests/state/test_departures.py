@@ -6,8 +6,9 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rb_litellm.core.types import Ahead
-from rb_litellm.state.departures import MAX_REMEMBERED, TOGETHER_S, Arrival, Departures
+from rb_litellm.core.servers.together import TOGETHER_S
+from rb_litellm.core.types import Ahead, Company
+from rb_litellm.state.departures import MAX_REMEMBERED, Arrival, Departures
 from rb_litellm.state.index import DeploymentIndex
 
 
@@ -150,6 +151,26 @@ def test_it_is_as_defined_in_any_order_of_arrivals_first_tokens_and_ends(
             of.ended(arrival, now)
         for asked in (arrival, *random.sample(writing, min(3, len(writing)))):
             assert of.ahead(asked, 0.7 * asked.at_s) == of.by_definition(asked, 0.7 * asked.at_s)
+
+
+def test_company_are_those_sent_shortly_before_and_after():
+    of = Departures()
+    of.arrived(0, 0.0)
+    first, second, third = of.arrived(0, 1.0), of.arrived(0, 1.09, answers=2), of.arrived(0, 1.15)
+    of.arrived(1, 1.1)
+    of.arrived(0, 2.0)
+    assert of.company(first) == Company(together=2, well_before=1, met=1)
+    assert of.company(second) == Company(together=2, well_before=1, met=2)
+    assert of.company(third) == Company(together=2, well_before=2, met=4)
+
+
+def test_one_that_was_sent_alone_or_long_ago_has_no_company():
+    of = Departures()
+    first, second = of.arrived(0, 0.0), of.arrived(0, 0.01)
+    assert of.company(of.arrived(0, 1.0)) is None
+    for n in range(MAX_REMEMBERED):
+        of.arrived(0, 2.0 + n)
+    assert of.company(first) is of.company(second) is None
 
 
 def test_one_for_several_answers_counts_as_so_many():

@@ -32,14 +32,19 @@ _MOST_THERE = 4096
 _LOG_FACTORIAL: FloatArray = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, _MOST_THERE + 1)))])
 
 
-def waits(ahead: Ahead, slots: FloatArray, share: float = 1.0) -> FloatArray:
+def waits(
+    ahead: Ahead, slots: FloatArray, share: float = 1.0, requests: FloatArray | None = None
+) -> FloatArray:
     """(C,) seconds for which the request would have waited with each number of slots (C,).
+
+    `requests` (C,) is how many were ahead of it with each, where that differs.
 
     `share` is the part of the server's load that this worker has sent. Of the ends of all that the request
     has to wait for, it sees that part, and where that is no whole number, the time between two ends is parted
     in proportion. inf where the request would not have begun yet.
     """
-    before = share * np.maximum(ahead.requests / share - slots + 1.0, 0.0)
+    there = ahead.requests if requests is None else requests
+    before = share * np.maximum(there / share - slots + 1.0, 0.0)
     ends = np.array([0.0, *ahead.ended_s, math.inf])
     # After the last end that is known, nothing is known of the next one.
     gaps = np.array([*np.diff(ends[:-1]), 0.0, 0.0])
@@ -76,7 +81,7 @@ def _log_ways(of: int, drawn: IntArray) -> FloatArray:
 
 def as_served(outcome: Outcome, wait_s: float, slots: float) -> Outcome:
     """The outcome as if the request had been sent when its service began, all slots but its own busy."""
-    if wait_s <= 0.0:
+    if wait_s <= 0.0 and outcome.company is None:
         return outcome
     return replace(
         outcome,
@@ -84,5 +89,5 @@ def as_served(outcome: Outcome, wait_s: float, slots: float) -> Outcome:
         ttft_s=None if outcome.ttft_s is None else outcome.ttft_s - wait_s,
         in_flight=min(outcome.in_flight, slots - 1.0),
         # What was ahead in the queue has been prefilled during the wait.
-        pending_prefill_tokens=0.0,
+        pending_prefill_tokens=0.0 if wait_s > 0.0 else outcome.pending_prefill_tokens,
     )

@@ -137,6 +137,13 @@ class Slots:
         its = self._servers.get(server)
         return None if its is None else its.slots()
 
+    def hypotheses(self, server: int) -> tuple[FloatArray, FloatArray] | None:
+        """(C,) the numbers of slots that it may have, and by which factor service is quicker than expected
+        with each. None where nothing is learned of it.
+        """
+        its = self._servers.get(server)
+        return None if its is None else (its.numbers(), np.exp(its.quicker))
+
     def learned(self, server: int) -> float:
         """The slots that were learned of it, 0 where the first guess stands."""
         its = self._servers.get(server)
@@ -187,10 +194,12 @@ class Slots:
         expected_s: Callable[[FloatArray], FloatArray],
         known: int,
         in_one_piece: bool = False,
+        requests: FloatArray | None = None,
     ) -> float | None:
         """A request was served: how long it waited before, by what is believed then.
 
         It was measured to take `measured_s`, to its first token or to the end of an answer `in_one_piece`.
+        `requests` is as in `waits`.
         With slots (C,) it is expected to take `expected_s(slots)` (C,) once it is served, by `known`
         measurements. None says that the wait is disputed.
         """
@@ -198,7 +207,7 @@ class Slots:
         if its is None:
             return 0.0
         numbers = its.numbers()
-        waited = waits(ahead, numbers, share)
+        waited = waits(ahead, numbers, share, requests)
         begun = measured_s > waited * (1.0 - _LATE) - _LATE_S
         expected = expected_s(numbers)
         if share < ALL:

@@ -1,0 +1,127 @@
+"""What an outcome says of its server's speed: its times without the wait in a queue, and for the tokens that
+were prefilled.
+
+A wait teaches how many requests a server runs at once, and nothing of how quick it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rb_litellm.core.latency.learning.evidence import taught_by
+from rb_litellm.core.latency.learning.learner import LatencyLearner
+from rb_litellm.core.servers.keeping import Keeping
+from rb_litellm.core.servers.queueing import as_served
+from rb_litellm.core.servers.slots import ALL, Slots
+from rb_litellm.core.servers.together import Ended, SentTogether
+from rb_litellm.core.types import FloatArray, Outcome
+
+
+class ServiceTimes:
+    """Of outcomes by the learner's row of what served them and the number of its server. Not thread-safe."""
+
+    def __init__(self, learner: LatencyLearner, slots: Slots, keeping: Keeping) -> None:
+        self._learner = learner
+        self._slots = slots
+        self._keeping = keeping
+        self._together = SentTogether()
+
+    def of_first_token(self, row: int, server: int, outcome: Outcome) -> Outcome | None:
+        """What the first token of an attempt that is still open teaches; None for nothing."""
+        served = self._as_served(row, server, outcome)
+        return None if served is None else self._as_kept(row, served)
+
+    def of_end(self, row: int, server: int, outcome: Outcome) -> Iterator[tuple[int, Outcome]]:
+        """What the end of an attempt teaches, of this one and of others that have waited for it: by row.
+
+        To be learned one by one, for each is judged by what was learned from those before it.
+        """
+        if (ended := self._with_others(row, server, outcome)) is None:
+            yield from self._told(row, server, outcome, None)
+            return
+        if not outcome.in_one_piece:
+            yield from self._told(row, server, outcome, None)
+        for its in self._together.ended(server, ended):
+            if its.outcome.in_one_piece:
+                yield from self._told(its.row, server, its.outcome, None if its.missing > 0 else its.before)
+
+    def _told(
+        self, row: int, server: int, outcome: Outcome, before: FloatArray | None
+    ) -> Iterator[tuple[int, Outcome]]:
+        if outcome.first_token_learned:
+            # Of a stream whose first token was learned from, the wait is known already.
+            yield row, outcome
+            return
+        served = self._as_served(row, server, outcome, before)
+        if served is not None:
+            yield row, self._as_kept(row, served)
+        elif not outcome.in_one_piece:
+            yield row, replace(outcome, ttft_s=None)
+
+    def _with_others(self, row: int, server: int, outcome: Outcome) -> Ended | None:
+        """An attempt that was sent together with others, all by this worker; None for any other."""
+        company, hypotheses = outcome.company, self._slots.hypotheses(server)
+        if company is None or hypotheses is None or outcome.at_s is None:
+            return None
+        numbers, quicker = hypotheses
+        if company.met < ALL * (outcome.in_flight - outcome.choices + 1):
+            return None
+        asked_s = outcome.at_s - outcome.open_s
+        measured_s = outcome.open_s if outcome.in_one_piece else outcome.ttft_s
+        began_s = asked_s + 0.0 * numbers
+        if measured_s and taught_by(outcome).times:
+            expected_s = self._learner.coefficients.service_s(row, _as_met(outcome), numbers)
+            began_s += measured_s - expected_s * quicker
+        sent_s = asked_s - (outcome.sending_s or 0.0)
+        return Ended(row, outcome, sent_s, outcome.at_s, began_s, company.together)
+
+    def _as_kept(self, row: int, outcome: Outcome) -> Outcome:
+        """The outcome with the tokens that its TTFT speaks for, of a prompt that was partly sent before."""
+        if not outcome.sent_before.tokens or outcome.ttft_s is None or outcome.in_one_piece:
+            return outcome
+        whole = replace(outcome, input_tokens=round(outcome.input_tokens + outcome.saved_tokens))
+        coefficients = self._learner.coefficients
+        (full_s,) = coefficients.service_s(row, whole, coefficients.slots[row : row + 1])
+        prefill_s = float(coefficients.prefill_s_per_token[row])
+        return self._keeping.timed(row, outcome, float(full_s), prefill_s)
+
+    def _as_served(
+        self, row: int, server: int, outcome: Outcome, before: FloatArray | None = None
+    ) -> Outcome | None:
+        """The outcome without its wait in the server's queue; None where it is not known how long it was.
+
+        `before` (C,) is how many of those that were sent with it began before it.
+        """
+        ahead, company = outcome.ahead, outcome.company
+        measured_s = outcome.open_s if outcome.in_one_piece else outcome.ttft_s
+        if ahead is None or not measured_s or not taught_by(outcome).times or outcome.choices > 1:
+            # Of several answers it is not told which had to wait.
+            return outcome
+        if outcome.in_one_piece and outcome.output_tokens is None:
+            return outcome
+        requests, share = None, min(ahead.requests / max(outcome.in_flight, 1.0), 1.0)
+        if before is not None and company is not None:
+            outcome, requests, share = _as_met(outcome), company.well_before + before, 1.0
+        elif not ahead.requests:
+            return outcome
+        wait_s = self._slots.observe(
+            server,
+            ahead,
+            share,
+            measured_s,
+            lambda slots: self._learner.coefficients.service_s(row, outcome, slots),
+            int(self._learner.measured[row]),
+            outcome.in_one_piece,
+            requests,
+        )
+        if wait_s is None or share < ALL:
+            # When others' requests ended is not known. The learner leaves out what had to queue.
+            return outcome if wait_s is not None else None
+        slots = self._slots.of(server)
+        return outcome if slots is None else as_served(outcome, wait_s, slots)
+
+
+def _as_met(outcome: Outcome) -> Outcome:
+    """An outcome that met as many as it ran beside: of those sent with it, it may have met none."""
+    return replace(outcome, in_flight=max(outcome.in_flight, outcome.beside or 0.0))
