@@ -26,7 +26,7 @@ class Answer:
 
 def ended(its: Answer, missing: int, choices: int = 1, row: int = 0) -> Ended:
     outcome = Outcome("a", "success-event", None, 10, 0.0, 0.0, its.ended_s - its.sent_s, choices=choices)
-    return Ended(row, outcome, its.sent_s, its.ended_s, np.full(NUMBERS, its.began_s), missing)
+    return Ended(row, outcome, its.sent_s, its.ended_s, np.full(NUMBERS, its.began_s), missing, asks=True)
 
 
 def test_the_order_is_told_when_the_last_one_has_ended():

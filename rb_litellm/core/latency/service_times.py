@@ -37,13 +37,13 @@ class ServiceTimes:
 
         To be learned one by one, for each is judged by what was learned from those before it.
         """
-        if (ended := self._with_others(row, server, outcome)) is None:
+        ended = self._with_others(row, server, outcome)
+        if ended is None or not ended.asks:
             yield from self._told(row, server, outcome, None)
+        if ended is None:
             return
-        if not outcome.in_one_piece:
-            yield from self._told(row, server, outcome, None)
         for its in self._together.ended(server, ended):
-            if its.outcome.in_one_piece:
+            if its.asks:
                 yield from self._told(its.row, server, its.outcome, None if its.missing > 0 else its.before)
 
     def _told(
@@ -60,13 +60,13 @@ class ServiceTimes:
             yield row, replace(outcome, ttft_s=None)
 
     def _with_others(self, row: int, server: int, outcome: Outcome) -> Ended | None:
-        """An attempt that was sent together with others, all by this worker; None for any other."""
+        """An attempt that was sent together with others; None for any other."""
         company, hypotheses = outcome.company, self._slots.hypotheses(server)
         if company is None or hypotheses is None or outcome.at_s is None:
             return None
         numbers, quicker = hypotheses
-        if company.met < ALL * (outcome.in_flight - outcome.choices + 1):
-            return None
+        # Where other workers send as well, not all ends are seen here.
+        alone = company.met >= ALL * (outcome.in_flight - outcome.choices + 1)
         asked_s = outcome.at_s - outcome.open_s
         measured_s = outcome.open_s if outcome.in_one_piece else outcome.ttft_s
         began_s = asked_s + 0.0 * numbers
@@ -74,7 +74,8 @@ class ServiceTimes:
             expected_s = self._learner.coefficients.service_s(row, _as_met(outcome), numbers)
             began_s += measured_s - expected_s * quicker
         sent_s = asked_s - (outcome.sending_s or 0.0)
-        return Ended(row, outcome, sent_s, outcome.at_s, began_s, company.together)
+        asks = alone and outcome.in_one_piece
+        return Ended(row, outcome, sent_s, outcome.at_s, began_s, company.together, asks)
 
     def _as_kept(self, row: int, outcome: Outcome) -> Outcome:
         """The outcome with the tokens that its TTFT speaks for, of a prompt that was partly sent before."""

@@ -39,6 +39,8 @@ class Ended:
     """(C,) when its server began it, with each number of slots."""
     missing: int
     """Answers that were sent with it and have not ended."""
+    asks: bool
+    """Whether somebody wants to know its order."""
     before: FloatArray = field(init=False)
     """(C,) how many of those that have ended began before it."""
 

@@ -1,0 +1,61 @@
+"""What an outcome says of its server's speed, and when."""
+
+from rb_litellm.core.latency.forecast import LatencyPrior
+from rb_litellm.core.latency.learning.learner import LatencyLearner
+from rb_litellm.core.latency.service_times import ServiceTimes
+from rb_litellm.core.servers.keeping import Keeping
+from rb_litellm.core.servers.slots import Slots
+from rb_litellm.core.types import Ahead, Company, Outcome
+
+SERVER = 0
+TPOT_S = 0.01
+
+
+def service_times(slots: float) -> tuple[ServiceTimes, int]:
+    """Of one deployment whose times are known, and the learner's row of it."""
+    learner, of_servers, keeping = LatencyLearner(), Slots(), Keeping()
+    prior = LatencyPrior(
+        tpot_s=TPOT_S, ttft_s=0.01, prefill_s_per_token=0.0, tpot_s_per_running=0.0, slots=slots
+    )
+    row = learner.add("tier", prior)
+    keeping.add()
+    of_servers.assume(SERVER, slots, told=True)
+    return ServiceTimes(learner, of_servers, keeping), row
+
+
+def whole(
+    began_s: float, tokens: int, ahead: Ahead, met: int, together: int = 2, in_flight: float | None = None
+) -> Outcome:
+    """An answer in one piece, sent at 0 with others."""
+    ended_s = began_s + tokens * TPOT_S
+    return Outcome(
+        "a", "success-event", None, 10, met if in_flight is None else in_flight, 0.0, ended_s,
+        tpot_s=ended_s / tokens, output_tokens=tokens, in_one_piece=True, at_s=ended_s, ahead=ahead,
+        company=Company(together, 0, met), beside=2.0,
+    )  # fmt: skip
+
+
+def test_whole_answers_teach_when_all_that_were_sent_with_them_have_ended_and_without_their_wait():
+    """Two slots: a long one and a short one begin, and a third waits for the short one's end."""
+    of, row = service_times(slots=2.0)
+    short = whole(0.0, 100, Ahead(0, ()), met=1)
+    third = whole(1.0, 100, Ahead(1, (1.0,)), met=2)
+    long = whole(0.0, 1_000, Ahead(2, (1.0, 2.0)), met=0)
+    assert list(of.of_end(row, SERVER, short)) == []
+    assert list(of.of_end(row, SERVER, third)) == []
+    taught = [outcome.open_s for _, outcome in of.of_end(row, SERVER, long)]
+    assert taught == [1.0, 1.0, 10.0]
+
+
+def test_where_other_workers_send_as_well_nobody_waits_to_be_told():
+    of, row = service_times(slots=256.0)
+    its = whole(0.0, 100, Ahead(1, (0.5,)), met=1, in_flight=8.0)
+    assert [outcome.open_s for _, outcome in of.of_end(row, SERVER, its)] == [1.0]
+
+
+def test_those_that_were_told_by_themselves_are_not_missing_for_the_others():
+    of, row = service_times(slots=2.0)
+    first = whole(0.0, 100, Ahead(0, ()), met=0, together=1)
+    assert list(of.of_end(row, SERVER, first)) == []
+    second = whole(0.0, 120, Ahead(1, (1.0,)), met=1, together=1, in_flight=8.0)
+    assert [outcome.open_s for _, outcome in of.of_end(row, SERVER, second)] == [1.0]
