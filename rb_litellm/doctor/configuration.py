@@ -8,14 +8,12 @@ from typing import Any
 
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.doctor.shapes import shaped
+from rb_litellm.doctor.shapes import PRICES, shaped
 from rb_litellm.litellm_adapter.proxy.starting.preflight import models_in_database, strategies
 from rb_litellm.litellm_adapter.shared.catalog import is_self_hosted, read_deployment
 from rb_litellm.litellm_adapter.shared.model_kinds import guessed_kind, kind_of
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.predictors.trained.model import Predictor
-
-_PRICES = ("input_cost_per_token", "output_cost_per_token")
 
 
 class Configuration:
@@ -113,7 +111,7 @@ def _credential(entry: Mapping[str, Any], credentials: Sequence[Any]) -> Mapping
 
 def _priced(holder: Mapping[str, Any]) -> dict[str, Any]:
     """With prices as LiteLLM takes them: 6e-8 without a point is a string to YAML, and a number to it."""
-    prices = {name: _number(holder[name]) for name in _PRICES if isinstance(holder.get(name), str)}
+    prices = {name: _number(holder[name]) for name in PRICES if isinstance(holder.get(name), str)}
     return {**holder, **prices}
 
 

@@ -65,19 +65,21 @@ def doctor(
 
 
 def _examine(file: Path | None, url: str | None, key: str | None) -> Iterator[Finding]:
-    from rb_litellm.doctor import engines, file_checks, hub, policies, running, surroundings
+    from rb_litellm.doctor import engines, file_checks, hub, policies, repeated_keys, running, surroundings
     from rb_litellm.doctor.configuration import Configuration
     from rb_litellm.doctor.finding import error
-    from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigUnreadable, read_config
+    from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigUnreadable, merged, read_files
 
     config: Configuration | None = None
     yield from surroundings.check_litellm()
     if file is not None:
         try:
-            config = Configuration(file, read_config(file))
+            files = read_files(file)
+            config = Configuration(file, merged(files))
         except ConfigUnreadable as unreadable:
             yield error("file", str(unreadable), "correct it; LiteLLM cannot read it either")
         else:
+            yield from repeated_keys.check(files)
             yield from file_checks.check(config)
             yield from policies.check(config)
             yield from engines.check(config)
