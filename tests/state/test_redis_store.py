@@ -264,6 +264,14 @@ async def test_grades_that_the_release_before_leaves_and_takes_are_met_and_grow_
     assert (await store.share_grades(told, rule)).unknown == {"call": 0.5}
 
 
+async def test_what_is_no_hash_in_the_place_of_what_was_learned_is_dropped(redis_server, store_of):
+    # Else every tenth second an exchange would fail, for as long as it is there.
+    store = store_of(redis_server.url)
+    with redis_server.client() as client:
+        client.set("rb:1:{default}:learned", "anything")
+    assert await store.share_learned({"d": b"[3]"}, 60.0) == {"d": b"[3]"}
+
+
 async def test_sums_of_grades_fade_by_the_servers_clock(redis_server, store_of):
     store = store_of(redis_server.url)
     with redis_server.client() as client:

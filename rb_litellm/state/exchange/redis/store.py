@@ -37,7 +37,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from rb_litellm.core.grade_sums import (
     LEAST,
@@ -215,7 +215,13 @@ class RedisStore:
             OSError, redis.RedisError, TimeoutError: as the connection or the server has it.
         """
         client, key = self._connected(), f"{self._prefix}:learned"
-        if await client.hlen(key) > MAX_LEARNED:
+        try:
+            usable = await client.hlen(key) <= MAX_LEARNED
+        except ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            usable = False
+        if not usable:
             await client.delete(key)
         if told:
             await client.hset(key, mapping=dict(told))
