@@ -99,7 +99,7 @@ class Runtime:
         self.origins = Origins()
         """Who wrote the last part of each agent's loop."""
         usage = Usage()
-        self.proxy_time = ProxyTime()
+        self.proxy_time = ProxyTime(clock)
         """What requests wait for before their servers are asked; under the lock."""
         self.sharing = Sharing(
             self.index,
