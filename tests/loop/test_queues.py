@@ -69,6 +69,17 @@ def test_whole_answers_of_all_lengths_that_are_sent_at_once_make_no_server_small
     assert 0.9 * slots < believed(world) <= slots
 
 
+def test_what_many_whole_answers_teach_when_the_last_of_them_ends_is_not_learned_in_one_go():
+    """Each takes as long as any outcome, and the event loop has other work."""
+    world, waiting = World([Server("a", slots=4, **SERVICE)], QUIET), []
+    world.balancer.beliefs.later = waiting.append
+    burst(world, 20, streams=False)
+    assert len(waiting) == 19
+    for action in waiting:
+        action()
+    assert believed(world) == 4
+
+
 @pytest.mark.parametrize("streams", [True, False])
 def test_after_a_queue_forecasts_are_as_before(streams):
     """2.2 s forecast against 0.17 s measured, and still 0.33 against 0.08 at the seventh."""

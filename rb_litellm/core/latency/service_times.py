@@ -6,8 +6,8 @@ A wait teaches how many requests a server runs at once, and nothing of how quick
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from rb_litellm.core.latency.learning.evidence import taught_by
 from rb_litellm.core.latency.learning.learner import LatencyLearner
@@ -16,6 +16,17 @@ from rb_litellm.core.servers.queueing import as_served
 from rb_litellm.core.servers.slots import ALL, Slots
 from rb_litellm.core.servers.together import Ended, SentTogether
 from rb_litellm.core.types import FloatArray, Outcome
+
+
+class Due(NamedTuple):
+    """An attempt that is over, and of which nothing more has to be waited for."""
+
+    row: int
+    """The learner's, of what served it."""
+    outcome: Outcome
+    before: FloatArray | None = None
+    """(C,) how many of those that were sent with it began before it, by the number of slots; None where
+    `outcome.ahead` tells that."""
 
 
 class ServiceTimes:
@@ -32,32 +43,28 @@ class ServiceTimes:
         served = self._as_served(row, server, outcome)
         return None if served is None else self._as_kept(row, served)
 
-    def of_end(self, row: int, server: int, outcome: Outcome) -> Iterator[tuple[int, Outcome]]:
-        """What the end of an attempt teaches, of this one and of others that have waited for it: by row.
+    def ended(self, row: int, server: int, outcome: Outcome) -> list[Due]:
+        """An attempt is over: which now have something to teach, it or others that have waited for it."""
+        own, with_others = Due(row, outcome), self._with_others(row, server, outcome)
+        if with_others is None:
+            return [own]
+        told = [
+            Due(its.row, its.outcome, None if its.missing > 0 else its.before)
+            for its in self._together.ended(server, with_others)
+            if its.asks
+        ]
+        return told if with_others.asks else [own, *told]
 
-        To be learned one by one, for each is judged by what was learned from those before it.
-        """
-        ended = self._with_others(row, server, outcome)
-        if ended is None or not ended.asks:
-            yield from self._told(row, server, outcome, None)
-        if ended is None:
-            return
-        for its in self._together.ended(server, ended):
-            if its.asks:
-                yield from self._told(its.row, server, its.outcome, None if its.missing > 0 else its.before)
-
-    def _told(
-        self, row: int, server: int, outcome: Outcome, before: FloatArray | None
-    ) -> Iterator[tuple[int, Outcome]]:
+    def of_end(self, server: int, due: Due) -> Outcome | None:
+        """What the end of an attempt teaches; None for nothing."""
+        row, outcome, before = due
         if outcome.first_token_learned:
             # Of a stream whose first token was learned from, the wait is known already.
-            yield row, outcome
-            return
+            return outcome
         served = self._as_served(row, server, outcome, before)
         if served is not None:
-            yield row, self._as_kept(row, served)
-        elif not outcome.in_one_piece:
-            yield row, replace(outcome, ttft_s=None)
+            return self._as_kept(row, served)
+        return None if outcome.in_one_piece else replace(outcome, ttft_s=None)
 
     def _with_others(self, row: int, server: int, outcome: Outcome) -> Ended | None:
         """An attempt that was sent together with others; None for any other."""
