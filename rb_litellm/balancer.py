@@ -5,7 +5,7 @@ The LiteLLM adapter and the simulator both run this class. It knows neither, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -328,6 +328,18 @@ class Balancer:
         else:
             # A deployment's levels have earned and paid apart, and have one credit.
             np.add.at(self._credit, rows, credit - self._credit[rows])
+
+    def forget(self, living: Container[str], state_rows: Collection[int] = ()) -> None:
+        """Deployments other than these are gone, with nothing open there: forget what is kept of them.
+
+        `state_rows` are the rows of the reckoner's index that they had.
+        """
+        if state_rows:
+            self.memory.index.forget(state_rows)
+            self.memory.threads.forget(state_rows)
+        rows = [row for row in self.beliefs.forget(living) if row < len(self._credit)]
+        self._last_chosen[rows], self._credit[rows] = -np.inf, 0.0
+        self._candidate_sets.forget(living)
 
     def _reach(self, rows: int) -> None:
         missing = rows - len(self._credit)

@@ -8,7 +8,7 @@ anew.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
@@ -49,10 +49,12 @@ AGE_EVERY_S = 1.0
 """Beliefs age in steps of so long."""
 MAX_LEARNED = 4096
 """Deployments that are shared with other workers, and kept of what they share."""
+_NOBODYS = -1
+"""In the place of a row."""
 
 
 class Beliefs:
-    """Of a growing number of deployments, by rows from 0 in the order in which they are met. Not thread-safe.
+    """Of deployments, by rows from 0; those that are gone leave theirs to others. Not thread-safe.
 
     Times are in s on one monotonic clock.
     """
@@ -95,6 +97,7 @@ class Beliefs:
         self._adopted_s: dict[int, float] = {}
         """When each row was last measured by another worker, as far as that was taken over."""
         self._now = 0.0
+        self._taken_over: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._identities)
@@ -144,13 +147,54 @@ class Beliefs:
 
     def row(self, deployment: Deployment) -> int:
         """The row of a deployment, which is new where it was not met before as it is now."""
-        row = self._identities.row(deployment)
-        if row == len(self._pace_rows):
-            self._pace_rows.append(self._pace_row(deployment))
-            for its in (self.trials, self._availability, self._quotas, self.windows):
-                its.add()
+        row, new = self._identities.row(deployment)
+        if new:
+            if row == len(self._pace_rows):
+                self._pace_rows.append(-1)
+                for its in (self.trials, self._availability, self._quotas, self.windows):
+                    its.add()
+            self._pace_rows[row] = self._pace_row(deployment)
             self._adopt(row, deployment.id)
         return row
+
+    def forget(self, living: Container[str]) -> list[int]:
+        """Deployments other than these are gone, with nothing open there; their rows are others' from now on.
+
+        A row that is left is as one that was just added, so that nothing of the one before stays to the next.
+        """
+        gone = self._identities.others_than(living)
+        if not gone:
+            return []
+        left = [row for deployment in gone for row in self._identities.forget(deployment)]
+        for row in left:
+            for its in (self.trials, self._availability, self._quotas, self.windows, self.outages):
+                its.forget(row)
+            self._adopted_s.pop(row, None)
+        self._availability.look()
+        self._met = ()
+        used = {self._pace_rows[row] for row in set(range(len(self._pace_rows))).difference(left)}
+        paces = {self._pace_rows[row] for row in left}.difference(used, (_NOBODYS,))
+        for pace in paces:
+            self.learner.forget(pace)
+            self.keeping.forget(pace)
+            self.cache_writes.forget(pace)
+        self._service_times.forget(paces)
+        for row in left:
+            self._pace_rows[row] = _NOBODYS
+        self._engines = {engine: pace for engine, pace in self._engines.items() if pace not in paces}
+        for server in list(self._on_server):
+            self._on_server[server] -= paces
+            if not self._on_server[server]:
+                del self._on_server[server]
+                self.slots.forget(server)
+        return left
+
+    def taken_over(self) -> set[int]:
+        """The learner's rows that have become other deployments' since this was asked last."""
+        if not self._taken_over:
+            return self._taken_over
+        found, self._taken_over = self._taken_over, set()
+        return found
 
     def met(self, deployments: tuple[Deployment, ...], rows: IntArray) -> None:
         """A decision is about these N deployments: from now on their ids stand for these rows (N,)."""
@@ -171,9 +215,13 @@ class Beliefs:
         engine = deployment.server, deployment.engine
         pace = self._engines.get(engine) if all(engine) else None
         if pace is None:
+            known = len(self.learner)
             pace = self.learner.add(deployment.tier, deployment.prior)
-            self.keeping.add()
-            self.cache_writes.add()
+            if pace == known:
+                self.keeping.add()
+                self.cache_writes.add()
+            else:
+                self._taken_over.add(pace)
             if all(engine):
                 self._engines[engine] = pace
         self._on_server.setdefault(server, set()).add(pace)
@@ -259,6 +307,8 @@ class Beliefs:
             of = stream.sent_to
             if of is None:
                 of = self._identities.rows.get(stream.deployment)
+            else:
+                of = self._identities.still(of, stream.deployment)
             if of is not None:
                 pace = self._pace_rows[of]
                 watched.setdefault(pace, []).append(stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,6 +135,11 @@ class CandidateSets:
         else:
             self._found.move_to_end(deployments)
         return candidate_set
+
+    def forget(self, living: Container[str]) -> None:
+        """Sets with any other deployment than these are not met again."""
+        for deployments in [its for its in self._found if any(d.id not in living for d in its)]:
+            del self._found[deployments]
 
     def _made(self, deployments: tuple[Deployment, ...]) -> CandidateSet:
         # One group may hold several models, and one model may be described in several ways.

@@ -31,7 +31,10 @@ class Horizons:
 
     def see(self, state: InstanceState, now: float) -> None:
         """Look at the present load of all deployments, by the index's rows."""
-        self._load.see(state, self._beliefs.learner.coefficients.tpot_s, now)
+        tpot_s = self._beliefs.learner.coefficients.tpot_s
+        for pace in self._beliefs.taken_over():
+            self._load.renew(pace, tpot_s.item(pace))
+        self._load.see(state, tpot_s, now)
 
     def of(
         self, thread: str, prompt: Prompt, candidates: CandidateSet, rule: AffinityRule | None, now: float

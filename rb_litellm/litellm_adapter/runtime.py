@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -183,6 +183,14 @@ class Runtime:
         status = self.sharing.status()
         if status is None or status.mode == "memory":
             self._lone_grades.settle()
+
+    def forget_gone(self, served: Collection[str]) -> None:
+        """What is kept of deployments makes room, except of those that are `served`, that a request could go
+        to lately, and on which something is open. Guard with the lock."""
+        self.learn_now()
+        living = {*served, *self.catalog.met(), *self.ledger.open_on()}
+        self.ledger.forget(living)
+        self.balancer.forget(living, self.index.forget(living))
 
     def prediction_source(
         self, settings: PredictorSetting, entries: Sequence[Mapping[str, Any]] = ()

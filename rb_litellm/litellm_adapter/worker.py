@@ -110,7 +110,8 @@ class Worker:
         self._leave_unused()
         self.accounting.expire()
         runtime.settle_grades()
-        runtime.catalog.age(runtime.clock())
+        if runtime.catalog.age(runtime.clock()):
+            runtime.forget_gone(self._users.deployments())
         runtime.balancer.beliefs.observe_streams(
             runtime.ledger.streams(MAX_STREAMS_PER_STEP), runtime.clock()
         )

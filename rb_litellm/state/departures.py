@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
+from collections.abc import Container
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
@@ -89,6 +90,12 @@ class Departures:
         _of(self._ends, arrival.server).append(
             (self._events, arrival.event, arrival.at_s, now, arrival.answers)
         )
+
+    def forget(self, kept: Container[int]) -> None:
+        """Servers other than these, on which nothing is open, are gone."""
+        for its in (self._open, self._latest, self._sent, self._begun, self._ends):
+            for server in [server for server in its if server not in kept]:
+                del its[server]
 
     def ahead(self, arrival: Arrival, sent_s: float) -> Ahead | None:
         """Those that were served before it, and when they ended; None where that is no longer known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from threading import Lock
 
 import numpy as np
@@ -9,12 +10,12 @@ import numpy as np
 from rb_litellm.core.types import FloatArray, IntArray
 
 MAX_ROWS = 65_536
-"""Deployments that a worker can tell apart in its lifetime. Further ones share the last row, so their loads
-are added together: less exact, but never negative and bounded."""
+"""Deployments that a worker can tell apart at a time. Further ones share the last row, so their loads are
+added together: less exact, but never negative and bounded."""
 
 
 class DeploymentIndex:
-    """Deployment id -> row, in order of first use. A row is never given up.
+    """Deployment id -> row, in order of first use. The row of one that is gone is the next one's.
 
     Each row is on a server. Servers have numbers below twice the number of rows.
     """
@@ -29,6 +30,9 @@ class DeploymentIndex:
         self._by_address: dict[str, int] = {}
         self._shared = False
         self._lock = Lock()
+        self._free: list[int] = []
+        self.version = 0
+        """Changes where a row that is known becomes another deployment's, or nobody's."""
 
     def row(self, deployment: str) -> int:
         """The deployment's row; it is added on first use."""
@@ -37,7 +41,11 @@ class DeploymentIndex:
             return row
         with self._lock:
             row = self._rows.get(deployment)
-            if row is None:
+            if row is None and self._free:
+                row = self._free.pop()
+                self._ids[row], self._rows[deployment] = deployment, row
+                self.version += 1
+            elif row is None:
                 row = len(self._ids)
                 if row >= self._max_rows:
                     return self._max_rows - 1
@@ -61,6 +69,30 @@ class DeploymentIndex:
                 self._servers = servers
                 self._shared = np.unique(servers).size < servers.size
 
+    def forget(self, living: Container[str]) -> list[int]:
+        """Deployments other than these are gone, and nothing is open there.
+
+        Returns the rows that are another one's from now on.
+        """
+        with self._lock:
+            # Those beyond the bound share the last row, whoever had it first.
+            gone = [id_ for id_, row in self._rows.items() if id_ not in living and row < self._max_rows - 1]
+            for deployment in gone:
+                row = self._rows.pop(deployment)
+                self._ids[row] = ""
+            servers = self._servers.copy()
+            nobodys = [row for row, id_ in enumerate(self._ids) if not id_]
+            servers[nobodys] = 2 * np.array(nobodys, dtype=np.int64)
+            self._servers, used = servers, set(servers.tolist())
+            self._shared = len(used) < servers.size
+            self._by_address = {at: server for at, server in self._by_address.items() if server in used}
+            # The first row at an address has given its server a number, which others there may still have.
+            free = [row for row in nobodys if 2 * row + 1 not in used]
+            left = sorted(set(free).difference(self._free), reverse=True)
+            self._free += left
+            self.version += bool(gone)
+        return left
+
     def server(self, row: int) -> int:
         """The number of the server that a row is on."""
         return int(self._servers[row])
@@ -79,7 +111,7 @@ class DeploymentIndex:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Deployment ids by row."""
+        """Deployment ids by row; empty where it is nobody's."""
         return tuple(self._ids)
 
     def __len__(self) -> int:

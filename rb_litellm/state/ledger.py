@@ -14,7 +14,7 @@ The caller passes the time, in monotonic seconds. The ledger is thread-safe.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from threading import RLock
 
 import numpy as np
@@ -309,6 +309,19 @@ class Ledger:
         """Deployments that attempts of the call have failed on."""
         with self._lock:
             return self._calls.failed(call_id)
+
+    def open_on(self) -> set[str]:
+        """Deployments on which something is open."""
+        with self._lock:
+            return {attempt.deployment for attempt in self._by_slot}
+
+    def forget(self, living: Container[str]) -> None:
+        """Deployments other than these are gone: what is known of their servers alone is forgotten."""
+        with self._lock:
+            kept = {attempt.arrival.server for attempt in self._by_slot}
+            kept.update(self._index.server(row) for row, id_ in enumerate(self._index.ids) if id_ in living)
+            self._departures.forget(kept)
+            self._occupancy.forget(kept)
 
     def open_count(self, deployment: str) -> int:
         """Number of open attempts on the deployment."""

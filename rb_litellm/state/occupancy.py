@@ -12,6 +12,7 @@ an answer was written. A reading is one addition whatever happened in between. T
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,6 +58,10 @@ class Occupancy:
         its.reach(now)
         its.count += by
         return Reading(its.at_s, its.request_s, its.prefilled_tokens)
+
+    def forget(self, kept: Container[int]) -> None:
+        """Servers other than these, on which nothing is open, are gone."""
+        self._servers = {server: its for server, its in self._servers.items() if server in kept}
 
     def count(self, server: int) -> int:
         """Attempts that are open there."""

@@ -149,6 +149,27 @@ async def test_a_grade_waits_for_the_worker_that_knows_its_call(stores):
     assert (await stores[1].share_grades(Grades(known=("call",)))).unknown == {"other": 1.0}
 
 
+async def test_names_that_begin_anew_leave_nothing_behind_and_lose_nothing(stores):
+    def of(**loads):
+        table = np.zeros((len(loads), 4), dtype=np.int64)
+        table[:, COLUMN.in_flight] = list(loads.values())
+        return Told(tuple(loads), table)
+
+    def heard(answer, told):
+        return dict(zip(told.names, answer.table[:, COLUMN.in_flight].tolist(), strict=True))
+
+    listens = of(gone=0, stays=0, new=0)
+    for its in (of(gone=2, stays=3), of(stays=4, new=5), of(new=6), of(stays=1, gone=1, new=1)):
+        await stores[0].exchange("w0", its, 5.0)
+        answer = await stores[1].exchange("w1", listens, 5.0)
+        told = dict(zip(its.names, its.table[:, COLUMN.in_flight].tolist(), strict=True))
+        assert heard(answer, listens) == {"gone": 0, "stays": 0, "new": 0, **told}
+        assert answer.unreadable == 0
+    both = of(stays=10, new=20)
+    await stores[1].exchange("w1", both, 5.0)
+    assert heard(await stores[0].exchange("w0", listens, 5.0), listens) == {"gone": 0, "stays": 10, "new": 20}
+
+
 async def test_an_exchange_that_is_told_again_counts_once(stores):
     told = {"code|small": GradeSum(2.0, 1.0, 1.5)}
     first = Grades(told, {"call": 0.25}, worker="w", number=1)

@@ -72,6 +72,10 @@ class Trials:
         self._pause_s = np.append(self._pause_s, 0.0)
         self._open = np.append(self._open, False)
 
+    def forget(self, row: int) -> None:
+        """Its deployment is gone: the row is as when it was added."""
+        self._sent_s[row], self._pause_s[row], self._open[row] = -np.inf, 0.0, False
+
     def asked(self, share: float) -> None:
         """One more request of which `share` may be a trial."""
         self._allowance = min(self._allowance + share, _SAVED)

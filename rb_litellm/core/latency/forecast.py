@@ -110,6 +110,12 @@ class LatencyCoefficients:
             *(np.append(getattr(self, name), getattr(more, name)) for name in self.__dataclass_fields__)
         )
 
+    def put(self, row: int, prior: LatencyPrior) -> None:
+        """In place: the row is another deployment's, of which nothing but this is known."""
+        other = LatencyCoefficients.from_priors([prior])
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[row] = getattr(other, name)[0]
+
     def take(self, rows: IntArray) -> LatencyCoefficients:
         """The coefficients of the given deployments only, in that order."""
         return LatencyCoefficients(

@@ -6,6 +6,7 @@ A wait teaches how many requests a server runs at once, and nothing of how quick
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -42,6 +43,10 @@ class ServiceTimes:
         """What the first token of an attempt that is still open teaches; None for nothing."""
         served = self._as_served(row, server, outcome)
         return None if served is None else self._as_kept(row, served)
+
+    def forget(self, rows: Collection[int]) -> None:
+        """What served at these rows is gone."""
+        self._together.forget(rows)
 
     def ended(self, row: int, server: int, outcome: Outcome) -> list[Due]:
         """An attempt is over: which now have something to teach, it or others that have waited for it."""

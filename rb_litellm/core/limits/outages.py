@@ -107,6 +107,13 @@ class Outages:
         its.others = tuple(others)
         self._judge(row, its, now)
 
+    def forget(self, row: int) -> None:
+        """Its deployment is gone: it has never failed."""
+        self._failed.pop(row, None)
+        self._out.discard(row)
+        for call_id in [call_id for call_id, first in self._calls.items() if first == row]:
+            del self._calls[call_id]
+
     def told(self, now: float) -> dict[int, Seen]:
         """What this worker has seen itself, by row, of those that have failed lately anywhere."""
         found = {}

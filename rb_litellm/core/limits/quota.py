@@ -59,6 +59,12 @@ class Quotas:
         self._used = np.append(self._used, 0.0)
         self._used_s = np.append(self._used_s, -np.inf)
 
+    def forget(self, row: int) -> None:
+        """Its deployment is gone: the row is as when it was added."""
+        self._rate[row] = self._rate_s[row] = 0.0
+        self._limit[row], self._limit_s[row] = np.inf, 0.0
+        self._used[row], self._used_s[row] = 0.0, -np.inf
+
     def sent(self, row: int, now: float) -> None:
         """A request goes there."""
         self._rate[row] = self._faded(row, now) + 1.0

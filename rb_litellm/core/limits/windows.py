@@ -25,6 +25,10 @@ class Windows:
         """Add a deployment whose server has stated nothing."""
         self._tokens = np.append(self._tokens, np.inf)
 
+    def forget(self, row: int) -> None:
+        """Its deployment is gone: the row is as when it was added."""
+        self._tokens[row] = np.inf
+
     def stated(self, row: int, tokens: int | None) -> None:
         """The server of this deployment states its window, or states none now."""
         self._tokens[row] = math.inf if tokens is None else float(tokens)

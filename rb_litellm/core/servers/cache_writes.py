@@ -31,6 +31,11 @@ class CacheWrites:
         """Add a deployment of which nothing is known."""
         self._written, self._asked = np.append(self._written, 0.0), np.append(self._asked, 0.0)
 
+    def forget(self, row: int) -> None:
+        """Its deployment is gone: the row is as when it was added."""
+        self._written[row] = self._asked[row] = 0.0
+        self._any = bool(self._asked.any())
+
     def told(self, row: int, outcome: Outcome) -> None:
         """An answer is complete; it may say how much of its prompt was written."""
         written = outcome.written_tokens or 0  # Who says nothing has written nothing.

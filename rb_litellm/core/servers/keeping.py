@@ -54,6 +54,12 @@ class Keeping:
         self._kept, self._asked = np.append(self._kept, nothing, 0), np.append(self._asked, nothing, 0)
         self._share = np.append(self._share, nothing + GUESS, 0)
 
+    def forget(self, row: int) -> None:
+        """Its deployment is gone: the row is as when it was added."""
+        self._kept[row] = self._asked[row] = 0.0
+        self._share[row] = GUESS
+        self._tells.discard(row)
+
     def share(self, rows: IntArray, ago_s: FloatArray | float) -> FloatArray:
         """(n,) of the tokens that were sent `ago_s` (n,) before, how many these rows still have."""
         share: FloatArray = self._share[rows, _octave(ago_s)]

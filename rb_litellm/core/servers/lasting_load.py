@@ -46,6 +46,11 @@ class LastingLoad:
         self._log_pace += newest * (log_pace - self._log_pace)
         self._seen_s = max(now, self._seen_s)
 
+    def renew(self, pace_row: int, tpot_s: float) -> None:
+        """This row is another engine's from now on."""
+        if pace_row < self._log_pace.size:
+            self._log_pace[pace_row] = math.log(tpot_s)
+
     def of(self, rows: IntArray) -> InstanceState:
         """The mean load of these rows (n,), a copy."""
         # Each in one piece, as compiled loops take it.

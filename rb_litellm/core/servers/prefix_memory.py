@@ -12,7 +12,7 @@ Times are in s on the caller's clock.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -107,6 +107,18 @@ class PrefixIndex:
                 del holders[next(iter(holders))]
         while len(self._holders) > self._max_names:
             self._holders.popitem(last=False)
+
+    def forget(self, rows: Collection[int]) -> None:
+        """Those that had these rows are gone."""
+        gone = set(rows)
+        for name, holders in list(self._holders.items()):
+            if not gone.isdisjoint(holders):
+                self._holders[name] = left = {row: at for row, at in holders.items() if row not in gone}
+                if not left:
+                    del self._holders[name]
+        recent = [one for one in self._recent if one[1] not in gone]
+        self._recent.clear()
+        self._recent.extend(recent)
 
     def seen(self, names: Sequence[bytes], now: float, ttl_s: float) -> dict[int, tuple[int, float]]:
         """The number of the prompt's blocks that a deployment has seen, and how many s ago, by its row."""

@@ -132,6 +132,10 @@ class Slots:
             its.guess = slots if told > its.told else min(its.guess, slots)
             its.told = told
 
+    def forget(self, server: int) -> None:
+        """Nobody is on this server any more."""
+        self._servers.pop(server, None)
+
     def of(self, server: int) -> float | None:
         """Requests that it runs at once, as believed now; None where nothing is learned of it."""
         its = self._servers.get(server)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import NamedTuple
 
 from rb_litellm.core.servers.affinity import AffinityRule
@@ -111,6 +112,12 @@ class Threads:
         self._pins.move_to_end(name)
         if len(self._pins) > self._most:
             self._pins.popitem(last=False)
+
+    def forget(self, rows: Collection[int]) -> None:
+        """Those that had these rows are gone."""
+        gone = set(rows)
+        for name in [name for name, pin in self._pins.items() if pin.row in gone]:
+            del self._pins[name]
 
     def pin(self, name: str, now: float, ttl_s: float) -> Pin | None:
         """Where the thread's cache is; None for an unknown thread, and after `ttl_s` without a call."""

@@ -11,6 +11,7 @@ slots has an order of its own.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,6 +75,13 @@ class SentTogether:
 
     def __init__(self) -> None:
         self._kept: dict[int, list[Ended]] = {}
+
+    def forget(self, rows: Collection[int]) -> None:
+        """What served at these rows is gone: its ends wait for nobody."""
+        for server, kept in list(self._kept.items()):
+            self._kept[server] = left = [its for its in kept if its.row not in rows]
+            if not left:
+                del self._kept[server]
 
     def ended(self, server: int, its: Ended) -> list[Ended]:
         """One more is over. Returns those that wait no longer: nobody is missing, or too many, or for too

@@ -87,14 +87,20 @@ class Catalog:
             self._before.clear()
             self._behind.clear()
 
-    def age(self, now: float) -> None:
-        """Forget what was not met in FORGET_S; cheap, and called now and then."""
+    def age(self, now: float) -> bool:
+        """Forget what was not met in FORGET_S, and whether that was done; cheap, and called now and then."""
         if self._turned_s is None:
             self._turned_s = now
         elif now - self._turned_s >= FORGET_S:
             self._known, self._before, self._turned_s = {}, self._known, now
             for key in [key for key in self._behind if key[0] not in self._before]:
                 del self._behind[key]
+            return True
+        return False
+
+    def met(self) -> set[str]:
+        """Ids of the deployments that are not forgotten."""
+        return {*self._known, *self._before}
 
     def facts(self, deployments: Sequence[Mapping[str, Any]]) -> list[Deployment]:
         """Facts of the given LiteLLM entries, in their order. Never raises for an entry with an id."""

@@ -28,6 +28,11 @@ class Users:
         """The Router is given up; one that is not known changes nothing."""
         self._routers.pop(id(_itself(router)), None)
 
+    def deployments(self) -> set[str]:
+        """Ids of all that these Routers have."""
+        lists = [getattr(router, "model_list", None) or () for router in list(self._routers.values())]
+        return {str(entry["model_info"]["id"]) for entries in lists for entry in entries}
+
     @property
     def gone(self) -> bool:
         """Whether there were some, none is left, and nobody else has asked for the callback."""

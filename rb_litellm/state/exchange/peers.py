@@ -53,6 +53,7 @@ class Peers:
         """The others by name, as last asked for; their ages are of that moment."""
         self._latest = _Latest((), NO_SUMS, -np.inf)
         self._row_of: dict[str, int] = {}
+        self._named = (0, 0)
         self._notes: dict[str, tuple[Gauge, float]] = {}
         self._failing: tuple[tuple[Gauge, ...], int, Mapping[str, Sequence[Seen]]] | None = None
         self._news = 0
@@ -142,7 +143,8 @@ class Peers:
         return known[2]
 
     def _name_rows(self, rows: int) -> None:
-        if rows != len(self._row_of):
+        if (rows, self._index.version) != self._named:
+            self._named = rows, self._index.version
             self._row_of = {wire_name(id_): row for row, id_ in enumerate(self._index.ids[:rows])}
 
     def _add_up(self, latest: _Latest, rows: int) -> FloatArray:

@@ -15,8 +15,15 @@ LOAD = "l "
 MINUTE = "m "
 
 
+SPARE = 256
+"""Names of deployments that are gone, beyond as many as there are others, before names begin anew."""
+
+
 class RowNames:
-    """The rows of one worker, in the order in which they were first needed; none is ever given up."""
+    """The rows of one worker, in the order in which they were first needed.
+
+    Names of deployments that are gone stay, until they are most of all: then all begin anew.
+    """
 
     def __init__(self, index: DeploymentIndex) -> None:
         self._index = index
@@ -24,21 +31,21 @@ class RowNames:
         self._loads: IntArray = np.zeros(0, dtype=np.int64)
         """Row by deployment's row of the index."""
         self._minutes: dict[int, int] = {}
+        self._ids: tuple[str, ...] = ()
+        """By row of the index, whose names these are."""
+        self._version = 0
 
     def table(
         self, state: InstanceState, decode_rates: FloatArray, used: Mapping[int, tuple[float, float]]
     ) -> IntArray:
         """(K, 4) this worker's figures, rounded; arrays have one row per row of the index."""
         size = state.in_flight.size
-        if self._loads.size < size:
-            ids = self._index.ids[self._loads.size : size]
-            first = len(self.names)
-            self.names += tuple(LOAD + wire_name(id_) for id_ in ids)
-            self._loads = np.concatenate([self._loads, np.arange(first, len(self.names))])
+        if self._loads.size < size or self._version != self._index.version:
+            self._follow(size)
         for row in used:
             if row not in self._minutes:
                 self._minutes[row] = len(self.names)
-                self.names += (MINUTE + wire_name(self._index.ids[row]),)
+                self.names += (MINUTE + wire_name(self._ids[row]),)
         table = np.zeros((len(self.names), 4), dtype=np.int64)
         figures = (
             state.in_flight,
@@ -50,6 +57,27 @@ class RowNames:
         for row, two in used.items():
             table[self._minutes[row], : COLUMN.decode] = np.rint(two)
         return table
+
+    def _follow(self, size: int) -> None:
+        """Give names to those who have come, and to those who have taken over a row."""
+        self._version, ids = self._index.version, self._index.ids[:size]
+        living = size - ids.count("")
+        if len(self.names) > 2 * (living + len(self._minutes)) + SPARE:
+            self.names, self._loads, self._minutes, self._ids = (), self._loads[:0], {}, ()
+        names, known = list(self.names), self._loads.size
+        loads = np.concatenate([self._loads, np.zeros(size - known, dtype=np.int64)])
+        nobodys = names.index(LOAD) if LOAD in names else None
+        for row in range(size):
+            if row < known and ids[row] == self._ids[row]:
+                continue
+            self._minutes.pop(row, None)
+            if not ids[row] and nobodys is not None:
+                loads[row] = nobodys
+                continue
+            loads[row] = len(names)
+            nobodys = nobodys if ids[row] else len(names)
+            names.append(LOAD + wire_name(ids[row]) if ids[row] else LOAD)
+        self.names, self._loads, self._ids = tuple(names), loads, ids
 
     def loads(self, table: FloatArray) -> FloatArray:
         """(N, 4) the loads of what was heard, by row of the index."""

@@ -53,7 +53,8 @@ class Told:
     """What one worker tells."""
 
     names: Sequence[str]
-    """Of the rows. The same sequence, or a longer one that begins with it, in every exchange."""
+    """Of the rows. Mostly the same sequence in every exchange, or a longer one that begins with it: for any
+    other, all is told anew."""
     table: IntArray
     """(K, 4) columns as in Columns."""
     up_s: float = 0.0

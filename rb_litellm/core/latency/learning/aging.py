@@ -63,6 +63,11 @@ class Aging:
         self._habit_s = np.append(self._habit_s, np.zeros((2, 1)), axis=1)
         self._added_s = np.append(self._added_s, now)
 
+    def anew(self, row: int, level: FloatArray, now: float) -> None:
+        """The row is another deployment's, whose log levels (2,) are taken to be these."""
+        self._prior[:, row] = self.habit[:, row] = level
+        self.seen_s[:, row], self._habit_s[:, row], self._added_s[row] = -np.inf, 0.0, now
+
     def walked(self, kind: int, row: int, now: float) -> float:
         """P of above: the variance that a log level has gained since it was measured."""
         return _WALK_VARIANCE * self._since_s(kind, row, now)

@@ -83,6 +83,8 @@ class LatencyLearner:
         self._coefficients = LatencyCoefficients.from_priors([])
         self._stale: set[tuple[int, Kind]] = set()
         """Tiers and kinds of time that were learned from since their coefficients were computed."""
+        self._free: list[int] = []
+        """Rows of deployments that are gone."""
 
     def __len__(self) -> int:
         return self._tiers.rows
@@ -100,10 +102,12 @@ class LatencyLearner:
         return self._tiers.number(row)
 
     def add(self, tier: str, prior: LatencyPrior) -> int:
-        """Add a deployment of the given tier and return its row.
+        """Add a deployment of the given tier and return its row: that of one that is gone, if there is any.
 
         The first deployment of a tier sets the tier's prior. Later ones start from what the tier has learned.
         """
+        if self._free:
+            return self._taken_over(self._free.pop(), tier, prior)
         row = self._tiers.add(tier, prior)
         found = self._tiers.of(row)
         self._scales.add()
@@ -115,6 +119,28 @@ class LatencyLearner:
         self._aging.add(level, self._now)
         self._shape_level = np.append(self._shape_level, level[:, None], axis=1)
         self._coefficients = self._coefficients.with_row(prior)
+        self._slots_changed(row)
+        return row
+
+    def forget(self, row: int) -> None:
+        """The deployment at `row` is gone, and the row is the next one's who is added."""
+        self._tiers.take_out(row)
+        self._scales.forget(row)
+        self._prefill_share.forget(row)
+        self._decode_speeds[row], self._factor[row] = DecodeSpeed(), 1.0
+        self._totals[row] = TotalTime(OF_DEPLOYMENT)
+        self._aging.anew(row, self._shape_level[:, row], self._now)
+        for kind in _KINDS:
+            self._outdated(kind, row)
+        self._free.append(row)
+
+    def _taken_over(self, row: int, tier: str, prior: LatencyPrior) -> int:
+        self._tiers.put(row, tier, prior)
+        found = self._tiers.of(row)
+        level = np.array([found.level(TPOT), found.level(TTFT)])
+        self._aging.anew(row, level, self._now)
+        self._shape_level[:, row] = level
+        self._coefficients.put(row, prior)
         self._slots_changed(row)
         return row
 
@@ -395,6 +421,8 @@ class LatencyLearner:
 
     def _refresh(self, tier: Tier, kind: Kind) -> None:
         rows = tier.rows
+        if not rows.size:
+            return  # All that were of this tier are gone.
         self._shape_level[kind, rows] = tier.level(kind)
         scale = self._scales.refreshed(kind, rows)
         tier.write(kind, self._coefficients, scale * self._factor[rows] if kind == TPOT else scale)

@@ -37,6 +37,10 @@ class PrefillShare:
         self._prefill_s = np.append(self._prefill_s, 0.0)
         self._written_s = np.append(self._written_s, 1e-9)
 
+    def forget(self, row: int) -> None:
+        """Its deployment is gone: the row is as when it was added."""
+        self._prefill_s[row], self._written_s[row] = 0.0, 1e-9
+
     def of(self, rows: IntArray) -> FloatArray:
         """(K,) shares of these rows (K,); 0 where nothing is known."""
         share: FloatArray = self._prefill_s[rows] / self._written_s[rows]

@@ -44,6 +44,12 @@ class Scales:
         self._bound = np.append(self._bound, none, axis=1)
         self._drift = np.append(self._drift, none, axis=1)
 
+    def forget(self, row: int) -> None:
+        """Its deployment is gone: the row is as when it was added."""
+        self.measured[:, row] = 0
+        for its in (self.believed, self._learned, self._bound, self._drift):
+            its[:, row] = 0.0
+
     def learned(self, kind: int, row: int) -> float:
         """The factor that answers taught."""
         return math.exp(self._learned[kind, row])

@@ -130,13 +130,26 @@ class Tiers:
         The first one of a tier says what is assumed of the tier.
         """
         row = len(self._number_of)
+        self._number_of.append(-1)
+        self.put(row, name, prior)
+        return row
+
+    def put(self, row: int, name: str, prior: LatencyPrior) -> None:
+        """The deployment at `row`, which has no tier, is of the tier of this name."""
         if (number := self._numbers.get(name)) is None:
             number = self._numbers[name] = len(self._tiers)
             self._tiers.append(Tier.assumed(prior))
-        self._number_of.append(number)
+        self._number_of[row] = number
         tier = self._tiers[number]
         tier.rows = np.append(tier.rows, row)
-        return row
+
+    def take_out(self, row: int) -> None:
+        """The deployment at `row` is gone; its tier keeps what it has learned."""
+        tier = self.of(row)
+        tier.rows = tier.rows[tier.rows != row]
+        its = [one for one in tier.latest if one[0] != row]
+        tier.latest.clear()
+        tier.latest.extend(its)
 
     def number(self, row: int) -> int:
         """The number of the tier of the deployment at `row`; tiers count from 0 in order of appearance."""

@@ -92,6 +92,7 @@ class RedisStore:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._share, self._slots, self._totals = OwnShare(), Slots(), Totals()
         self._previous = PreviousVersion(self._prefix, clock)
+        self._names: Sequence[str] = ()
         self._note: bytes = b""
         self._note_is_new = False
         self._notes_heard = 0
@@ -113,6 +114,10 @@ class RedisStore:
             OSError, redis.RedisError, TimeoutError: the connection or the server failed.
         """
         client, self._ttl_s = self._connected(), ttl_s
+        if told.names is not self._names:
+            if told.names[: len(self._names)] != self._names:
+                self._begin_anew()
+            self._names = told.names
         if told.note is not None and len(told.note) <= MAX_NOTE_BYTES:
             self._note, self._note_is_new = told.note, True
         try:
