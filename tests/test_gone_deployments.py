@@ -68,6 +68,8 @@ class Worker:
             prediction=placed.decision.prediction,
             sent_to=placed.sent_to,
         )
+        if end == "Timeout":
+            self.beliefs.trials.sent(placed.sent_to, now)
         answered = end in ("answered", "answered in one piece", "cached")
         if end == "answered":
             begun = self.ledger.first_token(key, now + 0.2 * took_s)
