@@ -99,3 +99,15 @@ def test_everyone_is_told_once_and_no_more_are_kept_than_is_stated(seed, answers
         assert len(of._kept.get(SERVER, ())) <= MAX_KEPT
     assert len(told) == len({id(its) for its in told}) == answers - len(of._kept.get(SERVER, ()))
     assert answers > MAX_KEPT or not of._kept
+
+
+def test_those_that_are_gone_wait_for_nobody_and_nobody_waits_for_them():
+    of = SentTogether()
+    gone, stays = Answer(0.0, 0.0, 1.0), Answer(0.01, 0.1, 2.0)
+    of.ended(SERVER, ended(gone, 2, row=1))
+    of.ended(SERVER + 1, ended(gone, 2, row=1))
+    of.ended(SERVER, ended(stays, 2, row=2))
+    of.forget({1})
+    assert [[its.row for its in kept] for kept in of._kept.values()] == [[2]]
+    told = of.ended(SERVER, ended(Answer(0.02, 0.2, 3.0), 1, row=3))
+    assert {its.row for its in told} == {2, 3}

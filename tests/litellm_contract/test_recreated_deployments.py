@@ -11,6 +11,7 @@ async def test_what_is_kept_of_deployments_does_not_grow_as_they_are_deleted_and
     of = router(deployment("stays", 0.9), deployment("0", 0.4))
     users, now = Users(), shared.clock()
     users.add(of)
+    shared.catalog.age(now)
     kept = []
     for number in range(1, 12):
         assert await ask(of) == "stays"
