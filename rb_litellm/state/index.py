@@ -28,6 +28,8 @@ class DeploymentIndex:
         self._ids: list[str] = []
         self._servers: IntArray = np.zeros(0, dtype=np.int64)
         self._by_address: dict[str, int] = {}
+        self._taken: set[int] = set()
+        """The numbers that addresses have."""
         self._shared = False
         self._lock = Lock()
         self._free: list[int] = []
@@ -61,13 +63,31 @@ class DeploymentIndex:
         if address:
             if len(self._by_address) >= self._max_rows and address not in self._by_address:
                 return
-            server = self._by_address.setdefault(address, 2 * row + 1)
+            server = self._at(address, row)
         if self._servers[row] != server:
             with self._lock:
                 servers = self._servers.copy()
                 servers[row] = server
                 self._servers = servers
                 self._shared = np.unique(servers).size < servers.size
+
+    def _at(self, address: str, row: int) -> int:
+        """The number of the server at an address: its first row's, unless another address has that."""
+        with self._lock:
+            found = self._by_address.get(address)
+            if found is None:
+                found = 2 * row + 1
+                if found in self._taken:
+                    self._leave_unused(set(np.delete(self._servers, row).tolist()))
+                    found = next(n for n in range(1, 2 * len(self._ids), 2) if n not in self._taken)
+                self._by_address[address] = found
+                self._taken.add(found)
+            return found
+
+    def _leave_unused(self, used: set[int]) -> None:
+        """Addresses at which nobody is have no number."""
+        self._by_address = {at: server for at, server in self._by_address.items() if server in used}
+        self._taken = set(self._by_address.values())
 
     def forget(self, living: Container[str]) -> list[int]:
         """Deployments other than these are gone, and nothing is open there.
@@ -85,10 +105,8 @@ class DeploymentIndex:
             servers[nobodys] = 2 * np.array(nobodys, dtype=np.int64)
             self._servers, used = servers, set(servers.tolist())
             self._shared = len(used) < servers.size
-            self._by_address = {at: server for at, server in self._by_address.items() if server in used}
-            # The first row at an address has given its server a number, which others there may still have.
-            free = [row for row in nobodys if 2 * row + 1 not in used]
-            left = sorted(set(free).difference(self._free), reverse=True)
+            self._leave_unused(used)
+            left = sorted(set(nobodys).difference(self._free), reverse=True)
             self._free += left
             self.version += bool(gone)
         return left

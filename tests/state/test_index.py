@@ -46,17 +46,22 @@ def test_nothing_changes_where_nobody_is_gone():
     assert index.version == version
 
 
-def test_a_row_whose_servers_number_others_have_waits_for_them():
+def test_who_takes_over_the_row_that_gave_a_server_its_number_is_not_on_that_server():
     index = DeploymentIndex()
     for name in "ab":
         index.place(name, "one:8000")
-    assert index.forget({"b"}) == []
+    assert index.forget({"b"}) == [0]
     index.place("c", "other:8000")
-    assert index.find("c") == 2
-    assert index.server(1) != index.server(2)
-    assert index.forget({"c"}) == [1, 0]
-    index.place("d", "one:8000")
-    assert index.server(index.row("d")) != index.server(index.row("c"))
+    assert index.find("c") == 0
+    assert index.server(0) != index.server(1)
+
+
+def test_who_moves_to_another_address_takes_no_number_along():
+    index = DeploymentIndex()
+    index.place("a", "one:8000")
+    index.place("a", "other:8000")
+    index.place("b", "one:8000")
+    assert index.server(index.row("a")) != index.server(index.row("b"))
 
 
 names = st.integers(0, 9).map("d{}".format)
