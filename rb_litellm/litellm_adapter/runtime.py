@@ -68,6 +68,8 @@ from rb_litellm.telemetry.meter import prometheus_meter
 from rb_litellm.telemetry.records.recorder import Recorder
 
 LEARN_WITHIN_S = 0.1
+FORGOTTEN_AT_ONCE = 50
+"""Deployments, which takes some 3 ms."""
 
 _log = logging.getLogger("rb_litellm")
 
@@ -184,13 +186,19 @@ class Runtime:
         if status is None or status.mode == "memory":
             self._lone_grades.settle()
 
-    def forget_gone(self, served: Collection[str]) -> None:
+    def forget_gone(self, served: Collection[str]) -> bool:
         """What is kept of deployments makes room, except of those that are `served`, that a request could go
-        to lately, and on which something is open. Guard with the lock."""
+        to lately, and on which something is open. True where more are left to be forgotten a moment later.
+
+        Guard with the lock.
+        """
         self.learn_now()
         living = {*served, *self.catalog.met(), *self.ledger.open_on()}
+        gone = [deployment for deployment in self.index.ids if deployment and deployment not in living]
+        living.update(gone[FORGOTTEN_AT_ONCE:])
         self.ledger.forget(living)
         self.balancer.forget(living, self.index.forget(living))
+        return len(gone) > FORGOTTEN_AT_ONCE
 
     def prediction_source(
         self, settings: PredictorSetting, entries: Sequence[Mapping[str, Any]] = ()

@@ -50,6 +50,7 @@ class Worker:
         self._gc_tuning = GcTuning()
         self._housekeeping = PeriodicTask(EXPIRE_EVERY_S, lambda: self.runtime.guarded(self._keep_house))
         self._users = Users()
+        self._some_are_gone = False
         self._ensure = Throttle(ENSURE_EVERY_S, clock)
         self._parts: list[Part] = [self.runtime, self._housekeeping]
         self._parts += [make(self) for make in _further]
@@ -110,8 +111,8 @@ class Worker:
         self._leave_unused()
         self.accounting.expire()
         runtime.settle_grades()
-        if runtime.catalog.age(runtime.clock()):
-            runtime.forget_gone(self._users.deployments())
+        if runtime.catalog.age(runtime.clock()) or self._some_are_gone:
+            self._some_are_gone = runtime.forget_gone(self._users.deployments())
         runtime.balancer.beliefs.observe_streams(
             runtime.ledger.streams(MAX_STREAMS_PER_STEP), runtime.clock()
         )
