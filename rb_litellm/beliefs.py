@@ -17,21 +17,18 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.learning.evidence import (
     TEACHES,
     Evidence,
-    Failure,
     evidence_of,
-    failure_of,
     has_length,
     log_error,
-    may_be_the_requests_fault,
 )
 from rb_litellm.core.latency.learning.learned import LearnedTimes
 from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.latency.learning.residuals import Residuals
 from rb_litellm.core.latency.service_times import Due, ServiceTimes
 from rb_litellm.core.level_lengths import LevelLengths
-from rb_litellm.core.limits.availability import Availability, Failing
-from rb_litellm.core.limits.outages import Outages
+from rb_litellm.core.limits.availability import Failing
 from rb_litellm.core.limits.quota import Quotas
+from rb_litellm.core.limits.reliability import Reliability
 from rb_litellm.core.limits.windows import Windows
 from rb_litellm.core.servers.cache_writes import CacheWrites
 from rb_litellm.core.servers.keeping import Keeping
@@ -43,8 +40,6 @@ from rb_litellm.state.reckoning import Reckoner
 
 MAX_STREAMS_PER_STEP = 512
 """Open streams that are observed in one step; the others are in the next."""
-_BY_CLIENT = (None, "CancelledError")
-"""Ends of an attempt without an answer that need not be the server's fault."""
 AGE_EVERY_S = 1.0
 """Beliefs age in steps of so long."""
 MAX_LEARNED = 4096
@@ -72,7 +67,8 @@ class Beliefs:
         self.slots = Slots()
         """How many requests each server runs at once."""
         self._service_times = ServiceTimes(learner, self.slots, self.keeping)
-        self.outages = Outages()
+        self._reliability = Reliability()
+        self.outages = self._reliability.outages
         """Which deployments answer nobody."""
         self.windows = Windows()
         """What fits into each, as their servers state it."""
@@ -81,7 +77,6 @@ class Beliefs:
         self.later: Callable[[Callable[[], None]], None] = _at_once
         """Does what can wait when there is time for it, in order."""
         self._failing_elsewhere: Mapping[str, Sequence[Seen]] = {}
-        self._availability = Availability()
         self._quotas = Quotas()
         self._aged_s = -math.inf
         self._identities = Identities()
@@ -118,32 +113,16 @@ class Beliefs:
         for name in {**self._failing_elsewhere, **failing}:
             row = self._identities.by_wire_name.get(name)
             if row is not None:
-                self.outages.heard(row, failing.get(name, ()), now)
-                if self.outages.is_out(row):
-                    self._availability.forget(row)
-                else:
-                    told = [seen.losses for seen in failing.get(name, ()) if seen.losses.at_s > -math.inf]
-                    self._availability.heard(row, told, now)
-        self._availability.look()
+                self._reliability.heard(row, failing.get(name, ()), now)
+        self._reliability.availability.look()
         self._failing_elsewhere = failing
 
     def failing(self, now: float) -> dict[int, Seen]:
         """What was seen here of what fails, by row of the index, with times as minus their ages."""
-        told = self.outages.told(now)
-        if not (told or self._availability.any_failed):
+        rows = self._identities.rows
+        if not (told := self._reliability.told(rows.values(), now)):
             return {}
-        found: dict[int, Seen] = {}
-        for deployment, row in self._identities.rows.items():
-            losses = self._availability.told(row)
-            seen = told.get(row)
-            if seen is not None or losses.at_s > -math.inf:
-                seen = seen or Seen()
-                found[self._reckoner.row(deployment)] = seen._replace(
-                    failed_s=seen.failed_s - now,
-                    answered_s=seen.answered_s - now,
-                    losses=losses._replace(at_s=losses.at_s - now),
-                )
-        return found
+        return {self._reckoner.row(id_): told[row] for id_, row in rows.items() if row in told}
 
     def row(self, deployment: Deployment) -> int:
         """The row of a deployment, which is new where it was not met before as it is now."""
@@ -151,7 +130,7 @@ class Beliefs:
         if new:
             if row == len(self._pace_rows):
                 self._pace_rows.append(-1)
-                for its in (self.trials, self._availability, self._quotas, self.windows):
+                for its in (self.trials, self._reliability, self._quotas, self.windows):
                     its.add()
             self._pace_rows[row] = self._pace_row(deployment)
             self._adopt(row, deployment.id)
@@ -167,10 +146,10 @@ class Beliefs:
             return []
         left = [row for deployment in gone for row in self._identities.forget(deployment)]
         for row in left:
-            for its in (self.trials, self._availability, self._quotas, self.windows, self.outages):
+            for its in (self.trials, self._quotas, self.windows):
                 its.forget(row)
             self._adopted_s.pop(row, None)
-        self._availability.look()
+        self._reliability.forget(left)
         self._met = ()
         used = {self._pace_rows[row] for row in set(range(len(self._pace_rows))).difference(left)}
         paces = {self._pace_rows[row] for row in left}.difference(used, (_NOBODYS,))
@@ -241,11 +220,11 @@ class Beliefs:
 
     def failures(self, rows: IntArray, now: float) -> Failing | None:
         """What attempts that fail cost on these rows; None where none has failed lately."""
-        return self._availability.failing(rows, now)
+        return self._reliability.availability.failing(rows, now)
 
     def chances_to_fail(self, rows: IntArray, now: float) -> FloatArray:
         """(4, n) by kind, in the order of `Failure`, to show to people."""
-        return self._availability.chances(rows, now)
+        return self._reliability.availability.chances(rows, now)
 
     def sent(self, row: int, now: float, explored: bool) -> None:
         """A request goes there; `explored` where it would not be the best choice."""
@@ -343,7 +322,7 @@ class Beliefs:
             teach = partial(self._learn_times, server, due)
             self.later(teach) if number else teach()
         if taught.availability is not None or taught.lower_bound:
-            self._learn_availability(row, outcome, taught.availability is True, at_s)
+            self._reliability.learn(row, outcome, taught.availability is True, at_s)
         if evidence is Evidence.LIMITED:
             self._quotas.refused(row, at_s)
         if taught.times:
@@ -356,22 +335,6 @@ class Beliefs:
         self._run_at_once(server)
         if served is not None:
             self.learner.observe(due.row, served)
-
-    def _learn_availability(self, row: int, outcome: Outcome, answered: bool, at_s: float) -> None:
-        if not answered and may_be_the_requests_fault(outcome):
-            self.outages.failed_again(row, outcome.call_id)
-        elif answered or outcome.error not in _BY_CLIENT:
-            in_doubt = not answered and failure_of(outcome) is Failure.ERROR
-            self.outages.observe(row, answered, at_s, outcome.call_id if in_doubt else "")
-        if self.outages.is_out(row):
-            # The outage says all; what comes after it starts with a clean record.
-            self._availability.forget(row)
-            self._availability.look()
-        elif answered:
-            self._availability.answered(row, at_s)
-        else:
-            written = outcome.output_tokens or outcome.chunks
-            self._availability.failed(row, failure_of(outcome), outcome.open_s, written, at_s)
 
     def learned(self, since_s: float) -> dict[str, LearnedTimes]:
         """What this worker has measured itself since then, by a name of what serves: at most MAX_LEARNED."""
