@@ -10,8 +10,8 @@ from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_setting
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.shapes import PRICES, shaped
 from rb_litellm.litellm_adapter.proxy.starting.preflight import models_in_database, strategies
-from rb_litellm.litellm_adapter.shared.catalog import is_self_hosted, read_deployment
-from rb_litellm.litellm_adapter.shared.model_kinds import guessed_kind, kind_of
+from rb_litellm.litellm_adapter.shared.entries.facts import is_self_hosted, read_deployment
+from rb_litellm.litellm_adapter.shared.entries.model_kinds import guessed_kind, kind_of
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.predictors.trained.model import Predictor
 

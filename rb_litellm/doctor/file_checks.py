@@ -15,8 +15,8 @@ from rb_litellm.doctor.configuration import Configuration, Strategy, source_of
 from rb_litellm.doctor.finding import Finding, error, ok, warn
 from rb_litellm.litellm_adapter.proxy.starting.group_rules import told_kinds
 from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes_in
-from rb_litellm.litellm_adapter.shared.catalog import has_prices
-from rb_litellm.litellm_adapter.shared.model_kinds import CHAT
+from rb_litellm.litellm_adapter.shared.entries.facts import has_prices
+from rb_litellm.litellm_adapter.shared.entries.model_kinds import CHAT
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.priors import size_billions
 from rb_litellm.predictors.registry import PredictionSource

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.shared.catalog import is_drained
+from rb_litellm.litellm_adapter.shared.entries.facts import is_drained
 from rb_litellm.litellm_adapter.worker import Worker
 
 

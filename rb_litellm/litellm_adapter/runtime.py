@@ -32,6 +32,7 @@ from rb_litellm.core.limits.capacity import Usage
 from rb_litellm.core.servers.prefix_memory import PrefixMemory
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.shared.catalog import Catalog
+from rb_litellm.litellm_adapter.shared.entries.several_answers import RefusedAnswers
 from rb_litellm.litellm_adapter.shared.exchange.day_spend import DaySpend
 from rb_litellm.litellm_adapter.shared.exchange.failure_share import GuardedFailures
 from rb_litellm.litellm_adapter.shared.exchange.fleet_sums import FLUSH_S, FleetSums
@@ -48,7 +49,6 @@ from rb_litellm.litellm_adapter.shared.origins import Origins
 from rb_litellm.litellm_adapter.shared.predictor_folders import Predictors
 from rb_litellm.litellm_adapter.shared.second_answers import SecondAnswers
 from rb_litellm.litellm_adapter.shared.server_scraping import Scraping
-from rb_litellm.litellm_adapter.shared.several_answers import RefusedAnswers
 from rb_litellm.litellm_adapter.shared.upkeep.deferred import DeferredActions
 from rb_litellm.litellm_adapter.shared.upkeep.hub_stalls import HubNotice, hub_is_off
 from rb_litellm.litellm_adapter.shared.upkeep.timers import PeriodicTask

@@ -11,7 +11,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.configuration import Configuration
 from rb_litellm.doctor.taken_for import models_taken_for, told
 from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigFile
-from rb_litellm.litellm_adapter.shared.model_kinds import CHAT
+from rb_litellm.litellm_adapter.shared.entries.model_kinds import CHAT
 from rb_litellm.setup.config_edit import ConfigEdit
 
 _CALLBACK = "rb_litellm.proxy"

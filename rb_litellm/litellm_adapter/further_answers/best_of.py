@@ -27,7 +27,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import hidden
 from rb_litellm.litellm_adapter.request.prompt import read_uncounted
 from rb_litellm.litellm_adapter.request.stages import Run
 from rb_litellm.litellm_adapter.request.waiting.pending import PendingRequest
-from rb_litellm.litellm_adapter.shared.several_answers import answers_differ, refuses_several
+from rb_litellm.litellm_adapter.shared.entries.several_answers import answers_differ, refuses_several
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.telemetry.comparing.pairwise import text_of
 from rb_litellm.telemetry.records.best_of import BestOfReport

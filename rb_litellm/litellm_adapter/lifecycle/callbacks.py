@@ -38,8 +38,8 @@ from rb_litellm.litellm_adapter.request.efforts import asking
 from rb_litellm.litellm_adapter.request.rights.controls import BadControls, take_in
 from rb_litellm.litellm_adapter.request.rights.planner import planner_for
 from rb_litellm.litellm_adapter.request.routing_decision import add_measured
-from rb_litellm.litellm_adapter.shared.effort_levels import effort_asked
-from rb_litellm.litellm_adapter.shared.several_answers import refuses_several
+from rb_litellm.litellm_adapter.shared.entries.effort_levels import effort_asked
+from rb_litellm.litellm_adapter.shared.entries.several_answers import refuses_several
 from rb_litellm.telemetry.records.best_of import BestOfReport
 from rb_litellm.telemetry.records.cascade import HIDDEN, CascadeReport
 from rb_litellm.telemetry.records.headers import response_headers

@@ -20,7 +20,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.request.budget import THOUGHTS
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry
 from rb_litellm.litellm_adapter.request.prompt import output_limit
-from rb_litellm.litellm_adapter.shared.effort_levels import effort_asked
+from rb_litellm.litellm_adapter.shared.entries.effort_levels import effort_asked
 
 MAX_SETS = 256
 """Sets of candidates with their levels that are kept; the least recently used is dropped."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from rb_litellm.litellm_adapter.shared.catalog import with_credential
+from rb_litellm.litellm_adapter.shared.entries.facts import with_credential
 
 MAX_ORIGINS = 16_384
 """Threads kept per process, about 6 MB; the least recently used is forgotten."""

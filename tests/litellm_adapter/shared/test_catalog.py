@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rb_litellm.config import SettingsError
 from rb_litellm.litellm_adapter.shared import catalog as catalog_module
-from rb_litellm.litellm_adapter.shared.catalog import Catalog, read_deployment
+from rb_litellm.litellm_adapter.shared.catalog import Catalog
+from rb_litellm.litellm_adapter.shared.entries.facts import read_deployment
 
 
 def entry(id="d1", *, group="auto", model="openai/my-model", info=None, **params):

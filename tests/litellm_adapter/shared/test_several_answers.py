@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rb_litellm.litellm_adapter.shared.several_answers import (
+from rb_litellm.litellm_adapter.shared.entries.several_answers import (
     MAX_REFUSED,
     REST_S,
     RefusedAnswers,

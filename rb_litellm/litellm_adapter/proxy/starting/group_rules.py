@@ -7,7 +7,7 @@ from typing import Any
 
 from rb_litellm.config import RouteBalanceSettings
 from rb_litellm.litellm_adapter.hosts.host import PRIORITY, STRATEGY, known_strategies
-from rb_litellm.litellm_adapter.shared.model_kinds import CHAT, kind_of
+from rb_litellm.litellm_adapter.shared.entries.model_kinds import CHAT, kind_of
 from rb_litellm.litellm_adapter.shared.predictor_folders import joined
 from rb_litellm.suggestion import did_you_mean
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from rb_litellm.litellm_adapter.shared.provider_fields import holders, reaches
+from rb_litellm.litellm_adapter.shared.entries.provider_fields import holders, reaches
 
 LEAST_TEMPERATURE = 0.3
 """Below it, answers to one prompt are too much alike for a choice among them."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rb_litellm.litellm_adapter.shared.catalog import mode_of
+from rb_litellm.litellm_adapter.shared.entries.facts import mode_of
 
 CHAT = "chat"
 _KINDS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from rb_litellm.config.deployment import EffortSettings
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.litellm_adapter.shared.provider_fields import holders, reaches
+from rb_litellm.litellm_adapter.shared.entries.provider_fields import holders, reaches
 
 _WORDS = (
     "reasoning_effort",

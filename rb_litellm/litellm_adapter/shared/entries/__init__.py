@@ -1,0 +1,1 @@
+"""What LiteLLM's entries say of deployments."""
