@@ -57,6 +57,15 @@ def _environment(config: Configuration) -> Iterator[Finding]:
             f"the configuration names variables that are not set here: {', '.join(unset)}",
             "set them as the proxy will have them, or take the findings below with that in mind",
         )
+    late = [name for name in unset if name in _mapping(config.content.get("environment_variables"))]
+    if late:
+        # LiteLLM 1.108.7 and 1.110.2: findings/litellm-own-variables-come-too-late.sh.
+        yield warn(
+            "environment",
+            f"environment_variables sets {', '.join(late)} after LiteLLM has read every os.environ/ of the "
+            "file: what names them there gets nothing",
+            "set them in the proxy's own environment",
+        )
 
 
 def _unset_names(value: Any) -> Iterator[str]:

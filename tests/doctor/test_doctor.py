@@ -351,6 +351,19 @@ def test_variables_that_are_not_set_are_named(write: Write, monkeypatch: pytest.
     assert "NO_SUCH_KEY" in found(file, "environment")[0][1]
 
 
+def test_a_variable_that_the_file_sets_itself_comes_too_late_for_the_file(write: Write) -> None:
+    """LiteLLM reads every os.environ/ first: the deployment would have no key, and nobody says so."""
+    file = write(
+        environment_variables={"NO_SUCH_KEY": "secret", "OTHER": "unused"},
+        model_list=[model("small", params={"api_key": "os.environ/NO_SUCH_KEY"}), PAIR[1]],
+        router_settings=auto("small", "large"),
+    )
+    (_, unset), (level, late) = found(file, "environment")
+    assert level == "warn"
+    assert "environment_variables sets NO_SUCH_KEY after" in late
+    assert "secret" not in unset + late
+
+
 def test_a_proxy_that_is_not_there_is_an_error(write: Write) -> None:
     result = CliRunner().invoke(main, ["doctor", "--url", "http://127.0.0.1:1", "--json"])
     assert result.exit_code == 1
