@@ -47,7 +47,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("what", SECOND_TRIES)
 def test_the_gates_second_run_takes_what_failed_alone_and_wants_it_to_pass(tmp_path: Path, what: str) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -q --strict-markers\n")
     (tmp_path / "test_it.py").write_text(BEFORE + SECOND_TRIES[what])
     first = run(tmp_path, "-m", "pytest")
     assert first.returncode != 0, first.stdout

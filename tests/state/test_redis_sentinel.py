@@ -58,7 +58,8 @@ async def stores(watched):
 
 
 async def test_sentinel_leads_to_the_master(watched, stores):
-    await heard(stores)
+    # A busy machine may keep the master silent for the half second after which Sentinel names none.
+    await heard_again(stores)
     with watched[0].client() as client:
         assert client.hexists("rb:2:{default}:shares", "w0")
 
