@@ -8,7 +8,7 @@ takes with it what it has not told yet.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import uuid4
 
 from rb_litellm.core.grade_sums import MAX_NAMES, OF_ABILITIES, Grades, GradeSum, SumRule
@@ -19,10 +19,16 @@ _NONE = GradeSum(0.0, 0.0, 0.0)
 
 
 class SharedGrades:
-    """Of one worker and one kind of sums. Not thread-safe, but `of` may be asked from any thread."""
+    """Of one worker and one kind of sums. Not thread-safe, but `of` may be asked from any thread.
 
-    def __init__(self, rule: SumRule = OF_ABILITIES) -> None:
+    `take` is given a call and its grade, adds what follows from it, and says whether the call is known here.
+    """
+
+    def __init__(
+        self, rule: SumRule = OF_ABILITIES, take: Callable[[str, float], bool] | None = None
+    ) -> None:
         self._most = rule.most
+        self._take = take
         self._own: dict[str, GradeSum] = {}
         """Not told yet."""
         self._unknown: OrderedDict[str, float] = OrderedDict()
@@ -54,16 +60,14 @@ class SharedGrades:
         told = {} if self._told is None else self._told.sums
         return {name: self.of(name) for name in {**self._heard, **told, **self._own}}
 
-    def leave(self, call_id: str, score: float) -> None:
-        """Another worker may know the call that this grade is of; a later one replaces an earlier one."""
+    def graded(self, call_id: str, score: float) -> None:
+        """A call was graded, which others may know instead; a later grade replaces an earlier one."""
+        if self._take is not None and self._take(call_id, score):
+            return
         self._unknown[call_id] = score
         self._unknown.move_to_end(call_id)
         if len(self._unknown) > MAX_UNKNOWN:
             self._unknown.popitem(last=False)
-
-    def taken(self, call_id: str) -> None:
-        """The grade of a call that another worker has left was taken up here."""
-        self._known = [*self._known, call_id][-MAX_UNKNOWN:]
 
     def tell(self) -> Grades:
         """What others do not know yet. It counts as told once `hear` is given it with the answer."""
@@ -86,3 +90,6 @@ class SharedGrades:
             if self._unknown.get(call_id) == score:
                 del self._unknown[call_id]
         self._known = [one for one in self._known if one not in set(told.known)]
+        if self._take is not None:
+            taken = [call_id for call_id, score in answer.unknown.items() if self._take(call_id, score)]
+            self._known = [*self._known, *taken][-MAX_UNKNOWN:]

@@ -54,7 +54,7 @@ class AbilityLearning:
         self._kinds = tuple(kinds)
         self._lock = threading.Lock()
         self._calls: OrderedDict[str, _Call] = OrderedDict()
-        self._sums = SharedGrades()
+        self._sums = SharedGrades(take=self._take)
         self._shifts: dict[str, float] = {}
         self._arrays: dict[tuple[str, ...], FloatArray | None] = {}
 
@@ -79,8 +79,7 @@ class AbilityLearning:
         if not self.on:
             return
         with self._lock:
-            if not self._take(call_id, score):
-                self._sums.leave(call_id, score)
+            self._sums.graded(call_id, score)
 
     def compare(self, call_id: str, other: str, quality: float, won: float) -> None:
         """A judge compared the answer of a call with that of `other`; `won` is 1 where that was better.
@@ -107,9 +106,6 @@ class AbilityLearning:
         """`told` has arrived, and this is what all workers have."""
         with self._lock:
             self._sums.hear(told, answer)
-            for call_id, score in answer.unknown.items():
-                if self._take(call_id, score):
-                    self._sums.taken(call_id)
             self._refresh(self._sums.all())
 
     def shifts(self, models: Sequence[str]) -> FloatArray | None:

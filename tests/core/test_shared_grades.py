@@ -108,11 +108,11 @@ def test_of_a_sum_so_many_count_and_the_newest_displace_the_older_ones_evenly() 
 
 
 def test_what_a_worker_keeps_is_bounded() -> None:
-    worker = SharedGrades(OF_JUDGES)
+    worker = SharedGrades(OF_JUDGES, lambda call, _: call.startswith("own"))
     for number in range(MAX_NAMES + 10):
         worker.add(str(number), ONE)
-        worker.leave(str(number), 1.0)
-        worker.taken(str(number))
+        worker.graded(str(number), 1.0)
+        worker.hear(Grades(), Grades(unknown={f"own {number}": 1.0}))
     told = worker.tell()
     assert (len(told.sums), len(told.unknown), len(told.known)) == (MAX_NAMES, MAX_UNKNOWN, MAX_UNKNOWN)
 

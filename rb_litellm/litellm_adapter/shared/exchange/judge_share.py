@@ -17,7 +17,7 @@ class GuardedJudges:
         self.on = False
         """Whether any selector may have requests answered more than once."""
         self._lock = lock
-        self._sums = SharedGrades(OF_JUDGES)
+        self._sums = SharedGrades(OF_JUDGES, self._take)
         self.rates = JudgeBook(self._sums)
         """How good judges are at single answers,"""
         self.picks = PickBook(self._sums)
@@ -26,8 +26,8 @@ class GuardedJudges:
     def graded(self, call_id: str, grade: float) -> None:
         """A user has graded the answer of a call, in [0, 1]; another worker may have had it judged."""
         with self._lock:
-            if self.on and not self._took(call_id, grade):
-                self._sums.leave(call_id, grade)
+            if self.on:
+                self._sums.graded(call_id, grade)
 
     def tell(self) -> Grades:
         """What others do not know yet; it is told again until `hear` was called with it."""
@@ -38,9 +38,6 @@ class GuardedJudges:
         """What was told has arrived, and this is what all workers have."""
         with self._lock:
             self._sums.hear(told, answer)
-            for call_id, grade in answer.unknown.items():
-                if self._took(call_id, grade):
-                    self._sums.taken(call_id)
 
-    def _took(self, call_id: str, grade: float) -> bool:
+    def _take(self, call_id: str, grade: float) -> bool:
         return self.rates.graded(call_id, grade) or self.picks.graded(call_id, grade)
