@@ -89,7 +89,8 @@ class SharedGrades:
         for call_id, score in told.unknown.items():
             if self._unknown.get(call_id) == score:
                 del self._unknown[call_id]
-        self._known = [one for one in self._known if one not in set(told.known)]
+        known = set(told.known)
+        self._known = [one for one in self._known if one not in known]
         if self._take is not None:
             taken = [call_id for call_id, score in answer.unknown.items() if self._take(call_id, score)]
             self._known = [*self._known, *taken][-MAX_UNKNOWN:]
