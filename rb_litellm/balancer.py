@@ -11,20 +11,21 @@ from random import Random
 
 import numpy as np
 
-from rb_litellm import passed_over
-from rb_litellm.beliefs import Beliefs
-from rb_litellm.candidates import CandidateSet, CandidateSets
-from rb_litellm.capacity_use import CapacityUse
+from rb_litellm.balancing import passed_over
+from rb_litellm.balancing.beliefs import Beliefs
+from rb_litellm.balancing.candidates import CandidateSet, CandidateSets
+from rb_litellm.balancing.capacity_use import CapacityUse
+from rb_litellm.balancing.horizons import Horizons
 from rb_litellm.core.best_of.rule import BestOfRule
 from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.assign import assign
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prices
 from rb_litellm.core.decision.breakdown import Decision, Refusal
-from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
+from rb_litellm.core.decision.exploring.exploration import RECOVERY, ExplorationRule
+from rb_litellm.core.decision.exploring.trials import FleetTrials
 from rb_litellm.core.decision.sampling import MIN_SAMPLE, CandidateSampling
 from rb_litellm.core.decision.scoring import BALANCED, Objective
 from rb_litellm.core.decision.shares import Shares, for_key
-from rb_litellm.core.decision.trials import FleetTrials
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.forecast import LatencyForecast, forecast
 from rb_litellm.core.latency.learning.evidence import Failure
@@ -41,7 +42,6 @@ from rb_litellm.core.types import (
     ModelPredictions,
     Prompt,
 )
-from rb_litellm.horizons import Horizons
 from rb_litellm.predictors.ability_learning import Gradable
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.state.reckoning import Reckoner

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm import candidates as candidates_module
 from rb_litellm.balancer import Balancer, RoutingRequest
+from rb_litellm.balancing import candidates as candidates_module
 from rb_litellm.core.decision.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.hardware import latency_prior

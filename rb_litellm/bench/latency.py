@@ -32,7 +32,7 @@ from rb_litellm.sim.engine import Incident, Served, Simulation
 from rb_litellm.sim.policies.routebalance.arms import Arms
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
-from rb_litellm.sim.workload import Request, arrivals
+from rb_litellm.sim.workloads.workload import Request, arrivals
 
 WARM = 200
 """Requests of a deployment from which on its forecasts count as warm."""

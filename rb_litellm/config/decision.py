@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from rb_litellm.config.values import Milliseconds, Settings, Usd
-from rb_litellm.core.decision.exploration import ExplorationRule
+from rb_litellm.core.decision.exploring.exploration import ExplorationRule
 from rb_litellm.core.limits.admission import wait_limit
 from rb_litellm.core.limits.slo import RELAX, STEPS, LimitName, Mode
 from rb_litellm.core.servers.affinity import AffinityRule

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rb_litellm.candidates import model_info
+from rb_litellm.balancing.candidates import model_info
 from rb_litellm.config import SettingsError
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor import taken_for

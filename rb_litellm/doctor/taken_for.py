@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from rb_litellm.candidates import model_info
+from rb_litellm.balancing.candidates import model_info
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.doctor.finding import Finding, ok, warn
 from rb_litellm.predictors.default.abilities import Known

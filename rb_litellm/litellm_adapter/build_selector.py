@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rb_litellm.config import SettingsError, parse_settings
-from rb_litellm.litellm_adapter.request.prompt import read_prompt
+from rb_litellm.litellm_adapter.request.body.prompt import read_prompt
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
 from rb_litellm.litellm_adapter.strategy import RouteBalanceSelector
 from rb_litellm.litellm_adapter.worker import worker

@@ -18,7 +18,7 @@ from rb_litellm.config import HoldSettings
 from rb_litellm.core.decision.breakdown import Refusal
 from rb_litellm.litellm_adapter.hosts import host
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.prompt import counted
+from rb_litellm.litellm_adapter.request.body.prompt import counted
 from rb_litellm.litellm_adapter.request.rights.caller import caller_of, owner_of, owner_of_key
 from rb_litellm.litellm_adapter.request.waiting.holding import HoldEnded, Place
 from rb_litellm.litellm_adapter.request.waiting.pending import Entry, PendingRequest

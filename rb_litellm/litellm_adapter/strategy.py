@@ -26,13 +26,13 @@ from rb_litellm.litellm_adapter.fallback import fewest_open, is_look, looked_up
 from rb_litellm.litellm_adapter.further_answers.judged import Judged
 from rb_litellm.litellm_adapter.held import Hold
 from rb_litellm.litellm_adapter.request.agents import Agents
-from rb_litellm.litellm_adapter.request.answer_kind import answers_in_text
 from rb_litellm.litellm_adapter.request.arrival import Arrival
+from rb_litellm.litellm_adapter.request.body.answer_kind import answers_in_text
+from rb_litellm.litellm_adapter.request.body.google_api import GoogleMessages, google_messages
+from rb_litellm.litellm_adapter.request.body.prompt import counted, read_uncounted
 from rb_litellm.litellm_adapter.request.budget import allowance_of, api_of, unclamp
 from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
-from rb_litellm.litellm_adapter.request.google_api import GoogleMessages, google_messages
-from rb_litellm.litellm_adapter.request.prompt import counted, read_uncounted
 from rb_litellm.litellm_adapter.request.refusals import error_for, error_of_hold
 from rb_litellm.litellm_adapter.request.retries import retries_left, untried
 from rb_litellm.litellm_adapter.request.rights.access import permitted

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Protocol
 
-from rb_litellm.beliefs import MAX_STREAMS_PER_STEP
+from rb_litellm.balancing.beliefs import MAX_STREAMS_PER_STEP
 from rb_litellm.config import RouteBalanceSettings
 from rb_litellm.litellm_adapter.hosts import host
 from rb_litellm.litellm_adapter.lifecycle.accounting import EXPIRE_EVERY_S, Accounting

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rb_litellm.excerpt import excerpt
-from rb_litellm.logs.files import LogFileError, named_rows
+from rb_litellm.logs.sources.files import LogFileError, named_rows
 
 MAX_CALL_ID = 256
 """Characters of a call's id."""

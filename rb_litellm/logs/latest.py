@@ -8,9 +8,9 @@ import polars as pl
 
 from rb_litellm.excerpt import excerpt
 from rb_litellm.logs import classify
-from rb_litellm.logs.database_url import shown_source
 from rb_litellm.logs.report import ReadReport
 from rb_litellm.logs.rows import LONG
+from rb_litellm.logs.sources.database_url import shown_source
 
 _KEPT = (
     "source", "row", "at", "request_id", "litellm_call_id", "model", "model_group", "model_id", "api_base",

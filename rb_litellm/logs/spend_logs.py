@@ -23,10 +23,10 @@ from pathlib import Path
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
-from rb_litellm.logs.database_url import SCHEMES, shown_source
 from rb_litellm.logs.kinds import WRITTEN
 from rb_litellm.logs.report import ReadReport
 from rb_litellm.logs.rows import SpendLogsError
+from rb_litellm.logs.sources.database_url import SCHEMES, shown_source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -153,17 +153,17 @@ def _named(source: str) -> list[str]:
 
 def _frames(source: str) -> Iterator[pl.DataFrame]:
     if source.startswith(SCHEMES):
-        from rb_litellm.logs.database import frames_of_database
+        from rb_litellm.logs.sources.database import frames_of_database
 
         return frames_of_database(source)
-    from rb_litellm.logs.exports import frames_of_file
+    from rb_litellm.logs.sources.exports import frames_of_file
 
     return frames_of_file(Path(source))
 
 
 def _calls(latest: Any, named: Sequence[str], report: ReadReport) -> Iterator[LoggedCall]:
     from rb_litellm.logs.classify import FAILED, MOCKED
-    from rb_litellm.logs.exports import long_columns
+    from rb_litellm.logs.sources.exports import long_columns
 
     for number, frame in latest.by_source():
         # In the file's order, for then it is read from its start to its end.

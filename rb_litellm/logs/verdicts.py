@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from rb_litellm.logs.files import LogFileError, named_rows
+from rb_litellm.logs.sources.files import LogFileError, named_rows
 
 Outcome = Literal["win", "tie", "loss", "same"]
 """Of what would have been chosen against what served; `same` where both are one model."""

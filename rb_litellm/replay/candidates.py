@@ -15,7 +15,7 @@ from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Corpus, Request
+from rb_litellm.sim.workloads.workload import Corpus, Request
 
 
 @dataclass(frozen=True)

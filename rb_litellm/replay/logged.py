@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rb_litellm.logs.spend_logs import LoggedCall
 from rb_litellm.sim.policies.policy import Oblivious
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 
 class Logged(Oblivious):

@@ -16,12 +16,12 @@ import numpy as np
 
 from rb_litellm.core.types import FloatArray, Prompt
 from rb_litellm.fitting.fit import FittedServer
-from rb_litellm.litellm_adapter.request.prompt import read_prompt
+from rb_litellm.litellm_adapter.request.body.prompt import read_prompt
 from rb_litellm.logs.spend_logs import LoggedCall
 from rb_litellm.predictors.priors import ModelInfo
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 IDLE_S = 30.0
 """Of a time without calls so much is kept, or three times what nearly every call takes."""

@@ -27,7 +27,7 @@ from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.servers.calibrated import Calibrated
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 AS_LOGGED = Logged.name
 

@@ -27,7 +27,7 @@ from rb_litellm.sim.policies.policy import (
 )
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.servers.instance import Instance, Job
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 MAX_STEPS = 4096
 """Decode iterations taken as one event."""

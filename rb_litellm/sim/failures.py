@@ -16,7 +16,7 @@ from rb_litellm.core.servers.streams import Progress
 from rb_litellm.sim.engine import Fault, Simulation
 from rb_litellm.sim.incidents import END_S, JUDGED_S, START_S, cluster
 from rb_litellm.sim.policies.policy import HearsCached, Policy, TellsFailures
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 TIMEOUT_S = 20.0
 _FAILED_SHARE, _LEAST, _COOLDOWN_S, _MINUTE_S = 0.5, 5, 5.0, 60.0

@@ -21,7 +21,7 @@ from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS, PrefixCache
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 SERVERS = 6
 RATE = 6.0

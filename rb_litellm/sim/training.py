@@ -13,7 +13,7 @@ from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.predictors.trained.model import PROMPTS, Predictor
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import STAND_INS, Corpus, read_corpus
+from rb_litellm.sim.workloads.workload import STAND_INS, Corpus, read_corpus
 from rb_litellm.train.data.dataset import Dataset
 from rb_litellm.train.pipeline import train_predictor
 

@@ -18,7 +18,6 @@ import numpy as np
 from rb_litellm.core.decision.scoring import QualityNorm
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.predictors.trained.model import Predictor
-from rb_litellm.sim.conversations import conversations
 from rb_litellm.sim.engine import Incident, Simulation
 from rb_litellm.sim.memory import RememberedPredictions, Trained
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
@@ -26,7 +25,17 @@ from rb_litellm.sim.results import Repriced, RunResult
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.servers.cluster_file import of_size, of_slots
 from rb_litellm.sim.training import known_prompts, prediction_source
-from rb_litellm.sim.workload import Corpus, Request, Trace, arrivals, read_corpus, requests, stretched, trace
+from rb_litellm.sim.workloads.conversations import conversations
+from rb_litellm.sim.workloads.workload import (
+    Corpus,
+    Request,
+    Trace,
+    arrivals,
+    read_corpus,
+    requests,
+    stretched,
+    trace,
+)
 from rb_litellm.spread.where import HERE, Where
 from rb_litellm.spread.work import Failed, Work
 

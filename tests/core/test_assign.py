@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rb_litellm.core.decision.assign import assign
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prices, longest_first, prescore_one
 from rb_litellm.core.decision.breakdown import Decision, Refusal
-from rb_litellm.core.decision.exploration import ExplorationRule
+from rb_litellm.core.decision.exploring.exploration import ExplorationRule
 from rb_litellm.core.decision.sampling import CandidateSampling
 from rb_litellm.core.decision.scoring import PRESETS, JointScore, Weights
 from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior

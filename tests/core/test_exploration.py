@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.decision.exploration import (
+from rb_litellm.core.decision.exploring.exploration import (
     ExplorationRule,
     explores,
     least_recently_chosen,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.core.decision.trials import FIRST_PAUSE_S, LAST_PAUSE_S, Trials
+from rb_litellm.core.decision.exploring.trials import FIRST_PAUSE_S, LAST_PAUSE_S, Trials
 
 ROW = np.array([0])
 

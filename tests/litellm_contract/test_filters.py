@@ -8,7 +8,7 @@ import litellm
 import pytest
 from litellm.types.router import RouterRateLimitError, RoutingContext
 
-from rb_litellm.identities import MAX_OF_ONE
+from rb_litellm.balancing.identities import MAX_OF_ONE
 from tests.litellm_contract.routers import QUALITY_ONLY, ask, deployment, router
 
 BEST, SECOND = 0.9, 0.4

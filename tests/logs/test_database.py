@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from rb_litellm.logs.database_url import translated
+from rb_litellm.logs.sources.database_url import translated
 from rb_litellm.logs.spend_logs import MAX_ROWS, SpendLogsError, read_spend_logs
 from tests.logs.conftest import insert
 from tests.logs.lifelike import plain

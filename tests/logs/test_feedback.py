@@ -16,7 +16,7 @@ from rb_litellm.logs.feedback import (
     parse_feedback,
     read_feedback,
 )
-from rb_litellm.logs.files import LogFileError
+from rb_litellm.logs.sources.files import LogFileError
 
 
 def test_what_is_appended_is_read(tmp_path: Path) -> None:

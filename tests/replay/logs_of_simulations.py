@@ -10,7 +10,7 @@ from rb_litellm.core.types import Prompt
 from rb_litellm.sim.engine import Simulation
 from rb_litellm.sim.policies.baseline_policies import ShortestQueue
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
-from rb_litellm.sim.workload import Request, arrivals
+from rb_litellm.sim.workloads.workload import Request, arrivals
 
 EPOCH = datetime(2026, 11, 1, tzinfo=timezone.utc)
 IDS = [d.id for tier in PAPER_CLUSTER.tiers for d in tier.deployments()]

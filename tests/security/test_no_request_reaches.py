@@ -19,8 +19,8 @@ from rb_litellm.controls import Planner
 from rb_litellm.core.servers.prefix_memory import block_names
 from rb_litellm.litellm_adapter.hosts.host import current
 from rb_litellm.litellm_adapter.proxy.endpoints.explain_limit import coarse
+from rb_litellm.litellm_adapter.request.body.prompt import read_prompt
 from rb_litellm.litellm_adapter.request.explanation import inquiry
-from rb_litellm.litellm_adapter.request.prompt import read_prompt
 from rb_litellm.litellm_adapter.request.rights.controls import BadControls, given_to, take_in
 from rb_litellm.litellm_adapter.request.rights.key_weights import of_key
 from tests.litellm_contract.conftest import accounting, settled, shared  # noqa: F401

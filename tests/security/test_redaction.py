@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rb_litellm.config import RedisSettingsArgs, SettingsError, parse_deployment, parse_settings
 from rb_litellm.litellm_adapter.proxy.status import strategies
-from rb_litellm.logs.database_url import shown_source
+from rb_litellm.logs.sources.database_url import shown_source
 from rb_litellm.redaction import one_line, shown_address, without_secrets
 from rb_litellm.state.exchange.redis.settings import RedisSettings
 from rb_litellm.telemetry.records.log_lines import SafeLines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.sim.workload import Corpus
+from rb_litellm.sim.workloads.workload import Corpus
 
 _random = np.random.default_rng(7)
 CORPUS = Corpus(

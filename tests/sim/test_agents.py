@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from rb_litellm.cli.measure.experiment import experiment
 from rb_litellm.core.types import Prompt
-from rb_litellm.sim import sharing
-from rb_litellm.sim.agent_loops import FEWEST_CALLS, MOST_CALLS, AgentLoops
 from rb_litellm.sim.engine import Served, Simulation
-from rb_litellm.sim.experiments.loads.agents import OURS, SCENES, _over_seeds
+from rb_litellm.sim.experiments.features.agents import OURS, SCENES, _over_seeds
 from rb_litellm.sim.policies.baseline_policies import PrefixGate, SessionSticky
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads import sharing
+from rb_litellm.sim.workloads.agent_loops import FEWEST_CALLS, MOST_CALLS, AgentLoops
+from rb_litellm.sim.workloads.workload import Request
 
 
 def served(turns: int = 2) -> tuple[AgentLoops, list[list[Served]]]:

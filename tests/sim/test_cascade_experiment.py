@@ -11,12 +11,12 @@ from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.scoring import Priced
 from rb_litellm.core.types import Prompt
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim.experiments.loads import cascade
-from rb_litellm.sim.experiments.loads.judged_answers import QUALITY_USD, as_json
+from rb_litellm.sim.experiments.features import cascade
+from rb_litellm.sim.experiments.features.judged_answers import QUALITY_USD, as_json
 from rb_litellm.sim.policies.routebalance.cascading import AnsweredTwice, Cascading
 from rb_litellm.sim.policies.routebalance.judged import Judge
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 CLUSTER = replace(PAPER_CLUSTER, tiers=(PAPER_CLUSTER.tier("paper-3b"), PAPER_CLUSTER.tier("paper-72b")))
 NUMBER = 60

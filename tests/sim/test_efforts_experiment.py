@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from rb_litellm.candidates import model_info
+from rb_litellm.balancing.candidates import model_info
 from rb_litellm.cli.measure.experiment import experiment
 from rb_litellm.core.decision.scoring import Priced
 from rb_litellm.sim.engine import Simulation
-from rb_litellm.sim.experiments.loads import efforts
+from rb_litellm.sim.experiments.features import efforts
 from rb_litellm.sim.policies.routebalance.leveled import Leveled
-from rb_litellm.sim.reasoning import LEVELS, ReadDifficulty, levels, requests
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
+from rb_litellm.sim.workloads.reasoning import LEVELS, ReadDifficulty, levels, requests
 
 CLUSTER = replace(PAPER_CLUSTER, tiers=(PAPER_CLUSTER.tier("paper-14b"),))
 DEPLOYMENTS = CLUSTER.tiers[0].deployments()

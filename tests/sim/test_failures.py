@@ -13,7 +13,7 @@ from rb_litellm.sim.policies.baseline_policies import RoundRobin
 from rb_litellm.sim.policies.policy import Oblivious
 from rb_litellm.sim.policies.routebalance.arms import Arms
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 ASKED = requests(Incident("none"), 0)
 FAILS = "ConnectError"

@@ -12,7 +12,7 @@ from rb_litellm.sim.engine import Simulation
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.policies.oracle_bounds import NAMES, OracleBound
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
-from rb_litellm.sim.workload import Corpus, requests
+from rb_litellm.sim.workloads.workload import Corpus, requests
 from tests.sim.corpus import CORPUS
 
 PLAIN = (0.1, 0.2, 0.3, 0.6)

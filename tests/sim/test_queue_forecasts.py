@@ -11,7 +11,7 @@ from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.servers.cluster import Cluster, Tier
 from rb_litellm.sim.servers.instance import Hardware
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 PROCESSOR = Hardware(((1, 0.0125), (2, 0.037), (100, 0.6), (2048, 12.0)), 0.0, 10_000_000, max_num_seqs=2)
 """Two slots; a prompt of 100 tokens takes as long as sixteen steps of two answers."""

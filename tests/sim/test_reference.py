@@ -7,7 +7,7 @@ from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.policies.policy import REFUSED
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.training import prediction_source
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 from rb_litellm.sim.world import Run, World
 from tests.sim.corpus import TEST, TRAIN
 

@@ -14,7 +14,7 @@ from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.rivals.multi_factor import MultiFactor
 from rb_litellm.sim.rivals.sticky import StickyUntilSaturated
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 from rb_litellm.sim.world import Run, World
 from tests.sim.corpus import TEST, TRAIN
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from rb_litellm.cli.measure.experiment import experiment
 from rb_litellm.core.servers.prefix_memory import block_names
 from rb_litellm.core.types import Prompt
-from rb_litellm.sim import sharing
 from rb_litellm.sim.policies.baseline_policies import PrefixGate
 from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads import sharing
+from rb_litellm.sim.workloads.workload import Request
 
 
 def row(number: int, blocks: list[int]) -> dict[str, object]:

@@ -18,7 +18,7 @@ from rb_litellm.sim.policies.baseline_policies import RoundRobin, ShortestQueue
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.policies.policy import DecisionQueue
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
-from rb_litellm.sim.workload import Request, arrivals, requests
+from rb_litellm.sim.workloads.workload import Request, arrivals, requests
 from rb_litellm.spread.work import whole
 from tests.sim.corpus import CORPUS, TEST, TRAIN
 

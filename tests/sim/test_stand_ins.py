@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
-from rb_litellm.sim.workload import STAND_INS
+from rb_litellm.sim.workloads.workload import STAND_INS
 from rb_litellm.sim.world import WorldFiles
 
 FUSED, TASKS = STAND_INS

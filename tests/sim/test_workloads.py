@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rb_litellm.sim.conversations import SYSTEM_TOKENS, conversations
 from rb_litellm.sim.engine import Simulation
 from rb_litellm.sim.policies.baseline_policies import RoundRobin
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER
 from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
-from rb_litellm.sim.workload import arrivals, requests, trace
+from rb_litellm.sim.workloads.conversations import SYSTEM_TOKENS, conversations
+from rb_litellm.sim.workloads.workload import arrivals, requests, trace
 from tests.sim.corpus import TEST
 
 TRACE = "arrival_s,input_tokens,output_tokens\n5.0,100,40\n3.0,10,20\n9.0,30,60\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rb_litellm.sim import sharing, workload
+from rb_litellm.sim.workloads import sharing, workload
 from rb_litellm.train.data.dataset import DataError, read_dataset
 from rb_litellm.train.data.predicted import prompts_of_file
 

@@ -88,7 +88,7 @@ def _asked(url: str, key: str | None) -> dict[str, Any]:
 
 
 def _report_judged(path: Path, as_json: bool) -> None:
-    from rb_litellm.logs.files import LogFileError
+    from rb_litellm.logs.sources.files import LogFileError
     from rb_litellm.logs.verdicts import read_verdicts
     from rb_litellm.telemetry.comparing.judged import summarise_verdicts
 

@@ -140,7 +140,7 @@ def label(
 
 
 def _read(path: Path, read: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
-    from rb_litellm.logs.files import LogFileError, rows_of_file
+    from rb_litellm.logs.sources.files import LogFileError, rows_of_file
     from rb_litellm.train.data.dataset import WrongRows
 
     wrong = WrongRows()

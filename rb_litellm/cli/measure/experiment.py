@@ -192,7 +192,7 @@ def _failures(seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet:
 
 def _agents(turns: int, seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool) -> None:
     """Its world is made up, so that it needs no data."""
-    from rb_litellm.sim.experiments.loads import agents
+    from rb_litellm.sim.experiments.features import agents
 
     with _advancing("agents", quiet) as progress:
         found = agents.carry_out(turns, range(seeds), place, progress)
@@ -204,7 +204,7 @@ def _agents(turns: int, seeds: int, place: Where, as_json: bool, as_markdown: bo
 
 def _efforts(requests: int, seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool) -> None:
     """Its world is made up, so that it needs no data."""
-    from rb_litellm.sim.experiments.loads import efforts
+    from rb_litellm.sim.experiments.features import efforts
 
     with _advancing("efforts", quiet) as progress:
         found = efforts.carry_out(requests, range(seeds), place, progress)
@@ -227,7 +227,7 @@ def _judged(
     quiet: bool,
 ) -> None:
     """What is right is known of every prompt and model's first answer; the judge is made up."""
-    from rb_litellm.sim.experiments.loads import best_of, cascade, judged_answers
+    from rb_litellm.sim.experiments.features import best_of, cascade, judged_answers
     from rb_litellm.sim.servers.cluster_file import load_cluster
     from rb_litellm.sim.training import train_for
     from rb_litellm.sim.world import WorldFiles

@@ -22,8 +22,8 @@ from rb_litellm.core.decision.alike import instead
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, Prescored, longest_first, prescore_one
 from rb_litellm.core.decision.best import one_of
 from rb_litellm.core.decision.breakdown import Decision, Refusal
+from rb_litellm.core.decision.exploring.trying import may_look, recovers
 from rb_litellm.core.decision.single import place
-from rb_litellm.core.decision.trying import may_look, recovers
 from rb_litellm.core.limits.capacity import Room
 
 

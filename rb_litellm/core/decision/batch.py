@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from rb_litellm.core.best_of.rule import BestOfRule
 from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.breakdown import ScoreTerm, all_of
-from rb_litellm.core.decision.exploration import ExplorationRule
+from rb_litellm.core.decision.exploring.exploration import ExplorationRule
+from rb_litellm.core.decision.exploring.trials import FleetTrials
 from rb_litellm.core.decision.horizon import Horizon
 from rb_litellm.core.decision.sampling import CandidateSampling
 from rb_litellm.core.decision.scoring import BALANCED, Objective
 from rb_litellm.core.decision.shares import Shares
-from rb_litellm.core.decision.trials import FleetTrials
 from rb_litellm.core.latency.forecast import LatencyCoefficients
 from rb_litellm.core.limits.availability import RETRIES, Failing
 from rb_litellm.core.limits.budget import Payable, payable

@@ -27,8 +27,8 @@ from rb_litellm.core.decision.breakdown import (
     ScoreTerm,
     all_of,
 )
+from rb_litellm.core.decision.exploring.trying import explore, hopeful, recovers, to_inform
 from rb_litellm.core.decision.horizon import Horizon
-from rb_litellm.core.decision.trying import explore, hopeful, recovers, to_inform
 from rb_litellm.core.latency.forecast import BatchForecaster, LatencyForecast
 from rb_litellm.core.limits.capacity import Room
 from rb_litellm.core.limits.filters import Filtered, apply

@@ -24,7 +24,7 @@ from rb_litellm.litellm_adapter.further_answers.further_calls import FurtherCall
 from rb_litellm.litellm_adapter.further_answers.judge import Judge
 from rb_litellm.litellm_adapter.further_answers.verdicts import best, best_messages
 from rb_litellm.litellm_adapter.lifecycle.usage import hidden
-from rb_litellm.litellm_adapter.request.prompt import read_uncounted
+from rb_litellm.litellm_adapter.request.body.prompt import read_uncounted
 from rb_litellm.litellm_adapter.request.stages import Run
 from rb_litellm.litellm_adapter.request.waiting.pending import PendingRequest
 from rb_litellm.litellm_adapter.shared.entries.several_answers import answers_differ, refuses_several

@@ -24,7 +24,7 @@ from rb_litellm.litellm_adapter.further_answers.further_calls import FurtherCall
 from rb_litellm.litellm_adapter.further_answers.judge import Judge
 from rb_litellm.litellm_adapter.further_answers.verdicts import accepts, judge_messages
 from rb_litellm.litellm_adapter.lifecycle.usage import ended_at_limit, hidden
-from rb_litellm.litellm_adapter.request.prompt import read_uncounted
+from rb_litellm.litellm_adapter.request.body.prompt import read_uncounted
 from rb_litellm.litellm_adapter.request.rights.caller import caller_of
 from rb_litellm.litellm_adapter.request.stages import Run, SecondStage
 from rb_litellm.litellm_adapter.request.waiting.pending import PendingRequest

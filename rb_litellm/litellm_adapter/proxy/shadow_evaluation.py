@@ -22,12 +22,12 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
-from rb_litellm.candidates import model_info
+from rb_litellm.balancing.candidates import model_info
 from rb_litellm.config import ShadowEvaluationSettings
 from rb_litellm.core.decision.scoring import Weights
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.litellm_adapter.lifecycle.usage import output_tokens
-from rb_litellm.litellm_adapter.request.prompt import read_prompt
+from rb_litellm.litellm_adapter.request.body.prompt import read_prompt
 from rb_litellm.litellm_adapter.shared.exchange.daily_budget import Budget, FileBudget, FleetBudget
 from rb_litellm.litellm_adapter.shared.proxy_server import current_router
 from rb_litellm.litellm_adapter.worker import Worker

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from rb_litellm.config import AgentSettings
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.prompt import first_question, session_of
+from rb_litellm.litellm_adapter.request.body.prompt import first_question, session_of
 from rb_litellm.litellm_adapter.request.rights.caller import caller_of, owner_of
 from rb_litellm.litellm_adapter.request.waiting.pending import Entry
 from rb_litellm.litellm_adapter.runtime import Runtime

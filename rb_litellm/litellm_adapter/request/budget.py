@@ -14,8 +14,13 @@ from typing import Any, Literal, NamedTuple
 
 from rb_litellm.core.limits.budget import Budget
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.request.charged_input import unread_tokens
-from rb_litellm.litellm_adapter.request.google_api import GoogleMessages, settings_of, spelled, with_settings
+from rb_litellm.litellm_adapter.request.body.charged_input import unread_tokens
+from rb_litellm.litellm_adapter.request.body.google_api import (
+    GoogleMessages,
+    settings_of,
+    spelled,
+    with_settings,
+)
 
 INPUT_MARGIN = 1.15
 """Another tokenizer than ours may count so much more."""

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, get_args
 
 from rb_litellm.config.deployment import EffortName
 from rb_litellm.core.fleet import Deployment
+from rb_litellm.litellm_adapter.request.body.prompt import output_limit
 from rb_litellm.litellm_adapter.request.budget import THOUGHTS
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry
-from rb_litellm.litellm_adapter.request.prompt import output_limit
 from rb_litellm.litellm_adapter.shared.entries.effort_levels import effort_asked
 
 MAX_SETS = 256

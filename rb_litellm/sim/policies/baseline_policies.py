@@ -10,7 +10,7 @@ import numpy as np
 
 from rb_litellm.sim.policies.policy import Excluded, Oblivious, nobody
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 
 class RoundRobin(Oblivious):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
+from rb_litellm.core.decision.exploring.exploration import RECOVERY, ExplorationRule
 from rb_litellm.core.decision.scoring import PRESETS, Norm, QualityNorm, Weights
 from rb_litellm.core.servers.affinity import AffinityRule
 from rb_litellm.core.servers.threads import thread_rule
@@ -23,7 +23,7 @@ from rb_litellm.sim.policies.routebalance.oracle_predictions import OraclePredic
 from rb_litellm.sim.policies.routers import Classifier, Clusters, ModelChooser, ThenShortestQueue, WinRate
 from rb_litellm.sim.rivals import names as rivals
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Corpus, Request
+from rb_litellm.sim.workloads.workload import Corpus, Request
 
 _ARMS = {
     "static": Arms(learning=False),

@@ -19,7 +19,7 @@ from typing import Any
 from rb_litellm.core.servers.streams import Progress
 from rb_litellm.sim.policies.policy import Excluded, Oblivious, nobody
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 _GROUP = "auto"
 _EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)

@@ -20,7 +20,7 @@ from rb_litellm.core.types import FloatArray
 from rb_litellm.sim.policies.baseline_policies import TierQueues
 from rb_litellm.sim.policies.policy import Oblivious
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Corpus, Request
+from rb_litellm.sim.workloads.workload import Corpus, Request
 
 NAMES = ("best-model", "kind-known", "kind-known:foresight", "prompt-known")
 

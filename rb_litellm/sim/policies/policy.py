@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from rb_litellm.core.servers.streams import Progress
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 REFUSED = -1
 """In the place of a deployment: the request is sent nowhere."""

@@ -27,7 +27,7 @@ from rb_litellm.sim.policies.baseline_policies import TierQueues
 from rb_litellm.sim.policies.plain_features import featurise
 from rb_litellm.sim.policies.policy import DecisionQueue, Oblivious
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Corpus, Request
+from rb_litellm.sim.workloads.workload import Corpus, Request
 
 SCORING_S = 0.009
 """Time to score one prompt: what a small sentence encoder takes on one CPU thread (MiniLM, int8, p50)."""

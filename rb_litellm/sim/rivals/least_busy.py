@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rb_litellm.sim.policies.policy import Oblivious
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 
 class ReservingLeastBusy(Oblivious):

@@ -23,7 +23,7 @@ from rb_litellm.core.types import FloatArray
 from rb_litellm.sim.policies.baseline_policies import TierQueues
 from rb_litellm.sim.policies.policy import Oblivious
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 EQUAL_WEIGHTS = (0.25, 0.25, 0.25, 0.25)
 """Its default weights of quality, latency, cost and load."""

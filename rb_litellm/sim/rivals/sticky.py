@@ -23,7 +23,7 @@ from rb_litellm.core.types import BoolArray
 from rb_litellm.sim.policies.policy import Excluded, Oblivious, nobody
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS, PrefixCache
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 MAX_TTFT_PENALTY_S = 18.0
 _AFFINITY = 0.8

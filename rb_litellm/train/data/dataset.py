@@ -27,8 +27,8 @@ import numpy.typing as npt
 
 from rb_litellm.core.types import MAX_TOKENS, FloatArray, Prompt
 from rb_litellm.excerpt import excerpt
-from rb_litellm.litellm_adapter.request.prompt import read_prompt
-from rb_litellm.logs.files import LogFileError, rows_of_file
+from rb_litellm.litellm_adapter.request.body.prompt import read_prompt
+from rb_litellm.logs.sources.files import LogFileError, rows_of_file
 
 _log = logging.getLogger("rb_litellm")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rb_litellm.fitting.fit import FittedServer, fit
 from rb_litellm.fitting.servers import apart
-from rb_litellm.litellm_adapter.request.prompt import read_prompt
+from rb_litellm.litellm_adapter.request.body.prompt import read_prompt
 from rb_litellm.logs.classify import FAILED, NO_ANSWER
 from rb_litellm.logs.decisions import decided_group
 from rb_litellm.logs.spend_logs import LoggedCall, SpendLog

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.logs.files import rows_of_file
+from rb_litellm.logs.sources.files import rows_of_file
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.train.data.dataset import DataError, WrongRows, id_of, prompt_of_row

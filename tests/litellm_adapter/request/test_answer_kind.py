@@ -2,7 +2,7 @@
 
 import pytest
 
-from rb_litellm.litellm_adapter.request.answer_kind import answers_in_text
+from rb_litellm.litellm_adapter.request.body.answer_kind import answers_in_text
 
 HELLO = [{"role": "user", "content": "Hello"}]
 PLACEHOLDER = [{"role": "user", "content": "prompt"}]

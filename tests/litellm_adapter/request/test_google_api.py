@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.litellm_adapter.request.agents import thread_of
+from rb_litellm.litellm_adapter.request.body.google_api import MAX_CONTENTS, google_messages
+from rb_litellm.litellm_adapter.request.body.prompt import read_prompt
 from rb_litellm.litellm_adapter.request.budget import allowance_of, api_of, clamp, unclamp
-from rb_litellm.litellm_adapter.request.google_api import MAX_CONTENTS, google_messages
-from rb_litellm.litellm_adapter.request.prompt import read_prompt
 
 QUESTION = {
     "role": "user",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rb_litellm.litellm_adapter.request.prompt import (
+from rb_litellm.litellm_adapter.request.body.prompt import (
     MAX_CHARS,
     MAX_MESSAGES,
     counted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from threading import RLock
 
-from rb_litellm.beliefs import Beliefs
+from rb_litellm.balancing.beliefs import Beliefs
 from rb_litellm.core.types import Seen
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from threading import RLock
 
-from rb_litellm.beliefs import Beliefs
+from rb_litellm.balancing.beliefs import Beliefs
 from rb_litellm.core.latency.learning.learned import LearnedTimes
 
 

@@ -1,1 +1,1 @@
-"""RouteBalance and others under loads, faults and limits of many kinds."""
+"""RouteBalance and others under loads and faults of many kinds."""

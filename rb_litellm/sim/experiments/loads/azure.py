@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rb_litellm.sim.experiments.measured import Measured, Named, Scale, grid
 from rb_litellm.sim.report.blocks import Block, Claim, Table
-from rb_litellm.sim.workload import trace
+from rb_litellm.sim.workloads.workload import trace
 from rb_litellm.sim.world import Run
 
 FASTER = (1.0, 4.0)

@@ -19,7 +19,7 @@ from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.policies.routebalance.arms import Arms
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.report.blocks import Block, Claim, Table
-from rb_litellm.sim.workload import Corpus
+from rb_litellm.sim.workloads.workload import Corpus
 from rb_litellm.spread.where import HERE, Where
 from rb_litellm.spread.work import Work, whole
 

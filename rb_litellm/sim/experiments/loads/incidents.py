@@ -15,7 +15,7 @@ from rb_litellm.sim import incidents
 from rb_litellm.sim.incidents import Incident, Judged
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
 from rb_litellm.sim.report.blocks import Block, Claim, Table
-from rb_litellm.sim.workload import Corpus
+from rb_litellm.sim.workloads.workload import Corpus
 from rb_litellm.spread.where import HERE, Where
 from rb_litellm.spread.work import Work, whole
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim import sharing
 from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies.baseline_policies import PrefixGate
 from rb_litellm.sim.policies.by_name import Surroundings, make_policy
@@ -20,7 +19,8 @@ from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.results import RunResult
-from rb_litellm.sim.workload import Corpus, Request
+from rb_litellm.sim.workloads import sharing
+from rb_litellm.sim.workloads.workload import Corpus, Request
 from rb_litellm.spread.where import HERE, Where
 from rb_litellm.spread.work import Work, whole
 

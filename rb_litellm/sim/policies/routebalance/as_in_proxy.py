@@ -16,7 +16,7 @@ from rb_litellm.balancer import RoutingRequest
 from rb_litellm.core.best_of.candidate import Samples
 from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.decision.breakdown import Refusal
-from rb_litellm.core.decision.exploration import RECOVERY, ExplorationRule
+from rb_litellm.core.decision.exploring.exploration import RECOVERY, ExplorationRule
 from rb_litellm.core.decision.scoring import JointScore, Norm, Objective, QualityNorm, Weights
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.learning.learned import LearnedTimes
@@ -30,7 +30,7 @@ from rb_litellm.sim.policies.policy import REFUSED, DecisionQueue, Excluded, nob
 from rb_litellm.sim.policies.routebalance.arms import WHOLE, Arms, WithoutBurden
 from rb_litellm.sim.policies.routebalance.worker import Worker
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 from rb_litellm.state.exchange.gauges import StoredGauge, decode, encode
 
 DECISION_S = 0.0006

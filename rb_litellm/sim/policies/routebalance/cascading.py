@@ -20,7 +20,7 @@ from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.policies.routebalance.judged import Answered, Judge, paid_usd
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 AGAIN = 10_000_000
 """Added to a request's number, it is that of its second answer."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from rb_litellm.balancer import RoutingRequest
-from rb_litellm.candidates import model_info
+from rb_litellm.balancing.candidates import model_info
 from rb_litellm.core.decision.scoring import JointScore, Weights, score
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 
 class Decoupled(RouteBalance):

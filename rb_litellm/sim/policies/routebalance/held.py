@@ -20,7 +20,7 @@ from rb_litellm.core.limits.hold_queue import Held, HoldQueue
 from rb_litellm.core.limits.slo import Slo
 from rb_litellm.sim.policies.policy import HELD, REFUSED
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 NAMES = (
     "routebalance-hold:MAX_WAIT_MS,HOLD_S,REQUESTS[,shared]",

@@ -9,7 +9,7 @@ from rb_litellm.core.fleet import Deployment
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 
 class Leveled(RouteBalance):

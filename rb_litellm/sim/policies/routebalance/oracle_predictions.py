@@ -9,7 +9,7 @@ import numpy as np
 from rb_litellm.core.types import ModelPredictions, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 
 class OraclePredictions(PredictionSource):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rb_litellm.balancer import RoutingRequest
-from rb_litellm.candidates import model_info
+from rb_litellm.balancing.candidates import model_info
 from rb_litellm.core.decision.breakdown import ScoreTerm
 from rb_litellm.core.decision.scoring import PRESETS, JointScore, Objective
 from rb_litellm.core.latency.forecast import LatencyForecast
@@ -28,7 +28,7 @@ from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.policies.policy import REFUSED
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 _PREFIX = "routebalance-reference:"
 NAMES = (

@@ -30,7 +30,7 @@ from rb_litellm.sim.engine import Served, Simulation
 from rb_litellm.sim.policies.routebalance.as_in_proxy import RouteBalance
 from rb_litellm.sim.policies.routebalance.judged import Answered, Judge, paid_usd
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Corpus, Request
+from rb_litellm.sim.workloads.workload import Corpus, Request
 
 
 @dataclass(frozen=True)

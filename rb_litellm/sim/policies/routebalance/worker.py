@@ -5,12 +5,12 @@ from __future__ import annotations
 from random import Random
 
 from rb_litellm.balancer import Balancer
-from rb_litellm.beliefs import MAX_STREAMS_PER_STEP
+from rb_litellm.balancing.beliefs import MAX_STREAMS_PER_STEP
 from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.targets.book import TargetBook
 from rb_litellm.core.types import Prediction
 from rb_litellm.sim.policies.routebalance.arms import Arms, WithoutDeadReckoning, WithoutLoad
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex

@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, cast
 
-from rb_litellm.logs.json_values import Unreadable, values_of
+from rb_litellm.logs.sources.json_values import Unreadable, values_of
 
 Form = Literal["lines", "values", "csv", "parquet"]
 _KINDS = ("jsonl", "ndjson", "json", "log", "txt", "csv", "tsv", "parquet")

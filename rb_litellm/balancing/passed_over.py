@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rb_litellm.beliefs import Beliefs
-from rb_litellm.candidates import CandidateSet
+from rb_litellm.balancing.beliefs import Beliefs
+from rb_litellm.balancing.candidates import CandidateSet
 from rb_litellm.core.types import BoolArray, Prompt
 
 OUTAGE, SHORT_WINDOW, DRAINED = "outage", "context window", "weight 0"

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 
 from rb_litellm.predictors.registry import PredictionSource
-from rb_litellm.sim import sharing
-from rb_litellm.sim.agent_loops import AgentLoops
 from rb_litellm.sim.engine import Incident, Simulation
 from rb_litellm.sim.failures import Cooled
 from rb_litellm.sim.policies.baseline_policies import SessionSticky
@@ -22,7 +20,9 @@ from rb_litellm.sim.policies.policy import Policy
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.results import RunResult
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.sim.workload import Corpus
+from rb_litellm.sim.workloads import sharing
+from rb_litellm.sim.workloads.agent_loops import AgentLoops
+from rb_litellm.sim.workloads.workload import Corpus
 from rb_litellm.spread.where import HERE, Where
 from rb_litellm.spread.work import Work, whole
 

@@ -18,7 +18,7 @@ from rb_litellm.sim.policies.routebalance.targeted import targets
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.report.statistics import Spread
 from rb_litellm.sim.results import Repriced, RunResult
-from rb_litellm.sim.workload import trace
+from rb_litellm.sim.workloads.workload import trace
 from rb_litellm.sim.world import Run
 
 SETTLED = 500

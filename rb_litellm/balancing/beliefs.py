@@ -12,7 +12,8 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
-from rb_litellm.core.decision.trials import Trials
+from rb_litellm.balancing.identities import Identities
+from rb_litellm.core.decision.exploring.trials import Trials
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.latency.learning.evidence import (
     TEACHES,
@@ -35,7 +36,6 @@ from rb_litellm.core.servers.keeping import Keeping
 from rb_litellm.core.servers.slots import Slots
 from rb_litellm.core.servers.streams import Stream
 from rb_litellm.core.types import FloatArray, IntArray, Outcome, Seen
-from rb_litellm.identities import Identities
 from rb_litellm.state.reckoning import Reckoner
 
 MAX_STREAMS_PER_STEP = 512

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from rb_litellm.logs.files import LogFileError, csv_rows, form_of_file, open_bytes, open_text
-from rb_litellm.logs.json_values import LISTS, Unreadable, rows_of_value, values_of
 from rb_litellm.logs.rows import COLUMNS, LONG, NEEDED, SHORT, SpendLogsError, as_text, frame_of, texts_of
+from rb_litellm.logs.sources.files import LogFileError, csv_rows, form_of_file, open_bytes, open_text
+from rb_litellm.logs.sources.json_values import LISTS, Unreadable, rows_of_value, values_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

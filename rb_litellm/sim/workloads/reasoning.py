@@ -19,7 +19,7 @@ import numpy as np
 from rb_litellm.core.fleet import Deployment
 from rb_litellm.core.types import FloatArray, ModelPredictions, Prompt
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
-from rb_litellm.sim.workload import Request, arrivals
+from rb_litellm.sim.workloads.workload import Request, arrivals
 
 LEVELS = ("low", "medium", "high")
 ABILITIES = (0.2, 1.2, 2.2)

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from rb_litellm.core.types import Prompt
-from rb_litellm.litellm_adapter.request.google_api import settings_of, spelled
+from rb_litellm.litellm_adapter.request.body.google_api import settings_of, spelled
 from rb_litellm.predictors.reading.tokens import count_tokens
 
 MAX_MESSAGES = 512

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from rb_litellm.core.cascade.rule import DEPENDENCE, CascadeRule
 from rb_litellm.core.decision.scoring import Priced
-from rb_litellm.sim.experiments.loads import judged_answers
-from rb_litellm.sim.experiments.loads.judged_answers import SECOND_USD, Setting
+from rb_litellm.sim.experiments.features import judged_answers
+from rb_litellm.sim.experiments.features.judged_answers import SECOND_USD, Setting
 from rb_litellm.sim.policies.routebalance.cascading import AnsweredTwice, Cascading
 from rb_litellm.sim.report.blocks import Block
 from rb_litellm.sim.world import WorldFiles

@@ -14,7 +14,7 @@ from itertools import accumulate, count
 from random import Random
 
 from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
-from rb_litellm.sim.workload import Corpus, Request, rounds
+from rb_litellm.sim.workloads.workload import Corpus, Request, rounds
 
 GOES_ON = 0.75
 """Probability that another turn follows, which makes four turns on average, the cut left aside."""

@@ -14,13 +14,13 @@ import numpy as np
 from rb_litellm.core.decision.batch import BatchRequest, Fleet, PrescoredRequest
 from rb_litellm.core.decision.best import best_row
 from rb_litellm.core.decision.breakdown import ScoreBreakdown
-from rb_litellm.core.decision.exploration import (
+from rb_litellm.core.decision.exploring.exploration import (
     ExplorationRule,
     explores,
     least_recently_chosen,
     sampled_latency,
 )
-from rb_litellm.core.decision.trials import FleetTrials
+from rb_litellm.core.decision.exploring.trials import FleetTrials
 from rb_litellm.core.limits.slo import time_s
 from rb_litellm.core.types import BoolArray, FloatArray
 

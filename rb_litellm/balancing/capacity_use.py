@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rb_litellm.candidates import CandidateSet
+from rb_litellm.balancing.candidates import CandidateSet
 from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.limits.capacity import Capacity, Room, Usage
 from rb_litellm.core.types import FloatArray, Outcome, Prompt

@@ -19,7 +19,7 @@ import numpy as np
 from rb_litellm.core.types import Prompt
 from rb_litellm.sim.engine import Served
 from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 FEWEST_CALLS, MOST_CALLS = 50, 150
 KINDS = 4

@@ -17,7 +17,7 @@ import numpy as np
 
 from rb_litellm.sim.policies.routebalance.judged import Answered, Judge
 from rb_litellm.sim.report.blocks import Block, Claim, Table
-from rb_litellm.sim.workload import Request, arrivals, requests
+from rb_litellm.sim.workloads.workload import Request, arrivals, requests
 from rb_litellm.sim.world import World, WorldFiles
 from rb_litellm.spread.where import Where
 from rb_litellm.spread.work import Work, whole

@@ -20,10 +20,10 @@ from rb_litellm.core.decision.scoring import Priced
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.engine import Simulation
 from rb_litellm.sim.policies.routebalance.leveled import Leveled
-from rb_litellm.sim.reasoning import LEVELS, ReadDifficulty, levels, requests
 from rb_litellm.sim.report.blocks import Block, Claim, Table
 from rb_litellm.sim.servers.cluster import PAPER_CLUSTER, Cluster
 from rb_litellm.sim.servers.cluster_file import of_slots
+from rb_litellm.sim.workloads.reasoning import LEVELS, ReadDifficulty, levels, requests
 from rb_litellm.spread.where import HERE, Where
 from rb_litellm.spread.work import Work, whole
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from rb_litellm.beliefs import Beliefs
-from rb_litellm.candidates import CandidateSet
+from rb_litellm.balancing.beliefs import Beliefs
+from rb_litellm.balancing.candidates import CandidateSet
 from rb_litellm.core.decision.breakdown import Decision
 from rb_litellm.core.decision.horizon import GROWTH, Horizon
 from rb_litellm.core.servers.affinity import AffinityRule

@@ -12,8 +12,8 @@ import numpy as np
 
 from rb_litellm.core.best_of.rule import CORRELATION, SPREAD, BestOfRule
 from rb_litellm.core.decision.scoring import Priced
-from rb_litellm.sim.experiments.loads import judged_answers
-from rb_litellm.sim.experiments.loads.judged_answers import SECOND_USD, Setting
+from rb_litellm.sim.experiments.features import judged_answers
+from rb_litellm.sim.experiments.features.judged_answers import SECOND_USD, Setting
 from rb_litellm.sim.policies.routebalance.sampling import AnsweredSeveral, FurtherAnswers, Sampling
 from rb_litellm.sim.report.blocks import Block
 from rb_litellm.sim.world import WorldFiles

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from rb_litellm.logs.database_url import DatabaseUrl, shown_url, translated, without_secrets
 from rb_litellm.logs.rows import COLUMNS, NEEDED, TABLE, SpendLogsError, frame_of
+from rb_litellm.logs.sources.database_url import DatabaseUrl, shown_url, translated, without_secrets
 
 if TYPE_CHECKING:
     import polars as pl

@@ -26,7 +26,7 @@ from rb_litellm.core.types import Prompt
 from rb_litellm.sim.servers.cluster import Cluster, Tier
 from rb_litellm.sim.servers.instance import Hardware
 from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
-from rb_litellm.sim.workload import Request
+from rb_litellm.sim.workloads.workload import Request
 
 SERVERS = 4
 TRACE_BLOCK_TOKENS = 512

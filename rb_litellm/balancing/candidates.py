@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rb_litellm.beliefs import Beliefs
+from rb_litellm.balancing.beliefs import Beliefs
 from rb_litellm.core.best_of.rule import BestOfRule
 from rb_litellm.core.decision.batch import Prices
 from rb_litellm.core.decision.breakdown import Decision, Refusal

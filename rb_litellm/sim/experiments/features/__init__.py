@@ -1,0 +1,1 @@
+"""What features that are off by default buy and cost, one experiment each."""
