@@ -8,8 +8,8 @@ from typing import Any
 
 from rb_litellm.config import RouteBalanceSettings, SettingsError, parse_settings
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.doctor.shapes import PRICES, shaped
 from rb_litellm.litellm_adapter.proxy.starting.preflight import models_in_database, strategies
+from rb_litellm.litellm_adapter.proxy.starting.shapes import PRICES, shaped
 from rb_litellm.litellm_adapter.shared.entries.facts import is_self_hosted, read_deployment
 from rb_litellm.litellm_adapter.shared.entries.model_kinds import guessed_kind, kind_of
 from rb_litellm.predictors.registry import PredictionSource
@@ -21,7 +21,8 @@ class Configuration:
 
     def __init__(self, file: Path, content: Mapping[str, Any]) -> None:
         self.file = file
-        content, self.misshapen = shaped(content)
+        content, misshapen = shaped(content)
+        self.misshapen = [one.told for one in misshapen]
         self.content: Mapping[str, Any] = content
         """Without what is `misshapen`."""
         self.router = _mapping(content.get("router_settings"))

@@ -220,7 +220,7 @@ def test_weights_of_deployments_hold(write: Write) -> None:
         ({"router_settings": {**auto("small"), "model_group_alias": ["a"]}}, "alias: holds ['a']"),
         ({"router_settings": {**auto("small"), "optional_pre_call_checks": True}}, "allowed is a list"),
         ({"router_settings": [auto("small")]}, "router_settings: holds"),
-        ({"general_settings": "sk-1"}, "general_settings: holds 'sk-1'; allowed is a mapping"),
+        ({"general_settings": "sk-1"}, "general_settings: holds a value of type str; allowed is a mapping"),
     ],
 )  # fmt: skip
 def test_a_part_of_another_kind_is_named_and_the_rest_looked_at(

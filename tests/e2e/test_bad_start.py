@@ -71,9 +71,14 @@ def test_the_stock_command_ends_with_the_same_words(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_missing_or_broken_is_told_without_a_traceback(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.yaml"
+    broken, lacking = tmp_path / "broken.yaml", tmp_path / "lacking.yaml"
     broken.write_text("model_list:\n  - model_name: [\n")
-    for file, words in ((tmp_path / "none.yaml", "No such file"), (broken, "broken.yaml: line 3, column 1")):
+    lacking.write_text("model_list:\n  - model_name: small\n")
+    for file, words in (
+        (tmp_path / "none.yaml", "No such file"),
+        (broken, "broken.yaml: line 3, column 1"),
+        (lacking, "model_list.0.litellm_params: missing, and needed"),
+    ):
         asked = [*RB_LITELLM, "--config", str(file), "--num_workers", "2"]
         with Child("proxy", asked, tmp_path / "proxy.log", clean_environment()) as child:
             assert child.wait(START_S) == 1

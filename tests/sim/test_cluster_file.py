@@ -46,6 +46,8 @@ def test_paper_is_the_papers_cluster() -> None:
         ("model: some-7b", "modell: some-7b", "tiers.0.modell"),
         ("[64, 30]", "[64, 20]", "no falling ms"),
         ("name: mine", "name: [", "is not YAML"),
+        ("name: mine", "name: &a [*a]", "line 2: an alias"),
+        ("name: mine", f"name: {'[' * 2000}", "more than 100 levels"),
     ],
 )
 def test_wrong_setting_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:

@@ -110,6 +110,25 @@ def test_the_redis_of_litellms_configuration_is_found(fleet, tmp_path):
     assert len(json.loads(result.stdout)["workers"]) == 2
 
 
+def test_the_redis_of_an_included_file_is_found(fleet, tmp_path):
+    (tmp_path / "redis.yaml").write_text(
+        f"router_settings: {{redis_host: 127.0.0.1, redis_port: {fleet.port}}}\n"
+    )
+    config = tmp_path / "config.yaml"
+    config.write_text("include: [redis.yaml]\n")
+    result = run("--config", str(config), "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["workers"] == []  # of another namespace
+
+
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("model_list: &a [*a]\n")
+    result = run("--config", str(config))
+    assert result.exit_code == 1
+    assert f"Error: {config}: line 1: an alias" in result.stderr
+
+
 def test_an_empty_fleet_says_so_on_standard_error(fleet):
     result = run("--redis", fleet.url, "--namespace", "green")
     assert result.exit_code == 0

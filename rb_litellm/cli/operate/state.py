@@ -99,16 +99,18 @@ def _configured(path: Path | None) -> tuple[Mapping[str, Any], Mapping[str, Any]
     """LiteLLM's Redis settings and our `routing_strategy_args` out of a config.yaml."""
     if path is None:
         return {}, {}
-    import yaml
+    from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigUnreadable, read_config
 
     try:
-        config = yaml.safe_load(path.read_text("utf-8")) or {}
+        config = read_config(path)
         router = dict(config.get("router_settings") or {})
         cache = dict((config.get("litellm_settings") or {}).get("cache_params") or {})
         groups = [router, *(router.get("routing_groups") or [])]
         ours = [group for group in groups if group.get("routing_strategy") == "routebalance"]
         arguments = dict((ours[0].get("routing_strategy_args") or {}) if ours else {})
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+    except ConfigUnreadable as error:
+        raise click.ClickException(str(error)) from error
+    except (AttributeError, TypeError, ValueError) as error:
         raise click.ClickException(f"{path} is no configuration of LiteLLM: {error}") from error
     return {**cache, **router}, arguments
 

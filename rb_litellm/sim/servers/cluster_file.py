@@ -31,6 +31,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rb_litellm.config.allowed import what_is_allowed
+from rb_litellm.litellm_adapter.proxy.starting import bounded_yaml
 from rb_litellm.sim.servers.calibrated import calibrated
 from rb_litellm.sim.servers.cluster import LONE_CONTEXT, PAPER_CLUSTER, Cluster, Tier
 from rb_litellm.sim.servers.instance import Hardware
@@ -113,13 +114,15 @@ def load_cluster(name: str) -> Cluster:
     if name == "paper":
         return PAPER_CLUSTER
     try:
-        told = _Cluster.model_validate(yaml.safe_load(Path(name).read_text(encoding="utf-8")))
+        told = _Cluster.model_validate(bounded_yaml.load(Path(name).read_text(encoding="utf-8")))
     except OSError as error:
         raise ValueError(
             f"cluster is {name!r}; allowed is paper or a file ({error.strerror or error})"
         ) from None
     except yaml.YAMLError as error:
         raise ValueError(f"cluster {name}: is not YAML ({error})") from None
+    except (bounded_yaml.BeyondBounds, UnicodeDecodeError) as error:
+        raise ValueError(f"cluster {name}: {error}") from None
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'the file'} is {e['input']!r:.60}: {what_is_allowed(e)}"

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes
+from rb_litellm.litellm_adapter.proxy.starting import shapes
+from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes, passed_over
 from rb_litellm.litellm_adapter.register import register
 
 MODELS = [{"model_name": "small", "litellm_params": {"model": "openai/small"}}]
@@ -97,7 +98,7 @@ def test_settings_may_come_from_the_environment(tmp_path: Path, monkeypatch: pyt
     assert found(tmp_path, **router(weights="os.environ/RB_WEIGHTS")) == []
 
 
-@pytest.mark.parametrize("text", ["", "model_list: 3\nrouter_settings: no\n"])
+@pytest.mark.parametrize("text", ["", "model_list:\nrouter_settings: no\n"])
 def test_a_file_that_holds_nothing_of_ours_is_left_to_litellm(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(text)
@@ -215,3 +216,90 @@ def test_a_judge_or_baseline_that_nobody_knows_is_named(
 def test_a_variable_that_names_redis_may_be_set_later(tmp_path: Path) -> None:
     # By `environment_variables` of the file, or from a secret manager.
     assert found(tmp_path, **router(redis={"url": "os.environ/NOT_SET_YET"})) == []
+
+
+ENTRY = {"model_name": "small", "litellm_params": {"model": "openai/small"}}
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"model_list": [ENTRY, {"model_name": "b"}]}, "model_list.1.litellm_params: missing, and needed"),
+        ({"model_list": [{**ENTRY, "litellm_params": None}]}, "model_list.0.litellm_params: is empty"),
+        ({"model_list": [{**ENTRY, "litellm_params": ["x"]}]}, "model_list.0.litellm_params: holds ['x'];"),
+        ({"model_list": [{**ENTRY, "litellm_params": {}}]}, "model_list.0.litellm_params.model: missing"),
+        (
+            {"model_list": [{"litellm_params": {"model": "x"}}]},
+            "model_list.0.model_name: missing, and needed",
+        ),
+        ({"model_list": [ENTRY, None]}, "model_list.1: is empty; allowed is a mapping"),
+        ({"model_list": {"small": ENTRY}}, "model_list: holds {'small'"),
+        (
+            {"general_settings": ["master_key"]},
+            "general_settings: holds a value of type list; allowed is a mapping",
+        ),
+        (
+            {"litellm_settings": ["drop_params"]},
+            "litellm_settings: holds ['drop_params']; allowed is a mapping",
+        ),
+        (
+            {"environment_variables": ["A=secret"]},
+            "environment_variables: holds a value of type list; allowed is a mapping",
+        ),
+        ({"credential_list": [None]}, "credential_list.0: is empty; allowed is a mapping"),
+        (
+            {"router_settings": {"fallbacks": ["small"]}},
+            "router_settings.fallbacks.0: holds 'small'; allowed is",
+        ),
+    ],
+)
+def test_what_litellm_would_end_on_without_a_place_is_named_before_any_worker_starts(
+    tmp_path: Path, config: dict[str, Any], told: str
+) -> None:
+    (message,) = found(tmp_path, **config)
+    assert message.startswith(told)
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize("info", [None, [], ["mode"]])
+def test_model_info_without_fields_is_named_where_litellm_ends_on_it(
+    tmp_path: Path, info: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where every line below `model_info:` is commented out; 1.110 takes it."""
+    for before, said in ((True, 1), (False, 0)):
+        monkeypatch.setattr(shapes, "_before_rust", lambda before=before: before)
+        told = found(tmp_path, model_list=[{**ENTRY, "model_info": info}])
+        assert [one.startswith("model_list.0.model_info: ") for one in told] == [True] * said
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"router_settings": [{"routing_strategy": "routebalance"}]}, "router_settings: holds [{'routing_st"),
+        (
+            {"model_list": [{**ENTRY, "litellm_params": {"model": "openai/a", "api_key": 1234}}]},
+            "model_list.0.litellm_params.api_key: holds a value of type int; LiteLLM leaves the entry out (",
+        ),
+        (
+            {"model_list": [{**ENTRY, "litellm_params": {"model": "openai/a", "tags": "fast"}}]},
+            "model_list.0.litellm_params.tags: holds 'fast'; LiteLLM leaves the entry out (",
+        ),
+        (
+            {"model_list": [{**ENTRY, "model_info": {"base_model": 4}}]},
+            "model_list.0.model_info.base_model: holds 4; LiteLLM leaves the entry out (",
+        ),
+    ],
+)
+def test_what_litellm_starts_without_is_told_and_stops_nothing(
+    tmp_path: Path, config: dict[str, Any], told: str
+) -> None:
+    assert found(tmp_path, **config) == []
+    (message,) = passed_over(tmp_path / "config.yaml")
+    assert message.startswith(told)
+    assert "1234" not in message
+
+
+def test_variables_that_are_set_later_are_no_wrong_values(tmp_path: Path) -> None:
+    params = {"model": "openai/a", "rpm": "os.environ/RPM_THAT_NOBODY_SET"}
+    assert found(tmp_path, model_list=[{**ENTRY, "litellm_params": params}]) == []
+    assert passed_over(tmp_path / "config.yaml") == []

@@ -109,12 +109,14 @@ def with_environment(value: Any) -> Any:
 def _read(path: Path, texts: Mapping[Path, str]) -> ConfigFile:
     import yaml
 
+    from rb_litellm.litellm_adapter.proxy.starting import bounded_yaml
+
     try:
         text = texts.get(path.resolve())
         if text is None:
             with path.open(encoding="utf-8", newline="") as opened:  # line ends as they are
                 text = opened.read()
-        content = yaml.safe_load(text)
+        content = bounded_yaml.load(text)
     except OSError as error:
         raise ConfigUnreadable(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -123,7 +125,7 @@ def _read(path: Path, texts: Mapping[Path, str]) -> ConfigFile:
         mark = error.problem_mark or error.context_mark
         where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
         raise ConfigUnreadable(f"{path}:{where} {error.problem or error.context}") from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise ConfigUnreadable(f"{path}: {error}") from error
     if content is not None and not isinstance(content, dict):
         raise ConfigUnreadable(f"{path}: holds a {type(content).__name__}; a configuration is a mapping")

@@ -15,6 +15,7 @@ from rb_litellm.config import SettingsError, parse_deployment, parse_settings
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
 from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigUnreadable, read_config
 from rb_litellm.litellm_adapter.proxy.starting.group_rules import group_mistakes, judge_mistakes
+from rb_litellm.litellm_adapter.proxy.starting.shapes import shaped
 from rb_litellm.litellm_adapter.shared.feedback_file import check_feedback, check_shadow_evaluation
 from rb_litellm.litellm_adapter.shared.predictor_folders import check_names
 from rb_litellm.predictors.trained.model import Predictor, PredictorError
@@ -24,13 +25,22 @@ from rb_litellm.state.exchange.redis.settings import checked_url
 def mistakes(config_file: Path) -> list[str]:
     """What is wrong with a LiteLLM configuration file, one message each; empty if nothing.
 
-    Told are files that cannot be read, and settings of ours, strategies and routing groups that no worker
-    could start with.
+    Told are files that cannot be read, entries on which LiteLLM ends without naming them, and settings of
+    ours, strategies and routing groups that no worker could start with.
     """
     try:
-        return mistakes_in(read_config(config_file))
+        kept, misshapen = shaped(read_config(config_file))
+        return [one.told for one in misshapen if one.ends] + mistakes_in(kept)
     except ConfigUnreadable as unreadable:
         return [str(unreadable)]
+
+
+def passed_over(config_file: Path) -> list[str]:
+    """What LiteLLM cannot use of a configuration file and starts without, one message each."""
+    try:
+        return [one.told for one in shaped(read_config(config_file))[1] if not one.ends]
+    except ConfigUnreadable:
+        return []  # told by `mistakes`
 
 
 def mistakes_in(config: Mapping[str, Any]) -> list[str]:
