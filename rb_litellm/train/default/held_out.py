@@ -1,12 +1,12 @@
 """How well the default predictor does on models and prompts that it had not seen.
 
-Prompts are parted into folds and models into groups. Each answer is predicted by a predictor that was trained
-without its prompt and without its model, which it knows by name alone. Beside it stand the prior of a
-model's size and price, and the mean of all models.
+Each answer is predicted by a predictor that was trained without its prompt and without its model, which it
+knows by name alone (`unseen`). Beside it stand the prior of a model's size and price, and the mean of all
+models. Pairs of a strong and a weak model are those that were left out together.
 
 Where only a few models were graded, a group is a large part of them, and what is left says less than what
-ships was trained on. Pairs of a strong and a weak model are therefore judged there by predictors that lack
-these two models, and the prompt, and nothing else.
+ships was trained on. Pairs are therefore judged there by predictors that lack these two models, and the
+prompt, and nothing else.
 """
 
 from __future__ import annotations
@@ -19,19 +19,18 @@ import numpy as np
 
 from rb_litellm.core.types import FloatArray, IntArray
 from rb_litellm.predictors.default.abilities import KINDS
-from rb_litellm.predictors.default.predictor import DefaultPredictor
 from rb_litellm.predictors.priors import ModelInfo, prior_quality
 from rb_litellm.train.data.dataset import Dataset
+from rb_litellm.train.default.choices import CHOICES, choices
 from rb_litellm.train.default.fit import abilities_of, fit_default
-from rb_litellm.train.default.level_and_steepness import TASKS, kind_of, task_of
+from rb_litellm.train.default.level_and_steepness import TASKS, kind_of, rows_of, task_of
 from rb_litellm.train.default.population import table_population
+from rb_litellm.train.default.unseen import PARTS, Unseen, others_than, quality_by
 from rb_litellm.train.figures.by_kind import kind_reports
 from rb_litellm.train.figures.pairs import RESAMPLES, pair_curve
 
-PARTS = 3
 FEW = 12
 """Models graded on some tasks, up to which each pair of them is left out by itself."""
-BATCH = 256
 APART = 0.3
 """Standard deviations of ability by which the table must say that one model is the stronger one."""
 LEAST_GAP = 0.05
@@ -46,64 +45,11 @@ PAIRS: Mapping[str, tuple[str, ...]] = {
     "chat": ("chat",),
 }
 """Tasks over which pairs of a strong and a weak model are judged."""
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "quality_tasks": tuple(
-        task
-        for names in TASKS.values()
-        for task in names.split()
-        if task not in ("math_level5", "code_output", "chat")
-    ),
-    "math_level5": ("math_level5",),
-    "code_output": ("code_output",),
-    "quality_chat_wide": ("chat",),
-}
-"""Tasks over which the best predicted of all models is taken."""
-OFTEN = 0.9
-"""Share of the prompts that a model must have answered to be one of them."""
-
-
-def predicted_unseen(
-    data: Dataset, seed: int = 0, progress: Callable[[int, int], None] = lambda done, of: None
-) -> FloatArray:
-    """Quality (P, M), each figure by a predictor that knew neither the prompt nor an answer of the model."""
-    random = np.random.default_rng(seed)
-    fold = random.permutation(len(data.prompts)) % PARTS
-    group = _groups(data, random)
-    result = np.full(data.quality.shape, np.nan)
-    for k in range(PARTS):
-        for g in range(PARTS):
-            train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-            held = np.flatnonzero(group == g)
-            seen = _others(data, held)
-            made = fit_default(data.take(train).for_models(seen), seed).predictor()
-            infos = [ModelInfo(data.models[at], data.models[at]) for at in held]
-            result[np.ix_(test, held)] = _predicted(made, data, test, infos)
-            progress(k * PARTS + g + 1, PARTS * PARTS)
-    return result
-
-
-def _others(data: Dataset, held: Sequence[int] | IntArray) -> list[str]:
-    """Names of the models of the data but for those at `held`, whatever else these are called there."""
-    known = [table_population().known(ModelInfo(name, name)).name or name for name in data.models]
-    left_out = {known[at] for at in held}
-    return [name for name, model in zip(data.models, known, strict=True) if model not in left_out]
-
-
-def _groups(data: Dataset, random: np.random.Generator) -> IntArray:
-    """A group for each model, the models of every task spread over all groups."""
-    graded = np.isfinite(data.quality)
-    tasks = np.array([task_of(name) for name in data.tasks])
-    # Models that were graded on the same tasks stand together, by the number of their tasks.
-    first = [len(set(tasks[column].tolist())) for column in graded.T]
-    order = sorted(random.permutation(len(first)).tolist(), key=lambda at: first[at])
-    groups = np.zeros(len(first), dtype=np.int64)
-    groups[order] = np.arange(len(first)) % PARTS
-    return groups
 
 
 def report(
     data: Dataset,
-    predicted: FloatArray,
+    unseen: Unseen,
     left_out: Mapping[tuple[int, int], FloatArray],
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -115,18 +61,18 @@ def report(
     shape = data.quality.shape
     return {
         "by_kind": {
-            "default": kind_reports(kinds, data.quality, predicted),
+            "default": kind_reports(kinds, data.quality, unseen.quality),
             "prior": kind_reports(kinds, data.quality, np.broadcast_to(prior, shape)),
             "mean": kind_reports(kinds, data.quality, np.full(shape, mean)),
         },
-        "pairs": {name: _pairs(data, predicted, left_out, among, seed) for name, among in PAIRS.items()},
-        "argmax": {name: _argmax(data, predicted, prior, among) for name, among in CHOICES.items()},
+        "pairs": {name: _pairs(data, unseen, left_out, among, seed) for name, among in PAIRS.items()},
+        "argmax": {name: choices(data, unseen, prior, among) for name, among in CHOICES.items()},
     }
 
 
 def pairs_of(data: Dataset, among: Sequence[str]) -> list[tuple[int, int]]:
     """Places of models that the table calls strong and weak, and that are, over the given tasks."""
-    rows = _rows(data, among)
+    rows = rows_of(data, among)
     ability = abilities_of(data.models, table_population())[:, kind_of(among[0])]
     found = []
     for strong, weak in permutations(range(len(data.models)), 2):
@@ -147,35 +93,23 @@ def predicted_pairs(
     fold = np.random.default_rng(seed).permutation(len(data.prompts)) % PARTS
     wanted: dict[tuple[int, int], set[int]] = {}
     for among in PAIRS.values():
-        rows = _rows(data, among)
+        rows = rows_of(data, among)
         if not _few(data, rows):
             continue
         for pair in pairs_of(data, among):
             wanted.setdefault(pair, set()).update(rows.tolist())
     made: dict[tuple[int, int], FloatArray] = {}
     for done, ((strong, weak), asked) in enumerate(wanted.items()):
-        others = _others(data, [strong, weak])
+        others = others_than(data, [strong, weak])
         infos = [ModelInfo(data.models[at], data.models[at]) for at in (strong, weak)]
         told = np.full((len(data.prompts), 2), np.nan)
         for k in range(PARTS):
             fitted = fit_default(data.take(np.flatnonzero(fold != k)).for_models(others), seed).predictor()
             test = np.array(sorted(row for row in asked if fold[row] == k))
-            told[test] = _predicted(fitted, data, test, infos)
+            told[test] = quality_by(fitted, data, test, infos)
         made[strong, weak] = told
         progress(done + 1, len(wanted))
     return made
-
-
-def _predicted(
-    made: DefaultPredictor, data: Dataset, rows: IntArray, infos: Sequence[ModelInfo]
-) -> FloatArray:
-    """Quality (R, M) of the prompts `rows`."""
-    parts = [rows[at : at + BATCH] for at in range(0, len(rows), BATCH)]
-    return np.concatenate([made.predict([data.prompts[at] for at in part], infos).quality for part in parts])
-
-
-def _rows(data: Dataset, among: Sequence[str]) -> IntArray:
-    return np.flatnonzero(np.isin([task_of(name) for name in data.tasks], among))
 
 
 def _few(data: Dataset, rows: IntArray) -> bool:
@@ -185,13 +119,13 @@ def _few(data: Dataset, rows: IntArray) -> bool:
 
 def _pairs(
     data: Dataset,
-    predicted: FloatArray,
+    unseen: Unseen,
     left_out: Mapping[tuple[int, int], FloatArray],
     among: Sequence[str],
     seed: int,
 ) -> dict[str, Any] | None:
     """Mean APGR of the pairs of some tasks, with an interval over prompts."""
-    rows = _rows(data, among)
+    rows = rows_of(data, among)
     few = _few(data, rows)
     drawn = np.ones((1 + RESAMPLES, len(rows)))
     drawn[1:] = np.random.default_rng(seed).multinomial(
@@ -199,8 +133,10 @@ def _pairs(
     )
     curves, names = [], []
     for strong, weak in pairs_of(data, among):
+        if not few and unseen.group[strong] != unseen.group[weak]:
+            continue
         both = np.isfinite(data.quality[rows][:, [strong, weak]]).all(axis=1)
-        told = (left_out[strong, weak] if few else predicted[:, [strong, weak]])[rows[both]]
+        told = (left_out[strong, weak] if few else unseen.quality[:, [strong, weak]])[rows[both]]
         one, other = data.quality[rows[both]][:, [strong, weak]].T
         curves.append(pair_curve(one, other, told[:, 0] - told[:, 1], drawn[:, both]).apgr())
         names.append(f"{data.models[strong]} / {data.models[weak]}")
@@ -211,30 +147,9 @@ def _pairs(
     each = {name: round(float(curve[0]), 4) for name, curve in zip(names, curves, strict=True)}
     return {
         "pairs": len(curves),
-        "left_out": "the two models" if few else f"one of {PARTS} groups of models",
+        "left_out": "the two models" if few else f"their group of models, one of {PARTS}",
         "apgr": round(float(means[0]), 4),
         "ci95": [round(float(low), 4), round(float(high), 4)],
         "middle_half": [round(float(q), 4) for q in np.quantile([*each.values()], [0.25, 0.75])],
         "each": each if len(each) <= 40 else None,
     }
-
-
-def _argmax(
-    data: Dataset, predicted: FloatArray, prior: FloatArray, among: Sequence[str]
-) -> dict[str, Any] | None:
-    """Quality of the best predicted model, of the best single one and of that by the prior, and at best."""
-    rows = _rows(data, among)
-    models = np.flatnonzero(np.isfinite(data.quality[rows]).mean(axis=0) > OFTEN) if len(rows) else rows
-    if not len(models):
-        return None
-    rows = rows[np.isfinite(data.quality[rows][:, models]).all(axis=1)]
-    quality = data.quality[rows][:, models]
-    chosen = predicted[rows][:, models].argmax(axis=1)
-    figures = {
-        "argmax": quality[np.arange(len(rows)), chosen],
-        "best_by_prior": quality[:, prior[models].argmax()],
-        "best_single": quality[:, quality.mean(axis=0).argmax()],
-        "oracle": quality.max(axis=1),
-    }
-    means = {name: round(float(values.mean()), 4) for name, values in figures.items()}
-    return {"prompts": len(rows), "models": len(models), **means}

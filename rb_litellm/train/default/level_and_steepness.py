@@ -9,6 +9,7 @@ prompt's own would be noise. Logarithms of lengths are taken apart in the same w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,11 @@ def task_of(name: str) -> str:
         allowed = ", ".join(sorted(" ".join(TASKS.values()).split()))
         raise DataError(f"task {name!r}: no kind of ability is known for it; allowed are {allowed}")
     return task
+
+
+def rows_of(data: Dataset, tasks: Sequence[str]) -> IntArray:
+    """Prompts of the given tasks."""
+    return np.flatnonzero(np.isin([task_of(name) for name in data.tasks], tasks))
 
 
 def kind_of(task: str) -> int:

@@ -14,7 +14,8 @@ from rb_litellm.predictors.trained.model import PROMPTS
 from rb_litellm.train.data.dataset import Dataset
 from rb_litellm.train.default import own_answers
 from rb_litellm.train.default.fit import fit_default
-from rb_litellm.train.default.held_out import predicted_pairs, predicted_unseen, report
+from rb_litellm.train.default.held_out import predicted_pairs, report
+from rb_litellm.train.default.unseen import predicted_unseen
 from rb_litellm.train.folder import check_free, write_files
 
 ID_DIGITS = 8

@@ -101,11 +101,17 @@ def _ways(quality: FloatArray, predicted: FloatArray, cost: FloatArray | None) -
     argmax = quality[each, predicted.argmax(axis=1)]
     curve, curve_cost = argmax[None, :], None
     if cost is not None:
-        saved = 1.0 - cost / np.maximum(cost.max(axis=1, keepdims=True), 1e-12)
-        weights = np.linspace(0.0, 1.0, WEIGHTS)
-        chosen = np.stack([((1.0 - w) * predicted + w * saved).argmax(axis=1) for w in weights])
-        curve, curve_cost = quality[each, chosen], cost[each, chosen]
+        curve, curve_cost = curve_of(quality, predicted, cost)
     return _Ways(quality, cost, argmax, quality.max(axis=1), curve, curve_cost)
+
+
+def curve_of(quality: FloatArray, predicted: FloatArray, cost: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Quality and cost (W, P) of the prompts at each weight of cost; what is given is (P, M)."""
+    each = np.arange(len(quality))
+    saved = 1.0 - cost / np.maximum(cost.max(axis=1, keepdims=True), 1e-12)
+    weights = np.linspace(0.0, 1.0, WEIGHTS)
+    chosen = np.stack([((1.0 - w) * predicted + w * saved).argmax(axis=1) for w in weights])
+    return quality[each, chosen], cost[each, chosen]
 
 
 def _figures(ways: _Ways, counts: FloatArray) -> dict[str, FloatArray]:
