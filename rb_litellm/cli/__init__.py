@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -116,3 +117,7 @@ def _leave_standard_output() -> None:
 @click.version_option(package_name="rb_litellm")
 def main() -> None:
     """RouteBalance for LiteLLM: operate it, teach it, decide by it and measure it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of models and prompts are others', a terminal or file of another encoding the user's.
+            stream.reconfigure(errors="backslashreplace")

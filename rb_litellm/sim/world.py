@@ -27,6 +27,7 @@ from rb_litellm.sim.servers.cluster_file import of_size, of_slots
 from rb_litellm.sim.training import known_prompts, prediction_source
 from rb_litellm.sim.workloads.conversations import conversations
 from rb_litellm.sim.workloads.workload import (
+    TRAIN_SHARE,
     Corpus,
     Request,
     Trace,
@@ -186,9 +187,13 @@ class WorldFiles:
         predictor = Predictor.load(self.predictor) if self.predictor else None
         if self.predictor:
             test = test.without(known_prompts(self.predictor))
+        test = test.fitting(self.cluster)
         if not len(train) or not len(test):
+            models = ", ".join(everything.models) or "all models"
             raise ValueError(
-                f"the data hold {len(train)} prompts to train on and {len(test)} to simulate with"
+                f"the data hold {len(train)} prompts to train on and {len(test)} to simulate with; needed "
+                f"are both. Prompts with a quality of {models} count; {TRAIN_SHARE:.0%} of them, chosen by "
+                "their text, are kept for training"
             )
         cluster = with_means(self.cluster, train)
         source = PredictionSource() if self.by_priors else prediction_source(predictor, cluster)

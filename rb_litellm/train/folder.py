@@ -17,11 +17,20 @@ Read = TypeVar("Read")
 
 
 def check_free(out: Path) -> None:
-    """Raise FileExistsError if `out` is anything but an empty folder or nothing."""
+    """Whether `out` can be written: it is an empty folder, or can be made below one that is there.
+
+    Raises:
+        OSError: it cannot; says why.
+    """
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.exists() or out.is_symlink():
         raise FileExistsError(f"{out} exists already; give another --out, or remove it first")
+    place = next(one for one in out.absolute().parents if one.exists() or one.is_symlink())
+    if not place.is_dir():
+        raise NotADirectoryError(f"{out} cannot be written: {place} is no folder")
+    if not os.access(place, os.W_OK):
+        raise PermissionError(f"{out} cannot be written: {place} takes no files")
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> Predictor:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from rich.table import Table
 
 from rb_litellm.cli import COMMANDS, GROUPS, main
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.screen import Screen, counted
 from rb_litellm.config import SettingsError, parse_settings
 from rb_litellm.demo.processes import free_port
@@ -107,6 +108,27 @@ def test_an_experiment_without_a_report_says_so_and_does_not_begin(
     result = run("experiment", name, option, str(tmp_path / "report"))
     assert result.exit_code == 2
     assert f"--out and --plots are not for {name}" in result.stderr
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_what_is_no_finite_number_is_refused_by_every_command(value: str) -> None:
+    for name, command in commands():
+        for option in command.params:
+            if isinstance(option, click.Option) and isinstance(option.type, click.FloatRange):
+                with pytest.raises(click.BadParameter):
+                    option.type.convert(value, option, None)
+                assert isinstance(option.type, FiniteRange), f"{name} {option.opts}"
+
+
+def test_names_that_the_output_cannot_hold_are_written_out(tmp_path: Path) -> None:
+    """A lone surrogate out of JSON, and another alphabet where the terminal has Latin letters alone."""
+    for model, shown in (("m\ud800", "m\\ud800"), ("модель", "\\u043c\\u043e")):
+        data = tmp_path / "rows.jsonl"
+        data.write_text(json.dumps({"prompt": "p", "model": model, "quality": 0.5}) + "\n")
+        arguments = ["evaluate", "--data", str(data), "--predictor", "none"]
+        result = CliRunner(charset="latin-1").invoke(main, arguments)
+        assert result.exit_code == 0, result.exception
+        assert shown in result.stdout
 
 
 def test_a_file_that_cannot_be_written_is_named_without_a_traceback(tmp_path: Path) -> None:

@@ -51,14 +51,17 @@ def test_prompts_that_share_blocks_share_names_and_text(trace: Path) -> None:
     ("line", "message"),
     [
         ("no JSON", "Expecting value"),
-        ("{}", "arrival_s"),
-        (json.dumps(row(0, [])), r"line 1 has lengths \(-12"),
+        ("{}", "arrival_s is None; allowed is a number, in seconds"),
+        (json.dumps(row(0, [])), r"trace\.jsonl:1: input_tokens is -12; allowed is a whole number from 1"),
+        (json.dumps({**row(0, [1]), "arrival_s": float("nan")}), r"jsonl:1: arrival_s is nan; allowed"),
+        (json.dumps({**row(0, [1]), "prefix_blocks": None}), r"jsonl:1: prefix_blocks is None; allowed"),
+        ("[" * 100_000, r"trace\.jsonl:1: cannot be read"),
     ],
 )
 def test_a_trace_that_cannot_be_read_says_why(line: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "trace").write_text(line + "\n")
+    (tmp_path / "trace.jsonl").write_text(line + "\n")
     with pytest.raises(ValueError, match=message):
-        sharing.requests(tmp_path / "trace", 10)
+        sharing.requests(tmp_path / "trace.jsonl", 10)
 
 
 def test_the_longest_prefix_is_followed() -> None:

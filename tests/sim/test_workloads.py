@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,40 @@ def test_a_file_that_is_no_trace_is_refused(tmp_path: Path, text: str, what: str
     file.write_text(text)
     with pytest.raises(ValueError, match=what):
         trace(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("bom.csv", "\ufeff" + TRACE.replace("\n", "\r\n")),
+        ("sheet.csv", TRACE.replace(",", ";")),
+        ("rows.jsonl", '{"arrival_s": 5, "input_tokens": 100, "output_tokens": 40}\n'
+         '{"arrival_s": 3, "input_tokens": 10, "output_tokens": 20}\n'
+         '{"arrival_s": 9, "input_tokens": 30, "output_tokens": 60}\n'),
+    ],
+)  # fmt: skip
+def test_a_trace_may_be_of_any_form_that_data_may_have(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert trace(tmp_path / name) == ([0.0, 2.0, 6.0], [(10, 20), (100, 40), (30, 60)])
+
+
+@pytest.mark.parametrize("wrong", ["nan,1,1", "4.0,-1,1", "4.0,1,90000000", "4.0,1,", "4.0,1,x"])
+def test_one_wrong_row_of_a_trace_is_left_out_and_named(
+    tmp_path: Path, wrong: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text(f"{TRACE}{wrong}\n")
+    assert trace(file)[0] == [0.0, 2.0, 6.0]
+    assert f"{file}:5: " in caplog.text
+
+
+def test_a_prompt_that_no_server_could_hold_ends_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a hundred good prompts and one of half a megabyte, the hundred are simulated."""
+    long = replace(TEST, prompts=(TEST.prompts[0]._replace(input_tokens=130_000), *TEST.prompts[1:]))
+    assert long.fitting(PAPER_CLUSTER).ids == TEST.ids[1:]
+    assert f"1 of {len(TEST)} prompts are left out" in caplog.text
+    assert TEST.ids[0] in caplog.text
+    assert TEST.fitting(PAPER_CLUSTER) is TEST
 
 
 def test_turns_go_on_where_the_last_one_ended() -> None:

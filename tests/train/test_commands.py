@@ -221,7 +221,7 @@ def test_nothing_is_ever_overwritten(trained: tuple[Path, dict[str, Any]], write
 
 
 def test_data_that_cannot_be_used_leave_nothing_behind(write_rows: Write, tmp_path: Path) -> None:
-    data = write_rows([*answers(30), {"prompt": "p", "model": "m", "quality": 7}])
+    data = write_rows([*answers(30), *[{"prompt": "p", "model": "m", "quality": 7}] * 2])
     result = run("train", "--data", data, "--out", tmp_path / "model")
     assert result.exit_code == 1
     assert "quality is 7" in result.output
@@ -242,7 +242,17 @@ def test_an_altered_file_is_not_loaded(write_rows: Write, tmp_path: Path) -> Non
         Predictor.load(tmp_path / "model")
 
 
-@pytest.mark.parametrize("price", ['{"small": -1, "large": 1}', '{"small": 1}', "[]", "{"])
+@pytest.mark.parametrize(
+    "price",
+    [
+        '{"small": -1, "large": 1}',
+        '{"small": 1}',
+        "[]",
+        "{",
+        "[" * 100_000,
+        '{"small": 1' + "0" * 400 + ', "large": 1}',
+    ],
+)
 def test_wrong_prices_are_named(
     price: str, trained: tuple[Path, dict[str, Any]], write_rows: Write, tmp_path: Path
 ) -> None:
@@ -262,8 +272,29 @@ def test_the_datas_names_may_differ_by_the_provider_and_else_are_told(
     test = write_rows([{**row, "model": changed[row["model"]]} for row in answers(30, seed=1)])
     report = document("evaluate", "--predictor", trained[0], "--data", test, "--json")
     assert set(report["models"]) == {"small"}
+    assert report["left_out"] == ["big"]
+    told = run("evaluate", "--predictor", trained[0], "--data", test)
+    assert (
+        "left out, as the predictor was not taught it: big; --name says what it calls a model" in told.stderr
+    )
     report = document("evaluate", "--predictor", trained[0], "--data", test, "--name", "big=large", "--json")
     assert set(report["models"]) == {"small", "large"}
     wrong = run("evaluate", "--predictor", trained[0], "--data", test, "--name", "big=huge")
     assert wrong.exit_code == 1
-    assert "the predictor has no such model; it has large, small" in wrong.output
+    assert "--name big=huge: the predictor has no such model; it has large, small" in wrong.output
+
+
+def test_a_place_below_a_file_is_told_before_anything_is_read(tmp_path: Path, write_rows: Write) -> None:
+    data = write_rows([{"nothing": "that is read"}] * 3)
+    result = run("train", "--data", data, "--out", data / "below" / "predictor")
+    assert result.exit_code == 1
+    assert f"{data / 'below' / 'predictor'} cannot be written: {data} is no folder" in result.output
+
+
+def test_prices_may_begin_with_a_byte_order_mark(
+    trained: tuple[Path, dict[str, Any]], write_rows: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "prices.json").write_text('\ufeff{"small": 1, "large": 3}')
+    data = write_rows(answers(30))
+    prices = tmp_path / "prices.json"
+    assert document("evaluate", "--predictor", trained[0], "--data", data, "--prices", prices, "--json")

@@ -77,12 +77,38 @@ def test_a_wrong_value_is_named_with_file_line_and_what_is_allowed(
     change: dict[str, object], message: str, write_rows: Write
 ) -> None:
     with pytest.raises(DataError, match=message):
-        read_dataset([write_rows([ROW, {**ROW, **change}])])
+        read_dataset([write_rows([ROW, {**ROW, **change}, {**ROW, **change}])])
+
+
+def test_one_wrong_row_ends_no_run_however_few_they_are(
+    write_rows: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = read_dataset([write_rows([ROW, {**ROW, "quality": 1.5}])])
+    assert (data.rows, data.wrong) == (1, 1)
+    assert "answers.jsonl:2: quality is 1.5; allowed is a number from 0 to 1, or null" in caplog.text
+    with pytest.raises(DataError, match=r":1: quality is 2.*\n1 of 1 rows are wrong"):
+        read_dataset([write_rows([{**ROW, "quality": 2}])])
+
+
+def test_a_header_in_other_words_is_told_with_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("Prompt,Model,Quality\nWhat?,a,1\nWho?,a,1\n")
+    with pytest.raises(DataError, match=r"needed, and there is 'Prompt, Model, Quality'"):
+        read_dataset([path])
+
+
+def test_a_column_that_stands_twice_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("prompt,model,quality,quality\nWhat?,a,0,1\n")
+    assert read_dataset([path]).quality.tolist() == [[1.0]]
+    assert "rows.csv: the header has these names more than once, of which the last counts: quality" in (
+        caplog.text
+    )
 
 
 def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
-    path.write_text(json.dumps(ROW) + "\n{oh\n")
+    path.write_text(json.dumps(ROW) + "\n{oh\n{oh\n")
     with pytest.raises(DataError, match=r"bad\.jsonl:2: is not JSON"):
         read_dataset([path])
 

@@ -63,7 +63,7 @@ def test_the_lines_are_written_to_a_file(write_rows: Write, tmp_path: Path) -> N
 
 
 def test_a_row_without_a_prompt_is_named(write_rows: Write) -> None:
-    data = write_rows([*ROWS, {"prompt": 3}])
+    data = write_rows([*ROWS, {"prompt": 3}, {"prompt": 3}])
     result = run("--data", data, *MODELS)
     assert result.exit_code == 1
     assert f"{data}:4: prompt is 3; allowed is a text" in result.output
@@ -89,7 +89,9 @@ def test_what_is_there_is_not_overwritten_least_of_all_the_data(write_rows: Writ
 
 
 def test_of_a_run_that_fails_no_half_is_left(write_rows: Write, tmp_path: Path) -> None:
-    result = run("--data", write_rows([*ROWS, {"prompt": 3}]), *MODELS, "--out", tmp_path / "out.jsonl")
+    result = run(
+        "--data", write_rows([*ROWS, *[{"prompt": 3}] * 2]), *MODELS, "--out", tmp_path / "out.jsonl"
+    )
     assert result.exit_code == 1
     assert not (tmp_path / "out.jsonl").exists()
 

@@ -40,6 +40,12 @@ def test_predicting_each_models_mean_routes_like_the_best_single_model() -> None
     assert report["cost_ratio_at_best_single_quality"] is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_of_models_that_cost_nothing_there_is_no_share_of_the_cost() -> None:
+    report = routing_report(data(QUALITY), QUALITY, {"cheap": 0.0, "dear": 0.0})
+    assert report["cost_ratio_at_best_single_quality"] is None
+
+
 def test_prompts_without_a_label_of_every_model_are_left_out() -> None:
     quality = QUALITY.copy()
     quality[0, 0] = np.nan

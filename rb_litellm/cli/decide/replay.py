@@ -11,6 +11,7 @@ import click
 from rich import box
 from rich.table import Table
 
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.log_options import log_options, tell
 from rb_litellm.cli.named_values import read_numbers, read_pairs, read_qualities
 from rb_litellm.cli.output_options import NewFile, json_option, quiet_option
@@ -92,7 +93,7 @@ _DEFAULT = (
 )
 @click.option(
     "--load",
-    type=click.FloatRange(0.01, 100.0),
+    type=FiniteRange(0.01, 100.0),
     default=1.0,
     help="Let requests arrive so many times faster.",
 )

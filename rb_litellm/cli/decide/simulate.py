@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.output_options import ReportFolder, json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, predictor_option
 from rb_litellm.cli.screen import Screen, progress_bar
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rate",
     "rates",
-    type=click.FloatRange(0.01),
+    type=FiniteRange(0.01),
     multiple=True,
     help="Let so many requests arrive per second. May be given several times.",
 )
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--arrivals",
     default="poisson",
-    help="Let requests arrive by poisson, gamma:SHAPE, square:LO,HI, ramp:LO,HI or a CSV file.",
+    help="Let requests arrive by poisson, gamma:SHAPE, square:LO,HI, ramp:LO,HI, or a file of rows.",
 )
 @click.option(
     "--workload",
@@ -73,16 +74,16 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--gauge-ms",
-    type=click.FloatRange(1),
+    type=FiniteRange(1),
     default=200.0,
     help="Let workers exchange their loads every so many milliseconds.",
 )
 @click.option(
     "--scoring-ms",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     help="Let a quality router take so long to score a prompt.  [default: as measured; 9, serial forms 65]",
 )
-@click.option("--slo-e2e-ms", type=click.FloatRange(1), help="Judge every request by this E2E.")
+@click.option("--slo-e2e-ms", type=FiniteRange(1), help="Judge every request by this E2E.")
 @click.option("--out", type=ReportFolder(), help="Write JSON, Parquet, a page and plots to this folder.")
 @spread_options
 @json_option

@@ -14,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.syntax import Syntax
 from rich.table import Table
 
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.log_options import log_options, tell
 from rb_litellm.cli.output_options import NewFile, json_option, quiet_option
 from rb_litellm.cli.predictor_option import NAMED, name_option, predictor_option
@@ -36,16 +37,16 @@ _MISSED = 3
 @click.command(context_settings={"show_default": True})
 @click.option(
     "--max-p95-s",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     help="Keep the 95th percentile of the end-to-end latency below this.",
 )
 @click.option(
     "--max-cost",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     help="Keep the cost of 1,000 requests below this, in USD.",
 )
 @click.option(
-    "--min-quality", type=click.FloatRange(0, 1, min_open=True), help="Keep the mean quality above this."
+    "--min-quality", type=FiniteRange(0, 1, min_open=True), help="Keep the mean quality above this."
 )
 @click.option(
     "--data",
@@ -69,9 +70,7 @@ _MISSED = 3
 )
 @predictor_option(show_default="default; none with --from-spend-logs")
 @name_option("log")
-@click.option(
-    "--rate", type=click.FloatRange(0.01), default=12.0, help="Simulate so many requests per second."
-)
+@click.option("--rate", type=FiniteRange(0.01), default=12.0, help="Simulate so many requests per second.")
 @click.option(
     "--requests", type=click.IntRange(50), default=1000, help="Simulate so many requests in each run."
 )

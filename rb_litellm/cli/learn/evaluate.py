@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.plain_table import show_table
 from rb_litellm.cli.predictor_option import judged, name_option, predictor_option, seen_prompts
 from rb_litellm.cli.screen import progress_bar
+from rb_litellm.excerpt import excerpt
 
 SHOWN = 20
 """Pairs of models in the table."""
@@ -43,7 +44,7 @@ SHOWN = 20
     type=click.Choice(["splits", "tasks"]),
     help="Train anew and judge: on five splits by prompt, or leaving one task out at a time.",
 )
-@click.option("--seed", type=int, default=0, help="Draw the bootstrap by this seed.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Draw the bootstrap by this seed.")
 @json_option
 @quiet_option
 def evaluate(
@@ -87,6 +88,12 @@ def evaluate(
                 )
             report = judge(judged(predictor, graded.models), graded, _prices(prices), seed, told)
             report["trained_on"] = seen
+            if report["left_out"]:
+                click.echo(
+                    f"left out, as the predictor was not taught it: {', '.join(report['left_out'])}; "
+                    "--name says what it calls a model",
+                    err=True,
+                )
         elif study is not None:
             with progress_bar(quiet) as progress:
                 task = progress.add_task(study, total=None)
@@ -116,8 +123,8 @@ def _prices(path: Path | None) -> dict[str, float] | None:
     if path is None:
         return None
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise click.ClickException(f"--prices: {path} cannot be read ({error})") from None
     if not isinstance(given, dict):
         raise click.ClickException(f"--prices: {path} holds {type(given).__name__}; allowed is an object")
@@ -125,11 +132,11 @@ def _prices(path: Path | None) -> dict[str, float] | None:
         if (
             isinstance(price, bool)
             or not isinstance(price, (int, float))
-            or not math.isfinite(price)
-            or price < 0
+            or not 0 <= price <= sys.float_info.max
         ):
             raise click.ClickException(
-                f"--prices: {name} is {price!r}; allowed is a number of at least 0, USD per million tokens"
+                f"--prices: {name} is {excerpt(price)}; allowed is a number of at least 0, "
+                "USD per million tokens"
             )
     return {name: float(price) for name, price in given.items()}
 

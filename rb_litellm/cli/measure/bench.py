@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rb_litellm.cli.figures import machine, progress, show
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.measure.bench_decision import decision, rate
 from rb_litellm.cli.measure.bench_fleet import fleet
 from rb_litellm.cli.measure.bench_floods import floods
@@ -53,7 +54,7 @@ def all_on(sizes: tuple[int, ...], rounds: int, seed: int, as_json: bool, quiet:
 @click.option(
     "--rate",
     "rates",
-    type=click.FloatRange(0.1),
+    type=FiniteRange(0.1),
     multiple=True,
     default=(12, 30),
     show_default=True,

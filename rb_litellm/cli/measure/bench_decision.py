@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rb_litellm.cli.figures import machine, packages_of, progress, show
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.output_options import json_option, quiet_option
 
 _predictor_option = click.option(
@@ -124,7 +125,7 @@ def _beside(
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.1, 600.0),
+    type=FiniteRange(0.1, 600.0),
     default=5.0,
     show_default=True,
     help="Decide for so long.",

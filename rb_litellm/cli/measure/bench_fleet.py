@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from rb_litellm.cli.figures import machine, packages_of, progress, show
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.output_options import json_option, quiet_option
 
 
@@ -27,7 +28,7 @@ from rb_litellm.cli.output_options import json_option, quiet_option
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(1.0, 600.0),
+    type=FiniteRange(1.0, 600.0),
     default=10.0,
     show_default=True,
     help="Measure each for so many seconds.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from rb_litellm.cli.figures import machine, packages_of, progress, show
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.output_options import json_option, quiet_option
 
 _rounds = click.option(
@@ -16,7 +17,7 @@ _rounds = click.option(
 )
 _seconds = click.option(
     "--seconds",
-    type=click.FloatRange(0.5, 60),
+    type=FiniteRange(0.5, 60),
     default=4.0,
     show_default=True,
     help="Let a round last so many seconds.",

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rb_litellm.cli.figures import machine, packages_of, progress, show
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.core.decision.scoring import PRESETS
 
@@ -23,7 +24,7 @@ from rb_litellm.core.decision.scoring import PRESETS
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(1.0, 600.0),
+    type=FiniteRange(1.0, 600.0),
     default=10.0,
     show_default=True,
     help="Let a Redis fail for so many seconds.",
@@ -135,7 +136,7 @@ def workers(
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(1.0, 600.0),
+    type=FiniteRange(1.0, 600.0),
     default=5.0,
     show_default=True,
     help="Watch Redis for so many seconds.",

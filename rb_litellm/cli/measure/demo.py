@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from rb_litellm.cli.figures import packages_of
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.output_options import json_option, quiet_option
 from rb_litellm.cli.screen import Screen, progress_bar
 from rb_litellm.config import SettingsError, parse_settings
@@ -34,14 +35,14 @@ def _weights(context: click.Context, parameter: click.Parameter, given: str) -> 
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0.1, 1000),
+    type=FiniteRange(0.1, 1000),
     default=16.0,
     show_default=True,
     help="Send so many requests per second.",
 )
 @click.option(
     "--time-scale",
-    type=click.FloatRange(0.1, 100),
+    type=FiniteRange(0.1, 100),
     default=1.0,
     show_default=True,
     help="Run servers and load this many times faster; times are still shown in the servers' time, "

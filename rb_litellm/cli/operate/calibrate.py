@@ -14,6 +14,7 @@ import click
 import yaml
 from rich.table import Table
 
+from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.output_options import NewFile, json_option, quiet_option
 from rb_litellm.cli.screen import Screen
 from rb_litellm.new_file import new_file
@@ -42,9 +43,7 @@ _IDLE_S = 2.0
     type=NewFile(),
     help="Write the settings to this file, which must not exist yet.",
 )
-@click.option(
-    "--seconds", type=click.FloatRange(1, 3600), default=120.0, help="Take at most so many seconds."
-)
+@click.option("--seconds", type=FiniteRange(1, 3600), default=120.0, help="Take at most so many seconds.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option("--yes", is_flag=True, help="Send without asking first.")
 @click.option(

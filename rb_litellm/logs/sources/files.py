@@ -144,6 +144,11 @@ def open_bytes(path: Path, whole: bool = False) -> IO[bytes]:
     return cast("IO[bytes]", gzip.GzipFile(path))
 
 
+@lru_cache(maxsize=256)
+def _tell_repeated(path: Path, names: str) -> None:
+    _log.warning("%s: the header has these names more than once, of which the last counts: %s", path, names)
+
+
 class _Unpacked(io.RawIOBase):
     """What a packed file holds; of one that is cut or damaged, what comes before that place."""
 
@@ -266,6 +271,8 @@ def _values(path: Path, whole: bool) -> Iterator[tuple[int, Any]]:
 def _csv(path: Path, whole: bool) -> Iterator[tuple[int, Any]]:
     with open_text(path, whole) as text:
         names, rows = csv_rows(text)
+        if repeated := {name for name in names if names.count(name) > 1}:
+            _tell_repeated(path, ", ".join(sorted(repeated)))
         for number, row in enumerate(filter(None, rows), start=2):
             if len(row) == len(names):
                 yield number, {name: value or None for name, value in zip(names, row, strict=True)}

@@ -12,11 +12,7 @@ first of a conversation's own: it stands for the id of a session, which the trac
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +22,13 @@ from rb_litellm.core.types import Prompt
 from rb_litellm.sim.servers.cluster import Cluster, Tier
 from rb_litellm.sim.servers.instance import Hardware
 from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
+from rb_litellm.sim.workloads.traces import rows_of_trace
 from rb_litellm.sim.workloads.workload import Request
 
 SERVERS = 4
 TRACE_BLOCK_TOKENS = 512
 _BLOCKS = TRACE_BLOCK_TOKENS // BLOCK_TOKENS
 _CHARS_PER_TOKEN = 4
-_LONGEST = 1 << 20
-"""Tokens of a prompt or an answer."""
 _MS = (
     (1, 8.362), (16, 8.532), (32, 9.284), (128, 10.009), (256, 11.535), (512, 17.708), (1024, 32.693),
     (2048, 63.703),
@@ -68,36 +63,18 @@ def requests(trace: Path, number: int) -> list[Request]:
     """The first requests of the trace.
 
     Raises:
-        ValueError: it cannot be read, or is no such trace; names the line.
+        ValueError: it cannot be read, or is no such trace; names the lines.
     """
-    try:
-        with gzip.open(trace, "rt") if trace.suffix == ".gz" else trace.open() as lines:
-            return [_request(n, _row(line, n)) for n, line in enumerate(islice(lines, number))]
-    except (OSError, EOFError, zlib.error) as error:
-        told = getattr(error, "strerror", None) or error
-        raise ValueError(f"trace {trace} cannot be read ({told})") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"trace {trace}: {error}; allowed are JSON lines with arrival_s, input_tokens, output_tokens and "
-            "prefix_blocks"
-        ) from None
-
-
-def _row(line: str, number: int) -> Mapping[str, Any]:
-    row = json.loads(line)
-    lengths = row["input_tokens"], row["output_tokens"]
-    if not all(isinstance(n, int) and 0 < n < _LONGEST for n in lengths):
-        raise ValueError(f"line {number + 1} has lengths {lengths}")
-    return dict(row)
+    return [_request(n, row) for n, row in enumerate(rows_of_trace(trace, number, blocks=True))]
 
 
 def _request(number: int, row: Mapping[str, Any]) -> Request:
-    tokens, ids = int(row["input_tokens"]), [int(block) for block in row["prefix_blocks"]]
+    tokens, ids = row["input_tokens"], row["prefix_blocks"]
     names = tuple(block * _BLOCKS + part for block in ids for part in range(_BLOCKS))
     text = "".join(_text(ids))[: tokens * _CHARS_PER_TOKEN]
     return Request(
         number,
-        float(row["arrival_s"]),
+        row["arrival_s"],
         Prompt(text=text, input_tokens=tokens),
         np.array([0.5]),
         np.array([float(row["output_tokens"])]),

@@ -7,13 +7,12 @@ training part are for predictors and trained routers; simulations draw from the 
 
 from __future__ import annotations
 
-import csv
-import gzip
+import logging
 import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, count
+from operator import itemgetter
 from pathlib import Path
 from random import Random
 
@@ -21,7 +20,10 @@ import numpy as np
 
 from rb_litellm.core.types import FloatArray, Prompt
 from rb_litellm.sim.servers.cluster import Cluster
-from rb_litellm.train.data.dataset import Dataset, read_dataset
+from rb_litellm.sim.workloads.traces import rows_of_trace
+from rb_litellm.train.data.dataset import MAX_PROBLEMS, Dataset, read_dataset
+
+_log = logging.getLogger("rb_litellm")
 
 TRAIN_SHARE = 0.6
 """Share of prompts, by the digits of their id, that trained routers may see."""
@@ -66,6 +68,22 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    def fitting(self, cluster: Cluster) -> Corpus:
+        """The prompts that each server can hold together with its answer; a warning names the others."""
+        room = np.array([tier.hardware.kv_tokens for tier in cluster.tiers])
+        tokens = np.array([prompt.input_tokens for prompt in self.prompts])[:, None] + self.output_tokens
+        beyond = np.flatnonzero((tokens > room).any(axis=1))
+        if len(beyond):
+            told = ", ".join(self.ids[row] for row in beyond[:MAX_PROBLEMS])
+            _log.warning(
+                "%d of %d prompts are left out: with their answers they exceed a server's KV cache (%s%s)",
+                len(beyond),
+                len(self),
+                told,
+                ", ..." if len(beyond) > MAX_PROBLEMS else "",
+            )
+        return self.without(frozenset(self.ids[row] for row in beyond))
 
     def task(self, row: int) -> str:
         """Name of that prompt's task, empty where the data have none."""
@@ -205,8 +223,8 @@ def arrivals(process: str, rate: float, seed: int) -> Iterator[float]:
     """Arrival times in s, without end (a file: to its end), at `rate` per second on average.
 
     `poisson`; `gamma:SHAPE` (gaps of that shape: below 1 in bursts); `square:LO,HI` (Poisson at LO and HI
-    times the rate, 30 s each); `ramp:LO,HI` (rising evenly from one to the other in 30 s, and back); a CSV
-    file with a column `arrival_s`, stretched to the rate (see `trace`).
+    times the rate, 30 s each); `ramp:LO,HI` (rising evenly from one to the other in 30 s, and back); a file
+    of rows with `arrival_s`, stretched to the rate (see `trace`).
 
     Raises:
         ValueError: the process is none of these.
@@ -226,7 +244,7 @@ def arrivals(process: str, rate: float, seed: int) -> Iterator[float]:
         return iter(stretched(trace(Path(process))[0], rate))
     raise ValueError(
         f"arrivals are {process!r}; "
-        "allowed are poisson, gamma:SHAPE, square:LO,HI, ramp:LO,HI or a CSV file with arrival_s"
+        "allowed are poisson, gamma:SHAPE, square:LO,HI, ramp:LO,HI or a file of rows with arrival_s"
     )
 
 
@@ -253,30 +271,17 @@ Trace = tuple[Sequence[float], Sequence[tuple[int, int]]]
 
 
 def trace(path: Path) -> Trace:
-    """Arrival times (s, from 0) of a CSV file, and (input, output) tokens where it has such columns.
+    """Arrival times (s, from 0) of a file with `arrival_s`, and (input, output) tokens where it has them.
 
     Raises:
-        ValueError: it cannot be read, has no column `arrival_s`, or fewer than two different times.
+        ValueError: it cannot be read, has too many wrong rows, or fewer than two different times.
     """
-    try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, EOFError, zlib.error) as error:
-        told = getattr(error, "strerror", None) or error
-        raise ValueError(f"{path}: cannot be read ({told})") from None
-    try:
-        rows.sort(key=lambda row: float(row["arrival_s"]))
-        times = [float(row["arrival_s"]) for row in rows]
-        has_lengths = bool(rows) and {"input_tokens", "output_tokens"} <= rows[0].keys()
-        lengths = [(int(r["input_tokens"]), int(r["output_tokens"])) for r in rows if has_lengths]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: each row needs a number `arrival_s`; may have whole numbers `input_tokens` and "
-            f"`output_tokens` ({type(error).__name__}: {error})"
-        ) from None
-    if len(times) < 2 or times[-1] <= times[0]:
+    rows = sorted(rows_of_trace(path), key=itemgetter("arrival_s"))
+    if not rows or rows[-1]["arrival_s"] <= rows[0]["arrival_s"]:
         raise ValueError(f"{path} holds fewer than two different times under arrival_s")
-    return [at - times[0] for at in times], lengths
+    lengths = [(row["input_tokens"], row["output_tokens"]) for row in rows]
+    known = all(input_tokens is not None for input_tokens, _ in lengths)
+    return [row["arrival_s"] - rows[0]["arrival_s"] for row in rows], lengths if known else ()
 
 
 def stretched(times: Sequence[float], rate: float) -> list[float]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rb_litellm.excerpt import excerpt
 from rb_litellm.telemetry.comparing.pairwise import clipped
 from rb_litellm.train.data.dataset import number_in_row, prompt_of_row
 
@@ -56,9 +57,9 @@ def task_of_row(row: Mapping[str, Any]) -> Task:
     prompt = prompt_of_row(row)
     model, answer, reference = row.get("model"), row.get("answer"), row.get("reference")
     if not isinstance(model, str) or not model:
-        raise ValueError(f"model is {model!r}; allowed is a name")
+        raise ValueError(f"model is {excerpt(model)}; allowed is a name")
     if not isinstance(answer, str) or not answer.strip():
-        raise ValueError(f"answer is {str(answer)[:40]!r}; allowed is the text that the model wrote")
+        raise ValueError(f"answer is {excerpt(answer)}; allowed is the text that the model wrote")
     if reference is not None and not isinstance(reference, str):
         raise ValueError(f"reference is {type(reference).__name__}; allowed is a text, or nothing")
     rubric = _REFERENCE if reference else _FREE

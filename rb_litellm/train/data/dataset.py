@@ -4,9 +4,9 @@ Files are JSON lines, a JSON list, CSV or Parquet. A row has `prompt` or `messag
 `model`, `quality` in [0, 1] and `output_tokens`; either label may be null or absent. Optional columns:
 `max_tokens` (the limit the answer was written under) and `task` (a name: training tells tasks apart).
 
-A wrong row is left out, and a warning names it. Where more than MOST_WRONG of all rows are wrong the file is
-taken to be of another form, and that is an error: one bad row ends no run over a million, and a column of
-percents trains nobody.
+A wrong row is left out, and a warning names it. Where more than MOST_WRONG of all rows are wrong, and more
+than one, the file is taken to be of another form, and that is an error: one bad row ends no run, and a column
+of percents trains nobody.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class WrongRows:
         """Warn of them beside so many rows that were read.
 
         Raises:
-            DataError: they are too many.
+            DataError: they are too many, or nothing else was read.
         """
         if not self.count:
             return
@@ -161,8 +161,8 @@ class WrongRows:
         if self.count > len(self._named):
             told += f"\n(and {self.count - len(self._named)} more)"
         share = f"{self.count} of {read} rows are wrong"
-        if self.count > MOST_WRONG * read:
-            raise DataError(f"{told}\n{share}; allowed are {MOST_WRONG:.0%}, which are left out")
+        if self.count > max(MOST_WRONG * read, 1) or not rows:
+            raise DataError(f"{told}\n{share}; allowed are {MOST_WRONG:.0%}, or one, which are left out")
         _log.warning("%s\n%s, and left out", told, share)
 
 
@@ -241,6 +241,9 @@ def prompt_of_row(row: object) -> Prompt:
         raise row
     if not isinstance(row, Mapping):
         raise ValueError(f"is {type(row).__name__}; allowed is an object with `prompt` or `messages`")
+    if "prompt" not in row and "messages" not in row:
+        held = excerpt(", ".join(map(str, row)))
+        raise ValueError(f"has neither `prompt` nor `messages`; one of them is needed, and there is {held}")
     messages = row.get("messages")
     if isinstance(messages, str) and messages:
         try:

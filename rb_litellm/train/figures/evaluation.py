@@ -35,6 +35,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """The report of `routebalance evaluate`, over the models that predictor and data share.
 
+    `left_out` names the data's other models.
+
     `names` says what the predictor calls a model of the data, where the names differ by more than the
     provider.
 
@@ -49,6 +51,7 @@ def evaluate(
         raise DataError(
             f"the data speak of {', '.join(data.models)}; the predictor of {', '.join(predictor.models)}"
         )
+    left_out = [name for name in data.models if name not in shared]
     data = data.for_models(shared)
     columns = [predictor.models.index(name) for name in shared]
     parts = [predictor.predict(data.prompts[at : at + BATCH]) for at in range(0, len(data.prompts), BATCH)]
@@ -57,6 +60,7 @@ def evaluate(
     return {
         "predictor": predictor.version,
         "prompts": len(data.prompts),
+        "left_out": left_out,
         "routing": routing_report(data, quality, prices, seed),
         "pairs": pair_reports(shared, data.quality, quality, seed),
         **_by_kind(data, parts, quality),
@@ -89,8 +93,9 @@ def _named_alike(data: Dataset, known: Sequence[str], names: Mapping[str, str]) 
     """The data with the predictor's names of their models."""
     if unknown := sorted(set(names) - set(data.models)):
         raise DataError(f"--name {unknown[0]}: the data have no such model; they have {listed(data.models)}")
-    if unknown := sorted(set(names.values()) - set(known)):
-        raise DataError(f"--name ={unknown[0]}: the predictor has no such model; it has {listed(known)}")
+    if unknown := sorted(name for name in names if names[name] not in known):
+        given = f"{unknown[0]}={names[unknown[0]]}"
+        raise DataError(f"--name {given}: the predictor has no such model; it has {listed(known)}")
     told = [_name_of(name, known, names) for name in data.models]
     if twice := sorted({name for name in told if told.count(name) > 1}):
         both = [name for name, new in zip(data.models, told, strict=True) if new == twice[0]]

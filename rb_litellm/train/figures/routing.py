@@ -133,7 +133,11 @@ def _figures(ways: _Ways, counts: FloatArray) -> dict[str, FloatArray]:
     reached = np.array(
         [cost_at(q, c, level) for q, c, level in zip(qualities, costs, single[each, best], strict=True)]
     )
-    figures["cost_ratio_at_best_single_quality"] = reached / single_costs[each, best]
+    paid = single_costs[each, best]
+    # Of what costs nothing there is no share.
+    figures["cost_ratio_at_best_single_quality"] = np.where(
+        paid > 0.0, reached / np.maximum(paid, 1e-300), np.nan
+    )
     figures["curve_area"] = np.array(
         [
             area(q, c, low, high)

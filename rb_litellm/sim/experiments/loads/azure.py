@@ -31,7 +31,7 @@ def runs(scale: Scale) -> list[Run]:
         ValueError: no trace was given.
     """
     if scale.trace is None:
-        raise ValueError("this experiment replays a trace: give --trace FILE, a CSV file with arrival_s")
+        raise ValueError("this experiment replays a trace: give --trace FILE, of rows with arrival_s")
     times, _ = trace(scale.trace)
     number = len(times) if scale.requests >= 3534 else scale.requests
     own_rate = (len(times) - 1) / times[-1]
