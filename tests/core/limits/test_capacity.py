@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.limits.capacity import MINUTE_S, NEARLY, STEP_S, Capacity, Room, Usage, stated
-from tests.core.test_shares import deployment
+from tests.core.decision.test_shares import deployment
 
 limits = st.sampled_from([np.inf, 0.0, 1.0, 3.0, 10.0])
 events = st.lists(st.tuples(st.floats(0.0, 20.0), st.integers(0, 3), st.floats(0.0, 500.0)), max_size=60)
