@@ -43,15 +43,21 @@ def run(
 ) -> dict[str, Any]:
     """All three; `{"reckoning": [..], "redis": [..], "memory": {..}}`."""
     progress("reckoning")
-    result: dict[str, Any] = {"reckoning": reckoning(), "redis": []}
+    reckoned = reckoning()
+    exchanged = redis_costs(seconds, progress)
+    progress(f"memory over {decisions} decisions")
+    return {"reckoning": reckoned, "redis": exchanged, "memory": memory(decisions)}
+
+
+def redis_costs(seconds: float, progress: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
+    """What two workers that share their load ask of Redis, idle and busy, per worker."""
+    rows = []
     with RedisServer() as server:
         for deployments in (13, 128):
             for rate in (0.0, 100.0):
                 progress(f"Redis, {deployments} deployments, {rate:g} requests/s")
-                result["redis"].append(asyncio.run(_redis_cost(server, deployments, rate, seconds)))
-    progress(f"memory over {decisions} decisions")
-    result["memory"] = memory(decisions)
-    return result
+                rows.append(asyncio.run(_redis_cost(server, deployments, rate, seconds)))
+    return rows
 
 
 def reckoning(

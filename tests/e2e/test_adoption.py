@@ -1,4 +1,7 @@
-"""Every way in which the strategy is taken up, each by a real process, one worker and two."""
+"""Every way in which the strategy is taken up, each by real processes.
+
+One worker by `rb-litellm` is what all other tests of a running proxy start.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,6 @@ from tests.e2e.proxy import (
 
 CALLBACK = {"litellm_settings": {"callbacks": ["rb_litellm.proxy"]}}
 WAYS = [
-    pytest.param(RB_LITELLM, {}, (), 1, id="rb-litellm"),
     pytest.param(RB_LITELLM, {}, (), 2, id="rb-litellm-uvicorn-2"),
     pytest.param(RB_LITELLM, {}, ("--run_gunicorn",), 2, id="rb-litellm-gunicorn-2"),
     pytest.param(RB_LITELLM, {}, ("--run_granian",), 2, id="rb-litellm-granian-2"),

@@ -108,10 +108,8 @@ def test_the_command_tunes_on_spend_logs_and_writes_the_lines(log, tmp_path):
     assert fmean(row["met_share"] for row in document["robust"]) == 1.0
 
 
-@pytest.mark.parametrize("source", ["--from-spend-logs", "--data"])
-def test_the_command_finds_the_same_with_one_and_two_processes(source, log, tmp_path):
-    read = log if source == "--from-spend-logs" else str(data_file(tmp_path))
-    options = [source, read, "--requests", "50", "--seed", "0", "--json", "--quiet"]
+def test_the_command_finds_the_same_with_one_and_two_processes(tmp_path):
+    options = ["--data", str(data_file(tmp_path)), "--requests", "50", "--seed", "0", "--json", "--quiet"]
     alone, spread = (CliRunner().invoke(main, ["tune", *options, "--jobs", jobs]) for jobs in "12")
     assert alone.exit_code == spread.exit_code == 0, spread.output
     assert json.loads(alone.stdout) == json.loads(spread.stdout)
