@@ -10,6 +10,10 @@ from rb_litellm.state.columns import at_least
 from rb_litellm.state.departures import Arrival
 from rb_litellm.state.occupancy import Reading
 
+OTHER_CLOCK_S = 1.0
+"""A TTFT that is told counts from before the pick, so it may be so much longer than the attempt was open. One
+that is longer still was measured by a clock that was set meanwhile, or over several attempts."""
+
 
 class AttemptKey(NamedTuple):
     """One upstream call: a retry of a call is a new attempt of the same call id, counted from 0."""
@@ -82,6 +86,8 @@ class Attempt:
         """What has come of it, at its end: `ahead` kept it waiting, `company` was sent with it, it was
         written `beside` so many, and these prompts were `prefilled` meanwhile."""
         open_s = max(now - self.sent_s, 0.0)
+        if ttft_s is not None and ttft_s > open_s + OTHER_CLOCK_S:
+            ttft_s = None
         if ttft_s is None and self.first_token_s is not None:
             ttft_s = max(self.first_token_s - self.sent_s, 0.0)
         return Outcome(

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import aiohttp.web
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from rb_litellm.core.latency.learning.evidence import Evidence, Failure, evidence_of, failure_of, taught_by
 from rb_litellm.core.types import Outcome, Prediction
 from rb_litellm.litellm_adapter.lifecycle.attempts import Attempts
+from rb_litellm.litellm_adapter.lifecycle.callbacks import _seconds
 from rb_litellm.litellm_adapter.lifecycle.evidence import Usage
 from rb_litellm.litellm_adapter.lifecycle.usage import estimated_tokens, is_receipt, reasoning_tokens
 from rb_litellm.state.servers.metrics import read_metrics
@@ -264,3 +266,34 @@ def test_a_session_that_stays_open_teaches_nothing(timed):
     attempts.open("session", placed, 50, made.now, False, timed=timed)
     attempts.expire(made.now + 3600.0)
     assert [taught_by(outcome).lower_bound for outcome in told] == [timed]
+
+
+async def test_a_clock_that_is_set_in_mid_stream_is_no_long_wait_for_the_first_token():
+    """LiteLLM measures by the time of day: set 25 hours forward, it told of a first token after 25 hours."""
+    made = world()
+    finished = []
+    attempts = Attempts(made.ledger, finished.append)
+    for n, told_s in enumerate((0.4, 90_000.4)):
+        placed = made.balancer.decide([made_request(made)], made_source(), 1000.0)[0]
+        attempts.open(f"call {n}", placed, 50, 1000.0, True, asyncio.current_task())
+        attempts.close(f"call {n}", "success-event", 1002.0, deployment="a", ttft_s=told_s)
+        attempts.complete(f"call {n}", "a", 100, None, False)
+    assert [outcome.ttft_s for outcome in finished] == [0.4, None]
+
+
+async def test_nor_is_a_late_success_a_call_of_25_hours():
+    made = world()
+    task, finished = asyncio.current_task(), []
+    attempts = Attempts(made.ledger, finished.append)
+    for now in (1000.0, 1003.0):
+        placed = made.balancer.decide([made_request(made)], made_source(), now)[0]
+        attempts.open("trace", placed, 50, now, False, task)
+    attempts.close("trace", "success-event", 1003.01, deployment="a", lasted_s=90_003.0)
+    attempts.complete("trace", "a", 100, None, False)
+    assert [outcome.open_s for outcome in finished] == [pytest.approx(3.01)]
+
+
+def test_times_that_end_before_they_began_are_not_known():
+    began = datetime(2026, 11, 30, 12)
+    assert _seconds(began, began + timedelta(seconds=2)) == 2.0
+    assert _seconds(began, began - timedelta(hours=25)) is None

@@ -341,4 +341,6 @@ def _seconds(start: object, end: object) -> float | None:
         return None
     if (start.tzinfo is None) != (end.tzinfo is None):
         return None
-    return max((end - start).total_seconds(), 0.0)
+    seconds = (end - start).total_seconds()
+    # Less than none where the clock was set back meanwhile.
+    return seconds if seconds >= 0.0 else None

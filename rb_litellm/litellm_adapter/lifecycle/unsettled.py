@@ -87,8 +87,10 @@ class Unsettled:
                 continue
             if outcome.closed_by == "late" or outcome.at_s is None:
                 continue
-            open_s = outcome.open_s + now - outcome.at_s if lasted_s is None else lasted_s
-            kind[key] = replace(outcome, closed_by="late", open_s=max(open_s, 0.0), at_s=now)
+            # By LiteLLM's account it may have been over for a while; longer than until now it never took.
+            open_s = max(outcome.open_s + now - outcome.at_s, 0.0)
+            open_s = open_s if lasted_s is None else min(lasted_s, open_s)
+            kind[key] = replace(outcome, closed_by="late", open_s=open_s, at_s=now)
             return
 
     def complete(
