@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from rb_litellm.excerpt import excerpt
 from rb_litellm.logs.sources.files import LogFileError, named_rows
 
 Outcome = Literal["win", "tie", "loss", "same"]
 """Of what would have been chosen against what served; `same` where both are one model."""
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
+_TEXTS = ("call_id", "kind", "candidate", "served", "would", "outcome")
+_NEEDED = ("at_s", "served_usd", "would_usd")
+_NUMBERS = (*_NEEDED, "served_s", "would_s", "judge_usd")
+_log = logging.getLogger("rb_litellm")
 
 
 class VerdictsFull(Exception):
@@ -64,19 +71,41 @@ def append_verdict(path: Path, max_bytes: int, one: Comparison) -> None:
 
 
 def read_verdicts(path: Path) -> Iterator[Comparison]:
-    """All verdicts of a file; a line that is cut is left out, and told in the log.
+    """All verdicts of a file; a line that is cut or no verdict is left out, and told in the log.
 
     Raises:
-        LogFileError: the file cannot be read, or a row is no verdict.
+        LogFileError: the file cannot be read, or has rows and no verdict.
     """
+    found, first = False, ""
     for number, row in named_rows(path):
         try:
-            yield _verdict(row)
-        except (KeyError, TypeError, ValueError) as error:  # noqa: PERF203  its row is named
-            raise LogFileError(f"{path}, row {number}: is no verdict ({error!r})") from None
+            one = _verdict(row)
+        except ValueError as error:  # noqa: PERF203  its row is named
+            told = f"{path}, row {number}: is no verdict: {error}"
+            first = first or told
+            _log.warning("%s; it is left out", told)
+        else:
+            found = True
+            yield one
+    if first and not found:
+        raise LogFileError(first)
 
 
 def _verdict(row: Mapping[str, Any]) -> Comparison:
+    """A row as a verdict.
+
+    Raises:
+        ValueError: a field is missing, or holds what it may not; says what is allowed.
+    """
+    for name in _TEXTS:
+        if not isinstance(row.get(name), str):
+            raise ValueError(f"{name} is {excerpt(row.get(name))}; allowed is a text")
     if row["outcome"] not in OUTCOMES:
-        raise ValueError(f"outcome is {row['outcome']!r}; allowed are {', '.join(OUTCOMES)}")
-    return Comparison(**{name: row[name] for name in Comparison.__slots__ if name in row})
+        raise ValueError(f"outcome is {excerpt(row['outcome'])}; allowed are {', '.join(OUTCOMES)}")
+    for name in _NUMBERS:
+        value: Any = row.get(name)
+        needed = name in _NEEDED or value is not None
+        known = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if needed and not (known and abs(value) <= sys.float_info.max):
+            raise ValueError(f"{name} is {excerpt(value)}; allowed is a number")
+    return Comparison(**{name: row[name] for name in Comparison.__slots__ if row.get(name) is not None})

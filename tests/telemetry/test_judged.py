@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 
 from rb_litellm.cli import main
 from rb_litellm.core.types import Prompt
+from rb_litellm.logs.sources.files import LogFileError
 from rb_litellm.logs.verdicts import Comparison, Outcome, VerdictsFull, append_verdict, read_verdicts
 from rb_litellm.telemetry.comparing.judged import FEWEST, confidence_sequence, decided, summarise_verdicts
 from rb_litellm.telemetry.comparing.pairwise import (
@@ -52,6 +55,34 @@ def test_a_verdict_that_a_full_disk_has_cut_is_left_out(
             append_verdict(path, 10_000, written[1])
     append_verdict(path, 10_000, written[2])
     assert list(read_verdicts(path)) == [written[0], written[2]]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"served_usd": "x"}, "served_usd is 'x'; allowed is a number"),
+        ({"would_usd": None}, "would_usd is None; allowed is a number"),
+        ({"served_usd": math.nan}, "served_usd is nan; allowed is a number"),
+        ({"would_s": "x"}, "would_s is 'x'; allowed is a number"),
+        ({"kind": ["code"]}, "kind is ['code']; allowed is a text"),
+        ({"kind": None}, "kind is None; allowed is a text"),
+        ({"candidate": {}}, "candidate is {}; allowed is a text"),
+        ({"served": 5}, "served is 5; allowed is a text"),
+        ({"outcome": "draw"}, "outcome is 'draw'; allowed are win, tie, loss, same"),
+    ],
+)
+def test_one_row_that_is_no_verdict_is_left_out_and_named(
+    tmp_path: Path, change: dict[str, object], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, good = tmp_path / "verdicts.jsonl", verdict(0, "win")
+    wrong = json.dumps({**asdict(good), **change}) + "\n"
+    append_verdict(path, 10_000, good)
+    path.write_text(path.read_text() + wrong)
+    assert list(read_verdicts(path)) == [good]
+    assert f"{path}, row 2: is no verdict: {told}" in caplog.text
+    path.write_text(wrong)
+    with pytest.raises(LogFileError, match="row 1: is no verdict"):
+        list(read_verdicts(path))
 
 
 def test_the_better_of_two_is_found_and_what_it_costs_is_told() -> None:
