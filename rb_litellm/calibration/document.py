@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rb_litellm.calibration.fit import Calibration
 from rb_litellm.config.allowed import what_is_allowed
+from rb_litellm.litellm_adapter.proxy.starting import bounded_yaml
 from rb_litellm.redaction import shown_address
 
 
@@ -112,11 +113,13 @@ def read_document(file: Path) -> Document:
         ValueError: there is none; names the file and what is wrong.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = bounded_yaml.load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"calibration {file} cannot be read ({error.strerror or error})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"calibration {file} is not YAML ({error})") from None
+    except bounded_yaml.BeyondBounds as error:
+        raise ValueError(f"calibration {file}: {error}") from None
     if not isinstance(content, dict) or "calibration" not in content:
         raise ValueError(
             f"calibration {file} holds no `calibration`; `routebalance calibrate --out` writes one"

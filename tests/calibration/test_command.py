@@ -123,6 +123,7 @@ def test_what_was_measured_is_told_where_the_file_finds_no_room(
         ("model_info: {}", "holds no `calibration`"),
         ("calibration: {url: u}", "missing, and needed"),
         ("a: [", "is not YAML"),
+        (f"a: {'[' * 3000}{']' * 3000}", "more than 100 levels"),
         (None, "cannot be read"),
     ],
 )

@@ -131,6 +131,18 @@ def test_names_that_the_output_cannot_hold_are_written_out(tmp_path: Path) -> No
         assert shown in result.stdout
 
 
+@pytest.mark.parametrize("key", ["sk-1\r", "ключ", "sk-\u2013"])
+@pytest.mark.parametrize("name", ["explain", "top", "doctor", "calibrate", "shadow-report"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(name: str, key: str) -> None:
+    """As out of a file with Windows' line ends, or with a dash of a word processor."""
+    more = {"explain": ("--model", "a", "--prompt", "x"), "calibrate": ("--model", "a", "--yes")}
+    result = run(name, "--url", "http://127.0.0.1:9", "--key", key, *more.get(name, ()))
+    assert result.exit_code == 2
+    assert "Invalid value for '--key'" in result.stderr
+    assert "has characters that no key has; allowed is visible ASCII" in result.stderr
+    assert key.strip() not in result.stderr
+
+
 def test_a_file_that_cannot_be_written_is_named_without_a_traceback(tmp_path: Path) -> None:
     row = {"prompt": "p", "model": "m", "answer": "a"}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")

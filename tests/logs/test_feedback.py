@@ -69,10 +69,26 @@ def test_wrong_feedback_is_named(given: Any, told: str) -> None:
         parse_feedback(given)
 
 
-def test_a_wrong_row_of_a_file_is_named(tmp_path: Path) -> None:
+def test_one_wrong_row_of_a_file_is_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "f.jsonl"
-    path.write_text(json.dumps({"call_id": "c1", "score": 1}) + "\n" + json.dumps({"call_id": "c2"}) + "\n")
-    with pytest.raises(LogFileError, match="row 2: score is None"):
+    good, wrong = json.dumps({"call_id": "c1", "score": 1}) + "\n", json.dumps({"call_id": "c2"}) + "\n"
+    path.write_text(good + wrong)
+    assert read_feedback(path) == {"c1": 1.0}
+    assert f"{path}, row 2: score is None; allowed is a number from 0 to 1; it is left out" in caplog.text
+    path.write_text(wrong)
+    with pytest.raises(LogFileError, match="row 1: score is None"):
+        read_feedback(path)
+
+
+def test_a_file_of_percents_is_no_feedback(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl"
+    scores = [1, *[75] * 9]
+    path.write_text(
+        "".join(json.dumps({"call_id": f"c{n}", "score": s}) + "\n" for n, s in enumerate(scores))
+    )
+    with pytest.raises(LogFileError, match=r"row 2: score is 75; .* \(and 8 more rows\)"):
         read_feedback(path)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from rb_litellm.cli.log_options import log_options, tell
 from rb_litellm.cli.output_options import json_option
+from rb_litellm.cli.proxy_options import key_option
 from rb_litellm.cli.screen import Screen
 
 
@@ -30,7 +31,7 @@ from rb_litellm.cli.screen import Screen
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read the verdicts of judged shadow evaluation from the file that `shadow_evaluation.path` names.",
 )
-@click.option("--key", envvar="LITELLM_MASTER_KEY", help="Ask with this LiteLLM key, with --url.")
+@key_option(envvar="LITELLM_MASTER_KEY", help="Ask with this LiteLLM key, with --url.")
 @json_option
 @click.option("--quiet", is_flag=True, help="Print the table alone.")
 def shadow_report(

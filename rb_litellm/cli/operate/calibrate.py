@@ -16,6 +16,7 @@ from rich.table import Table
 
 from rb_litellm.cli.finite_range import FiniteRange
 from rb_litellm.cli.output_options import NewFile, json_option, quiet_option
+from rb_litellm.cli.proxy_options import key_option
 from rb_litellm.cli.screen import Screen
 from rb_litellm.new_file import new_file
 
@@ -35,9 +36,7 @@ _IDLE_S = 2.0
     help="Measure the server at this address, which is its api_base: http://gpu-3:8000/v1.",
 )
 @click.option("--model", help="Ask for this model of the server.  [default: its only one]")
-@click.option(
-    "--key", envvar="ENGINE_API_KEY", show_envvar=True, help="Ask with this key, which is the server's own."
-)
+@key_option(envvar="ENGINE_API_KEY", show_envvar=True, help="Ask with this key, which is the server's own.")
 @click.option(
     "--out",
     type=NewFile(),

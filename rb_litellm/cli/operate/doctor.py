@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rb_litellm.cli.output_options import json_option
-from rb_litellm.cli.proxy_options import DEFAULT_URL, KEY_VARIABLE, url_option
+from rb_litellm.cli.proxy_options import DEFAULT_URL, KEY_VARIABLE, can_be_sent, key_option, url_option
 from rb_litellm.cli.screen import Screen, counted
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ _SIGNS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "error": ("ERROR", 
     help="Read this LiteLLM configuration file.",
 )
 @url_option()
-@click.option(
-    "--key",
+@key_option(
     envvar=KEY_VARIABLE,
     show_envvar=True,
     help="Ask with this key of a proxy admin; without it the configured master_key is used.",
@@ -93,7 +92,8 @@ def _examine(file: Path | None, url: str | None, key: str | None) -> Iterator[Fi
 def _master_key(config: object) -> str | None:
     general = getattr(config, "content", {}).get("general_settings") or {}
     key = general.get("master_key") if isinstance(general, dict) else None
-    return key if isinstance(key, str) and not key.startswith("os.environ/") else None
+    known = isinstance(key, str) and not key.startswith("os.environ/") and can_be_sent(key)
+    return key if known else None
 
 
 def _show(findings: list[Finding]) -> None:
