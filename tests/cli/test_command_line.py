@@ -143,6 +143,14 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(name: str, key:
     assert key.strip() not in result.stderr
 
 
+def test_an_experiment_of_another_name_is_told_before_data_are_asked_for() -> None:
+    result = run("experiment", "clusters")
+    assert result.exit_code == 1
+    assert "unknown experiment 'clusters'; did you mean cluster? there are cluster, " in result.stderr
+    assert "best-of" in result.stderr
+    assert "--data" not in result.stderr
+
+
 def test_a_file_that_cannot_be_written_is_named_without_a_traceback(tmp_path: Path) -> None:
     row = {"prompt": "p", "model": "m", "answer": "a"}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")

@@ -17,6 +17,7 @@ import click
 from rb_litellm.cli.output_options import ReportFolder, json_option, quiet_option
 from rb_litellm.cli.screen import Screen, progress_bar
 from rb_litellm.cli.spread_options import FAILED, failed_as_json, spread_options, tell_failed, where
+from rb_litellm.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from rb_litellm.sim.report.blocks import Block
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _TABLES_ALONE = ("incidents", "failures", "agents", "efforts", "mooncake", "cascade", "best-of")
 """Experiments whose results are not those of single runs, of which a report is made."""
+_JUDGED = ("cascade", "best-of")
 
 
 @click.command(context_settings={"show_default": True})
@@ -99,9 +101,11 @@ def experiment(
     if name == "mooncake":
         _mooncake(trace, requests, place, as_json, as_markdown, quiet)
         return
+    if name not in _JUDGED:
+        _check_name(name)
     if not data:
         raise click.UsageError("Missing option '--data'.")
-    if name in ("cascade", "best-of"):
+    if name in _JUDGED:
         _judged(name, data, cluster, predictor, requests, seeds, place, as_json, as_markdown, quiet)
         return
     from rb_litellm.sim.experiments.measured import Scale
@@ -166,6 +170,16 @@ def experiment(
         )
     if failed:
         raise SystemExit(FAILED)
+
+
+def _check_name(name: str) -> None:
+    """Before data are asked for that may be at hand for no experiment of this name."""
+    from rb_litellm.sim.experiments.registry import NAMES
+
+    known = (*NAMES, *_TABLES_ALONE)
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise click.ClickException(f"unknown experiment {name!r}; {hint}there are {', '.join(known)}")
 
 
 def _incidents(seeds: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool) -> None:
