@@ -72,7 +72,7 @@ def test_command_prints_claims_and_settings(tmp_path: Path) -> None:
 
 def test_unknown_experiment_is_answered_with_those_there_are(tmp_path: Path) -> None:
     result = CliRunner().invoke(experiment, ["best", "--data", str(data_file(tmp_path)), "--quiet"])
-    assert "unknown experiment 'best'; there are cluster, paper-table" in result.output
+    assert "unknown experiment 'best'; did you mean best-of? there are cluster, paper-table" in result.output
 
 
 def test_a_baseline_lies_above_the_front_where_it_is_better_on_the_same_prompts() -> None:
