@@ -33,15 +33,16 @@ def main() -> None:
     from litellm.proxy.proxy_cli import run_server
 
     from rb_litellm import register
-    from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes, passed_over
+    from rb_litellm.litellm_adapter.proxy.starting.preflight import look_over
 
     # Here it only serves to refuse an unsupported LiteLLM before any worker is started.
     register()
     for config_file in _config_files(sys.argv[1:]):
-        if found := mistakes(config_file):
-            sys.exit("\n".join([f"{config_file}: no proxy can start with this:", *found]))
-        if found := passed_over(config_file):
-            told = [f"{config_file}: LiteLLM cannot use this, and starts without it:", *found]
+        found = look_over(config_file)
+        if found.mistakes:
+            sys.exit("\n".join([f"{config_file}: no proxy can start with this:", *found.mistakes]))
+        if found.passed_over:
+            told = [f"{config_file}: LiteLLM cannot use this, and starts without it:", *found.passed_over]
             print("\n".join(told), file=sys.stderr)
     sys.exit(run_server())
 

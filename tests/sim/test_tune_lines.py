@@ -8,7 +8,7 @@ import yaml
 
 from rb_litellm.cli.decide.tune import snippet
 from rb_litellm.core.decision.scoring import PRESETS
-from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes
+from rb_litellm.litellm_adapter.proxy.starting.preflight import look_over
 from rb_litellm.sim.tuning import Point, Tuned, Wishes
 
 POINT = Point(PRESETS["cost"], 0.61, 2.0, 4.0, 0.5, runs=1)
@@ -26,7 +26,7 @@ def test_they_are_a_group_that_a_proxy_starts_with(tmp_path: Path) -> None:
     text = lines(Wishes(max_p95_s=5.0))
     assert "MISSED" not in text
     (tmp_path / "config.yaml").write_text(text + yaml.safe_dump({"model_list": models}))
-    assert mistakes(tmp_path / "config.yaml") == []
+    assert look_over(tmp_path / "config.yaml").mistakes == []
     (group,) = yaml.safe_load(text)["router_settings"]["routing_groups"]
     assert group["models"] == ["small", "the model: no 4"]
 

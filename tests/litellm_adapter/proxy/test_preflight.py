@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rb_litellm.litellm_adapter.proxy.starting import shapes
-from rb_litellm.litellm_adapter.proxy.starting.preflight import mistakes, passed_over
+from rb_litellm.litellm_adapter.proxy.starting.preflight import look_over
 from rb_litellm.litellm_adapter.register import register
 
 MODELS = [{"model_name": "small", "litellm_params": {"model": "openai/small"}}]
@@ -18,7 +18,7 @@ MODELS = [{"model_name": "small", "litellm_params": {"model": "openai/small"}}]
 def found(tmp_path: Path, **config: Any) -> list[str]:
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump({"model_list": MODELS, **config}))
-    return mistakes(file)
+    return look_over(file).mistakes
 
 
 def router(**args: Any) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def test_settings_may_come_from_the_environment(tmp_path: Path, monkeypatch: pyt
 def test_a_file_that_holds_nothing_of_ours_is_left_to_litellm(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(text)
-    assert mistakes(file) == []
+    assert look_over(file).mistakes == []
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,15 @@ def test_a_file_that_cannot_be_read_is_named_with_line_and_cause(
 ) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(text)
-    (message,) = mistakes(file)
+    (message,) = look_over(file).mistakes
     assert part in message
     assert "\n" not in message
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    assert mistakes(tmp_path / "none.yaml") == [f"{tmp_path / 'none.yaml'}: No such file or directory"]
+    assert look_over(tmp_path / "none.yaml").mistakes == [
+        f"{tmp_path / 'none.yaml'}: No such file or directory"
+    ]
 
 
 def test_a_section_of_an_included_file_replaces_the_first_ones(tmp_path: Path) -> None:
@@ -294,7 +296,7 @@ def test_what_litellm_starts_without_is_told_and_stops_nothing(
     tmp_path: Path, config: dict[str, Any], told: str
 ) -> None:
     assert found(tmp_path, **config) == []
-    (message,) = passed_over(tmp_path / "config.yaml")
+    (message,) = look_over(tmp_path / "config.yaml").passed_over
     assert message.startswith(told)
     assert "1234" not in message
 
@@ -302,4 +304,4 @@ def test_what_litellm_starts_without_is_told_and_stops_nothing(
 def test_variables_that_are_set_later_are_no_wrong_values(tmp_path: Path) -> None:
     params = {"model": "openai/a", "rpm": "os.environ/RPM_THAT_NOBODY_SET"}
     assert found(tmp_path, model_list=[{**ENTRY, "litellm_params": params}]) == []
-    assert passed_over(tmp_path / "config.yaml") == []
+    assert look_over(tmp_path / "config.yaml").passed_over == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rb_litellm.config import SettingsError, parse_deployment, parse_settings
 from rb_litellm.litellm_adapter.hosts.host import STRATEGY
@@ -22,29 +22,28 @@ from rb_litellm.predictors.trained.model import Predictor, PredictorError
 from rb_litellm.state.exchange.redis.settings import checked_url
 
 
-def mistakes(config_file: Path) -> list[str]:
-    """What is wrong with a LiteLLM configuration file, one message each; empty if nothing.
+class LookedOver(NamedTuple):
+    """What is to be said of a LiteLLM configuration file, one message each."""
 
-    Told are files that cannot be read, entries on which LiteLLM ends without naming them, and settings of
-    ours, strategies and routing groups that no worker could start with.
-    """
+    mistakes: list[str]
+    """Files that cannot be read, entries on which LiteLLM ends without naming them, and settings of ours,
+    strategies and routing groups that no worker could start with."""
+    passed_over: list[str]
+    """What LiteLLM cannot use, and starts without."""
+
+
+def look_over(config_file: Path) -> LookedOver:
+    """Read a file, and say what is wrong with it."""
     try:
         kept, misshapen = shaped(read_config(config_file))
-        return [one.told for one in misshapen if one.ends] + mistakes_in(kept)
     except ConfigUnreadable as unreadable:
-        return [str(unreadable)]
-
-
-def passed_over(config_file: Path) -> list[str]:
-    """What LiteLLM cannot use of a configuration file and starts without, one message each."""
-    try:
-        return [one.told for one in shaped(read_config(config_file))[1] if not one.ends]
-    except ConfigUnreadable:
-        return []  # told by `mistakes`
+        return LookedOver([str(unreadable)], [])
+    ends, others = ([one.told for one in misshapen if one.ends is so] for so in (True, False))
+    return LookedOver(ends + mistakes_in(kept), others)
 
 
 def mistakes_in(config: Mapping[str, Any]) -> list[str]:
-    """See `mistakes`; of a configuration as `read_config` gives it."""
+    """Our settings, strategies and groups with which no worker could start, of what `read_config` gives."""
     names = model_names(config)
     found = list(group_mistakes(config, names))
     for where, _, args in strategies(config):
