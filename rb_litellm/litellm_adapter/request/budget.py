@@ -21,6 +21,7 @@ from rb_litellm.litellm_adapter.request.body.google_api import (
     spelled,
     with_settings,
 )
+from rb_litellm.litellm_adapter.request.body.number import number_of
 
 INPUT_MARGIN = 1.15
 """Another tokenizer than ours may count so much more."""
@@ -115,9 +116,9 @@ def clamp(
         return tokens
     if api == "google" and all(name != names[0] for _, name in given):
         # With underscores a limit reaches Google's own models alone; of others LiteLLM leaves it out.
-        its = _number(holders[0][names[1]])
+        its = number_of(holders[0][names[1]])
         holders[0][names[0]] = LoweredLimit.to(int(min(its, tokens)) if its >= 1.0 else tokens, None)
-    lowered = [(holder, name) for holder, name in given if not 1.0 <= _number(holder[name]) <= tokens]
+    lowered = [(holder, name) for holder, name in given if not 1.0 <= number_of(holder[name]) <= tokens]
     for holder, name in lowered:
         holder[name] = LoweredLimit.to(tokens, holder[name])
     return tokens if lowered else None
@@ -164,7 +165,7 @@ def _answers(request_kwargs: Mapping[str, Any], body: object) -> int:
         holders, names = [settings_of(request_kwargs) or {}], _GOOGLE_CHOICES
     else:
         holders, names = [*_sent_on(request_kwargs)], _CHOICES
-    counts = [_number(holder.get(name)) for holder in holders for name in names]
+    counts = [number_of(holder.get(name)) for holder in holders for name in names]
     choices = max([1, *(math.ceil(min(c, _MOST_CHOICES)) for c in counts if c > 1.0)])
     first = body[0] if isinstance(body, list) and len(body) == 1 else None
     prompts = [first.get("content") if isinstance(first, Mapping) else None]
@@ -185,15 +186,3 @@ def _sent_on(request_kwargs: Mapping[str, Any]) -> Iterator[Any]:
     extra = request_kwargs.get("extra_body")
     if isinstance(extra, MutableMapping):
         yield extra
-
-
-def _number(value: object) -> float:
-    """A number, also as a text, as some servers take it; NaN for what is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return math.nan
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
-    except OverflowError:
-        return math.inf

@@ -13,6 +13,7 @@ from typing import Any
 
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.request.body.google_api import settings_of, spelled
+from rb_litellm.litellm_adapter.request.body.number import number_of
 from rb_litellm.predictors.reading.tokens import count_tokens
 
 MAX_MESSAGES = 512
@@ -94,9 +95,8 @@ def session_of(kwargs: Mapping[str, Any]) -> str:
 def output_limit(kwargs: Mapping[str, Any]) -> int | None:
     """The smallest of the client's limits on output tokens, None without one."""
     settings = _google_settings(kwargs)
-    given = [holder[name] for holder in (kwargs, settings) for name in _LIMITS if name in holder]
-    numbers = [n for n in given if isinstance(n, (int, float)) and not isinstance(n, bool)]
-    return min([int(n) for n in numbers if 1 <= n < 1e9], default=None)
+    given = [number_of(holder[name]) for holder in (kwargs, settings) for name in _LIMITS if name in holder]
+    return min([int(n) for n in given if 1.0 <= n < 1e9], default=None)
 
 
 def _google_settings(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
