@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -14,6 +15,16 @@ from rb_litellm.cli.measure.bench_floods import floods
 from rb_litellm.cli.measure.bench_proxy import overhead, proxy
 from rb_litellm.cli.measure.bench_state import faults, state, workers
 from rb_litellm.cli.output_options import json_option, quiet_option
+
+
+def _shipped_or_folder(
+    _: click.Context, __: click.Parameter, value: str | None
+) -> Path | Literal["default"] | None:
+    if value is None or value == "default":
+        return "default" if value else None
+    if not Path(value).is_dir():
+        raise click.BadParameter(f"{value!r} is no folder; allowed are default, and a folder of `train`")
+    return Path(value)
 
 
 @click.group()
@@ -101,9 +112,10 @@ def latency(
 @bench.command(short_help="Time features and prediction.")
 @click.option(
     "--predictor",
-    "folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Use the predictor of this folder of `train`; by default a placeholder of the usual size.",
+    "asked",
+    metavar="default|DIR",
+    callback=_shipped_or_folder,
+    help="Use the one that ships (default), or a folder of `train`; else a placeholder of the usual size.",
 )
 @click.option(
     "--repeats",
@@ -115,13 +127,15 @@ def latency(
 @click.option("--seed", type=int, default=0, show_default=True, help="Draw by this seed.")
 @click.option("--compiled", is_flag=True, help="Time compiled loops, too; needs the extra `fast`.")
 @json_option
-def predictor(folder: Path | None, repeats: int, seed: int, compiled: bool, as_json: bool) -> None:
+def predictor(
+    asked: Path | Literal["default"] | None, repeats: int, seed: int, compiled: bool, as_json: bool
+) -> None:
     """Time features and prediction: for one prompt, for each of a batch, for a very long one."""
     from rb_litellm.bench.predictor import run
     from rb_litellm.predictors.trained.model import PredictorError
 
     try:
-        result = run(folder, repeats, seed, compiled)
+        result = run(asked, repeats, seed, compiled)
     except ImportError:
         raise click.ClickException(
             "--compiled: needs numba, which the extra `fast` brings: pip install 'rb_litellm[fast]'"
