@@ -22,8 +22,8 @@ _ROOM = {
     "azure": "loads",
     "ablations": "comparisons",
     "slo": "loads",
-    "hold": "loads",
-    "targets": "loads",
+    "hold": "features",
+    "targets": "features",
     "norms": "comparisons",
     "reference": "comparisons",
 }
