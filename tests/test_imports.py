@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "rb_litellm"
 
 LAYERS = (
-    {"version", "redaction", "suggestion", "excerpt", "new_file"},
+    {"version", "redaction", "suggestion", "excerpt", "new_file", "bounded_yaml"},
     {"core", "spread"},
     {"config"},
     {"controls", "logs"},

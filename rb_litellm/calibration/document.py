@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rb_litellm import bounded_yaml
 from rb_litellm.calibration.fit import Calibration
 from rb_litellm.config.allowed import what_is_allowed
-from rb_litellm.litellm_adapter.proxy.starting import bounded_yaml
 from rb_litellm.redaction import shown_address
 
 

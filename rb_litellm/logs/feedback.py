@@ -6,7 +6,6 @@ Several workers append to one file: each line is one write to the end of it, whi
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +14,10 @@ from typing import Any
 
 from rb_litellm.excerpt import excerpt
 from rb_litellm.logs.sources.files import LogFileError, named_rows
+from rb_litellm.logs.wrong_rows import WrongRows
 
-MOST_WRONG = 0.01
-"""Share of a file's rows that may be no feedback."""
-MAX_NAMED = 10
 MAX_CALL_ID = 256
 """Characters of a call's id."""
-_log = logging.getLogger("rb_litellm")
 _FIELDS = ("call_id", "score", "thumbs")
 _THUMBS = {"up": 1.0, "down": 0.0}
 
@@ -70,26 +66,20 @@ def read_feedback(path: Path) -> dict[str, float]:
     A line that is cut, and a row that is no feedback, are left out and told in the log.
 
     Raises:
-        LogFileError: the file cannot be read, or more than MOST_WRONG of its rows, and more than one, or all
-            are no feedback.
+        LogFileError: the file cannot be read, or too many of its rows are no feedback (`wrong_rows`).
     """
     scores: dict[str, float] = {}
-    wrong: list[str] = []
-    right = 0
+    wrong, right = WrongRows(LogFileError), 0
     for number, row in named_rows(path):
         try:
             told = {name: row.get(name) for name in _FIELDS}
             one = parse_feedback({**told, "score": _number(told["score"])})
         except ValueError as error:  # noqa: PERF203  its row is named
-            wrong.append(f"{path}, row {number}: {error}")
+            wrong.add(f"{path}, row {number}", error)
         else:
             right += 1
             scores[one.call_id] = one.score
-    if wrong and (len(wrong) > max(MOST_WRONG * (right + len(wrong)), 1) or not right):
-        others = f" (and {len(wrong) - 1} more rows)" if len(wrong) > 1 else ""
-        raise LogFileError(f"{wrong[0]}{others}")
-    for one_wrong in wrong[:MAX_NAMED]:
-        _log.warning("%s; it is left out", one_wrong)
+    wrong.check(right)
     return scores
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from rb_litellm.excerpt import excerpt
 from rb_litellm.logs.sources.files import LogFileError, named_rows
+from rb_litellm.logs.wrong_rows import WrongRows
 
 Outcome = Literal["win", "tie", "loss", "same"]
 """Of what would have been chosen against what served; `same` where both are one model."""
@@ -20,7 +20,6 @@ OUTCOMES: tuple[str, ...] = get_args(Outcome)
 _TEXTS = ("call_id", "kind", "candidate", "served", "would", "outcome")
 _NEEDED = ("at_s", "served_usd", "would_usd")
 _NUMBERS = (*_NEEDED, "served_s", "would_s", "judge_usd")
-_log = logging.getLogger("rb_litellm")
 
 
 class VerdictsFull(Exception):
@@ -76,19 +75,17 @@ def read_verdicts(path: Path) -> Iterator[Comparison]:
     Raises:
         LogFileError: the file cannot be read, or has rows and no verdict.
     """
-    found, first = False, ""
+    # All of one comparison stands in a row, so that whatever can be read counts.
+    wrong, right = WrongRows(LogFileError, most=1.0), 0
     for number, row in named_rows(path):
         try:
             one = _verdict(row)
         except ValueError as error:  # noqa: PERF203  its row is named
-            told = f"{path}, row {number}: is no verdict: {error}"
-            first = first or told
-            _log.warning("%s; it is left out", told)
+            wrong.add(f"{path}, row {number}: is no verdict", error)
         else:
-            found = True
+            right += 1
             yield one
-    if first and not found:
-        raise LogFileError(first)
+    wrong.check(right)
 
 
 def _verdict(row: Mapping[str, Any]) -> Comparison:

@@ -141,9 +141,10 @@ def label(
 
 def _read(path: Path, read: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
     from rb_litellm.logs.sources.files import LogFileError, rows_of_file
-    from rb_litellm.train.data.dataset import WrongRows
+    from rb_litellm.logs.wrong_rows import WrongRows
+    from rb_litellm.train.data.dataset import DataError
 
-    wrong = WrongRows()
+    wrong = WrongRows(DataError)
     result = []
     for line, row in rows_of_file(path):
         try:

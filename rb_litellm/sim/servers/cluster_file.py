@@ -30,8 +30,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from rb_litellm import bounded_yaml
 from rb_litellm.config.allowed import what_is_allowed
-from rb_litellm.litellm_adapter.proxy.starting import bounded_yaml
 from rb_litellm.sim.servers.calibrated import calibrated
 from rb_litellm.sim.servers.cluster import LONE_CONTEXT, PAPER_CLUSTER, Cluster, Tier
 from rb_litellm.sim.servers.instance import Hardware

@@ -8,7 +8,8 @@ from typing import Any
 
 from rb_litellm.excerpt import excerpt
 from rb_litellm.logs.sources.files import rows_of_file
-from rb_litellm.train.data.dataset import WrongRows, number_in_row
+from rb_litellm.logs.wrong_rows import WrongRows
+from rb_litellm.train.data.dataset import DataError, number_in_row
 
 MOST_TOKENS = 1 << 20
 """Of a prompt or an answer."""
@@ -23,7 +24,7 @@ def rows_of_trace(path: Path, most: int | None = None, blocks: bool = False) -> 
     Raises:
         ValueError: the file cannot be read, or too many rows are wrong; names them.
     """
-    wrong = WrongRows()
+    wrong = WrongRows(DataError)
     rows: list[Mapping[str, Any]] = []
     for number, row in rows_of_file(path, whole=True):
         if most is not None and len(rows) == most:

@@ -19,9 +19,10 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, Prompt
+from rb_litellm.logs.wrong_rows import MAX_NAMED
 from rb_litellm.sim.servers.cluster import Cluster
 from rb_litellm.sim.workloads.traces import rows_of_trace
-from rb_litellm.train.data.dataset import MAX_PROBLEMS, Dataset, read_dataset
+from rb_litellm.train.data.dataset import Dataset, read_dataset
 
 _log = logging.getLogger("rb_litellm")
 
@@ -75,13 +76,13 @@ class Corpus:
         tokens = np.array([prompt.input_tokens for prompt in self.prompts])[:, None] + self.output_tokens
         beyond = np.flatnonzero((tokens > room).any(axis=1))
         if len(beyond):
-            told = ", ".join(self.ids[row] for row in beyond[:MAX_PROBLEMS])
+            told = ", ".join(self.ids[row] for row in beyond[:MAX_NAMED])
             _log.warning(
                 "%d of %d prompts are left out: with their answers they exceed a server's KV cache (%s%s)",
                 len(beyond),
                 len(self),
                 told,
-                ", ..." if len(beyond) > MAX_PROBLEMS else "",
+                ", ..." if len(beyond) > MAX_NAMED else "",
             )
         return self.without(frozenset(self.ids[row] for row in beyond))
 

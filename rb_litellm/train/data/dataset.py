@@ -4,16 +4,13 @@ Files are JSON lines, a JSON list, CSV or Parquet. A row has `prompt` or `messag
 `model`, `quality` in [0, 1] and `output_tokens`; either label may be null or absent. Optional columns:
 `max_tokens` (the limit the answer was written under) and `task` (a name: training tells tasks apart).
 
-A wrong row is left out, and a warning names it. Where more than MOST_WRONG of all rows are wrong, and more
-than one, the file is taken to be of another form, and that is an error: one bad row ends no run, and a column
-of percents trains nobody.
+Wrong rows are left out (`logs.wrong_rows`): one bad row ends no run, and a column of percents trains nobody.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,13 +26,8 @@ from rb_litellm.core.types import MAX_TOKENS, FloatArray, Prompt
 from rb_litellm.excerpt import excerpt
 from rb_litellm.litellm_adapter.request.body.prompt import read_prompt
 from rb_litellm.logs.sources.files import LogFileError, rows_of_file
+from rb_litellm.logs.wrong_rows import WrongRows
 
-_log = logging.getLogger("rb_litellm")
-
-MAX_PROBLEMS = 10
-"""Wrong rows that one error or warning names."""
-MOST_WRONG = 0.01
-"""Share of all rows that may be wrong."""
 MAX_MODELS = 512
 
 
@@ -136,39 +128,9 @@ def _read_file(path: Path, builder: _Builder) -> bytes:
         raise DataError(str(error)) from None
 
 
-class WrongRows:
-    """Rows of data that are left out."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._named: list[str] = []
-
-    def add(self, where: str, error: ValueError) -> None:
-        """One more; `error` says what is wrong and what is allowed."""
-        self.count += 1
-        if len(self._named) < MAX_PROBLEMS:
-            self._named.append(f"{where}: {error}")
-
-    def check(self, rows: int) -> None:
-        """Warn of them beside so many rows that were read.
-
-        Raises:
-            DataError: they are too many, or nothing else was read.
-        """
-        if not self.count:
-            return
-        told, read = "\n".join(self._named), rows + self.count
-        if self.count > len(self._named):
-            told += f"\n(and {self.count - len(self._named)} more)"
-        share = f"{self.count} of {read} rows are wrong"
-        if self.count > max(MOST_WRONG * read, 1) or not rows:
-            raise DataError(f"{told}\n{share}; allowed are {MOST_WRONG:.0%}, or one, which are left out")
-        _log.warning("%s\n%s, and left out", told, share)
-
-
 class _Builder:
     def __init__(self) -> None:
-        self.wrong = WrongRows()
+        self.wrong = WrongRows(DataError)
         self.rows = 0
         self.prompts: dict[str, tuple[Prompt, str]] = {}
         self.models: dict[str, None] = {}

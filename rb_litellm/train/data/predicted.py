@@ -11,9 +11,10 @@ import numpy as np
 
 from rb_litellm.core.types import Prompt
 from rb_litellm.logs.sources.files import rows_of_file
+from rb_litellm.logs.wrong_rows import WrongRows
 from rb_litellm.predictors.default.artifact import packaged
 from rb_litellm.predictors.registry import ModelInfo, PredictionSource
-from rb_litellm.train.data.dataset import DataError, WrongRows, id_of, prompt_of_row
+from rb_litellm.train.data.dataset import DataError, id_of, prompt_of_row
 
 BATCH = 256
 
@@ -25,7 +26,7 @@ def prompts_of_file(path: Path) -> Iterator[tuple[str, Prompt]]:
         DataError: at the end, where there are no rows, or too many without a prompt; names them.
         LogFileError: the file cannot be read.
     """
-    wrong, rows = WrongRows(), 0
+    wrong, rows = WrongRows(DataError), 0
     for line, row in rows_of_file(path):
         try:
             prompt = prompt_of_row(row)

@@ -126,6 +126,8 @@ def _pairs(
 ) -> dict[str, Any] | None:
     """Mean APGR of the pairs of some tasks, with an interval over prompts."""
     rows = rows_of(data, among)
+    if not len(rows):
+        return None
     few = _few(data, rows)
     drawn = np.ones((1 + RESAMPLES, len(rows)))
     drawn[1:] = np.random.default_rng(seed).multinomial(

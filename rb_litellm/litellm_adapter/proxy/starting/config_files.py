@@ -109,7 +109,7 @@ def with_environment(value: Any) -> Any:
 def _read(path: Path, texts: Mapping[Path, str]) -> ConfigFile:
     import yaml
 
-    from rb_litellm.litellm_adapter.proxy.starting import bounded_yaml
+    from rb_litellm import bounded_yaml
 
     try:
         text = texts.get(path.resolve())

@@ -38,8 +38,8 @@ def look_over(config_file: Path) -> LookedOver:
         kept, misshapen = shaped(read_config(config_file))
     except ConfigUnreadable as unreadable:
         return LookedOver([str(unreadable)], [])
-    ends, others = ([one.told for one in misshapen if one.ends is so] for so in (True, False))
-    return LookedOver(ends + mistakes_in(kept), others)
+    ends = [one.told for one in misshapen if one.ends]
+    return LookedOver(ends + mistakes_in(kept), [one.told for one in misshapen if not one.ends])
 
 
 def mistakes_in(config: Mapping[str, Any]) -> list[str]:

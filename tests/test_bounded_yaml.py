@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rb_litellm.litellm_adapter.proxy.starting.bounded_yaml import MAX_DEPTH, BeyondBounds, load
+from rb_litellm.bounded_yaml import MAX_DEPTH, BeyondBounds, load
 from rb_litellm.litellm_adapter.proxy.starting.config_files import ConfigUnreadable, read_config
 
 LISTS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
