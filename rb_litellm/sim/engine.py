@@ -31,6 +31,8 @@ from rb_litellm.sim.workloads.workload import Request
 
 MAX_STEPS = 4096
 """Decode iterations taken as one event."""
+TOO_LONG = "ContextWindowExceededError"
+"""The error that LiteLLM makes of a prompt which a server cannot hold. Answers end where its room does."""
 RETRY_LIMIT = 2
 """Further attempts for a request whose server went down."""
 
@@ -262,11 +264,17 @@ class Simulation:
         limit = request.prompt.max_tokens
         tokens = min(tokens, limit) if limit else tokens
         tokens = max(tokens // 2, 1) if served.broken else tokens
-        instance.add(Job(request.prompt.input_tokens, tokens, served, request.prefix, request.leaves))
+        room = instance.hardware.kv_tokens - request.prompt.input_tokens
+        if room <= 0:
+            self._at(self._now + self._network_s[index], partial(self._reject, served))
+            return
+        instance.add(
+            Job(request.prompt.input_tokens, min(tokens, room), served, request.prefix, request.leaves)
+        )
         further = () if self._several is None else self._several.further(request, index)
         served.answers_left, served.written, served.cached_tokens = 1 + len(further), 0, 0
         for length in further:
-            instance.add(Job(1, length, served))
+            instance.add(Job(1, min(length, room), served))
         if not instance.busy:
             self._begin(index)
         else:
@@ -350,6 +358,13 @@ class Simulation:
         else:
             served.failed = True
             self._open -= 1
+
+    def _reject(self, served: Served) -> None:
+        # What one server cannot hold is wrong to all of LiteLLM: nobody sends it again.
+        self._tell_failed(served, TOO_LONG)
+        served.failed = True
+        self._open -= 1
+        self._release()
 
     def strike(self, index: int, slowdown: float) -> None:
         """From now on a deployment is so many times slower than it should be, or down (inf)."""

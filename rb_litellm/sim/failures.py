@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rb_litellm.core.servers.streams import Progress
-from rb_litellm.sim.engine import Fault, Simulation
+from rb_litellm.sim.engine import TOO_LONG, Fault, Simulation
 from rb_litellm.sim.incidents import END_S, JUDGED_S, START_S, cluster
 from rb_litellm.sim.policies.policy import HearsCached, Policy, TellsFailures
 from rb_litellm.sim.workloads.workload import Request
@@ -21,8 +21,8 @@ from rb_litellm.sim.workloads.workload import Request
 TIMEOUT_S = 20.0
 _FAILED_SHARE, _LEAST, _COOLDOWN_S, _MINUTE_S = 0.5, 5, 5.0, 60.0
 """LiteLLM's defaults: more than half of at least five attempts in a minute, and then out for 5 s."""
-_NOT_COUNTED = ("APIConnectionError",)
-"""LiteLLM cools nobody down for these; a stream that breaks off is one."""
+_NOT_COUNTED = ("APIConnectionError", TOO_LONG)
+"""LiteLLM cools nobody down for these: a stream that breaks off, a prompt that is too long."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Servers that fail in the simulator: each kind is what it says, and counting failures is worth something."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,23 @@ def test_a_timeout_is_sent_elsewhere_after_its_limit():
 def test_a_stream_that_breaks_off_is_paid_for_and_not_sent_again():
     served = one(Fault("APIConnectionError", after_s=None))
     assert (served.attempts, served.failed, served.lost_tokens) == (1, True, 50)
+
+
+@pytest.mark.parametrize(
+    ("input_tokens", "output_tokens", "written"),
+    [(400, 100, 100), (450, 100, 50), (500, 100, None), (10_000, 1, None)],
+)
+def test_what_a_server_cannot_hold_is_cut_or_refused_once(input_tokens, output_tokens, written):
+    """As vLLM does with its context window; a trace may hold such rows."""
+    small = replace(cluster().tiers[0].hardware, kv_tokens=500)
+    servers = replace(cluster(), tiers=(replace(cluster().tiers[0], hardware=small),))
+    request = Request(0, 0.0, Prompt("Why?", input_tokens), np.array([0.5]), np.array([float(output_tokens)]))
+    usual = Request(1, 0.0, Prompt("Why?", 50), np.array([0.5]), np.array([10.0]))
+    policy = RouteBalance("ours", servers, PRESETS["balanced"], PredictionSource())
+    served, after = Simulation(servers, policy, [request, usual]).run()
+    assert (served.attempts, served.failed) == (1, written is None)
+    assert served.output_tokens == (written or 0)
+    assert not after.failed
 
 
 class Noting(Oblivious):
