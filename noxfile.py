@@ -33,15 +33,13 @@ OVERRIDES = {
 SERVERS = ("redis-6", "redis-7", "redis-8", "valkey-8", "valkey-9")
 # Those that start a server.
 STORE_TESTS = (
+    "tests/state/exchange/redis",
     *(
-        f"tests/state/test_{name}.py"
-        for name in (
-            "stores", "redis_store", "redis_sentinel", "redis_cluster", "rolling_upgrade",
-            "conservation_of_totals",
-        )
+        f"tests/state/exchange/test_{name}.py"
+        for name in ("stores", "rolling_upgrade", "conservation_of_totals")
     ),
-    "tests/security/test_shared_state.py",
-    "tests/security/test_shared_totals.py",
+    "tests/security/surroundings/test_shared_state.py",
+    "tests/security/surroundings/test_shared_totals.py",
     "tests/faults",
 )  # fmt: skip
 LOCK = "requirements.lock"

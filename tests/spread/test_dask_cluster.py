@@ -24,8 +24,8 @@ from rb_litellm.spread.release import release
 from rb_litellm.spread.where import HERE, Where
 from rb_litellm.spread.work import Failed, SpreadError, whole
 from tests.replay.logs_of_simulations import rows, write
-from tests.sim.test_report import data_file
-from tests.sim.test_spread_runs import bits, command, runs_told, some_runs
+from tests.sim.experiments.test_report import data_file
+from tests.sim.experiments.test_spread_runs import bits, command, runs_told, some_runs
 from tests.spread import cells
 from tests.spread.clusters import ROOT, cluster, scheduler, worker
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 
 import redis
-from state_samples import told
 
 from rb_litellm.state.exchange.redis.store import RedisStore
+from tests.state.state_samples import told
 
 WITHIN_S = 30.0
 

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from state_samples import prediction
 
 from rb_litellm.core.servers.streams import Chunks
 from rb_litellm.core.types import Prediction
@@ -12,6 +11,7 @@ from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.calls import MAX_TRIED
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
+from tests.state.state_samples import prediction
 
 A, B = AttemptKey("call-a", 0), AttemptKey("call-b", 0)
 

@@ -5,7 +5,6 @@ from random import Random
 
 import numpy as np
 import pytest
-from state_samples import prediction
 
 from rb_litellm.balancer import Balancer, RoutingRequest
 from rb_litellm.core.decision.scoring import PRESETS, JointScore
@@ -20,6 +19,7 @@ from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
+from tests.state.state_samples import prediction
 
 PROMPT = Prompt(text="hello", input_tokens=50, turns=1)
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from state_samples import prediction
 
 from rb_litellm.state.attempt import AttemptKey, LeaseRule
 from rb_litellm.state.exchange.gauges import Gauge, Load
@@ -10,6 +9,7 @@ from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
 from rb_litellm.state.reckoning import Reckoner
+from tests.state.state_samples import prediction
 
 
 class Worker:
