@@ -91,9 +91,9 @@ def _row(
     took: float,
     load: float,
 ) -> dict[str, Any]:
-    cpu, stalls, stale = (
+    cpu, bare, stalls, stale = (
         [value for its in alone for value in getattr(its, name)]
-        for name in ("cpu_s", "stall_s", "staleness_s")
+        for name in ("cpu_s", "round_trip_cpu_s", "stall_s", "staleness_s")
     )
     exchanges = sum(its.exchanges for its in alone)
     return {
@@ -102,6 +102,7 @@ def _row(
         "exchanges_per_s_worker": round(exchanges / took / max(len(alone), 1), 2),
         "exchange_cpu_ms_p50": _ms(cpu, 50),
         "exchange_cpu_ms_p99": _ms(cpu, 99),
+        "round_trip_cpu_ms_p50": _ms(bare, 50),
         "loop_stall_ms_p50": _ms(stalls, 50),
         "loop_stall_ms_p99": _ms(stalls, 99),
         "redis_cpu_share": round((after["cpu_s"] - before["cpu_s"]) / took, 3),

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from redis.asyncio import Redis
 
 from rb_litellm.core.types import InstanceState, Prediction
 from rb_litellm.state.attempt import AttemptKey, LeaseRule
@@ -30,6 +31,8 @@ from rb_litellm.state.ledger import Ledger
 
 TICK_S = 0.001
 """Between two looks at whether the event loop goes round."""
+ROUND_TRIP_EVERY_S = 0.1
+"""As often as a small fleet exchanges: what a command costs depends on what has run since the last one."""
 _PREDICTION = Prediction(0.5, 2000.0, 0.0, 0.2, 0.02, 40.2, 0.001)
 _NOISE = 4
 """The number of attempts of a deployment changes by less than this."""
@@ -56,6 +59,8 @@ class Figures:
     failures: int = 0
     cpu_s: list[float] = field(default_factory=list)
     """Per exchange, of the loop's thread."""
+    round_trip_cpu_s: list[float] = field(default_factory=list)
+    """The same of a command of one byte, sent between exchanges: what no exchange can do without."""
     stall_s: list[float] = field(default_factory=list)
     """Per exchange, the longest time that the loop did not come round meanwhile."""
     staleness_s: list[float] = field(default_factory=list)
@@ -79,6 +84,30 @@ class _BusyLedger(Ledger):
             held.pending_prefill_tokens + 100.0 * more,
             held.pending_decode_tokens + 200.0 * more,
         )
+
+
+class _ThreadTime:
+    """Processor time of the loop's thread, less what the loop's rounds cost by themselves: the watch makes
+    them, and what a round costs is seen while nothing is measured."""
+
+    def __init__(self, watch: _LoopWatch) -> None:
+        self._watch = watch
+        self._idle_s, self._idle_rounds = 0.0, 0
+        self._began_s, self._began_round = time.thread_time(), 0
+        self._ended_s, self._ended_round = self._began_s, 0
+
+    def begin(self) -> None:
+        self._began_s, self._began_round = time.thread_time(), self._watch.rounds
+        self._idle_s += self._began_s - self._ended_s
+        self._idle_rounds += self._began_round - self._ended_round
+
+    def took_s(self) -> float:
+        alone_s = self._idle_s / max(self._idle_rounds, 1)
+        took_s = time.thread_time() - self._began_s
+        return max(took_s - alone_s * (self._watch.rounds - self._began_round), 0.0)
+
+    def end(self) -> None:
+        self._ended_s, self._ended_round = time.thread_time(), self._watch.rounds
 
 
 class _LoopWatch:
@@ -117,35 +146,43 @@ async def measured(task: Task) -> Figures:
     """Run the one worker and measure each of its exchanges."""
     figures, watch = Figures(), _LoopWatch()
     its, peers = publisher(task.names[0], task)
-    step = its.step
-    idle_cpu_s, idle_rounds, ended_s, ended_round = 0.0, 0, time.thread_time(), 0
+    step, spent, one_at_a_time = its.step, _ThreadTime(watch), asyncio.Lock()
 
     async def timed() -> bool:
-        nonlocal idle_cpu_s, idle_rounds, ended_s, ended_round
-        watch.longest_s = 0.0
-        began, round_ = time.thread_time(), watch.rounds
-        idle_cpu_s, idle_rounds = idle_cpu_s + began - ended_s, idle_rounds + round_ - ended_round
-        done = await step()
-        # Less what the loop's rounds cost by themselves, as seen between exchanges: the watch makes them.
-        alone_s = idle_cpu_s / max(idle_rounds, 1)
-        cpu_s = max(time.thread_time() - began - alone_s * (watch.rounds - round_), 0.0)
-        # The loop comes round once more, so that the exchange's last part is seen too.
-        await asyncio.sleep(2.0 * TICK_S)
-        if task.from_s <= time.monotonic() <= task.until_s:
-            figures.exchanges += 1
-            figures.cpu_s.append(cpu_s)
-            figures.stall_s.append(watch.longest_s)
-        ended_s, ended_round = time.thread_time(), watch.rounds
+        async with one_at_a_time:
+            watch.longest_s = 0.0
+            spent.begin()
+            done = await step()
+            cpu_s = spent.took_s()
+            # The loop comes round once more, so that the exchange's last part is seen too.
+            await asyncio.sleep(2.0 * TICK_S)
+            if task.from_s <= time.monotonic() <= task.until_s:
+                figures.exchanges += 1
+                figures.cpu_s.append(cpu_s)
+                figures.stall_s.append(watch.longest_s)
+            spent.end()
         return done
+
+    async def round_trips() -> None:
+        async with Redis.from_url(task.url) as client:
+            while True:
+                await asyncio.sleep(ROUND_TRIP_EVERY_S)
+                async with one_at_a_time:
+                    spent.begin()
+                    await client.echo(b"-")
+                    figures.round_trip_cpu_s.append(spent.took_s())
+                    spent.end()
 
     its.step = timed  # type: ignore[method-assign]
     watch.tick()
     its.start()
+    beside = asyncio.create_task(round_trips())
     while (now := time.monotonic()) < task.until_s:
         await asyncio.sleep(0.02)
         ages = [worker.age_s for worker in peers.workers]
         if now >= task.from_s and ages:
             figures.staleness_s.append(peers.silence_s(now) + float(np.mean(ages)))
+    beside.cancel()
     _end(figures, its)
     return figures
 
