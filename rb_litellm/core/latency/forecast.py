@@ -46,7 +46,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -71,6 +71,52 @@ class LatencyPrior:
     """Sequences that run at once (vLLM's `max_num_seqs`); inf for a hosted API."""
     slots_told: bool = False
     """Whether the operator has told the slots; else they are a default."""
+
+
+class DeploymentCoefficients(NamedTuple):
+    """Those of one deployment: a row of `LatencyCoefficients`, in the same order."""
+
+    tpot_s: float
+    tpot_s_per_running: float
+    ttft_s: float
+    ttft_s_per_running: float
+    prefill_s_per_token: float
+    slots: float
+    join_steps: float
+    prefill_share: float
+
+    def tpot_at(self, running: float) -> float:
+        """Time per output token beside so many running sequences."""
+        return self.tpot_s + self.tpot_s_per_running * running
+
+    def joined(self, in_flight: float) -> float:
+        """How long a request waits that meets so many others and a free slot, in TPOT of theirs."""
+        return self.join_steps * min(in_flight, 1.0) * (1.0 - self.prefill_share)
+
+    def service_s(self, outcome: Outcome, slots: FloatArray) -> FloatArray:
+        """(C,) what a request was to take once it is served, with each number of slots (C,).
+
+        TTFT, or the whole time of an answer in one piece.
+        """
+        has_room = outcome.in_flight < slots
+        running = np.minimum(outcome.in_flight, slots - 1.0)
+        expected: FloatArray = self.ttft_s + self.ttft_s_per_running * running
+        # Of a request that had to queue, what was ahead has been prefilled before.
+        prefill_s = self.prefill_s_per_token * outcome.input_tokens
+        all_prefill_s = self.prefill_s_per_token * (outcome.pending_prefill_tokens + outcome.input_tokens)
+        expected += np.where(has_room, all_prefill_s, prefill_s)
+        steps = max((outcome.output_tokens or 1) - 1.0, 0.0) if outcome.in_one_piece else 0.0
+        all_steps = np.where(has_room, self.joined(outcome.in_flight) + steps, steps)
+        expected += all_steps * (self.tpot_s + self.tpot_s_per_running * running)
+        return expected
+
+    def answer_s(self, outcome: Outcome, output_tokens: float) -> float:
+        """What an answer of so many tokens was to take from beginning to end, but for its wait."""
+        running = min(outcome.in_flight, self.slots - 1.0)
+        prefill_tokens = outcome.pending_prefill_tokens + outcome.input_tokens
+        ttft_s = self.ttft_s + self.ttft_s_per_running * running + self.prefill_s_per_token * prefill_tokens
+        steps = max(output_tokens - 1.0, 0.0) + self.joined(running)
+        return ttft_s + steps * self.tpot_at(running)
 
 
 @dataclass(slots=True)
@@ -143,41 +189,18 @@ class LatencyCoefficients:
             self.join_steps,
         )
 
-    def tpot_at(self, row: int, running: float) -> float:
-        """Time per output token at `row` beside so many running sequences."""
-        return self.tpot_s.item(row) + self.tpot_s_per_running.item(row) * running
-
-    def joined(self, row: int, in_flight: float) -> float:
-        """How long a request waits at `row` that meets so many others and a free slot, in TPOT of theirs."""
-        steps = self.join_steps.item(row) * min(in_flight, 1.0)
-        return steps * (1.0 - self.prefill_share.item(row))
-
-    def service_s(self, row: int, outcome: Outcome, slots: FloatArray) -> FloatArray:
-        """(C,) what a request was to take at `row` once it is served, with each number of slots (C,).
-
-        TTFT, or the whole time of an answer in one piece.
-        """
-        running = np.minimum(outcome.in_flight, slots - 1.0)
-        # Of a request that had to queue, what was ahead has been prefilled before.
-        pending = np.where(outcome.in_flight < slots, outcome.pending_prefill_tokens, 0.0)
-        expected: FloatArray = self.ttft_s[row] + self.ttft_s_per_running[row] * running
-        expected += self.prefill_s_per_token[row] * (pending + outcome.input_tokens)
-        steps = np.where(outcome.in_flight < slots, self.joined(row, outcome.in_flight), 0.0)
-        if outcome.in_one_piece:
-            steps += max((outcome.output_tokens or 1) - 1.0, 0.0)
-        expected += steps * (self.tpot_s[row] + self.tpot_s_per_running[row] * running)
-        return expected
-
-    def answer_s(self, row: int, outcome: Outcome, output_tokens: float) -> float:
-        """What an answer of so many tokens was to take at `row` from beginning to end, but for its wait."""
-        running = min(outcome.in_flight, float(self.slots[row]) - 1.0)
-        ttft_s = float(
-            self.ttft_s[row]
-            + self.ttft_s_per_running[row] * running
-            + self.prefill_s_per_token[row] * (outcome.pending_prefill_tokens + outcome.input_tokens)
+    def at(self, row: int) -> DeploymentCoefficients:
+        """Those of the deployment at `row`."""
+        return DeploymentCoefficients(
+            self.tpot_s.item(row),
+            self.tpot_s_per_running.item(row),
+            self.ttft_s.item(row),
+            self.ttft_s_per_running.item(row),
+            self.prefill_s_per_token.item(row),
+            self.slots.item(row),
+            self.join_steps.item(row),
+            self.prefill_share.item(row),
         )
-        steps = max(output_tokens - 1.0, 0.0) + self.joined(row, running)
-        return ttft_s + steps * self.tpot_at(row, running)
 
     def slowed(self, factor: FloatArray) -> LatencyCoefficients:
         """The coefficients of deployments that take `factor` (N,) times as long for everything."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
+
+import numpy as np
 
 from rb_litellm.core.latency.learning.evidence import taught_by
 from rb_litellm.core.latency.learning.learner import LatencyLearner
@@ -81,10 +84,15 @@ class ServiceTimes:
         alone = company.met >= ALL * (outcome.in_flight - outcome.choices + 1)
         asked_s = outcome.at_s - outcome.open_s
         measured_s = outcome.open_s if outcome.in_one_piece else outcome.ttft_s
-        began_s = asked_s + 0.0 * numbers
-        if measured_s and taught_by(outcome).times:
-            expected_s = self._learner.coefficients.service_s(row, _as_met(outcome), numbers)
-            began_s += measured_s - expected_s * quicker
+        # By what is believed now, and worked out only where the order is asked for.
+        engine = self._learner.coefficients.at(row)
+        timed = taught_by(outcome).times
+
+        def began_s() -> FloatArray:
+            if not measured_s or not timed:
+                return np.full(numbers.size, asked_s)
+            return asked_s + (measured_s - engine.service_s(_as_met(outcome), numbers) * np.exp(quicker))
+
         sent_s = asked_s - (outcome.sending_s or 0.0)
         asks = alone and outcome.in_one_piece
         return Ended(row, outcome, sent_s, outcome.at_s, began_s, company.together, asks)
@@ -94,10 +102,9 @@ class ServiceTimes:
         if not outcome.sent_before.tokens or outcome.ttft_s is None or outcome.in_one_piece:
             return outcome
         whole = replace(outcome, input_tokens=round(outcome.input_tokens + outcome.saved_tokens))
-        coefficients = self._learner.coefficients
-        (full_s,) = coefficients.service_s(row, whole, coefficients.slots[row : row + 1])
-        prefill_s = float(coefficients.prefill_s_per_token[row])
-        return self._keeping.timed(row, outcome, float(full_s), prefill_s)
+        engine = self._learner.coefficients.at(row)
+        (full_s,) = engine.service_s(whole, np.array([engine.slots]))
+        return self._keeping.timed(row, outcome, float(full_s), engine.prefill_s_per_token)
 
     def _as_served(
         self, row: int, server: int, outcome: Outcome, before: FloatArray | None = None
@@ -123,8 +130,8 @@ class ServiceTimes:
             ahead,
             share,
             measured_s,
-            lambda slots: self._learner.coefficients.service_s(row, outcome, slots),
-            int(self._learner.measured[row]),
+            partial(self._learner.coefficients.at(row).service_s, outcome),
+            self._learner.measured_at(row),
             outcome.in_one_piece,
             requests,
         )

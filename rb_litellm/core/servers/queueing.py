@@ -44,13 +44,16 @@ def waits(
     in proportion. inf where the request would not have begun yet.
     """
     there = ahead.requests if requests is None else requests
-    before = share * np.maximum(there / share - slots + 1.0, 0.0)
     ends = np.array([0.0, *ahead.ended_s, math.inf])
-    # After the last end that is known, nothing is known of the next one.
-    gaps = np.array([*np.diff(ends[:-1]), 0.0, 0.0])
-    whole = np.floor(np.minimum(before, ends.size - 1.0) + 1e-9)
+    before = np.minimum(share * np.maximum(there / share - slots + 1.0, 0.0), ends.size - 1.0)
+    whole = np.floor(before + 1e-9)
     at = whole.astype(np.int64)
-    found: FloatArray = ends[at] + np.clip(before - whole, 0.0, 1.0) * gaps[at]
+    found: FloatArray = ends.take(at)
+    part = before - whole
+    if part.any():
+        # After the last end that is known, nothing is known of the next one.
+        gaps = np.array([*np.diff(ends[:-1]), 0.0, 0.0])
+        found += np.maximum(part, 0.0) * gaps.take(at)
     return found
 
 

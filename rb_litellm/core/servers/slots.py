@@ -71,25 +71,31 @@ _NUMBERS: FloatArray = np.unique(np.rint(np.concatenate([np.arange(1, 33), np.ge
 @dataclass(slots=True)
 class _Server:
     guess: float
-    """Slots that were assumed, or told by the operator or the server; the last hypothesis."""
+    """Slots that were assumed, or told by the operator or the server: see `guessed`."""
     told: bool = False
     """Whether it was told, by whomever,"""
     stated: bool = False
     """and by the server itself."""
+    numbers: FloatArray = field(init=False)
+    """(C,) all hypotheses: _NUMBERS, and the guess as the last. Not written to, like `quicker`."""
     evidence: FloatArray = field(default_factory=lambda: np.zeros(_NUMBERS.size + 1))
-    """Log odds of each of _NUMBERS, and of the guess."""
+    """(C,) log odds of each."""
     quicker: FloatArray = field(default_factory=lambda: np.zeros(_NUMBERS.size + 1))
-    """By how much service was quicker than expected under each hypothesis: a log, at most 0,"""
+    """(C,) by how much service was quicker than expected under each hypothesis: a log, at most 0,"""
     doubt: FloatArray = field(default_factory=lambda: np.zeros(_NUMBERS.size + 1))
-    """and its variance."""
+    """(C,) and its variance."""
     believed: int = -1
     """Which hypothesis."""
     in_cache: float = math.inf
     """Requests that the KV cache has room for."""
 
-    def numbers(self) -> FloatArray:
-        """(C,) all hypotheses."""
-        return np.append(_NUMBERS, self.guess)
+    def __post_init__(self) -> None:
+        self.guessed(self.guess)
+
+    def guessed(self, slots: float) -> None:
+        """This is the guess from now on."""
+        self.guess = slots
+        self.numbers = np.append(_NUMBERS, slots)
 
     def slots(self) -> float:
         """As believed now."""
@@ -98,19 +104,21 @@ class _Server:
 
     def adjust(self, x: FloatArray, gain: FloatArray) -> None:
         """A request took exp(x) times what each hypothesis (C,) expected."""
-        self.quicker = np.minimum(self.quicker + gain * np.clip(x, -1.0, 1.0), 0.0)
+        step = np.minimum(np.maximum(x, -1.0), 1.0)
+        self.quicker = np.minimum(self.quicker + gain * step, 0.0)
         self.doubt = np.minimum(self.doubt * (1.0 - gain) + _QUICKER_STEP, _QUICKER_MOST)
 
-    def add(self, evidence: FloatArray) -> None:
-        """Weigh in evidence (C,), and change the belief where it says so."""
+    def add(self, evidence: FloatArray) -> int:
+        """Weigh in evidence (C,), and change the belief where it says so; which hypothesis is best."""
         self.evidence = self.evidence * _KEPT + evidence
         self.evidence -= self.evidence.max()
         np.maximum(self.evidence, -_MOST, out=self.evidence)
         # Of numbers that do equally well the largest, for nothing speaks for a limit.
-        best = int(np.flatnonzero(self.evidence > -1e-9)[-1])
+        best = int((self.evidence > -1e-9).nonzero()[0][-1])
         lead = _LEAD_OVER_TOLD if self.told and self.believed == -1 else _LEAD
         if self.evidence[self.believed] < -lead:
             self.believed = -1 if best == _NUMBERS.size else best
+        return best
 
 
 class Slots:
@@ -129,7 +137,7 @@ class Slots:
             if math.isfinite(slots) and len(self._servers) < MAX_SERVERS:
                 self._servers[server] = _Server(slots, told)
         elif its.believed == -1 and not its.stated and told >= its.told:
-            its.guess = slots if told > its.told else min(its.guess, slots)
+            its.guessed(slots if told > its.told else min(its.guess, slots))
             its.told = told
 
     def forget(self, server: int) -> None:
@@ -142,11 +150,11 @@ class Slots:
         return None if its is None else its.slots()
 
     def hypotheses(self, server: int) -> tuple[FloatArray, FloatArray] | None:
-        """(C,) the numbers of slots that it may have, and by which factor service is quicker than expected
-        with each. None where nothing is learned of it.
+        """(C,) the numbers of slots that it may have, and by how much service is quicker than expected with
+        each: a log, at most 0. None where nothing is learned of it. Neither is ever written to.
         """
         its = self._servers.get(server)
-        return None if its is None else (its.numbers(), np.exp(its.quicker))
+        return None if its is None else (its.numbers, its.quicker)
 
     def learned(self, server: int) -> float:
         """The slots that were learned of it, 0 where the first guess stands."""
@@ -164,7 +172,8 @@ class Slots:
         """The server has stated its slots."""
         its = self._servers.get(server)
         if its is not None and slots >= 1.0 and (slots != its.guess or not its.stated):
-            its.guess, its.told, its.stated, its.believed = slots, True, True, -1
+            its.guessed(slots)
+            its.told, its.stated, its.believed = True, True, -1
             its.evidence[:] = 0.0
 
     def told(self, server: int, running: float, waiting: float, cache_use: float | None) -> None:
@@ -173,11 +182,10 @@ class Slots:
         if its is None or running < 1.0:
             return
         if waiting >= 1.0:
-            numbers = its.numbers()
-            nearest = np.abs(np.log(numbers / running))
+            nearest = np.abs(np.log(its.numbers / running))
             its.add(np.where(nearest <= nearest.min() + 1e-9, _TOLD, 0.0) - _TOLD)
         elif running > its.slots():
-            its.add(np.where(its.numbers() < running, -_IMPOSSIBLE, 0.0))
+            its.add(np.where(its.numbers < running, -_IMPOSSIBLE, 0.0))
         self._told_cache(its, running, cache_use)
 
     @staticmethod
@@ -210,38 +218,43 @@ class Slots:
         its = self._servers.get(server)
         if its is None:
             return 0.0
-        numbers = its.numbers()
+        numbers = its.numbers
         waited = waits(ahead, numbers, share, requests)
-        begun = measured_s > waited * (1.0 - _LATE) - _LATE_S
+        earliest = waited * (1.0 - _LATE) - _LATE_S
+        begun = measured_s > earliest
         expected = expected_s(numbers)
         if share < ALL:
             variance = _NOISE_VARIANCE + 1.0 / (known + 1.0)
             found = _by_own_ends(ahead, numbers, share, measured_s, expected, variance)
         else:
-            x = _log_ratio(measured_s, waited, expected * np.exp(its.quicker), in_one_piece)
+            x = _log_ratio(measured_s, waited, earliest, expected * np.exp(its.quicker), in_one_piece)
             spread = _NOISE_VARIANCE + 1.0 / (known + 1.0) + its.doubt
             found = np.where(begun, -np.log1p(np.square(x) / spread), -_IMPOSSIBLE)
             its.adjust(x, np.where(begun, its.doubt / spread, 0.0))
-        its.add(np.maximum(found - found.max(), -_IMPOSSIBLE))
-        likely = int(np.flatnonzero(its.evidence > -1e-9)[-1])
-        wait_s, other_s = float(waited[its.believed]), float(waited[likely])
+        likely = its.add(np.maximum(found - found.max(), -_IMPOSSIBLE))
+        wait_s, other_s = waited.item(its.believed), waited.item(likely)
         if not begun[its.believed] or abs(wait_s - other_s) > _CONTESTED * measured_s:
             return None
         return wait_s
 
 
 def _log_ratio(
-    measured_s: float, waited_s: FloatArray, expected_s: FloatArray, in_one_piece: bool
+    measured_s: float,
+    waited_s: FloatArray,
+    earliest_s: FloatArray,
+    expected_s: FloatArray,
+    in_one_piece: bool,
 ) -> FloatArray:
-    """(C,) log(service / expected service); of a stream, as near to 0 as ends that are seen late allow."""
+    """(C,) log(service / expected service); of a stream, as near to 0 as ends that are seen late allow: it
+    may have begun from `earliest_s` (C,) on."""
     service_s = measured_s - waited_s
     least_s = np.maximum(service_s, _LEAST_S)
     if in_one_piece:
         whole: FloatArray = np.where(service_s > 0.0, np.log(least_s / expected_s), _QUICK)
         return whole
-    began_s = np.where(waited_s > 0.0, np.maximum(waited_s * (1.0 - _LATE) - _LATE_S, 0.0), 0.0)
-    most_s = np.maximum(measured_s - began_s, _LEAST_S)
-    found: FloatArray = np.log(np.clip(expected_s, least_s, most_s) / expected_s)
+    most_s = np.maximum(measured_s - np.maximum(earliest_s, 0.0), _LEAST_S)
+    nearest_s = np.minimum(np.maximum(expected_s, least_s), most_s)
+    found: FloatArray = np.log(nearest_s / expected_s)
     return found
 
 

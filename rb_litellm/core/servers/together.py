@@ -11,8 +11,9 @@ slots has an order of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -27,7 +28,7 @@ PATIENCE, PATIENCE_S = 10.0, 30.0
 seconds."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Ended:
     """An attempt that is over, and was sent together with others."""
 
@@ -36,17 +37,19 @@ class Ended:
     outcome: Outcome
     sent_s: float
     ended_s: float
-    began_s: FloatArray
-    """(C,) when its server began it, with each number of slots."""
+    compute_began_s: Callable[[], FloatArray]
+    """See `began_s`."""
     missing: int
     """Answers that were sent with it and have not ended."""
     asks: bool
     """Whether somebody wants to know its order."""
-    before: FloatArray = field(init=False)
-    """(C,) how many of those that have ended began before it."""
+    before: FloatArray = field(default_factory=lambda: np.zeros(1), init=False)
+    """(C,) how many of those that have ended began before it, or one 0 for all as long as none has."""
 
-    def __post_init__(self) -> None:
-        self.before = np.zeros(self.began_s.size)
+    @cached_property
+    def began_s(self) -> FloatArray:
+        """(C,) when its server began it, with each number of slots."""
+        return self.compute_began_s()
 
     @property
     def patient_until_s(self) -> float:
@@ -63,11 +66,12 @@ class Ended:
 
         Of two that would have begun at one moment the first to end was first.
         """
-        later = other.began_s >= self.began_s
         self.missing -= other.outcome.choices
-        self.before += other.outcome.choices * ~later
         other.missing -= self.outcome.choices
-        other.before += self.outcome.choices * later
+        if self.asks or other.asks:
+            later = other.began_s >= self.began_s
+            self.before = self.before + other.outcome.choices * ~later
+            other.before = other.before + self.outcome.choices * later
 
 
 class SentTogether:

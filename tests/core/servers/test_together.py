@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rb_litellm.core.servers.together import MAX_KEPT, PATIENCE_S, TOGETHER_S, Ended, SentTogether
-from rb_litellm.core.types import Outcome
+from rb_litellm.core.types import FloatArray, Outcome
 
 SERVER = 0
 NUMBERS = 2
@@ -26,7 +26,8 @@ class Answer:
 
 def ended(its: Answer, missing: int, choices: int = 1, row: int = 0) -> Ended:
     outcome = Outcome("a", "success-event", None, 10, 0.0, 0.0, its.ended_s - its.sent_s, choices=choices)
-    return Ended(row, outcome, its.sent_s, its.ended_s, np.full(NUMBERS, its.began_s), missing, asks=True)
+    began_s = np.full(NUMBERS, its.began_s)
+    return Ended(row, outcome, its.sent_s, its.ended_s, lambda: began_s, missing, asks=True)
 
 
 def test_the_order_is_told_when_the_last_one_has_ended():
@@ -69,7 +70,7 @@ def test_others_of_the_server_and_of_other_servers_tell_nothing():
     of.ended(SERVER, its)
     of.ended(SERVER, ended(Answer(1.0 + 2 * TOGETHER_S, 1.3, 4.0), 1))
     of.ended(SERVER + 1, ended(Answer(1.0, 1.0, 5.0), 1))
-    assert (its.missing, its.before.tolist()) == (1, [0, 0])
+    assert (its.missing, its.before.any()) == (1, False)
 
 
 def test_more_than_are_remembered_wait_for_nobody():
@@ -111,3 +112,14 @@ def test_those_that_are_gone_wait_for_nobody_and_nobody_waits_for_them():
     assert [[its.row for its in kept] for kept in of._kept.values()] == [[2]]
     told = of.ended(SERVER, ended(Answer(0.02, 0.2, 3.0), 1, row=3))
     assert {its.row for its in told} == {2, 3}
+
+
+def test_of_streams_alone_no_order_is_worked_out():
+    def nobody_asks() -> FloatArray:
+        raise AssertionError("their first tokens have shown it")
+
+    of, outcome = SentTogether(), ended(Answer(0.0, 0.0, 1.0), 1).outcome
+    for ended_s in (1.0, 2.0):
+        last = Ended(0, outcome, 0.0, ended_s, nobody_asks, 1, asks=False)
+        of.ended(SERVER, last)
+    assert last.missing == 0

@@ -173,6 +173,10 @@ class LatencyLearner:
         either: IntArray = np.maximum(*self._scales.measured)
         return either
 
+    def measured_at(self, row: int) -> int:
+        """Number of answers of this row whose TPOT or TTFT was measured."""
+        return int(self._scales.measured[:, row].max())
+
     def observe(self, row: int, outcome: Outcome) -> None:
         """Learn from one closed attempt on the deployment at `row`, as far as it is evidence of its speed."""
         self._pass_to(outcome)
@@ -227,7 +231,7 @@ class LatencyLearner:
 
     def learned(self, row: int) -> LearnedTimes | None:
         """What is known of a row by its own measurements; None where it has none."""
-        counted = int(self.measured[row])
+        counted = self.measured_at(row)
         if not counted:
             return None
         c, habit = self.coefficients, np.exp(self._aging.habit[:, row])
@@ -293,7 +297,7 @@ class LatencyLearner:
         """
         decode_speed, c = self._decode_speeds[row], self.coefficients
         others = min(max(in_flight - 1.0, 0.0), float(c.slots[row]) - 1.0)
-        learned_s = c.tpot_at(row, others) / float(self._factor[row])
+        learned_s = c.at(row).tpot_at(others) / float(self._factor[row])
         decode_speed.observe(learned_s, streams, now)
         if decode_speed.factor != self._factor[row]:
             self._factor[row] = decode_speed.factor
@@ -304,12 +308,13 @@ class LatencyLearner:
         # The TTFT of a request that had to queue is mostly the decoding of others and says little of prefill.
         if outcome.ttft_s is None or outcome.ttft_s <= 0.0:
             return None
-        if outcome.in_flight >= float(self._coefficients.slots[row]):
+        engine = self._coefficients.at(row)
+        if outcome.in_flight >= engine.slots:
             return None
         features = Tier.ttft_features(outcome)
         tpot_s = self._tiers.of(row).tpot.at(Tier.tpot_features(outcome.in_flight))
         tpot_s *= self._scales.learned(TPOT, row)
-        join_s = self._coefficients.joined(row, outcome.in_flight) * tpot_s
+        join_s = engine.joined(outcome.in_flight) * tpot_s
         return self._learn(TTFT, row, features, outcome.ttft_s, join_s)
 
     def _learn(
@@ -328,9 +333,8 @@ class LatencyLearner:
         shape = tier.shape(kind)
         self._settle_age(kind, row)
         if self._scales.is_bound(row):
-            self._scales.answered(
-                kind, row, measured_s / (shape.at(features) * self._scales.learned(kind, row) + known_s)
-            )
+            unbound_s = shape.at(features) * self._scales.learned(kind, row) + known_s
+            self._scales.answered(kind, row, measured_s / unbound_s)
         scale = self._scales.learned(kind, row)
         before = shape.at(features) * scale + known_s
         shape.observe(features, measured_s / scale, known_s / scale)
@@ -345,14 +349,13 @@ class LatencyLearner:
         """Learn from the total time of an answer in one piece."""
         if outcome.output_tokens is None or outcome.open_s <= 0.0:
             return
-        slots = float(self._coefficients.slots[row])
-        if outcome.in_flight >= slots:
+        engine = self._coefficients.at(row)
+        if outcome.in_flight >= engine.slots:
             return
         tier = self._tiers.of(row)
         features = (Tier.tpot_features(self._beside(row, outcome)), Tier.ttft_features(outcome))
         shapes = (tier.tpot, tier.ttft)
-        joined = self._coefficients.joined(row, outcome.in_flight)
-        steps = (max(outcome.output_tokens - 1.0, 0.0) + joined, 1.0)
+        steps = (max(outcome.output_tokens - 1.0, 0.0) + engine.joined(outcome.in_flight), 1.0)
         for kind in _KINDS:
             self._settle_age(kind, row)
         expected = [shapes[kind].at(features[kind]) * steps[kind] for kind in _KINDS]
@@ -383,7 +386,7 @@ class LatencyLearner:
         predicted = outcome.predicted
         if predicted is None:
             return
-        expected_s = predicted.wait_s + self.coefficients.answer_s(row, outcome, predicted.output_tokens)
+        expected_s = predicted.wait_s + self.coefficients.at(row).answer_s(outcome, predicted.output_tokens)
         if outcome.open_s <= expected_s:
             return
         tier = self._tiers.of(row)
@@ -423,10 +426,12 @@ class LatencyLearner:
         rows = tier.rows
         if not rows.size:
             return  # All that were of this tier are gone.
-        self._shape_level[kind, rows] = tier.level(kind)
+        self._shape_level[kind][rows] = tier.level(kind)
         scale = self._scales.refreshed(kind, rows)
-        tier.write(kind, self._coefficients, scale * self._factor[rows] if kind == TPOT else scale)
-        self._coefficients.prefill_share[rows] = self._prefill_share.of(rows)
+        if kind == TPOT:
+            scale *= self._factor[rows]
+            self._coefficients.prefill_share[rows] = self._prefill_share.of(rows)
+        tier.write(kind, self._coefficients, scale)
 
 
 def _clipped(ratio: float) -> float:

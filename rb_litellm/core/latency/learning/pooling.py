@@ -34,7 +34,7 @@ def pooled(log_scale: FloatArray, measured: IntArray) -> FloatArray:
     """
     if log_scale.size == 1:
         return log_scale
-    seen = np.flatnonzero(measured)
+    (seen,) = measured.nonzero()
     if not seen.size:
         return log_scale
     centre = median_with_zero(log_scale[seen])

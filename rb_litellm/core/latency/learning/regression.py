@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import mul
 
 _SPREAD = 0.3
 """Standard error of one measurement, relative to its expectation."""
@@ -69,7 +70,8 @@ class Regression:
 
     def at(self, features: Sequence[float]) -> float:
         """The expected y."""
-        return sum(w * x for w, x in zip(self.weights, features, strict=True))
+        expected: float = sum(map(mul, self.weights, features))
+        return expected
 
     def doubt(self, index: int, doubt: float, most: float) -> bool:
         """Give a slope's prior another standard error, and let the slope reach another size.
@@ -91,9 +93,6 @@ class Regression:
         self._keep_within()
         return anew
 
-    def _most(self, index: int) -> float:
-        return max(self.usual_most[index], self._share[index] * self.weights[0])
-
     def observe(self, features: Sequence[float], y: float, known: float = 0.0) -> None:
         """Learn from one measurement y > 0, of which `known` comes on top of w . x and is no part of it."""
         expected = self.at(features) + known
@@ -104,28 +103,26 @@ class Regression:
             for i in self._upwards:
                 reach[i] = min(1.0, self.weights[i] / max(math.sqrt(rows[i][i]), 1e-300))
         relative = [r * x / expected for r, x in zip(reach, features, strict=True)]
-        spread = [sum(c * x for c, x in zip(row, relative, strict=True)) for row in rows]
-        total = _SPREAD * _SPREAD * _FORGETTING + sum(s * x for s, x in zip(spread, relative, strict=True))
+        spread = [sum(map(mul, row, relative)) for row in rows]
+        total = _SPREAD * _SPREAD * _FORGETTING + sum(map(mul, spread, relative))
         clip = _CLIP * math.sqrt(total)
         error = min(max(math.log(y / expected), -min(clip, _DOWN)), clip)
         for i, s in enumerate(spread):
             self.weights[i] += reach[i] * s / total * error
-            row = rows[i]
-            for j, t in enumerate(spread):
-                row[j] = (row[j] - s * t / total) / _FORGETTING
+            rows[i] = [(c - s * t / total) / _FORGETTING for c, t in zip(rows[i], spread, strict=True)]
         self._keep_within()
 
     def variance(self, features: Sequence[float]) -> float:
         """Of the expected y, relative to it squared."""
         expected = self.at(features)
-        rows = zip(self._covariance, features, strict=True)
-        found = sum(x * sum(c * z for c, z in zip(row, features, strict=True)) for row, x in rows)
+        spread = (sum(map(mul, row, features)) for row in self._covariance)
+        found: float = sum(map(mul, features, spread))
         return found / (expected * expected)
 
     def _keep_within(self) -> None:
-        rows = self._covariance
-        for i, weight in enumerate(self.weights):
-            self.weights[i] = min(max(weight, self._low[i]), self._most(i))
+        rows, weights = self._covariance, self.weights
+        for i, (low, usual, share) in enumerate(zip(self._low, self.usual_most, self._share, strict=True)):
+            weights[i] = min(max(weights[i], low), max(usual, share * weights[0]))
         # Forgetting without new information would let the covariance grow without bound.
         for i, most in enumerate(self._doubt):
             if rows[i][i] > most:

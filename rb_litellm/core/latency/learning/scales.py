@@ -81,7 +81,7 @@ class Scales:
 
     def is_bound(self, row: int) -> bool:
         """Whether bounds add to the scales of a deployment."""
-        return bool(self._bound[:, row].any())
+        return bool(self._bound[0, row] or self._bound[1, row])
 
     def answered(self, kind: int, row: int, slower: float) -> None:
         """An answer took so many times what is learned: of the bound stays what it confirms."""
@@ -115,7 +115,8 @@ class Scales:
 
     def refreshed(self, kind: int, rows: IntArray) -> FloatArray:
         """(K,) factors of a tier's deployments at `rows` (K,), pooled anew."""
-        its = pooled(self._learned[kind, rows], self.measured[kind, rows]) + self._bound[kind, rows]
-        self.believed[kind, rows] = its
-        factors: FloatArray = np.exp(its + self._drift[kind, rows])
+        # A row of a matrix and then its entries: several times quicker than both indices at once.
+        its = pooled(self._learned[kind][rows], self.measured[kind][rows]) + self._bound[kind][rows]
+        self.believed[kind][rows] = its
+        factors: FloatArray = np.exp(its + self._drift[kind][rows])
         return factors

@@ -97,7 +97,7 @@ class Tier:
     def write(self, kind: Kind, coefficients: LatencyCoefficients, scale: FloatArray) -> None:
         """Write one kind of time of its deployments (K,), which take `scale` (K,) times as long."""
         c, rows, weights = coefficients, self.rows, self.shape(kind).weights
-        growth = self._growth(kind, c.slots[rows]) * scale
+        growth = self._growth(kind, c) * scale
         if kind == TPOT:
             c.tpot_s[rows] = weights[0] * scale
             c.tpot_s_per_running[rows] = growth
@@ -106,13 +106,14 @@ class Tier:
             c.prefill_s_per_token[rows] = weights[1] / PREFILL_UNIT * scale
             c.ttft_s_per_running[rows] = growth
 
-    def _growth(self, kind: Kind, slots: FloatArray) -> FloatArray | float:
-        """(K,) growth with each running request, as far as these slots (K,) allow."""
+    def _growth(self, kind: Kind, coefficients: LatencyCoefficients) -> FloatArray | float:
+        """(K,) growth with each running request, as far as the slots of these allow."""
         shape, index = self.shape(kind), _OF_RUNNING[kind]
         growth, usual = shape.weights[index] / RUNNING_UNIT, shape.usual_most[index] / RUNNING_UNIT
         if growth <= usual:
             return growth
-        steep: FloatArray = np.minimum(growth, np.maximum(usual, most_growth(slots) * shape.weights[0]))
+        allowed = most_growth(coefficients.slots[self.rows]) * shape.weights[0]
+        steep: FloatArray = np.minimum(growth, np.maximum(usual, allowed))
         return steep
 
 
