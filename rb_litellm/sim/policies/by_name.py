@@ -59,7 +59,8 @@ NAMES = (
     "routebalance:W_Q,W_L,W_C",
     "routebalance:PRESET:paper",
     *(f"routebalance:PRESET[:paper]+{method}" for method in _EXPLORATION),
-    *(f"routebalance-{arm}" for arm in (*_ARMS, "priors")),
+    *(f"routebalance-{arm}[:PRESET]" for arm in _ARMS),
+    "routebalance-priors",
     *controlled.NAMES,
     *held.NAMES,
     *targeted.NAMES,
@@ -175,9 +176,10 @@ def _route_balance(name: str, around: Surroundings, seed: int) -> RouteBalance:
     if name == "routebalance-priors":
         predictions = PredictionSource()
     elif name.startswith("routebalance-") and objective is None and targets is None:
-        if name.removeprefix("routebalance-") not in _ARMS:
+        arm, _, preset = name.removeprefix("routebalance-").partition(":")
+        if arm not in _ARMS or (preset and preset not in PRESETS):
             raise _unknown(name)
-        arms = _ARMS[name.removeprefix("routebalance-")]
+        arms, weights = _ARMS[arm], PRESETS[preset or "balanced"]
     elif name != "routebalance" and objective is None and targets is None:
         weights = _weights(name)
     return RouteBalance(

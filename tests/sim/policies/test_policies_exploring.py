@@ -2,6 +2,7 @@
 
 import pytest
 
+from rb_litellm.core.decision.scoring import PRESETS
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim import incidents
 from rb_litellm.sim.experiments.loads.incidents import _NOTHING, as_json
@@ -32,6 +33,13 @@ def test_a_policy_comes_through_an_incident(around, policy, monkeypatch):
 def test_an_unknown_way_to_explore_is_refused(around):
     with pytest.raises(ValueError, match="unknown policy"):
         make_policy("routebalance:balanced+luck", around, [], 0)
+
+
+def test_a_part_left_out_may_have_other_weights(around):
+    policy = make_policy("routebalance-agents:cost", around, [], 0)
+    assert policy._weights == PRESETS["cost"]
+    with pytest.raises(ValueError, match="unknown policy 'routebalance-agents:dear'"):
+        make_policy("routebalance-agents:dear", around, [], 0)
 
 
 def test_the_table_names_the_best_of_the_others():

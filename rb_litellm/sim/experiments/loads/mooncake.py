@@ -24,11 +24,17 @@ from rb_litellm.sim.workloads.workload import Corpus, Request
 from rb_litellm.spread.where import HERE, Where
 from rb_litellm.spread.work import Work, whole
 
-OURS, PLAIN = "routebalance-agents", "routebalance-affinity"
-"""With sessions and without."""
+OURS, SAVING, PLAIN = "routebalance-agents", "routebalance-agents:cost", "routebalance-affinity"
+"""With sessions, the same where cost counts for more than time, and without."""
 GATES = (1, 2, 4, 8)
 """Requests more than the least busy server has, up to which a prefix is followed."""
-OTHERS = (PLAIN, "routebalance:balanced", "litellm:least-busy", *(f"prefix-gate:{gate}" for gate in GATES))
+OTHERS = (
+    SAVING,
+    PLAIN,
+    "routebalance:balanced",
+    "litellm:least-busy",
+    *(f"prefix-gate:{gate}" for gate in GATES),
+)
 _NOTHING = Corpus((), (), np.zeros((0, 1)), np.zeros((0, 1)))
 """No policy here is trained."""
 
@@ -99,7 +105,7 @@ def blocks(found: list[Measured]) -> list[Block]:
             ours.ttft_p50_s < one.ttft_p50_s and ours.usd_per_1k < one.usd_per_1k,
         )
         for one in found
-        if one.policy not in (OURS, PLAIN)
+        if one.policy not in (OURS, SAVING, PLAIN)
     ]
     columns = (
         "policy",
