@@ -313,7 +313,7 @@ def test_streams_in_mid_flight_change_the_forecast_before_any_of_them_ends():
     for d in [slow, other] * 10:
         (placed,) = bench.decide(request(d))
         told = outcome(d.id, placed.decision.prediction.tpot_s)
-        bench.balancer.beliefs.learn(replace(told, chunks=100))
+        bench.balancer.beliefs.learn(told._replace(chunks=100))
     before = bench.balancer.snapshot([slow, other], 0.0).times.tpot_s
     written = [Chunks() for _ in range(3)]
     for n, progress in enumerate(written):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 
 import numpy as np
@@ -84,9 +84,9 @@ class Worker:
         )
         assert outcome is not None
         if end == "answered in one piece":
-            outcome = replace(outcome, in_one_piece=True)
+            outcome = outcome._replace(in_one_piece=True)
         if end == "cached":
-            outcome = replace(outcome, cached_tokens=10, written_tokens=30)
+            outcome = outcome._replace(cached_tokens=10, written_tokens=30)
         self.beliefs.learn(outcome)
         if end == "RateLimitError":
             self.beliefs.told_quota(its.id, QUOTA, now + took_s)
@@ -221,8 +221,8 @@ def test_what_comes_late_of_one_that_is_gone_teaches_nobody() -> None:
     worker.serve(new, "answered", 1.0, 10.0)
     assert worker.beliefs.row(new) == late.sent_to
     before = worker.told(new, 20.0)
-    worker.beliefs.learn(replace(late, ttft_s=50.0, open_s=90.0, at_s=20.0))
-    worker.beliefs.first_token(replace(late, ttft_s=50.0, open_s=90.0, at_s=20.0))
+    worker.beliefs.learn(late._replace(ttft_s=50.0, open_s=90.0, at_s=20.0))
+    worker.beliefs.first_token(late._replace(ttft_s=50.0, open_s=90.0, at_s=20.0))
     same(before, worker.told(new, 20.0))
 
 

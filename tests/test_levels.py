@@ -112,7 +112,7 @@ def test_an_answer_that_is_not_whole_teaches_no_length(spoilt):
     _, high = leveled()
     bench = Bench()
     (assignment,) = bench.decide(request(high))
-    bench.balancer.beliefs.learn(replace(answered(assignment, 9000), **spoilt))
+    bench.balancer.beliefs.learn(answered(assignment, 9000)._replace(**spoilt))
     assert bench.balancer.beliefs.level_lengths.report() == {}
 
 
@@ -189,7 +189,7 @@ def test_with_everything_on_access_budget_and_conservation_hold(asked):
     for key in opened:
         outcome = bench.ledger.close(key, 1.0, "success")
         assert bench.ledger.close(key, 1.0, "success") is None
-        bench.balancer.beliefs.learn(replace(outcome, output_tokens=300))
+        bench.balancer.beliefs.learn(outcome._replace(output_tokens=300))
     load = bench.ledger.sums(2.0)
     assert not load.in_flight.any()
     assert not load.pending_decode_tokens.any()

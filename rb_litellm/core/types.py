@@ -178,8 +178,7 @@ class Level(NamedTuple):
     """The level alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Predicted and measured figures of one attempt, made when the attempt is closed."""
 
     deployment: str
@@ -219,7 +218,8 @@ class Outcome:
     timed: bool = True
     """False where no server was timed: a mocked answer, a background response's receipt, a websocket."""
     ahead: Ahead | None = None
-    """Those of this worker that were on the server before it; None where that was lost count of."""
+    """Those of this worker that were on the server before it; None where that was lost count of, and at the
+    end of an attempt whose first token has told it."""
     company: Company | None = None
     """Who was sent there with it, told at its end; None where nobody was, or where that was lost count of."""
     beside: float | None = None

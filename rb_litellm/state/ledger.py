@@ -396,7 +396,8 @@ class Ledger:
         server, prefilled = attempt.arrival.server, None
         mean = self._occupancy.mean(server, attempt.written_from, now)
         if attempt.first_token_s is not None:
-            prefilled = self._occupancy.met(server, attempt.written_from, now)
+            if mean is not None:
+                prefilled = self._occupancy.met(server, attempt.written_from, mean)
         elif error is None:
             # When an answer in one piece began is not seen.
             self._occupancy.prefilled(server, attempt.input_tokens, now)
@@ -410,7 +411,7 @@ class Ledger:
             error=error,
             ttft_s=ttft_s,
             chunks=self._streams.ended(attempt.key),
-            ahead=self._ahead(attempt),
+            ahead=None if attempt.first_token_learned else self._ahead(attempt),
             company=self._departures.company(attempt.arrival),
             beside=None if mean is None else max(mean - 1.0, 0.0) + attempt.of_others,
             prefilled=prefilled,

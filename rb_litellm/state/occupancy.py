@@ -86,11 +86,8 @@ class Occupancy:
         passed_s = at_s - since.at_s
         return (request_s - since.request_s) / passed_s if passed_s > 0.0 else None
 
-    def met(self, server: int, since: Reading, now: float) -> Prefilled | None:
-        """What was prefilled there since a reading; None where no time has passed."""
-        mean = self.mean(server, since, now)
-        if mean is None:
-            return None
+    def met(self, server: int, since: Reading, mean: float) -> Prefilled:
+        """What was prefilled there since a reading, since when so many were open on average."""
         its = self._servers[server]
         tokens = its.prefilled_tokens - since.prefilled_tokens
         return Prefilled(tokens, max(its.prefilled_s - since.at_s, 0.0), max(mean - 1.0, 0.0))

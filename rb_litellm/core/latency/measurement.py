@@ -7,8 +7,6 @@ times over many lengths tell both parts and a single one does not.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rb_litellm.core.types import Outcome
 
 _LONG_ANSWER = 8
@@ -34,8 +32,7 @@ def measured(outcome: Outcome, output_tokens: int, cost_usd: float | None = None
             tpot = predicted.tpot_s * stretch
         else:
             ttft = predicted.ttft_s * stretch
-    return replace(
-        outcome,
+    return outcome._replace(
         output_tokens=output_tokens,
         ttft_s=ttft,
         tpot_s=tpot,

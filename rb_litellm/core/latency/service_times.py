@@ -7,7 +7,6 @@ A wait teaches how many requests a server runs at once, and nothing of how quick
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -72,7 +71,7 @@ class ServiceTimes:
         served = self._as_served(row, server, outcome, before)
         if served is not None:
             return self._as_kept(row, served)
-        return None if outcome.in_one_piece else replace(outcome, ttft_s=None)
+        return None if outcome.in_one_piece else outcome._replace(ttft_s=None)
 
     def _with_others(self, row: int, server: int, outcome: Outcome) -> Ended | None:
         """An attempt that was sent together with others; None for any other."""
@@ -101,7 +100,7 @@ class ServiceTimes:
         """The outcome with the tokens that its TTFT speaks for, of a prompt that was partly sent before."""
         if not outcome.sent_before.tokens or outcome.ttft_s is None or outcome.in_one_piece:
             return outcome
-        whole = replace(outcome, input_tokens=round(outcome.input_tokens + outcome.saved_tokens))
+        whole = outcome._replace(input_tokens=round(outcome.input_tokens + outcome.saved_tokens))
         engine = self._learner.coefficients.at(row)
         (full_s,) = engine.service_s(whole, np.array([engine.slots]))
         return self._keeping.timed(row, outcome, float(full_s), engine.prefill_s_per_token)
@@ -144,4 +143,4 @@ class ServiceTimes:
 
 def _as_met(outcome: Outcome) -> Outcome:
     """An outcome that met as many as it ran beside: of those sent with it, it may have met none."""
-    return replace(outcome, in_flight=max(outcome.in_flight, outcome.beside or 0.0))
+    return outcome._replace(in_flight=max(outcome.in_flight, outcome.beside or 0.0))

@@ -22,8 +22,6 @@ conversation is not evicted at once.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from rb_litellm.core.types import FloatArray, IntArray, Outcome
@@ -87,7 +85,7 @@ class Keeping:
         if row not in self._tells:
             self._learn(row, before.ago_s, float(cached))
         prompt = outcome.input_tokens + outcome.saved_tokens
-        return replace(outcome, input_tokens=round(prompt - before.tokens * cached))
+        return outcome._replace(input_tokens=round(prompt - before.tokens * cached))
 
     def _learn(self, row: int, ago_s: float, share: float) -> None:
         kept, asked = self._kept[row], self._asked[row]

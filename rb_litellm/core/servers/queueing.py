@@ -21,7 +21,6 @@ and then the request began between its own j-th and (j + 1)-th end.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -86,8 +85,7 @@ def as_served(outcome: Outcome, wait_s: float, slots: float) -> Outcome:
     """The outcome as if the request had been sent when its service began, all slots but its own busy."""
     if wait_s <= 0.0 and outcome.company is None:
         return outcome
-    return replace(
-        outcome,
+    return outcome._replace(
         open_s=outcome.open_s - wait_s,
         ttft_s=None if outcome.ttft_s is None else outcome.ttft_s - wait_s,
         in_flight=min(outcome.in_flight, slots - 1.0),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rb_litellm.balancer import Assignment
 from rb_litellm.core.servers.streams import Progress
@@ -229,12 +229,12 @@ class Attempts:
         if outcome is None:
             return
         if error == NOT_SENT and outcome.sending_s is not None:
-            outcome = replace(outcome, error=CONNECTION)
+            outcome = outcome._replace(error=CONNECTION)
         held = self._open.get(key)
         if held is not None and (cut or held.choices > 1 or not (held.first_token_learned and held.timed)):
             learned = outcome.first_token_learned and held.first_token_learned
-            outcome = replace(
-                outcome, cut=cut, choices=held.choices, timed=held.timed, first_token_learned=learned,
+            outcome = outcome._replace(
+                cut=cut, choices=held.choices, timed=held.timed, first_token_learned=learned,
                 own_account=held.own_account,
             )  # fmt: skip
         self._forget(key)
@@ -314,7 +314,7 @@ class Attempts:
         held = self._open.get(AttemptKey(outcome.call_id, outcome.attempt))
         if held is None or held.timed:
             return outcome
-        return replace(outcome, timed=False, own_account=held.own_account)
+        return outcome._replace(timed=False, own_account=held.own_account)
 
     def _give_up(self, key: AttemptKey, now: float, task: asyncio.Task[object] | None) -> None:
         """The next pick has come: usually a retry, but it may be another call under the same trace id.
@@ -328,7 +328,7 @@ class Attempts:
         own_account = self._open[key].own_account
         self._forget(key)
         if outcome is not None:
-            self._unsettled.give_up(key, replace(outcome, own_account=True) if own_account else outcome)
+            self._unsettled.give_up(key, outcome._replace(own_account=True) if own_account else outcome)
 
     def _is_of_earlier(self, key: AttemptKey, now: float, lasted_s: float | None) -> bool:
         """Whether a call that took so long cannot be the open attempt, but is one that was given up."""
@@ -342,7 +342,7 @@ class Attempts:
         key = AttemptKey(outcome.call_id, outcome.attempt)
         held = self._open.get(key)
         choices = 1 if held is None else held.choices
-        self._unsettled.expired(key, outcome if choices == 1 else replace(outcome, choices=choices))
+        self._unsettled.expired(key, outcome if choices == 1 else outcome._replace(choices=choices))
 
     def _forget(self, key: AttemptKey) -> None:
         self._freed()

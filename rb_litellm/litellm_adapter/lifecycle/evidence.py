@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from rb_litellm.core.latency.measurement import measured
@@ -40,9 +39,8 @@ TOLD = Usage()
 def as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, usage: Usage) -> Outcome:
     """The outcome measured, as far as its tokens and times belong together."""
     if not usage.timed or usage.estimated:
-        outcome = replace(outcome, timed=outcome.timed and usage.timed, estimated=usage.estimated)
-    outcome = replace(
-        outcome,
+        outcome = outcome._replace(timed=outcome.timed and usage.timed, estimated=usage.estimated)
+    outcome = outcome._replace(
         cached_tokens=usage.cached_tokens,
         written_tokens=usage.written_tokens,
         limited=usage.limited,
@@ -55,8 +53,8 @@ def as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, us
     result = measured(outcome, each, cost_usd)
     if outcome.cut:
         # The usage may be that of the whole answer, which the server went on writing.
-        return replace(result, tpot_s=None, in_one_piece=False)
+        return result._replace(tpot_s=None, in_one_piece=False)
     if usage.reasoning_tokens and 0 < outcome.chunks < _SHOWN * output_tokens:
         # What was thought came before the first chunk: only the total time belongs to all of the tokens.
-        return replace(result, tpot_s=outcome.open_s / max(each, 1), in_one_piece=True)
+        return result._replace(tpot_s=outcome.open_s / max(each, 1), in_one_piece=True)
     return result

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.lifecycle.evidence import Usage, as_evidence
@@ -90,7 +89,7 @@ class Unsettled:
             # By LiteLLM's account it may have been over for a while; longer than until now it never took.
             open_s = max(outcome.open_s + now - outcome.at_s, 0.0)
             open_s = open_s if lasted_s is None else min(lasted_s, open_s)
-            kind[key] = replace(outcome, closed_by="late", open_s=open_s, at_s=now)
+            kind[key] = outcome._replace(closed_by="late", open_s=open_s, at_s=now)
             return
 
     def complete(
@@ -112,7 +111,7 @@ class Unsettled:
             return False
         if cached:
             del kind[key]
-            tell(replace(outcome, error="CacheHit"))
+            tell(outcome._replace(error="CacheHit"))
         elif output_tokens is not None:
             del kind[key]
             tell(as_evidence(outcome, output_tokens, cost_usd, usage))
@@ -160,4 +159,4 @@ class Unsettled:
 
 
 def _retried(outcome: Outcome) -> Outcome:
-    return replace(outcome, error="Retried")
+    return outcome._replace(error="Retried")

@@ -1,7 +1,5 @@
 """What a closed attempt and its usage say of TTFT and TPOT."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +22,7 @@ CLOSED = Outcome(
 
 
 def test_a_stream_shows_both_times():
-    result = measured(replace(CLOSED, ttft_s=0.5), output_tokens=16, cost_usd=0.3)
+    result = measured(CLOSED._replace(ttft_s=0.5), output_tokens=16, cost_usd=0.3)
     assert result.ttft_s == 0.5
     assert result.tpot_s == pytest.approx(1.5 / 15)
     assert (result.output_tokens, result.cost_usd) == (16, 0.3)
@@ -44,19 +42,19 @@ def test_a_short_answer_in_one_piece_speaks_of_the_first_token():
 
 
 def test_without_a_prediction_an_answer_in_one_piece_says_nothing():
-    result = measured(replace(CLOSED, predicted=None), output_tokens=20)
+    result = measured(CLOSED._replace(predicted=None), output_tokens=20)
     assert (result.ttft_s, result.tpot_s) == (None, None)
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1e4), st.one_of(st.none(), st.floats(0, 1e4)))
 def test_no_measured_time_is_negative(tokens, open_s, ttft_s):
-    result = measured(replace(CLOSED, open_s=open_s, ttft_s=ttft_s), tokens)
+    result = measured(CLOSED._replace(open_s=open_s, ttft_s=ttft_s), tokens)
     assert all(value is None or value >= 0.0 for value in (result.ttft_s, result.tpot_s))
 
 
 @given(st.integers(0, 1000))
 def test_a_right_prediction_is_confirmed(tokens):
     exact = PREDICTED.ttft_s + max(tokens - 1, 0) * PREDICTED.tpot_s
-    result = measured(replace(CLOSED, open_s=exact), tokens)
+    result = measured(CLOSED._replace(open_s=exact), tokens)
     assert result.ttft_s is None or result.ttft_s == pytest.approx(PREDICTED.ttft_s)
     assert result.tpot_s is None or result.tpot_s == pytest.approx(PREDICTED.tpot_s)

@@ -1,7 +1,5 @@
 """How much a server keeps of what it was sent: told by its usage, or by its TTFT."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,7 +77,7 @@ def test_what_makes_no_difference_to_ttft_is_not_asked_of_it():
 
 def test_a_prompt_that_is_new_says_nothing():
     of = keeping()
-    of.told(0, replace(outcome(seen=0.0), cached_tokens=0))
+    of.told(0, outcome(seen=0.0)._replace(cached_tokens=0))
     assert kept(of) == pytest.approx(0.75)
 
 

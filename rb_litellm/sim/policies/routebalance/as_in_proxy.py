@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 
 from rb_litellm.balancer import RoutingRequest
@@ -221,9 +220,10 @@ class RouteBalance:
         outcome = its.ledger.close(key, now, "success" if output_tokens else "failure", error=error)
         if outcome is None:
             return
-        outcome = replace(outcome, cached_tokens=its.told_cached)
+        if its.told_cached is not None:
+            outcome = outcome._replace(cached_tokens=its.told_cached)
         if (samples := self._samples.get(request.number)) is not None:
-            outcome = replace(outcome, choices=samples.n)
+            outcome = outcome._replace(choices=samples.n)
         its.told_cached = None
         if self._arms.learning and (self._arms.failures or error is None):
             its.balancer.beliefs.learn(_measured(outcome, output_tokens))

@@ -191,7 +191,7 @@ def test_a_first_token_is_learned_when_it_comes_and_once():
     early, late = learner(), learner()
     for _ in range(20):
         early.first_token(0, outcome(ttft=0.4))
-        early.observe(0, replace(outcome(ttft=0.4), first_token_learned=True))
+        early.observe(0, outcome(ttft=0.4)._replace(first_token_learned=True))
         late.observe(0, outcome(ttft=0.4))
     assert expected(early)[0] == pytest.approx(expected(late)[0])
 
@@ -201,7 +201,7 @@ def test_late_first_tokens_hint_at_slow_writing_before_any_answer_is_complete():
     for _ in range(200):
         for row in range(2):
             of.first_token(row, outcome(ttft=0.11))
-            of.observe(row, replace(outcome(tpot=0.02, ttft=0.11), first_token_learned=True))
+            of.observe(row, outcome(tpot=0.02, ttft=0.11)._replace(first_token_learned=True))
     for _ in range(30):
         of.first_token(0, outcome(ttft=0.33))
     assert 0.026 < expected(of, 0)[1] < 0.06
@@ -211,7 +211,7 @@ def test_late_first_tokens_hint_at_slow_writing_before_any_answer_is_complete():
 def test_streams_three_times_slower_are_priced_before_any_answer_is_complete_and_not_twice_after():
     of, slow = learner(2), 3 * 0.02
     for _ in range(200):
-        of.observe(0, replace(outcome(tpot=0.02), output_tokens=100, chunks=100))
+        of.observe(0, outcome(tpot=0.02)._replace(output_tokens=100, chunks=100))
     written = [Chunks(), Chunks()]
     streams = [Stream("d", progress, 0.0) for progress in written]
 
@@ -226,7 +226,7 @@ def test_streams_three_times_slower_are_priced_before_any_answer_is_complete_and
     assert expected(of, 1)[1] == pytest.approx(0.02, rel=0.1)
     assert of.contradicted.tolist() == [0]
     for now in range(4, 60):
-        of.observe(0, replace(outcome(tpot=slow), output_tokens=100, chunks=100))
+        of.observe(0, outcome(tpot=slow)._replace(output_tokens=100, chunks=100))
         look(float(now))
         assert expected(of)[1] == pytest.approx(slow, rel=0.15)
     assert of.contradicted.size == 0
@@ -257,9 +257,8 @@ def test_a_wrong_prior_does_not_take_the_share_of_an_equal_whose_answers_come_in
     expected_s = PRIOR.ttft_s + PRIOR.prefill_s_per_token * TOKENS + PRIOR.tpot_s * (tokens - 1)
     for number in range(1, 200):
         at_s += 1.0
-        total = replace(
-            outcome(tpot=factor * expected_s / tokens), open_s=factor * expected_s, output_tokens=tokens,
-            in_one_piece=True, at_s=at_s,
+        total = outcome(tpot=factor * expected_s / tokens)._replace(
+            open_s=factor * expected_s, output_tokens=tokens, in_one_piece=True, at_s=at_s
         )  # fmt: skip
         of.observe(0 if number % 10 else 1, total)
         c = of.coefficients
@@ -324,7 +323,7 @@ def test_totals_of_answers_in_one_piece_hold_the_time_until_the_batch_took_them_
         tokens = random.choice([1, 1, 2, 40, 150])
         left = random.random() * 0.02 if others else 0.0
         open_s = left + 0.1 + TOKENS * 1e-4 + (tokens - 1) * 0.02
-        told = replace(outcome(in_flight=others), output_tokens=tokens, open_s=open_s, in_one_piece=True)
+        told = outcome(in_flight=others)._replace(output_tokens=tokens, open_s=open_s, in_one_piece=True)
         of.observe(0, told)
     assert expected(of)[0] == pytest.approx(0.11, rel=0.05)
     assert expected(of, in_flight=8.0)[0] == pytest.approx(0.12, rel=0.05)

@@ -1,7 +1,5 @@
 """Prompts of others that hold an answer up: part of its time per token, and no part of a decode step."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -101,7 +99,7 @@ def test_another_worker_starts_from_it():
     for learner in (one, another):
         learner.add("t", PRIOR)
     for _ in range(50):
-        one.observe(0, replace(answer(prefilled=Prefilled(1000.0, 2.0, 1.0)), at_s=100.0))
+        one.observe(0, answer(prefilled=Prefilled(1000.0, 2.0, 1.0))._replace(at_s=100.0))
     learned = one.learned(0)
     assert learned is not None
     assert learned.prefill_share == pytest.approx(one.coefficients.prefill_share[0])
