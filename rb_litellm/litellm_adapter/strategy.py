@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
@@ -251,7 +251,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
 
     def _targets_told(self, steered: Steered) -> dict[str, Any]:
         standing = self._runtime.targets.standing(steered)
-        return {name: asdict(stands) for name, stands in standing.items()}
+        return {name: stands._asdict() for name, stands in standing.items()}
 
     def _pending(
         self,

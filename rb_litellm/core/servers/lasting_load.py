@@ -33,7 +33,9 @@ class LastingLoad:
 
     def see(self, state: InstanceState, tpot_s: FloatArray, now: float) -> None:
         """Look at the present load of all deployments, and at the time per token of all engines."""
-        load = np.stack((state.in_flight, state.pending_prefill_tokens, state.pending_decode_tokens))
+        # `np.stack` takes several times as long.
+        load = np.concatenate((state.in_flight, state.pending_prefill_tokens, state.pending_decode_tokens))
+        load = load.reshape(3, -1)
         missing = load.shape[1] - self._mean.shape[1]
         if missing > 0:
             self._mean = np.concatenate((self._mean, load[:, -missing:]), axis=1)

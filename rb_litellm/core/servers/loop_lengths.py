@@ -48,6 +48,8 @@ class LoopLengths:
         self._assumed: FloatArray = np.asarray(1.0 / (middle + usual), dtype=np.float64)
         self._made: FloatArray = np.zeros(_RANGES)
         self._last: FloatArray = np.zeros(_RANGES)
+        self._goes_on: list[float] | None = None
+        """Chance that another call comes after one in each range; None until it is worked out."""
 
     def went_on(self, calls: float, counts: float = 1.0) -> None:
         """After so many calls a loop has made another one, which counts for `counts`."""
@@ -66,11 +68,12 @@ class LoopLengths:
         """What the calls count for that come after this one, the `calls`-th, of which one comes every
         `between_s`."""
         lasting = math.exp(-between_s / LASTS_S)
-        goes_on = ((1.0 - self.ends()) * lasting).tolist()
+        if self._goes_on is None:
+            self._goes_on = (1.0 - self.ends()).tolist()
         found, reached = 0.0, 1.0
         first = _range_of(calls)
         for at in range(first, _RANGES):
-            g = min(goes_on[at], 1.0 - 1e-6)
+            g = min(self._goes_on[at] * lasting, 1.0 - 1e-6)
             count = 2.0 ** (at + 1) - max(calls, 2.0**at) if at < _RANGES - 1 else math.inf
             left = g**count
             found += reached * g * (1.0 - left) / (1.0 - g)
@@ -81,3 +84,4 @@ class LoopLengths:
         kept = 0.5 ** (made / _MEMORY)
         self._made[at] = self._made[at] * kept + made
         self._last[at] = self._last[at] * kept + last
+        self._goes_on = None

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from rb_litellm.core.decision.breakdown import Decision
+from rb_litellm.core.decision.breakdown import Decision, all_of
 from rb_litellm.core.targets.controller import Controller, Expected
 from rb_litellm.core.targets.objective import Targeted
 from rb_litellm.core.targets.stated import NAMES, Targets
@@ -43,6 +44,7 @@ class _Open(NamedTuple):
     waited_s: float
 
 
+@lru_cache(maxsize=MAX_OWNERS)
 def name_of(owner: str, targets: Targets) -> str:
     """The name of a controller, the same in every worker: whose targets, and which."""
     return blake2b(repr((owner, targets)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
@@ -51,24 +53,16 @@ def name_of(owner: str, targets: Targets) -> str:
 def expected_of(decision: Decision, waited_s: float = 0.0) -> Expected:
     """What a decision expects, and the best that any of its candidates promised, after so long a wait."""
     chosen, breakdown = decision.expected, decision.breakdown
-    chosen = chosen._replace(e2e_s=chosen.e2e_s + waited_s)
     predictions, allowed = breakdown.predictions, breakdown.allowed
-    cost, e2e, quality = predictions.cost_usd, predictions.times.e2e_s + waited_s, predictions.quality
-    if not allowed.all():
+    cost, e2e, quality = predictions.cost_usd, predictions.times.e2e_s, predictions.quality
+    if not all_of(allowed):
         cost, e2e, quality = cost[allowed], e2e[allowed], quality[allowed]
+    its = chosen.cost_usd, chosen.e2e_s + waited_s, chosen.quality
     if not cost.size:
         # Sent all the same, to learn of it.
-        return Expected(
-            chosen.cost_usd, chosen.e2e_s, chosen.quality, chosen.cost_usd, chosen.e2e_s, chosen.quality
-        )
-    return Expected(
-        chosen.cost_usd,
-        chosen.e2e_s,
-        chosen.quality,
-        cost.item(cost.argmin()),
-        e2e.item(e2e.argmin()),
-        quality.item(quality.argmax()),
-    )
+        return Expected(*its, *its)
+    best = cost.item(cost.argmin()), e2e.item(e2e.argmin()) + waited_s, quality.item(quality.argmax())
+    return Expected(*its, *best)
 
 
 class TargetBook:

@@ -17,7 +17,7 @@ prices are in this order.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rb_litellm.core.targets.objective import Targeted, late
 from rb_litellm.core.targets.stated import LATE, NAMES, Name, Targets
@@ -40,8 +40,7 @@ _OFF: dict[Name, float] = {"cost_usd_per_1k": 0.05, "e2e_p95_s": 0.1, "quality_m
 """A running figure this far beyond its bound, relatively, is off it: below that it may be chance."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """What is expected of a request where it was sent, and the best there was for each figure."""
 
     cost_usd: float
@@ -52,8 +51,7 @@ class Expected:
     most_quality: float
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How one target stands."""
 
     bound: float

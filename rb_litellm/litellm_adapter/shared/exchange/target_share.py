@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
@@ -99,7 +99,7 @@ class GuardedTargets:
                     "maximise": controller.targets.maximise,
                     "requests": controller.decided_here,
                     "targets": {
-                        bound: {key: _rounded(value) for key, value in asdict(stands).items()}
+                        bound: {key: _rounded(value) for key, value in stands._asdict().items()}
                         for bound, stands in controller.standing().items()
                     },
                 }
