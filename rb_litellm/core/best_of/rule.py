@@ -78,13 +78,22 @@ class BestOfRule:
 
     def quality(self, one: FloatArray, n: IntArray) -> FloatArray:
         """(K,) quality of what the client gets of n answers (K,), by that of one (K,)."""
-        picked: FloatArray = one + self.discernment * (any_right(one, n, self.correlation) - one)
+        return self.picked(one, any_right(one, n, self.correlation))
+
+    def picked(self, one: FloatArray, any_right: FloatArray) -> FloatArray:
+        """(K,) the same, by the probability (K,) that one of them is right."""
+        picked: FloatArray = one + self.discernment * (any_right - one)
         return picked
+
+    @property
+    def lengthened(self) -> FloatArray:
+        """(MOST_CHOICES + 1,) by their number, how many times longer than one the longest answer is."""
+        return _lengthened(round(self.length_spread, 2))
 
     def longest(self, output_tokens: FloatArray, n: IntArray) -> FloatArray:
         """(K,) expected length of the longest of n answers (K,), by that of one (K,)."""
-        longer = np.array([longest_of(count, round(self.length_spread, 2)) for count in n.tolist()])
-        found: FloatArray = np.minimum(output_tokens * longer, np.maximum(self.longest_tokens, output_tokens))
+        longest = output_tokens * self.lengthened[n]
+        found: FloatArray = np.minimum(longest, np.maximum(self.longest_tokens, output_tokens))
         return found
 
     def verdict_usd(self, input_tokens: float, output_tokens: FloatArray, n: IntArray) -> FloatArray:
@@ -104,6 +113,11 @@ def any_right(one: FloatArray, n: IntArray, correlation: float) -> FloatArray:
     still = ((1.0 - one)[:, None] * apart + drawn) / (apart + drawn)
     found: FloatArray = 1.0 - still.cumprod(axis=1)[np.arange(n.size), n - 1]
     return found
+
+
+@lru_cache(maxsize=_CACHED)
+def _lengthened(spread: float) -> FloatArray:
+    return np.array([longest_of(n, spread) if n else 0.0 for n in range(MOST_CHOICES + 1)])
 
 
 @lru_cache(maxsize=_CACHED)

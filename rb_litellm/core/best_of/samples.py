@@ -12,133 +12,81 @@ from __future__ import annotations
 import numpy as np
 
 from rb_litellm.core.best_of.candidate import Samples
-from rb_litellm.core.best_of.rule import BestOfRule, any_right
+from rb_litellm.core.best_of.figures import SampleFigures, SampleSetting
+from rb_litellm.core.best_of.rule import BestOfRule
 from rb_litellm.core.decision.breakdown import ScoreBreakdown
 from rb_litellm.core.decision.scoring import Objective, total
-from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyForecast, load_part, times_of
+from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.limits.slo import LatencyErrors
-from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
-
-MODELS = 4
-"""Models that may be asked for several answers."""
+from rb_litellm.core.types import BoolArray, FloatArray, IntArray
 
 
 def best_samples(
     rule: BestOfRule,
     objective: Objective,
     breakdown: ScoreBreakdown,
-    models: IntArray,
-    takes_n: BoolArray,
-    coefficients: LatencyCoefficients,
-    state: InstanceState,
-    input_tokens: float,
-    prefill_tokens: FloatArray,
-    output_usd: FloatArray,
+    setting: SampleSetting,
     priced_usd: FloatArray,
-    slowdown: FloatArray | None = None,
     limits: Limits | None = None,
     latency_errors: LatencyErrors | None = None,
     proxy_s: float = 0.0,
 ) -> Samples | None:
     """The deployment and n of the best score; None where there is none that keeps the limits.
 
-    `models` (N,) numbers the model of each deployment, `takes_n` (N,) says who can be asked for several
-    answers, `priced_usd` (N,) is what one answer of each costs with what is lost by failing.
+    `priced_usd` (N,) is what one answer of each costs with what is lost by failing.
     """
-    predictions = breakdown.predictions
-    rows, n = _offered(rule, breakdown, models, takes_n, coefficients.slots)
-    if not rows.size:
+    its = setting.figures(rule, breakdown)
+    if its is None:
         return None
-    one, tokens = predictions.quality[rows], predictions.output_tokens[rows]
-    longest = rule.longest(tokens, n)
-    verdict_usd = rule.verdict_usd(input_tokens, tokens, n)
-    further_usd = (n - 1) * tokens * output_usd[rows]
-    its = coefficients.take(rows)
-    if slowdown is not None:
-        its = its.slowed(slowdown[rows])
-    times = _times(breakdown, its, state.take(rows), rows, n, tokens, longest, prefill_tokens[rows])
+    predictions, rows = breakdown.predictions, its.rows
+    failing = predictions.times.failures_s
     whole = LatencyForecast(
-        times.wait_s, times.ttft_s, times.tpot_s, times.e2e_s + rule.judge_s, times.burden_s, times.failures_s
+        its.wait_s,
+        its.ttft_s,
+        its.tpot_s,
+        its.e2e_s + rule.judge_s,
+        its.burden_s,
+        None if failing is None else failing[rows],
     )
-    quality = rule.quality(one, n)
-    scores = _scores(objective, breakdown, quality, priced_usd, rows, further_usd + verdict_usd, whole)
-    usd = predictions.cost_usd[rows]
+    scores = _scores(
+        objective, breakdown, its.quality, priced_usd, rows, its.further_usd + its.verdict_usd, whole
+    )
     if limits is not None:
-        most_usd = usd + (n * longest - tokens) * output_usd[rows] + verdict_usd
-        kept = _kept(limits, quality, most_usd, whole, rows, latency_errors, proxy_s)
+        most_usd = _most_usd(its, breakdown, setting.output_usd)
+        kept = _kept(limits, its.quality, most_usd, whole, rows, latency_errors, proxy_s)
         scores = np.where(kept, scores, -np.inf)
     best = int(scores.argmax())
     if not np.isfinite(scores[best]):
         return None
-    call = predictions.at(rows.item(best))._replace(
-        wait_s=times.wait_s.item(best),
-        ttft_s=times.ttft_s.item(best),
-        tpot_s=times.tpot_s.item(best),
-        e2e_s=times.e2e_s.item(best),
-        cost_usd=usd.item(best) + further_usd.item(best),
+    row = rows.item(best)
+    call = predictions.at(row)
+    call = call._replace(
+        wait_s=its.wait_s.item(best),
+        ttft_s=its.ttft_s.item(best),
+        tpot_s=its.tpot_s.item(best),
+        e2e_s=its.e2e_s.item(best),
+        cost_usd=call.cost_usd + its.further_usd.item(best),
     )
     return Samples(
-        rows.item(best),
-        n.item(best),
+        row,
+        its.n.item(best),
         scores.item(best),
-        one.item(best),
-        any_right(one[best : best + 1], n[best : best + 1], rule.correlation).item(),
+        call.quality,
+        its.any_right.item(best),
         call,
-        quality.item(best),
-        call.cost_usd + verdict_usd.item(best),
+        its.quality.item(best),
+        call.cost_usd + its.verdict_usd.item(best),
         whole.e2e_s.item(best),
     )
 
 
-def _offered(
-    rule: BestOfRule, breakdown: ScoreBreakdown, models: IntArray, takes_n: BoolArray, slots: FloatArray
-) -> tuple[IntArray, IntArray]:
-    """(K,) rows of the deployments, and how many answers of each."""
-    ranked: list[int] = (-breakdown.scores).argsort(kind="stable").tolist()
-    model_of, takes = models.tolist(), takes_n.tolist()
-    best: dict[int, int] = {}
-    for row in ranked[: int(np.count_nonzero(breakdown.allowed))]:
-        if takes[row]:
-            best.setdefault(model_of[row], row)
-            if len(best) == MODELS:
-                break
-    pairs = [(row, n) for row in best.values() for n in rule.choices if n <= slots.item(row)]
-    rows, counts = zip(*pairs, strict=True) if pairs else ((), ())
-    return np.array(rows, dtype=np.int64), np.array(counts, dtype=np.int64)
-
-
-def _times(
-    breakdown: ScoreBreakdown,
-    coefficients: LatencyCoefficients,
-    state: InstanceState,
-    rows: IntArray,
-    n: IntArray,
-    tokens: FloatArray,
-    longest: FloatArray,
-    prefill_tokens: FloatArray,
-) -> LatencyForecast:
-    """(K,) the times of the last of n answers, which are computed from one prefill and run side by side."""
-    c = coefficients
-    beside = (
-        state.in_flight + (n - 1),
-        state.pending_prefill_tokens,
-        state.pending_decode_tokens + (n - 1) * tokens,
-    )
-    parts = load_part(c.per_load, beside, np.minimum, np.maximum)
-    wait_s, ttft_s, tpot_s, e2e_s, _ = times_of(
-        np.stack((*parts, c.prefill_s_per_token)), prefill_tokens, longest
-    )
-    # Its siblings are no others whom it slows down; each slows the others down as one answer does.
-    running = np.minimum(state.in_flight, c.slots)
-    growth = c.tpot_s_per_running * (1.0 - c.prefill_share)
-    decoding_s = growth * np.minimum(running * tokens, state.pending_decode_tokens)
-    one = breakdown.predictions.times
-    burden_s = np.broadcast_to(one.burden_s, one.e2e_s.shape)[rows] + (n - 1) * decoding_s
-    failing = one.failures_s
-    return LatencyForecast(
-        wait_s, ttft_s, tpot_s, e2e_s, burden_s, None if failing is None else failing[rows]
-    )
+def _most_usd(its: SampleFigures, breakdown: ScoreBreakdown, output_usd: FloatArray) -> FloatArray:
+    """(K,) what all answers and the judge cost where each answer is as long as the longest."""
+    predictions, rows = breakdown.predictions, its.rows
+    more_tokens = its.n * its.longest - predictions.output_tokens[rows]
+    most_usd: FloatArray = predictions.cost_usd[rows] + more_tokens * output_usd[rows] + its.verdict_usd
+    return most_usd
 
 
 def _scores(

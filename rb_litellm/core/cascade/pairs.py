@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from rb_litellm.core.cascade.candidate import Compound
+from rb_litellm.core.cascade.figures import PairFigures, pair_figures
 from rb_litellm.core.cascade.rule import CascadeRule
 from rb_litellm.core.decision.breakdown import Predictions, ScoreBreakdown
 from rb_litellm.core.decision.scoring import Objective, total
@@ -18,9 +19,6 @@ from rb_litellm.core.latency.forecast import LatencyForecast
 from rb_litellm.core.limits.filters import Limits
 from rb_litellm.core.limits.slo import LatencyErrors
 from rb_litellm.core.types import BoolArray, FloatArray, IntArray
-
-MODELS = 4
-"""Models that may answer first, and as many that may answer then."""
 
 
 def best_compound(
@@ -40,99 +38,79 @@ def best_compound(
     with what is lost by failing.
     """
     predictions = breakdown.predictions
-    quality, usd = predictions.quality, predictions.cost_usd
-    first, second = _pairs(breakdown, models)
-    verdict_usd = rule.verdict_usd(input_tokens, predictions.output_tokens[first])
-    if limits is not None and first.size:
-        kept = _kept(rule, first, second, verdict_usd, predictions, limits, latency_errors, proxy_s)
-        first, second, verdict_usd = first[kept], second[kept], verdict_usd[kept]
-    if not first.size:
+    its = pair_figures(rule, breakdown, models, input_tokens, priced_usd)
+    if its is not None and limits is not None:
+        its = its.where(_kept(rule, its, predictions, limits, latency_errors, proxy_s))
+    if its is None or not its.first.size:
         return None
-    share = rule.escalated(quality[first])
-    together = rule.quality(quality[first], quality[second])
-    priced = priced_usd[first] + verdict_usd + share * priced_usd[second]
-    judge_s = np.full(first.size, rule.judge_s)
-    allowed = np.ones(first.size, dtype=np.bool_)
-    singles = 0
-    if objective.relative:
-        # Their scores depend on who is compared: each single one as a pair that is never escalated.
-        singles = models.size
-        every, nothing = np.arange(singles), np.zeros(singles)
-        scored = np.concatenate([every, first]), np.concatenate([every, second])
-        judge_s, share_of = np.concatenate([nothing, judge_s]), np.concatenate([nothing, share])
-        qualities, prices = np.concatenate([quality, together]), np.concatenate([priced_usd, priced])
-        allowed = np.concatenate([breakdown.allowed, allowed])
-    else:
-        scored, share_of, qualities, prices = (first, second), share, together, priced
-    kept_s, escalated_s = _times(predictions.times, *scored, judge_s)
-    of_quality, of_cost = objective.static_terms(qualities, prices, allowed)
-    latency = objective.latency_of_two(kept_s, escalated_s, share_of, allowed)
-    scores = total((of_quality, latency, of_cost), allowed)[singles:]
-    for term in breakdown.terms[3:]:
-        scores = scores + term.points[first]
+    scores = _scores(objective, breakdown, its, priced_usd)
     best = int(scores.argmax())
-    i, j = first.item(best), second.item(best)
-    escalated = share.item(best)
-    e2e_s = predictions.times.e2e_s
+    i, j, escalated = its.first.item(best), its.second.item(best), its.escalated.item(best)
+    usd, e2e_s = predictions.cost_usd, predictions.times.e2e_s
     return Compound(
         i,
         j,
         scores.item(best),
         escalated,
-        together.item(best),
-        usd.item(i) + verdict_usd.item(best) + escalated * usd.item(j),
+        its.quality.item(best),
+        usd.item(i) + its.verdict_usd.item(best) + escalated * usd.item(j),
         e2e_s.item(i) + rule.judge_s + escalated * e2e_s.item(j),
     )
 
 
-def _pairs(breakdown: ScoreBreakdown, models: IntArray) -> tuple[IntArray, IntArray]:
-    """(K,) rows of the first and of the second stage of each pair."""
-    ranked: list[int] = (-breakdown.scores).argsort(kind="stable").tolist()
-    model_of, quality = models.tolist(), breakdown.predictions.quality
-    best: dict[int, int] = {}
-    for row in ranked[: int(np.count_nonzero(breakdown.allowed))]:
-        best.setdefault(model_of[row], row)
-    its = [*best.values()]
-    able = sorted(its, key=lambda row: -quality.item(row))[:MODELS]
-    apart = [(i, j) for i in its[:MODELS] for j in able if i != j]
-    first, second = zip(*apart, strict=True) if apart else ((), ())
-    return np.array(first, dtype=np.int64), np.array(second, dtype=np.int64)
+def _scores(
+    objective: Objective, breakdown: ScoreBreakdown, its: PairFigures, priced_usd: FloatArray
+) -> FloatArray:
+    """(K,) on the same scale as those of single answers."""
+    singles, times = 0, breakdown.predictions.times
+    quality, usd, escalated = its.quality, its.priced_usd, its.escalated
+    kept, both = _times(its, times.failures_s)
+    allowed = np.ones(its.first.size, dtype=np.bool_)
+    if objective.relative:
+        # Their scores depend on who is compared: each single one as a pair that is never escalated.
+        singles = breakdown.scores.size
+        quality = np.concatenate([breakdown.predictions.quality, quality])
+        usd = np.concatenate([priced_usd, usd])
+        escalated = np.concatenate([np.zeros(singles), escalated])
+        allowed = np.concatenate([breakdown.allowed, allowed])
+        kept, both = _beside(times, kept), _beside(times, both)
+    of_quality, of_cost = objective.static_terms(quality, usd, allowed)
+    latency = objective.latency_of_two(kept, both, escalated, allowed)
+    scores = total((of_quality, latency, of_cost), allowed)[singles:]
+    for term in breakdown.terms[3:]:
+        scores = scores + term.points[its.first]
+    return scores
 
 
-def _times(
-    times: LatencyForecast, first: IntArray, second: IntArray, judge_s: FloatArray
-) -> tuple[LatencyForecast, LatencyForecast]:
+def _times(its: PairFigures, failing: FloatArray | None) -> tuple[LatencyForecast, LatencyForecast]:
     """The times of the pairs where the first answer is kept, and where the second model answers as well."""
-
-    def forecast(e2e_s: FloatArray, burden_s: FloatArray, failures_s: FloatArray | None) -> LatencyForecast:
-        return LatencyForecast(times.wait_s[first], e2e_s, times.tpot_s[first], e2e_s, burden_s, failures_s)
-
-    burden_s = np.broadcast_to(times.burden_s, times.e2e_s.shape)
-    failing, alone_s = times.failures_s, times.e2e_s[first] + judge_s
+    kept_s, both_s, in_kept_s, in_both_s = its.kept_s, its.both_s, None, None
+    if failing is not None:
+        in_kept_s = failing[its.first]
+        in_both_s = in_kept_s + failing[its.second]
     return (
-        forecast(alone_s, burden_s[first], None if failing is None else failing[first]),
-        forecast(
-            alone_s + times.e2e_s[second],
-            burden_s[first] + burden_s[second],
-            None if failing is None else failing[first] + failing[second],
-        ),
+        LatencyForecast(kept_s, kept_s, kept_s, kept_s, its.kept_burden_s, in_kept_s),
+        LatencyForecast(both_s, both_s, both_s, both_s, its.both_burden_s, in_both_s),
     )
+
+
+def _beside(alone: LatencyForecast, pairs: LatencyForecast) -> LatencyForecast:
+    """The priced times of single answers, and then those of pairs."""
+    priced_s = np.concatenate([alone.priced_s, pairs.priced_s])
+    return LatencyForecast(priced_s, priced_s, priced_s, priced_s)
 
 
 def _kept(
     rule: CascadeRule,
-    first: IntArray,
-    second: IntArray,
-    verdict_usd: FloatArray,
+    its: PairFigures,
     predictions: Predictions,
     limits: Limits,
     latency_errors: LatencyErrors | None,
     proxy_s: float,
 ) -> BoolArray:
     """(K,) whether both stages with the judge between them keep the limits on quality, cost and time."""
-    usd, quality = predictions.cost_usd, predictions.quality
-    most_usd = usd[first] + verdict_usd + usd[second]
-    kept = limits.allows(most_usd, rule.quality(quality[first], quality[second]))
+    usd, first, second = predictions.cost_usd, its.first, its.second
+    kept = limits.allows(usd[first] + its.verdict_usd + usd[second], its.quality)
     slo = limits.slo
     if slo is None:
         return kept

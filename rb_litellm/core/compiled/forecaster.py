@@ -34,10 +34,10 @@ def batch_forecaster(
 class CompiledForecaster:
     """By the loops of `decision_loops`."""
 
-    __slots__ = ("_coefficients", "_outdated", "_parts", "_state", "given")
+    __slots__ = ("_outdated", "_parts", "_state", "coefficients", "given")
 
     def __init__(self, loops: Loops, coefficients: LatencyCoefficients, state: InstanceState) -> None:
-        self._coefficients = coefficients
+        self.coefficients = coefficients
         self._state = state
         self.given = (
             *coefficients.per_load,
@@ -81,7 +81,7 @@ class CompiledForecaster:
         return self._parts
 
     def _by_numpy(self) -> FloatArray:
-        return PlainForecaster(self._coefficients, self._state).parts
+        return PlainForecaster(self.coefficients, self._state).parts
 
     @staticmethod
     def _forecast(

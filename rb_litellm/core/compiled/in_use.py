@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """The loops of `decision_loops` here, and those of the predictors, compiled."""
+    """The loops of `decision_loops` and `further_loops` here, and those of the predictors, compiled."""
 
     read_texts: Loop
     count_pieces: Loop
@@ -30,6 +30,8 @@ class Loops:
     worth_of: Loop
     best_of: Loop
     place_several: Loop
+    sample_figures: Loop
+    pair_figures: Loop
 
 
 class InUse:

@@ -71,7 +71,7 @@ class Horizon:
             slower[self.home] = 0.0
         takes_s = self.takes_s = then.e2e_s * self.pace * np.exp(slower)
         others_s = then.burden_s + self.growth * self.load.in_flight * takes_s
-        e2e_s, burden_s = self.mean(now.e2e_s, takes_s), self.mean(np.asarray(now.burden_s), others_s)
+        e2e_s, burden_s = self.mean(now.e2e_s, takes_s), self.mean(now.burdens_s, others_s)
         failures_s = now.failures_s
         if self.home is not None and self.error > 0.0:
             harder = np.full(e2e_s.size, math.exp(self.error * math.sqrt(2.0 * math.log(e2e_s.size))))

@@ -11,6 +11,7 @@ from random import Random
 import numpy as np
 
 from rb_litellm.core.best_of.candidate import Samples
+from rb_litellm.core.best_of.figures import SampleSetting
 from rb_litellm.core.best_of.samples import best_samples
 from rb_litellm.core.cascade.candidate import Compound
 from rb_litellm.core.cascade.pairs import best_compound
@@ -111,7 +112,7 @@ def place(
             chosen, least = cascade.first, cascade.score
         else:
             cascade = None
-        best_of = _best_of(prescored, fleet, breakdown, filtered, prefill_tokens)
+        best_of = _best_of(prescored, fleet, forecaster, breakdown, filtered, prefill_tokens)
         if best_of is not None and best_of.score > least:
             chosen, cascade = best_of.row, None
         else:
@@ -175,6 +176,7 @@ def _cascade(
 def _best_of(
     prescored: PrescoredRequest,
     fleet: Fleet,
+    forecaster: BatchForecaster,
     breakdown: ScoreBreakdown,
     filtered: Filtered,
     prefill_tokens: FloatArray,
@@ -190,15 +192,16 @@ def _best_of(
         request.best_of,
         request.objective,
         breakdown,
-        fleet.models,
-        fleet.takes_n,
-        fleet.coefficients,
-        fleet.state,
-        request.input_tokens,
-        prefill_tokens,
-        fleet.prices.output_usd,
+        SampleSetting(
+            fleet.models,
+            fleet.takes_n,
+            forecaster.coefficients,
+            fleet.state,
+            request.input_tokens,
+            prefill_tokens,
+            fleet.prices.output_usd,
+        ),
         prescored.priced_usd,
-        fleet.slowdown,
         request.limits,
         fleet.latency_errors,
         request.proxy_s,

@@ -236,6 +236,12 @@ class LatencyForecast:
         priced: FloatArray = self.e2e_s + self.burden_s
         return priced if self.failures_s is None else priced + self.failures_s
 
+    @property
+    def burdens_s(self) -> FloatArray:
+        """(N,) the burden of each, where one number stands for all, too."""
+        burden_s = self.burden_s
+        return np.full(self.e2e_s.size, burden_s) if isinstance(burden_s, float) else burden_s
+
     def as_seen(self, proxy_s: float = 0.0) -> LatencyForecast:
         """The times of an answer as its client sees them: with `proxy_s`, which passes in the proxy, and what
         attempts take that fail before it."""
@@ -252,6 +258,9 @@ class BatchForecaster(Protocol):
     Most of a forecast depends on the deployment and not on the request. That part is computed once for the
     whole batch, and again for one deployment when a request of the batch is added to it.
     """
+
+    coefficients: LatencyCoefficients
+    """Slowed where deployments are."""
 
     @property
     def parts(self) -> FloatArray:
@@ -271,10 +280,10 @@ class BatchForecaster(Protocol):
 class PlainForecaster:
     """By NumPy."""
 
-    __slots__ = ("_coefficients", "_outdated", "_parts", "_state")
+    __slots__ = ("_outdated", "_parts", "_state", "coefficients")
 
     def __init__(self, coefficients: LatencyCoefficients, state: InstanceState) -> None:
-        c = self._coefficients = coefficients
+        c = self.coefficients = coefficients
         self._state = state
         self._outdated: list[int] = []
         """The deployments that requests were added to since the last forecast."""
@@ -309,7 +318,7 @@ class PlainForecaster:
         self._outdated.append(row)
 
     def _part_of(self, row: int) -> tuple[float, float, float, float, float, float]:
-        c, state = self._coefficients, self._state
+        c, state = self.coefficients, self._state
         return load_part(
             tuple(column.item(row) for column in c.per_load),
             (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from rb_litellm.balancer import Assignment
@@ -35,6 +35,8 @@ from rb_litellm.telemetry.records.cascade import HIDDEN
 
 _SMOOTH = 0.02
 _LEAST_SPREAD, _MOST_SPREAD = 0.05, 1.0
+_rule = lru_cache(maxsize=64)(BestOfRule)
+"""Requests in a row have the same rule, and to make one takes longer than to find it."""
 
 
 class BestOf:
@@ -57,7 +59,7 @@ class BestOf:
             return None
         right, wrong = self.judge.rates.rates()
         runtime = self.worker.runtime
-        return BestOfRule(
+        return _rule(
             self.judge.discernment.share(max(right - wrong, 0.0)),
             self.settings.correlation,
             math.sqrt(self._variance),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from rb_litellm.balancer import Assignment
@@ -33,6 +33,8 @@ from rb_litellm.telemetry.comparing.pairwise import text_of
 from rb_litellm.telemetry.records.cascade import HIDDEN, CascadeReport
 
 _NOT_SENT = ("litellm_logging_obj", "litellm_call_id")
+_rule = lru_cache(maxsize=64)(CascadeRule)
+"""Requests in a row have the same rule, and to make one takes longer than to find it."""
 
 
 class Cascades:
@@ -49,7 +51,7 @@ class Cascades:
         if (deployment := self.judge.deployment) is None:
             return None
         right, wrong = self.judge.rates.rates()
-        return CascadeRule(
+        return _rule(
             right,
             wrong,
             self.settings.dependence,

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.core.compiled import decision_loops
+from rb_litellm.core.compiled import decision_loops, further_loops
 from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.compiled import figure_loops, forest_loops, text_loops
 from rb_litellm.predictors.reading.lexicon import WIDTH
@@ -46,6 +46,8 @@ UNCOMPILED = Loops(
     decision_loops.worth_of,
     decision_loops.best_of,
     decision_loops.place_several,
+    further_loops.sample_figures,
+    further_loops.pair_figures,
 )
 """The same in plain Python, thousands of times slower: what the compiled ones are tested beside."""
 
@@ -95,6 +97,9 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
     load_parts = compiled(decision_loops.load_parts, *[figures] * 11, whole, whole, matrix)
     forecast_times = compiled(decision_loops.forecast_times, matrix, figures, given, matrix)
     best_of = compiled(decision_loops.best_of, figures, figures, figures, number, numbers, result=whole)
+    told, counts, mask = (array(of, 1, readonly=True) for of in (number, whole, types.boolean))
+    best_of_models = compiled(further_loops.best_of_models, told, mask, counts, numbers)
+    take_first = compiled(further_loops.take_first, numbers, told, told, result=whole)
     loops = Loops(
         compiled(text_loops.read_texts, text, numbers, floats, table, rows, table, floats),
         compiled(text_loops.count_pieces, text, numbers, unsigned, numbers, rows, result=types.int64),
@@ -146,6 +151,38 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
             types.boolean,
             result=whole,
             calling=(load_parts, forecast_times, best_of),
+        ),
+        compiled(
+            further_loops.sample_figures,
+            *[told] * 12,
+            mask,
+            counts,
+            *[told] * 5,
+            counts,
+            told,
+            *[number] * 7,
+            numbers,
+            whole,
+            numbers,
+            numbers,
+            matrix,
+            result=whole,
+            calling=(best_of_models, take_first, load_parts, forecast_times),
+        ),
+        compiled(
+            further_loops.pair_figures,
+            told,
+            mask,
+            counts,
+            *[told] * 5,
+            *[number] * 8,
+            numbers,
+            whole,
+            numbers,
+            numbers,
+            matrix,
+            result=whole,
+            calling=(best_of_models, take_first),
         ),
     )
     check(loops)
@@ -218,6 +255,17 @@ def _trials() -> Iterator[tuple[str, list[Any]]]:
         draw.random((4, 9)) * 99.0, draw.random((4, 9)), draw.random((4, 9)) > 0.2, draw.random((2, 4, 9)),
         draw.random((4, 3)), np.zeros((4, 9, 9)), np.zeros((4, 2)), np.full(4, -1), np.zeros(9, np.int64),
         np.zeros(1, np.int64), 4, False,
+    ]  # fmt: skip
+    models, allowed = draw.integers(0, 4, 9), draw.random(9) > 0.2
+    yield "sample_figures", [
+        *several, draw.random(9), allowed, models, draw.random(9), *(draw.random(9) * 99.0 for _ in range(4)),
+        np.array([2, 3]), np.array([0.0, 1.0, 1.2, 1.3]), 0.7, 0.6, 200.0, 0.1, 0.01, 50.0, 60.0,
+        np.zeros(4, np.int64), 3, *np.zeros((2, 6), np.int64), np.zeros((10, 6)),
+    ]  # fmt: skip
+    yield "pair_figures", [
+        draw.random(9), allowed, models, draw.random(9), *(draw.random(9) * 99.0 for _ in range(4)),
+        0.9, 0.2, 0.3, 1.0, 0.1, 0.01, 60.0, 50.0,
+        np.zeros(4, np.int64), 3, *np.zeros((2, 9), np.int64), np.zeros((8, 9)),
     ]  # fmt: skip
     yield "evaluate_trees", [rows, outputs, features, thresholds, leaves, *_zeros((3, 3))]
 
