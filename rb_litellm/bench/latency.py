@@ -106,6 +106,11 @@ class Forecasts:
         return np.abs(self.chance_s) / self.ttft_s
 
     @property
+    def ttft_error_at_known_moment(self) -> FloatArray:
+        """The relative error of TTFT had the forecast known that moment too, and all else as it did."""
+        return np.abs(self.predicted_ttft_s - self.chance_s - self.ttft_s) / self.ttft_s
+
+    @property
     def expected_e2e_error(self) -> FloatArray:
         """The relative error of E2E at the length that was forecast."""
         return np.abs(self.expected_e2e_s - self.e2e_s) / self.e2e_s
@@ -208,6 +213,8 @@ def _row(process: str, rate: float, model: str, runs: Sequence[Forecasts]) -> di
         of.name: _mean(floor[(nth >= WARM) & (tier == number)])
         for number, of in enumerate(PAPER_CLUSTER.tiers)
     }
+    known = np.concatenate([run.ttft_error_at_known_moment for run in runs])
+    row["ttft_mape_at_known_moment"] = _mean(known[nth >= WARM])
     of_mean = np.concatenate([run.expected_e2e_error for run in runs])
     row["e2e_mape_at_mean_length"] = _mean(of_mean[nth >= WARM])
     return row

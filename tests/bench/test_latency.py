@@ -52,6 +52,7 @@ def test_ttft_is_forecast_nearly_as_well_as_the_moment_within_an_iteration_allow
     error, idle = found.error("ttft"), warm & (found.features[:, 0] == 0)
     assert found.ttft_floor[warm].mean() > 0.09
     assert error[warm].mean() <= 1.2 * found.ttft_floor[warm].mean()
+    assert found.ttft_error_at_known_moment[warm].mean() <= 0.6 * error[warm].mean()
     assert idle.sum() > 50
     assert error[idle].mean() <= 0.08
 
