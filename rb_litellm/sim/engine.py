@@ -303,17 +303,24 @@ class Simulation:
             return
         back_s = self._network_s[index]
         for job, tokens in self.instances[index].finish():
-            served: Served = job.tag
-            if job.written == tokens and served.ttft_s != served.ttft_s:
-                served.ttft_s = self._now + back_s - served.request.arrival_s
-                self._at(self._now + back_s, partial(self._first_token, served, job))
-            if job.done:
-                served.cached_tokens = max(served.cached_tokens, job.found)
-                served.written += job.written
-                served.answers_left -= 1
-                if not served.answers_left:
-                    self._at(self._now + back_s, partial(self._end, served, served.written))
+            # Most of them go on: nothing of a request is looked at while it does.
+            if job.written == tokens:
+                self._first_written(job.tag, job, back_s)
+            if job.written >= job.output_tokens:
+                self._all_written(job.tag, job, back_s)
         self._begin(index)
+
+    def _first_written(self, served: Served, job: Job, back_s: float) -> None:
+        if served.ttft_s != served.ttft_s:
+            served.ttft_s = self._now + back_s - served.request.arrival_s
+            self._at(self._now + back_s, partial(self._first_token, served, job))
+
+    def _all_written(self, served: Served, job: Job, back_s: float) -> None:
+        served.cached_tokens = max(served.cached_tokens, job.found)
+        served.written += job.written
+        served.answers_left -= 1
+        if not served.answers_left:
+            self._at(self._now + back_s, partial(self._end, served, served.written))
 
     def _first_token(self, served: Served, job: Job) -> None:
         progress = _Progress(self, served.deployment, job)

@@ -280,9 +280,9 @@ class Ledger:
         """
         with self._lock:
             keys = [AttemptKey(call_id, attempt) for attempt in self._calls.open_attempts(call_id)]
-            there = [key for key in keys if self._open[key].deployment == deployment]
-            found = there or keys
-            return found[-1] if found else None
+            if len(keys) > 1 and deployment is not None:
+                keys = [key for key in keys if self._open[key].deployment == deployment] or keys
+            return keys[-1] if keys else None
 
     def open_s(self, key: AttemptKey, now: float) -> float:
         """Seconds since an open attempt was sent; 0 where it is not open."""

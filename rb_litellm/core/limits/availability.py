@@ -201,7 +201,8 @@ class Availability:
 
 
 def _failures(its: FloatArray) -> float:
-    return float(its[:_ANSWERS].sum())
+    failures: float = sum(its[:_ANSWERS].tolist())
+    return failures
 
 
 def _kept(age_s: float | FloatArray) -> FloatArray:

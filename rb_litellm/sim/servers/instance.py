@@ -102,6 +102,7 @@ class Instance:
         self.waiting: deque[Job] = deque()
         self.running: list[Job] = []
         self.cached_tokens = 0
+        """Of all that run: nothing else holds any."""
         self._steps = 0
         self._step_s = 0.0
         self._growth_s = 0.0
@@ -155,14 +156,13 @@ class Instance:
         batch = len(decoding)
         steps = 1
         if prefilling:
-            batch += sum(job.chunk for job in prefilling)
+            batch += sum([job.chunk for job in prefilling])
         elif max_steps > 1:
             free = self.hardware.kv_tokens - self.cached_tokens
-            left = min(job.output_tokens - job.written for job in decoding)
+            left = min([job.output_tokens - job.written for job in decoding])
             steps = max(1, min(max_steps, left, free // batch))
         self._decoding, self._prefilling, self._steps = decoding, prefilling, steps
-        context = sum(job.cached for job in self.running)
-        self._step_s = self.hardware.iteration_s(batch, context) * self.slowdown
+        self._step_s = self.hardware.iteration_s(batch, self.cached_tokens) * self.slowdown
         self._growth_s = self.hardware.attention_s_per_context_token * len(decoding) * self.slowdown
         return self._after(steps)
 
@@ -195,12 +195,12 @@ class Instance:
 
     def finish(self) -> list[tuple[Job, int]]:
         """End what is under way: the jobs that wrote, with how many tokens each; done ones have left."""
-        wrote = []
-        for job in self._decoding:
-            if not job.gone:
-                self._hold(job, self._steps)
-                job.written += self._steps
-                wrote.append((job, self._steps))
+        steps = self._steps
+        wrote = [(job, steps) for job in self._decoding if not job.gone]
+        for job, _ in wrote:
+            job.cached += steps
+            job.written += steps
+        self.cached_tokens += steps * len(wrote)
         for job in self._prefilling:
             if job.gone:
                 continue
@@ -210,10 +210,9 @@ class Instance:
                 job.written += 1
                 wrote.append((job, 1))
                 self.prefix_cache.keep(job.prefix)
-        for job, _ in wrote:
-            if job.done:
-                self._leave(job)
-                self.prefix_cache.keep(job.leaves)
+        for job in [job for job, _ in wrote if job.written >= job.output_tokens]:
+            self._leave(job)
+            self.prefix_cache.keep(job.leaves)
         self._steps, self._decoding, self._prefilling = 0, [], []
         return wrote
 
@@ -238,8 +237,8 @@ class Instance:
 
     def _prefill(self, budget: int) -> list[Job]:
         chosen = []
-        for job in self.running:
-            if job.to_prefill and budget > 0:
+        for job in [job for job in self.running if job.to_prefill]:
+            if budget > 0:
                 job.chunk = min(job.to_prefill, budget)
                 budget -= job.chunk
                 chosen.append(job)
@@ -249,7 +248,8 @@ class Instance:
                 break
             self.waiting.popleft()
             self.running.append(job)
-            self._hold(job, job.to_prefill)
+            job.cached = job.to_prefill
+            self.cached_tokens += job.cached
             if job.prefix and self.hardware.prefix_cache:
                 # At least one token is computed: the first token of the answer comes from it.
                 held = self.prefix_cache.held(job.prefix) * BLOCK_TOKENS
@@ -259,10 +259,6 @@ class Instance:
             budget -= job.chunk
             chosen.append(job)
         return chosen
-
-    def _hold(self, job: Job, tokens: int) -> None:
-        job.cached += tokens
-        self.cached_tokens += tokens
 
     def _leave(self, job: Job) -> None:
         self.running.remove(job)

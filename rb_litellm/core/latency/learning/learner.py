@@ -175,7 +175,8 @@ class LatencyLearner:
 
     def measured_at(self, row: int) -> int:
         """Number of answers of this row whose TPOT or TTFT was measured."""
-        return int(self._scales.measured[:, row].max())
+        tpot, ttft = self._scales.measured[:, row].tolist()
+        return max(int(tpot), int(ttft))
 
     def observe(self, row: int, outcome: Outcome) -> None:
         """Learn from one closed attempt on the deployment at `row`, as far as it is evidence of its speed."""

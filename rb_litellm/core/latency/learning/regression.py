@@ -98,11 +98,12 @@ class Regression:
         expected = self.at(features) + known
         rows = self._covariance
         reach = [1.0] * len(rows)
+        relative = [x / expected for x in features]
         if y < expected:
             # Many times its prior a coefficient may be, and less than nothing never.
             for i in self._upwards:
                 reach[i] = min(1.0, self.weights[i] / max(math.sqrt(rows[i][i]), 1e-300))
-        relative = [r * x / expected for r, x in zip(reach, features, strict=True)]
+                relative[i] = reach[i] * features[i] / expected
         spread = [sum(map(mul, row, relative)) for row in rows]
         total = _SPREAD * _SPREAD * _FORGETTING + sum(map(mul, spread, relative))
         clip = _CLIP * math.sqrt(total)

@@ -93,10 +93,11 @@ class Residuals:
             return
         self._reach_row(tier_row)
         ratio = min(max(math.log(measured_s) - math.log(predicted_s), -_REACH), _REACH)
-        weights = self._weights[tier_row, KINDS[kind]]
-        weights *= _KEPT if now is None else _KEPT * self._kept(tier_row, KINDS[kind], now)
+        column = KINDS[kind]
+        weights = self._weights[tier_row, column]
+        weights *= _KEPT if now is None else _KEPT * self._kept(tier_row, column, now)
         weights[min(int((ratio + _REACH) / _WIDTH), _BINS - 1)] += 1.0
-        self._stale.add((tier_row, KINDS[kind]))
+        self._stale.add((tier_row, column))
         self.changes += 1
 
     def probabilities(
@@ -147,8 +148,9 @@ class Residuals:
 
     def _kept(self, tier_row: int, kind: int, now: float) -> float:
         """What the time since the measurement before leaves of its weight."""
-        silent_s = now - float(self._seen_s[tier_row, kind])
-        self._seen_s[tier_row, kind] = max(now, float(self._seen_s[tier_row, kind]))
+        seen_s = float(self._seen_s[tier_row, kind])
+        silent_s = now - seen_s
+        self._seen_s[tier_row, kind] = max(now, seen_s)
         if not _FRESH_S < silent_s < math.inf:
             return 1.0
         weight = float(self._weights[tier_row, kind].sum())
