@@ -43,6 +43,7 @@ ROOMS = (
     {"worker"},
     {"fallback"},
     {"held", "further_answers"},
+    {"reader"},
     {"strategy"},
     {"build_selector"},
     {"hosts"},

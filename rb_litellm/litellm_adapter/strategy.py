@@ -14,37 +14,27 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 
-from rb_litellm.balancer import Assignment, RoutingRequest
+from rb_litellm.balancer import Assignment
 from rb_litellm.config import RouteBalanceSettings
-from rb_litellm.controls import Level, Plan, Planner
 from rb_litellm.core.decision.breakdown import Refusal
-from rb_litellm.core.limits.admission import Admission
-from rb_litellm.core.limits.filters import Limits
-from rb_litellm.core.targets.landing import landed
-from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.fallback import fewest_open, is_look, looked_up
 from rb_litellm.litellm_adapter.further_answers.judged import Judged
 from rb_litellm.litellm_adapter.held import Hold
+from rb_litellm.litellm_adapter.reader import RequestReader
 from rb_litellm.litellm_adapter.request.agents import Agents
 from rb_litellm.litellm_adapter.request.arrival import Arrival
-from rb_litellm.litellm_adapter.request.body.answer_kind import answers_in_text
-from rb_litellm.litellm_adapter.request.body.google_api import GoogleMessages, google_messages
-from rb_litellm.litellm_adapter.request.body.prompt import counted, read_uncounted
-from rb_litellm.litellm_adapter.request.budget import allowance_of, api_of, unclamp
-from rb_litellm.litellm_adapter.request.efforts import OfferedLevels
+from rb_litellm.litellm_adapter.request.body.google_api import google_messages
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry, explanation
 from rb_litellm.litellm_adapter.request.refusals import error_for, error_of_hold
-from rb_litellm.litellm_adapter.request.retries import retries_left, untried
 from rb_litellm.litellm_adapter.request.rights.access import permitted
-from rb_litellm.litellm_adapter.request.rights.caller import caller_of, is_admin, owner_of, owner_of_key
+from rb_litellm.litellm_adapter.request.rights.caller import caller_of, is_admin
 from rb_litellm.litellm_adapter.request.rights.controls import given_to
 from rb_litellm.litellm_adapter.request.rights.key_weights import of_key
-from rb_litellm.litellm_adapter.request.rights.landing import landing
-from rb_litellm.litellm_adapter.request.stages import ONCE, further_at_pick
+from rb_litellm.litellm_adapter.request.stages import further_at_pick
 from rb_litellm.litellm_adapter.request.waiting.holding import HoldEnded
 from rb_litellm.litellm_adapter.request.waiting.micro_batch import MicroBatcher
 from rb_litellm.litellm_adapter.request.waiting.pending import Entry, PendingRequest, held_to_budget
-from rb_litellm.litellm_adapter.shared.exchange.target_share import WHOLE, Steered, words
+from rb_litellm.litellm_adapter.shared.exchange.target_share import WHOLE, Steered
 from rb_litellm.litellm_adapter.worker import Worker
 from rb_litellm.predictors.registry import PredictionSource
 
@@ -65,21 +55,18 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         super().__init__()
         self._router = router
         self.settings = settings
-        self.planner = Planner(settings)
-        self._affinity = None if settings.affinity is None else settings.affinity.rule()
-        self._shows_others = settings.affinity is not None and settings.affinity.across == "all"
         self._agents = None if settings.agents is None else Agents(settings.agents, worker.runtime)
-        self._exploration = settings.exploration.rule()
-        self._levels = OfferedLevels()
         self._predictions = predictions
         self._worker = worker
         self._runtime = worker.runtime
         self._accounting = worker.accounting
-        self._batcher: MicroBatcher[_Asked, PendingRequest, Entry | Refusal] = MicroBatcher(
-            lambda asked: self._pending(*asked), self._decide
-        )
         judges = settings.cascade is not None or settings.best_of is not None
         self._judged = Judged(router, settings, worker) if judges else None
+        self._reader = RequestReader(router, settings, worker, self._agents, self._judged)
+        self.planner = self._reader.planner
+        self._batcher: MicroBatcher[_Asked, PendingRequest, Entry | Refusal] = MicroBatcher(
+            lambda asked: self._reader.read(*asked), self._decide
+        )
         self._hold = None if settings.hold is None else Hold(router, settings.hold, worker)
 
     async def select(
@@ -139,7 +126,7 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             healthy = self._agents.narrowed(arrival, healthy, body, request_kwargs)
         try:
             arrival.call_id = self._accounting.call_id(request_kwargs)
-            (placed,) = self._decide([self._pending(arrival, healthy, messages, input, request_kwargs)])
+            (placed,) = self._decide([self._reader.read(arrival, healthy, messages, input, request_kwargs)])
         except Exception as error:  # noqa: BLE001  the request is routed all the same
             placed = fewest_open(self._worker, arrival, healthy, error)
         return self._entry(placed, arrival, request_kwargs)
@@ -167,7 +154,9 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
             left, arrival.key_weights = of_key(healthy, model, request_kwargs)
             # The strategy that has chosen may not go by a key's weights.
             healthy = left if any(entry is chosen for entry in left) else healthy
-            (request,) = self._requests([self._pending(arrival, healthy, messages, input, request_kwargs)])
+            (request,) = self._reader.routing_requests(
+                [self._reader.read(arrival, healthy, messages, input, request_kwargs)]
+            )
             (facts,) = self._runtime.catalog.facts([chosen])
             predictions = self._predictions.as_now()
             with self._runtime.lock:
@@ -188,13 +177,13 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         if hold is None:
             return await self._batcher.submit(asked)
         arrival, refused = asked[0], None
-        if not (hold.others_wait(arrival) and self._pending(*asked).admitted):
+        if not (hold.others_wait(arrival) and self._reader.read(*asked).admitted):
             placed = await self._batcher.submit(asked)
             if not (isinstance(placed, Refusal) and hold.helps(placed)):
                 return placed
             refused = placed
         try:
-            return await hold.until_placed(self._pending(*asked), self._decide, refused)
+            return await hold.until_placed(self._reader.read(*asked), self._decide, refused)
         except Exception as error:  # noqa: BLE001  as without it
             self._runtime.failed("hold", error)
         return await self._batcher.submit(asked) if refused is None else refused
@@ -227,10 +216,10 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         # Nobody waits for it but who asked: the loop goes round between its parts.
         await asyncio.sleep(0)
         arrival.call_id = self._accounting.call_id(request_kwargs)
-        pending = self._pending(arrival, healthy, messages, input, request_kwargs)
-        (request,) = self._requests([pending])
+        pending = self._reader.read(arrival, healthy, messages, input, request_kwargs)
+        (request,) = self._reader.routing_requests([pending])
         await asyncio.sleep(0)
-        if self._shows_others and not is_admin(caller_of(request_kwargs)):
+        if self._reader.shows_others and not is_admin(caller_of(request_kwargs)):
             request = replace(request, affinity=None)
         predictions = self._predictions.as_now()
         with self._runtime.lock:
@@ -253,101 +242,8 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
         standing = self._runtime.targets.standing(steered)
         return {name: stands._asdict() for name, stands in standing.items()}
 
-    def _pending(
-        self,
-        arrival: Arrival,
-        healthy: Sequence[Entry],
-        messages: Any,
-        input: Any,
-        request_kwargs: dict[str, Any] | None,
-    ) -> PendingRequest:
-        tried = self._accounting.tried(arrival.known_id)
-        if tried and request_kwargs is not None:
-            unclamp(request_kwargs)
-        entries = untried(healthy, tried)
-        prompt = self._owned(read_uncounted(messages, input, request_kwargs), request_kwargs)
-        further = further_at_pick(request_kwargs)
-        plan = self.planner.plan(given_to(request_kwargs) if further is None else further.given)
-        if further is not None:
-            plan, arrival.before_s = further.held_to(plan), None
-        candidates = tuple(self._runtime.catalog.facts(entries))
-        if self._runtime.catalog.any_levels:
-            entries, candidates = self._levels.of(
-                entries, candidates, request_kwargs, prompt.max_tokens, plan.max_cost_usd
-            )
-            if further is not None:
-                entries, candidates = further.at_its_level(entries, candidates)
-        arrival.budget_usd = plan.max_cost_usd
-        arrival.weights_from = plan.sources.get("weights", "settings")
-        body = input if messages is None else messages
-        steered = None if plan.targets is None else self._steered(plan, arrival, request_kwargs)
-        objective = plan.objective if steered is None else self._runtime.targets.objective(steered)
-        offer = ONCE
-        if self._judged is not None:
-            offer = self._judged.offered(plan, arrival, prompt, messages, request_kwargs, again=bool(tried))
-        runtime = self._runtime
-        used = landing(
-            plan, runtime.day_spend, runtime.minute_requests, arrival,
-            lambda level: self._owner(level, arrival, request_kwargs),
-        )  # fmt: skip
-        return PendingRequest(
-            prompt=prompt,
-            candidates=candidates,
-            objective=landed(objective, used.shifted),
-            steered=steered,
-            used=used,
-            limits=self._limits(plan),
-            allowance=None
-            if plan.max_cost_usd is None
-            else allowance_of(plan.max_cost_usd, prompt, body, request_kwargs or {}, api_of(messages, input)),
-            entries=entries,
-            arrival=arrival,
-            request_kwargs=request_kwargs,
-            messages=None if isinstance(messages, GoogleMessages) else messages,
-            api=api_of(messages, input),
-            in_text=answers_in_text(messages, input, request_kwargs),
-            priority=plan.priority or 0,
-            retries=retries_left(self._router, request_kwargs, tried),
-            proxy_s=runtime.proxy_time.expected_for(arrival.before_s, again=bool(tried)),
-            offer=offer,
-            again=further is not None,
-        )
-
-    def _steered(self, plan: Plan, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> Steered:
-        assert plan.targets is not None
-        level = plan.sources.get("targets")
-        arrival.weights_from = f"targets of the {level or 'settings'}"
-        owner = self._owner(level, arrival, request_kwargs)
-        steered = self._runtime.targets.steered(plan.targets, owner)
-        arrival.targets = words(self._runtime.targets.standing(steered))
-        return steered
-
-    @staticmethod
-    def _owner(level: Level | None, arrival: Arrival, request_kwargs: dict[str, Any] | None) -> str:
-        """Whose it is that a level has set: a key's, a team's, or that of the model name asked for."""
-        if level is None:
-            return arrival.requested
-        caller = caller_of(request_kwargs)
-        return f"{level} {owner_of_key(caller) if level == 'key' else owner_of(caller)}"
-
-    def _owned(self, prompt: Prompt, request_kwargs: dict[str, Any] | None) -> Prompt:
-        """The prompt as its caller's: what others sent, or call their sessions, has nothing to do with it."""
-        if self._affinity is None and self._agents is None:
-            return prompt
-        if not (owner := owner_of(caller_of(request_kwargs))):
-            return prompt
-        session = prompt.session and f"{owner} {prompt.session}"
-        return prompt._replace(owner="" if self._shows_others else owner, session=session)
-
-    def _limits(self, plan: Plan) -> Limits | None:
-        admission = self.settings.admission
-        if plan.slo is None and plan.max_cost_usd is None and admission is None:
-            return None
-        patience = None if admission is None else admission.wait_limit_s(plan.priority)
-        return Limits(plan.slo, None, None if patience is None else Admission(patience))
-
     def _decide(self, batch: list[PendingRequest]) -> list[Entry | Refusal]:
-        requests = self._requests(batch)
+        requests = self._reader.routing_requests(batch)
         predictions = self._predictions.as_now()
         with self._runtime.lock:
             now = self._runtime.clock()
@@ -356,26 +252,6 @@ class RouteBalanceSelector(CustomLogger):  # type: ignore[misc]
                 self._open(pending, p, predictions.version, now)
                 for pending, p in zip(batch, placed, strict=True)
             ]
-
-    def _requests(self, batch: Sequence[PendingRequest]) -> list[RoutingRequest]:
-        prompts = counted([pending.prompt for pending in batch])
-        return [
-            RoutingRequest(
-                prompt,
-                t.candidates,
-                t.objective,
-                t.limits_of(prompt),
-                self._agents.rule if self._agents and t.arrival.thread else self._affinity,
-                self._exploration,
-                t.arrival.key_weights,
-                t.arrival.thread,
-                t.retries,
-                t.proxy_s,
-                t.offer.cascade,
-                t.offer.best_of,
-            )
-            for t, prompt in zip(batch, prompts, strict=True)
-        ]
 
     def _open(
         self, pending: PendingRequest, placed: Assignment | Refusal, predictor: str | None, now: float

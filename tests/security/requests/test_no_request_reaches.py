@@ -273,7 +273,7 @@ def test_nothing_that_is_not_load_tells_what_another_tenant_did(
             memory = shared.balancer.memory
             for text, model in others:
                 read = read_prompt([{"role": "user", "content": text}], None, data)
-                prompt = selector._owned(read, data)  # type: ignore[attr-defined]
+                prompt = selector._reader.owned(read, data)  # type: ignore[attr-defined]
                 for row in range(3):
                     memory.index.sent(block_names(prompt.text, prompt.owner), row, shared.clock())
                 memory.conversations.served(prompt.session, model)
