@@ -69,7 +69,8 @@ class RequestReader:
         entries = untried(healthy, tried)
         prompt = self.owned(read_uncounted(messages, input, request_kwargs), request_kwargs)
         further = further_at_pick(request_kwargs)
-        plan = self.planner.plan(given_to(request_kwargs) if further is None else further.given)
+        given = given_to(request_kwargs) if further is None else further.given
+        plan = self.planner.plan(given)
         if further is not None:
             plan, arrival.before_s = further.held_to(plan), None
         candidates = tuple(self._runtime.catalog.facts(entries))
@@ -86,7 +87,9 @@ class RequestReader:
         objective = plan.objective if steered is None else self._runtime.targets.objective(steered)
         offer = ONCE
         if self._judged is not None:
-            offer = self._judged.offered(plan, arrival, prompt, messages, request_kwargs, again=bool(tried))
+            offer = self._judged.offered(
+                plan, given, arrival, prompt, messages, request_kwargs, again=bool(tried)
+            )
         runtime = self._runtime
         used = landing(
             plan, runtime.day_spend, runtime.minute_requests, arrival,

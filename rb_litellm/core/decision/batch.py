@@ -157,8 +157,9 @@ class Fleet:
         """The candidates whose load grows with that of this one: those on its server."""
         if self.servers is None:
             return [row]
-        rows: list[int] = np.flatnonzero(self.servers == self.servers[row]).tolist()
-        return rows
+        (rows,) = (self.servers == self.servers[row]).nonzero()
+        found: list[int] = rows.tolist()
+        return found
 
     def levels_of(self, row: int) -> int | BoolArray:
         """The candidates that are the same deployment as this one."""

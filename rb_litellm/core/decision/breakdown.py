@@ -15,7 +15,7 @@ five times as long to make, and a decision makes a dozen.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -45,7 +45,9 @@ class Predictions:
     def as_seen(self, proxy_s: float) -> Predictions:
         """The same with the times as the client sees them, which limits are about."""
         times = self.times.as_seen(proxy_s)
-        return self if times is self.times else replace(self, times=times)
+        if times is self.times:
+            return self
+        return Predictions(self.quality, self.output_tokens, times, self.cost_usd)
 
     def at(self, row: int) -> Prediction:
         """The predictions for one deployment as numbers."""

@@ -66,7 +66,7 @@ class Horizon:
     def priced(self, now: LatencyForecast, then: LatencyForecast) -> LatencyForecast:
         """The times as the score is to count them; those that are no part of it stay as they are now."""
         # Where the loop is not yet, it is going to make its own calls slower, and those of others everywhere.
-        slower = self.growth * self.expected.share(float(then.e2e_s.min()))
+        slower = self.growth * self.expected.share(then.e2e_s.item(then.e2e_s.argmin()))
         if self.home is not None:
             slower[self.home] = 0.0
         takes_s = self.takes_s = then.e2e_s * self.pace * np.exp(slower)

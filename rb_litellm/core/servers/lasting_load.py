@@ -44,8 +44,10 @@ class LastingLoad:
         if missing > 0:
             self._log_pace = np.concatenate((self._log_pace, log_pace[-missing:]))
         newest = 1.0 - math.exp(-max(now - self._seen_s, 0.0) / MEAN_S)
-        self._mean += newest * (load - self._mean)
-        self._log_pace += newest * (log_pace - self._log_pace)
+        for mean, latest in ((self._mean, load), (self._log_pace, log_pace)):
+            latest -= mean
+            latest *= newest
+            mean += latest
         self._seen_s = max(now, self._seen_s)
 
     def renew(self, pace_row: int, tpot_s: float) -> None:

@@ -50,8 +50,7 @@ def block_names(text: str, owner: str = "") -> tuple[bytes, ...]:
     names = []
     running = blake2b(digest_size=NAME_BYTES, key=owner.encode("utf-8", "surrogatepass")[:64])
     start = 0
-    for blocks in range(1, MAX_BLOCKS + 1):
-        end = chars_of(blocks)
+    for end in _ENDS:
         if end > len(text):
             break
         running.update(text[start:end].encode("utf-8", "surrogatepass"))
@@ -66,6 +65,7 @@ def chars_of(blocks: int) -> int:
     return small * BLOCK_CHARS + (blocks - small) * LARGE_BLOCK_CHARS
 
 
+_ENDS = tuple(chars_of(blocks) for blocks in range(1, MAX_BLOCKS + 1))
 _NOBODY: Mapping[int, float] = {}
 
 
@@ -184,7 +184,7 @@ class PrefixMemory:
         names = block_names(prompt.text, prompt.owner)
         blocks = self.index.seen(names, now, rule.ttl_s)
         tokens_per_char = prompt.input_tokens / max(len(prompt.text), 1)
-        seen, ago_s = np.zeros(rows.size), np.zeros(rows.size)
+        seen, ago_s = np.zeros((2, rows.size))
         if blocks:
             for at, row in enumerate(rows.tolist()):
                 if row in blocks:

@@ -27,6 +27,8 @@ STEP: dict[Name, float] = {"cost_usd_per_1k": 0.02, "e2e_p95_s": 0.01, "quality_
 bound of one in twenty; that of a quality is a fraction of it."""
 HIGHEST: dict[Name, float] = {"cost_usd_per_1k": 100.0, "e2e_p95_s": 30.0, "quality_min": 10.0}
 LOWEST = 0.01
+_LOWEST_LOG = math.log(LOWEST)
+_HIGHEST_LOG = {name: math.log(highest) for name, highest in HIGHEST.items()}
 _FIRST = 0.2
 MOST_MOVE = 0.1
 MOST_CARRIED = 2.0
@@ -197,7 +199,7 @@ class Controller:
         """Start from the prices of another worker."""
         for name, value in log_prices.items():
             if name in self._log_price and math.isfinite(value):
-                self._log_price[name] = min(max(value, math.log(LOWEST)), math.log(HIGHEST[name]))
+                self._log_price[name] = min(max(value, _LOWEST_LOG), _HIGHEST_LOG[name])
         self._objective = None
 
     def standing(self) -> dict[Name, Standing]:
@@ -217,10 +219,10 @@ class Controller:
             owed = min(max(owed, -MOST_CARRIED), MOST_CARRIED)
             move = min(max(owed, -MOST_MOVE), MOST_MOVE)
             wanted = self._log_price[name] + move
-            held = min(max(wanted, math.log(LOWEST)), math.log(HIGHEST[name]))
+            held = min(max(wanted, _LOWEST_LOG), _HIGHEST_LOG[name])
             self._carried[name] = owed - move if held == wanted else 0.0
             self._log_price[name] = held
-            highest = held >= math.log(HIGHEST[name]) - 0.05
+            highest = held >= _HIGHEST_LOG[name] - 0.05
             self._at_highest[name] = self._at_highest[name] + 1 if highest else 0
         self._objective = None
 

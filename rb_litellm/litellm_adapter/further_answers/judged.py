@@ -11,7 +11,7 @@ from typing import Any
 
 from rb_litellm.balancer import Assignment
 from rb_litellm.config import RouteBalanceSettings
-from rb_litellm.controls import Plan
+from rb_litellm.controls import Given, Plan
 from rb_litellm.core.types import Prompt
 from rb_litellm.litellm_adapter.further_answers.best_of import BestOf
 from rb_litellm.litellm_adapter.further_answers.cascade import Cascades
@@ -19,7 +19,6 @@ from rb_litellm.litellm_adapter.further_answers.choices import answers_of, only
 from rb_litellm.litellm_adapter.further_answers.eligible import may_be_answered_twice, readable
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.request.explanation import current_inquiry
-from rb_litellm.litellm_adapter.request.rights.controls import given_to
 from rb_litellm.litellm_adapter.request.stages import (
     ONCE,
     FollowUp,
@@ -45,6 +44,7 @@ class Judged:
     def offered(
         self,
         plan: Plan,
+        given: Given,
         arrival: Arrival,
         prompt: Prompt,
         messages: Any,
@@ -52,14 +52,15 @@ class Judged:
         *,
         again: bool,
     ) -> Offer:
-        """By what this request may be answered more than once; `again` says that an attempt has failed.
+        """By what this request, with these controls, may be answered more than once; `again` says that an
+        attempt has failed.
 
         To be asked in the request's own context. A loop of tool calls stays with who has begun it.
         """
         run = run_at_pick(arrival.call_id)
         if run is not None:
             _given_up(run)
-            run.given = given_to(kwargs)
+            run.given = given
         if arrival.thread or not readable(prompt):
             return ONCE
         asked = dict(kwargs or {})

@@ -63,8 +63,7 @@ class FleetSums:
     def sum(self, owner: str) -> float:
         """The owner's sum of this period, as far as is known here."""
         with self._lock:
-            its = self._of(owner)
-            its.asked = True
+            its = self._asked(owner)
             return its.own + its.others
 
     def recent(self, owner: str) -> float:
@@ -75,7 +74,8 @@ class FleetSums:
         """
         gone = self._wall() / self._period_s % 1.0
         with self._lock:
-            return self.sum(owner) + (1.0 - gone) * self._of(owner).before
+            its = self._asked(owner)
+            return its.own + its.others + (1.0 - gone) * its.before
 
     def add(self, owner: str, amount: float) -> None:
         """Add to the owner's sum."""
@@ -113,6 +113,11 @@ class FleetSums:
             total = await tally.tell(told_as, f"{origin}/{its.number}", own, 2.0 * self._period_s)
             with self._lock:
                 its.others, its.told, its.asked = max(total - own, 0.0), own, False
+
+    def _asked(self, owner: str) -> _Owner:
+        its = self._of(owner)
+        its.asked = True
+        return its
 
     def _of(self, owner: str) -> _Owner:
         period = int(self._wall() // self._period_s)

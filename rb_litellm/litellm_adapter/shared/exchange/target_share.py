@@ -48,12 +48,14 @@ class GuardedTargets:
         """What steers a request under these targets of the owner."""
         name = name_of(owner, targets)
         with self._lock:
-            # Of a hash, as much as tells keys apart.
-            hashed = owner.startswith(("key ", "team "))
-            self._owners[name] = owner[:MAX_OWNER] if hashed else owner
-            self._owners.move_to_end(name)
-            if len(self._owners) > MAX_OWNERS:
-                self._owners.popitem(last=False)
+            if name in self._owners:
+                self._owners.move_to_end(name)
+            else:
+                # Of a hash, as much as tells keys apart.
+                hashed = owner.startswith(("key ", "team "))
+                self._owners[name] = owner[:MAX_OWNER] if hashed else owner
+                if len(self._owners) > MAX_OWNERS:
+                    self._owners.popitem(last=False)
         return Steered(name, targets)
 
     def objective(self, steered: Steered) -> Targeted:
