@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """The loops of `decision_loops` and `further_loops` here, and those of the predictors, compiled."""
+    """The loops of this folder and those of the predictors, compiled."""
 
     read_texts: Loop
     count_pieces: Loop
@@ -32,6 +32,7 @@ class Loops:
     place_several: Loop
     sample_figures: Loop
     pair_figures: Loop
+    weigh_slots: Loop
 
 
 class InUse:

@@ -37,9 +37,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
+from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.servers.queueing import began_after, waits
 from rb_litellm.core.types import Ahead, FloatArray
 
@@ -47,17 +49,19 @@ MAX_SERVERS = 4_096
 """Servers about which evidence is kept: the first ones."""
 _LEAD = 3.0
 _LEAD_OVER_TOLD = 8.0
-_MOST = 12.0
-_IMPOSSIBLE = 6.0
+MOST = 12.0
+IMPOSSIBLE = 6.0
 _TOLD = 2.0
-_KEPT = 0.99
+KEPT = 0.99
 _NOISE_VARIANCE = 0.4**2
-_LATE, _LATE_S = 0.25, 0.05
+LATE, LATE_S = 0.25, 0.05
 """An end may have been as much before it was seen, as a share of the wait for it or in s."""
-_QUICKER_MOST, _QUICKER_STEP = 0.25, 0.02
+QUICKER_MOST, QUICKER_STEP = 0.25, 0.02
 """Variance of what a hypothesis has learned too slowly, at most and added by each request."""
-_QUICK = -1.0
-_LEAST_S = 1e-9
+QUICK = -1.0
+TIED = 1e-9
+"""Evidence that differs by less is the same."""
+LEAST_S = 1e-9
 ALL = 0.9
 """From this share of a server's load on a worker sees the ends of all."""
 _CONTESTED = 0.2
@@ -106,19 +110,37 @@ class _Server:
         """A request took exp(x) times what each hypothesis (C,) expected."""
         step = np.minimum(np.maximum(x, -1.0), 1.0)
         self.quicker = np.minimum(self.quicker + gain * step, 0.0)
-        self.doubt = np.minimum(self.doubt * (1.0 - gain) + _QUICKER_STEP, _QUICKER_MOST)
+        self.doubt = np.minimum(self.doubt * (1.0 - gain) + QUICKER_STEP, QUICKER_MOST)
 
     def add(self, evidence: FloatArray) -> int:
         """Weigh in evidence (C,), and change the belief where it says so; which hypothesis is best."""
-        self.evidence = self.evidence * _KEPT + evidence
+        self.evidence = self.evidence * KEPT + evidence
         self.evidence -= self.evidence.max()
-        np.maximum(self.evidence, -_MOST, out=self.evidence)
+        np.maximum(self.evidence, -MOST, out=self.evidence)
         # Of numbers that do equally well the largest, for nothing speaks for a limit.
-        best = int((self.evidence > -1e-9).nonzero()[0][-1])
+        best = int((self.evidence > -TIED).nonzero()[0][-1])
+        self.judge(best)
+        return best
+
+    def judge(self, best: int) -> None:
+        """Change the belief where the evidence says so, by which this hypothesis is best."""
         lead = _LEAD_OVER_TOLD if self.told and self.believed == -1 else _LEAD
         if self.evidence[self.believed] < -lead:
             self.believed = -1 if best == _NUMBERS.size else best
-        return best
+
+
+class _Served(NamedTuple):
+    """A request that was served, as `Slots.observe` is told of it."""
+
+    ahead: Ahead
+    share: float
+    measured_s: float
+    expected_s: FloatArray
+    """(C,)"""
+    variance: float
+    """Of the log of what is measured."""
+    in_one_piece: bool
+    requests: FloatArray | None
 
 
 class Slots:
@@ -185,7 +207,7 @@ class Slots:
             nearest = np.abs(np.log(its.numbers / running))
             its.add(np.where(nearest <= nearest.min() + 1e-9, _TOLD, 0.0) - _TOLD)
         elif running > its.slots():
-            its.add(np.where(its.numbers < running, -_IMPOSSIBLE, 0.0))
+            its.add(np.where(its.numbers < running, -IMPOSSIBLE, 0.0))
         self._told_cache(its, running, cache_use)
 
     @staticmethod
@@ -218,24 +240,62 @@ class Slots:
         its = self._servers.get(server)
         if its is None:
             return 0.0
-        numbers = its.numbers
-        waited = waits(ahead, numbers, share, requests)
-        earliest = waited * (1.0 - _LATE) - _LATE_S
-        begun = measured_s > earliest
-        expected = expected_s(numbers)
+        variance = _NOISE_VARIANCE + 1.0 / (known + 1.0)
+        expected = expected_s(its.numbers)
+        served = _Served(ahead, share, measured_s, expected, variance, in_one_piece, requests)
         if share < ALL:
-            variance = _NOISE_VARIANCE + 1.0 / (known + 1.0)
-            found = _by_own_ends(ahead, numbers, share, measured_s, expected, variance)
+            waited, likely = _weighed_by_own_ends(its, served)
         else:
-            x = _log_ratio(measured_s, waited, earliest, expected * np.exp(its.quicker), in_one_piece)
-            spread = _NOISE_VARIANCE + 1.0 / (known + 1.0) + its.doubt
-            found = np.where(begun, -np.log1p(np.square(x) / spread), -_IMPOSSIBLE)
-            its.adjust(x, np.where(begun, its.doubt / spread, 0.0))
-        likely = its.add(np.maximum(found - found.max(), -_IMPOSSIBLE))
+            waited, likely = IN_USE.either(
+                lambda loops: _weighed_by_loop(its, served, loops), lambda: _weighed(its, served)
+            )
         wait_s, other_s = waited.item(its.believed), waited.item(likely)
-        if not begun[its.believed] or abs(wait_s - other_s) > _CONTESTED * measured_s:
-            return None
-        return wait_s
+        begun = measured_s > wait_s * (1.0 - LATE) - LATE_S
+        return wait_s if begun and abs(wait_s - other_s) <= _CONTESTED * measured_s else None
+
+
+def _weighed(its: _Server, served: _Served) -> tuple[FloatArray, int]:
+    """(C,) the waits of a request that is weighed in, and which hypothesis is best then."""
+    waited = waits(served.ahead, its.numbers, served.share, served.requests)
+    earliest = waited * (1.0 - LATE) - LATE_S
+    begun = served.measured_s > earliest
+    expected = served.expected_s * np.exp(its.quicker)
+    x = _log_ratio(served.measured_s, waited, earliest, expected, served.in_one_piece)
+    spread = served.variance + its.doubt
+    found = np.where(begun, -np.log1p(np.square(x) / spread), -IMPOSSIBLE)
+    its.adjust(x, np.where(begun, its.doubt / spread, 0.0))
+    return waited, its.add(np.maximum(found - found.max(), -IMPOSSIBLE))
+
+
+def _weighed_by_loop(its: _Server, served: _Served, loops: Loops) -> tuple[FloatArray, int]:
+    """The same by a compiled loop."""
+    ahead, count = served.ahead, its.numbers.size
+    waited = np.empty(count)
+    changed = its.quicker.copy(), its.doubt.copy(), its.evidence.copy()
+    best = loops.weigh_slots(
+        its.numbers,
+        np.array([0.0, *ahead.ended_s, math.inf]),
+        np.full(count, ahead.requests if served.requests is None else served.requests, dtype=np.float64),
+        served.share,
+        served.measured_s,
+        served.in_one_piece,
+        served.expected_s,
+        served.variance,
+        waited,
+        *changed,
+    )
+    its.quicker, its.doubt, its.evidence = changed
+    its.judge(best)
+    return waited, best
+
+
+def _weighed_by_own_ends(its: _Server, served: _Served) -> tuple[FloatArray, int]:
+    """The same by a worker that has sent a part of the server's load."""
+    waited = waits(served.ahead, its.numbers, served.share, served.requests)
+    found = _by_own_ends(
+        served.ahead, its.numbers, served.share, served.measured_s, served.expected_s, served.variance
+    )
+    return waited, its.add(np.maximum(found - found.max(), -IMPOSSIBLE))
 
 
 def _log_ratio(
@@ -248,11 +308,11 @@ def _log_ratio(
     """(C,) log(service / expected service); of a stream, as near to 0 as ends that are seen late allow: it
     may have begun from `earliest_s` (C,) on."""
     service_s = measured_s - waited_s
-    least_s = np.maximum(service_s, _LEAST_S)
+    least_s = np.maximum(service_s, LEAST_S)
     if in_one_piece:
-        whole: FloatArray = np.where(service_s > 0.0, np.log(least_s / expected_s), _QUICK)
+        whole: FloatArray = np.where(service_s > 0.0, np.log(least_s / expected_s), QUICK)
         return whole
-    most_s = np.maximum(measured_s - np.maximum(earliest_s, 0.0), _LEAST_S)
+    most_s = np.maximum(measured_s - np.maximum(earliest_s, 0.0), LEAST_S)
     nearest_s = np.minimum(np.maximum(expected_s, least_s), most_s)
     found: FloatArray = np.log(nearest_s / expected_s)
     return found
@@ -273,12 +333,12 @@ def _by_own_ends(
     """
     ends = np.array([0.0, *ahead.ended_s])
     probability = began_after(ahead, numbers, share, ends.size - 1)
-    earliest = np.maximum(ends * (1.0 - _LATE) - _LATE_S, 0.0)
+    earliest = np.maximum(ends * (1.0 - LATE) - LATE_S, 0.0)
     latest = np.append(ends[1:], math.inf)
     at_once = probability[:, :1] >= 1.0
-    most = np.maximum(measured_s - np.where(at_once, 0.0, earliest), _LEAST_S)
-    least = np.maximum(measured_s - np.where(at_once, 0.0, latest), _LEAST_S)
+    most = np.maximum(measured_s - np.where(at_once, 0.0, earliest), LEAST_S)
+    least = np.maximum(measured_s - np.where(at_once, 0.0, latest), LEAST_S)
     x = np.log(np.clip(expected_s[:, None], least, most) / expected_s[:, None])
     likely = np.where(earliest < measured_s, 1.0 / (1.0 + np.square(x) / variance), 0.0)
-    found: FloatArray = np.log((probability * likely).sum(axis=1) + math.exp(-_IMPOSSIBLE))
+    found: FloatArray = np.log((probability * likely).sum(axis=1) + math.exp(-IMPOSSIBLE))
     return found

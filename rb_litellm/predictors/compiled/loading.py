@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from rb_litellm.core.compiled import decision_loops, further_loops
+from rb_litellm.core.compiled import decision_loops, further_loops, slot_loops
 from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.predictors.compiled import figure_loops, forest_loops, text_loops
 from rb_litellm.predictors.reading.lexicon import WIDTH
@@ -48,6 +48,7 @@ UNCOMPILED = Loops(
     decision_loops.place_several,
     further_loops.sample_figures,
     further_loops.pair_figures,
+    slot_loops.weigh_slots,
 )
 """The same in plain Python, thousands of times slower: what the compiled ones are tested beside."""
 
@@ -184,6 +185,17 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
             result=whole,
             calling=(best_of_models, take_first),
         ),
+        compiled(
+            slot_loops.weigh_slots,
+            *[told] * 3,
+            number,
+            number,
+            types.boolean,
+            told,
+            number,
+            *[figures] * 4,
+            result=whole,
+        ),
     )
     check(loops)
     return loops
@@ -267,6 +279,11 @@ def _trials() -> Iterator[tuple[str, list[Any]]]:
         0.9, 0.2, 0.3, 1.0, 0.1, 0.01, 60.0, 50.0,
         np.zeros(4, np.int64), 3, *np.zeros((2, 9), np.int64), np.zeros((8, 9)),
     ]  # fmt: skip
+    for in_one_piece in (False, True):
+        yield "weigh_slots", [
+            np.arange(1.0, 9.0), np.array([0.0, 0.5, 2.0, np.inf]), np.full(8, 5.0), 0.95, 2.5, in_one_piece,
+            draw.random(8) * 3.0, 0.2, np.zeros(8), -draw.random(8), draw.random(8), -draw.random(8),
+        ]  # fmt: skip
     yield "evaluate_trees", [rows, outputs, features, thresholds, leaves, *_zeros((3, 3))]
 
 

@@ -1,8 +1,13 @@
 """How far a deployment's difference from its tier is believed."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from rb_litellm.core.latency.learning import pooling
 from rb_litellm.core.latency.learning.pooling import pooled
 
 
@@ -34,3 +39,12 @@ def test_nothing_measured_leaves_the_prior():
 def test_the_only_one_of_its_tier_is_as_slow_as_it_was_measured(scale):
     """With half of a fifth not believed, every forecast of a single server was a tenth off."""
     assert pooled(np.array([scale]), np.array([40])).tolist() == [scale]
+
+
+@given(st.lists(st.tuples(st.floats(-6.0, 6.0), st.integers(0, 500)), min_size=2, max_size=16))
+def test_few_are_pooled_by_floats_as_many_are_by_arrays(deployments):
+    scales, measured = (np.array(its) for its in zip(*deployments, strict=True))
+    by_floats = pooling.pooled(scales, measured)
+    with mock.patch.object(pooling, "_FEW", 0):
+        by_arrays = pooling.pooled(scales, measured)
+    assert by_floats.tolist() == by_arrays.tolist()
