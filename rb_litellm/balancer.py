@@ -244,12 +244,11 @@ class Balancer:
         output_tokens = predicted.output_tokens.take(candidate_set.model_of, axis=1) * candidate_set.writes
         names = candidate_set.level_names
         if names is not None or any(in_loops):
-            loops = np.array(in_loops)
             output_tokens = self.beliefs.level_lengths.corrected(
                 output_tokens,
                 names or candidate_set.loop_names,
                 [request.prompt.max_tokens for request in requests],
-                loops if names is None else np.ones_like(loops),
+                np.array([names is not None or its for its in in_loops]),
             )
         fleet = Fleet(
             coefficients=self.beliefs.learner.coefficients.take(candidate_set.pace_rows),

@@ -16,7 +16,13 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from rb_litellm.bench.decisions.picks import EVERYTHING, GROUPS, requests_of, router_of
+from rb_litellm.bench.decisions.picks import (
+    EVERYTHING,
+    GROUPS,
+    requests_of,
+    router_of,
+    use_compiled_loops,
+)
 
 FEATURES: dict[str, dict[str, Any]] = {
     "targets": {"targets": {"cost_usd_per_1k": 0.05, "e2e_p95_s": 20.0}},
@@ -62,6 +68,7 @@ async def _run(
     from rb_litellm.litellm_adapter.shared.upkeep.gc_tuning import set_aside
 
     register()
+    use_compiled_loops()
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     random = Random(seed)
     everything = {name: value for its in FEATURES.values() for name, value in its.items()}

@@ -90,12 +90,17 @@ class Prices:
         prefix = request.cached_prefix
         return None if prefix is None else self._discount(request.input_tokens, prefix.cached_tokens)
 
-    def over_horizon(self, request: BatchRequest, cost_usd: FloatArray) -> FloatArray:
-        """(N,) what a call of the request's loop costs on average: this one `cost_usd`, and those to come."""
+    def over_horizon(
+        self, request: BatchRequest, cost_usd: FloatArray, uncached_usd: FloatArray
+    ) -> FloatArray:
+        """(N,) what a call of the request's loop costs on average: this one `cost_usd`, and those to come.
+
+        `uncached_usd` (N,) is what this one would cost if nothing of it were cached.
+        """
         horizon = request.horizon
         if horizon is None:
             return cost_usd
-        then = request.input_tokens * self.input_usd + request.output_tokens * self.output_usd
+        then = uncached_usd
         if (discount := self._discount(request.input_tokens, horizon.cached_tokens)) is not None:
             then = then - discount
         return horizon.mean(cost_usd, then)
@@ -210,6 +215,7 @@ class Prescored:
         quality = matrix([request.quality for request in requests])
         self.cost_usd = self.output_tokens * prices.output_usd
         self.cost_usd += np.array([[request.input_tokens] for request in requests]) * prices.input_usd
+        uncached_usd = self.cost_usd.copy()
         for row, request in enumerate(requests):
             if (discount := prices.discount(request)) is not None:
                 self.cost_usd[row] -= discount
@@ -217,8 +223,8 @@ class Prescored:
         """The cost, over the horizon of a loop, and what is paid for streams that break off before there is
         an answer."""
         if any(request.horizon is not None for request in requests):
-            rows = zip(requests, self.cost_usd, strict=True)
-            self.priced_usd = matrix([prices.over_horizon(request, cost) for request, cost in rows])
+            rows = zip(requests, self.cost_usd, uncached_usd, strict=True)
+            self.priced_usd = matrix([prices.over_horizon(*its) for its in rows])
         if (failing := prices.failing) is not None:
             lost = [failing.usd(its.input_tokens, prices.input_usd, prices.output_usd) for its in requests]
             self.priced_usd = self.priced_usd + matrix(lost)
@@ -292,10 +298,10 @@ class Prescored:
 
 def prescore_one(request: BatchRequest, prices: Prices) -> PrescoredRequest:
     """The same for one request; as a batch of one it would take twice the time."""
-    cost_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
-    if (discount := prices.discount(request)) is not None:
-        cost_usd = cost_usd - discount
-    priced_usd = cost_usd if request.horizon is None else prices.over_horizon(request, cost_usd)
+    uncached_usd = request.input_tokens * prices.input_usd + request.output_tokens * prices.output_usd
+    discount = prices.discount(request)
+    cost_usd = uncached_usd if discount is None else uncached_usd - discount
+    priced_usd = prices.over_horizon(request, cost_usd, uncached_usd)
     if prices.failing is not None:
         priced_usd = priced_usd + prices.failing.usd(
             request.input_tokens, prices.input_usd, prices.output_usd

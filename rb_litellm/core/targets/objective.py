@@ -65,9 +65,10 @@ class Targeted(Objective):
     def latency(self, times: LatencyForecast, allowed: BoolArray) -> ScoreTerm:
         """What the probability to be late takes off, and the time itself."""
         slope = _SPEED if self.targets.maximise == "speed" else _EQUALS
-        value = -slope * np.log(times.priced_s + _LEAST_S)
+        priced_s = times.priced_s
+        value = -slope * np.log(priced_s + _LEAST_S)
         if self.targets.e2e_p95_s is not None and self.price_of_late > 0.0:
-            value = value - self.price_of_late * late(times.priced_s, self.targets.e2e_p95_s)
+            value = value - self.price_of_late * late(priced_s, self.targets.e2e_p95_s)
         return ScoreTerm("latency", 1.0, value)
 
     def latency_of_two(

@@ -45,7 +45,7 @@ def origin_of(entry: Mapping[str, Any], now: float = 0.0) -> Origin:
     """A LiteLLM entry as an origin."""
     params = with_credential(entry["litellm_params"])
     model = str(params.get("model"))
-    told = repr((model.partition("/")[0], *(params.get(name) for name in _ACCOUNT)))
+    told = repr((model.partition("/")[0], *map(params.get, _ACCOUNT)))
     account = blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return Origin(str(entry["model_info"]["id"]), account, model, now)
 
