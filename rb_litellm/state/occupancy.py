@@ -82,9 +82,10 @@ class Occupancy:
 
     def mean(self, server: int, since: Reading, now: float) -> float | None:
         """How many were open there on average since a reading; None where no time has passed."""
-        at_s, request_s, _ = self.reading(server, now)
-        passed_s = at_s - since.at_s
-        return (request_s - since.request_s) / passed_s if passed_s > 0.0 else None
+        its = self._servers[server]
+        its.reach(now)
+        passed_s = its.at_s - since.at_s
+        return (its.request_s - since.request_s) / passed_s if passed_s > 0.0 else None
 
     def met(self, server: int, since: Reading, mean: float) -> Prefilled:
         """What was prefilled there since a reading, since when so many were open on average."""

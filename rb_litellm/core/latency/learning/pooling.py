@@ -37,15 +37,16 @@ def pooled(log_scale: FloatArray, measured: IntArray) -> FloatArray:
     """
     if log_scale.size == 1:
         return log_scale
-    (seen,) = measured.nonzero()
-    if not seen.size:
+    if not np.count_nonzero(measured):
         return log_scale
-    centre = median_with_zero(log_scale[seen])
-    if log_scale.size > _FEW:
-        of_all: FloatArray = _believed(log_scale, measured, centre, np.maximum)
-        return of_all
-    each = zip(log_scale.tolist(), measured.tolist(), strict=True)
-    return np.array([_believed(scale, count, centre, max) for scale, count in each])
+    if log_scale.size <= _FEW:
+        each = [*zip(log_scale.tolist(), measured.tolist(), strict=True)]
+        centre = median_with_zero([scale for scale, count in each if count])
+        return np.array([_believed(*its, centre, max) for its in each])
+    ordered = np.append(log_scale[measured > 0], 0.0)
+    ordered.sort()
+    of_all: FloatArray = _believed(log_scale, measured, _middle(ordered), np.maximum)
+    return of_all
 
 
 def _believed(log_scale: Any, measured: Any, centre: float, maximum: Callable[[Any, Any], Any]) -> Any:
@@ -55,10 +56,11 @@ def _believed(log_scale: Any, measured: Any, centre: float, maximum: Callable[[A
     return centre + trusted * maximum(1.0 - noise * noise, 0.0)
 
 
-def median_with_zero(values: FloatArray | Sequence[float]) -> float:
-    """The median of these values (K,) and a zero; `np.median` would take longer than all the rest."""
-    ordered = np.zeros(len(values) + 1)
-    ordered[1:] = values
-    ordered.sort()
-    middle = ordered.size // 2
+def median_with_zero(values: Sequence[float]) -> float:
+    """The median of these few values and a zero; `np.median` would take longer than all the rest."""
+    return _middle(sorted((0.0, *values)))
+
+
+def _middle(ordered: FloatArray | Sequence[float]) -> float:
+    middle = len(ordered) // 2
     return 0.5 * float(ordered[middle] + ordered[~middle])
