@@ -43,6 +43,8 @@ class _Asked(NamedTuple):
     """Tokens that its limit on the answer leaves for thoughts, as one of THOUGHTS; None without a limit."""
     unsuited: bool
     """Whether a hosted API may refuse it if it thinks."""
+    max_cost_usd: float
+    """Its budget; inf without one."""
 
 
 class OfferedLevels:
@@ -67,30 +69,27 @@ class OfferedLevels:
             own if own is None or own in _EFFORTS else "",  # Its text is the client's, and no key of ours.
             None if max_tokens is None else max((t for t in THOUGHTS.values() if t < max_tokens), default=0),
             _refused_beside_thinking(request_kwargs),
+            math.inf if max_cost_usd is None else max_cost_usd,
         )
-        if max_cost_usd is not None:
-            places, candidates = _expanded(entries, facts, asked, max_cost_usd)
-        elif (kept := self._found.get((facts, asked))) is not None:
+        if (kept := self._found.get((facts, asked))) is not None:
             self._found.move_to_end((facts, asked))
             places, candidates = kept
         else:
-            places, candidates = self._found[facts, asked] = _expanded(entries, facts, asked, math.inf)
+            places, candidates = self._found[facts, asked] = _expanded(entries, facts, asked)
             if len(self._found) > MAX_SETS:
                 self._found.popitem(last=False)
         return [entries[place] for place in places], candidates
 
 
-def _expanded(
-    entries: Sequence[_Entry], facts: Sequence[Deployment], asked: _Asked, max_cost_usd: float
-) -> _Found:
+def _expanded(entries: Sequence[_Entry], facts: Sequence[Deployment], asked: _Asked) -> _Found:
     found: list[tuple[int, Deployment]] = []
     for place, deployment in enumerate(facts):
-        its = _levels(entries[place], deployment, asked, max_cost_usd)
+        its = _levels(entries[place], deployment, asked)
         found.extend((place, level) for level in its or (deployment,))
     return tuple(place for place, _ in found), tuple(deployment for _, deployment in found)
 
 
-def _levels(entry: _Entry, deployment: Deployment, asked: _Asked, max_cost_usd: float) -> list[Deployment]:
+def _levels(entry: _Entry, deployment: Deployment, asked: _Asked) -> list[Deployment]:
     """The levels that the request may have there; empty where the deployment counts as if it had none."""
     if asked.own is not None:
         return [level for level in deployment.levels if level.effort == asked.own]
@@ -102,7 +101,7 @@ def _levels(entry: _Entry, deployment: Deployment, asked: _Asked, max_cost_usd: 
     if asked.room is not None:
         room = asked.room
     if deployment.output_usd_per_token > 0.0:
-        room = min(room, max_cost_usd / deployment.output_usd_per_token - 1.0)
+        room = min(room, asked.max_cost_usd / deployment.output_usd_per_token - 1.0)
     return [level for level in deployment.levels if THOUGHTS.get(level.effort, 0) <= room]
 
 
