@@ -62,14 +62,24 @@ class Document(_Document):
     """How far measurements of the same TTFT lie apart, as a share of their median."""
 
     def settings(self) -> dict[str, float | int]:
-        """`model_info.routebalance` of the deployment."""
-        told: dict[str, float | int] = {
-            "ttft_ms": self.ttft_ms.base,
-            "prefill_ms_per_1k_tokens": self.ttft_ms.per_1k_prompt_tokens,
-            "tpot_ms": self.tpot_form_ms.alone,
-            "tpot_ms_per_running": self.tpot_form_ms.per_running,
-        }
+        """`model_info.routebalance` of the deployment, without what one measured point cannot tell."""
+        told: dict[str, float | int] = {"ttft_ms": self.ttft_ms.base}
+        if self.knows_prefill:
+            told["prefill_ms_per_1k_tokens"] = self.ttft_ms.per_1k_prompt_tokens
+        told["tpot_ms"] = self.tpot_form_ms.alone
+        if self.knows_growth:
+            told["tpot_ms_per_running"] = self.tpot_form_ms.per_running
         return told if self.slots is None else {**told, "max_num_seqs": self.slots}
+
+    @property
+    def knows_prefill(self) -> bool:
+        """Whether prompts of more than one length were measured; an older file does not say."""
+        return len(self.ttft_measured_ms) != 1
+
+    @property
+    def knows_growth(self) -> bool:
+        """Whether more than one size of batch was measured, or the server has but one slot."""
+        return len(self.tpot_ms) > 1 or self.slots == 1
 
     def model_info(self) -> dict[str, Any]:
         """The lines for LiteLLM's configuration."""

@@ -18,6 +18,12 @@ KEY_VARIABLE = "ENGINE_API_KEY"
 _PIECES_PER_TOKEN = 4
 """Pieces of a stream that are read, for each token asked for, and as many more as for 16."""
 
+_BUSY = (429, 503)
+_HINTS = {
+    404: "; the address of the API often ends in /v1",
+    **dict.fromkeys(_BUSY, "; measure it while it has nothing else to do, and without a limit of requests"),
+}
+
 
 class CannotCalibrate(Exception):
     """The server cannot be measured; the message says what it did and what may help."""
@@ -87,7 +93,7 @@ class Engine:
         """
         try:
             return await self._ask(prompt, tokens)
-        except _Refused as refused:
+        except Refused as refused:
             if not self._ignores_ends or refused.status not in (400, 422):
                 raise
         # A strict server may not know the option by which answers do not end early.
@@ -168,21 +174,26 @@ class Engine:
         status = answer.status_code
         if status in (401, 403):
             return CannotCalibrate(f"{self._shown} refuses the key ({status}); set --key, or {KEY_VARIABLE}")
-        hint = "; the address of the API often ends in /v1" if status == 404 else ""
+        hint = _HINTS.get(status, "")
         said = one_line(without_secrets(answer.text.strip()))
-        return _Refused(f"{self._shown} answers with {status}: {said}{hint}", status)
+        return Refused(f"{self._shown} answers with {status}: {said}{hint}", status)
 
     def _silent(self, error: Exception) -> CannotCalibrate:
         told = without_secrets(f"{type(error).__name__}: {error}".rstrip(": "))
         return CannotCalibrate(f"{self._shown} does not answer ({told})")
 
 
-class _Refused(CannotCalibrate):
+class Refused(CannotCalibrate):
     """An HTTP status other than 200, and not for the key."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def busy(self) -> bool:
+        """Whether the server takes no more for now, and may be sound."""
+        return self.status in _BUSY
 
 
 def _text_of(piece: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
-from rb_litellm.calibration.engine import CannotCalibrate, Engine
+from rb_litellm.calibration.engine import CannotCalibrate, Engine, Refused
 from rb_litellm.calibration.fit import Measured
 from rb_litellm.calibration.plan import Plan
 from rb_litellm.calibration.streams import Stream, most_at_once, pace_of
@@ -106,14 +106,25 @@ class Calibrating:
         """Add batches of rising size to `together`, until some have to wait for others; slots, if so."""
         suspected = 0
         for batch in self.plan.batches:
-            running = await self._batch(batch, self.plan.answer, together)
+            try:
+                running = await self._batch(batch, self.plan.answer, together)
+            except Refused as refused:
+                # What was measured holds: a server may refuse what it has no room to queue.
+                if not (refused.busy and together):
+                    raise
+                self.tell(f"{refused}; batches of {batch} and more are left out")
+                return None
             if running < batch and running == suspected:
                 return running
             suspected = running if running < batch else 0
         # Short answers may end before the last of a large batch begins; twice as long ones tell.
         largest = self.plan.batches[-1]
-        if suspected and await self._batch(largest, 2 * self.plan.answer, together) == suspected:
-            return suspected
+        try:
+            if suspected and await self._batch(largest, 2 * self.plan.answer, together) == suspected:
+                return suspected
+        except Refused as refused:
+            if not refused.busy:
+                raise
         return None
 
     async def _batch(self, batch: int, tokens: int, together: list[Sequence[Stream]]) -> int:

@@ -97,6 +97,39 @@ def test_a_server_that_hangs_is_given_up() -> None:
         run(measured(server.application(), SMALL, seconds=5.0))
 
 
+def test_a_server_that_refuses_many_at_once_is_measured_up_to_the_batch_before() -> None:
+    server = make_server(Place("m-1", 0, "m", "paper-7b"), Manner(slots=64))
+    open_now = 0
+
+    @web.middleware
+    async def at_most_three(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal open_now
+        open_now += 1
+        try:
+            await asyncio.sleep(0.001)
+            if open_now > 3:
+                return web.json_response({"error": {"message": "overloaded"}}, status=429)
+            return await handler(request)
+        finally:
+            open_now -= 1
+
+    app = server.application()
+    app.middlewares.append(at_most_three)
+    found, told = run(measured(app, SMALL))
+    assert list(found.tpot_ms) == [1, 2]
+    assert found.slots is None
+    assert found.most_asked == 2
+    assert "answers with 429: " in told[-1]
+    assert "batches of 4 and more are left out" in told[-1]
+
+
+def test_of_one_length_and_one_batch_no_growth_is_written_down() -> None:
+    found, _ = run(measured(mock(slots=64), Plan(lengths=(32,), batches=(1,), cached=32)))
+    assert list(found.settings()) == ["ttft_ms", "tpot_ms"]
+    one_slot, _ = run(measured(mock(slots=1), SMALL))
+    assert one_slot.settings()["tpot_ms_per_running"] == 0.0
+
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -145,6 +178,7 @@ def failing(status: int) -> Handler:
     ("handler", "message"),
     [
         (failing(500), "answers with 500: .*it is broken"),
+        (failing(503), "answers with 503: .*while it has nothing else to do"),
         (failing(404), "answers with 404: .*often ends in /v1"),
         (failing(401), r"refuses the key \(401\); set --key"),
         (stream_of(), "answers m with nothing"),

@@ -157,7 +157,13 @@ def _show(found: Document) -> None:
     slots = found.slots or f"no fewer than the {found.most_asked} that were tried"
     screen.print(f"slots: {slots}; context window: {found.context_window or 'not told'}", highlight=False)
     screen.print(f"prefix cache: {'yes' if found.prefix_cache else 'no'}", highlight=False)
-    for name, error in (("TTFT", found.fit_error.ttft), ("TPOT", found.fit_error.tpot)):
+    for name, error, known, one in (
+        ("TTFT", found.fit_error.ttft, found.knows_prefill, "prompt length"),
+        ("TPOT", found.fit_error.tpot, found.knows_growth, "size of batch"),
+    ):
+        if not known:
+            screen.print(f"{name}: only one {one} was measured; how it grows is left to be learned")
+            continue
         told = "fits" if error <= _GOOD_FIT else "fits poorly: state less, and let it be learned"
         screen.print(f"{name}: the form {told} (mean error {error:.1%})", highlight=False)
     if found.spread > _QUIET:
