@@ -196,10 +196,14 @@ class Instance:
     def finish(self) -> list[tuple[Job, int]]:
         """End what is under way: the jobs that wrote, with how many tokens each; done ones have left."""
         steps = self._steps
-        wrote = [(job, steps) for job in self._decoding if not job.gone]
-        for job, _ in wrote:
-            job.cached += steps
-            job.written += steps
+        wrote, done = [], []
+        for job in self._decoding:
+            if not job.gone:
+                job.cached += steps
+                job.written += steps
+                wrote.append((job, steps))
+                if job.written >= job.output_tokens:
+                    done.append(job)
         self.cached_tokens += steps * len(wrote)
         for job in self._prefilling:
             if job.gone:
@@ -210,7 +214,9 @@ class Instance:
                 job.written += 1
                 wrote.append((job, 1))
                 self.prefix_cache.keep(job.prefix)
-        for job in [job for job, _ in wrote if job.written >= job.output_tokens]:
+                if job.done:
+                    done.append(job)
+        for job in done:
             self._leave(job)
             self.prefix_cache.keep(job.leaves)
         self._steps, self._decoding, self._prefilling = 0, [], []
