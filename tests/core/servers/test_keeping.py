@@ -113,3 +113,15 @@ def test_no_more_is_kept_for_longer(seen):
     shares = of.share(np.zeros(40, dtype=int), 2.0 ** np.linspace(-2.0, 14.0, 40))
     assert np.all(np.diff(shares) <= 0.0)
     assert np.all((shares >= 0.0) & (shares <= 1.0))
+
+
+@given(st.floats(0.0, 1e9), st.lists(st.integers(0, 2), max_size=5))
+def test_one_age_of_all_is_looked_up_as_the_same_age_of_each(ago_s, asked):
+    of, rows = Keeping(), np.array(asked, dtype=np.int64)
+    for row in range(3):
+        of.add()
+        of.told(row, outcome(cached_tokens=1_700 // (row + 1), ago_s=2.0 ** (3 * row)))
+    found = of.share(rows, ago_s)
+    assert found.tolist() == of.share(rows, np.full(rows.size, ago_s)).tolist()
+    found[:] = -1.0  # A copy: what is believed stays as it was.
+    assert (of.share(rows, ago_s) >= 0.0).all()

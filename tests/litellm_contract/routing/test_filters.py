@@ -110,6 +110,30 @@ async def test_a_deployments_budget_is_kept_to():
     assert {await ask(of) for _ in range(3)} == {"second"}
 
 
+@pytest.mark.parametrize("strategy", ["routebalance", "simple-shuffle"])
+async def test_tags_and_budgets_are_kept_to_together(strategy):
+    budget = {"max_budget": 1e-6, "budget_duration": "1d", "input_cost_per_token": 1.0}
+    of = router(
+        deployment("best", BEST, tags=["paid"], **budget),
+        deployment("second", SECOND, tags=["paid", "free"]),
+        deployment("other", SECOND, tags=["free"]),
+        deployment("plain", SECOND, tags=["default"]),
+        enable_tag_filtering=True,
+        routing_strategy=strategy,
+    )
+    paid, free = {"tags": ["paid"]}, {"tags": ["free"]}
+    taken = {await ask(of, metadata=paid) for _ in range(20)}
+    for _ in range(300):  # the spend is told with LiteLLM's success callback
+        if {await ask(of, metadata=paid) for _ in range(5)} == {"second"}:
+            break
+        await asyncio.sleep(0.02)
+    assert taken <= {"best", "second"}
+    assert {await ask(of, metadata=paid) for _ in range(5)} == {"second"}
+    assert {await ask(of, metadata=free) for _ in range(5)} <= {"second", "other"}
+    assert {await ask(of, metadata={"tags": ["unheard-of"]}) for _ in range(3)} == {"plain"}
+    assert {await ask(of) for _ in range(3)} == {"plain"}
+
+
 class Only:
     """A policy plugin that allows models whose name ends in one of the given."""
 
