@@ -7,11 +7,12 @@ What the first token takes beyond its passes is spent on the way to the server a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rb_litellm.calibration.document import Document, read_document
 from rb_litellm.core.latency.forecast import LatencyPrior
+from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.sim.servers.instance import Hardware
 
 _TOKENS_PER_ITERATION = 2048
@@ -48,13 +49,16 @@ def calibrated(file: Path) -> Calibrated:
         max_batched_tokens=_TOKENS_PER_ITERATION,
         prefix_cache=found.prefix_cache,
     )
-    prior = LatencyPrior(
-        tpot_s=found.tpot_form_ms.alone / 1000.0,
-        ttft_s=found.ttft_ms.base / 1000.0,
-        prefill_s_per_token=found.ttft_ms.per_1k_prompt_tokens / 1e6,
-        tpot_s_per_running=found.tpot_form_ms.per_running / 1000.0,
-        slots=float(slots),
+    told = found.settings()
+    assumed = latency_prior(
+        found.model,
+        hosted=False,
+        tpot_ms=found.tpot_form_ms.alone,
+        ttft_ms=found.ttft_ms.base,
+        prefill_ms_per_1k_tokens=told.get("prefill_ms_per_1k_tokens"),
+        tpot_ms_per_running=told.get("tpot_ms_per_running"),
     )
+    prior = replace(assumed, slots=float(slots))
     return Calibrated(hardware, _way_s(found), prior)
 
 

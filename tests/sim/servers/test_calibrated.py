@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rb_litellm.calibration.document import Document
+from rb_litellm.calibration.document import Document, Growth, Ttft
 from rb_litellm.sim.servers.calibrated import calibrated
 from rb_litellm.sim.servers.cluster_file import load_cluster
 from rb_litellm.sim.servers.instance import Hardware, Instance, Job
@@ -86,6 +86,21 @@ def test_without_a_prefix_cache_the_same_prompt_is_computed_again(tmp_path: Path
 
 def test_slots_that_were_not_found_are_no_fewer_than_were_tried(tmp_path: Path) -> None:
     assert calibrated(written(tmp_path, slots=None, most_asked=512)).hardware.max_num_seqs == 512
+
+
+def test_a_growth_that_was_not_measured_is_assumed_as_of_any_server(tmp_path: Path) -> None:
+    one = written(
+        tmp_path,
+        ttft_ms=Ttft(base=600.0, per_1k_prompt_tokens=0.0),
+        ttft_measured_ms={32: 600.0},
+        tpot_ms={1: 20.0},
+        tpot_form_ms=Growth(alone=20.0, per_running=0.0),
+        slots=4,
+    )
+    prior = calibrated(one).prior
+    assert (prior.ttft_s, prior.tpot_s, prior.slots) == (0.6, 0.02, 4.0)
+    assert prior.prefill_s_per_token > 0.0
+    assert prior.tpot_s_per_running > 0.0
 
 
 def test_a_tier_names_the_file_beside_its_own(tmp_path: Path) -> None:
