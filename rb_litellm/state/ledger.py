@@ -196,6 +196,13 @@ class Ledger:
             attempt.first_token_learned = True
             return attempt.outcome(now, "first-token", ahead=self._ahead(attempt))
 
+    def put_off_first_token(self, key: AttemptKey) -> None:
+        """Nothing is learned from the attempt's first token before its end, which has to tell all of it."""
+        with self._lock:
+            attempt = self._open.get(key)
+            if attempt is not None:
+                attempt.first_token_learned = False
+
     def close(
         self,
         key: AttemptKey,

@@ -38,7 +38,6 @@ class _Open:
     """Of these, how many are asked for on our behalf."""
     timed: bool = True
     own_account: bool = False
-    first_token_learned: bool = True
     task: asyncio.Task[object] | None = None
     ended: Callable[[asyncio.Task[object]], None] | None = None
 
@@ -145,7 +144,7 @@ class Attempts:
         if early or not held.timed or thinks:
             # Perhaps from a cache, or after thoughts that were not shown: what it is worth is known when the
             # answer is over.
-            held.first_token_learned = False
+            self._ledger.put_off_first_token(key)
         else:
             self._begun(outcome)
 
@@ -231,12 +230,10 @@ class Attempts:
         if error == NOT_SENT and outcome.sending_s is not None:
             outcome = outcome._replace(error=CONNECTION)
         held = self._open.get(key)
-        if held is not None and (cut or held.choices > 1 or not (held.first_token_learned and held.timed)):
-            learned = outcome.first_token_learned and held.first_token_learned
+        if held is not None and (cut or held.choices > 1 or not held.timed):
             outcome = outcome._replace(
-                cut=cut, choices=held.choices, timed=held.timed, first_token_learned=learned,
-                own_account=held.own_account,
-            )  # fmt: skip
+                cut=cut, choices=held.choices, timed=held.timed, own_account=held.own_account
+            )
         self._forget(key)
         if outcome.error is not None:
             self._finished(outcome)

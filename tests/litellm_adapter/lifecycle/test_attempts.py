@@ -175,6 +175,21 @@ def test_an_answer_from_a_cache_teaches_nothing(book):
     assert [outcome.error for outcome in book.finished] == ["CacheHit"]
 
 
+def test_who_was_ahead_is_told_where_it_teaches_by_the_first_token_or_by_the_end(book):
+    begun = []
+    book.attempts = Attempts(book.ledger, book.finished.append, begun.append)
+    book.open("before", streams=True)
+    for call, at_s, first_s in (("usual", 1.0, 0.25), ("early", 3.0, 0.001)):
+        book.open(call, now=at_s, streams=True)
+        book.attempts.first_token(call, at_s + first_s)
+        book.attempts.close(call, "success-hook", at_s + 1.0)
+        book.attempts.complete(call, "a", 50, 0.2, cached=False)
+    assert [(its.call_id, its.ahead.requests) for its in begun] == [("usual", 1)]
+    usual, early = book.finished
+    assert (usual.first_token_learned, usual.ahead) == (True, None)
+    assert (early.first_token_learned, early.ahead.requests) == (False, 1)
+
+
 def test_a_stream_shows_its_first_token(book):
     book.open(streams=True)
     book.attempts.first_token("c", 0.5)
