@@ -76,8 +76,11 @@ def test_one_wrong_row_of_a_file_is_left_out_and_named(
     good, wrong = json.dumps({"call_id": "c1", "score": 1}) + "\n", json.dumps({"call_id": "c2"}) + "\n"
     path.write_text(good + wrong)
     assert read_feedback(path) == {"c1": 1.0}
-    assert caplog.messages == [
-        f"{path}, row 2: score is None; allowed is a number from 0 to 1\n1 of 2 rows are wrong, and left out"
+    # Further lines of a record are indented once a worker has begun in this process.
+    (told,) = caplog.messages
+    assert [line.strip() for line in told.splitlines()] == [
+        f"{path}, row 2: score is None; allowed is a number from 0 to 1",
+        "1 of 2 rows are wrong, and left out",
     ]
     path.write_text(wrong)
     with pytest.raises(LogFileError, match="row 1: score is None"):
