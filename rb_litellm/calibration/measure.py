@@ -125,6 +125,7 @@ class Calibrating:
         except Refused as refused:
             if not refused.busy:
                 raise
+            self.tell(f"{refused}; whether {suspected} run at once is left open")
         return None
 
     async def _batch(self, batch: int, tokens: int, together: list[Sequence[Stream]]) -> int:

@@ -170,7 +170,9 @@ async def measured(task: Task) -> Figures:
                 async with one_at_a_time:
                     spent.begin()
                     await client.echo(b"-")
-                    figures.round_trip_cpu_s.append(spent.took_s())
+                    cpu_s = spent.took_s()
+                    if task.from_s <= time.monotonic() <= task.until_s:
+                        figures.round_trip_cpu_s.append(cpu_s)
                     spent.end()
 
     its.step = timed  # type: ignore[method-assign]
