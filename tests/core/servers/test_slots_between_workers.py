@@ -59,25 +59,22 @@ def beliefs(
     for r in world:
         events.append((r.first_token_s + random.expovariate(1 / SEEN_LATE_S), next(number), "begun", r))
         events.append((r.end_s + random.expovariate(1 / SEEN_LATE_S), next(number), "ended", r))
-    open_, others, arrivals, found = [0] * workers, {}, {}, []
+    open_, there, arrivals, found = 0, {}, {}, []
     for now, _, what, r in sorted(events, key=lambda event: event[:2]):
         its = departures[r.worker]
         if what == "sent":
-            others[id(r)] = float(sum(open_) - open_[r.worker])
-            arrivals[id(r)] = its.arrived(SERVER, now)
-            open_[r.worker] += 1
+            there[id(r)], arrivals[id(r)] = open_, its.arrived(SERVER, now)
+            open_ += 1
         elif what == "ended":
             its.ended(arrivals[id(r)], now)
-            open_[r.worker] -= 1
+            open_ -= 1
         else:
             its.begun(arrivals[id(r)])
             ahead = its.ahead(arrivals[id(r)], r.sent_s)
             if ahead is not None and ahead.requests:
-                ahead = ahead._replace(others=others[id(r)])
+                share = min(ahead.requests / max(there[id(r)], 1), 1.0)
                 took = now - r.sent_s
-                learned[r.worker].observe(
-                    SERVER, ahead, ahead.share, took, lambda n: np.full(n.size, TTFT_S), 20
-                )
+                learned[r.worker].observe(SERVER, ahead, share, took, lambda n: np.full(n.size, TTFT_S), 20)
                 found.append(learned[r.worker].of(SERVER))
     return found
 
