@@ -76,12 +76,19 @@ class InstanceState:
 
 
 class Ahead(NamedTuple):
-    """Those that were on the server, sent by this worker, when a request was sent there."""
+    """Those that were served before a request on its server."""
 
     requests: int
-    """How many they were."""
+    """Those that this worker had sent; of those sent together with it the ones that began before it."""
     ended_s: tuple[float, ...]
     """Seconds after the sending at which those of them ended that have ended, in order."""
+    others: float = 0.0
+    """How many others had sent that were there when it was sent."""
+
+    @property
+    def share(self) -> float:
+        """Of all that were there the part that this worker had sent."""
+        return self.requests / (self.requests + self.others) if self.others > 0.0 else 1.0
 
 
 class Company(NamedTuple):

@@ -43,8 +43,9 @@ for how many answers it is."""
 _Sent = tuple[int, float, int]
 """An attempt's event, the latest time at which it or any before was sent, and how many answers were asked for
 by then."""
-_End = tuple[int, int, float, float, int]
-"""The end's event; of the attempt its event and when it was sent; when it ended, with how many answers."""
+_End = tuple[int, int, float, float, int, float]
+"""The end's event; of the attempt its event and when it was sent; when it ended, with how many answers; and
+the latest of all these times so far."""
 
 
 class Departures:
@@ -87,9 +88,9 @@ class Departures:
         latest = _of(self._latest, arrival.server)
         if arrival in latest:
             latest.remove(arrival)
-        _of(self._ends, arrival.server).append(
-            (self._events, arrival.event, arrival.at_s, now, arrival.answers)
-        )
+        ends = _of(self._ends, arrival.server)
+        latest_s = max(now, arrival.at_s, ends[-1][5] if ends else now)
+        ends.append((self._events, arrival.event, arrival.at_s, now, arrival.answers, latest_s))
 
     def forget(self, kept: Container[int]) -> None:
         """Servers other than these, on which nothing is open, are gone."""
@@ -100,19 +101,21 @@ class Departures:
     def ahead(self, arrival: Arrival, sent_s: float) -> Ahead | None:
         """Those that were served before it, and when they ended; None where that is no longer known."""
         together = self._together(arrival)
-        if not arrival.ahead and not together:
-            return Ahead(0, ())
         own, before_s = arrival.event, arrival.at_s - TOGETHER_S
         found: list[float] = []
-        ends = self._ends.get(arrival.server, ())
-        for event, other, other_s, end_s, answers in reversed(ends):
-            if event < own:
+        ends = _of(self._ends, arrival.server)
+        for event, other, other_s, end_s, answers, latest_s in reversed(ends):
+            if event > own:
+                if other in together or other_s < before_s:
+                    found += [end_s - sent_s] * answers
+            elif latest_s - arrival.at_s < -TOGETHER_S:
                 break
-            if other in together or other_s < before_s:
-                found += [end_s - sent_s] * answers
-        else:
-            if len(ends) == MAX_REMEMBERED:
-                return None
+            else:
+                together.pop(other, None)  # It was over when this one was sent.
+        if not arrival.ahead and not together:
+            return Ahead(0, ())
+        if len(ends) == MAX_REMEMBERED and ends[0][0] > own:
+            return None
         return Ahead(arrival.ahead + sum(together.values()), tuple(reversed(found)))
 
     def company(self, arrival: Arrival) -> Company | None:

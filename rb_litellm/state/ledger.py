@@ -426,7 +426,8 @@ class Ledger:
 
     def _ahead(self, attempt: Attempt) -> Ahead | None:
         found = self._departures.ahead(attempt.arrival, attempt.sent_s)
-        if found is None or not attempt.sending_s:
-            return found
+        if found is None:
+            return None
         # Those that ended while the request was still in the proxy kept it waiting no more.
-        return found._replace(ended_s=tuple(max(ended_s, 0.0) for ended_s in found.ended_s))
+        ended_s = tuple(max(s, 0.0) for s in found.ended_s) if attempt.sending_s else found.ended_s
+        return Ahead(found.requests, ended_s, attempt.of_others)

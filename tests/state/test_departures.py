@@ -51,6 +51,17 @@ def test_one_that_ended_before_was_not_there():
     assert of.ahead(of.arrived(0, 0.5), 0.5) == Ahead(0, ())
 
 
+def test_one_that_was_over_before_was_not_there_however_shortly_before_it_was_sent():
+    """A quick server of one slot would have been refuted by each of them."""
+    of = Departures()
+    first = of.arrived(0, 0.0)
+    of.begun(first)
+    of.ended(first, 0.05)
+    second = of.arrived(0, 0.06)
+    of.begun(second)
+    assert of.ahead(second, 0.06) == Ahead(0, ())
+
+
 def test_another_server_has_its_own_order():
     of = Departures()
     there, here = of.arrived(1, 0.0), of.arrived(0, 0.0)
@@ -109,9 +120,10 @@ class Defined(Departures):
                 break
             if abs(other.at_s - arrival.at_s) <= TOGETHER_S:
                 together.add(other.event)
+        ends = self.over[arrival.server]
+        together -= {other.event for event, other, _ in ends if event < arrival.event}
         if not arrival.ahead and not together:
             return Ahead(0, ())
-        ends = self.over[arrival.server]
         if len(ends) == MAX_REMEMBERED and ends[0][0] >= arrival.event:
             return None
         found = [

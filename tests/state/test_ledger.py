@@ -46,6 +46,17 @@ def test_one_for_several_answers_counts_as_so_many_of_one_prompt(ledger):
     assert ledger.sums(4.0).in_flight == [0]
 
 
+def test_those_that_others_sent_are_told_apart_from_its_own_in_whatever_order_these_are_served(ledger):
+    """Of eight sent at once to a server with one slot the last is served first, beside one of another's."""
+    for number in range(8):
+        open_one(ledger, AttemptKey(str(number), 0), in_flight=number + 1.0)
+    first = ledger.first_token(AttemptKey("7", 0), 1.0)
+    second = ledger.first_token(AttemptKey("0", 0), 2.0)
+    assert (first.ahead.requests, first.ahead.others) == (0, 1.0)
+    assert (second.ahead.requests, second.ahead.others) == (1, 1.0)
+    assert second.ahead.share == 0.5
+
+
 def test_a_closed_attempt_counts_for_nothing(ledger):
     open_one(ledger)
     ledger.close(A, 1.0, "success")

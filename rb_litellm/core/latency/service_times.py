@@ -119,7 +119,7 @@ class ServiceTimes:
             return outcome
         if outcome.in_one_piece and outcome.output_tokens is None:
             return outcome
-        requests, share = None, min(ahead.requests / max(outcome.in_flight, 1.0), 1.0)
+        requests, share = None, ahead.share
         if before is not None and company is not None:
             outcome, requests, share = _as_met(outcome), company.well_before + before, 1.0
         elif not ahead.requests:

@@ -85,10 +85,12 @@ def as_served(outcome: Outcome, wait_s: float, slots: float) -> Outcome:
     """The outcome as if the request had been sent when its service began, all slots but its own busy."""
     if wait_s <= 0.0 and outcome.company is None:
         return outcome
+    # By the order of sending, which is not the order of service where several are sent together.
+    queued = wait_s > 0.0 or outcome.in_flight >= slots
     return outcome._replace(
         open_s=outcome.open_s - wait_s,
         ttft_s=None if outcome.ttft_s is None else outcome.ttft_s - wait_s,
-        in_flight=min(outcome.in_flight, slots - 1.0),
+        in_flight=slots - 1.0 if queued else outcome.in_flight,
         # What was ahead in the queue has been prefilled during the wait.
-        pending_prefill_tokens=0.0 if wait_s > 0.0 else outcome.pending_prefill_tokens,
+        pending_prefill_tokens=0.0 if queued else outcome.pending_prefill_tokens,
     )

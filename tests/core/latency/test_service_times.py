@@ -63,3 +63,33 @@ def test_those_that_were_told_by_themselves_are_not_missing_for_the_others():
     assert taught_s(of, row, first) == []
     second = whole(0.0, 120, Ahead(1, (1.0,)), met=1, together=1, in_flight=8.0)
     assert 1.0 in taught_s(of, row, second)
+
+
+def stream(ttft_s: float, in_flight: float, ahead: Ahead) -> Outcome:
+    """The first token of a stream, sent at 0, by whose sending so many were in flight."""
+    return Outcome(
+        "a", "first-token", None, 10, in_flight, 0.0, ttft_s, ttft_s=ttft_s, at_s=ttft_s, ahead=ahead
+    )
+
+
+def test_a_stream_that_others_overtook_on_their_way_teaches_what_it_took_without_its_wait():
+    """Sent first and served last of three: two that were sent after it are no other worker's."""
+    of, row = service_times(slots=1.0)
+    served = of.of_first_token(row, SERVER, stream(2.01, 0.0, Ahead(2, (1.0, 2.0))))
+    assert served is not None
+    assert (round(served.ttft_s, 6), served.in_flight) == (0.01, 0.0)
+
+
+def test_a_stream_that_overtook_others_teaches_too():
+    """Sent last of eight and served third: that it met seven does not say that others have sent five."""
+    of, row = service_times(slots=2.0)
+    served = of.of_first_token(row, SERVER, stream(1.01, 7.0, Ahead(2, (1.0, 1.0))))
+    assert served is not None
+    assert (round(served.ttft_s, 6), served.in_flight) == (0.01, 1.0)
+
+
+def test_where_others_have_sent_a_part_a_queued_streams_wait_is_not_known():
+    of, row = service_times(slots=2.0)
+    queued = stream(1.01, 7.0, Ahead(2, (1.0, 1.0), others=5.0))
+    served = of.of_first_token(row, SERVER, queued)
+    assert served is None or served.in_flight >= 2.0  # The learner leaves out what had to queue.

@@ -59,22 +59,25 @@ def beliefs(
     for r in world:
         events.append((r.first_token_s + random.expovariate(1 / SEEN_LATE_S), next(number), "begun", r))
         events.append((r.end_s + random.expovariate(1 / SEEN_LATE_S), next(number), "ended", r))
-    open_, there, arrivals, found = 0, {}, {}, []
+    open_, others, arrivals, found = [0] * workers, {}, {}, []
     for now, _, what, r in sorted(events, key=lambda event: event[:2]):
         its = departures[r.worker]
         if what == "sent":
-            there[id(r)], arrivals[id(r)] = open_, its.arrived(SERVER, now)
-            open_ += 1
+            others[id(r)] = float(sum(open_) - open_[r.worker])
+            arrivals[id(r)] = its.arrived(SERVER, now)
+            open_[r.worker] += 1
         elif what == "ended":
             its.ended(arrivals[id(r)], now)
-            open_ -= 1
+            open_[r.worker] -= 1
         else:
             its.begun(arrivals[id(r)])
             ahead = its.ahead(arrivals[id(r)], r.sent_s)
             if ahead is not None and ahead.requests:
-                share = min(ahead.requests / max(there[id(r)], 1), 1.0)
+                ahead = ahead._replace(others=others[id(r)])
                 took = now - r.sent_s
-                learned[r.worker].observe(SERVER, ahead, share, took, lambda n: np.full(n.size, TTFT_S), 20)
+                learned[r.worker].observe(
+                    SERVER, ahead, ahead.share, took, lambda n: np.full(n.size, TTFT_S), 20
+                )
                 found.append(learned[r.worker].of(SERVER))
     return found
 
