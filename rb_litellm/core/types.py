@@ -239,9 +239,10 @@ class Outcome(NamedTuple):
     saved_tokens: float = 0.0
     """and by how many tokens `input_tokens` are fewer for that."""
     cached_tokens: int | None = None
-    """Tokens that the server says it had cached; None where it does not say."""
+    """Tokens of the prompt that the server says it had cached, counted as `input_tokens` are; None where it
+    does not say."""
     written_tokens: int | None = None
-    """Tokens that it says it wrote into its cache; None where it does not say."""
+    """Those that it says it wrote into its cache, likewise."""
     choices: int = 1
     """Answers that were asked for in one (`n`); `output_tokens` is then that of the longest, as far as their
     texts tell, for which all had to wait."""

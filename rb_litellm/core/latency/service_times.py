@@ -82,7 +82,7 @@ class ServiceTimes:
         # Where other workers send as well, not all ends are seen here.
         alone = company.met >= ALL * (outcome.in_flight - outcome.choices + 1)
         asked_s = outcome.at_s - outcome.open_s
-        measured_s = outcome.open_s if outcome.in_one_piece else outcome.ttft_s
+        measured_s = _measured_s(outcome)
         # By what is believed now, and worked out only where the order is asked for.
         engine = self._learner.coefficients.at(row)
         timed = taught_by(outcome).times
@@ -97,13 +97,16 @@ class ServiceTimes:
         return Ended(row, outcome, sent_s, outcome.at_s, began_s, company.together, asks)
 
     def _as_kept(self, row: int, outcome: Outcome) -> Outcome:
-        """The outcome with the tokens that its TTFT speaks for, of a prompt that was partly sent before."""
-        if not outcome.sent_before.tokens or outcome.ttft_s is None or outcome.in_one_piece:
+        """The outcome with the prefill that its time speaks for: some of its prompt may have been cached."""
+        prompt = outcome.input_tokens + outcome.saved_tokens
+        if outcome.cached_tokens is not None:
+            return outcome._replace(input_tokens=max(round(prompt) - outcome.cached_tokens, 0))
+        measured_s = _measured_s(outcome)
+        if not outcome.sent_before.tokens or not measured_s:
             return outcome
-        whole = outcome._replace(input_tokens=round(outcome.input_tokens + outcome.saved_tokens))
         engine = self._learner.coefficients.at(row)
-        (full_s,) = engine.service_s(whole, np.array([engine.slots]))
-        return self._keeping.timed(row, outcome, float(full_s), engine.prefill_s_per_token)
+        (full_s,) = engine.service_s(outcome._replace(input_tokens=round(prompt)), np.array([engine.slots]))
+        return self._keeping.timed(row, outcome, measured_s, float(full_s), engine.prefill_s_per_token)
 
     def _as_served(
         self, row: int, server: int, outcome: Outcome, before: FloatArray | None = None
@@ -113,7 +116,7 @@ class ServiceTimes:
         `before` (C,) is how many of those that were sent with it began before it.
         """
         ahead, company = outcome.ahead, outcome.company
-        measured_s = outcome.open_s if outcome.in_one_piece else outcome.ttft_s
+        measured_s = _measured_s(outcome)
         if ahead is None or not measured_s or not taught_by(outcome).times or outcome.choices > 1:
             # Of several answers it is not told which had to wait.
             return outcome
@@ -139,6 +142,11 @@ class ServiceTimes:
             return outcome if wait_s is not None else None
         slots = self._slots.of(server)
         return outcome if slots is None else as_served(outcome, wait_s, slots)
+
+
+def _measured_s(outcome: Outcome) -> float | None:
+    """What it took until the first sign of its answer."""
+    return outcome.open_s if outcome.in_one_piece else outcome.ttft_s
 
 
 def _as_met(outcome: Outcome) -> Outcome:

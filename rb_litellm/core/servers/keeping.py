@@ -7,7 +7,8 @@ each request with such a beginning, with s tokens sent before:
 - the server tells how many tokens it had cached (`usage`): their share of s is measured;
 - or it tells nothing. Then TTFT says whether the beginning was prefilled: with f the TTFT expected for the
   whole prompt and p the prefill time per token, the share is (f - TTFT) / (p * s), rounded to 0 or 1. It is
-  asked only where p * s is a third of f at least, so that it stands out.
+  asked only where p * s is a third of f at least, so that it stands out. Of an answer in one piece the whole
+  time is taken for TTFT.
 
 Shares are kept by age, the time since the beginning was sent there last, in octaves of seconds:
 
@@ -75,16 +76,18 @@ class Keeping:
         if before.tokens >= _LEAST_TOKENS:
             self._learn(row, before.ago_s, min(outcome.cached_tokens / before.tokens, 1.0))
 
-    def timed(self, row: int, outcome: Outcome, full_s: float, prefill_s_per_token: float) -> Outcome:
-        """A first token has come: the outcome with as many tokens to prefill as its TTFT speaks for.
+    def timed(
+        self, row: int, outcome: Outcome, measured_s: float, full_s: float, prefill_s_per_token: float
+    ) -> Outcome:
+        """A first token has come, or a whole answer: the outcome with the prefill that its time speaks for.
 
-        `full_s` is the TTFT that was expected if nothing were cached.
+        `full_s` is what was expected, in place of `measured_s`, if nothing were cached.
         """
         before = outcome.sent_before
         whole_s = prefill_s_per_token * before.tokens
-        if outcome.ttft_s is None or before.tokens < _LEAST_TOKENS or whole_s < _STANDS_OUT * full_s:
+        if before.tokens < _LEAST_TOKENS or whole_s < _STANDS_OUT * full_s:
             return outcome
-        cached = full_s - outcome.ttft_s > 0.5 * whole_s
+        cached = full_s - measured_s > 0.5 * whole_s
         if row not in self._tells:
             self._learn(row, before.ago_s, float(cached))
         prompt = outcome.input_tokens + outcome.saved_tokens

@@ -31,6 +31,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
     is_receipt,
     longest_share,
     output_tokens,
+    prompt_tokens,
     reasoning_tokens,
     written_tokens,
 )
@@ -305,6 +306,7 @@ def _usage(response: Any) -> tuple[int | None, Usage]:
         return estimate, Usage(estimated=True)
     return tokens, Usage(
         reasoning_tokens=reasoning_tokens(response),
+        prompt_tokens=prompt_tokens(response),
         cached_tokens=cached_tokens(response),
         written_tokens=written_tokens(response),
         limited=ended_at_limit(response),

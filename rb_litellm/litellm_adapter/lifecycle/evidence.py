@@ -20,6 +20,8 @@ class Usage(NamedTuple):
     """The answer told no usage; its tokens are estimated from its text."""
     reasoning_tokens: int = 0
     """Of its tokens, those that it thought and may not have shown."""
+    prompt_tokens: int | None = None
+    """Its input tokens as the server counts them, cached ones among them; None where it does not say."""
     cached_tokens: int | None = None
     """Of its input tokens, those that the server had cached; None where it does not say."""
     written_tokens: int | None = None
@@ -41,8 +43,8 @@ def as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, us
     if not usage.timed or usage.estimated:
         outcome = outcome._replace(timed=outcome.timed and usage.timed, estimated=usage.estimated)
     outcome = outcome._replace(
-        cached_tokens=usage.cached_tokens,
-        written_tokens=usage.written_tokens,
+        cached_tokens=_as_counted_here(usage.cached_tokens, usage, outcome),
+        written_tokens=_as_counted_here(usage.written_tokens, usage, outcome),
         limited=usage.limited,
         answer_id=usage.answer_id,
     )
@@ -58,3 +60,10 @@ def as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, us
         # What was thought came before the first chunk: only the total time belongs to all of the tokens.
         return result._replace(tpot_s=outcome.open_s / max(each, 1), in_one_piece=True)
     return result
+
+
+def _as_counted_here(tokens: int | None, usage: Usage, outcome: Outcome) -> int | None:
+    """The same part of the prompt by this proxy's count of it: its tokenizer is not the server's."""
+    if not tokens or not usage.prompt_tokens:
+        return tokens
+    return round(min(tokens / usage.prompt_tokens, 1.0) * (outcome.input_tokens + outcome.saved_tokens))

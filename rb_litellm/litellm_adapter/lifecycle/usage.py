@@ -11,6 +11,7 @@ from rb_litellm.core.types import MAX_TOKENS
 _OUTPUT_NAMES = ("completion_tokens", "output_tokens")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+_APART = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _CHARS_PER_TOKEN = 4
 _MAX_ID = 256
 """Characters of an answer's id. LiteLLM's ids of Responses are the longest, with about 200."""
@@ -32,6 +33,19 @@ def reasoning_tokens(response: object) -> int:
     usage = _get(response, "usage")
     told = [_get(_get(usage, name), "reasoning_tokens") for name in _OUTPUT_DETAILS]
     return _first_count(*told) or 0
+
+
+def prompt_tokens(response: object) -> int | None:
+    """Input tokens, cached ones among them; None if the server does not say.
+
+    Anthropic's own `input_tokens` are without those that were read from its cache or written into it.
+    """
+    usage = _get(response, "usage")
+    told = _first_count(_get(usage, "prompt_tokens"))
+    if told is not None or (others := _first_count(_get(usage, "input_tokens"))) is None:
+        return told
+    apart = (_first_count(_get(usage, name)) or 0 for name in _APART)
+    return others + sum(apart)
 
 
 def cached_tokens(response: object) -> int | None:

@@ -1,21 +1,27 @@
 """What an outcome says of its server's speed, and when."""
 
+import pytest
+
 from rb_litellm.core.latency.forecast import LatencyPrior
 from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.latency.service_times import ServiceTimes
 from rb_litellm.core.servers.keeping import Keeping
 from rb_litellm.core.servers.slots import Slots
-from rb_litellm.core.types import Ahead, Company, Outcome
+from rb_litellm.core.types import Ahead, Company, Outcome, SentBefore
 
 SERVER = 0
 TPOT_S = 0.01
 
 
-def service_times(slots: float) -> tuple[ServiceTimes, int]:
+def service_times(slots: float, prefill_s_per_token: float = 0.0) -> tuple[ServiceTimes, int]:
     """Of one deployment whose times are known, and the learner's row of it."""
     learner, of_servers, keeping = LatencyLearner(), Slots(), Keeping()
     prior = LatencyPrior(
-        tpot_s=TPOT_S, ttft_s=0.01, prefill_s_per_token=0.0, tpot_s_per_running=0.0, slots=slots
+        tpot_s=TPOT_S,
+        ttft_s=0.01,
+        prefill_s_per_token=prefill_s_per_token,
+        tpot_s_per_running=0.0,
+        slots=slots,
     )
     row = learner.add("tier", prior)
     keeping.add()
@@ -93,3 +99,30 @@ def test_where_others_have_sent_a_part_a_queued_streams_wait_is_not_known():
     queued = stream(1.01, 7.0, Ahead(2, (1.0, 1.0), others=5.0))
     served = of.of_first_token(row, SERVER, queued)
     assert served is None or served.in_flight >= 2.0  # The learner leaves out what had to queue.
+
+
+def short_answer(took_s: float, cached_tokens: int | None = None) -> Outcome:
+    """Three tokens in one piece for a prompt of 2,000: 1,900 were sent before, 1,425 expected cached."""
+    return Outcome(
+        "a", "success", None, 575, 0.0, 0.0, took_s, output_tokens=3, in_one_piece=True, at_s=took_s,
+        ahead=Ahead(0, ()), sent_before=SentBefore(1_900.0, 5.0), saved_tokens=1_425.0,
+        cached_tokens=cached_tokens,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("took_s", "prefilled"), [(0.06, 100), (1.03, 2_000)])
+def test_an_answer_in_one_piece_teaches_with_the_prefill_that_its_time_speaks_for(took_s, prefilled):
+    """It taught with what was expected: a cached prompt made prefill look three times as quick."""
+    of, row = service_times(slots=256.0, prefill_s_per_token=0.0005)
+    (due,) = of.ended(row, SERVER, short_answer(took_s))
+    served = of.of_end(SERVER, due)
+    assert served is not None
+    assert served.input_tokens == prefilled
+
+
+def test_what_the_server_tells_of_its_cache_goes_before_what_its_time_speaks_for():
+    of, row = service_times(slots=256.0, prefill_s_per_token=0.0005)
+    (due,) = of.ended(row, SERVER, short_answer(1.03, cached_tokens=1_888))
+    served = of.of_end(SERVER, due)
+    assert served is not None
+    assert served.input_tokens == 112

@@ -14,6 +14,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
     hidden,
     longest_share,
     output_tokens,
+    prompt_tokens,
     written_tokens,
 )
 
@@ -65,6 +66,20 @@ def test_litellms_own_notes_on_a_response_are_read():
 def test_what_was_cached_of_a_prompt_is_read_from_usage(usage, cached):
     """It was read nowhere."""
     assert cached_tokens({"usage": usage}) == cached
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 1735, "cache_read_input_tokens": 1728}, 1735),
+        ({"input_tokens": 1735, "input_tokens_details": {"cached_tokens": 1728}}, 1735),
+        ({"input_tokens": 7, "cache_read_input_tokens": 1700, "cache_creation_input_tokens": 28}, 1735),
+        ({"input_tokens": -1}, None),
+        ({"completion_tokens": 7}, None),
+    ],
+)
+def test_the_whole_prompt_is_read_from_usage_with_what_was_cached_of_it(usage, tokens):
+    assert prompt_tokens({"usage": usage}) == tokens
 
 
 @pytest.mark.parametrize(
