@@ -166,6 +166,7 @@ class Beliefs:
             if not self._on_server[server]:
                 del self._on_server[server]
                 self.slots.forget(server)
+                self._service_times.forget_server(server)
         return left
 
     def taken_over(self) -> set[int]:
@@ -261,6 +262,10 @@ class Beliefs:
             row = self._identities.rows.get(deployment)
             if row is not None:
                 self.windows.stated(row, tokens)
+
+    def waits_for_end(self, outcome: Outcome) -> bool:
+        """Whether the first token of a stream teaches more when the stream is over."""
+        return self._service_times.waits_for_end(self._reckoner.server(outcome.deployment), outcome)
 
     def first_token(self, outcome: Outcome) -> None:
         """Let the latency model learn from the first token of an attempt that is still open."""

@@ -185,6 +185,18 @@ class Level(NamedTuple):
     """The level alone."""
 
 
+class Stated(NamedTuple):
+    """How long a server says it took for an answer, and for what of it."""
+
+    prompt_s: float
+    """To read what was not cached of its prompt."""
+    answer_s: float
+    """To write it, from its first token on."""
+    cached_share: float | None = None
+    """Of its prompt's tokens, those that were cached; None where it does not say."""
+    output_tokens: int | None = None
+
+
 class Outcome(NamedTuple):
     """Predicted and measured figures of one attempt, made when the attempt is closed."""
 
@@ -243,6 +255,8 @@ class Outcome(NamedTuple):
     does not say."""
     written_tokens: int | None = None
     """Those that it says it wrote into its cache, likewise."""
+    stated: Stated | None = None
+    """What the server says of its times; None where it does not."""
     choices: int = 1
     """Answers that were asked for in one (`n`); `output_tokens` is then that of the longest, as far as their
     texts tell, for which all had to wait."""
@@ -259,6 +273,11 @@ class Outcome(NamedTuple):
     sent_to: int | None = None
     """Row of the balancer's beliefs of what it was sent to, which the deployment's id alone does not tell:
     several models are behind a wildcard, and deployments are edited. None by the fallback rule."""
+
+    @property
+    def measured_s(self) -> float | None:
+        """Seconds to the first sign of its answer: to its first token, or to the end of one in one piece."""
+        return self.open_s if self.in_one_piece else self.ttft_s
 
 
 @dataclass(frozen=True, slots=True)

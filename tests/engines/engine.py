@@ -35,6 +35,8 @@ class Engine:
     command: Sequence[str]
     """Its own, without where it listens."""
     folder: Path
+    provider: str
+    """LiteLLM's, by which its users have it."""
     port: int = field(default_factory=free_port)
     _child: Child | None = None
 
@@ -108,7 +110,7 @@ def running_vllm(home: Path, folder: Path) -> Iterator[Engine]:
         "--max-num-seqs", str(SLOTS), "--max-model-len", str(WINDOW), "--dtype", "bfloat16",
         "--enforce-eager",
     ]  # fmt: skip
-    with _running(Engine("vLLM", command, folder)) as engine:
+    with _running(Engine("vLLM", command, folder, "hosted_vllm")) as engine:
         yield engine
 
 
@@ -122,7 +124,7 @@ def running_llama_server(home: Path, folder: Path) -> Iterator[Engine]:
         "--ctx-size", str(WINDOW * SLOTS), "--threads", "1", "--threads-batch", "1",
         "--metrics", "--no-webui",
     ]  # fmt: skip
-    with _running(Engine("llama.cpp", command, folder)) as engine:
+    with _running(Engine("llama.cpp", command, folder, "openai")) as engine:
         yield engine
 
 

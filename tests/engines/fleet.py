@@ -73,7 +73,7 @@ def _entry(engine: Engine) -> dict[str, Any]:
     return {
         "model_name": ASKED,
         "litellm_params": {
-            "model": f"hosted_vllm/{MODEL}", "api_base": engine.url, "api_key": "none",
+            "model": f"{engine.provider}/{MODEL}", "api_base": engine.url, "api_key": "none",
             "input_cost_per_token": 1e-7, "output_cost_per_token": 1e-7,
         },
         "model_info": {"id": f"{engine.name}:{engine.port}", "routebalance": {"quality": 0.5}},

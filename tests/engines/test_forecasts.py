@@ -22,7 +22,7 @@ both_ways = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "w
 
 @both_ways
 async def test_slots_are_found_within_ten_requests(engine: Engine, stream: bool) -> None:
-    routed = Routed(engine.url, MODEL)
+    routed = Routed(engine)
     await routed.in_turn(2, stream=stream)
     await routed.together(8, stream=stream)
     print(f"{engine.name}, {stream=}, slots {routed.slots():g}")
@@ -31,7 +31,7 @@ async def test_slots_are_found_within_ten_requests(engine: Engine, stream: bool)
 
 @both_ways
 async def test_a_queue_leaves_no_after_effect(engine: Engine, stream: bool) -> None:
-    routed = Routed(engine.url, MODEL)
+    routed = Routed(engine)
     await routed.in_turn(10, stream=stream)
     await routed.together(8, stream=stream)
     error = e2e_error(await routed.in_turn(5, stream=stream))
@@ -41,7 +41,7 @@ async def test_a_queue_leaves_no_after_effect(engine: Engine, stream: bool) -> N
 
 @both_ways
 async def test_forecasts_of_an_idle_server_hold_after_thirty_requests(engine: Engine, stream: bool) -> None:
-    routed = Routed(engine.url, MODEL)
+    routed = Routed(engine)
     await routed.in_turn(30, stream=stream)
     later = await routed.in_turn(10, stream=stream)
     ttft_spread, spread = await spread_of_straight(engine.url, MODEL, stream)
@@ -57,7 +57,7 @@ async def test_forecasts_of_an_idle_server_hold_after_thirty_requests(engine: En
 async def test_forecasts_of_a_full_server_hold_after_thirty_requests(
     engine: Engine, stream: bool, apart_s: float
 ) -> None:
-    routed = Routed(engine.url, MODEL)
+    routed = Routed(engine)
     rounds = [await routed.together(3 * SLOTS, apart_s, stream=stream) for _ in range(8)]
     later = [outcome for its in rounds[5:] for outcome in its]
     after = e2e_error(await routed.in_turn(5, stream=stream))
@@ -71,7 +71,7 @@ async def test_forecasts_of_a_full_server_hold_after_thirty_requests(
 
 
 async def test_two_deployments_on_one_engine_see_each_other(engine: Engine) -> None:
-    routed = Routed(engine.url, MODEL, deployments=2)
+    routed = Routed(engine, deployments=2)
     await routed.together(8)
     others = asyncio.gather(*(routed.ask() for _ in range(8)))
     await asyncio.sleep(0.3)
@@ -85,7 +85,7 @@ async def test_two_deployments_on_one_engine_see_each_other(engine: Engine) -> N
 
 
 async def test_what_the_server_tells_is_read(engine: Engine) -> None:
-    routed = Routed(engine.url, MODEL, scrape=True)
+    routed = Routed(engine, scrape=True)
     await routed.in_turn(1)
     for _ in range(100):
         if any(server.load for server in routed.runtime.scraping.status()):
@@ -100,7 +100,7 @@ async def test_what_the_server_tells_is_read(engine: Engine) -> None:
 
 
 async def test_a_prompt_that_is_too_long_is_refused_and_leaves_nothing_open(engine: Engine) -> None:
-    routed = Routed(engine.url, MODEL)
+    routed = Routed(engine)
     for stream in (True, False):
         with pytest.raises(litellm.BadRequestError, match="context"):
             await routed.ask(words=8_000, stream=stream)

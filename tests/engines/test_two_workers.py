@@ -35,7 +35,7 @@ ASKS = 6
 def _entry(group: str, engine: Engine) -> dict[str, Any]:
     return {
         "model_name": group,
-        "litellm_params": {"model": f"hosted_vllm/{MODEL}", "api_base": engine.url, "api_key": "none"},
+        "litellm_params": {"model": f"{engine.provider}/{MODEL}", "api_base": engine.url, "api_key": "none"},
         "model_info": {"id": group, "routebalance": {"quality": 0.5, "max_num_seqs": SLOTS}},
     }
 

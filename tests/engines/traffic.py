@@ -14,6 +14,7 @@ import numpy as np
 
 from rb_litellm.core.types import Outcome
 from rb_litellm.litellm_adapter.worker import worker
+from tests.engines.engine import MODEL, Engine
 
 LENGTH = 4_800
 """Tokens of an answer as configured: so many that `max_tokens` ends it, as it does."""
@@ -23,15 +24,14 @@ WORDS = "import os path sys argv return class self value list dict string number
 class Routed:
     """One Router with deployments of one engine; its outcomes are the worker's."""
 
-    def __init__(
-        self, address: str, model: str, deployments: int = 1, scrape: bool = False, **info: Any
-    ) -> None:
+    def __init__(self, engine: Engine, deployments: int = 1, scrape: bool = False, **info: Any) -> None:
+        self._engine = engine
         arguments: dict[str, Any] = {"exploration": {"method": "none"}}
         if scrape:
             arguments["scrape"] = {"interval_s": 1.0}
         self.ids = [f"engine-{number}" for number in range(deployments)]
         self.router = litellm.Router(
-            model_list=[self._entry(f"m{n}", id_, address, model, info) for n, id_ in enumerate(self.ids)],
+            model_list=[self._entry(f"m{n}", id_, info) for n, id_ in enumerate(self.ids)],
             routing_strategy="routebalance",
             routing_strategy_args=arguments,
             num_retries=0,
@@ -39,12 +39,11 @@ class Routed:
         self.runtime = worker().runtime
         self._asked = 0
 
-    @staticmethod
-    def _entry(group: str, id_: str, address: str, model: str, info: dict[str, Any]) -> dict[str, Any]:
+    def _entry(self, group: str, id_: str, info: dict[str, Any]) -> dict[str, Any]:
         return {
             "model_name": group,
             "litellm_params": {
-                "model": f"hosted_vllm/{model}", "api_base": address, "api_key": "none",
+                "model": f"{self._engine.provider}/{MODEL}", "api_base": self._engine.url, "api_key": "none",
                 "input_cost_per_token": 1e-7, "output_cost_per_token": 1e-7,
             },
             "model_info": {"id": id_, "routebalance": {"quality": 0.5, "output_tokens": LENGTH, **info}},
@@ -62,7 +61,8 @@ class Routed:
             stream=stream,
             extra_body={"ignore_eos": True},
             litellm_call_id=call_id,
-            **({"stream_options": {"include_usage": True}} if stream else {}),
+            # llama.cpp's server says how long it took, and LiteLLM hands that on if no usage is asked for.
+            **({"stream_options": {"include_usage": True}} if stream and self._engine.name == "vLLM" else {}),
         )
         if stream:
             # As the proxy passes a stream on, which sees its first token.

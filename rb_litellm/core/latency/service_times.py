@@ -6,6 +6,7 @@ A wait teaches how many requests a server runs at once, and nothing of how quick
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from functools import partial
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 
 from rb_litellm.core.latency.learning.evidence import taught_by
 from rb_litellm.core.latency.learning.learner import LatencyLearner
+from rb_litellm.core.latency.stated_times import StatedTimes, parted
 from rb_litellm.core.servers.keeping import Keeping
 from rb_litellm.core.servers.queueing import as_served
 from rb_litellm.core.servers.slots import ALL, Slots
@@ -40,6 +42,12 @@ class ServiceTimes:
         self._slots = slots
         self._keeping = keeping
         self._together = SentTogether()
+        self._stated = StatedTimes()
+
+    def waits_for_end(self, server: int, outcome: Outcome) -> bool:
+        """Whether the first token of a stream teaches more when the stream is over: its server will state how
+        long it waited behind others."""
+        return outcome.in_flight > 0.0 and self._stated.tells(server)
 
     def of_first_token(self, row: int, server: int, outcome: Outcome) -> Outcome | None:
         """What the first token of an attempt that is still open teaches; None for nothing."""
@@ -50,8 +58,13 @@ class ServiceTimes:
         """What served at these rows is gone."""
         self._together.forget(rows)
 
+    def forget_server(self, server: int) -> None:
+        """Nobody is on this server any more."""
+        self._stated.forget(server)
+
     def ended(self, row: int, server: int, outcome: Outcome) -> list[Due]:
         """An attempt is over: which now have something to teach, it or others that have waited for it."""
+        self._stated.ended(server, outcome)
         own, with_others = Due(row, outcome), self._with_others(row, server, outcome)
         if with_others is None:
             return [own]
@@ -70,7 +83,7 @@ class ServiceTimes:
             return outcome
         served = self._as_served(row, server, outcome, before)
         if served is not None:
-            return self._as_kept(row, served)
+            return self._as_kept(row, parted(served))
         return None if outcome.in_one_piece else outcome._replace(ttft_s=None)
 
     def _with_others(self, row: int, server: int, outcome: Outcome) -> Ended | None:
@@ -82,14 +95,17 @@ class ServiceTimes:
         # Where other workers send as well, not all ends are seen here.
         alone = company.met >= ALL * (outcome.in_flight - outcome.choices + 1)
         asked_s = outcome.at_s - outcome.open_s
-        measured_s = _measured_s(outcome)
+        measured_s = outcome.measured_s
         # By what is believed now, and worked out only where the order is asked for.
         engine = self._learner.coefficients.at(row)
         timed = taught_by(outcome).times
+        stated = self._stated.parts(server, outcome)
 
         def began_s() -> FloatArray:
             if not measured_s or not timed:
                 return np.full(numbers.size, asked_s)
+            if stated is not None:
+                return np.full(numbers.size, asked_s + stated.wait_s)
             return asked_s + (measured_s - engine.service_s(_as_met(outcome), numbers) * np.exp(quicker))
 
         sent_s = asked_s - (outcome.sending_s or 0.0)
@@ -101,7 +117,7 @@ class ServiceTimes:
         prompt = outcome.input_tokens + outcome.saved_tokens
         if outcome.cached_tokens is not None:
             return outcome._replace(input_tokens=max(round(prompt) - outcome.cached_tokens, 0))
-        measured_s = _measured_s(outcome)
+        measured_s = outcome.measured_s
         if not outcome.sent_before.tokens or not measured_s:
             return outcome
         engine = self._learner.coefficients.at(row)
@@ -116,27 +132,33 @@ class ServiceTimes:
         `before` (C,) is how many of those that were sent with it began before it.
         """
         ahead, company = outcome.ahead, outcome.company
-        measured_s = _measured_s(outcome)
+        measured_s = outcome.measured_s
         if ahead is None or not measured_s or not taught_by(outcome).times or outcome.choices > 1:
             # Of several answers it is not told which had to wait.
             return outcome
         if outcome.in_one_piece and outcome.output_tokens is None:
             return outcome
         requests, share = None, ahead.share
+        stated = self._stated.parts(server, outcome)
         if before is not None and company is not None:
             outcome, requests, share = _as_met(outcome), company.well_before + before, 1.0
-        elif not ahead.requests:
+        elif not ahead.requests and stated is None:
             return outcome
-        wait_s = self._slots.observe(
+        weigh = partial(
+            self._slots.observe,
             server,
             ahead,
             share,
             measured_s,
-            partial(self._learner.coefficients.at(row).service_s, outcome),
-            self._learner.measured_at(row),
-            outcome.in_one_piece,
-            requests,
+            known=self._learner.measured_at(row),
+            in_one_piece=outcome.in_one_piece,
+            requests=requests,
         )
+        if stated is not None:
+            if share > 0.0:  # Else none of those that were there has an end that was seen.
+                weigh(stated.service_s)
+            return _without_wait(outcome, stated.wait_s, self._slots.of(server))
+        wait_s = weigh(partial(self._learner.coefficients.at(row).service_s, outcome))
         if wait_s is None or share < ALL:
             # When others' requests ended is not known. The learner leaves out what had to queue.
             return outcome if wait_s is not None else None
@@ -144,9 +166,14 @@ class ServiceTimes:
         return outcome if slots is None else as_served(outcome, wait_s, slots)
 
 
-def _measured_s(outcome: Outcome) -> float | None:
-    """What it took until the first sign of its answer."""
-    return outcome.open_s if outcome.in_one_piece else outcome.ttft_s
+def _without_wait(outcome: Outcome, wait_s: float, slots: float | None) -> Outcome:
+    """The outcome as if it had been sent when its service began, after a wait that is known."""
+    slots = math.inf if slots is None else slots
+    if wait_s > 0.0:
+        # It has found all of them busy, so they are no more than those that it met.
+        met = outcome.in_flight if outcome.ahead is None else outcome.ahead.requests + outcome.ahead.others
+        slots = min(slots, max(met, outcome.in_flight, 1.0))
+    return as_served(outcome, wait_s, slots)
 
 
 def _as_met(outcome: Outcome) -> Outcome:

@@ -19,6 +19,7 @@ begun a little too early counts as served quickly (x = -1).
 While a wrong hypothesis is believed, its queue may be learned as slowness, and then too much is expected of
 service. So each hypothesis learns in turn by how much service is quicker than expected under it, and is
 judged by the rest. It does not learn that service is slower: that is how a wrong one would justify itself.
+Where the server states what service took, there is nothing to expect, and all are judged by that.
 
 (Student's t in place of the normal distribution: an outlier counts, and decides nothing.) Evidence fades by
 1% with each further request, and one hypothesis leads by 12 at most, so that two requests refute what is
@@ -141,6 +142,8 @@ class _Served(NamedTuple):
     """Of the log of what is measured."""
     in_one_piece: bool
     requests: FloatArray | None
+    stated: bool
+    """Whether `expected_s` is what the server states: then no hypothesis has an own idea of it."""
 
 
 class Slots:
@@ -225,7 +228,7 @@ class Slots:
         ahead: Ahead,
         share: float,
         measured_s: float,
-        expected_s: Callable[[FloatArray], FloatArray],
+        expected_s: Callable[[FloatArray], FloatArray] | float,
         known: int,
         in_one_piece: bool = False,
         requests: FloatArray | None = None,
@@ -235,14 +238,16 @@ class Slots:
         It was measured to take `measured_s`, to its first token or to the end of an answer `in_one_piece`.
         `requests` is as in `waits`.
         With slots (C,) it is expected to take `expected_s(slots)` (C,) once it is served, by `known`
-        measurements. None says that the wait is disputed.
+        measurements; or, where the server states that, `expected_s`. None says that the wait is disputed.
         """
         its = self._servers.get(server)
         if its is None:
             return 0.0
-        variance = _NOISE_VARIANCE + 1.0 / (known + 1.0)
-        expected = expected_s(its.numbers)
-        served = _Served(ahead, share, measured_s, expected, variance, in_one_piece, requests)
+        if stated := isinstance(expected_s, float):
+            expected, variance = np.full(its.numbers.size, expected_s), _NOISE_VARIANCE
+        else:
+            expected, variance = expected_s(its.numbers), _NOISE_VARIANCE + 1.0 / (known + 1.0)
+        served = _Served(ahead, share, measured_s, expected, variance, in_one_piece, requests, stated)
         if share < ALL:
             waited, likely = _weighed_by_own_ends(its, served)
         else:
@@ -259,11 +264,13 @@ def _weighed(its: _Server, served: _Served) -> tuple[FloatArray, int]:
     waited = waits(served.ahead, its.numbers, served.share, served.requests)
     earliest = waited * (1.0 - LATE) - LATE_S
     begun = served.measured_s > earliest
-    expected = served.expected_s * np.exp(its.quicker)
+    doubt = np.zeros_like(its.doubt) if served.stated else its.doubt
+    expected = served.expected_s if served.stated else served.expected_s * np.exp(its.quicker)
     x = _log_ratio(served.measured_s, waited, earliest, expected, served.in_one_piece)
-    spread = served.variance + its.doubt
+    spread = served.variance + doubt
     found = np.where(begun, -np.log1p(np.square(x) / spread), -IMPOSSIBLE)
-    its.adjust(x, np.where(begun, its.doubt / spread, 0.0))
+    if not served.stated:
+        its.adjust(x, np.where(begun, doubt / spread, 0.0))
     return waited, its.add(np.maximum(found - found.max(), -IMPOSSIBLE))
 
 
@@ -271,7 +278,8 @@ def _weighed_by_loop(its: _Server, served: _Served, loops: Loops) -> tuple[Float
     """The same by a compiled loop."""
     ahead, count = served.ahead, its.numbers.size
     waited = np.empty(count)
-    changed = its.quicker.copy(), its.doubt.copy(), its.evidence.copy()
+    own = (np.zeros(count), np.zeros(count)) if served.stated else (its.quicker.copy(), its.doubt.copy())
+    evidence = its.evidence.copy()
     best = loops.weigh_slots(
         its.numbers,
         np.array([0.0, *ahead.ended_s, math.inf]),
@@ -282,9 +290,12 @@ def _weighed_by_loop(its: _Server, served: _Served, loops: Loops) -> tuple[Float
         served.expected_s,
         served.variance,
         waited,
-        *changed,
+        *own,
+        evidence,
     )
-    its.quicker, its.doubt, its.evidence = changed
+    its.evidence = evidence
+    if not served.stated:
+        its.quicker, its.doubt = own
     its.judge(best)
     return waited, best
 

@@ -24,6 +24,7 @@ from rb_litellm.litellm_adapter.lifecycle.calls import Calls
 from rb_litellm.litellm_adapter.lifecycle.evidence import TOLD, Usage
 from rb_litellm.litellm_adapter.lifecycle.publish_decision import DecisionPublisher
 from rb_litellm.litellm_adapter.lifecycle.request_end import until_request_ends
+from rb_litellm.litellm_adapter.lifecycle.usage import stated_times
 from rb_litellm.litellm_adapter.request.arrival import Arrival
 from rb_litellm.litellm_adapter.runtime import Runtime
 from rb_litellm.telemetry.records.decision import DecisionRecord
@@ -49,7 +50,14 @@ class Accounting:
             runtime.recorder, runtime.guarded, partial(runtime.failed, "records"), record
         )
         self._calls = Calls()
-        self._attempts = Attempts(runtime.ledger, self._finished, runtime.begun, runtime.amended, freed)
+        self._attempts = Attempts(
+            runtime.ledger,
+            self._finished,
+            runtime.begun,
+            runtime.amended,
+            freed,
+            runtime.balancer.beliefs.waits_for_end,
+        )
         self._expired_at = runtime.clock()
 
     # At a pick
@@ -182,12 +190,26 @@ class Accounting:
             self._runtime.guarded(lambda: self._attempts.first_token(call_id, now, progress))
 
     def closed(
-        self, call_id: str | None, closed_by: str, error: str | None = None, cut: bool = False
+        self,
+        call_id: str | None,
+        closed_by: str,
+        error: str | None = None,
+        cut: bool = False,
+        last_chunk: object = None,
     ) -> None:
-        """The call's open attempt is over, its usage not known (yet); `cut` where its client left it."""
-        if call_id is not None:
-            now = self._runtime.clock()
-            self._runtime.guarded(lambda: self._attempts.close(call_id, closed_by, now, error=error, cut=cut))
+        """The call's open attempt is over, its usage not known (yet); `cut` where its client left it.
+
+        `last_chunk` of its stream may say how long the server took.
+        """
+        if call_id is None:
+            return
+        now = self._runtime.clock()
+
+        def note() -> None:
+            stated = stated_times(last_chunk)
+            self._attempts.close(call_id, closed_by, now, error=error, cut=cut, stated=stated)
+
+        self._runtime.guarded(note)
 
     def attempt_failed(self, call_id: str | None, deployment: str, error: str, at_once: bool) -> None:
         """An attempt on this deployment has failed: just now, or perhaps a while ago."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rb_litellm.balancer import Assignment
 from rb_litellm.core.servers.streams import Progress
-from rb_litellm.core.types import Outcome
+from rb_litellm.core.types import Outcome, Stated
 from rb_litellm.litellm_adapter.lifecycle.evidence import TOLD, Usage
 from rb_litellm.litellm_adapter.lifecycle.failure_names import CONNECTION, NOT_SENT, failure_name
 from rb_litellm.litellm_adapter.lifecycle.unsettled import Unsettled
@@ -57,9 +57,12 @@ class Attempts:
         begun: Callable[[Outcome], None] = lambda _: None,
         amended: Callable[[Outcome], None] = lambda _: None,
         freed: Callable[[], None] = lambda: None,
+        waits_for_end: Callable[[Outcome], bool] = lambda _: False,
     ) -> None:
-        """`freed()` is called when an attempt is no load any more."""
+        """`freed()` is called when an attempt is no load any more; `waits_for_end(outcome)` says of one whose
+        first token has come whether that teaches more when it is over."""
         self._freed = freed
+        self._waits_for_end = waits_for_end
         self._ledger = ledger
         self._finished = finished
         self._begun = begun
@@ -141,9 +144,9 @@ class Attempts:
         held, predicted = self._open[key], outcome.predicted
         early = predicted is not None and outcome.open_s < _IMPLAUSIBLE * predicted.ttft_s
         thinks = outcome.level is not None and outcome.level.effort != ""
-        if early or not held.timed or thinks:
+        if early or not held.timed or thinks or self._waits_for_end(outcome):
             # Perhaps from a cache, or after thoughts that were not shown: what it is worth is known when the
-            # answer is over.
+            # answer is over. Then its server may say, too, how long it waited.
             self._ledger.put_off_first_token(key)
         else:
             self._begun(outcome)
@@ -183,11 +186,13 @@ class Attempts:
         error: str | None = None,
         ttft_s: float | None = None,
         cut: bool = False,
+        stated: Stated | None = None,
         lasted_s: float | None = None,
     ) -> None:
         """Close the open attempt of a call, if it has one; `deployment` is who ended it, where known.
 
-        `cut` says that the client left before the answer was complete. `lasted_s` is how long the call took
+        `cut` says that the client left before the answer was complete, `stated` is what the server says of
+        its times. `lasted_s` is how long the call took
         that is over, where that is known: a call that took longer than the open attempt is another one's.
         """
         key = self._ledger.latest_open(call_id, deployment)
@@ -197,7 +202,7 @@ class Attempts:
         if deployment is not None and not self._is_on(key, deployment):
             # A fallback to a model that is not routed here has answered.
             error = "AnsweredElsewhere"
-        self.close_attempt(key, closed_by, now, error=error, ttft_s=ttft_s, cut=cut)
+        self.close_attempt(key, closed_by, now, error=error, ttft_s=ttft_s, cut=cut, stated=stated)
 
     def failed(self, call_id: str, deployment: str, now: float, error: str, at_once: bool) -> None:
         """Close the call's open attempt if it is surely the one that failed.
@@ -222,6 +227,7 @@ class Attempts:
         error: str | None = None,
         ttft_s: float | None = None,
         cut: bool = False,
+        stated: Stated | None = None,
     ) -> None:
         """Close one attempt; a second close of the same changes nothing."""
         outcome = self._ledger.close(key, now, closed_by, error=error, ttft_s=ttft_s)
@@ -235,6 +241,8 @@ class Attempts:
                 cut=cut, choices=held.choices, timed=held.timed, own_account=held.own_account
             )
         self._forget(key)
+        if stated is not None:
+            outcome = outcome._replace(stated=stated)
         if outcome.error is not None:
             self._finished(outcome)
         else:

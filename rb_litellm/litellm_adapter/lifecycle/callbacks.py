@@ -33,6 +33,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
     output_tokens,
     prompt_tokens,
     reasoning_tokens,
+    stated_times,
     written_tokens,
 )
 from rb_litellm.litellm_adapter.request.efforts import asking
@@ -171,7 +172,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         call_id = _call_id(request_data)
         error: str | None = None
         left: dict[str, bool] = {}
-        written = Chunks()
+        written, chunk = Chunks(), None
         try:
             async for chunk in response:
                 if written.chunks:
@@ -188,7 +189,7 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
             error = failure_name(failure)
             raise
         finally:
-            self._accounting.closed(call_id, "stream-end", error=error, **left)
+            self._accounting.closed(call_id, "stream-end", error=error, last_chunk=chunk, **left)
 
     @_silent
     async def async_post_call_response_headers_hook(
@@ -307,6 +308,7 @@ def _usage(response: Any) -> tuple[int | None, Usage]:
     return tokens, Usage(
         reasoning_tokens=reasoning_tokens(response),
         prompt_tokens=prompt_tokens(response),
+        stated=stated_times(response),
         cached_tokens=cached_tokens(response),
         written_tokens=written_tokens(response),
         limited=ended_at_limit(response),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rb_litellm.core.latency.measurement import measured
-from rb_litellm.core.types import Outcome
+from rb_litellm.core.types import Outcome, Stated
 
+_OTHER_CLOCK_S = 0.05
+"""A server may state so much more than was measured."""
 _SHOWN = 0.5
 """With fewer chunks than this share of its tokens, a reasoning model has not streamed its thoughts."""
 
@@ -26,6 +28,8 @@ class Usage(NamedTuple):
     """Of its input tokens, those that the server had cached; None where it does not say."""
     written_tokens: int | None = None
     """Of its input tokens, those that the server wrote into its cache; None where it does not say."""
+    stated: Stated | None = None
+    """What the server says of its times."""
     limited: bool = False
     """A limit on its tokens ended it."""
     answer_id: str = ""
@@ -42,8 +46,16 @@ def as_evidence(outcome: Outcome, output_tokens: int, cost_usd: float | None, us
     """The outcome measured, as far as its tokens and times belong together."""
     if not usage.timed or usage.estimated:
         outcome = outcome._replace(timed=outcome.timed and usage.timed, estimated=usage.estimated)
+    stated = _as_measured(usage.stated or outcome.stated, outcome)
+    if stated is not None and stated.output_tokens and outcome.choices == 1:
+        # Of a stream without usage LiteLLM's number is an estimate.
+        output_tokens = stated.output_tokens
+    cached = _as_counted_here(usage.cached_tokens, usage, outcome)
+    if cached is None and stated is not None and stated.cached_share is not None:
+        cached = _of_prompt(stated.cached_share, outcome)
     outcome = outcome._replace(
-        cached_tokens=_as_counted_here(usage.cached_tokens, usage, outcome),
+        stated=stated,
+        cached_tokens=cached,
         written_tokens=_as_counted_here(usage.written_tokens, usage, outcome),
         limited=usage.limited,
         answer_id=usage.answer_id,
@@ -66,4 +78,18 @@ def _as_counted_here(tokens: int | None, usage: Usage, outcome: Outcome) -> int 
     """The same part of the prompt by this proxy's count of it: its tokenizer is not the server's."""
     if not tokens or not usage.prompt_tokens:
         return tokens
-    return round(min(tokens / usage.prompt_tokens, 1.0) * (outcome.input_tokens + outcome.saved_tokens))
+    return _of_prompt(tokens / usage.prompt_tokens, outcome)
+
+
+def _of_prompt(share: float, outcome: Outcome) -> int:
+    return round(min(share, 1.0) * (outcome.input_tokens + outcome.saved_tokens))
+
+
+def _as_measured(stated: Stated | None, outcome: Outcome) -> Stated | None:
+    """What a server states of its times, unless more passed by that than was measured here."""
+    if stated is None:
+        return None
+    whole_s = stated.prompt_s + stated.answer_s
+    first_s = outcome.open_s if outcome.ttft_s is None else outcome.ttft_s
+    possible = whole_s <= outcome.open_s + _OTHER_CLOCK_S and stated.prompt_s <= first_s + _OTHER_CLOCK_S
+    return stated if possible else None

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from rb_litellm.core.types import MAX_TOKENS
+from rb_litellm.core.types import MAX_TOKENS, Stated
 
 _OUTPUT_NAMES = ("completion_tokens", "output_tokens")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _APART = ("cache_read_input_tokens", "cache_creation_input_tokens")
+_MOST_MS = 1e8
+"""About a day."""
 _CHARS_PER_TOKEN = 4
 _MAX_ID = 256
 """Characters of an answer's id. LiteLLM's ids of Responses are the longest, with about 200."""
@@ -61,6 +63,21 @@ def written_tokens(response: object) -> int | None:
     usage = _get(response, "usage")
     told = [_get(_get(usage, name), "cache_write_tokens") for name in _INPUT_DETAILS]
     return _first_count(_get(usage, "cache_creation_input_tokens"), *told)
+
+
+def stated_times(response: object) -> Stated | None:
+    """What llama.cpp's server says of its times (`timings`), on a whole answer or on a stream's last chunk.
+
+    LiteLLM hands it on with every whole answer, and with streams of `openai/` models that are not asked for
+    usage. None where there is none, or where it cannot be.
+    """
+    timings = _get(response, "timings")
+    prompt_s, answer_s = (_seconds_of(_get(timings, name)) for name in ("prompt_ms", "predicted_ms"))
+    if prompt_s is None or answer_s is None:
+        return None
+    cached, read = (_first_count(_get(timings, name)) for name in ("cache_n", "prompt_n"))
+    share = cached / (cached + read) if cached is not None and read else None
+    return Stated(prompt_s, answer_s, share, _first_count(_get(timings, "predicted_n")))
 
 
 def answer_id(response: object) -> str:
@@ -114,6 +131,11 @@ def _texts(response: object) -> Iterator[str]:
 def hidden(response: object) -> Callable[[str], Any]:
     """A field of LiteLLM's `_hidden_params` by name (model_id, response_cost, cache_hit, ...), or None."""
     return partial(_get, _get(response, "_hidden_params"))
+
+
+def _seconds_of(milliseconds: object) -> float | None:
+    number = isinstance(milliseconds, (int, float)) and not isinstance(milliseconds, bool)
+    return float(milliseconds) / 1e3 if number and 0.0 <= milliseconds <= _MOST_MS else None  # type: ignore[arg-type,operator]
 
 
 def _first_count(*values: object) -> int | None:

@@ -13,7 +13,9 @@ SERVER = 0
 TPOT_S = 0.01
 
 
-def service_times(slots: float, prefill_s_per_token: float = 0.0) -> tuple[ServiceTimes, int]:
+def service_times(
+    slots: float, prefill_s_per_token: float = 0.0, told: bool = True
+) -> tuple[ServiceTimes, int]:
     """Of one deployment whose times are known, and the learner's row of it."""
     learner, of_servers, keeping = LatencyLearner(), Slots(), Keeping()
     prior = LatencyPrior(
@@ -25,7 +27,7 @@ def service_times(slots: float, prefill_s_per_token: float = 0.0) -> tuple[Servi
     )
     row = learner.add("tier", prior)
     keeping.add()
-    of_servers.assume(SERVER, slots, told=True)
+    of_servers.assume(SERVER, slots, told=told)
     return ServiceTimes(learner, of_servers, keeping), row
 
 

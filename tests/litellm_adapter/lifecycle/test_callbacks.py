@@ -18,7 +18,7 @@ class Books:
         self.progress = progress
         self.at_first = progress.chunks
 
-    def closed(self, call_id, closed_by, error=None):
+    def closed(self, call_id, closed_by, error=None, last_chunk=None):
         self.ends.append((closed_by, error))
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from litellm import ModelResponse
 
-from rb_litellm.core.types import Outcome
+from rb_litellm.core.types import Outcome, Stated
 from rb_litellm.litellm_adapter.lifecycle.evidence import Usage, as_evidence
 from rb_litellm.litellm_adapter.lifecycle.usage import (
     answer_id,
@@ -15,6 +15,7 @@ from rb_litellm.litellm_adapter.lifecycle.usage import (
     longest_share,
     output_tokens,
     prompt_tokens,
+    stated_times,
     written_tokens,
 )
 
@@ -147,3 +148,31 @@ def test_the_longest_is_told_by_its_text():
     assert longest_share(response("abcd", "ab", "ab")) == pytest.approx(0.5)
     assert longest_share(response("abcd")) is None
     assert longest_share(response("", "")) is None
+
+
+TIMINGS = {"cache_n": 30, "prompt_n": 10, "prompt_ms": 12.5, "predicted_n": 3, "predicted_ms": 30}
+"""As llama.cpp's server writes them."""
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda its: SimpleNamespace(**its)])
+def test_what_llama_cpps_server_says_of_its_times_is_read(wrap):
+    assert stated_times(wrap({"timings": TIMINGS})) == Stated(0.0125, 0.03, 0.75, 3)
+
+
+def test_an_earlier_one_does_not_say_what_was_cached():
+    timings = {name: value for name, value in TIMINGS.items() if name != "cache_n"}
+    assert stated_times({"timings": timings}) == Stated(0.0125, 0.03, None, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"prompt_ms": -1}, {"prompt_ms": "12"}, {"predicted_ms": True}, {"predicted_ms": float("nan")},
+     {"predicted_ms": float("inf")}, {"prompt_ms": None}],
+)  # fmt: skip
+def test_times_that_cannot_be_are_none(change):
+    assert stated_times({"timings": {**TIMINGS, **change}}) is None
+
+
+@pytest.mark.parametrize("timings", [None, 3, "text", [], {}])
+def test_timings_of_another_shape_say_nothing(timings):
+    assert stated_times({"timings": timings}) is None
