@@ -9,11 +9,13 @@ updates
     g = P x' / s^2
     w = w + g * error                                  P = (P - g (P x')^T) / lambda
 
-as in Haykin, Adaptive Filter Theory, chapter on RLS. lambda = 0.998 forgets with a memory of about 500
-measurements. P starts at the squares of the prior's errors, so that a few measurements that err by such an
-error move it: the first ones may move it far, for s is large then, and later ones little. P never grows
-beyond its start, because without new information forgetting would let it grow without bound (estimator
-wind-up).
+as in Haykin, Adaptive Filter Theory, chapter on RLS. With that alone p would change by k * error of itself,
+with k = x'^T P x' / s^2. Downwards that goes too far, past y if k is near 1: there exp(k * error) - 1 is
+taken for k * error, so that log p changes by k * error. Upwards the less is the more robust. lambda = 0.998
+forgets with a memory of about 500 measurements. P starts at the squares of the prior's errors, so that a few
+measurements that err by such an error move it: the first ones may move it far, for s is large then, and later
+ones little. P never grows beyond its start, because without new information forgetting would let it grow
+without bound (estimator wind-up).
 
 Two or three coefficients in plain Python floats are several times quicker than NumPy at this size.
 """
@@ -28,8 +30,8 @@ _SPREAD = 0.3
 """Standard error of one measurement, relative to its expectation."""
 _CLIP = 1.5
 """Standard errors for which one measurement counts at most,"""
-_DOWN = 0.75
-"""and what it may take from an expectation, as a share: steps are linear, and times are positive."""
+_DOWN = math.log(4.0)
+"""and the log error, in size, that it may count for downwards."""
 _FORGETTING = 0.998
 _LEAST, _MOST = 0.01, 50.0
 """Coefficients stay within these multiples of their prior."""
@@ -108,6 +110,10 @@ class Regression:
         total = _SPREAD * _SPREAD * _FORGETTING + sum(map(mul, spread, relative))
         clip = _CLIP * math.sqrt(total)
         error = min(max(math.log(y / expected), -min(clip, _DOWN)), clip)
+        if error < 0.0:
+            # Steps are linear, and this one ends where a share of the log error would.
+            learned = 1.0 - _SPREAD * _SPREAD * _FORGETTING / total
+            error = math.expm1(learned * error) / learned
         for i, s in enumerate(spread):
             self.weights[i] += reach[i] * s / total * error
             rows[i] = [(c - s * t / total) / _FORGETTING for c, t in zip(rows[i], spread, strict=True)]

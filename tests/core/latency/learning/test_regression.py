@@ -65,7 +65,7 @@ def test_once_a_full_server_is_known_one_measurement_of_an_idle_one_tells_the_sl
     for _ in range(50):
         of.observe((1.0, 1.0 / 16.0), 0.06)
     of.observe((1.0, 0.0), 0.02)
-    assert of.at((1.0, 0.0)) == pytest.approx(0.02, rel=0.25)
+    assert of.at((1.0, 0.0)) == pytest.approx(0.02, rel=0.3)
     assert of.at((1.0, 1.0 / 16.0)) == pytest.approx(0.06, rel=0.1)
 
 
@@ -91,3 +91,13 @@ def test_whatever_is_doubted_between_measurements_variances_stay_positive_and_bo
         assert of.variance((1.0, 0.0)) >= 0.0
         assert 0.0002 <= of.weights[0] <= 1.0
         assert 0.0 <= of.weights[1] <= max(0.05, most * of.weights[0]) * (1.0 + 1e-9)
+
+
+@given(st.floats(0, 50), st.floats(1e-4, 1e3), st.floats(1e-4, 1e3))
+def test_one_measurement_moves_the_expectation_towards_it_and_never_past_it(x, first, y):
+    """A prompt that took half the time of a first guess made that 25% too quick."""
+    of = Regression((first, first / 4.0), (1.0, 10.0))
+    before = of.at((1.0, x))
+    of.observe((1.0, x), y)
+    after = of.at((1.0, x))
+    assert min(before, y) * (1 - 1e-9) <= after <= max(before, y) * (1 + 1e-9)
