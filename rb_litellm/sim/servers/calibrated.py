@@ -2,7 +2,8 @@
 
 The curve of a forward pass holds the measured times themselves and not the fitted form: up to the largest
 batch the time per token of so many sequences, beyond it the time to first token of so many prompt tokens.
-What the first token takes beyond its passes is spent on the way to the server and back.
+What the first token takes beyond its passes is spent on the way to the server and back. Where prompts of only
+one length were measured, longer ones take the time per token that routing assumes of such a server.
 """
 
 from __future__ import annotations
@@ -41,14 +42,6 @@ def calibrated(file: Path) -> Calibrated:
     """
     found = read_document(file)
     slots = found.slots or max(_SLOTS, found.most_asked)
-    hardware = Hardware(
-        curve=_curve(found),
-        attention_s_per_context_token=0.0,
-        kv_tokens=found.kv_tokens or _NO_LIMIT,
-        max_num_seqs=slots,
-        max_batched_tokens=_TOKENS_PER_ITERATION,
-        prefix_cache=found.prefix_cache,
-    )
     told = found.settings()
     assumed = latency_prior(
         found.model,
@@ -58,6 +51,14 @@ def calibrated(file: Path) -> Calibrated:
         prefill_ms_per_1k_tokens=told.get("prefill_ms_per_1k_tokens"),
         tpot_ms_per_running=told.get("tpot_ms_per_running"),
     )
+    hardware = Hardware(
+        curve=_curve(found, 1000.0 * assumed.prefill_s_per_token),
+        attention_s_per_context_token=0.0,
+        kv_tokens=found.kv_tokens or _NO_LIMIT,
+        max_num_seqs=slots,
+        max_batched_tokens=_TOKENS_PER_ITERATION,
+        prefix_cache=found.prefix_cache,
+    )
     prior = replace(assumed, slots=float(slots))
     return Calibrated(hardware, _way_s(found), prior)
 
@@ -66,14 +67,18 @@ def _way_s(found: Document) -> float:
     return max(found.ttft_ms.base - found.tpot_form_ms.alone, 0.0) / 2000.0
 
 
-def _curve(found: Document) -> tuple[tuple[int, float], ...]:
+def _curve(found: Document, assumed_ms_per_token: float) -> tuple[tuple[int, float], ...]:
     largest, way_ms = max(found.tpot_ms), 2000.0 * _way_s(found)
     told = {1: found.tpot_form_ms.alone, **found.tpot_ms}
     for tokens, ms in found.ttft_measured_ms.items():
         if largest < tokens <= _TOKENS_PER_ITERATION:
             told[tokens] = ms - way_ms
-    # Where no prompt was long enough, the form goes on.
-    full_ms = found.ttft_ms.base + found.ttft_ms.per_1k_prompt_tokens * _TOKENS_PER_ITERATION / 1000.0
+    # Where no prompt was long enough, the form goes on; one length alone tells no growth.
+    if found.knows_prefill:
+        full_ms = found.ttft_ms.base + found.ttft_ms.per_1k_prompt_tokens * _TOKENS_PER_ITERATION / 1000.0
+    else:
+        ((measured, ms),) = found.ttft_measured_ms.items()
+        full_ms = ms + assumed_ms_per_token * (_TOKENS_PER_ITERATION - measured)
     told.setdefault(_TOKENS_PER_ITERATION, full_ms - way_ms)
     curve, highest = [], 0.0
     for tokens, ms in sorted(told.items()):

@@ -103,6 +103,19 @@ def test_a_growth_that_was_not_measured_is_assumed_as_of_any_server(tmp_path: Pa
     assert prior.tpot_s_per_running > 0.0
 
 
+def test_prompts_longer_than_the_only_length_measured_take_what_routing_assumes(tmp_path: Path) -> None:
+    found = calibrated(
+        written(
+            tmp_path,
+            ttft_ms=Ttft(base=600.0, per_1k_prompt_tokens=0.0),
+            ttft_measured_ms={32: 600.0},
+        )
+    )
+    lone_s = first_token_s(found.hardware, 2048) + 2 * found.network_s
+    assert lone_s == pytest.approx(0.6 + (2048 - 32) * found.prior.prefill_s_per_token)
+    assert lone_s > 0.7
+
+
 def test_a_tier_names_the_file_beside_its_own(tmp_path: Path) -> None:
     written(tmp_path)
     (tmp_path / "cluster.yaml").write_text(CLUSTER)
