@@ -176,7 +176,11 @@ class Engine:
             return CannotCalibrate(f"{self._shown} refuses the key ({status}); set --key, or {KEY_VARIABLE}")
         hint = _HINTS.get(status, "")
         said = one_line(without_secrets(answer.text.strip()))
-        return Refused(f"{self._shown} answers with {status}: {said}{hint}", status)
+        return Refused(
+            f"{self._shown} answers with {status}: {said}{hint}",
+            status,
+            _seconds(answer.headers.get("Retry-After", "")),
+        )
 
     def _silent(self, error: Exception) -> CannotCalibrate:
         told = without_secrets(f"{type(error).__name__}: {error}".rstrip(": "))
@@ -186,14 +190,21 @@ class Engine:
 class Refused(CannotCalibrate):
     """An HTTP status other than 200, and not for the key."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, retry_after_s: float) -> None:
+        """`retry_after_s` is what the server asks to wait; 0 where it does not say."""
         super().__init__(message)
         self.status = status
+        self.retry_after_s = retry_after_s
 
     @property
     def busy(self) -> bool:
         """Whether the server takes no more for now, and may be sound."""
         return self.status in _BUSY
+
+
+def _seconds(told: str) -> float:
+    """Of a `Retry-After` in whole seconds; 0 of any other, such as a date."""
+    return float(told) if told.isascii() and told.isdigit() else 0.0
 
 
 def _text_of(piece: Mapping[str, Any]) -> bool:

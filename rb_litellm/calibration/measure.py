@@ -23,6 +23,10 @@ _SHORT_ANSWER = 8
 """An answer of fewer tokens, where more were asked for, has ended too early to tell a pace."""
 _PROMPTS = 0.4
 """Share of the time after which no longer prompts are begun with."""
+_WAITS_S = (1.0, 2.0, 4.0)
+"""Before a lone request that a busy server refused is sent again, at least."""
+_LONGEST_WAIT_S = 15.0
+"""However long the server asks to wait."""
 _T = TypeVar("_T")
 
 
@@ -55,11 +59,11 @@ class Calibrating:
 
     async def _run(self, model: str | None) -> Measured:
         self.tell("asking what the server says of itself")
-        served = await self._within(self.engine.choose(model))
+        served = await self._patiently(lambda: self.engine.choose(model))
         facts = await self._within(self.engine.facts())
         window = served.context_window or facts.context_window
         plan = self.plan = self.plan.within(window)
-        first = await self._within(self.engine.ask(self._prompt(plan.first), plan.answer))
+        first = await self._ask(self._prompt(plan.first), plan.answer)
         self.words_per_token *= plan.first / max(first.input_tokens, 1)
         if first.output_tokens < min(_SHORT_ANSWER, plan.answer) or len(first.pieces_s) < 2:
             raise CannotCalibrate(
@@ -77,9 +81,16 @@ class Calibrating:
                 if self._until - self.clock() - expected_s < (1.0 - _PROMPTS) * self.seconds:
                     self.tell(f"prompts of {length} tokens and more are left out: the server is slow")
                     break
-                alone.append(await self._lone(length))
+                try:
+                    alone.append(await self._lone(length))
+                except Refused as refused:
+                    self._left_out(refused, f"prompts of {length} tokens and more are")
+                    break
                 longest = length
-            repeated = await self._repeated(min(plan.cached, longest))
+            try:
+                repeated = await self._repeated(min(plan.cached, longest))
+            except Refused as refused:
+                self._left_out(refused, "the prefix cache is")
             queue_seen = await self._batches(together)
         except _TimeOver:
             if not together:
@@ -90,17 +101,14 @@ class Calibrating:
     async def _lone(self, length: int) -> Sequence[Stream]:
         self.tell(f"time to first token, prompts of {length} tokens")
         return [
-            await self._within(self.engine.ask(self._prompt(length), self.plan.first_tokens))
+            await self._ask(self._prompt(length), self.plan.first_tokens)
             for _ in range(self.plan.repetitions)
         ]
 
     async def _repeated(self, length: int) -> Sequence[Stream]:
         self.tell("prefix cache, the same prompt again")
         prompt = self._prompt(length)
-        return [
-            await self._within(self.engine.ask(prompt, self.plan.first_tokens))
-            for _ in range(self.plan.repetitions)
-        ]
+        return [await self._ask(prompt, self.plan.first_tokens) for _ in range(self.plan.repetitions)]
 
     async def _batches(self, together: list[Sequence[Stream]]) -> int | None:
         """Add batches of rising size to `together`, until some have to wait for others; slots, if so."""
@@ -109,10 +117,9 @@ class Calibrating:
             try:
                 running = await self._batch(batch, self.plan.answer, together)
             except Refused as refused:
-                # What was measured holds: a server may refuse what it has no room to queue.
-                if not (refused.busy and together):
+                if not together:
                     raise
-                self.tell(f"{refused}; batches of {batch} and more are left out")
+                self._left_out(refused, f"batches of {batch} and more are")
                 return None
             if running < batch and running == suspected:
                 return running
@@ -131,7 +138,10 @@ class Calibrating:
     async def _batch(self, batch: int, tokens: int, together: list[Sequence[Stream]]) -> int:
         """Add one batch; how many of it were written at once."""
         self.tell(f"time per token, {batch} at once")
-        streams = await self._at_once(batch, tokens)
+        if batch == 1:
+            streams: Sequence[Stream] = [await self._ask(self._prompt(self.plan.short), tokens)]
+        else:
+            streams = await self._at_once(batch, tokens)
         if pace_of(streams) is None:
             raise CannotCalibrate(
                 f"answers ended after {max(s.output_tokens for s in streams)} tokens, where {tokens} were "
@@ -151,6 +161,28 @@ class Calibrating:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _left_out(self, refused: Refused, what: str) -> None:
+        """What was measured holds: a server may refuse for now what it has no room for."""
+        if not refused.busy:
+            raise refused
+        self.tell(f"{refused}; {what} left out")
+
+    async def _ask(self, prompt: str, tokens: int) -> Stream:
+        return await self._patiently(lambda: self.engine.ask(prompt, tokens))
+
+    async def _patiently(self, ask: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """What a lone request brings; it is sent again, a few times, while the server is busy."""
+        for least_s in _WAITS_S:
+            try:
+                return await self._within(ask())
+            except Refused as refused:  # noqa: PERF203  each try waits for the one before
+                wait_s = min(max(least_s, refused.retry_after_s), _LONGEST_WAIT_S)
+                if not refused.busy or self._until - self.clock() <= wait_s:
+                    raise
+                self.tell(f"{refused}; asked again in {wait_s:g} s")
+                await asyncio.sleep(wait_s)
+        return await self._within(ask())
 
     async def _within(self, work: Coroutine[Any, Any, _T]) -> _T:
         left = self._until - self.clock()

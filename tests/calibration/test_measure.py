@@ -123,6 +123,62 @@ def test_a_server_that_refuses_many_at_once_is_measured_up_to_the_batch_before()
     assert "batches of 4 and more are left out" in told[-1]
 
 
+def refusing(refused: Callable[[int, int], bool], retry_after: str | None = None) -> web.Application:
+    """A mock server that answers 429 to some requests, by their number and the letters of their prompt."""
+    asked = 0
+
+    @web.middleware
+    async def sometimes(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal asked
+        if request.method == "POST":
+            asked += 1
+            if refused(asked, len((await request.json())["messages"][0]["content"])):
+                headers = {} if retry_after is None else {"Retry-After": retry_after}
+                return web.json_response({"error": {"message": "overloaded"}}, status=429, headers=headers)
+        return await handler(request)
+
+    app = mock(slots=64)
+    app.middlewares.append(sometimes)
+    return app
+
+
+@pytest.mark.parametrize(
+    "number", [1, 3, 8, 12, 14], ids=["first", "short", "long", "repeated", "batch of 1"]
+)
+def test_a_lone_request_that_is_refused_once_is_sent_again(number: int) -> None:
+    found, told = run(measured(refusing(lambda asked, _: asked == number), SMALL))
+    assert (len(found.ttft_measured_ms), list(found.tpot_ms)) == (3, [1, 2, 4, 8])
+    assert [line for line in told if "answers with 429" in line and line.endswith("asked again in 1 s")]
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "waited"),
+    [("7", "7 s"), ("86400", "15 s"), ("0", "1 s"), ("-3", "1 s"), ("Wed, 21 Oct 2026 07:28:00 GMT", "1 s")],
+)
+def test_the_wait_that_a_server_asks_for_is_kept_within_a_bound(retry_after: str, waited: str) -> None:
+    _, told = run(measured(refusing(lambda asked, _: asked == 1, retry_after), SMALL))
+    assert told[1].endswith(f"asked again in {waited}")
+
+
+def test_prompts_that_stay_refused_are_left_out_and_the_rest_is_kept() -> None:
+    found, told = run(measured(refusing(lambda _, letters: letters > 1000), SMALL))
+    assert (len(found.ttft_measured_ms), list(found.tpot_ms)) == (2, [1, 2, 4, 8])
+    assert any(line.endswith("prompts of 512 tokens and more are left out") for line in told)
+
+
+def test_a_server_that_refuses_every_request_is_asked_four_times() -> None:
+    asked = 0
+
+    def refused(number: int, _: int) -> bool:
+        nonlocal asked
+        asked = number
+        return True
+
+    with pytest.raises(CannotCalibrate, match="answers with 429"):
+        run(measured(refusing(refused), SMALL))
+    assert asked == 4
+
+
 def test_of_one_length_and_one_batch_no_growth_is_written_down() -> None:
     found, _ = run(measured(mock(slots=64), Plan(lengths=(32,), batches=(1,), cached=32)))
     assert list(found.settings()) == ["ttft_ms", "tpot_ms"]
