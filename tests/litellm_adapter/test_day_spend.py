@@ -8,6 +8,7 @@ from threading import RLock
 import pytest
 
 from rb_litellm.core.types import Outcome
+from rb_litellm.litellm_adapter.shared.exchange.daily_budget import FileBudget
 from rb_litellm.litellm_adapter.shared.exchange.day_spend import DaySpend
 
 DAY = 86_400.0
@@ -70,6 +71,40 @@ def test_a_new_day_starts_at_nothing():
     spend(worker, 2.0, "a")
     now[0] = DAY
     assert worker.spent_usd("key one") == 0.0
+
+
+def test_a_clock_that_is_set_back_finds_the_day_as_it_was_left():
+    now = [100 * DAY]
+    worker = DaySpend(RLock(), lambda: now[0])
+    spend(worker, 2.0, "a")
+    found = []
+    for day in (101, 100, 99, 100):
+        now[0] = day * DAY
+        found.append(worker.spent_usd("key one"))
+    assert found == [0.0, 2.0, 0.0, 2.0]
+
+
+def test_days_that_were_left_are_bounded(monkeypatch):
+    from rb_litellm.litellm_adapter.shared.exchange import fleet_sums as module
+
+    monkeypatch.setattr(module, "MAX_OWNERS", 3)
+    now = [0.0]
+    worker = DaySpend(RLock(), lambda: now[0])
+    for day in range(9):
+        now[0] = day * DAY
+        worker.spent_usd("key one")
+    assert len(worker.sums._left) == 3
+
+
+def test_a_judges_budget_in_a_file_is_no_second_one_when_the_clock_is_set_back(tmp_path):
+    now = [100 * DAY]
+    budget = FileBudget(tmp_path / "budget", 1.0, 10, lambda: now[0])
+    assert asyncio.run(budget.reserve(1.0))
+    reserved = []
+    for day in (*range(101, 106), 100, 99, 100):
+        now[0] = day * DAY
+        reserved.append(asyncio.run(budget.reserve(0.5)))
+    assert reserved == [True] * 5 + [False, True, False]
 
 
 def test_who_was_dropped_and_comes_back_loses_nothing_that_was_told(monkeypatch):

@@ -28,6 +28,8 @@ except ImportError:  # Windows: there is one worker.
 
 DAY_S = 86_400.0
 MINUTE_S = 60.0
+_KEPT_DAYS = 7
+"""Days other than the present one whose spending a file keeps, for a clock that is set back."""
 
 
 class Budget(Protocol):
@@ -141,14 +143,18 @@ class FileBudget:
         try:
             held = json.loads(content or b"{}")
             same_day, same_minute = held.get("day") == day, held.get("minute") == minute
-            usd = float(held["usd"]) if same_day else 0.0
+            earlier = {of: float(usd) for of, usd in held.get("earlier", {}).items()}
+            if "day" in held and not same_day:
+                earlier[str(held["day"])] = float(held["usd"])
+            usd = float(held["usd"]) if same_day else earlier.pop(str(day), 0.0)
             asked = int(held["asked"]) if same_minute else 0
             if not _is_amount(usd):
                 raise ValueError("no amount")
         except (ValueError, KeyError, TypeError, AttributeError):
             # A file that somebody has damaged: today's money counts as spent.
-            usd, asked = self.usd_per_day, 0
-        return {"day": day, "usd": usd, "minute": minute, "asked": asked}
+            usd, asked, earlier = self.usd_per_day, 0, {}
+        kept = dict(list(earlier.items())[-_KEPT_DAYS:])
+        return {"day": day, "usd": usd, "minute": minute, "asked": asked, "earlier": kept}
 
 
 def _is_amount(usd: float) -> bool:

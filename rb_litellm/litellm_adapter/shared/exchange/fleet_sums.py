@@ -3,9 +3,11 @@
 Each worker adds up its own and tells the sum to Redis, where the workers exchange their loads by it; it reads
 the sum over all at the same time, FLUSH_S apart and off the requests' path. A sum that is told twice counts
 once, so that a timeout counts nothing twice, and what a worker has added outlives it. Without Redis, or while
-it is away, own sums and what was last read of the others count. Periods are UTC's.
+it is away, own sums and what was last read of the others count. Periods are UTC's. A clock that is set back
+finds the sums of the period as they were left.
 
-Bounded: MAX_OWNERS owners, the one unused longest is dropped; MAX_TOLD owners in a flush.
+Bounded: MAX_OWNERS owners, the one unused longest is dropped, and as many sums of periods that were left;
+MAX_TOLD owners in a flush.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ class FleetSums:
         self._period_s = period_s
         self._wall = wall
         self._owners: OrderedDict[str, _Owner] = OrderedDict()
+        self._left: OrderedDict[tuple[str, int], _Owner] = OrderedDict()
         self._flushing: asyncio.Task[None] | None = None
         self._made = 0
 
@@ -123,10 +126,21 @@ class FleetSums:
         period = int(self._wall() // self._period_s)
         its = self._owners.get(owner)
         if its is None or its.period != period:
-            before = its.own + its.others if its is not None and its.period == period - 1 else 0.0
-            self._made += 1
-            its = self._owners[owner] = _Owner(period, self._made, before)
+            if its is not None:
+                self._leave(owner, its)
+            left = self._left.pop((owner, period), None)
+            its = self._owners[owner] = left or self._begun(period, its)
         self._owners.move_to_end(owner)
         if len(self._owners) > MAX_OWNERS:
             self._owners.popitem(last=False)
         return its
+
+    def _leave(self, owner: str, its: _Owner) -> None:
+        self._left[owner, its.period] = its
+        if len(self._left) > MAX_OWNERS:
+            self._left.popitem(last=False)
+
+    def _begun(self, period: int, last: _Owner | None) -> _Owner:
+        before = last.own + last.others if last is not None and last.period == period - 1 else 0.0
+        self._made += 1
+        return _Owner(period, self._made, before)
