@@ -19,6 +19,8 @@ from rb_litellm.sim.results import RunResult
 
 DAY_S = 86_400.0
 MONTH_S = 30.44 * DAY_S
+GAP_S = 30.0 * DAY_S
+"""A longer time without a call is no part of a log's span: a row far from all others may be dated wrongly."""
 _DRAWS = 1_000
 _FEWEST = 5
 """Pieces that a log is cut into at least, as far as it has calls."""
@@ -33,13 +35,14 @@ class Pieces:
     of_call: IntArray
     count: int
     span_s: float
-    """From the first call to the last answer."""
+    """From the first call to the last answer, without gaps."""
 
     @classmethod
     def of(cls, calls: Sequence[LoggedCall]) -> Pieces:
         """Days, where there are enough of them."""
         starts = np.array([call.start_s for call in calls])
-        span_s = max(max(call.end_s for call in calls) - float(starts.min()), 1.0)
+        whole_s = max(call.end_s for call in calls) - float(starts.min())
+        span_s = max(whole_s - gaps_s(starts), 1.0)
         for unit, length_s in _PIECES:
             _, of_call = np.unique(np.floor(starts / length_s), return_inverse=True)
             count = int(of_call.max()) + 1
@@ -47,6 +50,12 @@ class Pieces:
                 return cls(unit, of_call, count, span_s)
         count = min(len(calls), 20)
         return cls("parts", np.arange(len(calls)) * count // len(calls), count, span_s)
+
+
+def gaps_s(starts: Sequence[float] | FloatArray, longest_s: float = GAP_S) -> float:
+    """How long nothing was sent, in all gaps of more than `longest_s`."""
+    between = np.diff(np.sort(np.asarray(starts, dtype=np.float64)))
+    return float(between[between > longest_s].sum())
 
 
 @dataclass(frozen=True, slots=True)

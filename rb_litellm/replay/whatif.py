@@ -20,6 +20,7 @@ from rb_litellm.predictors.trained.model import Predictor
 from rb_litellm.replay.candidates import Candidate, Traffic, mean_rate
 from rb_litellm.replay.check import FitCheck, check_fit
 from rb_litellm.replay.cluster import logged_cluster, one_more
+from rb_litellm.replay.intervals import DAY_S, gaps_s
 from rb_litellm.replay.logged import Logged
 from rb_litellm.replay.names import LogNames, predictor_names
 from rb_litellm.replay.traffic import to_requests
@@ -169,6 +170,7 @@ class Replay:
             "replayed_calls": len(self.calls),
             "failed_calls": self.failed,
             "quick_calls": self.quick,
+            "gap_days": round(gaps_s([call.start_s for call in self.calls]) / DAY_S, 1),
             "not_simulated": [
                 {"deployment": s.deployment, "model": s.model, "calls": s.calls, "why": s.distrust}
                 for s in self.distrusted

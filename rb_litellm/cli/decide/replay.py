@@ -237,6 +237,11 @@ def _show(document: dict[str, Any], median_error: float) -> None:
         console.print(
             f"Left aside: {document['quick_calls']} calls, answered too quickly to have come from a model."
         )
+    if document["gap_days"]:
+        console.print(
+            f"[yellow]Some rows lie far from all others: {document['gap_days']:,} days without a call count "
+            "in no sum per month. Their times may be wrong.[/yellow]"
+        )
     for one in document["not_simulated"]:
         console.print(
             f"[yellow]Not simulated, with its {one['calls']} calls: {one['deployment']}; {one['why']}. "
