@@ -10,6 +10,7 @@ from rb_litellm.calibration.document import document
 from rb_litellm.calibration.facts import Facts, facts_of
 from rb_litellm.calibration.fit import Measured, fitted
 from rb_litellm.calibration.streams import Stream, most_at_once, pace_of
+from rb_litellm.core.latency.forecast import effective_tokens, ridge_tokens
 
 times = st.floats(0.001, 1.0)
 
@@ -23,15 +24,20 @@ def stream(ttft_s: float, tpot_s: float, prompt: int = 32, sent_s: float = 0.0, 
 def test_a_server_of_the_form_is_found_without_error(
     base: float, per_token: float, alone: float, per_running: float
 ) -> None:
+    ridge = ridge_tokens(alone, per_token)
+
+    def ttft_s(tokens: int) -> float:
+        return base + per_token * effective_tokens(tokens, ridge)
+
     found = fitted(
         Measured(
-            alone=[[stream(base + per_token * n, alone, n)] for n in (32, 512, 4096)],
+            alone=[[stream(ttft_s(n), alone, n)] for n in (32, 512, 4096)],
             together=[[stream(base, alone + per_running * (b - 1))] * b for b in (1, 2, 8)],
         )
     )
     assert found.ttft.error < 1e-3
     assert found.tpot.error < 1e-3
-    assert found.ttft.at(2000) == pytest.approx(base + per_token * 2000, rel=0.01)
+    assert found.ttft.at(2000) == pytest.approx(ttft_s(2000), rel=0.01)
     assert found.tpot.at(3) == pytest.approx(alone + per_running * 3, rel=0.01)
 
 

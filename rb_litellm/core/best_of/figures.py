@@ -12,7 +12,7 @@ import numpy as np
 from rb_litellm.core.best_of.rule import BestOfRule, any_right
 from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.decision.breakdown import ScoreBreakdown
-from rb_litellm.core.latency.forecast import LatencyCoefficients, load_part, times_of
+from rb_litellm.core.latency.forecast import PARTS, LatencyCoefficients, load_part, times_of
 from rb_litellm.core.types import BoolArray, FloatArray, InstanceState, IntArray
 
 MODELS = 4
@@ -117,9 +117,9 @@ class SampleSetting:
             state.pending_prefill_tokens,
             state.pending_decode_tokens + further * tokens,
         )
-        parts = load_part(c.per_load, beside, np.minimum, np.maximum)
+        parts = load_part(c.per_load, beside, np.minimum, np.maximum, np.sqrt)
         wait_s, ttft_s, tpot_s, e2e_s, _ = times_of(
-            np.concatenate((*parts, c.prefill_s_per_token)).reshape(7, -1), self.prefill_tokens[rows], longest
+            np.concatenate(parts).reshape(PARTS, -1), self.prefill_tokens[rows], longest
         )
         # Its siblings are no others whom it slows down; each slows the others down as one answer does.
         running = np.minimum(state.in_flight, c.slots)

@@ -21,6 +21,7 @@ def load_parts(
     ttft_s: FloatArray,
     ttft_s_per_running: FloatArray,
     prefill_s_per_token: FloatArray,
+    ridge_tokens: FloatArray,
     slots: FloatArray,
     join_steps: FloatArray,
     in_flight: FloatArray,
@@ -30,9 +31,9 @@ def load_parts(
     end: int,
     parts: FloatArray,
 ) -> None:
-    """Fill in what of a forecast depends on load alone, (7, N), from row `first` up to `end`.
+    """Fill in what of a forecast depends on load alone, (PARTS, N), from row `first` up to `end`.
 
-    They are the six of `forecast.load_part`, and seconds per token of prefill.
+    It is what `forecast.load_part` returns.
     """
     for row in range(first, end):
         met = in_flight[row]
@@ -50,13 +51,19 @@ def load_parts(
         wait = wait + begin_s * max(waiting - 1.0, 0.0) / used
         join_s = join_steps[row] * min(others, 1.0) * step_s
         running = min(met, slots[row])
+        pending_s = prefill_s_per_token[row] * pending_prefill[row]
+        ridge_s = prefill_s_per_token[row] * ridge_tokens[row]
+        pending_root_s = math.sqrt(ridge_s * ridge_s + pending_s * pending_s)
         parts[0, row] = wait
-        parts[1, row] = max(wait, join_s) + begin_s + prefill_s_per_token[row] * pending_prefill[row]
+        parts[1, row] = max(wait, join_s) + begin_s + (pending_root_s - ridge_s)
         parts[2, row] = tpot
         parts[3, row] = running
         parts[4, row] = growth * running
         parts[5, row] = growth * pending_decode[row]
         parts[6, row] = prefill_s_per_token[row]
+        parts[7, row] = pending_s
+        parts[8, row] = ridge_s * ridge_s
+        parts[9, row] = pending_root_s
 
 
 def forecast_times(
@@ -67,7 +74,8 @@ def forecast_times(
     `parts` is what `load_parts` fills in.
     """
     for row in range(parts.shape[1]):
-        prefill = parts[6, row] * prefill_tokens[row]
+        prefill = parts[6, row] * prefill_tokens[row] + parts[7, row]
+        prefill = math.sqrt(prefill * prefill + parts[8, row]) - parts[9, row]
         ttft = parts[1, row] + prefill
         times[0, row] = parts[0, row]
         times[1, row] = ttft
@@ -122,6 +130,7 @@ def place_several(
     ttft_s: FloatArray,
     ttft_s_per_running: FloatArray,
     prefill_s_per_token: FloatArray,
+    ridge_tokens: FloatArray,
     slots: FloatArray,
     join_steps: FloatArray,
     in_flight: FloatArray,
@@ -195,8 +204,8 @@ def place_several(
                 pending_decode[other] += output_tokens[row, its]
                 load_parts(
                     tpot_s, tpot_s_per_running, prefill_share, ttft_s, ttft_s_per_running,
-                    prefill_s_per_token, slots, join_steps, in_flight, pending_prefill, pending_decode,
-                    other, other + 1, parts,
+                    prefill_s_per_token, ridge_tokens, slots, join_steps, in_flight, pending_prefill,
+                    pending_decode, other, other + 1, parts,
                 )  # fmt: skip
             if deployments[other] == deployments[its]:
                 last_chosen[other] = now

@@ -6,6 +6,7 @@ import numpy as np
 
 from rb_litellm.core.compiled.in_use import IN_USE, Loops
 from rb_litellm.core.latency.forecast import (
+    PARTS,
     BatchForecaster,
     LatencyCoefficients,
     LatencyForecast,
@@ -47,7 +48,7 @@ class CompiledForecaster:
         )
         """Coefficients and load, as the loops take them."""
         count = state.in_flight.size
-        self._parts = np.empty((7, count))
+        self._parts = np.empty((PARTS, count))
         self._outdated: list[int] = []
         """The deployments that requests were added to since the last forecast."""
         loops.load_parts(*self.given, 0, count, self._parts)

@@ -54,6 +54,7 @@ def sample_figures(
     ttft_s: FloatArray,
     ttft_s_per_running: FloatArray,
     prefill_s_per_token: FloatArray,
+    ridge_tokens: FloatArray,
     slots: FloatArray,
     join_steps: FloatArray,
     in_flight: FloatArray,
@@ -99,23 +100,23 @@ def sample_figures(
                 rows[offered], counts[offered] = row, choices[choice]
                 figures[7, offered] = longer[choices[choice]]
                 offered += 1
-    its = np.empty((13, offered))
+    its = np.empty((14, offered))
     for at in range(offered):
         row, further = rows[at], counts[at] - 1.0
         tokens = output_tokens[row]
         its[0, at], its[1, at], its[2, at] = tpot_s[row], tpot_s_per_running[row], prefill_share[row]
         its[3, at], its[4, at], its[5, at] = ttft_s[row], ttft_s_per_running[row], prefill_s_per_token[row]
-        its[6, at], its[7, at] = slots[row], join_steps[row]
-        its[8, at], its[9, at] = in_flight[row] + further, pending_prefill[row]
-        its[10, at] = pending_decode[row] + further * tokens
-        its[11, at] = prefill_tokens[row]
-        its[12, at] = min(tokens * figures[7, at], max(longest_tokens, tokens))
-    parts, times = np.empty((7, offered)), np.empty((5, offered))
+        its[6, at], its[7, at], its[8, at] = ridge_tokens[row], slots[row], join_steps[row]
+        its[9, at], its[10, at] = in_flight[row] + further, pending_prefill[row]
+        its[11, at] = pending_decode[row] + further * tokens
+        its[12, at] = prefill_tokens[row]
+        its[13, at] = min(tokens * figures[7, at], max(longest_tokens, tokens))
+    parts, times = np.empty((10, offered)), np.empty((5, offered))
     load_parts(
         its[0], its[1], its[2], its[3], its[4], its[5], its[6], its[7], its[8], its[9], its[10],
-        0, offered, parts,
+        its[11], 0, offered, parts,
     )  # fmt: skip
-    forecast_times(parts, its[11], its[12], times)
+    forecast_times(parts, its[12], its[13], times)
     apart = 1.0 - correlation
     for at in range(offered):
         row, further = rows[at], counts[at] - 1.0
@@ -133,7 +134,7 @@ def sample_figures(
         figures[4, at] = burden_s[row] + further * decoding_s
         figures[5, at] = right
         figures[6, at] = one + discernment * (right - one)
-        figures[7, at] = its[12, at]
+        figures[7, at] = its[13, at]
         shown = counts[at] * min(tokens, most_shown)
         figures[8, at] = judge_usd + judge_usd_per_token * (shown_prompt + shown)
         figures[9, at] = further * tokens * output_usd[row]

@@ -1,10 +1,12 @@
 """How long a request takes on one deployment under its present load: TTFT, TPOT and E2E.
 
 The form is that of a continuously batching server (Orca, OSDI 2022; vLLM, https://arxiv.org/abs/2309.06180).
-One decode step serves every running sequence, so time per output token grows with their number. A prefill of
-n tokens takes time in proportion to n. A request beyond the server's slots waits until a sequence ends. With
-n_in input tokens, L expected output tokens, m open requests, c slots, D pending decode tokens and P pending
-prefill tokens on the deployment:
+One decode step serves every running sequence, so time per output token grows with their number. A prompt is
+prefilled in such steps, together with the others that wait for it. A request beyond the server's slots waits
+until a sequence ends. With n_in input tokens, L expected output tokens, m open requests, c slots, D pending
+decode tokens and P pending prefill tokens on the deployment:
+
+    prefill(x) = prefill_per_token * (sqrt(x0^2 + x^2) - x0)     x0 = min(tpot_idle / prefill_per_token, 500)
 
     b      = min(m, c - 1)                                  sequences that will run beside this one
     TPOT   = tpot_idle + tpot_per_running * b
@@ -12,9 +14,20 @@ prefill tokens on the deployment:
     k      = m - b                                          its place in the queue; 0 while a slot is free
     wait   = (D / m) * step * (k / c + (c - 1) / 2c * min(k / c, 1)) + max(k - 1, 0) / c * ttft_idle
     join   = h * min(b, 1) * step                           until the running batch takes it in
-    TTFT   = max(wait, join) + ttft_idle + ttft_per_running * b + prefill_per_token * (P + n_in)
+    TTFT   = max(wait, join) + ttft_idle + ttft_per_running * b + prefill(P + n_in)
     E2E    = TTFT + (L - 1) * TPOT
-    burden = r * prefill_per_token * n_in + (1 - s) * tpot_per_running * min(r * L, D),   r = min(m, c)
+    added  = prefill(P + n_in) - prefill(P)                 of it, what this prompt makes longer
+    burden = r * added + (1 - s) * tpot_per_running * min(r * L, D),   r = min(m, c)
+
+What a prompt adds follows a roofline (Williams, Waterman, Patterson, CACM 2009,
+https://doi.org/10.1145/1498765.1498785). A step reads all weights, however few tokens it computes, and takes
+no longer than that until computing takes longer. So few tokens of prefill come almost for nothing, and many
+in proportion to their number: `prefill_per_token` is the slope of long prompts. The ridge x0 between the two
+is the number of tokens whose computing takes as long as a lone decode step: 100 to 300 on GPUs, about ten on
+a CPU. The reading itself is part of ttft_idle. The root rounds the roof's edge off. On forward passes that
+were measured on four pairs of model and GPU, squares are closer than powers of 1.5 and 3 in their place, and
+the idle time per token as close as that at the load. A hosted API computes so many others' tokens in each
+step that it is past its ridge already: there x0 = 0, and prefill is in proportion.
 
 The wait follows the queueing form of RouteBalance (https://arxiv.org/abs/2606.17949): D / m is what the mean
 sequence still has to decode, and k of them have to end. What is added to k / c is what an even flow of ends
@@ -52,6 +65,9 @@ import numpy as np
 
 from rb_litellm.core.types import FloatArray, InstanceState, IntArray, Outcome
 
+MOST_RIDGE_TOKENS = 500.0
+"""A ridge is at no more tokens: else a prefill that is taken to be quick would look like none, and could not
+be learned."""
 _STEP_LEFT = 0.5
 """What is left of a step, on average, when a request comes at any moment of it."""
 
@@ -65,12 +81,34 @@ class LatencyPrior:
     ttft_s: float
     """Time to first token of a short prompt at low load."""
     prefill_s_per_token: float
+    """Growth of TTFT with each further token of a long prompt."""
     tpot_s_per_running: float
     """Growth of TPOT with each further running sequence."""
     slots: float
     """Sequences that run at once (vLLM's `max_num_seqs`); inf for a hosted API."""
     slots_told: bool = False
     """Whether the operator has told the slots; else they are a default."""
+
+    @property
+    def most_ridge_tokens(self) -> float:
+        """Where its ridge is at most: 0 for a hosted API, see above."""
+        return MOST_RIDGE_TOKENS if math.isfinite(self.slots) else 0.0
+
+    @property
+    def ridge_tokens(self) -> float:
+        """Tokens whose computing takes as long as a lone decode step."""
+        return ridge_tokens(self.tpot_s, self.prefill_s_per_token, self.most_ridge_tokens)
+
+
+def ridge_tokens(tpot_s: float, prefill_s_per_token: float, most: float = MOST_RIDGE_TOKENS) -> float:
+    """Tokens whose computing takes as long as a lone decode step; `most` where prefill takes no time."""
+    most_s = most * prefill_s_per_token
+    return tpot_s / prefill_s_per_token if tpot_s < most_s else most
+
+
+def effective_tokens(tokens: float, ridge: float) -> float:
+    """What so many tokens of prefill add to a step, in tokens that are computed past the ridge."""
+    return math.hypot(ridge, tokens) - ridge
 
 
 class DeploymentCoefficients(NamedTuple):
@@ -81,9 +119,14 @@ class DeploymentCoefficients(NamedTuple):
     ttft_s: float
     ttft_s_per_running: float
     prefill_s_per_token: float
+    ridge_tokens: float
     slots: float
     join_steps: float
     prefill_share: float
+
+    def prefill_s(self, tokens: float) -> float:
+        """What so many tokens of prefill add to a step."""
+        return self.prefill_s_per_token * effective_tokens(tokens, self.ridge_tokens)
 
     def tpot_at(self, running: float) -> float:
         """Time per output token beside so many running sequences."""
@@ -102,8 +145,8 @@ class DeploymentCoefficients(NamedTuple):
         running = np.minimum(outcome.in_flight, slots - 1.0)
         expected: FloatArray = self.ttft_s + self.ttft_s_per_running * running
         # Of a request that had to queue, what was ahead has been prefilled before.
-        prefill_s = self.prefill_s_per_token * outcome.input_tokens
-        all_prefill_s = self.prefill_s_per_token * (outcome.pending_prefill_tokens + outcome.input_tokens)
+        prefill_s = self.prefill_s(outcome.input_tokens)
+        all_prefill_s = self.prefill_s(outcome.pending_prefill_tokens + outcome.input_tokens)
         expected += np.where(has_room, all_prefill_s, prefill_s)
         steps = max((outcome.output_tokens or 1) - 1.0, 0.0) if outcome.in_one_piece else 0.0
         all_steps = np.where(has_room, self.joined(outcome.in_flight) + steps, steps)
@@ -113,8 +156,8 @@ class DeploymentCoefficients(NamedTuple):
     def answer_s(self, outcome: Outcome, output_tokens: float) -> float:
         """What an answer of so many tokens was to take from beginning to end, but for its wait."""
         running = min(outcome.in_flight, self.slots - 1.0)
-        prefill_tokens = outcome.pending_prefill_tokens + outcome.input_tokens
-        ttft_s = self.ttft_s + self.ttft_s_per_running * running + self.prefill_s_per_token * prefill_tokens
+        prefill_s = self.prefill_s(outcome.pending_prefill_tokens + outcome.input_tokens)
+        ttft_s = self.ttft_s + self.ttft_s_per_running * running + prefill_s
         steps = max(output_tokens - 1.0, 0.0) + self.joined(running)
         return ttft_s + steps * self.tpot_at(running)
 
@@ -128,6 +171,8 @@ class LatencyCoefficients:
     ttft_s: FloatArray
     ttft_s_per_running: FloatArray
     prefill_s_per_token: FloatArray
+    ridge_tokens: FloatArray
+    """Tokens whose computing takes as long as a lone decode step; 0 for a hosted API."""
     slots: FloatArray
     join_steps: FloatArray
     """Steps for which a request waits that meets a running batch; 0 for a hosted API."""
@@ -144,6 +189,7 @@ class LatencyCoefficients:
             # The step that writes the first token takes as long as any other.
             np.array([p.tpot_s_per_running for p in priors], dtype=np.float64),
             np.array([p.prefill_s_per_token for p in priors], dtype=np.float64),
+            np.array([p.ridge_tokens for p in priors], dtype=np.float64),
             np.array([p.slots for p in priors], dtype=np.float64),
             np.array([_STEP_LEFT if math.isfinite(p.slots) else 0.0 for p in priors], dtype=np.float64),
             np.zeros(len(priors)),
@@ -170,6 +216,7 @@ class LatencyCoefficients:
             self.ttft_s.take(rows),
             self.ttft_s_per_running.take(rows),
             self.prefill_s_per_token.take(rows),
+            self.ridge_tokens.take(rows),
             self.slots.take(rows),
             self.join_steps.take(rows),
             self.prefill_share.take(rows),
@@ -185,6 +232,7 @@ class LatencyCoefficients:
             self.ttft_s,
             self.ttft_s_per_running,
             self.prefill_s_per_token,
+            self.ridge_tokens,
             self.slots,
             self.join_steps,
         )
@@ -197,6 +245,7 @@ class LatencyCoefficients:
             self.ttft_s.item(row),
             self.ttft_s_per_running.item(row),
             self.prefill_s_per_token.item(row),
+            self.ridge_tokens.item(row),
             self.slots.item(row),
             self.join_steps.item(row),
             self.prefill_share.item(row),
@@ -210,6 +259,7 @@ class LatencyCoefficients:
             self.ttft_s * factor,
             self.ttft_s_per_running * factor,
             self.prefill_s_per_token * factor,
+            self.ridge_tokens,
             self.slots,
             self.join_steps,
             self.prefill_share,
@@ -264,7 +314,7 @@ class BatchForecaster(Protocol):
 
     @property
     def parts(self) -> FloatArray:
-        """(7, N) that part: what `load_part` returns, and seconds per token of prefill. Not to be kept."""
+        """(PARTS, N) that part: what `load_part` returns. Not to be kept."""
 
     def forecast(self, prefill_tokens: float | FloatArray, output_tokens: FloatArray) -> LatencyForecast:
         """Predict one request on every deployment.
@@ -292,8 +342,9 @@ class PlainForecaster:
             (state.in_flight, state.pending_prefill_tokens, state.pending_decode_tokens),
             np.minimum,
             np.maximum,
+            np.sqrt,
         )
-        self._parts: FloatArray = np.concatenate((*its, c.prefill_s_per_token)).reshape(7, -1)
+        self._parts: FloatArray = np.concatenate(its).reshape(PARTS, -1)
 
     @property
     def parts(self) -> FloatArray:
@@ -302,7 +353,7 @@ class PlainForecaster:
             # Earlier forecasts hold rows of it and are read after the batch.
             self._parts = self._parts.copy()
             for row in self._outdated:
-                self._parts[:6, row] = self._part_of(row)
+                self._parts[:, row] = self._part_of(row)
             self._outdated.clear()
         return self._parts
 
@@ -317,7 +368,7 @@ class PlainForecaster:
         self._state.pending_decode_tokens[row] += output_tokens
         self._outdated.append(row)
 
-    def _part_of(self, row: int) -> tuple[float, float, float, float, float, float]:
+    def _part_of(self, row: int) -> tuple[float, ...]:
         c, state = self.coefficients, self._state
         return load_part(
             tuple(column.item(row) for column in c.per_load),
@@ -328,18 +379,25 @@ class PlainForecaster:
             ),
             min,
             max,
+            math.sqrt,
         )
 
 
 def times_of(
     parts: FloatArray, prefill_tokens: float | FloatArray, output_tokens: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Wait, TTFT, TPOT, E2E and burden of requests on deployments with these parts (7, N).
+    """Wait, TTFT, TPOT, E2E and burden of requests on deployments with these parts (PARTS, N).
 
     Of one request (N,), or of many (R, N); wait and TPOT are (N,) in either case, being the same for all.
     """
-    wait_s, before_s, tpot_s, running, burden_s_per_token, most_burden_s, prefill_s_per_token = parts
+    wait_s, before_s, tpot_s, running, burden_s_per_token, most_burden_s = parts[:6]
+    prefill_s_per_token, pending_s, ridge_s2, pending_root_s = parts[6:]
     prefill_s = prefill_s_per_token * prefill_tokens
+    prefill_s += pending_s
+    prefill_s *= prefill_s
+    prefill_s += ridge_s2
+    prefill_s = np.sqrt(prefill_s, out=prefill_s)
+    prefill_s -= pending_root_s
     ttft_s = before_s + prefill_s
     e2e_s = np.maximum(output_tokens - 1.0, 0.0) * tpot_s
     e2e_s += ttft_s
@@ -362,6 +420,8 @@ def forecast(
 
 
 _Number = TypeVar("_Number", float, FloatArray)
+PARTS = 10
+"""How many numbers `load_part` returns."""
 
 
 def load_part(
@@ -369,15 +429,18 @@ def load_part(
     load: tuple[_Number, _Number, _Number],
     least: Callable[[_Number, Any], _Number],
     most: Callable[[_Number, Any], _Number],
-) -> tuple[_Number, _Number, _Number, _Number, _Number, _Number]:
+    root: Callable[[_Number], _Number],
+) -> tuple[_Number, ...]:
     """The part of the forecast that depends on load alone: for N deployments, or in plain numbers for one.
 
     `coefficients` are in the order of `LatencyCoefficients.per_load`. Returns wait, TTFT without the
-    request's own prefill, TPOT, the number of running sequences, and the burden per token that the request
-    writes and at most. `least` and `most` are the minimum and maximum of two values.
+    request's own prefill, TPOT, the number of running sequences, the burden per token that the request
+    writes and at most; then what its own prefill follows from: seconds per token, those of the pending
+    tokens, the square of those of the ridge, and the root of the sum of the squares of both. `least` and
+    `most` are the minimum and maximum of two values, `root` is the square root.
     """
     tpot_s, tpot_s_per_running, prefill_share, ttft_s, ttft_s_per_running = coefficients[:5]
-    prefill_s_per_token, slots, join_steps = coefficients[5:]
+    prefill_s_per_token, ridge_tokens, slots, join_steps = coefficients[5:]
     in_flight, pending_prefill, decoding = load
     others = least(in_flight, slots - 1.0)  # sequences that will run beside this one
     waiting = in_flight - others
@@ -392,7 +455,22 @@ def load_part(
     wait = rounds_s * (rounds + 0.5 * (used - 1.0) / used * least(rounds, 1.0))
     wait = wait + begin_s * most(waiting - 1.0, 0.0) / used
     join_s = join_steps * least(others, 1.0) * step_s
-    ttft = most(wait, join_s) + begin_s + prefill_s_per_token * pending_prefill
+    pending_s = prefill_s_per_token * pending_prefill
+    ridge_s = prefill_s_per_token * ridge_tokens
+    ridge_s2 = ridge_s * ridge_s
+    pending_root_s = root(ridge_s2 + pending_s * pending_s)
+    ttft = most(wait, join_s) + begin_s + (pending_root_s - ridge_s)
     running = least(in_flight, slots)
     growth = tpot_s_per_running * decoding_share
-    return wait, ttft, tpot, running, growth * running, growth * decoding
+    return (
+        wait,
+        ttft,
+        tpot,
+        running,
+        growth * running,
+        growth * decoding,
+        prefill_s_per_token,
+        pending_s,
+        ridge_s2,
+        pending_root_s,
+    )

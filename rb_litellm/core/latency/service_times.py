@@ -121,8 +121,11 @@ class ServiceTimes:
         if not outcome.sent_before.tokens or not measured_s:
             return outcome
         engine = self._learner.coefficients.at(row)
-        (full_s,) = engine.service_s(outcome._replace(input_tokens=round(prompt)), np.array([engine.slots]))
-        return self._keeping.timed(row, outcome, measured_s, float(full_s), engine.prefill_s_per_token)
+        full_s, cached_s = (
+            engine.service_s(outcome._replace(input_tokens=round(tokens)), np.array([engine.slots])).item()
+            for tokens in (prompt, prompt - outcome.sent_before.tokens)
+        )
+        return self._keeping.timed(row, outcome, measured_s, full_s, cached_s)
 
     def _as_served(
         self, row: int, server: int, outcome: Outcome, before: FloatArray | None = None

@@ -2,13 +2,13 @@
 
 What was sent to a server is known, what it still has cached is not: its cache may be small, or off, and what
 was not used for long has made room for others (least recently used first, in vLLM, SGLang and llama.cpp). Of
-each request with such a beginning, with s tokens sent before:
+each request with such a beginning:
 
-- the server tells how many tokens it had cached (`usage`): their share of s is measured;
+- the server tells how many tokens it had cached (`usage`): their share of those sent before is measured;
 - or it tells nothing. Then TTFT says whether the beginning was prefilled: with f the TTFT expected for the
-  whole prompt and p the prefill time per token, the share is (f - TTFT) / (p * s), rounded to 0 or 1. It is
-  asked only where p * s is a third of f at least, so that it stands out. Of an answer in one piece the whole
-  time is taken for TTFT.
+  whole prompt and c for what is left of it where all of the beginning is cached, the share is
+  (f - TTFT) / (f - c), rounded to 0 or 1. It is asked only where f - c is a third of f at least, so that it
+  stands out. Of an answer in one piece the whole time is taken for TTFT.
 
 Shares are kept by age, the time since the beginning was sent there last, in octaves of seconds:
 
@@ -76,15 +76,14 @@ class Keeping:
         if before.tokens >= _LEAST_TOKENS:
             self._learn(row, before.ago_s, min(outcome.cached_tokens / before.tokens, 1.0))
 
-    def timed(
-        self, row: int, outcome: Outcome, measured_s: float, full_s: float, prefill_s_per_token: float
-    ) -> Outcome:
+    def timed(self, row: int, outcome: Outcome, measured_s: float, full_s: float, cached_s: float) -> Outcome:
         """A first token has come, or a whole answer: the outcome with the prefill that its time speaks for.
 
-        `full_s` is what was expected, in place of `measured_s`, if nothing were cached.
+        In place of `measured_s`, `full_s` was expected if nothing were cached, and `cached_s` if all were
+        that was sent before.
         """
         before = outcome.sent_before
-        whole_s = prefill_s_per_token * before.tokens
+        whole_s = full_s - cached_s
         if before.tokens < _LEAST_TOKENS or whole_s < _STANDS_OUT * full_s:
             return outcome
         cached = full_s - measured_s > 0.5 * whole_s

@@ -26,6 +26,7 @@ import numpy as np
 
 from rb_litellm.core.compiled import decision_loops, further_loops, slot_loops
 from rb_litellm.core.compiled.in_use import IN_USE, Loops
+from rb_litellm.core.latency.forecast import PARTS
 from rb_litellm.predictors.compiled import figure_loops, forest_loops, text_loops
 from rb_litellm.predictors.reading.lexicon import WIDTH
 from rb_litellm.predictors.reading.pieces import BITS
@@ -95,7 +96,7 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
     figures, matrix = array(types.float64, 1), array(types.float64, 2)
     number, whole = types.float64, types.int64
     given, cube = array(types.float64, 1, readonly=True), array(types.float64, 3)
-    load_parts = compiled(decision_loops.load_parts, *[figures] * 11, whole, whole, matrix)
+    load_parts = compiled(decision_loops.load_parts, *[figures] * 12, whole, whole, matrix)
     forecast_times = compiled(decision_loops.forecast_times, matrix, figures, given, matrix)
     best_of = compiled(decision_loops.best_of, figures, figures, figures, number, numbers, result=whole)
     told, counts, mask = (array(of, 1, readonly=True) for of in (number, whole, types.boolean))
@@ -128,7 +129,7 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
         best_of,
         compiled(
             decision_loops.place_several,
-            *[figures] * 11,
+            *[figures] * 12,
             matrix,
             numbers,
             numbers,
@@ -155,7 +156,7 @@ def load(ended: Callable[[], bool] = lambda: False) -> Loops:
         ),
         compiled(
             further_loops.sample_figures,
-            *[told] * 12,
+            *[told] * 13,
             mask,
             counts,
             *[told] * 5,
@@ -255,14 +256,14 @@ def _trials() -> Iterator[tuple[str, list[Any]]]:
         *(draw.random(shape) for shape in (3, (4, 4), (3, 4), 4, 4, (2, 2), (2, 2))), 0.5, 0.4,
         np.zeros((2, 4)),
     ]  # fmt: skip
-    several = [draw.integers(0, 4, 9).astype(np.float64) for _ in range(11)]
+    several = [draw.integers(0, 4, 9).astype(np.float64) for _ in range(12)]
     several[2] /= 4.0  # The share of prefill is one.
-    yield "load_parts", [*several, 0, 9, np.zeros((7, 9))]
-    yield "forecast_times", [draw.random((7, 9)), several[0], several[1], np.zeros((5, 9))]
+    yield "load_parts", [*several, 0, 9, np.zeros((PARTS, 9))]
+    yield "forecast_times", [draw.random((PARTS, 9)), several[0], several[1], np.zeros((5, 9))]
     yield "worth_of", [several[0], several[1], 0.3, 10.0, 1e-3, np.zeros(9)]
     yield "best_of", [several[0], several[1], several[2], 1e-9, np.zeros(9, np.int64)]
     yield "place_several", [
-        *several, draw.random((7, 9)), np.arange(9), np.arange(9) % 7, draw.random(9),
+        *several, draw.random((PARTS, 9)), np.arange(9), np.arange(9) % 7, draw.random(9),
         5.0, 1e-9, np.array([[0.3, 1000.0, 1e-3], [0.2, 10.0, 1e-6]]), draw.random((2, 9)), draw.random(4),
         draw.random((4, 9)) * 99.0, draw.random((4, 9)), draw.random((4, 9)) > 0.2, draw.random((2, 4, 9)),
         draw.random((4, 3)), np.zeros((4, 9, 9)), np.zeros((4, 2)), np.full(4, -1), np.zeros(9, np.int64),

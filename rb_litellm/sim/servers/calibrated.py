@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rb_litellm.calibration.document import Document, read_document
-from rb_litellm.core.latency.forecast import LatencyPrior
+from rb_litellm.core.latency.forecast import LatencyPrior, effective_tokens
 from rb_litellm.core.latency.hardware import latency_prior
 from rb_litellm.sim.servers.instance import Hardware
 
@@ -52,7 +52,7 @@ def calibrated(file: Path) -> Calibrated:
         tpot_ms_per_running=told.get("tpot_ms_per_running"),
     )
     hardware = Hardware(
-        curve=_curve(found, 1000.0 * assumed.prefill_s_per_token),
+        curve=_curve(found, assumed),
         attention_s_per_context_token=0.0,
         kv_tokens=found.kv_tokens or _NO_LIMIT,
         max_num_seqs=slots,
@@ -67,18 +67,19 @@ def _way_s(found: Document) -> float:
     return max(found.ttft_ms.base - found.tpot_form_ms.alone, 0.0) / 2000.0
 
 
-def _curve(found: Document, assumed_ms_per_token: float) -> tuple[tuple[int, float], ...]:
+def _curve(found: Document, form: LatencyPrior) -> tuple[tuple[int, float], ...]:
     largest, way_ms = max(found.tpot_ms), 2000.0 * _way_s(found)
     told = {1: found.tpot_form_ms.alone, **found.tpot_ms}
     for tokens, ms in found.ttft_measured_ms.items():
         if largest < tokens <= _TOKENS_PER_ITERATION:
             told[tokens] = ms - way_ms
-    # Where no prompt was long enough, the form goes on; one length alone tells no growth.
-    if found.knows_prefill:
-        full_ms = found.ttft_ms.base + found.ttft_ms.per_1k_prompt_tokens * _TOKENS_PER_ITERATION / 1000.0
-    else:
-        ((measured, ms),) = found.ttft_measured_ms.items()
-        full_ms = ms + assumed_ms_per_token * (_TOKENS_PER_ITERATION - measured)
+    # Where no prompt was long enough, the form goes on from the longest one.
+    shorter = {n: ms for n, ms in found.ttft_measured_ms.items() if n <= _TOKENS_PER_ITERATION}
+    longest, longest_ms = max(shorter.items(), default=(0, found.ttft_ms.base))
+    more = effective_tokens(_TOKENS_PER_ITERATION, form.ridge_tokens) - effective_tokens(
+        longest, form.ridge_tokens
+    )
+    full_ms = longest_ms + 1000.0 * form.prefill_s_per_token * more
     told.setdefault(_TOKENS_PER_ITERATION, full_ms - way_ms)
     curve, highest = [], 0.0
     for tokens, ms in sorted(told.items()):

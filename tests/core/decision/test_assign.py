@@ -14,7 +14,7 @@ from rb_litellm.core.decision.breakdown import Decision, Refusal
 from rb_litellm.core.decision.exploring.exploration import ExplorationRule
 from rb_litellm.core.decision.sampling import CandidateSampling
 from rb_litellm.core.decision.scoring import PRESETS, JointScore, Weights
-from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
+from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior, effective_tokens
 from rb_litellm.core.limits.admission import Admission
 from rb_litellm.core.limits.availability import Failing
 from rb_litellm.core.limits.budget import Budget
@@ -343,7 +343,7 @@ class TestAffinity:
         decision = assign([asked], fleet(3), 0.0, Random(0))[0]
         assert decision.index == 1
         assert decision.prefill_tokens == 100.0
-        assert decision.prediction.ttft_s == pytest.approx(0.05 + 100 * 1e-4)
+        assert decision.prediction.ttft_s == pytest.approx(0.05 + 1e-4 * effective_tokens(100.0, 200.0))
 
     def test_only_what_must_be_computed_is_pending(self):
         of = fleet(3)

@@ -12,11 +12,15 @@ from rb_litellm.core.compiled.forecaster import batch_forecaster
 from rb_litellm.core.latency.forecast import (
     LatencyCoefficients,
     LatencyPrior,
+    effective_tokens,
     forecast,
+    ridge_tokens,
 )
 from rb_litellm.core.types import InstanceState
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.05, prefill_s_per_token=1e-4, tpot_s_per_running=1e-3, slots=4.0)
+PREFILL_S = 1e-4 * (math.hypot(200.0, 100.0) - 200.0)
+"""Of a prompt of 100 tokens: computing 200 takes as long as a lone decode step."""
 
 priors = st.builds(
     LatencyPrior,
@@ -51,6 +55,55 @@ def test_longer_prompts_and_answers_take_longer(prior, load, tokens, longer_in, 
     before = at(prior, load, tokens, tokens).e2e_s[0]
     assert at(prior, load, tokens + longer_in, tokens).e2e_s[0] >= before * (1 - 1e-9)
     assert at(prior, load, tokens, tokens + longer_out).e2e_s[0] >= before * (1 - 1e-9)
+
+
+tokens = st.floats(0.0, 1e5)
+ridges = st.floats(0.0, 500.0)
+
+
+@given(tokens, tokens, ridges)
+def test_effective_tokens_rise_from_nothing_and_are_never_more_than_the_tokens(few, more, ridge):
+    few, more = sorted((few, more))
+    assert effective_tokens(0.0, ridge) == 0.0
+    assert effective_tokens(few, ridge) <= effective_tokens(more, ridge)
+    assert 0.0 <= effective_tokens(few, ridge) <= few * (1.0 + 1e-12) + 1e-12
+
+
+@given(ridges)
+def test_past_the_ridge_each_token_counts(ridge):
+    far = 50.0 * ridge + 1.0
+    assert effective_tokens(far + 100.0, ridge) - effective_tokens(far, ridge) == pytest.approx(
+        100.0, rel=1e-3
+    )
+
+
+@given(st.floats(1e-3, 1.0), st.floats(0.0, 1e-2))
+def test_the_ridge_is_where_computing_takes_as_long_as_a_step(tpot_s, prefill_s_per_token):
+    ridge = ridge_tokens(tpot_s, prefill_s_per_token)
+    assert 0.0 < ridge <= 500.0
+    assert ridge == 500.0 or ridge * prefill_s_per_token == pytest.approx(tpot_s)
+
+
+@given(priors, st.integers(0, 8), tokens, tokens)
+def test_prompts_are_prefilled_together(prior, others, waiting, own):
+    both, none = at(prior, (others, waiting, 0), own), at(prior, (others, 0, 0), 0.0)
+    engine = LatencyCoefficients.from_priors([prior]).at(0)
+    assert both.ttft_s[0] - none.ttft_s[0] == pytest.approx(
+        engine.prefill_s(waiting + own), rel=1e-6, abs=1e-9
+    )
+
+
+@given(priors, loads, tokens)
+def test_others_lose_what_a_prompt_makes_their_step_longer(prior, load, own):
+    with_it, without = at(prior, load, own), at(prior, load, 0.0)
+    lost_s = min(load[0], prior.slots) * (with_it.ttft_s[0] - without.ttft_s[0])
+    assert with_it.burden_s[0] - without.burden_s[0] == pytest.approx(lost_s, rel=1e-6, abs=1e-6)
+
+
+@given(st.floats(0.0, 1e-2), tokens)
+def test_prefill_of_a_hosted_api_is_in_proportion_to_the_prompt(prefill_s_per_token, own):
+    hosted = replace(PRIOR, slots=math.inf, prefill_s_per_token=prefill_s_per_token)
+    assert at(hosted, (0, 0, 0), own).ttft_s[0] == pytest.approx(0.05 + prefill_s_per_token * own)
 
 
 @given(priors, loads, st.floats(1.0, 50.0))
@@ -96,20 +149,20 @@ def test_forecasts_are_finite_and_never_negative(prior, load):
 def test_an_idle_deployment_takes_its_prior():
     times = at(PRIOR, (0, 0, 0), input_tokens=100, output_tokens=11)
     assert times.wait_s[0] == 0.0
-    assert times.ttft_s[0] == pytest.approx(0.05 + 100 * 1e-4)
+    assert times.ttft_s[0] == pytest.approx(0.05 + PREFILL_S)
     assert times.tpot_s[0] == pytest.approx(0.02)
-    assert times.e2e_s[0] == pytest.approx(0.06 + 10 * 0.02)
+    assert times.e2e_s[0] == pytest.approx(0.05 + PREFILL_S + 10 * 0.02)
 
 
 def test_a_request_that_meets_a_running_batch_joins_it_half_a_step_later_on_average():
-    base = 0.05 + 100 * 1e-4
+    base = 0.05 + PREFILL_S
     assert at(PRIOR, (1, 0, 50)).ttft_s[0] == pytest.approx(base + 1e-3 + 0.5 * 0.021)
     assert at(PRIOR, (2, 0, 50)).ttft_s[0] == pytest.approx(base + 2e-3 + 0.5 * 0.022)
 
 
 def test_one_from_the_queue_is_taken_in_as_soon_as_its_wait_is_over():
     times = at(PRIOR, (4, 0, 4000))
-    assert times.ttft_s[0] == pytest.approx(times.wait_s[0] + 0.05 + 3e-3 + 100 * 1e-4)
+    assert times.ttft_s[0] == pytest.approx(times.wait_s[0] + 0.05 + 3e-3 + PREFILL_S)
 
 
 def test_nobody_waits_while_a_slot_is_free():
@@ -160,8 +213,8 @@ def test_burden_is_what_those_already_running_lose():
     state = InstanceState(np.array([0.0, 10.0]), np.zeros(2), np.array([0.0, 500.0]))
     burden = np.asarray(forecast(c, state, 1000.0, np.array([100.0, 100.0])).burden_s)
     assert burden[0] == 0.0
-    # Ten requests are held up by 0.1 s of prefill, and write 500 tokens 0.4 ms slower each.
-    assert burden[1] == pytest.approx(10 * 0.1 + 500 * 0.0004)
+    # Ten requests are held up by almost 0.1 s of prefill, and write 500 tokens 0.4 ms slower each.
+    assert burden[1] == pytest.approx(10 * c.at(1).prefill_s(1000.0) + 500 * 0.0004)
 
 
 def test_burden_ends_with_the_newcomer():

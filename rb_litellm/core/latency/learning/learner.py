@@ -200,8 +200,7 @@ class LatencyLearner:
         elif outcome.tpot_s is not None and outcome.tpot_s > 0.0:
             beside = self._beside(row, outcome)
             self._learn(TPOT, row, Tier.tpot_features(beside), outcome.tpot_s)
-            prefill_s = float(self._coefficients.prefill_s_per_token[row])
-            self._prefill_share.observe(row, outcome, beside, prefill_s)
+            self._prefill_share.observe(row, outcome, beside, self._coefficients.at(row))
 
     def _beside(self, row: int, outcome: Outcome) -> float:
         """Requests that ran beside it while it was written, or those that it met where that is not known."""
@@ -312,8 +311,9 @@ class LatencyLearner:
         engine = self._coefficients.at(row)
         if outcome.in_flight >= engine.slots:
             return None
-        features = Tier.ttft_features(outcome)
-        tpot_s = self._tiers.of(row).tpot.at(Tier.tpot_features(outcome.in_flight))
+        tier = self._tiers.of(row)
+        features = tier.ttft_features(outcome)
+        tpot_s = tier.tpot.at(Tier.tpot_features(outcome.in_flight))
         tpot_s *= self._scales.learned(TPOT, row)
         join_s = engine.joined(outcome.in_flight) * tpot_s
         return self._learn(TTFT, row, features, outcome.ttft_s, join_s)
@@ -354,7 +354,7 @@ class LatencyLearner:
         if outcome.in_flight >= engine.slots:
             return
         tier = self._tiers.of(row)
-        features = (Tier.tpot_features(self._beside(row, outcome)), Tier.ttft_features(outcome))
+        features = (Tier.tpot_features(self._beside(row, outcome)), tier.ttft_features(outcome))
         shapes = (tier.tpot, tier.ttft)
         steps = (max(outcome.output_tokens - 1.0, 0.0) + engine.joined(outcome.in_flight), 1.0)
         for kind in _KINDS:

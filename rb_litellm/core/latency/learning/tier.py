@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior
+from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior, effective_tokens, ridge_tokens
 from rb_litellm.core.latency.learning.growth import doubted_growth, most_growth
 from rb_litellm.core.latency.learning.learned import LearnedTimes
 from rb_litellm.core.latency.learning.regression import Regression
@@ -41,7 +41,9 @@ class Tier:
     tpot: Regression
     """On 1 and the running sequences."""
     ttft: Regression
-    """On 1, the tokens to be prefilled, and the running sequences."""
+    """On 1, the effective tokens to be prefilled, and the running sequences."""
+    most_ridge_tokens: float
+    """See `LatencyPrior`."""
     total: TotalTime = field(default_factory=lambda: TotalTime(OF_TIER))
     rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     latest: deque[tuple[int, Outcome]] = field(default_factory=lambda: deque(maxlen=_LATEST))
@@ -56,11 +58,18 @@ class Tier:
             ttft=Regression(
                 (prior.ttft_s, prior.prefill_s_per_token * PREFILL_UNIT, growth), (1.0, _PREFILL_DOUBT, 1.0)
             ),
+            most_ridge_tokens=prior.most_ridge_tokens,
         )
 
     def shape(self, kind: Kind) -> Regression:
         """Of one kind of time."""
         return self.ttft if kind == TTFT else self.tpot
+
+    @property
+    def ridge_tokens(self) -> float:
+        """Tokens whose computing takes as long as a lone decode step, as far as both are known."""
+        prefill_s_per_token = self.ttft.weights[1] / PREFILL_UNIT
+        return ridge_tokens(self.tpot.weights[0], prefill_s_per_token, self.most_ridge_tokens)
 
     def level(self, kind: Kind) -> float:
         """Log of the idle time."""
@@ -71,10 +80,10 @@ class Tier:
         """What time per token is regressed on, of an answer that was written beside so many others."""
         return 1.0, beside / RUNNING_UNIT
 
-    @staticmethod
-    def ttft_features(outcome: Outcome) -> tuple[float, float, float]:
+    def ttft_features(self, outcome: Outcome) -> tuple[float, float, float]:
         """What the time to the first token of an attempt is regressed on."""
-        tokens = outcome.pending_prefill_tokens + outcome.input_tokens
+        all_tokens = outcome.pending_prefill_tokens + outcome.input_tokens
+        tokens = effective_tokens(all_tokens, self.ridge_tokens)
         return 1.0, tokens / PREFILL_UNIT, outcome.in_flight / RUNNING_UNIT
 
     def slots_changed(self, slots: FloatArray) -> bool:
@@ -98,6 +107,7 @@ class Tier:
         """Write one kind of time of its deployments (K,), which take `scale` (K,) times as long."""
         c, rows, weights = coefficients, self.rows, self.shape(kind).weights
         growth = self._growth(kind, c) * scale
+        c.ridge_tokens[rows] = self.ridge_tokens
         if kind == TPOT:
             c.tpot_s[rows] = weights[0] * scale
             c.tpot_s_per_running[rows] = growth

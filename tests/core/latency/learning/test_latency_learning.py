@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rb_litellm.core.latency.forecast import LatencyPrior, forecast
+from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyPrior, effective_tokens, forecast
 from rb_litellm.core.latency.learning.learner import LatencyLearner
 from rb_litellm.core.servers.streams import Chunks, Stream
 from rb_litellm.core.types import InstanceState, Outcome
@@ -51,7 +51,8 @@ def expected(of, row=0, in_flight=0.0, input_tokens=TOKENS):
 def test_before_any_measurement_the_prior_stands():
     ttft, tpot = expected(learner())
     assert tpot == pytest.approx(0.02)
-    assert ttft == pytest.approx(0.1 + TOKENS * 1e-4)
+    # Computing 200 tokens takes as long as a step.
+    assert ttft == pytest.approx(0.1 + 1e-4 * effective_tokens(TOKENS, 200.0))
 
 
 @pytest.mark.parametrize("factor", [3.0, 1 / 3])
@@ -111,10 +112,13 @@ def test_slow_to_start_and_quick_to_write_are_learned_separately():
 
 def test_a_measurement_of_one_leaves_the_other_alone():
     of = learner()
-    before = expected(of)
+    before = of.coefficients.at(0)
     for _ in range(20):
         of.observe(0, outcome(tpot=0.08))
-    assert expected(of)[0] == before[0]
+    after = of.coefficients.at(0)
+    assert (after.ttft_s, after.prefill_s_per_token) == (before.ttft_s, before.prefill_s_per_token)
+    # But the longer a step is, the more tokens are computed while it reads the weights.
+    assert after.ridge_tokens > before.ridge_tokens
     before = expected(of)
     for _ in range(20):
         of.observe(0, outcome(ttft=0.9))
@@ -135,6 +139,20 @@ def test_growth_with_load_and_with_prompt_length_is_learned():
     assert idle == pytest.approx(0.02, rel=0.15)
     assert busy == pytest.approx(0.035, rel=0.15)
     assert expected(of, input_tokens=4000)[0] == pytest.approx(0.1 + 1.2, rel=0.15)
+
+
+@pytest.mark.parametrize("prefill_s_per_token", [5e-5, 1e-4, 4e-4, 3e-3])
+@pytest.mark.parametrize("tpot_s", [0.01, 0.02, 0.05])
+def test_the_roofline_of_prefill_is_learned(tpot_s, prefill_s_per_token):
+    of, random = learner(), Random(6)
+    truth = replace(PRIOR, tpot_s=tpot_s, prefill_s_per_token=prefill_s_per_token)
+    engine = LatencyCoefficients.from_priors([truth]).at(0)
+    for _ in range(400):
+        tokens = round(math.exp(random.gauss(math.log(120.0), 1.2)))
+        noise = math.exp(random.gauss(0.0, 0.1))
+        of.observe(0, outcome(tpot_s, (0.1 + engine.prefill_s(tokens)) * noise, input_tokens=tokens))
+    for tokens in (20, 100, 400, 1500):
+        assert expected(of, input_tokens=tokens)[0] == pytest.approx(0.1 + engine.prefill_s(tokens), rel=0.15)
 
 
 SLOW_PREFILL = 20.0 * PRIOR.prefill_s_per_token
@@ -250,19 +268,26 @@ def test_a_new_deployment_starts_from_what_its_tier_has_learned():
     assert expected(of, row=2)[1] == pytest.approx(0.05, rel=0.3)
 
 
+def expected_e2e_s(of, output_tokens):
+    """(N,) in s, of idle deployments."""
+    return forecast(
+        of.coefficients, InstanceState.idle(len(of)), TOKENS, np.full(len(of), output_tokens)
+    ).e2e_s
+
+
 @pytest.mark.parametrize("factor", [0.04, 25.0])
 def test_a_wrong_prior_does_not_take_the_share_of_an_equal_whose_answers_come_in_one_piece(factor):
     # One gets nine of ten requests, as by its weight; until the tenth comes, nothing is known of the other.
     of, tokens, at_s = learner(2), 20, 0.0
-    expected_s = PRIOR.ttft_s + PRIOR.prefill_s_per_token * TOKENS + PRIOR.tpot_s * (tokens - 1)
+    engine = LatencyCoefficients.from_priors([PRIOR]).at(0)
+    expected_s = PRIOR.ttft_s + engine.prefill_s(TOKENS) + PRIOR.tpot_s * (tokens - 1)
     for number in range(1, 200):
         at_s += 1.0
         total = outcome(tpot=factor * expected_s / tokens)._replace(
             open_s=factor * expected_s, output_tokens=tokens, in_one_piece=True, at_s=at_s
         )  # fmt: skip
         of.observe(0 if number % 10 else 1, total)
-        c = of.coefficients
-        both = c.ttft_s + c.prefill_s_per_token * TOKENS + c.tpot_s * (tokens - 1)
+        both = expected_e2e_s(of, tokens)
         # The one that nobody measures may look quicker, which soon gets it measured; never by far slower.
         assert both[1] < 2.2 * both[0]
     assert both.max() < 1.1 * both.min()

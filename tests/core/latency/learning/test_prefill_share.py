@@ -1,5 +1,7 @@
 """Prompts of others that hold an answer up: part of its time per token, and no part of a decode step."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,8 @@ from rb_litellm.core.latency.learning.prefill_share import PrefillShare
 from rb_litellm.core.types import InstanceState, Outcome, Prefilled
 
 PRIOR = LatencyPrior(tpot_s=0.02, ttft_s=0.1, prefill_s_per_token=1e-3, tpot_s_per_running=1e-3, slots=4.0)
+ENGINE = LatencyCoefficients.from_priors([PRIOR]).at(0)._replace(ridge_tokens=0.0)
+"""Each token of a prompt takes a millisecond."""
 FIRST = np.array([0])
 QUEUED = InstanceState(np.array([6.0]), np.array([600.0]), np.array([600.0]))
 
@@ -23,11 +27,11 @@ def answer(tokens=101, tpot_s=0.02, beside=1.0, prefilled=None):
     )  # fmt: skip
 
 
-def shares(*outcomes, beside=1.0):
+def shares(*outcomes, beside=1.0, engine=ENGINE):
     of = PrefillShare()
     of.add()
     for outcome in outcomes:
-        of.observe(0, outcome, beside, 1e-3)
+        of.observe(0, outcome, beside, engine)
     return of.of(FIRST)[0]
 
 
@@ -52,7 +56,8 @@ def test_an_answer_is_held_up_by_prompts_as_measured():
 
 
 def test_the_burden_counts_its_own_prompt_once():
-    alone = 4.0 * 1e-3 * 100.0
+    engine = LatencyCoefficients.from_priors([PRIOR]).at(0)
+    alone = 4.0 * (engine.prefill_s(700.0) - engine.prefill_s(600.0))
     assert times(0.5).burden_s[0] - alone == pytest.approx((times(0.0).burden_s[0] - alone) / 2.0)
 
 
@@ -65,6 +70,12 @@ def test_it_is_the_time_of_prompts_over_that_of_answers():
 def test_prompts_took_no_longer_than_until_the_last_of_them_began_to_be_answered():
     # All that came at once were prefilled in one step, and not after this answer had begun.
     assert shares(answer(prefilled=Prefilled(1000.0, 0.01, 1.0))) == pytest.approx(0.005)
+
+
+def test_short_prompts_take_less_than_their_tokens_would_in_a_long_one():
+    half = answer(prefilled=Prefilled(1000.0, 2.0, 1.0))
+    of_100 = (math.hypot(75.0, 100.0) - 75.0) / 100.0
+    assert shares(half, half, engine=ENGINE._replace(ridge_tokens=75.0)) == pytest.approx(0.5 * of_100)
 
 
 def test_prompts_of_other_workers_are_taken_to_be_alike():
@@ -90,7 +101,7 @@ def test_some_time_is_always_left_for_decoding(seen):
     of = PrefillShare()
     of.add()
     for prompts, within_s, own, beside, tokens, tpot_s in seen:
-        of.observe(0, answer(tokens, tpot_s, beside, Prefilled(prompts, within_s, own)), beside, 1e-3)
+        of.observe(0, answer(tokens, tpot_s, beside, Prefilled(prompts, within_s, own)), beside, ENGINE)
     assert 0.0 <= of.of(FIRST)[0] <= 0.9 + 1e-9
 
 
