@@ -27,9 +27,10 @@ from rb_litellm.core.decision.sampling import MIN_SAMPLE, CandidateSampling
 from rb_litellm.core.decision.scoring import BALANCED, Objective
 from rb_litellm.core.decision.shares import Shares, for_key
 from rb_litellm.core.fleet import Deployment
-from rb_litellm.core.latency.forecast import LatencyForecast, forecast
+from rb_litellm.core.latency.forecast import LatencyCoefficients, LatencyForecast, forecast
 from rb_litellm.core.latency.learning.evidence import Failure
 from rb_litellm.core.latency.learning.learner import LatencyLearner
+from rb_litellm.core.latency.moment import steps_left
 from rb_litellm.core.limits.availability import RETRIES
 from rb_litellm.core.limits.capacity import Usage
 from rb_litellm.core.limits.filters import Limits
@@ -251,7 +252,7 @@ class Balancer:
                 np.array([names is not None or its for its in in_loops]),
             )
         fleet = Fleet(
-            coefficients=self.beliefs.learner.coefficients.take(candidate_set.pace_rows),
+            coefficients=self._coefficients(candidate_set, state, slowdown, now),
             state=state,
             prices=self._prices(candidate_set, now),
             last_chosen_s=self._last_chosen.take(candidate_set.rows),
@@ -345,6 +346,18 @@ class Balancer:
         if missing > 0:
             self._last_chosen = np.append(self._last_chosen, np.full(missing, -np.inf))
             self._credit = np.append(self._credit, np.zeros(missing))
+
+    def _coefficients(
+        self, candidate_set: CandidateSet, state: InstanceState, slowdown: FloatArray | None, now: float
+    ) -> LatencyCoefficients:
+        its = self.beliefs.learner.coefficients.take(candidate_set.pace_rows)
+        since_s = self._reckoner.since_chunk_s(candidate_set.state_rows, now)
+        if since_s is not None:
+            step_s = its.step_s(state.in_flight)
+            its.join_steps = steps_left(
+                its.join_steps, step_s if slowdown is None else step_s * slowdown, since_s
+            )
+        return its
 
     def snapshot(
         self,

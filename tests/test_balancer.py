@@ -329,6 +329,26 @@ def test_streams_in_mid_flight_change_the_forecast_before_any_of_them_ends():
     assert chosen(bench.decide(request(slow, other, weights=LATENCY), now=4.0)) == ["other"]
 
 
+def test_how_far_a_server_is_within_its_step_is_seen_from_the_chunks_of_its_streams():
+    busy, idle = deployment("busy"), deployment("idle")
+    bench = Bench()
+    bench.decide(request(busy, idle))
+    bench.send(request(busy), now=0.0)
+    written = Chunks()
+    bench.ledger.first_token(AttemptKey("c0-0.0", 0), 0.5, written)
+    step_s = float(bench.balancer.beliefs.learner.coefficients.tpot_s[0])
+
+    def ttft_s(since_steps):
+        written.latest_s = 1.0 - since_steps * step_s
+        (placed,) = bench.decide(request(busy), now=1.0)
+        return placed.decision.prediction.ttft_s, placed.decision.join_steps
+
+    (soon_s, little), (late_s, much), (old_s, half) = ttft_s(0.7), ttft_s(0.2), ttft_s(30.0)
+    assert (late_s - soon_s) / step_s == pytest.approx(0.5, rel=0.02)
+    assert (late_s - old_s) / step_s == pytest.approx(much - half, rel=0.02)
+    assert 0.0 < little < half == 0.5 < much < 1.0
+
+
 def failed(id, attempt=0, error="InternalServerError"):
     return Outcome(id, "failure", None, 6, 0.0, 0.0, open_s=0.1, error=error, attempt=attempt, at_s=0.0)
 

@@ -7,8 +7,9 @@ log-normally with long tails; no data are needed. E2E is compared at the true ou
 the tier's mean, which is all that can be forecast of drawn lengths: what a length predictor adds is not
 measured here. Beside the learned model stands the static prior.
 
-A request joins a running batch at its next iteration. How much is left of the present one cannot be known, so
-TTFT has a floor: the error of a forecast that knows everything else and takes half an iteration for that.
+A request joins a running batch at its next iteration. How much is left of the present one is told by the
+chunks of open streams. Beside TTFT's error stands that of a forecast that knows everything but this, and
+takes half an iteration for it.
 
 In further runs one server of each tier becomes three times slower, and it is counted how many of its
 answers had been measured, and how many requests sent, when its forecasts were right again.
@@ -101,14 +102,9 @@ class Forecasts:
         return np.abs(predicted - measured) / measured
 
     @property
-    def ttft_floor(self) -> FloatArray:
+    def ttft_error_without_moment(self) -> FloatArray:
         """The relative error of TTFT forecast by all but the moment within an iteration."""
         return np.abs(self.chance_s) / self.ttft_s
-
-    @property
-    def ttft_error_at_known_moment(self) -> FloatArray:
-        """The relative error of TTFT had the forecast known that moment too, and all else as it did."""
-        return np.abs(self.predicted_ttft_s - self.chance_s - self.ttft_s) / self.ttft_s
 
     @property
     def expected_e2e_error(self) -> FloatArray:
@@ -207,14 +203,8 @@ def _row(process: str, rate: float, model: str, runs: Sequence[Forecasts]) -> di
             of.name: _mean(error[(nth >= WARM) & (tier == number)])
             for number, of in enumerate(PAPER_CLUSTER.tiers)
         }
-    floor = np.concatenate([run.ttft_floor for run in runs])
-    row["ttft_floor"] = _mean(floor[nth >= WARM])
-    row["ttft_floor_by_tier"] = {
-        of.name: _mean(floor[(nth >= WARM) & (tier == number)])
-        for number, of in enumerate(PAPER_CLUSTER.tiers)
-    }
-    known = np.concatenate([run.ttft_error_at_known_moment for run in runs])
-    row["ttft_mape_at_known_moment"] = _mean(known[nth >= WARM])
+    without = np.concatenate([run.ttft_error_without_moment for run in runs])
+    row["ttft_mape_without_moment"] = _mean(without[nth >= WARM])
     of_mean = np.concatenate([run.expected_e2e_error for run in runs])
     row["e2e_mape_at_mean_length"] = _mean(of_mean[nth >= WARM])
     return row

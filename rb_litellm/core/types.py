@@ -250,6 +250,8 @@ class Outcome(NamedTuple):
     """The beginning of its prompt that had been sent there before,"""
     saved_tokens: float = 0.0
     """and by how many tokens `input_tokens` are fewer for that."""
+    join_steps: float | None = None
+    """Of a step, what it was expected to wait for its server's present one; None for the average."""
     cached_tokens: int | None = None
     """Tokens of the prompt that the server says it had cached, counted as `input_tokens` are; None where it
     does not say."""

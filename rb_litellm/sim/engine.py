@@ -117,6 +117,10 @@ class _Progress:
     def chunks(self) -> int:
         return self.simulation.written(self.deployment, self.job)
 
+    @property
+    def latest_s(self) -> float:
+        return self.simulation.latest_s(self.deployment, self.job)
+
 
 class Simulation:
     """One run of one policy over one list of requests."""
@@ -330,6 +334,12 @@ class Simulation:
         """Tokens of a job on this deployment that have come back by now."""
         elapsed_s = self._now - self._network_s[index] - self._started[index]
         return job.written + self.instances[index].steps_done(job, elapsed_s)
+
+    def latest_s(self, index: int, job: Job) -> float:
+        """When the latest token of a job on this deployment has come back."""
+        network_s, began_s, instance = self._network_s[index], self._started[index], self.instances[index]
+        steps = instance.steps_done(job, self._now - network_s - began_s)
+        return began_s + instance.after(steps) + network_s
 
     def _end(self, served: Served, tokens: int) -> None:
         if served.broken:

@@ -56,6 +56,8 @@ class Attempt:
     """Of `in_flight`, those that this worker had not sent."""
     written_from: Reading
     """The server's occupancy at its first token, or when it was opened as long as there is none."""
+    join_steps: float | None = None
+    """See `Outcome`."""
     answers: int = 1
     """Sequences that it runs as on its server."""
     sent_to: int | None = None
@@ -112,6 +114,7 @@ class Attempt:
             prefilled=prefilled,
             sent_before=self.sent_before,
             saved_tokens=self.saved_tokens,
+            join_steps=self.join_steps,
             sending_s=self.sending_s,
             level=self.level,
             sent_to=self.sent_to,

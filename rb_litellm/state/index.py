@@ -115,6 +115,10 @@ class DeploymentIndex:
         """The number of the server that a row is on."""
         return int(self._servers[row])
 
+    def servers(self, rows: IntArray) -> IntArray:
+        """(N,) the numbers of the servers of these rows (N,)."""
+        return self._servers.take(rows)
+
     def by_server(self, figures: FloatArray) -> FloatArray:
         """(N,) for each row the sum of these figures (N,) over all rows on its server."""
         if not self._shared:

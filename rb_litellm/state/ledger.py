@@ -25,6 +25,7 @@ from rb_litellm.core.types import (
     Ahead,
     FloatArray,
     InstanceState,
+    IntArray,
     Level,
     Outcome,
     Prediction,
@@ -89,6 +90,7 @@ class Ledger:
         streams: bool = False,
         sent_before: SentBefore = NOTHING_SENT,
         saved_tokens: float = 0.0,
+        join_steps: float | None = None,
         level: Level | None = None,
         answers: int = 1,
         sent_to: int | None = None,
@@ -99,7 +101,7 @@ class Ledger:
         `in_flight` and `pending_prefill_tokens` are the load that it met, for the outcome. `streams` says
         that its first token will be seen, so that a missing one is evidence of slowness. `sent_before` is
         the beginning of its prompt that was, and `input_tokens` are fewer by `saved_tokens` for that.
-        `sent_to` is for the outcome, too.
+        `sent_to` and `join_steps` are for the outcome, too.
 
         Raises:
             ValueError: this attempt was opened before.
@@ -124,6 +126,7 @@ class Ledger:
                 slot=len(self._by_slot),
                 sent_before=sent_before,
                 saved_tokens=saved_tokens,
+                join_steps=join_steps,
                 level=level,
                 arrival=self._departures.arrived(server, now, answers),
                 of_others=of_others,
@@ -191,7 +194,8 @@ class Ledger:
             if attempt.prediction is not None:
                 self._columns.first_token(attempt.slot, attempt.sent_s, now)
             if progress is not None:
-                self._streams.begun(key, Stream(attempt.deployment, progress, now, attempt.sent_to))
+                stream = Stream(attempt.deployment, progress, now, attempt.sent_to)
+                self._streams.begun(key, stream, attempt.arrival.server)
             self.changes += 1
             attempt.first_token_learned = True
             return attempt.outcome(now, "first-token", ahead=self._ahead(attempt))
@@ -275,6 +279,12 @@ class Ledger:
         """At most `most` streams that have begun and are counted; the next call returns the others first."""
         with self._lock:
             return self._streams.next(most)
+
+    def latest_chunk_s(self, servers: IntArray) -> FloatArray | None:
+        """(N,) when the latest chunk of an open stream came from each of these servers (N,); -inf for never,
+        and None for nowhere."""
+        with self._lock:
+            return self._streams.latest_chunk_s(servers)
 
     def is_open(self, key: AttemptKey) -> bool:
         """Whether the attempt is open."""
@@ -417,7 +427,7 @@ class Ledger:
             cost_usd=cost_usd,
             error=error,
             ttft_s=ttft_s,
-            chunks=self._streams.ended(attempt.key),
+            chunks=self._streams.ended(attempt.key, server),
             ahead=None if attempt.first_token_learned else self._ahead(attempt),
             company=self._departures.company(attempt.arrival),
             beside=None if mean is None else max(mean - 1.0, 0.0) + attempt.of_others,

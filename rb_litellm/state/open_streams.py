@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from itertools import islice
 
-from rb_litellm.core.servers.streams import Stream
+import numpy as np
+
+from rb_litellm.core.servers.streams import Progress, Stream
+from rb_litellm.core.types import FloatArray, IntArray
 from rb_litellm.state.attempt import Attempt, AttemptKey
 
 _ON_PACE = 0.5
@@ -17,18 +20,40 @@ class OpenStreams:
 
     def __init__(self) -> None:
         self._streams: OrderedDict[AttemptKey, Stream] = OrderedDict()
+        self._on: dict[int, dict[AttemptKey, Stream]] = {}
+        """Those of each server, in the order in which they began,"""
+        self._last: dict[int, Progress] = {}
+        """and the progress of the last of them."""
 
     def __len__(self) -> int:
         return len(self._streams)
 
-    def begun(self, key: AttemptKey, stream: Stream) -> None:
-        """The attempt's first token has come."""
+    def begun(self, key: AttemptKey, stream: Stream, server: int) -> None:
+        """The attempt's first token has come from this server."""
         self._streams[key] = stream
+        self._on.setdefault(server, {})[key] = stream
+        self._last[server] = stream.progress
 
-    def ended(self, key: AttemptKey) -> int:
+    def ended(self, key: AttemptKey, server: int) -> int:
         """The attempt is over: the chunks of its stream, 0 where it had none."""
         stream = self._streams.pop(key, None)
-        return 0 if stream is None else stream.progress.chunks
+        if stream is None:
+            return 0
+        its = self._on[server]
+        del its[key]
+        if its:
+            self._last[server] = its[next(reversed(its))].progress
+        else:
+            del self._on[server], self._last[server]
+        return stream.progress.chunks
+
+    def latest_chunk_s(self, servers: IntArray) -> FloatArray | None:
+        """(N,) when the latest chunk came from each of these servers (N,), of the stream that began last;
+        -inf where none is open. None where none is open anywhere."""
+        last = self._last
+        if not last:
+            return None
+        return np.array([last[server].latest_s if server in last else -np.inf for server in servers.tolist()])
 
     def next(self, most: int) -> list[Stream]:
         """At most `most` of them; the next call returns the others first."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rb_litellm.core.types import FloatArray, InstanceState, Seen
+from rb_litellm.core.types import FloatArray, InstanceState, IntArray, Seen
 from rb_litellm.state.exchange.peers import Peers
 from rb_litellm.state.index import DeploymentIndex
 from rb_litellm.state.ledger import Ledger
@@ -84,6 +84,12 @@ class Reckoner:
             own.pending_prefill_tokens + others.pending_prefill_tokens,
             own.pending_decode_tokens + others.pending_decode_tokens,
         )
+
+    def since_chunk_s(self, rows: IntArray, now: float) -> FloatArray | None:
+        """(N,) s since the latest chunk that this worker has seen from the servers of these rows (N,); inf
+        for none, and None where no stream is open."""
+        latest_s = self._ledger.latest_chunk_s(self._index.servers(rows))
+        return None if latest_s is None else now - latest_s
 
     def failing_elsewhere(self) -> Mapping[str, Sequence[Seen]]:
         """What other workers have seen of deployments that fail, by name on the wire; the same until news."""

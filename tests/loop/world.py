@@ -194,6 +194,12 @@ class Written:
         done = (self.world.now - self.begins_s) / max(self.ends_s - self.begins_s, 1e-9)
         return 1 + int((self.tokens - 1) * min(max(done, 0.0), 1.0))
 
+    @property
+    def latest_s(self) -> float:
+        """When the last of them came."""
+        each_s = (self.ends_s - self.begins_s) / max(self.tokens - 1, 1)
+        return self.begins_s + (self.chunks - 1) * each_s
+
 
 class World:
     """One worker of the proxy, its servers and its clients."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rb_litellm.core.servers.streams import Progress
 from rb_litellm.predictors.registry import PredictionSource
 from rb_litellm.sim.engine import Incident, Served, Simulation
 from rb_litellm.sim.experiment import Experiment
@@ -165,3 +166,38 @@ def test_experiment_on_real_data_compares_policies_on_the_same_arrivals(
     assert ours["failed"] == shuffle["failed"] == 0
     assert ours["mean_e2e_s"] < shuffle["mean_e2e_s"]
     assert sum(ours["tier_share"].values()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_streams_latest_token_tells_when_its_servers_step_ended() -> None:
+    network_s = PAPER_CLUSTER.tiers[0].network_s
+    ages_s: list[float] = []
+
+    class Watching(RoundRobin):
+        """Looks at every open stream whenever it decides."""
+
+        def __init__(self) -> None:
+            super().__init__(sum(tier.instances for tier in PAPER_CLUSTER.tiers))
+            self.open: dict[int, Progress] = {}
+
+        def decide(self, worker: int, batch: Sequence[Request], now: float) -> Sequence[int]:
+            ages_s.extend(now - progress.latest_s for progress in self.open.values())
+            return super().decide(worker, batch, now)
+
+        def first_token(
+            self, worker: int, request: Request, deployment: int, now: float, progress: Progress
+        ) -> None:
+            assert progress.latest_s == pytest.approx(now)
+            self.open[request.number] = progress
+
+        def closed(
+            self, worker: int, request: Request, deployment: int, now: float, output_tokens: int
+        ) -> None:
+            self.open.pop(request.number, None)
+
+    policy = Watching()
+    Simulation(PAPER_CLUSTER, policy, asked(), 0).run()
+    assert len(ages_s) > 1_000
+    assert min(ages_s) >= -network_s
+    # A token comes with each step, and the longest ones read a whole prompt.
+    assert np.median(ages_s) < 0.05
+    assert max(ages_s) < 1.0

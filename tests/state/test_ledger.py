@@ -288,6 +288,23 @@ def test_the_outcome_says_how_many_chunks_had_come(ledger):
     assert ledger.close(B, 2.0, "success").chunks == 0
 
 
+def test_the_stream_that_began_last_says_when_the_latest_chunk_came_from_its_server(ledger):
+    servers = np.array([ledger._index.server(ledger._index.row(name)) for name in ("a", "b", "c")])
+    assert ledger.latest_chunk_s(servers) is None
+    for key, deployment in ((A, "a"), (B, "a"), (AttemptKey("c", 0), "b")):
+        open_one(ledger, key, deployment)
+        progress = Chunks()
+        ledger.first_token(key, 1.0, progress)
+        progress.latest_s = 2.0 + len(ledger._streams)
+    assert ledger.latest_chunk_s(servers).tolist() == [4.0, 5.0, -np.inf]
+    ledger.close(B, 6.0, "success")
+    assert ledger.latest_chunk_s(servers).tolist() == [3.0, 5.0, -np.inf]
+    ledger.close(A, 6.0, "success")
+    ledger.close(AttemptKey("c", 0), 6.0, "success")
+    assert ledger.latest_chunk_s(servers) is None
+    assert not ledger._streams._on
+
+
 def test_more_streams_than_are_looked_at_in_one_step_have_their_turn_in_the_next(ledger):
     for n in range(5):
         open_one(ledger, AttemptKey(f"c{n}", 0), f"d{n}")

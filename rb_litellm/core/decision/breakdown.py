@@ -157,6 +157,8 @@ class Decision:
     """The beginning of its prompt that was sent there before,"""
     saved_tokens: float = field(default=0.0, kw_only=True)
     """and the tokens that need no prefill therefore."""
+    join_steps: float | None = field(default=None, kw_only=True)
+    """Of a step, what it waits for the present one of a running batch."""
     compute_breakdown: Callable[[], ScoreBreakdown]
     """Computes `breakdown` when it is asked for: when the request is on its way already."""
     explored: bool = False

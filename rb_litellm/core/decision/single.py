@@ -130,6 +130,7 @@ def place(
         prefill_tokens=prefill_tokens.item(chosen),
         sent_before=_sent_before(request, chosen),
         saved_tokens=request.input_tokens - prefill_tokens.item(chosen),
+        join_steps=fleet.coefficients.join_steps.item(chosen),
         compute_breakdown=lambda: breakdown,
         explored=explored is not None,
         affordable_tokens=None if affordable is None else affordable.item(chosen),
@@ -234,7 +235,7 @@ def _prefill_tokens(request: BatchRequest, fleet: Fleet) -> FloatArray:
 
 def _later(request: BatchRequest, horizon: Horizon, fleet: Fleet) -> LatencyForecast:
     """What the following calls of a loop will take."""
-    forecaster = batch_forecaster(fleet.coefficients, horizon.load, fleet.slowdown)
+    forecaster = batch_forecaster(fleet.coefficients.at_any_moment(), horizon.load, fleet.slowdown)
     new_tokens = np.maximum(request.input_tokens - horizon.cached_tokens, 1.0)
     return forecaster.forecast(new_tokens, request.output_tokens)
 

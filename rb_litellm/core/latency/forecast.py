@@ -40,10 +40,10 @@ its time. They belong to its time per token, and not to a wait: the prompts of t
 queue are in P already. Nor do they belong to what a token costs others, for prompts are the burden's first
 part.
 
-A request that meets a running batch joins it with its next step. It comes at any moment of the present one,
-so that it waits for half a step on average (h = 1/2). One that meets an idle server does not wait, and one
-from the queue is taken in as soon as its wait is over. Nobody knows how far the present step is, so that a
-single TTFT differs from its forecast by up to half a step however good the rest is.
+A request that meets a running batch joins it with its next step. How much is left of the present one, the
+streams that this worker passes on show (`moment`); where there are none, it is half a step on average
+(h = 1/2). One that meets an idle server does not wait, and one from the queue is taken in as soon as its wait
+is over.
 
 The burden is the externality of the request (the marginal external cost of congestion pricing): the time that
 the running requests lose together. Its prefill holds each of them up, and each token that they write beside
@@ -58,7 +58,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -132,9 +132,10 @@ class DeploymentCoefficients(NamedTuple):
         """Time per output token beside so many running sequences."""
         return self.tpot_s + self.tpot_s_per_running * running
 
-    def joined(self, in_flight: float) -> float:
-        """How long a request waits that meets so many others and a free slot, in TPOT of theirs."""
-        return self.join_steps * min(in_flight, 1.0) * (1.0 - self.prefill_share)
+    def joined(self, outcome: Outcome, in_flight: float) -> float:
+        """How long it waited that met so many others and a free slot, in TPOT of theirs."""
+        steps = self.join_steps if outcome.join_steps is None else outcome.join_steps
+        return steps * min(in_flight, 1.0) * (1.0 - self.prefill_share)
 
     def service_s(self, outcome: Outcome, slots: FloatArray) -> FloatArray:
         """(C,) what a request was to take once it is served, with each number of slots (C,).
@@ -149,7 +150,7 @@ class DeploymentCoefficients(NamedTuple):
         all_prefill_s = self.prefill_s(outcome.pending_prefill_tokens + outcome.input_tokens)
         expected += np.where(has_room, all_prefill_s, prefill_s)
         steps = max((outcome.output_tokens or 1) - 1.0, 0.0) if outcome.in_one_piece else 0.0
-        all_steps = np.where(has_room, self.joined(outcome.in_flight) + steps, steps)
+        all_steps = np.where(has_room, self.joined(outcome, outcome.in_flight) + steps, steps)
         expected += all_steps * (self.tpot_s + self.tpot_s_per_running * running)
         return expected
 
@@ -158,7 +159,7 @@ class DeploymentCoefficients(NamedTuple):
         running = min(outcome.in_flight, self.slots - 1.0)
         prefill_s = self.prefill_s(outcome.pending_prefill_tokens + outcome.input_tokens)
         ttft_s = self.ttft_s + self.ttft_s_per_running * running + prefill_s
-        steps = max(output_tokens - 1.0, 0.0) + self.joined(running)
+        steps = max(output_tokens - 1.0, 0.0) + self.joined(outcome, running)
         return ttft_s + steps * self.tpot_at(running)
 
 
@@ -250,6 +251,16 @@ class LatencyCoefficients:
             self.join_steps.item(row),
             self.prefill_share.item(row),
         )
+
+    def step_s(self, in_flight: FloatArray) -> FloatArray:
+        """(N,) s of a step that serves so many (N,)."""
+        beside = np.minimum(np.maximum(in_flight - 1.0, 0.0), self.slots - 1.0)
+        step_s: FloatArray = self.tpot_s + self.tpot_s_per_running * beside
+        return step_s
+
+    def at_any_moment(self) -> LatencyCoefficients:
+        """For requests that are sent some time later: nothing is known then of the present step."""
+        return replace(self, join_steps=np.where(self.join_steps > 0.0, _STEP_LEFT, 0.0))
 
     def slowed(self, factor: FloatArray) -> LatencyCoefficients:
         """The coefficients of deployments that take `factor` (N,) times as long for everything."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 
@@ -12,14 +13,19 @@ class Progress(Protocol):
     def chunks(self) -> int:
         """Number of chunks that have come so far."""
 
+    @property
+    def latest_s(self) -> float:
+        """When the latest of them came, on the ledger's clock; -inf where that is not known."""
+
 
 class Chunks:
-    """A counter that the code which passes a stream on increments for each chunk."""
+    """What the code which passes a stream on counts and times for each chunk."""
 
-    __slots__ = ("chunks",)
+    __slots__ = ("chunks", "latest_s")
 
     def __init__(self) -> None:
         self.chunks = 0
+        self.latest_s = -math.inf
 
 
 class Stream:

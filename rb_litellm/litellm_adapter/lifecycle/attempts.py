@@ -104,6 +104,7 @@ class Attempts:
             streams=streams,
             sent_before=assignment.decision.sent_before,
             saved_tokens=assignment.decision.saved_tokens,
+            join_steps=assignment.decision.join_steps,
             level=assignment.level,
             sent_to=assignment.sent_to,
             answers=min(held.choices, MAX_ANSWERS),

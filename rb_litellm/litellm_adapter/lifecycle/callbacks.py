@@ -172,9 +172,10 @@ class Lifecycle(CustomLogger):  # type: ignore[misc]
         call_id = _call_id(request_data)
         error: str | None = None
         left: dict[str, bool] = {}
-        written, chunk = Chunks(), None
+        written, chunk, clock = Chunks(), None, self._runtime.clock
         try:
             async for chunk in response:
+                written.latest_s = clock()
                 if written.chunks:
                     written.chunks += 1
                 elif begins_answer(chunk):

@@ -164,7 +164,7 @@ class Instance:
         self._decoding, self._prefilling, self._steps = decoding, prefilling, steps
         self._step_s = self.hardware.iteration_s(batch, self.cached_tokens) * self.slowdown
         self._growth_s = self.hardware.attention_s_per_context_token * len(decoding) * self.slowdown
-        return self._after(steps)
+        return self.after(steps)
 
     def cut(self, elapsed_s: float) -> float:
         """Shorten what is under way to the first end of an iteration at or after `elapsed_s`; its time.
@@ -174,23 +174,23 @@ class Instance:
         low, high = 1, self._steps
         while low < high:
             middle = (low + high) // 2
-            if self._after(middle) >= elapsed_s:
+            if self.after(middle) >= elapsed_s:
                 high = middle
             else:
                 low = middle + 1
         self._steps = low
-        return self._after(low)
+        return self.after(low)
 
     @property
     def last_step_s(self) -> float:
         """How long the last iteration of what is under way takes."""
-        return self._after(self._steps) - self._after(self._steps - 1)
+        return self.after(self._steps) - self.after(self._steps - 1)
 
     def steps_done(self, job: Job, elapsed_s: float) -> int:
         """Tokens that the job was given by what is under way, so long after it was begun."""
         if job not in self._decoding or elapsed_s <= 0.0:
             return 0
-        done = bisect_right(range(1, self._steps + 1), elapsed_s, key=self._after)
+        done = bisect_right(range(1, self._steps + 1), elapsed_s, key=self.after)
         return min(done, self._steps)
 
     def finish(self) -> list[tuple[Job, int]]:
@@ -222,7 +222,8 @@ class Instance:
         self._steps, self._decoding, self._prefilling = 0, [], []
         return wrote
 
-    def _after(self, steps: int) -> float:
+    def after(self, steps: int) -> float:
+        """Seconds from the beginning of what is under way until so many of its steps are done."""
         return steps * self._step_s + self._growth_s * steps * (steps - 1) / 2.0
 
     def _make_room(self) -> None:

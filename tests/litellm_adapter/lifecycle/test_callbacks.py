@@ -23,16 +23,17 @@ class Books:
 
 
 def passed_on(books, chunks):
-    """The counts seen after each chunk has reached the client."""
+    """The counts and times seen as each chunk has reached the client; they come 1 s apart, from 100 s on."""
 
     async def stream():
         for chunk in chunks:
             yield chunk
 
     async def run():
-        hook = Lifecycle(books, None).async_post_call_streaming_iterator_hook
+        runtime = SimpleNamespace(clock=iter(range(100, 200)).__next__)
+        hook = Lifecycle(books, runtime).async_post_call_streaming_iterator_hook
         return [
-            books.progress and books.progress.chunks
+            books.progress and (books.progress.chunks, books.progress.latest_s)
             async for _ in hook(None, stream(), {"litellm_call_id": "c"})
         ]
 
@@ -44,6 +45,7 @@ def test_chunks_are_counted_from_the_first_of_the_answer_while_they_pass(announc
     opening = [SimpleNamespace(type="response.created")] * announced
     answer = [SimpleNamespace(type="response.output_text.delta")] * 3
     books = Books()
-    assert passed_on(books, opening + answer) == [None] * announced + [1, 2, 3]
+    counted = [(n + 1, 100 + announced + n) for n in range(3)]
+    assert passed_on(books, opening + answer) == [None] * announced + counted
     assert books.at_first == 1
     assert books.ends == [("stream-end", None)]

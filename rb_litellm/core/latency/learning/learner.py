@@ -315,7 +315,7 @@ class LatencyLearner:
         features = tier.ttft_features(outcome)
         tpot_s = tier.tpot.at(Tier.tpot_features(outcome.in_flight))
         tpot_s *= self._scales.learned(TPOT, row)
-        join_s = engine.joined(outcome.in_flight) * tpot_s
+        join_s = engine.joined(outcome, outcome.in_flight) * tpot_s
         return self._learn(TTFT, row, features, outcome.ttft_s, join_s)
 
     def _learn(
@@ -356,7 +356,7 @@ class LatencyLearner:
         tier = self._tiers.of(row)
         features = (Tier.tpot_features(self._beside(row, outcome)), tier.ttft_features(outcome))
         shapes = (tier.tpot, tier.ttft)
-        steps = (max(outcome.output_tokens - 1.0, 0.0) + engine.joined(outcome.in_flight), 1.0)
+        steps = (max(outcome.output_tokens - 1.0, 0.0) + engine.joined(outcome, outcome.in_flight), 1.0)
         for kind in _KINDS:
             self._settle_age(kind, row)
         expected = [shapes[kind].at(features[kind]) * steps[kind] for kind in _KINDS]

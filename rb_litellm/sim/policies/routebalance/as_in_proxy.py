@@ -126,6 +126,7 @@ class RouteBalance:
                 streams=True,
                 sent_before=decision.sent_before,
                 saved_tokens=decision.saved_tokens,
+                join_steps=decision.join_steps,
                 level=assignment.level,
                 answers=decision.answers,
             )
