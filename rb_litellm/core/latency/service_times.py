@@ -141,8 +141,12 @@ class ServiceTimes:
             return outcome
         if outcome.in_one_piece and outcome.output_tokens is None:
             return outcome
-        requests, share = None, ahead.share
         stated = self._stated.parts(server, outcome)
+        requests, share = None, ahead.share
+        if stated is None:
+            # Streams that overtook each other count as others': whose end let this one begin is then as
+            # uncertain as it seems, and what is learned from too little is taken for slowness.
+            share = min(ahead.requests / max(outcome.in_flight, 1.0), 1.0)
         if before is not None and company is not None:
             outcome, requests, share = _as_met(outcome), company.well_before + before, 1.0
         elif not ahead.requests and stated is None:

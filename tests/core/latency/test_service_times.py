@@ -88,12 +88,11 @@ def test_a_stream_that_others_overtook_on_their_way_teaches_what_it_took_without
     assert (round(served.ttft_s, 6), served.in_flight) == (0.01, 0.0)
 
 
-def test_a_stream_that_overtook_others_teaches_too():
-    """Sent last of eight and served third: that it met seven does not say that others have sent five."""
+def test_of_a_stream_that_overtook_others_the_wait_is_not_known():
+    """Sent last of eight and served third: that it met seven may be others' doing as well."""
     of, row = service_times(slots=2.0)
     served = of.of_first_token(row, SERVER, stream(1.01, 7.0, Ahead(2, (1.0, 1.0))))
-    assert served is not None
-    assert (round(served.ttft_s, 6), served.in_flight) == (0.01, 1.0)
+    assert served is None or served.in_flight >= 2.0  # The learner leaves out what had to queue.
 
 
 def test_where_others_have_sent_a_part_a_queued_streams_wait_is_not_known():
