@@ -99,7 +99,7 @@ def experiment(
         _efforts(requests, seeds, place, as_json, as_markdown, quiet)
         return
     if name == "mooncake":
-        _mooncake(trace, requests, place, as_json, as_markdown, quiet)
+        _mooncake(trace, requests, seeds, place, as_json, as_markdown, quiet)
         return
     if name not in _JUDGED:
         _check_name(name)
@@ -262,7 +262,13 @@ def _judged(
 
 
 def _mooncake(
-    trace: Path | None, requests: int, place: Where, as_json: bool, as_markdown: bool, quiet: bool
+    trace: Path | None,
+    requests: int,
+    seeds: int,
+    place: Where,
+    as_json: bool,
+    as_markdown: bool,
+    quiet: bool,
 ) -> None:
     """Its world is the trace, on servers of its own."""
     from rb_litellm.sim.experiments.loads import mooncake
@@ -270,10 +276,10 @@ def _mooncake(
     if trace is None:
         raise click.UsageError("Missing option '--trace': JSON lines with arrival_s and prefix_blocks.")
     with _advancing("mooncake", quiet) as progress:
-        found = mooncake.carry_out(trace, requests, where=place, progress=progress)
+        found = mooncake.carry_out(trace, requests, range(seeds), place, progress)
     blocks = mooncake.blocks(found)
     claims = [claim for block in blocks for claim in block.as_json()["claims"]]
-    document = {"requests": requests, "policies": mooncake.as_json(found), "claims": claims}
+    document = {"requests": requests, "seeds": seeds, "policies": mooncake.as_json(found), "claims": claims}
     _print(document, blocks, as_json, as_markdown)
 
 

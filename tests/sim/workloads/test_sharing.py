@@ -13,7 +13,15 @@ from click.testing import CliRunner
 from rb_litellm.cli.measure.experiment import experiment
 from rb_litellm.core.servers.prefix_memory import block_names
 from rb_litellm.core.types import Prompt
-from rb_litellm.sim.experiments.loads.mooncake import OURS, PLAIN, SAVING
+from rb_litellm.sim.experiments.loads.mooncake import (
+    MOVED_S,
+    OURS,
+    PLAIN,
+    SAVING,
+    Measured,
+    _moved,
+    blocks,
+)
 from rb_litellm.sim.policies.baseline_policies import PrefixGate
 from rb_litellm.sim.servers.prefix_cache import BLOCK_TOKENS
 from rb_litellm.sim.workloads import sharing
@@ -80,14 +88,48 @@ def test_beyond_the_gate_a_prefix_is_not_followed() -> None:
 
 def test_the_experiment_says_for_each_other_router_whether_it_is_ahead(trace: Path) -> None:
     result = CliRunner().invoke(
-        experiment, ["mooncake", "--trace", str(trace), "--jobs", "2", "--json", "--quiet"]
+        experiment,
+        ["mooncake", "--trace", str(trace), "--seeds", "2", "--jobs", "2", "--json", "--quiet"],
     )
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     by_name = {one["policy"]: one for one in told["policies"]}
     assert by_name["prefix-gate:4"]["cached_share"] > 0.3
     assert by_name["routebalance-affinity"]["cached_share"] > by_name["litellm:least-busy"]["cached_share"]
-    assert len(told["claims"]) == len(by_name) - len((OURS, SAVING, PLAIN))
+    assert len(told["claims"]) == 2 * (len(by_name) - len((OURS, SAVING, PLAIN)))
+    assert {(one["policy"], one["seed"]) for one in told["policies"]} == {
+        (name, seed) for name in by_name for seed in (0, 1)
+    }
+
+
+def measured(policy: str, seed: int, ttft_s: float, usd: float) -> Measured:
+    return Measured(policy, ttft_s, 2.0 * ttft_s, 5.0, usd, 0.2, 0, None, seed)
+
+
+def test_a_router_is_cheaper_where_that_stands_out_of_what_the_seeds_make_of_it() -> None:
+    found = []
+    for seed, noise in enumerate((0.0, 0.03, -0.02)):
+        found.append(measured(OURS, seed, 0.40, 6.05 + noise))
+        found.append(measured(SAVING, seed, 0.40, 6.00 + noise))
+        found.append(measured("dearer", seed, 0.45, 6.10 + noise))
+        found.append(measured("as dear", seed, 0.45, 6.05 - noise))
+    (block,) = blocks(found)
+    holds = {claim["claim"]: claim["holds"] for claim in block.as_json()["claims"]}
+    assert holds == {
+        f"{ours}: lower median TTFT, and cheaper, than {theirs}": (ours, theirs) != (OURS, "as dear")
+        for ours in (OURS, SAVING)
+        for theirs in ("dearer", "as dear")
+    }
+
+
+def test_each_further_seed_moves_every_arrival_a_little_and_changes_nothing_else(trace: Path) -> None:
+    asked = sharing.requests(trace, 1_000)
+    assert _moved(asked, 0) is asked
+    moved = {request.number: request for request in _moved(asked, 1)}
+    for request in asked:
+        later = moved[request.number]
+        assert 0.0 <= later.arrival_s - request.arrival_s <= MOVED_S
+        assert (later.prompt, later.prefix) == (request.prompt, request.prefix)
 
 
 def test_the_experiment_needs_its_trace() -> None:
